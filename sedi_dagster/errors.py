@@ -1,0 +1,43 @@
+"""The errors a user can act on: what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+
+class SediError(Exception):
+    """A problem with what the user gave us (file, setting, endpoint), not a defect of the program.
+
+    Shown as text without a traceback; `sedi` exits with code 2.
+    """
+
+    def __init__(self, problem: str, mend: str = "") -> None:
+        self.problem = problem
+        self.mend = mend
+        super().__init__(f"{problem}\n  Mend: {mend}" if mend else problem)
+
+
+class SettingsError(SediError):
+    """A setting is unknown, of the wrong type or impossible."""
+
+
+class InputFileError(SediError):
+    """A file of the user's (seed tasks, categories, evaluation items) is not as expected."""
+
+
+class ModelError(SediError):
+    """A model (wheel, folder, weights) is missing or not usable."""
+
+
+class StorageError(SediError):
+    """The data folder cannot be read or written."""
+
+
+class TeacherError(SediError):
+    """The teacher endpoint cannot be used: down, wrong key, unknown model, quota exhausted."""
+
+
+class BudgetExceeded(SediError):
+    """The next call's worst case does not fit into what is left of a budget."""
+
+
+class WorkloadError(SediError):
+    """Training or evaluation failed in its own process."""

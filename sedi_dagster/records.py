@@ -1,0 +1,243 @@
+"""The records that travel between the packages, and the identity of each.
+
+Only plain data: no I/O, no model, no Dagster. Every id is a hash of content, so the same work done twice
+gives the same ids (re-running a partition replaces its output, see docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import polars as pl
+
+Tables = dict[str, pl.DataFrame]
+"""What an asset partition holds: named Polars frames."""
+
+Progress = Callable[[int, int, Mapping[str, int | float]], None]
+"""`report(done, total, figures)`: called by long work so that a person can watch it."""
+
+
+def no_progress(done: int, total: int, figures: Mapping[str, int | float]) -> None:
+    """A `Progress` that tells nobody."""
+
+
+def content_id(prefix: str, *parts: object) -> str:
+    """An id from content: `prefix-` and 16 hex digits of BLAKE2b over the JSON of the parts."""
+    text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return f"{prefix}-{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
+
+
+def derived_rng(*parts: object) -> random.Random:
+    """A random generator that depends on (project seed, round, category, purpose) and nothing else."""
+    return random.Random(content_id("rng", *parts))
+
+
+def derived_seed(*parts: object) -> int:
+    """A 31-bit seed for a library, derived like `derived_rng`."""
+    return derived_rng(*parts).randrange(2**31)
+
+
+def round_key(number: int) -> str:
+    """Partition key of a round: `round-0001` for 1. Sorts as it counts."""
+    return f"round-{number:04d}"
+
+
+def round_number(key: str) -> int:
+    """Inverse of `round_key`."""
+    return int(key.removeprefix("round-"))
+
+
+@dataclass(frozen=True)
+class SeedTask:
+    """A task that shows the teacher what to write: instruction, optional input, output, category."""
+
+    instruction: str
+    input: str
+    output: str
+    category: str
+    is_classification: bool = False
+
+    @property
+    def id(self) -> str:
+        return content_id("seed", self.category, self.instruction, self.input, self.output)
+
+
+@dataclass(frozen=True)
+class EvaluationItem:
+    """A question with a verifier that can tell a right answer from a wrong one."""
+
+    id: str
+    category: str
+    prompt: str
+    verifier: str
+    args: Mapping[str, Any]
+    reference: str
+    difficulty: str
+    cluster: str
+
+
+@dataclass(frozen=True)
+class Category:
+    """A kind of task: how to describe it to a teacher and when the student is good enough at it."""
+
+    id: str
+    name: str
+    definition: str
+    hint: str
+    share: float
+    target: float
+    max_answer_tokens: int
+    verifiers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class TeacherRequest:
+    """One call to the teacher. Exactly one of `prompt` (completion) and `messages` (chat) is given.
+
+    `purpose`, `round` and `category` are for the accounts and do not enter the request key.
+    """
+
+    purpose: str
+    round: str
+    category: str
+    max_tokens: int
+    prompt: str | None = None
+    messages: tuple[Message, ...] = ()
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    sample_index: int = 0
+    json_schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class TeacherAnswer:
+    """What came back, as stored in the ledger before anyone parsed it. `cost_usd` is None if no price is known."""
+
+    request_key: str
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached: bool
+    latency_s: float = 0.0
+    cost_usd: float | None = None
+    error: str = ""
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+AskTeacher = Callable[[Sequence[TeacherRequest]], Awaitable[list[TeacherAnswer]]]
+"""Send requests, get the answers in the same order. An answer with `error` was refused for itself alone
+(content policy, too long); what concerns all calls (key, quota, endpoint) is raised as `TeacherError`."""
+
+
+@dataclass(frozen=True)
+class CategoryPlan:
+    """How much of a category a round asks for, and why."""
+
+    category: str
+    candidates: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """The record that starts a round; the feedback edge that a lineage graph cannot have (it would be a cycle)."""
+
+    round: str
+    parent: str | None
+    trigger: str
+    categories: tuple[CategoryPlan, ...]
+    target_round: int
+    max_tokens: int | None = None
+    created_at: str = ""
+
+    @property
+    def number(self) -> int:
+        return round_number(self.round)
+
+    @property
+    def category_ids(self) -> list[str]:
+        return [c.category for c in self.categories]
+
+    def candidates_for(self, category: str) -> int:
+        """Candidates planned for the category; 0 if the round does not ask for it."""
+        return next((c.candidates for c in self.categories if c.category == category), 0)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "round": self.round,
+            "parent": self.parent,
+            "trigger": self.trigger,
+            "categories": [vars(c) for c in self.categories],
+            "target_round": self.target_round,
+            "max_tokens": self.max_tokens,
+            "created_at": self.created_at,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RoundPlan:
+        return cls(
+            round=data["round"],
+            parent=data["parent"],
+            trigger=data["trigger"],
+            categories=tuple(CategoryPlan(**c) for c in data["categories"]),
+            target_round=data["target_round"],
+            max_tokens=data.get("max_tokens"),
+            created_at=data.get("created_at", ""),
+        )
+
+
+@dataclass(frozen=True)
+class CategoryOutcome:
+    """How the student did in a category after a round, and what was decided about it."""
+
+    category: str
+    items: int
+    passed: int
+    low: float
+    high: float
+    target: float
+    p_value: float
+    adjusted_p: float
+    decision: Literal["weak", "fine", "not enough evidence"]
+    reason: str
+
+    @property
+    def score(self) -> float:
+        return self.passed / self.items if self.items else 0.0
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """What a finished round came to; with the plans this is all that the planner needs to know."""
+
+    round: str
+    kept: int
+    candidates: int
+    tokens: int
+    score: float
+    promoted: bool
+    categories: tuple[CategoryOutcome, ...] = field(default_factory=tuple)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "categories": [vars(c) for c in self.categories]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RoundOutcome:
+        return cls(**{**data, "categories": tuple(CategoryOutcome(**c) for c in data["categories"])})

@@ -1,0 +1,259 @@
+"""Every setting, its default and its meaning. One way in: `load_settings`.
+
+Precedence, lowest first: defaults here, the profile, `.env`, `SEDI_*` variables, overrides (a command-line
+option or run config in the launchpad). A nested setting is named `SEDI_<GROUP>_<FIELD>`, such as
+`SEDI_TEACHER_BASE_URL`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sedi_dagster.errors import SettingsError
+
+
+def _project_root() -> Path:
+    """The checkout this package runs from, or the working folder when it was installed as a wheel."""
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "workspace.yaml").exists() else Path.cwd()
+
+
+PROJECT_ROOT = _project_root()
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TeacherSettings(_Group):
+    base_url: str | None = Field(None, description="OpenAI-compatible endpoint; empty: the bundled model on loopback")
+    model: str = Field("smollm2-135m-instruct", description="Model name sent to the endpoint")
+    api_key: SecretStr = Field(SecretStr(""), description="Key for the endpoint; never written anywhere")
+    prompt_style: Literal["completion", "chat"] = Field(
+        "completion", description="completion: continue a list (small base-like models); chat: ask in messages"
+    )
+    max_concurrency: int = Field(8, ge=1, le=4096, description="Calls under way at once, at most")
+    timeout_s: float = Field(180.0, gt=0, description="Time allowed for one call, in seconds")
+    max_attempts: int = Field(5, ge=1, description="Attempts for a call that fails in passing (429, 5xx, time-out)")
+    token_parameter: Literal["max_tokens", "max_completion_tokens"] = Field(
+        "max_tokens", description="Name under which the endpoint takes the answer's token limit"
+    )
+    temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature for new instructions")
+    top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling for new instructions")
+    extra_body: dict[str, Any] = Field(default_factory=dict, description="JSON object merged into every request")
+    local_threads: int = Field(0, ge=0, description="Threads of the bundled model's server; 0: all cores")
+
+
+class GenerationSettings(_Group):
+    candidates_per_category: int = Field(10, ge=1, description="Candidates to ask for, per category and round")
+    demonstrations: int = Field(8, ge=1, le=20, description="Seed tasks shown in a prompt (Self-Instruct: 8)")
+    machine_demonstrations: int = Field(2, ge=0, description="Of these, at most so many machine-made (Self-Instruct: 2)")
+    max_instruction_tokens: int = Field(200, ge=16, description="Token limit of a call that asks for instructions")
+    max_answer_tokens: int = Field(128, ge=8, description="Token limit of a call that asks for an answer")
+    max_calls_factor: float = Field(
+        2.0, ge=1, description="Instruction calls allowed per candidate wanted, before a category is given up"
+    )
+
+
+class FilteringSettings(_Group):
+    mode: Literal["sedi", "self_instruct"] = Field(
+        "sedi", description="sedi: novelty threshold 0.85 (SeDi-Instruct); self_instruct: 0.7"
+    )
+    novelty_threshold: float | None = Field(
+        None, gt=0, le=1, description="ROUGE-L F1 above which an instruction is a near duplicate; empty: by mode"
+    )
+    min_words: int = Field(4, ge=1, description="Fewest words in an instruction")
+    max_words: int = Field(150, ge=1, description="Most words in an instruction")
+    decontamination_threshold: float = Field(
+        0.7, gt=0, le=1, description="ROUGE-L F1 with an evaluation item at or above which a candidate is dropped"
+    )
+    decontamination_ngram: int = Field(13, ge=3, description="Words in a row shared with an evaluation item that drop it")
+
+    @property
+    def threshold(self) -> float:
+        if self.novelty_threshold is not None:
+            return self.novelty_threshold
+        return 0.85 if self.mode == "sedi" else 0.7
+
+
+class BatchingSettings(_Group):
+    embedding_model: str = Field(
+        "bundled:all-MiniLM-L6-v2", description="sentence-transformers model: bundled:..., a folder or a hub name"
+    )
+    composition: Literal["diverse", "random", "sequential"] = Field(
+        "diverse", description="How kept examples are put into training batches"
+    )
+    batch_size: int = Field(8, ge=1, description="Examples in a training batch (one optimiser step)")
+    human_replay: float = Field(
+        0.5, ge=0, le=1, description="Share of human seed tasks in the training batches of a round"
+    )
+
+
+class TrainingSettings(_Group):
+    student: str = Field("bundled:smollm2-135m-instruct", description="Student: bundled:..., a folder or a hub name")
+    method: Literal["lora", "full"] = Field("lora", description="Train LoRA adapters or all weights")
+    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate")
+    epochs: float = Field(1.0, gt=0, description="Passes over the round's training batches")
+    max_length: int = Field(512, ge=32, description="Tokens of prompt and answer together; longer rows are rejected")
+    lora_rank: int = Field(16, ge=1, description="Rank of the LoRA adapters, on all linear layers")
+    start: Literal["previous", "base"] = Field(
+        "previous", description="previous: go on from the last promoted checkpoint; base: from the untrained student"
+    )
+    python: str = Field("", description="Interpreter of the training and evaluation process; empty: this one")
+
+
+class EvaluationSettings(_Group):
+    items_per_category: int = Field(12, ge=1, description="Evaluation items used per category: a fixed, stratified subset")
+    batch_size: int = Field(24, ge=1, description="Items answered at once")
+    alpha: float = Field(0.05, gt=0, lt=1, description="Level of the tests after correction over categories")
+    min_gap: float = Field(0.05, ge=0, lt=1, description="Smallest gap to the target that counts, as a share of items")
+
+
+class FeedbackSettings(_Group):
+    promote_per_category: int = Field(2, ge=0, description="Examples that may become seeds, per category and round")
+    max_machine_seeds_per_category: int = Field(12, ge=0, description="Machine-made seeds in prompting, per category")
+    window_steps: int = Field(10, ge=1, description="Of so many steps the batch with the highest signal is promoted")
+
+
+class LoopSettings(_Group):
+    max_rounds: int = Field(20, ge=1, description="Rounds after which the loop ends")
+    max_tokens: int | None = Field(None, ge=1, description="Teacher tokens the whole loop may use; empty: no limit")
+    max_tokens_per_round: int | None = Field(None, ge=1, description="Teacher tokens a round may use; empty: no limit")
+    plateau_rounds: int = Field(4, ge=1, description="Rounds without a better score after which the loop ends")
+    nightly_cron: str = Field("0 2 * * *", description="When nightly_regeneration starts a round")
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "local": {},
+    "openai": {
+        "teacher": {
+            "base_url": "https://api.openai.com/v1",
+            "model": "gpt-4.1-mini",
+            "prompt_style": "chat",
+            "max_concurrency": 64,
+        },
+        "generation": {"candidates_per_category": 100, "max_instruction_tokens": 1024, "max_answer_tokens": 512},
+        "training": {"student": "HuggingFaceTB/SmolLM2-360M-Instruct", "max_length": 1024},
+        "evaluation": {"items_per_category": 100},
+    },
+}
+
+
+class _ProfileSource(PydanticBaseSettingsSource):
+    """The chosen profile as the lowest source, so that every other source wins over it."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        name = self.current_state.get("profile", "local")
+        if name not in PROFILES:
+            raise SettingsError(
+                f"Unknown profile {name!r}.", f"Set SEDI_PROFILE (or --profile) to one of: {', '.join(PROFILES)}."
+            )
+        return PROFILES[name]
+
+
+class Settings(BaseSettings):
+    """All settings of a run; frozen. `load_settings` makes one."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEDI_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_file=PROJECT_ROOT / ".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    profile: str = Field("local", description="local: bundled models, no key; openai: an API teacher")
+    data: str = Field("data", description="Where all data lives: a folder or any fsspec URL")
+    cache: Path = Field(Path(".cache"), description="Local scratch folder; everything in it can be remade")
+    seeds: Path = Field(Path("seeds/seed_tasks.jsonl"), description="Seed tasks")
+    categories: Path = Field(Path("seeds/categories.yaml"), description="Categories")
+    evaluation_items: Path = Field(Path("seeds/evaluation_items.jsonl"), description="Evaluation items")
+    ledger: str = Field("", description="SQLAlchemy URL of the ledger of teacher calls; empty: SQLite in the data folder")
+    project_seed: int = Field(0, description="Every random choice derives from this number")
+
+    teacher: TeacherSettings = TeacherSettings()
+    generation: GenerationSettings = GenerationSettings()
+    filtering: FilteringSettings = FilteringSettings()
+    batching: BatchingSettings = BatchingSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
+    loop: LoopSettings = LoopSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings, _ProfileSource(settings_cls)
+
+    def path(self, value: Path) -> Path:
+        """A path of the settings, relative ones taken from the project's root."""
+        return value if value.is_absolute() else PROJECT_ROOT / value
+
+    @property
+    def data_root(self) -> str:
+        """The data folder as an absolute path, or the URL as it is."""
+        return self.data if "://" in self.data else str(self.path(Path(self.data)))
+
+    def public(self) -> dict[str, Any]:
+        """The settings as JSON, secrets masked: for manifests and metadata."""
+        return self.model_dump(mode="json")
+
+    def fingerprint(self, *groups: str) -> str:
+        """Hash of the named groups: changes exactly when one of their values does."""
+        chosen = self.model_dump_json(include=set(groups))
+        return hashlib.blake2b(chosen.encode(), digest_size=8).hexdigest()
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return "SEDI_" + "_".join(str(part) for part in location[:2]).upper()
+
+
+def _known_variables() -> set[str]:
+    known = set()
+    for name, info in Settings.model_fields.items():
+        group = info.annotation
+        if isinstance(group, type) and issubclass(group, _Group):
+            known |= {_variable((name, inner)) for inner in group.model_fields}
+        else:
+            known.add(_variable((name,)))
+    return known
+
+
+def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read defaults, profile, `.env`, variables and overrides into checked settings.
+
+    Raises:
+        SettingsError: a variable that no setting reads (a typing error would else be silent), an unknown
+            profile, or a value of the wrong type; all problems at once.
+    """
+    unknown = sorted(v for v in os.environ if v.startswith("SEDI_") and v not in _known_variables())
+    if unknown:
+        raise SettingsError(
+            f"Unknown setting: {', '.join(unknown)}.", "Correct the name or unset it; .env.example lists all settings."
+        )
+    try:
+        return Settings(**(overrides or {}))
+    except ValidationError as error:
+        problems = [
+            f"{_variable(e['loc'])}: {e['msg']}" + ("" if "KEY" in _variable(e["loc"]) else f" (got {e['input']!r})")
+            for e in error.errors()
+        ]
+        raise SettingsError("Bad setting. " + "; ".join(problems), ".env.example explains each setting.") from None
