@@ -67,6 +67,11 @@ class SeedTask:
         return content_id("seed", self.category, self.instruction, self.input, self.output)
 
 
+def task_prompt(instruction: str, text_input: str) -> str:
+    """A task as one user message: what the teacher answers and what the student is trained on."""
+    return f"{instruction}\n\n{text_input}" if text_input else instruction
+
+
 @dataclass(frozen=True)
 class EvaluationItem:
     """A question with a verifier that can tell a right answer from a wrong one."""

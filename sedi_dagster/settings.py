@@ -48,7 +48,49 @@ class TeacherSettings(_Group):
     temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature for new instructions")
     top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling for new instructions")
     extra_body: dict[str, Any] = Field(default_factory=dict, description="JSON object merged into every request")
+    structured_output: Literal["auto", "json_schema", "json_object", "prompt"] = Field(
+        "auto", description="How an answer's JSON form is asked for; auto: tried out once an endpoint and remembered"
+    )
+    requests_per_minute: int | None = Field(None, ge=1, description="The endpoint's limit, if known; empty: adapt")
+    tokens_per_minute: int | None = Field(None, ge=1, description="The endpoint's limit, if known; empty: adapt")
+    patience_s: float = Field(
+        900.0, gt=0, description="Longest time to bear with nothing but rate limit answers (429), in seconds"
+    )
     local_threads: int = Field(0, ge=0, description="Threads of the bundled model's server; 0: all cores")
+    local_context: int = Field(2048, ge=256, le=8192, description="Context of the bundled model, in tokens a call")
+
+
+class Price(_Group):
+    input: float = Field(ge=0, description="USD for a million prompt tokens")
+    output: float = Field(ge=0, description="USD for a million answer tokens")
+    as_of: str = Field(min_length=4, description="Day the price was read off the seller's page, such as 2026-11-01")
+
+
+_PRICES = {
+    "gpt-4.1": Price(input=2.0, output=8.0, as_of="2025-04-14"),
+    "gpt-4.1-mini": Price(input=0.4, output=1.6, as_of="2025-04-14"),
+    "gpt-4.1-nano": Price(input=0.1, output=0.4, as_of="2025-04-14"),
+    "gpt-4o": Price(input=2.5, output=10.0, as_of="2024-10-02"),
+    "gpt-4o-mini": Price(input=0.15, output=0.6, as_of="2024-07-18"),
+}
+
+
+class BudgetSettings(_Group):
+    """Caps that no call may break; the token caps of a round and of the whole loop are in `LoopSettings`."""
+
+    max_usd: float | None = Field(None, gt=0, description="US dollars the whole loop may cost; empty: no limit")
+    max_usd_per_round: float | None = Field(None, gt=0, description="US dollars a round may cost; empty: no limit")
+    max_usd_per_day: float | None = Field(None, gt=0, description="US dollars a day (UTC) may cost; empty: no limit")
+    max_usd_per_run: float | None = Field(None, gt=0, description="US dollars a run may cost; empty: no limit")
+    max_tokens_per_day: int | None = Field(None, ge=1, description="Tokens a day (UTC) may use; empty: no limit")
+    max_tokens_per_run: int | None = Field(None, ge=1, description="Tokens a run may use; empty: no limit")
+    prices: dict[str, Price] = Field(
+        _PRICES, description="Price by model name, as JSON; a model that is not in it has no known price"
+    )
+
+    @property
+    def caps_usd(self) -> bool:
+        return any((self.max_usd, self.max_usd_per_round, self.max_usd_per_day, self.max_usd_per_run))
 
 
 class GenerationSettings(_Group):
@@ -184,6 +226,7 @@ class Settings(BaseSettings):
     project_seed: int = Field(0, description="Every random choice derives from this number")
 
     teacher: TeacherSettings = TeacherSettings()
+    budget: BudgetSettings = BudgetSettings()
     generation: GenerationSettings = GenerationSettings()
     filtering: FilteringSettings = FilteringSettings()
     batching: BatchingSettings = BatchingSettings()

@@ -1,0 +1,49 @@
+"""The Lance table of kept examples with their vectors, tagged by round.
+
+Lance's merge_insert can silently duplicate keys when handles are stale, so a round is replaced whole: its rows
+are deleted and written again in one batch. Writers take turns through the `examples` pool of the graph.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    import numpy as np
+
+TABLE = "examples"
+
+
+def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.ndarray, model: str) -> int:
+    """Make the table hold exactly these examples for the round, and tag that state. Returns the rows of all rounds.
+
+    Args:
+        uri: folder or object-store URL of the Lance database.
+        examples: with `example_id`, `round`, `category`, `instruction`, `input`, `output`.
+        vectors: float32, one row an example.
+        model: name of the embedding model, stored with each vector.
+    """
+    import lancedb
+    import pyarrow as pa
+
+    data = examples.select("example_id", "round", "category", "instruction", "input", "output").to_arrow()
+    data = data.cast(pa.schema([pa.field(f.name, pa.string(), nullable=False) for f in data.schema]))
+    dimensions = vectors.shape[1]
+    flat = pa.array(vectors.reshape(-1), type=pa.float32())
+    data = data.append_column(
+        pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
+        pa.FixedSizeListArray.from_arrays(flat, dimensions),
+    )
+    data = data.append_column(pa.field("embedding_model", pa.string(), nullable=False), pa.array([model] * len(data)))
+    database = lancedb.connect(uri)
+    table = database.create_table(TABLE, schema=data.schema, exist_ok=True)
+    table.delete(f"round = '{round_key}'")
+    if len(data):
+        table.add(data)
+    if round_key in table.tags.list():
+        table.tags.update(round_key, table.version)
+    else:
+        table.tags.create(round_key, table.version)
+    return int(table.count_rows())

@@ -1,0 +1,62 @@
+"""The categories of tasks: `seeds/categories.yaml`, read and checked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sedi_dagster.errors import InputFileError
+from sedi_dagster.records import Category
+
+_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")  # also a partition key: no | [ ] ,
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "id": str,
+    "name": str,
+    "definition": str,
+    "hint": str,
+    "share": (int, float),
+    "target": (int, float),
+    "max_answer_tokens": int,
+    "verifiers": list,
+}
+
+
+def load_categories(path: Path) -> dict[str, Category]:
+    """Categories by id, in the file's order.
+
+    Raises:
+        InputFileError: names the entry, the field, and what was expected.
+    """
+    if not path.is_file():
+        raise InputFileError(f"There is no file {path}.", "Set SEDI_CATEGORIES to a file that exists.")
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputFileError(f"{path} is not YAML: {error}", "Correct the file; nothing was spent.") from None
+    if not isinstance(entries, list) or not entries:
+        raise InputFileError(f"{path} must be a list of categories.", "See seeds/categories.yaml in the repository.")
+    problems = [told for number, entry in enumerate(entries, 1) for told in _problems(number, entry)]
+    ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
+    problems += [f"id {name!r} stands there more than once" for name in {i for i in ids if ids.count(i) > 1}]
+    if problems:
+        listing = "".join(f"\n  {told}" for told in problems)
+        raise InputFileError(f"{path} has {len(problems)} problem(s):{listing}", "Correct these; nothing was spent.")
+    return {e["id"]: Category(**{**e, "verifiers": tuple(e["verifiers"])}) for e in entries}
+
+
+def _problems(number: int, entry: Any) -> list[str]:
+    if not isinstance(entry, dict):
+        return [f"category {number} is {entry!r}; expected fields"]
+    name = f"category {number} ({entry.get('id', 'no id')})"
+    found = [f"{name}: unknown field {extra!r}; known: {', '.join(_FIELDS)}" for extra in entry.keys() - _FIELDS.keys()]
+    for field, kind in _FIELDS.items():
+        if not isinstance(entry.get(field), kind):
+            found.append(f"{name}: field {field!r} is {entry.get(field)!r}; expected {getattr(kind, '__name__', 'number')}")
+    if isinstance(entry.get("id"), str) and not _ID.fullmatch(entry["id"]):
+        found.append(f"{name}: field 'id' must be lower-case letters, digits and _ (at most 40)")
+    if isinstance(entry.get("target"), int | float) and not 0 < entry["target"] <= 1:
+        found.append(f"{name}: field 'target' is {entry['target']}; expected a pass rate above 0, at most 1")
+    return found

@@ -1,0 +1,63 @@
+"""Evaluation items: reading them, and drawing the fixed subset that a round is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sedi_dagster.evaluation.verifiers import check_args
+from sedi_dagster.jsonl import read_objects, text_field
+from sedi_dagster.records import Category, EvaluationItem, derived_rng
+
+DIFFICULTIES = ("easy", "medium", "hard")
+
+
+def load_evaluation_items(path: Path, categories: Mapping[str, Category]) -> list[EvaluationItem]:
+    """Read and check the items' file.
+
+    Raises:
+        InputFileError: names every bad line, its field, and what was expected.
+    """
+    with read_objects(path) as (objects, problems):
+        items: list[EvaluationItem] = []
+        seen: dict[str, int] = {}
+        for line, row in objects:
+            values = {name: text_field(row, name, line, problems) for name in ("id", "category", "prompt", "verifier", "reference")}
+            if values["category"] and values["category"] not in categories:
+                problems.add(line, "category", f"{values['category']!r} is not in categories.yaml", "one of its ids")
+            if values["id"] in seen:
+                problems.add(line, "id", f"{values['id']!r} stands on line {seen[values['id']]} too", "a name of its own")
+            seen.setdefault(values["id"], line)
+            args = row.get("args")
+            if not isinstance(args, dict):
+                problems.add(line, "args", f"is {args!r}", "a JSON object")
+                args = {}
+            elif values["verifier"]:
+                for told in check_args(values["verifier"], args):
+                    problems.add(line, "args", told, "arguments that the verifier takes")
+            difficulty = row.get("difficulty", "medium")
+            if difficulty not in DIFFICULTIES:
+                problems.add(line, "difficulty", f"is {difficulty!r}", f"one of {', '.join(DIFFICULTIES)}")
+            items.append(EvaluationItem(**values, args=args, difficulty=str(difficulty), cluster=str(row.get("cluster", values["id"]))))
+    return items
+
+
+def draw_items(items: Sequence[EvaluationItem], per_category: int, project_seed: int) -> list[EvaluationItem]:
+    """A fixed subset, stratified by difficulty: the same for every round, so that rounds can be compared."""
+    drawn: list[EvaluationItem] = []
+    for category in sorted({item.category for item in items}):
+        of_category = sorted((item for item in items if item.category == category), key=lambda item: item.id)
+        derived_rng(project_seed, "evaluation items", category).shuffle(of_category)
+        strata = [[item for item in of_category if item.difficulty == d] for d in DIFFICULTIES]
+        quota = _proportional([len(stratum) for stratum in strata], min(per_category, len(of_category)))
+        drawn += [item for stratum, n in zip(strata, quota, strict=True) for item in stratum[:n]]
+    return drawn
+
+
+def _proportional(sizes: Sequence[int], total: int) -> list[int]:
+    """Share `total` in proportion to sizes, by largest remainder."""
+    exact = [size * total / max(sum(sizes), 1) for size in sizes]
+    shares = [int(x) for x in exact]
+    for i in sorted(range(len(sizes)), key=lambda i: shares[i] - exact[i])[: total - sum(shares)]:
+        shares[i] += 1
+    return shares

@@ -1,0 +1,231 @@
+"""Checks the arguments of an evaluation item's verifier before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .formats import SCRIPTS
+from .text import shown
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of argument: what it is called in a message, and its test."""
+
+    name: str
+    accepts: Callable[[Any], bool]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+
+
+def _maps(value: Any, accepts: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and all(_is_text(key) and accepts(one) for key, one in value.items())
+
+
+TEXT = Kind("a non-empty string", _is_text)
+TEXTS = Kind("a non-empty list of non-empty strings", _are_texts)
+ANY_TEXTS = Kind("a list of non-empty strings", lambda value: value == [] or _are_texts(value))
+NUMBER = Kind("a finite number", _is_number)
+SHARE = Kind("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+SECONDS = Kind(
+    "a number of seconds above 0 and up to 60", lambda value: _is_number(value) and 0 < value <= 60
+)
+COUNT = Kind("a whole number of 0 or more", _is_count)
+FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+OPTIONS = Kind(
+    "an object of two or more texts by letter", lambda value: _maps(value, _is_text) and len(value) > 1
+)
+ALIASES = Kind("an object of lists of strings by label", lambda value: _maps(value, _are_texts))
+FIELDS = Kind("a non-empty object", lambda value: _maps(value, lambda _: True) and bool(value))
+FACTS = Kind(
+    "a non-empty list of facts, each a non-empty list of spellings",
+    lambda value: isinstance(value, list) and bool(value) and all(map(_are_texts, value)),
+)
+OBJECTS = Kind(
+    "a non-empty list of objects",
+    lambda value: isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value),
+)
+NAME = Kind("a Python name", lambda value: isinstance(value, str) and value.isidentifier())
+SCRIPT = Kind("one of " + ", ".join(SCRIPTS), lambda value: value in SCRIPTS)
+LETTER = Kind("one letter", lambda value: isinstance(value, str) and len(value) == 1)
+
+Spec = Mapping[str, tuple[Kind, bool]]
+"""Arguments by name: their kind, and whether they are required."""
+
+_BOUNDS: Spec = {"min": (COUNT, False), "max": (COUNT, False)}
+_COUNT_OR_BOUNDS: Spec = {"count": (COUNT, False), **_BOUNDS}
+
+SPECS: Mapping[str, Spec] = {
+    "match": {
+        "aliases": (TEXTS, True),
+        "forbidden": (ANY_TEXTS, False),
+        "max_words": (COUNT, False),
+        "whole": (FLAG, False),
+    },
+    "numeric": {"value": (NUMBER, True), "tolerance": (NUMBER, False)},
+    "choice": {"options": (OPTIONS, True), "answer": (TEXT, True)},
+    "label": {
+        "labels": (TEXTS, True),
+        "answer": (TEXT, True),
+        "aliases": (ALIASES, False),
+        "max_words": (COUNT, False),
+    },
+    "token_f1": {"references": (TEXTS, True), "threshold": (SHARE, False)},
+    "json_fields": {"fields": (FIELDS, True), "exact_keys": (FLAG, False)},
+    "facts": {"required": (FACTS, True), "forbidden": (ANY_TEXTS, False), "min_share": (SHARE, False)},
+    "words": _BOUNDS,
+    "copy_limit": {"source": (TEXT, False), "max_share": (SHARE, False)},
+    "list_items": {
+        "min_items": (COUNT, False),
+        "max_items": (COUNT, False),
+        "min_words_per_item": (COUNT, False),
+        "max_words_per_item": (COUNT, False),
+        "min_distinct": (SHARE, False),
+    },
+    "format": {"constraints": (OBJECTS, True)},
+    "code_tests": {"function": (NAME, True), "tests": (TEXTS, True), "timeout_s": (SECONDS, False)},
+    "all": {"of": (OBJECTS, True)},
+}
+
+CONSTRAINT_SPECS: Mapping[str, Spec] = {
+    **{
+        kind: _COUNT_OR_BOUNDS
+        for kind in ("bullets", "numbered", "lines", "paragraphs", "sentences", "words")
+    },
+    **{kind: _COUNT_OR_BOUNDS for kind in ("placeholders", "highlighted")},
+    **{kind: {} for kind in ("all_lower", "all_upper", "title_case", "no_commas", "quoted", "no_digits")},
+    "ends_question": {},
+    "keywords": {"include": (ANY_TEXTS, False), "exclude": (ANY_TEXTS, False)},
+    "keyword_count": {"word": (TEXT, True), **_COUNT_OR_BOUNDS},
+    "start": {"text": (TEXT, True)},
+    "end": {"text": (TEXT, True)},
+    "repeat_prompt": {"text": (TEXT, True)},
+    "json": {"keys": (ANY_TEXTS, False)},
+    "letters": {"script": (SCRIPT, True)},
+    "separator": {"text": (TEXT, True), "parts": (COUNT, True)},
+    "word_max_length": {"n": (COUNT, True)},
+    "sections": {"titles": (TEXTS, True)},
+    "letter_count": {"letter": (LETTER, True), **_COUNT_OR_BOUNDS},
+}
+_BOUNDED = frozenset(kind for kind, spec in CONSTRAINT_SPECS.items() if "min" in spec)
+
+
+def check_args(verifier: str, args: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a verifier's arguments, one clear sentence each; an empty list when nothing is."""
+    if verifier not in SPECS:
+        return [f"unknown verifier {shown(verifier)}; known are {', '.join(SPECS)}"]
+    if not isinstance(args, Mapping):
+        return [f"the arguments of {verifier} must be an object, not {shown(args)}"]
+    problems = _against_spec(verifier, SPECS[verifier], args)
+    return problems or _RELATIONS.get(verifier, _no_relation)(args)
+
+
+def _against_spec(where: str, spec: Spec, args: Mapping[str, Any]) -> list[str]:
+    problems = [
+        f"{where}: unknown argument {shown(name)}; known are {', '.join(spec) or 'none'}"
+        for name in args
+        if name not in spec
+    ]
+    for name, (kind, required) in spec.items():
+        if name not in args:
+            problems += [f"{where}: the argument '{name}' is missing; it is {kind.name}"] * required
+        elif not kind.accepts(args[name]):
+            problems.append(f"{where}: '{name}' must be {kind.name}, not {shown(args[name])}")
+    return problems
+
+
+def _no_relation(args: Mapping[str, Any]) -> list[str]:
+    return []
+
+
+def _ordered(where: str, args: Mapping[str, Any], low: str = "min", high: str = "max") -> list[str]:
+    if low in args and high in args and args[low] > args[high]:
+        return [f"{where}: '{low}' ({args[low]}) is above '{high}' ({args[high]})"]
+    return []
+
+
+def _choice(args: Mapping[str, Any]) -> list[str]:
+    if args["answer"] in args["options"]:
+        return []
+    return [f"choice: the answer {shown(args['answer'])} is none of the options {', '.join(args['options'])}"]
+
+
+def _label(args: Mapping[str, Any]) -> list[str]:
+    problems = (
+        [] if args["answer"] in args["labels"] else [f"label: {shown(args['answer'])} is none of the labels"]
+    )
+    strangers = [name for name in args.get("aliases", {}) if name not in args["labels"]]
+    return problems + [f"label: aliases are given for {shown(name)}, which is no label" for name in strangers]
+
+
+def _numeric(args: Mapping[str, Any]) -> list[str]:
+    return ["numeric: 'tolerance' must not be negative"] if args.get("tolerance", 0) < 0 else []
+
+
+def _words(args: Mapping[str, Any]) -> list[str]:
+    if not args:
+        return ["words: give 'min', 'max' or both"]
+    return _ordered("words", args)
+
+
+def _list_items(args: Mapping[str, Any]) -> list[str]:
+    items = _ordered("list_items", args, "min_items", "max_items")
+    return items + _ordered("list_items", args, "min_words_per_item", "max_words_per_item")
+
+
+def _format(args: Mapping[str, Any]) -> list[str]:
+    return [problem for one in args["constraints"] for problem in _constraint(one)]
+
+
+def _constraint(one: Mapping[str, Any]) -> list[str]:
+    kind = str(one.get("kind"))
+    if kind not in CONSTRAINT_SPECS:
+        return [f"format: unknown constraint kind {shown(kind)}; known are {', '.join(CONSTRAINT_SPECS)}"]
+    where, parameters = f"format {kind}", {name: value for name, value in one.items() if name != "kind"}
+    problems = _against_spec(where, CONSTRAINT_SPECS[kind], parameters)
+    if not problems and kind in _BOUNDED:
+        if not parameters.keys() & {"count", "min", "max"}:
+            problems.append(f"{where}: give 'count', or 'min', 'max' or both")
+        problems += _ordered(where, parameters)
+    if not problems and kind == "keywords" and not (one.get("include") or one.get("exclude")):
+        problems.append(f"{where}: give 'include', 'exclude' or both")
+    return problems
+
+
+def _all(args: Mapping[str, Any]) -> list[str]:
+    problems = []
+    for number, part in enumerate(args["of"], 1):
+        if part.keys() != {"verifier", "args"}:
+            problems.append(f"all: part {number} must have 'verifier' and 'args' and nothing else")
+        elif part["verifier"] == "all":
+            problems.append(f"all: part {number} is 'all' again; list its parts directly")
+        else:
+            problems += [f"all, part {number}: {one}" for one in check_args(part["verifier"], part["args"])]
+    return problems
+
+
+_RELATIONS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "choice": _choice,
+    "label": _label,
+    "numeric": _numeric,
+    "words": _words,
+    "list_items": _list_items,
+    "format": _format,
+    "all": _all,
+}

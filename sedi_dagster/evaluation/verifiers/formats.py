@@ -1,0 +1,252 @@
+"""The verifier of form: constraints that a program can check, the families of IFEval (arXiv 2311.07911).
+
+Each constraint is a function of the hardened answer and its own parameters, and tells whether it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+from math import inf
+from typing import Any
+
+from .text import Args, Score, failed, normalise, occurs, passed, shown, words
+
+Constraint = Callable[[str, Args], bool]
+CONSTRAINTS: dict[str, Constraint] = {}
+
+_BULLET = re.compile(r"[-*•]\s+\S")
+_NUMBERED = re.compile(r"\(?[0-9]{1,3}[.)]\s+\S")
+_SENTENCE_END = re.compile(r"(?<![.!?…。！？])(?:[.!?…]++[\"'”’)\]*_]{0,3}(?=\s|\Z)|[。！？]++)")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|jr|sr|no)|\b[A-Z])\Z", re.IGNORECASE
+)
+_PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\]")
+_HIGHLIGHT = re.compile(r"\*(?![\s*])[^*\n]+(?<!\s)\*")
+_FENCED = re.compile(r"\A```\w*\n(.*)\n```\Z", re.DOTALL)
+_MINOR_WORDS = "a an and as at but by for from in nor of on or so the to up yet with"
+_SCRIPTS = {
+    "latin": ("LATIN",),
+    "cyrillic": ("CYRILLIC",),
+    "greek": ("GREEK",),
+    "arabic": ("ARABIC",),
+    "hebrew": ("HEBREW",),
+    "cjk": ("CJK", "HIRAGANA", "KATAKANA", "HANGUL"),
+}
+SCRIPTS = tuple(_SCRIPTS)
+
+
+def format_constraints(args: Args, answer: str, prompt: str) -> Score:
+    """Constraints on form. Score is the share of `constraints` that hold. Passes when all hold."""
+    constraints = args["constraints"]
+    broken = [c["kind"] for c in constraints if not CONSTRAINTS[c["kind"]](answer, c)]
+    if broken:
+        return failed("broken: " + ", ".join(map(shown, broken)), 1 - len(broken) / len(constraints))
+    return passed()
+
+
+def constraint(kind: str) -> Callable[[Constraint], Constraint]:
+    """Registers a constraint under its kind."""
+
+    def register(check: Constraint) -> Constraint:
+        CONSTRAINTS[kind] = check
+        return check
+
+    return register
+
+
+def _within(number: int, bounds: Args) -> bool:
+    if "count" in bounds:
+        return bool(number == bounds["count"])
+    return bool(bounds.get("min", 0) <= number <= bounds.get("max", inf))
+
+
+def _lines(answer: str) -> list[str]:
+    return [line.strip() for line in answer.split("\n") if line.strip()]
+
+
+@constraint("bullets")
+def _bullets(answer: str, bounds: Args) -> bool:
+    return _within(sum(bool(_BULLET.match(line)) for line in _lines(answer)), bounds)
+
+
+@constraint("numbered")
+def _numbered(answer: str, bounds: Args) -> bool:
+    return _within(sum(bool(_NUMBERED.match(line)) for line in _lines(answer)), bounds)
+
+
+@constraint("words")
+def _words(answer: str, bounds: Args) -> bool:
+    return _within(len(words(answer)), bounds)
+
+
+@constraint("sentences")
+def _sentences(answer: str, bounds: Args) -> bool:
+    return _within(count_sentences(answer), bounds)
+
+
+def count_sentences(text: str) -> int:
+    """Sentences by their closing marks; decimals, "e.g." and initials close none, an unclosed last line counts."""
+    count, start = 0, 0
+    for end in _SENTENCE_END.finditer(text):
+        piece = text[start : end.start()]
+        is_abbreviation = (
+            end.group() == "." and _ABBREVIATION.search(piece[-6:]) and end.end() < len(text.rstrip())
+        )
+        if is_abbreviation or not any(char.isalnum() for char in piece) or _is_list_number(piece):
+            continue
+        count, start = count + 1, end.end()
+    return count + any(char.isalnum() for char in text[start:])
+
+
+def _is_list_number(piece: str) -> bool:
+    """Whether the full stop after `piece` belongs to a list number ("1.") at the start of a line."""
+    return piece.rsplit("\n", 1)[-1].strip().isdigit() and len(piece.strip()) <= 3
+
+
+@constraint("paragraphs")
+def _paragraphs(answer: str, bounds: Args) -> bool:
+    blocks = "\n".join(line.strip() for line in answer.split("\n")).split("\n\n")
+    return _within(sum(bool(block.strip()) for block in blocks), bounds)
+
+
+@constraint("lines")
+def _line_count(answer: str, bounds: Args) -> bool:
+    return _within(len(_lines(answer)), bounds)
+
+
+@constraint("keywords")
+def _keywords(answer: str, args: Args) -> bool:
+    text = normalise(answer)
+    return all(occurs(word, answer, text) for word in args.get("include", ())) and not any(
+        occurs(word, answer, text) for word in args.get("exclude", ())
+    )
+
+
+@constraint("keyword_count")
+def _keyword_count(answer: str, args: Args) -> bool:
+    word = normalise(args["word"])
+    found = re.findall(rf"(?<!\S){re.escape(word)}(?!\S)", normalise(answer)) if word else []
+    return _within(len(found), args)
+
+
+@constraint("all_lower")
+def _all_lower(answer: str, args: Args) -> bool:
+    return answer == answer.lower() and any(char.isalpha() for char in answer)
+
+
+@constraint("all_upper")
+def _all_upper(answer: str, args: Args) -> bool:
+    return answer == answer.upper() and any(char.isalpha() for char in answer)
+
+
+@constraint("title_case")
+def _title_case(answer: str, args: Args) -> bool:
+    """Every word starts with a capital; short joining words ("of", "and") may be small, except the first."""
+    found = [word.lstrip("\"'“‘(*_-#") for word in words(answer)]
+    minor = _MINOR_WORDS.split()
+    return any(char.isalpha() for char in answer) and all(
+        not word[:1].isalpha() or not word[0].islower() or (place > 0 and word.rstrip(".,:;!?") in minor)
+        for place, word in enumerate(found)
+    )
+
+
+def _folded(text: str) -> str:
+    """White space collapsed and case folded, for comparing a start or an end."""
+    return " ".join(text.split()).casefold()
+
+
+@constraint("start")
+def _start(answer: str, args: Args) -> bool:
+    return _folded(answer).startswith(_folded(args["text"]))
+
+
+@constraint("repeat_prompt")
+def _repeat_prompt(answer: str, args: Args) -> bool:
+    return _folded(answer).startswith(_folded(args["text"]))
+
+
+@constraint("end")
+def _end(answer: str, args: Args) -> bool:
+    return _folded(answer).endswith(_folded(args["text"]))
+
+
+@constraint("json")
+def _json(answer: str, args: Args) -> bool:
+    text = answer.strip()
+    fenced = _FENCED.match(text)
+    try:
+        found: Any = json.loads(fenced[1] if fenced else text)
+    except (ValueError, RecursionError):
+        return False
+    keys = args.get("keys", ())
+    return not keys or (isinstance(found, dict) and all(key in found for key in keys))
+
+
+@constraint("placeholders")
+def _placeholders(answer: str, bounds: Args) -> bool:
+    return _within(len(_PLACEHOLDER.findall(answer)), bounds)
+
+
+@constraint("no_commas")
+def _no_commas(answer: str, args: Args) -> bool:
+    return not any(char in ",،，、" for char in answer)
+
+
+@constraint("quoted")
+def _quoted(answer: str, args: Args) -> bool:
+    text = answer.strip()
+    return len(text) > 2 and (text[0], text[-1]) in {('"', '"'), ("“", "”")}
+
+
+@constraint("letters")
+def _letters(answer: str, args: Args) -> bool:
+    letters = [char for char in answer if char.isalpha()]
+    of_script = sum(_unicode_block(char).startswith(_SCRIPTS[args["script"]]) for char in letters)
+    return bool(letters) and of_script >= 0.9 * len(letters)
+
+
+@lru_cache(maxsize=4096)
+def _unicode_block(char: str) -> str:
+    return unicodedata.name(char, "")
+
+
+@constraint("separator")
+def _separator(answer: str, args: Args) -> bool:
+    parts = answer.split(args["text"])
+    return len(parts) == args["parts"] and all(any(char.isalnum() for char in part) for part in parts)
+
+
+@constraint("word_max_length")
+def _word_max_length(answer: str, args: Args) -> bool:
+    return all(len(word) <= args["n"] for word in re.findall(r"[^\W_]+", answer))
+
+
+@constraint("sections")
+def _sections(answer: str, args: Args) -> bool:
+    """Every title heads a line, in the given order; heading marks and numbers before it do not matter."""
+    lines = iter([_folded(line.lstrip("#*_ \t0123456789.)(-")) for line in _lines(answer)])
+    return all(any(line.startswith(_folded(title)) for line in lines) for title in args["titles"])
+
+
+@constraint("letter_count")
+def _letter_count(answer: str, args: Args) -> bool:
+    return _within(answer.casefold().count(args["letter"].casefold()), args)
+
+
+@constraint("no_digits")
+def _no_digits(answer: str, args: Args) -> bool:
+    return not any(char.isdigit() for char in answer)
+
+
+@constraint("ends_question")
+def _ends_question(answer: str, args: Args) -> bool:
+    return answer.rstrip(" \t\n\"'”’*)").endswith(("?", "？", "؟"))
+
+
+@constraint("highlighted")
+def _highlighted(answer: str, bounds: Args) -> bool:
+    return _within(len(_HIGHLIGHT.findall(answer)), bounds)

@@ -1,0 +1,101 @@
+"""The verifier of a final number: reads the answer as graders of GSM8K (arXiv 2110.14168) and MATH do."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from bisect import bisect_left
+
+from .text import Args, Score, failed, passed, shown
+
+_PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?(?:e[-+]?[0-9]{1,3}(?![\w]))?|\.[0-9]+"
+_NUMBER = re.compile(
+    rf"(?P<sign>(?<![\w)])[-+])?(?:(?P<whole>[0-9]{{1,9}})\s(?=[0-9]{{1,9}}/[0-9]))?(?P<top>{_PLAIN})"
+    rf"(?:\s?/\s?(?P<bottom>{_PLAIN}))?(?P<percent>\s?%)?"
+)
+_MARKER = re.compile(r"answer\W{0,4}is|answer\W{0,4}:|=|\\boxed|####")
+_FRACTION = re.compile(r"\\[dt]?frac\{([0-9.,]{1,40})\}\{([0-9.,]{1,40})\}")
+_LATEX_NOISE = re.compile(r"\\[,!; ]|\\text\{|[$€£¥]")
+_SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen"""
+_TENS = {
+    "twenty": 20,
+    "thirty": 30,
+    "forty": 40,
+    "fifty": 50,
+    "sixty": 60,
+    "seventy": 70,
+    "eighty": 80,
+    "ninety": 90,
+}
+_WORDS = {word: number for number, word in enumerate(_SMALL.split())} | _TENS
+_UNREAD = frozenset({"hundred", "thousand", "million", "billion"})
+_MAX_DIGITS = 300  # longer numbers overflow a float, and Python refuses to parse very long ones
+
+
+def numeric(args: Args, answer: str, prompt: str) -> Score:
+    """The final number of an answer.
+
+    The final number is the first one after the last "answer is", "answer:", "=", "\\boxed{" or "####" that has one
+    after it, else the last number of the text. Reads 1,234  -3  3.5  1/2  2 1/2  45%  $12  1e6, and number words
+    when there is no digit. A percentage stands for itself and for its hundredth. Score 1 or 0. Passes when the
+    number is within `tolerance` (1e-6) of `value`.
+    """
+    values = final_number(answer)
+    if not values:
+        return failed("no number found")
+    value, tolerance = float(args["value"]), float(args.get("tolerance", 1e-6))
+    slack = max(tolerance, 1e-12 * abs(value))
+    right = any(abs(found - value) <= slack for found in values)
+    reason = f"final number {shown(f'{values[0]:g}')}"
+    return passed(reason) if right else failed(reason)
+
+
+def final_number(answer: str) -> list[float]:
+    """The readings of the final number (a percentage has two), or none when there is no number."""
+    text = unicodedata.normalize("NFKC", answer).lower()
+    text = text.replace("\u2212", "-").replace("\u2013", "-").replace("\u2044", "/")
+    text = _LATEX_NOISE.sub("", _FRACTION.sub(r"\1/\2", text)).replace("\\%", "%")
+    matches = list(_NUMBER.finditer(text))
+    if not matches:
+        return _number_word(text)
+    last_start = matches[-1].start()
+    markers = [marker.end() for marker in _MARKER.finditer(text) if marker.end() <= last_start]
+    if not markers:
+        return _read(matches[-1])
+    starts = [found.start() for found in matches]
+    return _read(matches[bisect_left(starts, markers[-1])])
+
+
+def _read(found: re.Match[str]) -> list[float]:
+    top, bottom = _float(found["top"]), _float(found["bottom"])
+    if top is None or bottom == 0:
+        return []
+    value = float(found["whole"] or 0) + (top / bottom if bottom else top)
+    if not math.isfinite(value):
+        return []
+    if (found["sign"] or "").startswith("-"):
+        value = -value
+    return [value, value / 100] if found["percent"] else [value]
+
+
+def _float(digits: str | None) -> float | None:
+    if digits is None:
+        return None
+    return float(digits.replace(",", "")) if len(digits) <= _MAX_DIGITS else math.inf
+
+
+def _number_word(text: str) -> list[float]:
+    tokens = re.findall(r"[a-z]+", text)
+    if _UNREAD.intersection(tokens):
+        return []
+    for index in range(len(tokens) - 1, -1, -1):
+        value = _WORDS.get(tokens[index])
+        if value is None:
+            continue
+        before = tokens[index - 1] if index else ""
+        if 0 < value < 10 and before in _TENS:
+            value, before = value + _TENS[before], tokens[index - 2] if index > 1 else ""
+        return [float(-value if before in {"minus", "negative"} else value)]
+    return []

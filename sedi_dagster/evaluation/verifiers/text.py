@@ -1,0 +1,127 @@
+"""Common ground of the verifiers: the score they return and the way they read text.
+
+Belongs here: normalisation, word lists, whole-word search, token F1, hardening of an answer before it is judged.
+Does not belong here: any verdict. Everything is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Args = Mapping[str, Any]
+
+MAX_ANSWER_CHARS = 20_000
+"""A longer answer fails every verifier: no item asks for one, and judging it would cost time without end."""
+
+_MAX_MARKS_IN_A_ROW = 30  # the limit of Unicode's stream-safe text format (UAX 15)
+_ARTICLES = frozenset({"a", "an", "the"})
+_THOUSANDS_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+_MINUS = re.compile(r"(?<![\w)])-(?=[0-9])")
+_NOT_A_WORD = re.compile(r"(?:[^\w.]|_|(?<![0-9])\.|\.(?![0-9]))+")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A verifier's judgement: how right the answer is in [0, 1], whether it passes, and why."""
+
+    score: float
+    passed: bool
+    reason: str
+
+
+def passed(reason: str = "all conditions hold", score: float = 1.0) -> Score:
+    """A passing judgement."""
+    return Score(min(1.0, max(0.0, score)), True, reason)
+
+
+def failed(reason: str, score: float = 0.0) -> Score:
+    """A failing judgement; `score` keeps what was right of it."""
+    return Score(min(1.0, max(0.0, score)), False, reason)
+
+
+def shown(text: object, limit: int = 60) -> str:
+    """`text` made safe to quote in a reason: short, on one line, and encodable as UTF-8."""
+    line = " ".join(str(text)[: 4 * limit].split()).encode("utf-8", "replace").decode("utf-8")
+    line = "".join(char if char.isprintable() else "?" for char in line)
+    return repr(line if len(line) <= limit else line[:limit] + "...")
+
+
+def harden(text: str) -> str:
+    """The answer with Unix line ends and no endless runs of combining marks.
+
+    Unicode normalisation sorts a run of marks in quadratic time, so a run is cut at 30.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.isascii():
+        return text
+    kept, run = [], 0
+    for char in text:
+        run = run + 1 if unicodedata.combining(char) else 0
+        if run <= _MAX_MARKS_IN_A_ROW:
+            kept.append(char)
+    return "".join(kept)
+
+
+def normalise(text: str) -> str:
+    """NFKC, casefold, punctuation to spaces, no articles, single spaces.
+
+    Numbers stay whole ("1,200" is "1200", "3.5" stays, "-3" is "minus 3"), so that "3" is not found in "3.5".
+    A text made of articles alone keeps them, so that the option "A" does not vanish.
+    """
+    text = unicodedata.normalize("NFKC", text).replace("\u2212", "-").casefold()
+    text = _MINUS.sub(" minus ", _THOUSANDS_COMMA.sub("", text))
+    tokens = _NOT_A_WORD.sub(" ", text).split()
+    return " ".join([token for token in tokens if token not in _ARTICLES] or tokens)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text as a reader counts them: runs without white space which hold a letter or digit."""
+    return [token for token in text.split() if any(char.isalnum() for char in token)]
+
+
+def occurs(phrase: str, text: str, normalised: str | None = None) -> bool:
+    """Whether `phrase` occurs in `text` as whole words, both normalised.
+
+    A phrase of punctuation alone ("<=") is looked up as it stands. Pass `normalised` to normalise a text once.
+    """
+    wanted = normalise(phrase)
+    if not wanted:
+        return bool(phrase.strip()) and phrase.strip().casefold() in text.casefold()
+    haystack = normalise(text) if normalised is None else normalised
+    return f" {wanted} " in f" {haystack} "
+
+
+def first_occurring(phrases: Iterable[str], text: str, normalised: str) -> str | None:
+    """The first of `phrases` which occurs in the text, or None."""
+    return next((phrase for phrase in phrases if occurs(phrase, text, normalised)), None)
+
+
+def names_occurring(spellings: Mapping[str, Sequence[str]], normalised: str) -> set[str]:
+    """Which names occur in a normalised text by one of their spellings, longer spellings first.
+
+    What a longer spelling has taken is not read again, so "not spam" is not also "spam".
+    """
+    found: set[str] = set()
+    pairs = [(normalise(spelling), name) for name, known in spellings.items() for spelling in known]
+    for spelling, name in sorted(pairs, key=lambda pair: -len(pair[0])):
+        if not spelling:
+            continue
+        rest = re.sub(rf"(?<!\S){re.escape(spelling)}(?!\S)", "|", normalised)
+        if rest != normalised:
+            found.add(name)
+            normalised = rest
+    return found
+
+
+def token_f1(left: Counter[str], right: Counter[str]) -> float:
+    """F1 over tokens as in SQuAD (arXiv 1606.05250, section 6.1)."""
+    total = left.total() + right.total()
+    if not total:
+        return 0.0
+    fewer, more = (left, right) if len(left) <= len(right) else (right, left)
+    return 2 * sum(min(count, more[token]) for token, count in fewer.items() if token in more) / total

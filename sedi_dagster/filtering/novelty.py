@@ -1,0 +1,70 @@
+"""ROUGE-L novelty: how close an instruction is to what is there already.
+
+ROUGE-L F1 (Lin 2004) of two token lists of m and n tokens with longest common subsequence L is 2L / (m + n),
+which is rapidfuzz's normalised indel similarity of the same lists. Tokens are those of `rouge_score` without a
+stemmer: lower case, runs of a-z and 0-9. Text without any such token is compared by its characters instead, so
+that other scripts neither all match nor all differ.
+"""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+from rapidfuzz import process
+from rapidfuzz.distance import Indel
+
+_TOKEN = re.compile(r"[a-z0-9]+")
+
+
+class NoveltyIndex:
+    """A growing pool of texts; finds the nearest one to a new text."""
+
+    def __init__(self) -> None:
+        self._symbols: dict[str, str] = {}
+        self._encoded: list[str] = []
+        self._ids: list[str] = []
+        self._texts: list[str] = []
+
+    def add(self, text_id: str, text: str) -> None:
+        self._encoded.append(self._encode(text))
+        self._ids.append(text_id)
+        self._texts.append(text)
+
+    def nearest(self, text: str, threshold: float) -> tuple[str, str, float] | None:
+        """(id, text, ROUGE-L F1) of the nearest text above the threshold, or None if all are at most that near."""
+        found = process.extractOne(
+            self._encode(text), self._encoded, scorer=Indel.normalized_similarity, score_cutoff=threshold
+        )
+        if found is None or found[1] <= threshold:
+            return None
+        _, score, row = found
+        return self._ids[row], self._texts[row], float(score)
+
+    def _encode(self, text: str) -> str:
+        """Each distinct token as one character: the same comparison, on strings."""
+        return "".join(self._symbols.setdefault(t, chr(0xE000 + len(self._symbols))) for t in tokens(text))
+
+
+def tokens(text: str) -> list[str]:
+    """Tokens as `rouge_score` has them; single characters where there is no Latin letter or digit."""
+    lowered = text.lower()
+    return _TOKEN.findall(lowered) or [c for c in lowered if not c.isspace()]
+
+
+def near_duplicates(queries: list[str], pool: list[str], threshold: float) -> pl.DataFrame:
+    """Every pair with ROUGE-L F1 at or above the threshold.
+
+    Returns:
+        Columns `query`, `pool` (row numbers) and `score`.
+    """
+    symbols = NoveltyIndex()
+    encoded_queries = [symbols._encode(text) for text in queries]
+    encoded_pool = [symbols._encode(text) for text in pool]
+    rows = []
+    if encoded_queries and encoded_pool:
+        scores = process.cdist(
+            encoded_queries, encoded_pool, scorer=Indel.normalized_similarity, score_cutoff=threshold, workers=-1
+        )
+        rows = [(q, p, float(scores[q, p])) for q, p in zip(*(scores >= threshold).nonzero(), strict=True)]
+    return pl.DataFrame(rows, schema={"query": pl.UInt32, "pool": pl.UInt32, "score": pl.Float64}, orient="row")

@@ -1,0 +1,58 @@
+"""The trace of one example: from the seeds its prompt showed to the step that trained on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.rounds import LoopHistory
+from sedi_dagster.store import Store
+
+
+def trace_example(store: Store, history: LoopHistory, example_id: str) -> dict[str, Any]:
+    """Everything recorded about a candidate, by its id (or an unambiguous beginning of it).
+
+    Raises:
+        SediError: no candidate, or more than one, has that id.
+    """
+    found = [
+        (plan.round, category, row)
+        for plan in history.plans
+        for category in plan.category_ids
+        if store.tables_marker("generated_batches", plan.round, category)
+        for row in store.read_tables("generated_batches", plan.round, category)["candidates"]
+        .filter(pl.col("candidate_id").str.starts_with(example_id))
+        .iter_rows(named=True)
+    ]
+    if len({row["candidate_id"] for _, _, row in found}) != 1:
+        raise SediError(
+            f"{len(found)} candidates have an id that begins with {example_id!r}.",
+            "Take an id from the exported dataset (column example_id) or from a round's report.",
+        )
+    round_key, category, candidate = found[0]
+    trace: dict[str, Any] = {"candidate": candidate, "round": round_key, "category": category}
+    calls = store.read_tables("generated_batches", round_key, category)["calls"]
+    keys = [key for key in (candidate["instruction_key"], candidate["answer_key"]) if key]
+    trace["teacher_calls"] = calls.filter(pl.col("request_key").is_in(keys)).to_dicts()
+    trace["shown_seeds"] = _seeds(store, candidate["demonstration_ids"], history, round_key)
+    if store.tables_marker("filtered_batches", round_key):
+        tables = store.read_tables("filtered_batches", round_key)
+        trace["verdict"] = tables["verdicts"].filter(pl.col("candidate_id") == candidate["candidate_id"]).row(0, named=True)
+        trace["training_rows"] = tables["batches"].filter(pl.col("example_id") == candidate["candidate_id"]).to_dicts()
+    if store.tables_marker("sft_checkpoint", round_key):
+        steps = store.read_tables("sft_checkpoint", round_key)["steps"]
+        trace["training_steps"] = steps.filter(pl.col("example_ids").list.contains(candidate["candidate_id"])).drop("example_ids").to_dicts()
+    if store.tables_marker("seed_feedback", round_key):
+        changes = store.read_tables("seed_feedback", round_key)["changes"]
+        trace["seed_changes"] = changes.filter(pl.col("seed_id") == candidate["candidate_id"]).to_dicts()
+    return trace
+
+
+def _seeds(store: Store, seed_ids: list[str], history: LoopHistory, round_key: str) -> list[dict[str, Any]]:
+    known = [store.read_tables("seed_pool")["seeds"].select("seed_id", "origin", "instruction")]
+    for outcome in history.before(round_key):
+        if store.tables_marker("seed_feedback", outcome.round):
+            known.append(store.read_tables("seed_feedback", outcome.round)["seeds"].select("seed_id", "origin", "instruction"))
+    return pl.concat(known).unique("seed_id").filter(pl.col("seed_id").is_in(seed_ids)).sort("seed_id").to_dicts()

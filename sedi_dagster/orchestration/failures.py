@@ -1,0 +1,21 @@
+"""The boundary: an error that a user can act on ends a step with its own words, without a traceback of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from sedi_dagster.errors import SediError
+
+USER_ERROR = "user_error"
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    try:
+        yield
+    except SediError as error:
+        metadata = {"problem": error.problem, "mend": error.mend, USER_ERROR: type(error).__name__}
+        raise dg.Failure(description=str(error), metadata=metadata) from None

@@ -1,0 +1,61 @@
+"""The resource that every asset takes: settings, the data folder, the user's files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from sedi_dagster.categories import load_categories
+from sedi_dagster.errors import SediError
+from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
+from sedi_dagster.records import Category, EvaluationItem, RoundPlan, SeedTask
+from sedi_dagster.rounds import LoopHistory, load_history, load_plan
+from sedi_dagster.seed_pool import load_seed_tasks
+from sedi_dagster.settings import Settings, load_settings
+from sedi_dagster.store import Store
+
+
+class SediResource(dg.ConfigurableResource):
+    """Settings and storage of the loop.
+
+    `overrides` in the launchpad wins over `SEDI_*` variables for that run:
+    `{"training": {"learning_rate": 0.0002}}`.
+    """
+
+    overrides: dict[str, Any] = {}
+
+    def settings(self) -> Settings:
+        return load_settings(self.overrides)
+
+    def store(self) -> Store:
+        return Store(self.settings().data_root)
+
+    def categories(self) -> dict[str, Category]:
+        settings = self.settings()
+        return load_categories(settings.path(settings.categories))
+
+    def seed_tasks(self) -> list[SeedTask]:
+        settings = self.settings()
+        return load_seed_tasks(settings.path(settings.seeds), self.categories())
+
+    def all_items(self) -> list[EvaluationItem]:
+        settings = self.settings()
+        return load_evaluation_items(settings.path(settings.evaluation_items), self.categories())
+
+    def items(self) -> list[EvaluationItem]:
+        """The fixed subset that rounds are measured on."""
+        settings = self.settings()
+        return draw_items(self.all_items(), settings.evaluation.items_per_category, settings.project_seed)
+
+    def history(self) -> LoopHistory:
+        return load_history(self.store())
+
+    def plan(self, round_key: str) -> RoundPlan:
+        plan = load_plan(self.store(), round_key)
+        if plan is None:
+            raise SediError(
+                f"There is no plan for {round_key} in {self.settings().data_root}.",
+                "Open a round with the job open_round, or run `sedi run`.",
+            )
+        return plan

@@ -1,0 +1,34 @@
+"""One line of progress, as it stands in the Dagster log; `sedi run` reads it back for its display.
+
+    progress train 12/40 loss=2.314 tokens=5120
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_LINE = re.compile(r"progress (?P<stage>[\w-]+) (?P<done>\d+)/(?P<total>\d+)(?P<figures>(?: \w+=[-+.\w]+)*)\s*$")
+
+
+@dataclass(frozen=True)
+class ProgressLine:
+    stage: str
+    done: int
+    total: int
+    figures: Mapping[str, float]
+
+
+def format_progress(stage: str, done: int, total: int, figures: Mapping[str, int | float]) -> str:
+    told = "".join(f" {name}={value:.4g}" if isinstance(value, float) else f" {name}={value}" for name, value in figures.items())
+    return f"progress {stage} {done}/{total}{told}"
+
+
+def parse_progress(text: str) -> ProgressLine | None:
+    """The progress in a log message, None if it tells none."""
+    found = _LINE.search(text)
+    if found is None:
+        return None
+    figures = dict(pair.split("=", 1) for pair in found["figures"].split())
+    return ProgressLine(found["stage"], int(found["done"]), int(found["total"]), {k: float(v) for k, v in figures.items()})

@@ -1,0 +1,53 @@
+"""Rounds on disk: the plan that started each, and what it came to. All that a planner or a sensor reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sedi_dagster.records import RoundOutcome, RoundPlan
+from sedi_dagster.store import Store
+
+
+@dataclass(frozen=True)
+class LoopHistory:
+    """Plans in order, and outcomes by round key. A plan without an outcome is an open round."""
+
+    plans: tuple[RoundPlan, ...]
+    outcomes: dict[str, RoundOutcome]
+
+    @property
+    def open_round(self) -> RoundPlan | None:
+        return next((plan for plan in self.plans if plan.round not in self.outcomes), None)
+
+    @property
+    def finished(self) -> list[RoundOutcome]:
+        return [self.outcomes[plan.round] for plan in self.plans if plan.round in self.outcomes]
+
+    @property
+    def tokens(self) -> int:
+        return sum(outcome.tokens for outcome in self.finished)
+
+    def before(self, round_key: str) -> list[RoundOutcome]:
+        """Outcomes of the rounds that finished before this one."""
+        return [outcome for outcome in self.finished if outcome.round < round_key]
+
+    def promoted_before(self, round_key: str) -> str | None:
+        """The last round whose checkpoint was promoted before this round; None: the untrained student."""
+        promoted = [outcome.round for outcome in self.before(round_key) if outcome.promoted]
+        return promoted[-1] if promoted else None
+
+
+def load_history(store: Store) -> LoopHistory:
+    plans = [RoundPlan.from_json(store.read_json("plans", name)) for name in store.names("plans") if name.endswith(".json")]
+    manifests = {plan.round: store.read_json("manifests", f"{plan.round}.json") for plan in plans}
+    outcomes = {key: RoundOutcome.from_json(m["outcome"]) for key, m in manifests.items() if m is not None}
+    return LoopHistory(tuple(sorted(plans, key=lambda plan: plan.round)), outcomes)
+
+
+def load_plan(store: Store, round_key: str) -> RoundPlan | None:
+    data = store.read_json("plans", f"{round_key}.json")
+    return None if data is None else RoundPlan.from_json(data)
+
+
+def save_plan(store: Store, plan: RoundPlan) -> None:
+    store.write_json(plan.to_json(), "plans", f"{plan.round}.json")

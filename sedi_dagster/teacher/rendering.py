@@ -1,0 +1,114 @@
+"""How a `TeacherRequest` is written for an endpoint, and the key under which its answer is kept.
+
+The key is a hash of what is sent and of whom it is sent to, not of the code that made it: a changed prompt
+always misses, an unchanged one is never paid for twice. Purpose, round and category do not enter it, nor does
+anything of the endpoint that may change between runs (the port of the bundled model's server).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from sedi_dagster.records import TeacherRequest
+from sedi_dagster.settings import TeacherSettings
+
+StructuredOutput = Literal["json_schema", "json_object", "prompt"]
+"""How an endpoint is told the form of an answer: checked by the endpoint, JSON of any form, or only asked for."""
+
+_TEMPLATE_TOKENS = 256
+"""Tokens that an endpoint may add around the messages (roles, a default system prompt), generously."""
+
+_LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "n_predict")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedRequest:
+    """What is sent: path and JSON body; its key; and bounds of the tokens that it can cost."""
+
+    key: str
+    path: str
+    body: bytes
+    most_prompt_tokens: int
+    most_completion_tokens: int
+
+    @property
+    def most_tokens(self) -> int:
+        return self.most_prompt_tokens + self.most_completion_tokens
+
+
+def endpoint_identity(base_url: str) -> str:
+    """The endpoint as it enters keys and the ledger: no user, password or query, which may hold secrets."""
+    parts = urlsplit(base_url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}{port}{parts.path.rstrip('/')}"
+
+
+def render(
+    request: TeacherRequest, settings: TeacherSettings, endpoint: str, structured: StructuredOutput = "prompt"
+) -> RenderedRequest:
+    """Write the request for the endpoint.
+
+    Raises:
+        ValueError: not exactly one of prompt and messages is given.
+    """
+    if (request.prompt is None) == (not request.messages):
+        raise ValueError("A teacher request has either a prompt or messages.")
+    path = "/chat/completions" if request.messages else "/completions"
+    fields = _body(request, settings, structured)
+    body = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8", "replace")
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (endpoint.encode(), path.encode(), body, str(request.sample_index).encode()):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return RenderedRequest(
+        key=digest.hexdigest(),
+        path=path,
+        body=body,
+        most_prompt_tokens=_most_prompt_tokens(body),
+        most_completion_tokens=_most_completion_tokens(fields),
+    )
+
+
+def _body(request: TeacherRequest, settings: TeacherSettings, structured: StructuredOutput) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "model": settings.model,
+        settings.token_parameter: request.max_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+    }
+    wish = _schema_wish(request) if request.json_schema is not None and structured != "json_schema" else ""
+    if request.messages:
+        messages = [{"role": m.role, "content": m.content} for m in request.messages]
+        messages[-1]["content"] += wish
+        fields["messages"] = messages
+    else:
+        fields["prompt"] = (request.prompt or "") + wish
+    if request.stop:
+        fields["stop"] = list(request.stop)
+    if request.seed is not None:
+        fields["seed"] = request.seed
+    if request.json_schema is not None and structured == "json_schema":
+        schema = {"name": "answer", "schema": request.json_schema, "strict": True}
+        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif request.json_schema is not None and structured == "json_object":
+        fields["response_format"] = {"type": "json_object"}
+    return fields | settings.extra_body
+
+
+def _schema_wish(request: TeacherRequest) -> str:
+    schema = json.dumps(request.json_schema, ensure_ascii=False, sort_keys=True)
+    return f"\n\nAnswer with JSON only, following this JSON schema:\n{schema}"
+
+
+def _most_prompt_tokens(body: bytes) -> int:
+    """A bound, not a guess: a token of a byte-level vocabulary covers at least one byte."""
+    return len(body) + _TEMPLATE_TOKENS
+
+
+def _most_completion_tokens(fields: dict[str, Any]) -> int:
+    """The limit that is sent, for each of the answers asked for (`extra_body` may ask for several)."""
+    limit = max(int(fields.get(name) or 0) for name in _LIMIT_NAMES)
+    return limit * max(int(fields.get("n") or 1), int(fields.get("best_of") or 1))

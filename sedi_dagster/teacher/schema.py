@@ -1,0 +1,219 @@
+"""The ledger's tables, and how a database is opened so that SQLite and PostgreSQL behave alike.
+
+Alike means: a writing transaction has the ledger for itself. SQLite does so with `BEGIN IMMEDIATE`, PostgreSQL
+with a row lock on the account of the whole loop, which every writing transaction takes first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from sedi_dagster.errors import SettingsError, StorageError
+from sedi_dagster.teacher.budget import LOOP_ACCOUNT
+
+SCHEMA_VERSION = "1"
+BUSY_TIMEOUT_S = 60.0
+_CREATE_ATTEMPTS = 5
+_MEND = "Set SEDI_LEDGER to a SQLAlchemy URL such as sqlite:////path/ledger.sqlite or postgresql+psycopg://host/db."
+
+metadata = MetaData()
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("state", String(8), nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("round", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("day", String(10), nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("begun_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("attempts", Integer, nullable=False),
+    Column("reserved_tokens", BigInteger, nullable=False),
+    Column("reserved_nanousd", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("nanousd", BigInteger),
+    Column("estimated", Boolean, nullable=False),
+    Column("lost_tokens", BigInteger, nullable=False),
+    Column("lost_nanousd", BigInteger, nullable=False),
+    Column("latency_s", Float, nullable=False),
+    Column("finish_reason", Text, nullable=False),
+    Column("error", Text, nullable=False),
+)
+"""One row a request key. `lost_*` is what was charged for the key without an answer that is still at hand."""
+
+texts = Table(
+    "texts",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("body", Text, nullable=False),
+)
+"""The rendered request and the raw response of a call, apart from its accounts so that they can be pruned."""
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("spent_tokens", BigInteger, nullable=False),
+    Column("reserved_tokens", BigInteger, nullable=False),
+    Column("spent_nanousd", BigInteger, nullable=False),
+    Column("reserved_nanousd", BigInteger, nullable=False),
+)
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("pid_started", BigInteger, nullable=False),
+    Column("heartbeat", Float, nullable=False),
+)
+"""The open ledgers; a call under way belongs to one. A dead owner's calls are taken over."""
+
+about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", Text, nullable=False))
+
+_LOOP_ROW = {
+    "name": LOOP_ACCOUNT,
+    "spent_tokens": 0,
+    "reserved_tokens": 0,
+    "spent_nanousd": 0,
+    "reserved_nanousd": 0,
+}
+_indexes = (
+    Index("calls_by_state", calls.c.state),
+    Index("calls_by_begun", calls.c.begun_at),
+)
+
+
+def safe_url(url: str) -> str:
+    """The URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "the ledger"
+
+
+def open_engines(url: str) -> tuple[Engine, Engine]:
+    """An engine that writes and one that only reads, with the tables made where they are missing.
+
+    Raises:
+        SettingsError: the URL is not a database of a kind that the ledger knows, or its driver is not installed.
+        StorageError: the database cannot be opened or was written by another version.
+    """
+    try:
+        parsed = make_url(url)
+        dialect = parsed.get_backend_name()
+        if dialect not in ("sqlite", "postgresql"):
+            raise SettingsError(f"The ledger cannot be kept in {dialect}.", _MEND)
+        if dialect == "sqlite":
+            return _open_sqlite(url)
+        engine = create_engine(url, pool_pre_ping=True)
+        _create(engine)
+        return engine, engine
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise SettingsError(f"The ledger's URL cannot be used: {type(error).__name__}.", _MEND) from None
+    except SQLAlchemyError as error:
+        raise storage_error(url, error) from None
+
+
+def storage_error(url: str, error: SQLAlchemyError) -> StorageError:
+    """The database's complaint as an error of ours, without statement, parameters or password."""
+    cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
+    password = make_url(url).password
+    if password:
+        cause = cause.replace(str(password), "***")
+    return StorageError(
+        f"The ledger {safe_url(url)} cannot be used: {cause}.",
+        "Check that the folder exists and has room, or that the database is up; then run again: nothing is lost.",
+    )
+
+
+def _open_sqlite(url: str) -> tuple[Engine, Engine]:
+    database = make_url(url).database
+    if database and database != ":memory:":
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    writer = _sqlite_engine(url, "BEGIN IMMEDIATE")
+    _create(writer)
+    return writer, _sqlite_engine(url, "BEGIN")
+
+
+def _sqlite_engine(url: str, begin: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA journal_size_limit=67108864")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _create(engine: Engine) -> None:
+    """Make what is missing. Processes that start together may collide here in PostgreSQL, so try again."""
+    for attempt in range(_CREATE_ATTEMPTS):
+        try:
+            with engine.begin() as connection:
+                for table in metadata.sorted_tables:
+                    connection.execute(CreateTable(table, if_not_exists=True))
+                for index in _indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+                insert_missing(connection, accounts, [_LOOP_ROW])
+                insert_missing(connection, about, [{"name": "schema", "value": SCHEMA_VERSION}])
+                found = connection.scalar(select(about.c.value).where(about.c.name == "schema"))
+        except SQLAlchemyError:
+            if attempt == _CREATE_ATTEMPTS - 1:
+                raise
+            time.sleep(0.1 * (attempt + 1))
+        else:
+            if found != SCHEMA_VERSION:
+                raise StorageError(
+                    f"The ledger was written with layout {found}, this version reads {SCHEMA_VERSION}.",
+                    "Use the version of sedi-dagster that wrote it, or set SEDI_LEDGER to a new database.",
+                )
+            return
+
+
+def insert_missing(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
+    """Insert rows, leaving those alone whose key is there."""
+    rows = list(rows)
+    if rows:
+        make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        connection.execute(make(table).on_conflict_do_nothing(), rows)

@@ -1,0 +1,52 @@
+"""The frame of a workload that runs in its own process: training and evaluation.
+
+A workload reads a job file (JSON), does its work, and writes its results to the folder that the job names.
+Started by Dagster Pipes it reports into the Dagster log; started by hand, the same command prints:
+
+    python -m sedi_dagster.training --job job.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.progress import format_progress
+
+ERROR_FILE = "error.json"
+Log = Callable[[str], None]
+
+
+def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None]) -> None:
+    """Parse the command line, call `work(job, log)` and end the process.
+
+    A `SediError` goes to `error.json` in the job's output folder and to stderr; the exit status is 2.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--job", type=Path, required=True, help="JSON file that says what to do")
+    job = json.loads(parser.parse_args().job.read_text(encoding="utf-8"))
+    os.environ.setdefault("HF_HUB_OFFLINE", "1" if job.get("offline", True) else "0")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        if "DAGSTER_PIPES_CONTEXT" in os.environ:
+            from dagster_pipes import open_dagster_pipes
+
+            with open_dagster_pipes() as pipes:
+                work(job, pipes.log.info)
+        else:
+            work(job, lambda line: print(line, flush=True))
+    except SediError as error:
+        Path(job["output"], ERROR_FILE).write_text(json.dumps({"problem": error.problem, "mend": error.mend}))
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def progress_log(log: Log, stage: str) -> Callable[[int, int, Mapping[str, int | float]], None]:
+    """A `Progress` that writes progress lines to a workload's log."""
+    return lambda done, total, figures: log(format_progress(stage, done, total, figures))
