@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -9,7 +10,7 @@ import dagster as dg
 from sedi_dagster.categories import load_categories
 from sedi_dagster.errors import SediError
 from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
-from sedi_dagster.records import Category, EvaluationItem, RoundPlan, SeedTask
+from sedi_dagster.records import Category, EvaluationItem, RoundPlan, SeedTask, Tables
 from sedi_dagster.rounds import LoopHistory, load_history, load_plan
 from sedi_dagster.seed_pool import load_seed_tasks
 from sedi_dagster.settings import Settings, load_settings
@@ -59,3 +60,17 @@ class SediResource(dg.ConfigurableResource):
                 "Open a round with the job open_round, or run `sedi run`.",
             )
         return plan
+
+    def planned_batches(self, plan: RoundPlan, generated: Mapping[str, Tables]) -> list[Tables]:
+        """The generated batches of every category that the round plans, in plan order.
+
+        Raises:
+            SediError: some are not there yet.
+        """
+        missing = [c for c in plan.category_ids if f"{c}|{plan.round}" not in generated]
+        if missing:
+            raise SediError(
+                f"{plan.round} is not complete: no generated batch for {', '.join(missing)}.",
+                "Materialize these partitions of generated_batches first.",
+            )
+        return [generated[f"{c}|{plan.round}"] for c in plan.category_ids]

@@ -127,6 +127,10 @@ class Ledger:
         bodies = {t.kind: t.body for t in self._read(select(texts).where(texts.c.key == rows[0].key))}
         return StoredCall(**rows[0]._mapping, request=bodies.get("request"), response=bodies.get("response"))
 
+    def settle_dead(self) -> None:
+        """Settle the calls of owners that died since: what they set aside may be what others wait for."""
+        self._write(self._settle_dead)
+
     def account(self, name: str) -> Account:
         """An account as it stands; empty if nothing was ever charged to it."""
         rows = self._read(select(accounts).where(accounts.c.name == name))
@@ -268,6 +272,9 @@ class Ledger:
             if not self.owner.sees_alive(row):
                 connection.execute(delete(owners).where(owners.c.id == row.id))
         connection.execute(owners.insert(), [self.owner.row()])
+        self._settle_dead(connection)
+
+    def _settle_dead(self, connection: Connection) -> None:
         pending = connection.scalars(select(calls.c.key).where(calls.c.state == "pending")).all()
         _lose_dead(connection, self.owner, pending)
 

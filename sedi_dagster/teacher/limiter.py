@@ -141,8 +141,11 @@ class Gate:
         self._tokens.take(-tokens_over)
         self.left()
 
-    def failed(self, failure: Failure, timed_out: bool = False) -> None:
-        """A 429, a 5xx, a reset or a time-out came."""
+    def failed(self, failure: Failure, timed_out: bool = False) -> bool:
+        """A 429, a 5xx, a reset or a time-out came. True if it counts as an attempt of the call itself.
+
+        A 429 never does, nor does a failure while every call fails: then the endpoint is to blame.
+        """
         now = time.monotonic()
         trouble = self._trouble or _Trouble(now, self.concurrency.limit)
         self._trouble = trouble
@@ -159,7 +162,9 @@ class Gate:
             trouble.pause_s = min(_LONGEST_PAUSE_S, trouble.pause_s * 2)
         elif self._is_closed() and failure.retry_after_s is not None:
             self._closed_until = max(self._closed_until, now + failure.retry_after_s)
+        counts = failure.kind != "rate_limited" and not self._is_closed()
         self.left()
+        return counts
 
     def left(self) -> None:
         """The call is out; nothing is learnt from how it went."""

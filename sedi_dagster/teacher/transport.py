@@ -28,20 +28,18 @@ class _CutStream(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-class _CuttingTransport(httpx2.AsyncHTTPTransport):
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await super().handle_async_request(request)
-        if isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _CutStream(response.stream)
-        return response
+async def _cut(response: httpx2.Response) -> None:
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _CutStream(response.stream)
 
 
 def http_client(max_concurrency: int) -> httpx2.AsyncClient:
     """A client with a connection for every call. The caller limits the time of a call as a whole."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=max_concurrency, keepalive_expiry=30.0)
     return httpx2.AsyncClient(
-        transport=_CuttingTransport(limits=limits),
+        limits=limits,
         timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S),
         follow_redirects=True,
         headers={"Accept-Encoding": "identity"},
+        event_hooks={"response": [_cut]},
     )

@@ -392,7 +392,7 @@ def _names(rng: random.Random) -> list[dict[str, Any]]:
         count = rng.randint(3, 5)
         prompt = rng.choice(
             [
-                'Suggest {n} names for {shop}. Each must contain the word "{word}". Write one name on each line.',
+                'Suggest {n} names for {shop}. Each must contain the word "{word}". One name per line.',
                 'Think of {n} names for {shop}, one per line. Use the word "{word}" in every name.',
             ]
         ).format(n=NUMBER_WORDS[count], shop=shop, word=word)

@@ -22,8 +22,25 @@ from .values import Remote, Values
 from .wire import Wire, WireClosed, WireTimeout
 from .worker import work
 
-_TEST_MODULES = """cmath collections copy datetime decimal fractions functools heapq itertools json math operator
-random re statistics string types""".split()
+_TEST_MODULES = [
+    "cmath",
+    "collections",
+    "copy",
+    "datetime",
+    "decimal",
+    "fractions",
+    "functools",
+    "heapq",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "types",
+]
 _MAX_DETAIL_CHARS = 300
 
 
@@ -64,7 +81,10 @@ class WorkersObject(Remote):
         return int(self._wire.request("len", self))
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._wire.request("iter", self))
+        iterator: Iterator[Any] = self._wire.request(
+            "iter", self
+        )  # the worker's iterator, itself such an object
+        return iterator
 
     def __next__(self) -> Any:
         return self._wire.request("next", self)
@@ -111,11 +131,13 @@ class Judge:
         """Has the worker run the code; False when it cannot be run or does not define the function."""
         try:
             self._names = {str(name) for name in self._wire.request("load", code)}
-        except BaseException as error:  # whatever the code raises, it is the code that failed
+        except BaseException as error:  # noqa: BLE001 - whatever the code raises, it is the code that failed
             self.report(loaded=False, **_why(error))
             return False
         if function not in self._names:
-            self.report(loaded=False, reason="failed", detail=f"the code defines no {function}"[:_MAX_DETAIL_CHARS])
+            self.report(
+                loaded=False, reason="failed", detail=f"the code defines no {function}"[:_MAX_DETAIL_CHARS]
+            )
             return False
         return True
 
@@ -123,10 +145,13 @@ class Judge:
         """Runs one test; what was wrong, or nothing when it passes."""
         try:
             program = compile(source, "<test>", "exec", dont_inherit=True)
-            exec(program, self._names_for(program, function))
+            exec(program, self._names_for(program, function))  # noqa: S102 - tests are trusted, and run locked in
         except AssertionError as error:
-            return {"reason": "failed", "detail": f"assertion failed: {str(error) or source}"[:_MAX_DETAIL_CHARS]}
-        except BaseException as error:  # a test fails by whatever exception ends it
+            return {
+                "reason": "failed",
+                "detail": f"assertion failed: {str(error) or source}"[:_MAX_DETAIL_CHARS],
+            }
+        except BaseException as error:  # noqa: BLE001 - a test fails by whatever exception ends it
             return _why(error)
         return {}
 
@@ -177,12 +202,11 @@ def main(result_fd: int, options: dict[str, Any]) -> None:
     """
     deadline = time.monotonic() + options["timeout_s"]
     missing = options["missing"]
-    wire = None
+    nothing = os.open(os.devnull, os.O_RDWR)
     try:
         held = layers.confine(options["memory_bytes"], int(options["timeout_s"]) + 2, missing)
-        pid, wire = _fork_worker(result_fd, held, missing)
+        pid, wire = _fork_worker(nothing, held, missing)
         wire.deadline = deadline
-        judge = Judge(wire, result_fd)
         answer = wire.receive()
         if "layers" not in answer:
             raise layers.LayerError(answer.get("unavailable", "the worker did not lock itself in"))
@@ -190,6 +214,7 @@ def main(result_fd: int, options: dict[str, Any]) -> None:
     except (layers.LayerError, WireClosed, WireTimeout, OSError) as error:
         os.write(result_fd, json.dumps({"unavailable": f"{error}"}).encode("ascii") + b"\n")
         return
+    judge = Judge(wire, result_fd)
     judge.report(layers=answer["layers"])
     try:
         _try(judge)
@@ -205,22 +230,26 @@ def _try(judge: Judge) -> None:
             judge.report(test=number, **judge.test(source, job["function"]))
 
 
-def _fork_worker(result_fd: int, held: list[str], missing: list[str]) -> tuple[int, Wire]:
+def _fork_worker(nothing: int, held: list[str], missing: list[str]) -> tuple[int, Wire]:
     worker_in, judge_out = os.pipe()
     judge_in, worker_out = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            _become_worker(worker_in, worker_out, held, missing)
+            os.dup2(nothing, 0)
+            _close_all_but(worker_in, worker_out)
+            work(worker_in, worker_out, held, missing)
         finally:
             os._exit(1)
     os.close(worker_in)
     os.close(worker_out)
-    values = Values(lambda number: WorkersObject(wire, number))
-    wire = Wire(judge_in, judge_out, values, _serve_worker)
+    wire = Wire(judge_in, judge_out, Values(lambda number: WorkersObject(wire, number)), _serve_worker)
     return pid, wire
 
 
-def _become_worker(read_fd: int, write_fd: int, held: list[str], missing: list[str]) -> None:
-    """Keeps the two ends of the wire and the output; the job and the result channel are closed."""
-    os.dup2(read_fd, 3) if read_fd != 3 else None
+def _close_all_but(*kept: int) -> None:
+    """Closes the job, the result channel and whatever else is open, but for the standard streams."""
+    start = 3
+    for descriptor in (*sorted(kept), 1 << 16):
+        os.closerange(start, descriptor)
+        start = descriptor + 1

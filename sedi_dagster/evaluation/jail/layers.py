@@ -29,8 +29,33 @@ _LANDLOCK_CREATE_RULESET_VERSION = 1
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 _SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo")
 
-_COMMON_MODULES = """abc bisect cmath collections copy dataclasses datetime decimal enum fractions functools heapq
-itertools json math operator random re statistics string textwrap time types typing unicodedata""".split()
+_COMMON_MODULES = [
+    "abc",
+    "bisect",
+    "cmath",
+    "collections",
+    "copy",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "heapq",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "textwrap",
+    "time",
+    "types",
+    "typing",
+    "unicodedata",
+]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -53,21 +53,18 @@ class Values:
         return self._encode_tagged(value)
 
     def _encode_tagged(self, value: Any) -> dict[str, Any]:
-        for kind in (tuple, set, frozenset):
-            if isinstance(value, kind):
-                return {kind.__name__: [self.encode(one) for one in value]}
         if isinstance(value, dict):
             return {"dict": [[self.encode(key), self.encode(one)] for key, one in value.items()]}
-        if isinstance(value, (bytes, bytearray)):
-            return {type(value).__name__: value.hex()}
         if isinstance(value, range):
             return {"range": [self.encode(value.start), self.encode(value.stop), self.encode(value.step)]}
-        if isinstance(value, complex):
-            return {"complex": [value.real, value.imag]}
-        if isinstance(value, (Decimal, Fraction)):
-            return {type(value).__name__: str(value)}
-        if isinstance(value, date):
-            return {type(value).__name__: value.isoformat()}
+        for kind, as_json in _FORMS:
+            if isinstance(value, kind):
+                inside = as_json(value)
+                return {
+                    kind.__name__: [self.encode(one) for one in inside]
+                    if isinstance(inside, list)
+                    else inside
+                }
         self._lent.append(value)
         return {"mine": len(self._lent) - 1}
 
@@ -91,6 +88,18 @@ class Values:
         return _MAKERS[tag](self.decode(inside))
 
 
+_FORMS: list[tuple[type, Callable[[Any], Any]]] = [
+    (tuple, list),
+    (set, list),
+    (frozenset, list),
+    (bytes, bytes.hex),
+    (bytearray, bytearray.hex),
+    (complex, lambda number: [number.real, number.imag]),
+    (Decimal, str),
+    (Fraction, str),
+    (datetime, datetime.isoformat),  # before date, which it extends
+    (date, date.isoformat),
+]
 _MAKERS: dict[str, Callable[[Any], Any]] = {
     "int": lambda digits: int(digits, 16),
     "tuple": tuple,

@@ -74,7 +74,7 @@ class Wire:
         try:
             arguments = [self._values.decode(one) for one in request["args"]]
             reply = {"value": self._values.encode(self._serve(request["op"], arguments))}
-        except BaseException as error:  # the code on trial may raise anything, SystemExit too
+        except BaseException as error:  # noqa: BLE001 - the code on trial may raise anything, SystemExit too
             reply = {"error": _description(error)}
         try:
             reply["changed"] = self._changes(request["args"], arguments)
@@ -147,7 +147,7 @@ def _description(error: BaseException) -> list[Any]:
     """An exception as the names of its class and the classes above it, and its message."""
     try:
         message = str(error)[:_MAX_MESSAGE_CHARS]
-    except BaseException as another:  # a `__str__` of the code on trial
+    except BaseException as another:  # noqa: BLE001 - a `__str__` of the code on trial
         message = type(another).__name__
     return [[kind.__name__ for kind in type(error).__mro__], message]
 
@@ -156,7 +156,11 @@ def _exception(names: list[str], message: str) -> Exception:
     """The nearest of Python's own exceptions, so that a test can expect a ValueError."""
     for name in names:
         kind = getattr(builtins, str(name), None)
-        if isinstance(kind, type) and issubclass(kind, Exception) and kind not in (Exception, StopAsyncIteration):
+        if (
+            isinstance(kind, type)
+            and issubclass(kind, Exception)
+            and kind not in (Exception, StopAsyncIteration)
+        ):
             try:
                 return kind(message)
             except TypeError:

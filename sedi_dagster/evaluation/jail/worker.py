@@ -51,7 +51,8 @@ def work(read_fd: int, write_fd: int, held: Collection[str], missing: Collection
 
     def serve(operation: str, arguments: list[Any]) -> Any:
         if operation == "load":
-            exec(compile(arguments[0], "<answer>", "exec", dont_inherit=True), module.__dict__)
+            program = compile(arguments[0], "<answer>", "exec", dont_inherit=True)
+            exec(program, module.__dict__)  # noqa: S102 - this is the process made for it
             return [name for name in vars(module) if not name.startswith("__")]
         if operation == "get":
             return getattr(module, arguments[0])

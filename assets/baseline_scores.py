@@ -1,0 +1,23 @@
+"""The same evaluation of the untrained student: what every round is compared with.
+
+Tables: `items` (answer, score, pass mark and reference loss of each evaluation item).
+"""
+
+import dagster as dg
+
+from sedi_dagster.orchestration.evaluating import evaluate_student
+from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.records import Tables
+
+
+@dg.asset(group_name="evaluation", kinds={"pytorch"}, pool="student", code_version="1", description=__doc__)
+def baseline_scores(
+    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient
+) -> dg.Output[Tables]:
+    with told_plainly():
+        items = evaluate_student(context, sedi, pipes, checkpoint=None)
+    return dg.Output(
+        {"items": items},
+        metadata={"items": items.height, "pass_rate": float(items["passed"].mean() or 0.0)},  # type: ignore[arg-type]
+    )

@@ -1,0 +1,83 @@
+"""The round as a person wants to see it: one HTML page with plots, `reports/<round>.html`, and an index of all rounds.
+
+Tables: `pages` (path and size).
+"""
+
+import dagster as dg
+import polars as pl
+
+from sedi_dagster.orchestration.evaluating import items_before
+from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.io_manager import MANY
+from sedi_dagster.orchestration.metadata import picture
+from sedi_dagster.orchestration.partitions import ROUNDS
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.records import Tables
+from sedi_dagster.reporting.report import RoundData, plot_scores, render_index, render_report
+
+
+@dg.asset(
+    partitions_def=ROUNDS,
+    ins={
+        "generated_batches": dg.AssetIn(metadata={MANY: True}),
+        "filtered_batches": dg.AssetIn(),
+        "sft_checkpoint": dg.AssetIn(),
+        "seed_feedback": dg.AssetIn(),
+        "evaluation_scores": dg.AssetIn(),
+        "baseline_scores": dg.AssetIn(),
+    },
+    deps=["lineage_manifest"],
+    group_name="reporting",
+    kinds={"matplotlib"},
+    code_version="1",
+    description=__doc__,
+)
+def round_report(
+    context: dg.AssetExecutionContext,
+    sedi: SediResource,
+    generated_batches: dict[str, Tables],
+    filtered_batches: Tables,
+    sft_checkpoint: Tables,
+    seed_feedback: Tables,
+    evaluation_scores: Tables,
+    baseline_scores: Tables,
+) -> dg.Output[Tables]:
+    with told_plainly():
+        settings, store, history = sedi.settings(), sedi.store(), sedi.history()
+        plan = sedi.plan(context.partition_key)
+        generated = sedi.planned_batches(plan, generated_batches)
+        data = RoundData(
+            plan=plan,
+            outcome=history.outcomes[plan.round],
+            promotion=evaluation_scores["promotion"]["reason"][0],
+            candidates=pl.concat([tables["candidates"] for tables in generated]),
+            calls=pl.concat([tables["calls"] for tables in generated]),
+            verdicts=filtered_batches["verdicts"],
+            examples=filtered_batches["examples"],
+            batches=filtered_batches["batches"],
+            diversity={
+                "composed": filtered_batches["diversity"]["mean_in_batch_distance"][0],
+                "random": filtered_batches["diversity"]["mean_in_batch_distance"][1],
+            },
+            steps=sft_checkpoint["steps"],
+            seeds=seed_feedback["seeds"],
+            changes=seed_feedback["changes"],
+            items=evaluation_scores["items"],
+            items_before=items_before(sedi, plan.round, baseline_scores),
+            items_baseline=baseline_scores["items"],
+            earlier=tuple(history.before(plan.round)),
+            teacher=settings.teacher.model + (" (bundled)" if settings.teacher.base_url is None else ""),
+            student=settings.training.student,
+            simulated=settings.profile == "rehearsal",
+        )
+        page = render_report(data)
+        store.write_text(page, "reports", f"{plan.round}.html")
+        store.write_text(render_index(history.finished, history.plans), "reports", "index.html")
+    path = str(store.path("reports", f"{plan.round}.html"))
+    return dg.Output(
+        {"pages": pl.DataFrame({"path": [path], "bytes": [len(page.encode())]})},
+        metadata={
+            "report": dg.MetadataValue.url(f"file://{path}") if path.startswith("/") else path,
+            "scores": picture(plot_scores(data)),
+        },
+    )

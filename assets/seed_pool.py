@@ -1,0 +1,21 @@
+"""The human seed tasks, read from the seed file and checked.
+
+Human seeds stay in the pool for ever; which of them a prompt shows is decided by round.
+Tables: `seeds` (seed_id, category, instruction, input, output, is_classification, origin).
+"""
+
+import dagster as dg
+
+from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.records import Tables
+from sedi_dagster.seed_pool import seed_frame
+
+
+@dg.asset(group_name="seeds", kinds={"polars"}, code_version="1", description=__doc__)
+def seed_pool(sedi: SediResource) -> dg.Output[Tables]:
+    with told_plainly():
+        seeds = seed_frame(sedi.seed_tasks())
+    by_category = seeds.group_by("category").len().sort("category")
+    metadata = {f"seeds/{row[0]}": row[1] for row in by_category.iter_rows()}
+    return dg.Output({"seeds": seeds}, metadata={"seeds": seeds.height, **metadata})

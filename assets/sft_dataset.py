@@ -1,0 +1,49 @@
+"""The kept examples of all rounds as a dataset: `exports/sft_dataset.jsonl`, Parquet, and a dataset card.
+
+Chat messages, the format that trainers read; each row carries the example id that `sedi trace` explains.
+Tables: `examples`.
+"""
+
+import json
+
+import dagster as dg
+import polars as pl
+
+from sedi_dagster.lineage.dataset_card import dataset_card
+from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.io_manager import MANY
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.records import Tables, task_prompt
+from sedi_dagster.store import parquet_bytes
+
+
+@dg.asset(
+    ins={"filtered_batches": dg.AssetIn(metadata={MANY: True})},
+    group_name="lineage",
+    kinds={"parquet"},
+    code_version="1",
+    description=__doc__,
+)
+def sft_dataset(sedi: SediResource, filtered_batches: dict[str, Tables]) -> dg.Output[Tables]:
+    rounds = [filtered_batches[key]["examples"] for key in sorted(filtered_batches)]
+    examples = pl.concat(rounds)
+    with told_plainly():
+        settings, store = sedi.settings(), sedi.store()
+        lines = [
+            json.dumps(
+                {
+                    "messages": [
+                        {"role": "user", "content": task_prompt(row["instruction"], row["input"])},
+                        {"role": "assistant", "content": row["output"]},
+                    ],
+                    **{name: row[name] for name in ("example_id", "round", "category")},
+                },
+                ensure_ascii=False,
+            )
+            for row in examples.iter_rows(named=True)
+        ]
+        store.write_text("\n".join([*lines, ""]), "exports", "sft_dataset.jsonl")
+        target = store.path("exports", "sft_dataset.parquet")
+        target.write_bytes(parquet_bytes(examples))
+        store.write_text(dataset_card(examples, settings.teacher.model, settings.profile), "exports", "README.md")
+    return dg.Output({"examples": examples}, metadata={"examples": examples.height, "path": str(store.path("exports"))})

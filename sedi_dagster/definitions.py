@@ -1,0 +1,39 @@
+"""Everything that Dagster shows and runs. The one place where the asset graph and the machinery meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+import assets
+from sedi_dagster.orchestration.checks import CHECKS
+from sedi_dagster.orchestration.io_manager import TablesIOManager
+from sedi_dagster.orchestration.jobs import JOBS
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.schedules import SCHEDULES
+from sedi_dagster.orchestration.sensors import SENSORS
+
+
+def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Fresh definitions; a test may swap resources."""
+    sedi = SediResource()
+    return dg.Definitions(
+        assets=dg.load_assets_from_package_module(assets),
+        asset_checks=CHECKS,
+        jobs=JOBS,
+        sensors=SENSORS,
+        schedules=SCHEDULES,
+        resources={
+            "sedi": sedi,
+            "io_manager": TablesIOManager(sedi=sedi),
+            "pipes": dg.PipesSubprocessClient(),
+            **(resources or {}),
+        },
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return build_defs()

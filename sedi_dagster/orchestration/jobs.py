@@ -1,0 +1,74 @@
+"""Jobs: what a person, a sensor, a schedule or `sedi run` launches."""
+
+from __future__ import annotations
+
+import dagster as dg
+from pydantic import Field
+
+from sedi_dagster.feedback.plan import Stop
+from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
+from sedi_dagster.orchestration.planning import next_plan
+from sedi_dagster.orchestration.planning import open_round as write_round
+from sedi_dagster.orchestration.preflight import preflight
+from sedi_dagster.orchestration.resources import SediResource
+
+PREPARE_ASSETS = ("seed_pool", "baseline_scores")
+ROUND_ASSETS = (
+    "filtered_batches",
+    "sft_checkpoint",
+    "seed_feedback",
+    "evaluation_scores",
+    "lineage_manifest",
+    "round_report",
+    "sft_dataset",
+)
+
+prepare = dg.define_asset_job(
+    "prepare",
+    selection=dg.AssetSelection.assets(*PREPARE_ASSETS),
+    description="Read the seed tasks and evaluate the untrained student: what every round needs first.",
+)
+generate_batch = dg.define_asset_job(
+    "generate_batch",
+    selection=dg.AssetSelection.assets("generated_batches"),
+    partitions_def=CATEGORY_ROUNDS,
+    description="Ask the teacher for one category's candidates in a round.",
+)
+train_round = dg.define_asset_job(
+    "train_round",
+    selection=dg.AssetSelection.assets(*ROUND_ASSETS),
+    partitions_def=ROUNDS,
+    description="Filter a round's candidates, train, evaluate, and report.",
+)
+
+
+class OpenRound(dg.Config):
+    """What a person may say about the round; by default the planner decides."""
+
+    categories: list[str] = Field(default=[], description="Categories to ask for; empty: the weak ones (first round: all)")
+    candidates_per_category: int = Field(default=0, ge=0, description="Candidates to ask for; 0: as in the settings")
+    trigger: str = Field(default="person", description="Who starts the round; shown in the plan")
+
+
+@dg.op(name="plan_next_round")
+def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: SediResource) -> None:
+    with told_plainly():
+        preflight(sedi)
+        decided = next_plan(sedi, config.trigger, config.categories or None, config.candidates_per_category or None)
+        if isinstance(decided, Stop):
+            raise dg.Failure(f"No round was opened: {decided.reason}.", allow_retries=False)
+        write_round(sedi, context.instance, decided)
+    context.log.info(f"Opened {decided.round}: " + ", ".join(f"{c.category} ({c.candidates})" for c in decided.categories))
+    context.add_output_metadata({"round": decided.round, "plan": dg.MetadataValue.json(decided.to_json())})
+
+
+@dg.job(
+    name="open_round",
+    description="Open the next round by hand. With round_ready_sensor switched on, it is then carried through to its report.",
+)
+def open_round() -> None:
+    plan_next_round()
+
+
+JOBS = [prepare, generate_batch, train_round, open_round]

@@ -1,0 +1,92 @@
+"""Asking the planner, the same way for everyone who starts a round; and what a round still needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.feedback.plan import PlanRequest, Stop, plan_round
+from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.records import RoundPlan
+from sedi_dagster.rounds import save_plan
+from sedi_dagster.seed_pool import seed_frame
+from sedi_dagster.store import tables_version
+
+BY_SEDI_RUN = "sedi run"
+BY_SENSOR = "weak_category_sensor"
+
+
+def next_plan(
+    sedi: SediResource,
+    trigger: str,
+    categories: Sequence[str] | None = None,
+    candidates_per_category: int | None = None,
+    target_round: int = 0,
+) -> RoundPlan | Stop:
+    """The next round plan, not yet written down, or the reason why there is none.
+
+    Raises:
+        SediError: an unknown category was named.
+    """
+    settings, history, known = sedi.settings(), sedi.history(), list(sedi.categories())
+    unknown = sorted(set(categories or ()) - set(known))
+    if unknown:
+        raise SediError(f"Unknown category: {', '.join(unknown)}.", f"Choose from {', '.join(known)}.")
+    request = PlanRequest(
+        trigger=trigger,
+        categories=tuple(categories) if categories else None,
+        candidates_per_category=candidates_per_category or settings.generation.candidates_per_category,
+        target_round=target_round,
+        max_rounds=settings.loop.max_rounds,
+        max_tokens=settings.loop.max_tokens,
+        max_tokens_per_round=settings.loop.max_tokens_per_round,
+        plateau_rounds=settings.loop.plateau_rounds,
+    )
+    decided = plan_round(request, known, history.plans, history.finished)
+    if isinstance(decided, Stop):
+        return decided
+    return replace(decided, created_at=datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def open_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan) -> None:
+    """Write the plan down and add the round's partition. Doing it twice changes nothing."""
+    save_plan(sedi.store(), plan)
+    instance.add_dynamic_partitions(str(ROUNDS.name), [plan.round])
+
+
+def needs_preparation(sedi: SediResource) -> list[str]:
+    """Of `seed_pool` and `baseline_scores`, those that are missing or no longer fit the files and settings."""
+    store = sedi.store()
+    stale = []
+    marker = store.tables_marker("seed_pool")
+    if marker is None or marker["data_version"] != tables_version({"seeds": seed_frame(sedi.seed_tasks())}):
+        stale.append("seed_pool")
+    if store.tables_marker("baseline_scores") is None:
+        stale.append("baseline_scores")
+    else:
+        known = set(store.read_tables("baseline_scores")["items"]["item_id"])
+        if known != {item.id for item in sedi.items()}:
+            stale.append("baseline_scores")
+    return stale
+
+
+def missing_batches(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan) -> list[str]:
+    """Planned categories whose generated batch is not there, or whose last run did not succeed."""
+    store = sedi.store()
+    return [
+        c
+        for c in plan.category_ids
+        if store.tables_marker("generated_batches", plan.round, c) is None or not _last_run_succeeded(instance, c, plan.round)
+    ]
+
+
+def _last_run_succeeded(instance: dg.DagsterInstance, category: str, round_key: str) -> bool:
+    """False only if runs of that partition are known and the last one failed: a blocking check fails its run."""
+    filters = dg.RunsFilter(tags={"dagster/partition": str(batch_key(category, round_key))})
+    runs = instance.get_runs(filters, limit=1)
+    return not runs or runs[0].status == dg.DagsterRunStatus.SUCCESS

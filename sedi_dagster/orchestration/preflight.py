@@ -1,0 +1,41 @@
+"""Everything that can be known to be wrong before anything is spent, as one clear error."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sedi_dagster.errors import ModelError
+from sedi_dagster.models import bundled_gguf, bundled_minilm
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.settings import Settings
+from sedi_dagster.student import BUNDLED as BUNDLED_STUDENT
+from sedi_dagster.student import is_local
+from sedi_dagster.teacher.open import open_teacher
+
+
+def preflight(sedi: SediResource) -> None:
+    """Check settings, files, models, the data folder, and the teacher endpoint.
+
+    Raises:
+        SediError: the first thing that is wrong, with its mend.
+    """
+    settings = sedi.settings()
+    sedi.seed_tasks()
+    sedi.all_items()
+    sedi.store().check_writable()
+    _check_models(settings)
+    asyncio.run(_check_teacher(settings))
+
+
+def _check_models(settings: Settings) -> None:
+    if settings.training.student == BUNDLED_STUDENT or settings.teacher.base_url is None:
+        bundled_gguf()
+    elif settings.training.student.startswith(("/", "./")) and not is_local(settings.training.student):
+        raise ModelError(f"There is no student in {settings.training.student}.", "Set SEDI_TRAINING_STUDENT to a model folder.")
+    if settings.batching.embedding_model.startswith("bundled:"):
+        bundled_minilm()
+
+
+async def _check_teacher(settings: Settings) -> None:
+    async with open_teacher(settings, run="preflight") as teacher:
+        await teacher.check()

@@ -1,0 +1,27 @@
+"""What several assets need from earlier rounds: machine-made seeds, and the instructions kept so far."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.verdicts import InstructionScreen
+from sedi_dagster.orchestration.resources import SediResource
+
+
+def machine_seeds(sedi: SediResource, round_key: str) -> pl.DataFrame | None:
+    """The seed set that the last finished round before this one left behind; None before the first."""
+    earlier = sedi.history().before(round_key)
+    return sedi.store().read_tables("seed_feedback", earlier[-1].round)["seeds"] if earlier else None
+
+
+def instruction_screen(
+    sedi: SediResource, seeds: pl.DataFrame, round_key: str, decontaminator: Decontaminator
+) -> InstructionScreen:
+    """The instruction rules, knowing all seeds and every example kept in earlier rounds."""
+    settings, store = sedi.settings().filtering, sedi.store()
+    pool = list(seeds.select("seed_id", "instruction").iter_rows())
+    for outcome in sedi.history().before(round_key):
+        examples = store.read_tables("filtered_batches", outcome.round)["examples"]
+        pool += list(examples.select("example_id", "instruction").iter_rows())
+    return InstructionScreen(pool, decontaminator, settings.threshold, settings.min_words, settings.max_words)

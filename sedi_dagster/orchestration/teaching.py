@@ -1,0 +1,61 @@
+"""Asking the teacher from an asset, with progress in the Dagster log at a humane pace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import dagster as dg
+
+from sedi_dagster.progress import format_progress
+from sedi_dagster.records import AskTeacher, RoundPlan, Tables, TeacherAnswer, TeacherRequest
+from sedi_dagster.settings import Settings
+from sedi_dagster.teacher.open import open_teacher
+
+SECONDS_BETWEEN_LINES = 2.0
+
+
+async def ask_teacher(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    plan: RoundPlan,
+    work: Callable[[AskTeacher], Awaitable[Tables]],
+) -> Tables:
+    """Run `work` with a teacher; its calls share the round's budget."""
+    async with open_teacher(settings, run=context.run_id, round_max_tokens=plan.max_tokens) as teacher:
+        pace = _Pace(context)
+
+        async def ask(requests: Sequence[TeacherRequest]) -> list[TeacherAnswer]:
+            pace.expect(requests)
+            return await teacher.ask(requests, on_answer=pace.count)
+
+        tables = await work(ask)
+        pace.tell()
+        return tables
+
+
+class _Pace:
+    """Counts answers and tokens; writes a progress line now and then."""
+
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        self._context = context
+        self._purpose = "instructions"
+        self._done = self._total = self._tokens = self._reused = 0
+        self._told = 0.0
+
+    def expect(self, requests: Sequence[TeacherRequest]) -> None:
+        self._total += len(requests)
+        if requests:
+            self._purpose = requests[0].purpose
+
+    def count(self, _: int, answer: TeacherAnswer) -> None:
+        self._done += 1
+        self._tokens += answer.total_tokens
+        self._reused += answer.cached
+        if time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
+            self.tell()
+
+    def tell(self) -> None:
+        self._told = time.monotonic()
+        figures = {"tokens": self._tokens, "reused": self._reused}
+        self._context.log.info(format_progress("generate", self._done, self._total, figures))

@@ -1,0 +1,111 @@
+"""What the round cost, and how it stands among the rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from sedi_dagster.records import RoundOutcome
+from sedi_dagster.reporting.numbers import Rate, usd
+
+PURPOSES = {"instructions": "write new tasks", "answer": "answer a task"}
+"""What a call was for, in words; an unknown purpose is shown by its name."""
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """Calls of one purpose or category. `usd` is words: an amount, a lower bound, or that no price is known."""
+
+    name: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cut_off: int
+    latency_s: float | None
+    usd: str
+    kept: int | None = None
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def tokens_per_kept(self) -> float | None:
+        return self.tokens / self.kept if self.kept else None
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    outcome: RoundOutcome
+    change: float | None
+
+    @property
+    def rate(self) -> Rate:
+        """Over all categories; the interval of the score."""
+        return Rate(sum(c.passed for c in self.outcome.categories), sum(c.items for c in self.outcome.categories))
+
+    @property
+    def tokens_per_kept(self) -> float | None:
+        return self.outcome.tokens / self.outcome.kept if self.outcome.kept else None
+
+    @property
+    def weak(self) -> list[str]:
+        return [c.category for c in self.outcome.categories if c.decision == "weak"]
+
+
+def cost_by_purpose(calls: pl.DataFrame) -> list[CostRow]:
+    """A row a purpose, in the order in which they were first needed."""
+    return [
+        _cost(PURPOSES.get(name, name), calls.filter(pl.col("purpose") == name))
+        for name in calls["purpose"].unique(maintain_order=True)
+    ]
+
+
+def cost_by_category(calls: pl.DataFrame, examples: pl.DataFrame) -> list[CostRow]:
+    """A row a category, with what it kept."""
+    return [
+        _cost(
+            name,
+            calls.filter(pl.col("category") == name),
+            kept=examples.filter(pl.col("category") == name).height,
+        )
+        for name in calls["category"].unique(maintain_order=True)
+    ]
+
+
+def total_cost(calls: pl.DataFrame, examples: pl.DataFrame) -> CostRow:
+    return _cost("all", calls, kept=examples.height)
+
+
+def history(outcomes: Sequence[RoundOutcome]) -> list[HistoryRow]:
+    """The rounds in order, each with its change of score against the round before."""
+    ordered = sorted(outcomes, key=lambda o: o.round)
+    return [
+        HistoryRow(outcome, outcome.score - ordered[i - 1].score if i else None) for i, outcome in enumerate(ordered)
+    ]
+
+
+def _cost(name: str, calls: pl.DataFrame, kept: int | None = None) -> CostRow:
+    latency = calls["latency_s"].mean()
+    return CostRow(
+        name=name,
+        calls=calls.height,
+        prompt_tokens=int(calls["prompt_tokens"].sum()),
+        completion_tokens=int(calls["completion_tokens"].sum()),
+        cut_off=calls.filter(pl.col("finish_reason") == "length").height,
+        latency_s=float(latency) if isinstance(latency, float) else None,
+        usd=_money(calls["cost_usd"]),
+        kept=kept,
+    )
+
+
+def _money(costs: pl.Series) -> str:
+    """A price that is not known is never 0: the sum, a lower bound, or words."""
+    known = costs.drop_nulls()
+    if not len(known):
+        return "no price known" if len(costs) else "no calls"
+    total = usd(float(known.sum()))
+    missing = len(costs) - len(known)
+    return f"{total} and {missing:,} calls without a known price" if missing else total

@@ -1,0 +1,153 @@
+"""From candidates to kept examples: what each rule dropped, by category, in counts that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+RULES = {
+    "too_short": "fewer words in the instruction than allowed",
+    "too_long": "more words in the instruction than allowed",
+    "unservable_keyword": "asks for something a text model cannot serve (image, file, map, audio, ...)",
+    "starts_with_write_a_program": "starts with “Write a program”",
+    "starts_with_punctuation": "the instruction starts with punctuation",
+    "starts_with_non_ascii": "the instruction starts with a non-ASCII character",
+    "exact_duplicate": "same words as a seed or an example kept before",
+    "near_duplicate": "ROUGE-L with a seed or an example kept before is above the threshold",
+    "evaluation_ngram": "shares a run of words with an evaluation item",
+    "evaluation_rouge_l": "ROUGE-L with an evaluation item reaches the threshold",
+    "empty_output": "the output is empty",
+    "output_equals_input": "the output repeats the input",
+    "output_ends_with_colon": "the output ends in a colon: it announces an answer and does not give it",
+    "same_input_different_outputs": "the same task was answered in different ways",
+    "too_long_for_student": "more tokens than the student is trained on",
+    "teacher refused": "the teacher's endpoint refused this call",
+    "cut by length": "the last task of a call, cut off by the token limit",
+    "answer cut by length": "the answer was cut off by the token limit",
+    "empty answer": "the teacher wrote nothing",
+    "no instruction": "a piece of the teacher's text without an instruction",
+}
+"""What the rules mean, in words. A rule that is not here is shown by its name alone."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A rule that dropped candidates. `name` leaves out what follows a colon, so that refusals count as one."""
+
+    name: str
+    state: str  # rejected, malformed
+    count: int
+    example: Mapping[str, Any]
+
+    @property
+    def meaning(self) -> str:
+        return RULES.get(self.name, "")
+
+
+@dataclass(frozen=True)
+class FunnelRow:
+    """One category: planned, what became of every candidate. `dropped` goes along with `Funnel.reasons`."""
+
+    category: str
+    planned: int
+    candidates: int
+    malformed: int
+    rejected: int
+    kept: int
+    dropped: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Funnel:
+    reasons: tuple[Reason, ...]
+    rows: tuple[FunnelRow, ...]
+    total: FunnelRow
+
+    @property
+    def adds_up(self) -> bool:
+        return all(
+            row.candidates == row.malformed + row.rejected + row.kept
+            and row.malformed + row.rejected == sum(row.dropped)
+            for row in (*self.rows, self.total)
+        )
+
+
+def funnel(planned: Mapping[str, int], candidates: pl.DataFrame, verdicts: pl.DataFrame) -> Funnel:
+    """Count the verdicts.
+
+    Args:
+        planned: candidates asked for, by category.
+        candidates: what the teacher wrote, one row each (`candidate_id`, `category`, `raw`).
+        verdicts: what became of each (`state`, `rule`, and what the rule measured).
+    """
+    judged = verdicts.with_columns(pl.col("rule").str.split(":").list.first().alias("reason"))
+    if "raw" in candidates.columns:
+        judged = judged.join(candidates.select("candidate_id", "raw"), on="candidate_id", how="left")
+    reasons = _reasons(judged)
+    extra = [c for c in candidates["category"].unique(maintain_order=True) if c not in planned]
+    rows = tuple(_row(c, planned.get(c, 0), candidates, judged, reasons) for c in [*planned, *extra])
+    return Funnel(reasons, rows, _total(rows, len(reasons)))
+
+
+def _reasons(judged: pl.DataFrame) -> tuple[Reason, ...]:
+    """Malformed first, then rejected, the most frequent first; each with its first candidate as the example."""
+    dropped = judged.filter(pl.col("state") != "kept")
+    groups = (
+        dropped.group_by("state", "reason", maintain_order=True)
+        .agg(pl.len().alias("count"))
+        .sort(["state", "count", "reason"], descending=[False, True, False])
+    )
+    return tuple(
+        Reason(
+            group["reason"] or "no rule given",
+            group["state"],
+            group["count"],
+            _clearest(
+                dropped.filter(
+                    (pl.col("state") == group["state"]) & pl.col("reason").eq_missing(pl.lit(group["reason"]))
+                )
+            ),
+        )
+        for group in groups.iter_rows(named=True)
+    )
+
+
+def _clearest(rows: pl.DataFrame) -> dict[str, Any]:
+    """The first row that has a text to show, else the first."""
+    told = rows.filter(pl.col("instruction").fill_null("").str.strip_chars() != "")
+    return (told if told.height else rows).row(0, named=True)
+
+
+def _row(
+    category: str, planned: int, candidates: pl.DataFrame, judged: pl.DataFrame, reasons: Sequence[Reason]
+) -> FunnelRow:
+    mine = judged.filter(pl.col("category") == category)
+    states = dict(mine.group_by("state").len().iter_rows())
+    counts = {
+        (state, reason or "no rule given"): number
+        for state, reason, number in mine.group_by("state", "reason").len().iter_rows()
+    }
+    return FunnelRow(
+        category=category,
+        planned=planned,
+        candidates=candidates.filter(pl.col("category") == category).height,
+        malformed=states.get("malformed", 0),
+        rejected=states.get("rejected", 0),
+        kept=states.get("kept", 0),
+        dropped=tuple(counts.get((reason.state, reason.name), 0) for reason in reasons),
+    )
+
+
+def _total(rows: Sequence[FunnelRow], reasons: int) -> FunnelRow:
+    return FunnelRow(
+        category="all",
+        planned=sum(row.planned for row in rows),
+        candidates=sum(row.candidates for row in rows),
+        malformed=sum(row.malformed for row in rows),
+        rejected=sum(row.rejected for row in rows),
+        kept=sum(row.kept for row in rows),
+        dropped=tuple(sum(row.dropped[i] for row in rows) for i in range(reasons)),
+    )

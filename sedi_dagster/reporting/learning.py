@@ -1,0 +1,133 @@
+"""What the round trained on and what training said: steps, batches, and the seeds that come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class TrainingFigures:
+    """A training run in a few figures. `first_loss` and `last_loss` are means over a fifth of the steps each."""
+
+    steps: int
+    completion_tokens: int
+    first_loss: float
+    last_loss: float
+    highest_norm: float
+    highest_norm_step: int
+    median_norm: float
+    peak_learning_rate: float
+
+
+@dataclass(frozen=True)
+class BatchFigures:
+    """The composed batches in a few figures, and one of them in full."""
+
+    batches: int
+    rows: int
+    human: int
+    machine: int
+    mean_categories: float
+    mean_clusters: float
+    composed: float | None
+    random: float | None
+    shown: int
+    shown_why: str
+    shown_rows: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class SeedRow:
+    category: str
+    human: int
+    machine: int
+    promoted: int
+    retired: int
+
+    @property
+    def total(self) -> int:
+        return self.human + self.machine
+
+
+def training_figures(steps: pl.DataFrame) -> TrainingFigures | None:
+    """None if no step was made."""
+    if not steps.height:
+        return None
+    end = max(1, steps.height // 5)
+    losses = steps.sort("step")["loss"].to_list()
+    highest = steps.sort("grad_norm", descending=True, nulls_last=True).row(0, named=True)
+    norms = sorted(steps["grad_norm"].to_list())
+    return TrainingFigures(
+        steps=steps.height,
+        completion_tokens=int(steps["completion_tokens"].sum()),
+        first_loss=sum(losses[:end]) / end,
+        last_loss=sum(losses[-end:]) / end,
+        highest_norm=highest["grad_norm"],
+        highest_norm_step=highest["step"],
+        median_norm=norms[len(norms) // 2],
+        peak_learning_rate=max(steps["learning_rate"].to_list()),
+    )
+
+
+def batch_figures(
+    batches: pl.DataFrame, steps: pl.DataFrame, diversity: Mapping[str, float]
+) -> BatchFigures | None:
+    """None if nothing was composed."""
+    if not batches.height:
+        return None
+    inside = batches.group_by("batch").agg(
+        pl.col("category").n_unique().alias("categories"), pl.col("cluster").n_unique().alias("clusters")
+    )
+    shown, why = _telling_batch(batches, steps)
+    return BatchFigures(
+        batches=inside.height,
+        rows=batches.height,
+        human=batches.filter(pl.col("origin") == "human").height,
+        machine=batches.filter(pl.col("origin") != "human").height,
+        mean_categories=sum(inside["categories"].to_list()) / inside.height,
+        mean_clusters=sum(inside["clusters"].to_list()) / inside.height,
+        composed=diversity.get("composed"),
+        random=diversity.get("random"),
+        shown=shown,
+        shown_why=why,
+        shown_rows=tuple(batches.filter(pl.col("batch") == shown).sort("position").to_dicts()),
+    )
+
+
+def _telling_batch(batches: pl.DataFrame, steps: pl.DataFrame) -> tuple[int, str]:
+    """The batch whose step had the highest gradient norm (its examples may become seeds), else the first."""
+    members = {
+        tuple(ids): batch
+        for batch, ids in batches.sort("batch", "position")
+        .group_by("batch", maintain_order=True)
+        .agg("example_id")
+        .iter_rows()
+    }
+    for step in steps.sort("grad_norm", descending=True, nulls_last=True).iter_rows(named=True):
+        batch = members.get(tuple(step["example_ids"]))
+        if batch is not None:
+            return batch, f"the one with the highest gradient norm, {step['grad_norm']:.2f} at step {step['step']}"
+    return int(batches["batch"].to_list()[0]), "the first one"
+
+
+def seed_rows(seeds: pl.DataFrame, changes: pl.DataFrame) -> list[SeedRow]:
+    """The seed set by category and origin, with what the round changed in it."""
+    names = dict.fromkeys([*seeds["category"].to_list(), *changes["category"].to_list()])
+
+    def number(frame: pl.DataFrame, category: str, column: str, value: str) -> int:
+        return frame.filter((pl.col("category") == category) & (pl.col(column) == value)).height
+
+    return [
+        SeedRow(
+            category=name,
+            human=number(seeds, name, "origin", "human"),
+            machine=number(seeds, name, "origin", "machine"),
+            promoted=number(changes, name, "change", "promoted"),
+            retired=number(changes, name, "change", "retired"),
+        )
+        for name in names
+    ]

@@ -1,0 +1,105 @@
+"""Figures as they are told: pass rates with their intervals, counts, and text made safe to show."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import polars as pl
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ud800-\udfff\ufffe\uffff]")
+LONGEST_TEXT = 1200
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many of so many, with the Wilson score interval (Wilson 1927)."""
+
+    passed: int
+    items: int
+
+    @property
+    def share(self) -> float:
+        return self.passed / self.items if self.items else 0.0
+
+    @property
+    def low(self) -> float:
+        return self._interval()[0]
+
+    @property
+    def high(self) -> float:
+        return self._interval()[1]
+
+    def _interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        if not self.items:
+            return 0.0, 1.0
+        z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
+        n, p = self.items, self.share
+        centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+        half = math.sqrt(z2) / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+        return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def pass_rate(items: pl.DataFrame) -> Rate | None:
+    """The pass rate over evaluation items; None if there are none (not measured is not 0)."""
+    return Rate(int(items["passed"].sum()), items.height) if items.height else None
+
+
+def count(number: float | None) -> str:
+    """A whole number with thousands separators."""
+    return "-" if number is None else f"{number:,.0f}"
+
+
+def percent(share: float | None) -> str:
+    """A share as whole percent. A positive share never reads 0%, one below 1 never 100%."""
+    if share is None:
+        return "-"
+    if 0 < share < 0.005:
+        return "<1%"
+    if 0.995 <= share < 1:
+        return ">99%"
+    return f"{100 * share:.0f}%"
+
+
+def points(difference: float | None) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    if difference is None:
+        return "-"
+    told = f"{100 * difference:+.0f}"
+    return "0" if told in ("+0", "-0") else told.replace("-", "−")
+
+
+def decimal(number: float | None, digits: int = 2) -> str:
+    """A number with a fixed number of digits; very small ones in scientific form."""
+    if number is None or math.isnan(number):
+        return "-"
+    return f"{number:.{digits}f}" if number == 0 or abs(number) >= 10**-digits / 2 else f"{number:.1e}"
+
+
+def measured(number: float | None) -> str:
+    """What a rule measured: whole numbers without digits, others with two."""
+    if number is None:
+        return "-"
+    return count(number) if number == int(number) and abs(number) != 1 else decimal(number)
+
+
+def usd(amount: float) -> str:
+    """An amount of money; cents of cents when it is small."""
+    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+
+
+def words(name: str) -> str:
+    """An identifier as words: `closed_qa` to `closed qa`."""
+    return name.replace("_", " ")
+
+
+def printable(text: str) -> str:
+    """The text without what no page can carry: control characters and lone surrogates become U+FFFD."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def clip(text: str, longest: int = LONGEST_TEXT) -> str:
+    """The text, or its start and how much is left out."""
+    return text if len(text) <= longest else f"{text[:longest].rstrip()} [{len(text) - longest:,} more characters]"

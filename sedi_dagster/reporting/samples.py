@@ -1,0 +1,30 @@
+"""Examples and answers to look at, chosen by their ids: content hashes, so random in kind and the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+EXAMPLES_PER_CATEGORY = 2
+
+
+def kept_examples(examples: pl.DataFrame, categories: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Up to two kept examples a category, in the order of `categories`."""
+    names = dict.fromkeys([*categories, *examples["category"].to_list()])
+    chosen = [
+        (name, examples.filter(pl.col("category") == name).sort("example_id").head(EXAMPLES_PER_CATEGORY).to_dicts())
+        for name in names
+    ]
+    return [(name, rows) for name, rows in chosen if rows]
+
+
+def answers(items: pl.DataFrame) -> list[tuple[str, list[dict[str, Any]]]]:
+    """A right and a wrong answer of the trained student for each category, where there is one."""
+    found = []
+    for name in items["category"].unique().sort():
+        mine = items.filter(pl.col("category") == name).sort("item_id")
+        rows = [*mine.filter(pl.col("passed")).head(1).to_dicts(), *mine.filter(~pl.col("passed")).head(1).to_dicts()]
+        found.append((name, rows))
+    return found

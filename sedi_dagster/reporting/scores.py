@@ -1,0 +1,90 @@
+"""Pass rates by category at three points: untrained student, before the round, after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from sedi_dagster.records import CategoryOutcome
+from sedi_dagster.reporting.numbers import Rate, pass_rate
+
+
+@dataclass(frozen=True)
+class CategoryScore:
+    """A category's pass rates; `baseline` and `before` are None where nothing was measured."""
+
+    outcome: CategoryOutcome
+    baseline: Rate | None
+    before: Rate | None
+    after: Rate
+
+    @property
+    def category(self) -> str:
+        return self.outcome.category
+
+    @property
+    def change(self) -> float | None:
+        return self.after.share - self.before.share if self.before else None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure over all evaluation items, at the three points. `kind` says how to write it."""
+
+    name: str
+    kind: str  # rate, share, decimal
+    values: tuple[Rate | float | None, Rate | float | None, Rate | float | None]
+
+
+def category_scores(
+    outcomes: Sequence[CategoryOutcome], before: pl.DataFrame, baseline: pl.DataFrame
+) -> list[CategoryScore]:
+    """One row a category: weak ones first, then by the gap to the target, widest first."""
+    scores = [
+        CategoryScore(
+            outcome=outcome,
+            baseline=pass_rate(baseline.filter(pl.col("category") == outcome.category)),
+            before=pass_rate(before.filter(pl.col("category") == outcome.category)),
+            after=Rate(outcome.passed, outcome.items),
+        )
+        for outcome in outcomes
+    ]
+    return sorted(scores, key=lambda s: (s.outcome.decision != "weak", s.after.share - s.outcome.target, s.category))
+
+
+def measures(baseline: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> list[Measure]:
+    """What the pass rate alone does not show: partial scores, loss on the references, answers cut off."""
+    frames = (baseline, before, after)
+
+    def means(column: str) -> tuple[float | None, float | None, float | None]:
+        first, second, third = (_mean(frame, column) for frame in frames)
+        return first, second, third
+
+    return [
+        Measure("pass rate", "rate", (pass_rate(baseline), pass_rate(before), pass_rate(after))),
+        Measure("mean score (partial credit counts)", "decimal", means("score")),
+        Measure("mean loss on the reference answer (nats per token)", "decimal", means("reference_loss")),
+        Measure("answers cut off by the token limit", "share", means("truncated")),
+        Measure("mean answer length (tokens)", "decimal", means("answer_tokens")),
+    ]
+
+
+def swaps(before: pl.DataFrame, after: pl.DataFrame) -> tuple[int, int]:
+    """Items won (failed before, passed now) and lost (the other way round)."""
+    both = before.select("item_id", pl.col("passed").alias("was")).join(
+        after.select("item_id", pl.col("passed").alias("now")), on="item_id"
+    )
+    return both.filter(~pl.col("was") & pl.col("now")).height, both.filter(pl.col("was") & ~pl.col("now")).height
+
+
+def same_answers(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    """Whether two evaluations are the same one: the round started from the untrained student."""
+    columns = ["item_id", "answer", "passed"]
+    return bool(one.height) and one.select(columns).sort("item_id").equals(other.select(columns).sort("item_id"))
+
+
+def _mean(frame: pl.DataFrame, column: str) -> float | None:
+    value = frame[column].cast(pl.Float64).mean()
+    return float(value) if isinstance(value, float) else None

@@ -1,0 +1,521 @@
+"""The client of the teacher: requests in, answers out, with the ledger between them and the endpoint.
+
+A request is looked up by its key first. Only if it was never answered is it written down, paid for and sent, and
+what came back is on disk before anyone sees it. Cancelling, a crash or an error in the middle loses nothing that
+came, and asking again sends only what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+import openai
+
+from sedi_dagster.errors import BudgetExceeded, SediError, TeacherError
+from sedi_dagster.records import TeacherAnswer, TeacherRequest
+from sedi_dagster.settings import Price, TeacherSettings
+from sedi_dagster.teacher import preflight, structured
+from sedi_dagster.teacher.answers import ReadAnswer, Usage, read_answer, storable_text
+from sedi_dagster.teacher.budget import Budget, cost_nanousd, today, usd
+from sedi_dagster.teacher.endpoint import Endpoint
+from sedi_dagster.teacher.failures import EndpointNames, Failure, from_status, rejected_error
+from sedi_dagster.teacher.ledger import Ledger, StoredCall
+from sedi_dagster.teacher.limiter import Gate
+from sedi_dagster.teacher.rendering import RenderedRequest, StructuredOutput, render
+from sedi_dagster.teacher.transaction import Answered, Busy, EndedCall, NewCall, NoRoom, Reserved
+from sedi_dagster.teacher.transport import LONGEST_ANSWER_BYTES, http_client
+from sedi_dagster.teacher.usage import TeacherUsage
+
+OnAnswer = Callable[[int, TeacherAnswer], None]
+"""`on_answer(index, answer)`: called as answers come, with the index of the request."""
+
+_CHUNK = 256
+_REJECTIONS_IN_A_ROW = 5
+_ROOM_POLL_S = 0.25
+_BUSY_POLL_S = 0.1
+_KEY_MASK = "***"
+_BYTES_PER_TOKEN = 4
+"""For pace only, never for money: about what a token of English text takes."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """A request under way in this process, and everyone in it who wants the answer."""
+
+    request: TeacherRequest
+    rendered: RenderedRequest
+    indexes: list[int] = field(default_factory=list)
+
+
+class Teacher:
+    """Asks a teacher. An async context manager; `ask` satisfies `AskTeacher`.
+
+    Use it in one event loop. Several teachers, in several processes, may share a ledger and its budget.
+    """
+
+    def __init__(
+        self,
+        settings: TeacherSettings,
+        ledger: Ledger,
+        *,
+        endpoint: Endpoint,
+        budget: Budget | None = None,
+        price: Price | None = None,
+    ) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.endpoint = endpoint
+        self.budget = budget or Budget()
+        self.usage = TeacherUsage(price_known=price is not None)
+        self.names = EndpointNames(endpoint.shown, settings.model)
+        self._price = price
+        self._gate = Gate(
+            self.names,
+            settings.max_concurrency,
+            settings.requests_per_minute,
+            settings.tokens_per_minute,
+            settings.patience_s,
+        )
+        self._client: openai.AsyncOpenAI | None = None
+        self._in_flight: dict[str, asyncio.Future[TeacherAnswer | None]] = {}
+        self._settled = asyncio.Event()
+        self._rejections = 0
+        self._structured: StructuredOutput | None = None
+        self._probing = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self.endpoint.start()
+        self._client = openai.AsyncOpenAI(
+            api_key=self.endpoint.api_key or "none",
+            base_url=self.endpoint.base_url,
+            max_retries=0,
+            http_client=http_client(self.settings.max_concurrency),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.close()
+        await self.endpoint.stop()
+
+    @property
+    def client(self) -> openai.AsyncOpenAI:
+        if self._client is None:
+            raise RuntimeError("Use the teacher as a context manager: `async with Teacher(...) as teacher`.")
+        return self._client
+
+    async def check(self) -> None:
+        """Make sure, before anything is spent, that the endpoint is there, takes the key and has the model.
+
+        Raises:
+            TeacherError: what is wrong, and how to mend it.
+        """
+        await preflight.check(self.client, self.names)
+
+    async def ask(
+        self, requests: Sequence[TeacherRequest], on_answer: OnAnswer | None = None
+    ) -> list[TeacherAnswer]:
+        """Answers in the order of the requests. Equal requests are asked once.
+
+        On an error or a cancellation nothing more is sent; what came is in the ledger. On an error, calls that
+        are under way are waited for first, as they are paid for.
+
+        Raises:
+            TeacherError: the endpoint cannot be used; BudgetExceeded: the next call does not fit in.
+        """
+        answers: list[TeacherAnswer | None] = [None] * len(requests)
+
+        def tell(work: _Work, answer: TeacherAnswer) -> None:
+            for place, index in enumerate(work.indexes):
+                answers[index] = answer if place == 0 else replace(answer, cached=True)
+                if on_answer is not None:
+                    on_answer(index, answers[index] or answer)
+
+        await _Crew(self, requests, tell).run()
+        return [answer for answer in answers if answer is not None]
+
+    async def structured_output(self) -> StructuredOutput:
+        """How this endpoint is told the form of an answer: by the settings, or tried out once and remembered."""
+        if self.settings.structured_output != "auto":
+            return self.settings.structured_output
+        async with self._probing:
+            if self._structured is None:
+                self._structured = await structured.probe(self)
+        return self._structured
+
+    async def render_all(self, requests: Sequence[TeacherRequest]) -> list[RenderedRequest]:
+        """The requests as they are sent, with their keys."""
+        form: StructuredOutput = "prompt"
+        if any(r.json_schema is not None for r in requests):
+            form = await self.structured_output()
+        return [self.render(r, form) for r in requests]
+
+    def render(self, request: TeacherRequest, form: StructuredOutput) -> RenderedRequest:
+        return render(request, self.settings, self.endpoint.identity, form)
+
+    def recall(self, call: StoredCall) -> TeacherAnswer:
+        """An answer from the ledger."""
+        read = read_answer(call.response or "")
+        self.usage.recalled()
+        return TeacherAnswer(
+            request_key=call.key,
+            text=read.text,
+            finish_reason=call.finish_reason,
+            prompt_tokens=call.prompt_tokens,
+            completion_tokens=call.completion_tokens,
+            cached=True,
+            latency_s=call.latency_s,
+            cost_usd=usd(call.nanousd),
+            error=call.error,
+        )
+
+    async def answer(
+        self, request: TeacherRequest, rendered: RenderedRequest, sending: Callable[[bool], None] = lambda now: None
+    ) -> TeacherAnswer:
+        """One answer, from the ledger or the endpoint; a call that is under way in this process is shared."""
+        while (other := self._in_flight.get(rendered.key)) is not None:
+            shared = await asyncio.shield(other)
+            if shared is not None:
+                self.usage.recalled()
+                return replace(shared, cached=True)
+        mine = asyncio.get_running_loop().create_future()
+        self._in_flight[rendered.key] = mine
+        answer = None
+        try:
+            answer = await self._obtain(request, rendered, sending)
+            return answer
+        finally:
+            del self._in_flight[rendered.key]
+            mine.set_result(answer)
+
+    async def _obtain(
+        self, request: TeacherRequest, rendered: RenderedRequest, sending: Callable[[bool], None]
+    ) -> TeacherAnswer:
+        """Reserve and send until there is an answer, or the call has used up its attempts."""
+        attempts = 0
+        reserved = False
+        try:
+            while True:
+                await self._gate.enter(self._pace_tokens(rendered), again=attempts > 0)
+                if not reserved:
+                    known = await self._reserve_or_leave(request, rendered)
+                    if isinstance(known, TeacherAnswer):
+                        return known
+                    if known is None:
+                        continue
+                    reserved = True
+                outcome = await self._attempt(request, rendered, sending)
+                if isinstance(outcome, TeacherAnswer):
+                    reserved = False
+                    return outcome
+                failure, counts = outcome
+                attempts += counts
+                if failure.lost:
+                    reserved = False
+                    await self._end_failed(rendered, failure)
+                if failure.kind in ("refused", "rejected", "fatal") or attempts >= self.settings.max_attempts:
+                    reserved = False
+                    return await self._give_up(request, rendered, failure, attempts)
+                await asyncio.sleep(_backoff_s(attempts, failure))
+        finally:
+            if reserved:
+                await self._give_back(rendered)
+
+    async def _reserve_or_leave(
+        self, request: TeacherRequest, rendered: RenderedRequest
+    ) -> TeacherAnswer | Reserved | None:
+        """Reserved inside the gate; outside of it an answer that was there, or None after waiting for room."""
+        inside = True
+        try:
+            begun = await self.ledger.begin(self._new_call(request, rendered))
+            if isinstance(begun, Reserved):
+                inside = False
+                return begun
+        finally:
+            if inside:
+                self._gate.left()
+        if isinstance(begun, Answered):
+            return self.recall((await self.ledger.lookup([rendered.key]))[rendered.key])
+        if isinstance(begun, Busy):
+            await asyncio.sleep(_BUSY_POLL_S)
+            return None
+        await self._wait_for_room(begun)
+        return None
+
+    async def _wait_for_room(self, refusal: NoRoom) -> None:
+        """Until a call under way, here or in another process, gives back what it did not use."""
+        if refusal.for_good:
+            raise _budget_error(refusal)
+        self._settled.clear()
+        try:
+            await asyncio.wait_for(self._settled.wait(), _ROOM_POLL_S)
+        except TimeoutError:
+            await asyncio.to_thread(self.ledger.settle_dead)
+
+    async def _attempt(
+        self, request: TeacherRequest, rendered: RenderedRequest, sending: Callable[[bool], None]
+    ) -> TeacherAnswer | tuple[Failure, bool]:
+        """Send once, from inside the gate, and leave it; the answer is on disk on return."""
+        sent_at = time.monotonic()
+        sending(True)
+        try:
+            async with asyncio.timeout(self.settings.timeout_s):
+                response = await self._post(rendered)
+        except asyncio.CancelledError:
+            self._gate.left()
+            await asyncio.shield(self._end_failed(rendered, Failure("passing", "cancelled", lost=True)))
+            raise
+        except (openai.APIError, TimeoutError) as error:
+            failure = self._failure_of(error)
+        else:
+            read = read_answer(storable_text(response))
+            failure = self._failure_inside(read)
+            if failure is None:
+                self._gate.succeeded(self._pace_tokens(rendered) - _used(read.usage))
+                return await self._keep(request, rendered, response, read, time.monotonic() - sent_at)
+        finally:
+            sending(False)
+        if failure.kind in ("rate_limited", "passing"):
+            self.usage.troubled(failure.kind)
+            counts = self._gate.failed(failure, timed_out=failure.message == _TIMED_OUT)
+            await self.endpoint.revive()
+            return failure, counts
+        self._gate.left()
+        return failure, True
+
+    async def _post(self, rendered: RenderedRequest) -> bytes:
+        self.client.base_url = self.endpoint.base_url
+        response = await self.client.post(
+            rendered.path,
+            cast_to=httpx2.Response,
+            content=rendered.body,
+            options={"headers": {"Content-Type": "application/json", "Idempotency-Key": rendered.key}},
+        )
+        return response.content[:LONGEST_ANSWER_BYTES]
+
+    def _failure_of(self, error: openai.APIError | TimeoutError) -> Failure:
+        if isinstance(error, openai.APIStatusError):
+            failure = from_status(error.status_code, error.body, error.response.headers, self.names)
+            return self._masked(failure)
+        if isinstance(error, TimeoutError):
+            return Failure("passing", _TIMED_OUT, lost=True)
+        cause = error.__cause__
+        never_sent = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.UnsupportedProtocol)
+        what = type(cause).__name__ if cause is not None else str(error)
+        return Failure("passing", f"no connection ({what})" if never_sent else what, lost=not never_sent)
+
+    def _failure_inside(self, read: ReadAnswer) -> Failure | None:
+        """An error that came with the status of a success, as some gateways send it."""
+        if read.api_error is None:
+            return None
+        code = read.api_error.get("code")
+        status = code if isinstance(code, int) and 400 <= code < 600 else 400
+        return self._masked(from_status(status, read.api_error, {}, self.names))
+
+    async def _keep(
+        self, request: TeacherRequest, rendered: RenderedRequest, raw: bytes, read: ReadAnswer, latency_s: float
+    ) -> TeacherAnswer:
+        """Write the answer to the ledger, whatever it looks like: it is paid for."""
+        usage = read.usage or _bound(rendered, raw)
+        cost = cost_nanousd(self._price, usage.prompt_tokens, usage.completion_tokens)
+        ended = EndedCall(
+            key=rendered.key,
+            state="done",
+            response=self._mask(storable_text(raw)),
+            finish_reason=read.finish_reason,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            nanousd=cost,
+            estimated=read.usage is None,
+            latency_s=latency_s,
+            error=read.error,
+        )
+        self._rejections = 0
+        await self.ledger.end(ended)
+        self._settled.set()
+        self.usage.paid(ended)
+        return TeacherAnswer(
+            request_key=rendered.key,
+            text=self._mask(read.text),
+            finish_reason=read.finish_reason,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cached=False,
+            latency_s=latency_s,
+            cost_usd=usd(cost),
+            error=read.error,
+        )
+
+    async def _give_up(
+        self, request: TeacherRequest, rendered: RenderedRequest, failure: Failure, attempts: int
+    ) -> TeacherAnswer:
+        """End a call without an answer: for itself alone, or (raised) for all."""
+        is_probe = request.purpose == structured.PURPOSE
+        if failure.kind == "refused" or (failure.kind == "rejected" and is_probe):
+            await self.ledger.end(EndedCall(rendered.key, "refused", response="", error=failure.message))
+        elif not failure.lost:
+            await self._end_failed(rendered, failure)
+        self._settled.set()
+        if failure.fatal is not None:
+            raise failure.fatal
+        if failure.kind == "rejected" and not is_probe:
+            self._rejections += 1
+            if self._rejections >= _REJECTIONS_IN_A_ROW:
+                raise rejected_error(failure.message, self.names)
+        self.usage.gave_up()
+        error = failure.message if failure.kind != "passing" else f"failed after {attempts} attempts: {failure.message}"
+        return TeacherAnswer(rendered.key, "", "", 0, 0, cached=False, cost_usd=usd(0), error=error)
+
+    async def _end_failed(self, rendered: RenderedRequest, failure: Failure) -> None:
+        await self.ledger.end(EndedCall(rendered.key, "failed", error=failure.message, lost=failure.lost))
+        if failure.lost:
+            self.usage.lost(rendered.most_tokens)
+        self._settled.set()
+
+    async def _give_back(self, rendered: RenderedRequest) -> None:
+        """Not sent after all, or refused by the endpoint without work: free of charge."""
+        await asyncio.shield(self.ledger.end(EndedCall(rendered.key, "failed", attempts=0, error="not sent")))
+        self._settled.set()
+
+    def _new_call(self, request: TeacherRequest, rendered: RenderedRequest) -> NewCall:
+        day = today()
+        return NewCall(
+            key=rendered.key,
+            endpoint=self.endpoint.identity,
+            model=self.settings.model,
+            purpose=request.purpose,
+            round=request.round,
+            category=request.category,
+            run=self.budget.run,
+            day=day,
+            request=self._mask(rendered.body.decode()),
+            most_tokens=rendered.most_tokens,
+            most_nanousd=cost_nanousd(self._price, rendered.most_prompt_tokens, rendered.most_completion_tokens) or 0,
+            caps=self.budget.caps(request.round, day),
+        )
+
+    def _pace_tokens(self, rendered: RenderedRequest) -> int:
+        return len(rendered.body) // _BYTES_PER_TOKEN + rendered.most_completion_tokens
+
+    def _mask(self, text: str) -> str:
+        key = self.endpoint.api_key
+        return text.replace(key, _KEY_MASK) if len(key) >= 8 else text
+
+    def _masked(self, failure: Failure) -> Failure:
+        fatal = failure.fatal
+        if fatal is not None:
+            fatal = TeacherError(self._mask(fatal.problem), fatal.mend)
+        return replace(failure, message=self._mask(failure.message), fatal=fatal)
+
+
+_TIMED_OUT = "timed out"
+
+
+class _Crew:
+    """The workers of one `ask`: as many as can be useful, fed from the requests in order."""
+
+    def __init__(
+        self, teacher: Teacher, requests: Sequence[TeacherRequest], tell: Callable[[_Work, TeacherAnswer], None]
+    ) -> None:
+        self._teacher = teacher
+        self._requests = requests
+        self._tell = tell
+        self._error: SediError | None = None
+        self._sending: set[asyncio.Task[None]] = set()
+        self._workers: list[asyncio.Task[None]] = []
+        self._queue: asyncio.Queue[_Work | None] = asyncio.Queue(maxsize=_CHUNK)
+
+    async def run(self) -> None:
+        """Feed and wait. On an error those that are not sending stop at once, the others finish their call."""
+        count = min(len(self._requests), 2 * self._teacher.settings.max_concurrency)
+        self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
+        feeder = asyncio.create_task(self._feed(count))
+        try:
+            await asyncio.gather(feeder, *self._workers, return_exceptions=True)
+        finally:
+            for task in (feeder, *self._workers):
+                task.cancel()
+            await asyncio.gather(feeder, *self._workers, return_exceptions=True)
+        if self._error is not None:
+            raise self._error
+        for task in (feeder, *self._workers):
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    async def _feed(self, workers: int) -> None:
+        """Answer from the ledger what is there, in bulk, and queue the rest."""
+        try:
+            for start in range(0, len(self._requests), _CHUNK):
+                chunk = self._requests[start : start + _CHUNK]
+                for work in await self._missing(start, chunk):
+                    await self._queue.put(work)
+            for _ in range(workers):
+                await self._queue.put(None)
+        except SediError as error:
+            self._stop(error)
+
+    async def _missing(self, start: int, chunk: Sequence[TeacherRequest]) -> Iterable[_Work]:
+        works: dict[str, _Work] = {}
+        rendered = await self._teacher.render_all(chunk)
+        for index, (request, one) in enumerate(zip(chunk, rendered, strict=True), start):
+            works.setdefault(one.key, _Work(request, one)).indexes.append(index)
+        for key, call in (await self._teacher.ledger.lookup(works)).items():
+            self._tell(works.pop(key), self._teacher.recall(call))
+        return works.values()
+
+    async def _work(self) -> None:
+        while self._error is None and (work := await self._queue.get()) is not None:
+            try:
+                self._tell(work, await self._teacher.answer(work.request, work.rendered, self._mark_sending))
+            except SediError as error:
+                self._stop(error)
+
+    def _mark_sending(self, now: bool) -> None:
+        task: asyncio.Task[Any] | None = asyncio.current_task()
+        if task is not None:
+            (self._sending.add if now else self._sending.discard)(task)
+
+    def _stop(self, error: SediError) -> None:
+        if self._error is None:
+            self._error = error
+            current = asyncio.current_task()
+            for task in self._workers:
+                if task not in self._sending and task is not current:
+                    task.cancel()
+
+
+def _used(usage: Usage | None) -> int:
+    return usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
+
+
+def _bound(rendered: RenderedRequest, raw: bytes) -> Usage:
+    """An answer without usage is charged the most that it can have used."""
+    return Usage(rendered.most_prompt_tokens, min(rendered.most_completion_tokens, len(raw)))
+
+
+def _backoff_s(attempts: int, failure: Failure) -> float:
+    """Growing with the attempts, with jitter so that calls that failed together do not come back together."""
+    pause = min(8.0, 0.25 * 2.0**attempts) * random.uniform(0.5, 1.0)
+    return max(pause, failure.retry_after_s or 0.0)
+
+
+def _budget_error(refusal: NoRoom) -> BudgetExceeded:
+    cap, account = refusal.cap, refusal.account
+    told = [f"{account.spent_tokens:,} of {cap.tokens:,} tokens"] if cap.tokens is not None else []
+    if cap.nanousd is not None:
+        told.append(f"{account.spent_nanousd / 1e9:.4f} of {cap.nanousd / 1e9:.4f} USD")
+    kind, _, name = cap.account.partition(":")
+    where = f"the {kind} {name}" if name else "the whole loop"
+    return BudgetExceeded(
+        f"The budget of {where} is used up: {' and '.join(told)}, and the next call may take more than is left.",
+        f"Raise {cap.setting}. Everything so far is saved; run again and it goes on where it stopped.",
+    )

@@ -1,0 +1,77 @@
+"""A teacher as the settings describe it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sedi_dagster.errors import SettingsError
+from sedi_dagster.settings import Settings
+from sedi_dagster.teacher.budget import Budget, known_price
+from sedi_dagster.teacher.client import Teacher
+from sedi_dagster.teacher.endpoint import Endpoint, RemoteEndpoint
+from sedi_dagster.teacher.ledger import Ledger
+from sedi_dagster.teacher.local_server import BundledEndpoint
+
+
+def ledger_url(settings: Settings) -> str:
+    """Where the ledger is: as set, else SQLite in the data folder.
+
+    Raises:
+        SettingsError: the data is at a URL, where no SQLite can be, and no ledger is set.
+    """
+    if settings.ledger:
+        return settings.ledger
+    root = settings.data_root.removeprefix("file://")
+    if "://" in root:
+        raise SettingsError(
+            f"The ledger of teacher calls cannot be kept at {settings.data_root}.",
+            "Set SEDI_LEDGER to a database, such as postgresql+psycopg://user@host/sedi or sqlite:////path/ledger.sqlite.",
+        )
+    return f"sqlite:///{Path(root) / 'ledger.sqlite'}"
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger of the settings, open; close it after use."""
+    return Ledger(ledger_url(settings))
+
+
+def make_endpoint(settings: Settings) -> Endpoint:
+    """The endpoint of the settings: the bundled model's server if no address is given (not started yet)."""
+    teacher = settings.teacher
+    if teacher.base_url is not None:
+        return RemoteEndpoint(teacher.base_url, teacher.api_key.get_secret_value())
+    return BundledEndpoint(
+        settings.path(settings.cache) / "teacher",
+        slots=teacher.max_concurrency,
+        context=teacher.local_context,
+        threads=teacher.local_threads,
+    )
+
+
+@asynccontextmanager
+async def open_teacher(
+    settings: Settings, *, run: str = "", max_tokens_per_round: int | None = None, ledger: Ledger | None = None
+) -> AsyncIterator[Teacher]:
+    """`async with open_teacher(settings) as teacher:` gives a teacher that is ready to be asked.
+
+    `run` names the run for its budget, `max_tokens_per_round` is the limit of the round's plan. A ledger that is
+    given stays open.
+
+    Raises:
+        SettingsError: ledger or prices cannot be used. ModelError, TeacherError: the bundled model does not start.
+    """
+    price = known_price(settings)
+    budget = Budget.from_settings(settings, run, max_tokens_per_round)
+    endpoint = make_endpoint(settings)
+    own = ledger is None
+    ledger = ledger or open_ledger(settings)
+    try:
+        async with Teacher(
+            settings.teacher, ledger, endpoint=endpoint, budget=budget, price=price
+        ) as teacher:
+            yield teacher
+    finally:
+        if own:
+            ledger.close()

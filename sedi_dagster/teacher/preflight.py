@@ -1,0 +1,48 @@
+"""Is the endpoint there, does it take the key, has it the model? Asked before anything is spent."""
+
+from __future__ import annotations
+
+import asyncio
+
+import openai
+
+from sedi_dagster.errors import TeacherError
+from sedi_dagster.teacher.failures import EndpointNames, from_status
+
+TIMEOUT_S = 15.0
+_SHOWN_MODELS = 8
+
+
+async def check(client: openai.AsyncOpenAI, names: EndpointNames) -> None:
+    """Ask for the list of models, which costs nothing.
+
+    An endpoint without such a list (404, 405) is taken to be fine: the first call will tell.
+
+    Raises:
+        TeacherError: what is wrong, and how to mend it.
+    """
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            page = await client.models.list()
+    except openai.APIStatusError as error:
+        if error.status_code in (404, 405, 501):
+            return
+        failure = from_status(error.status_code, error.body, error.response.headers, names)
+        raise failure.fatal or _unreachable(names, failure.message) from None
+    except TimeoutError:
+        raise _unreachable(names, f"no answer within {TIMEOUT_S:.0f} s") from None
+    except openai.APIConnectionError as error:
+        raise _unreachable(names, type(error.__cause__ or error).__name__) from None
+    except (openai.APIError, ValueError, TypeError, AttributeError):
+        return  # it answers, but not with a list of models
+    known = sorted(model.id for model in page.data or [] if isinstance(getattr(model, "id", None), str))
+    if known and names.model not in known:
+        few = ", ".join(known[:_SHOWN_MODELS]) + (", ..." if len(known) > _SHOWN_MODELS else "")
+        raise TeacherError(f"{names.endpoint} has no model {names.model!r}.", f"Set SEDI_TEACHER_MODEL; it has: {few}.")
+
+
+def _unreachable(names: EndpointNames, why: str) -> TeacherError:
+    return TeacherError(
+        f"{names.endpoint} cannot be reached: {why}.",
+        "Check SEDI_TEACHER_BASE_URL (with http:// or https://, most end in /v1) and that the server is up.",
+    )

@@ -1,0 +1,63 @@
+"""Which form of structured output an endpoint can do, tried out with one small call for each form.
+
+The calls go through the ledger like all others: they are accounted for, and being there they are the memory of
+what was found. An endpoint that takes a request and ignores its schema is found out by its answer.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sedi_dagster.errors import TeacherError
+from sedi_dagster.records import Message, TeacherRequest
+from sedi_dagster.teacher.failures import BAD_REQUEST
+from sedi_dagster.teacher.rendering import StructuredOutput
+
+if TYPE_CHECKING:
+    from sedi_dagster.teacher.client import Teacher
+
+PURPOSE = "probe"
+_SCHEMA = {
+    "type": "object",
+    "properties": {"is_even": {"type": "boolean"}},
+    "required": ["is_even"],
+    "additionalProperties": False,
+}
+_QUESTION = 'Is 4 an even number? Answer as JSON with the field "is_even".'
+_TOKENS = 64
+
+
+async def probe(teacher: Teacher) -> StructuredOutput:
+    """The strictest form that works.
+
+    Raises:
+        TeacherError: the endpoint did not answer at all.
+    """
+    request = _request(teacher.settings.prompt_style)
+    if await _works(teacher, request, "json_schema"):
+        return "json_schema"
+    return "json_object" if await _works(teacher, request, "json_object") else "prompt"
+
+
+def _request(prompt_style: str) -> TeacherRequest:
+    asked: dict[str, Any] = (
+        {"messages": (Message("user", _QUESTION),)} if prompt_style == "chat" else {"prompt": f"{_QUESTION}\nAnswer:"}
+    )
+    return TeacherRequest(PURPOSE, PURPOSE, PURPOSE, _TOKENS, temperature=0.0, json_schema=_SCHEMA, **asked)
+
+
+async def _works(teacher: Teacher, request: TeacherRequest, form: StructuredOutput) -> bool:
+    answer = await teacher.answer(request, teacher.render(request, form))
+    if answer.error.startswith(BAD_REQUEST):
+        return False
+    if answer.error and not answer.total_tokens:
+        raise TeacherError(
+            f"{teacher.names.endpoint} could not be tried for structured output: {answer.error}.",
+            "Run again, or set SEDI_TEACHER_STRUCTURED_OUTPUT to json_schema, json_object or prompt.",
+        )
+    try:
+        data = json.loads(answer.text)
+    except ValueError:
+        return False
+    return isinstance(data, dict) and (form == "json_object" or isinstance(data.get("is_even"), bool))
