@@ -42,7 +42,10 @@ def evaluation_scores(
     weak = [outcome.category for outcome in outcomes if outcome.decision == "weak"]
     rows = [{**vars(outcome), "score": outcome.score} for outcome in outcomes]
     table = ["| category | passed | 95 % interval | decision |", "| --- | --- | --- | --- |"]
-    table += [f"| {o.category} | {o.passed}/{o.items} | {o.low:.2f} to {o.high:.2f} | {o.decision}: {o.reason} |" for o in outcomes]
+    table += [
+        f"| {o.category} | {o.passed}/{o.items} | {o.low:.2f} to {o.high:.2f} | {o.decision}: {o.reason} |"
+        for o in outcomes
+    ]
     return dg.Output(
         {
             "items": items,

@@ -13,9 +13,9 @@ from sedi_dagster.batching.composition import compose, mean_pairwise_distance
 from sedi_dagster.batching.embedding import embed
 from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.batching.replay import human_replay
+from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.verdicts import judge_candidates
-from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.partitions import ROUNDS
@@ -53,43 +53,66 @@ def filtered_batches(
             settings.filtering.decontamination_ngram,
         )
         fits = length_check(
-            student_source(settings.training.student, settings.path(settings.cache)), settings.training.max_length
+            student_source(settings.training.student, settings.path(settings.cache)),
+            settings.training.max_length,
         )
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
         screen = instruction_screen(sedi, seeds, plan.round, decontaminator)
         verdicts = judge_candidates(
-            candidates, screen, decontaminator, lambda instruction, text, output: fits(task_prompt(instruction, text), output)
+            candidates,
+            screen,
+            decontaminator,
+            lambda instruction, text, output: fits(task_prompt(instruction, text), output),
         )
         kept = verdicts.filter(pl.col("state") == "kept")["candidate_id"].implode()
         examples = (
-            candidates.filter(pl.col("candidate_id").is_in(kept)).rename({"candidate_id": "example_id"}).select(EXAMPLE_COLUMNS)
+            candidates.filter(pl.col("candidate_id").is_in(kept))
+            .rename({"candidate_id": "example_id"})
+            .select(EXAMPLE_COLUMNS)
         )
         human = seed_pool["seeds"].rename({"seed_id": "example_id"})
-        fitting = [fits(task_prompt(r["instruction"], r["input"]), r["output"]) is None for r in human.iter_rows(named=True)]
+        fitting = [
+            fits(task_prompt(r["instruction"], r["input"]), r["output"]) is None for r in human.iter_rows(named=True)
+        ]
         if not all(fitting):
-            context.log.warning(f"{fitting.count(False)} human seed tasks are longer than the student's training length.")
+            context.log.warning(
+                f"{fitting.count(False)} human seed tasks are longer than the student's training length."
+            )
         share = settings.batching.human_replay
         size = settings.batching.batch_size
         count = human.height if share == 1 else max(round(examples.height * share / (1 - share)), size)
         replayed = human_replay(
-            human.filter(pl.Series(fitting)).rename({"example_id": "seed_id"}), count, plan.category_ids, plan.number, settings.project_seed
+            human.filter(pl.Series(fitting)).rename({"example_id": "seed_id"}),
+            count,
+            plan.category_ids,
+            plan.number,
+            settings.project_seed,
         ).rename({"seed_id": "example_id"})
-        rows = pl.concat([
-            examples.select("example_id", "category", "instruction", "input", "output", origin=pl.lit("machine")),
-            replayed.select("example_id", "category", "instruction", "input", "output", origin=pl.lit("human")),
-        ])
+        rows = pl.concat(
+            [
+                examples.select("example_id", "category", "instruction", "input", "output", origin=pl.lit("machine")),
+                replayed.select("example_id", "category", "instruction", "input", "output", origin=pl.lit("human")),
+            ]
+        )
         vectors = embed(rows["instruction"].to_list(), settings.batching.embedding_model)
         seed = (settings.project_seed, plan.round)
         composed, clusters = compose(vectors, size, settings.batching.composition, *seed)
         random_batches, _ = compose(vectors, size, "random", *seed)
         total = replace_round(
-            str(sedi.store().path("lance")), plan.round, examples, vectors[: examples.height], settings.batching.embedding_model
+            str(sedi.store().path("lance")),
+            plan.round,
+            examples,
+            vectors[: examples.height],
+            settings.batching.embedding_model,
         )
     batches = _batch_rows(rows, composed, clusters)
     diversity = pl.DataFrame(
         {
             "composition": [settings.batching.composition, "random"],
-            "mean_in_batch_distance": [mean_pairwise_distance(vectors, composed), mean_pairwise_distance(vectors, random_batches)],
+            "mean_in_batch_distance": [
+                mean_pairwise_distance(vectors, composed),
+                mean_pairwise_distance(vectors, random_batches),
+            ],
         }
     )
     by_state = dict(verdicts.group_by("state").len().iter_rows())
@@ -120,13 +143,16 @@ def _batch_rows(rows: pl.DataFrame, composed: list[list[int]], clusters: list[in
         orient="row",
     )
     prompts = [task_prompt(row["instruction"], row["input"]) for row in rows.iter_rows(named=True)]
-    return (
-        placed.join(rows.with_columns(prompt=pl.Series(prompts, dtype=pl.String)).with_row_index("row"), on="row", maintain_order="left")
-        .select("batch", "position", "example_id", "origin", "category", "cluster", "prompt", "output")
-    )
+    return placed.join(
+        rows.with_columns(prompt=pl.Series(prompts, dtype=pl.String)).with_row_index("row"),
+        on="row",
+        maintain_order="left",
+    ).select("batch", "position", "example_id", "origin", "category", "cluster", "prompt", "output")
 
 
 def _rules_table(verdicts: pl.DataFrame) -> str:
-    counted = verdicts.group_by("state", pl.col("rule").fill_null("")).len().sort("state", "len", descending=[False, True])
+    counted = (
+        verdicts.group_by("state", pl.col("rule").fill_null("")).len().sort("state", "len", descending=[False, True])
+    )
     lines = [f"| {state} | {rule} | {count} |" for state, rule, count in counted.iter_rows()]
     return "\n".join(["| state | rule | candidates |", "| --- | --- | --- |", *lines])

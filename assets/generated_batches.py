@@ -10,6 +10,7 @@ import asyncio
 
 import dagster as dg
 
+from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.generation.self_instruct import GenerationJob, Screened, generate
 from sedi_dagster.orchestration.failures import told_plainly
@@ -17,7 +18,6 @@ from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import instruction_screen, machine_seeds
 from sedi_dagster.orchestration.teaching import ask_teacher
-from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.records import AskTeacher, Tables
 
 
@@ -29,9 +29,7 @@ from sedi_dagster.records import AskTeacher, Tables
     code_version="1",
     description=__doc__,
 )
-def generated_batches(
-    context: dg.AssetExecutionContext, sedi: SediResource, seed_pool: Tables
-) -> dg.Output[Tables]:
+def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, seed_pool: Tables) -> dg.Output[Tables]:
     keys = dict(zip(("category", "round"), str(context.partition_key).split("|"), strict=True))
     with told_plainly():
         settings = sedi.settings()

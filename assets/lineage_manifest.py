@@ -50,13 +50,17 @@ def lineage_manifest(
             tokens=int((calls["prompt_tokens"] + calls["completion_tokens"]).sum()),
             score=float(evaluation_scores["items"]["passed"].mean() or 0.0),  # type: ignore[arg-type]
             promoted=promotion["promoted"],
-            categories=tuple(CategoryOutcome(**row) for row in evaluation_scores["categories"].drop("score").iter_rows(named=True)),
+            categories=tuple(
+                CategoryOutcome(**row) for row in evaluation_scores["categories"].drop("score").iter_rows(named=True)
+            ),
         )
         checkpoint = {
             **sft_checkpoint["origin"].row(0, named=True),
             "files": dict(sft_checkpoint["files"].iter_rows()),
         }
-        manifest = build_manifest(plan, outcome, sedi.settings(), store, checkpoint, context.run_id, promotion["reason"])
+        manifest = build_manifest(
+            plan, outcome, sedi.settings(), store, checkpoint, context.run_id, promotion["reason"]
+        )
         store.write_json(manifest, "manifests", f"{plan.round}.json")
     partitions = [(name, marker["data_version"]) for name, marker in manifest["partitions"].items() if marker]
     return dg.Output(

@@ -9,12 +9,12 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.metadata import picture
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import Tables, derived_seed
 from sedi_dagster.reporting.report import plot_training
-from sedi_dagster.orchestration.metadata import picture
 from sedi_dagster.store import folder_hashes
 from sedi_dagster.student import student_source
 
@@ -63,8 +63,14 @@ def sft_checkpoint(
     return dg.Output(
         {
             "steps": steps,
-            "files": pl.DataFrame({"file": list(files), "sha256": list(files.values())}, schema={"file": pl.String, "sha256": pl.String}),
-            "origin": pl.DataFrame({"student": [settings.training.student], "parent": [parent]}, schema={"student": pl.String, "parent": pl.String}),
+            "files": pl.DataFrame(
+                {"file": list(files), "sha256": list(files.values())},
+                schema={"file": pl.String, "sha256": pl.String},
+            ),
+            "origin": pl.DataFrame(
+                {"student": [settings.training.student], "parent": [parent]},
+                schema={"student": pl.String, "parent": pl.String},
+            ),
         },
         metadata={
             "trained_from": parent or "the untrained student",

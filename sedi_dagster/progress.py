@@ -1,6 +1,6 @@
 """One line of progress, as it stands in the Dagster log; `sedi run` reads it back for its display.
 
-    progress train 12/40 loss=2.314 tokens=5120
+progress train 12/40 loss=2.314 tokens=5120
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_LINE = re.compile(r"progress (?P<stage>[\w-]+) (?P<done>\d+)/(?P<total>\d+)(?P<figures>(?: \w+=[-+.\w]+)*)\s*$")
+_LINE = re.compile(
+    r"progress (?P<stage>[\w-]+) (?P<done>\d+)/(?P<total>\d+)(?P<figures>(?: \w+=[-+.\w]+)*)\s*$"
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,10 @@ class ProgressLine:
 
 
 def format_progress(stage: str, done: int, total: int, figures: Mapping[str, int | float]) -> str:
-    told = "".join(f" {name}={value:.4g}" if isinstance(value, float) else f" {name}={value}" for name, value in figures.items())
+    told = "".join(
+        f" {name}={value:.4g}" if isinstance(value, float) else f" {name}={value}"
+        for name, value in figures.items()
+    )
     return f"progress {stage} {done}/{total}{told}"
 
 
@@ -31,4 +36,6 @@ def parse_progress(text: str) -> ProgressLine | None:
     if found is None:
         return None
     figures = dict(pair.split("=", 1) for pair in found["figures"].split())
-    return ProgressLine(found["stage"], int(found["done"]), int(found["total"]), {k: float(v) for k, v in figures.items()})
+    return ProgressLine(
+        found["stage"], int(found["done"]), int(found["total"]), {k: float(v) for k, v in figures.items()}
+    )

@@ -69,7 +69,9 @@ class Store:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise StorageError(f"{path} is not JSON: {error}.", "Restore the file from a backup or remove it.") from None
+            raise StorageError(
+                f"{path} is not JSON: {error}.", "Restore the file from a backup or remove it."
+            ) from None
 
     def names(self, *parts: str) -> list[str]:
         """Sorted names of what lies in a folder; empty if there is none."""
@@ -114,7 +116,8 @@ class Store:
             )
         folder = self.path("assets", *parts)
         return {
-            name: pl.read_parquet(io.BytesIO((folder / f"{name}.parquet").read_bytes())) for name in marker["tables"]
+            name: pl.read_parquet(io.BytesIO((folder / f"{name}.parquet").read_bytes()))
+            for name in marker["tables"]
         }
 
     # folders (checkpoints)

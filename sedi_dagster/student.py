@@ -46,7 +46,9 @@ def student_source(name: str, cache: Path) -> str:
         command = [sys.executable, "-m", "sedi_dagster.student", str(gguf), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise ModelError(f"The bundled model could not be converted: {done.stderr.strip()[-500:]}", "make install")
+            raise ModelError(
+                f"The bundled model could not be converted: {done.stderr.strip()[-500:]}", "make install"
+            )
     return str(folder)
 
 
@@ -102,6 +104,8 @@ def load_student(source: str, adapter: Path | None, trainable: bool = False) -> 
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+            if not trainable:  # one matrix product a layer instead of three
+                model = model.merge_and_unload()
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"The student {source!r} cannot be loaded: {error}", _MEND) from None
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -116,7 +120,11 @@ def length_check(source: str, max_length: int) -> Callable[[str, str], tuple[int
 
     def check(prompt: str, output: str) -> tuple[int, int] | None:
         chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": output}]
-        tokens = len(tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"])
+        tokens = len(
+            tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)[
+                "input_ids"
+            ]
+        )
         return (tokens, max_length) if tokens > max_length else None
 
     return check

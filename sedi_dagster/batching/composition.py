@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def compose(
-    vectors: np.ndarray, batch_size: int, composition: Literal["diverse", "random", "sequential"], *seed: object
+    vectors: np.ndarray,
+    batch_size: int,
+    composition: Literal["diverse", "random", "sequential"],
+    *seed: object,
 ) -> tuple[list[list[int]], list[int]]:
     """Put row numbers into batches.
 
@@ -40,7 +43,9 @@ def compose(
 def _clusters(vectors: np.ndarray, count: int, seed: int) -> list[int]:
     from sklearn.cluster import KMeans
 
-    labels: list[int] = KMeans(n_clusters=min(count, len(vectors)), n_init=4, random_state=seed).fit_predict(vectors).tolist()
+    labels: list[int] = (
+        KMeans(n_clusters=min(count, len(vectors)), n_init=4, random_state=seed).fit_predict(vectors).tolist()
+    )
     return labels
 
 

@@ -9,7 +9,9 @@ import polars as pl
 from sedi_dagster.records import derived_rng
 
 
-def human_replay(seeds: pl.DataFrame, count: int, first: Sequence[str], round_number: int, project_seed: int) -> pl.DataFrame:
+def human_replay(
+    seeds: pl.DataFrame, count: int, first: Sequence[str], round_number: int, project_seed: int
+) -> pl.DataFrame:
     """`count` human seed tasks, the categories taking turns, those of the round (`first`) before the others.
 
     The turn goes on from round to round, so that in time every seed task is trained on.

@@ -109,7 +109,10 @@ def _answers(
 
 
 def _reference_losses(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], references: Sequence[str]
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    references: Sequence[str],
 ) -> list[float]:
     """Mean negative log-likelihood per token of each reference answer (end of turn included), in nats."""
     import torch
@@ -124,9 +127,17 @@ def _reference_losses(
         [p + a + [pad] * (longest - len(p) - len(a)) for p, a in zip(prompt_ids, answer_ids, strict=True)]
     )
     mask = torch.tensor(
-        [[1] * (len(p) + len(a)) + [0] * (longest - len(p) - len(a)) for p, a in zip(prompt_ids, answer_ids, strict=True)]
+        [
+            [1] * (len(p) + len(a)) + [0] * (longest - len(p) - len(a))
+            for p, a in zip(prompt_ids, answer_ids, strict=True)
+        ]
     )
-    keep = max(len(a) for a in answer_ids) + longest - min(len(p) + len(a) for p, a in zip(prompt_ids, answer_ids, strict=True)) + 1
+    keep = (
+        max(len(a) for a in answer_ids)
+        + longest
+        - min(len(p) + len(a) for p, a in zip(prompt_ids, answer_ids, strict=True))
+        + 1
+    )
     with torch.inference_mode():
         # Only the last positions hold answers; logits for the prompt would cost most of the memory.
         logits = model(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sedi_dagster.evaluation.verifiers import check_args
-from sedi_dagster.jsonl import read_objects, text_field
+from sedi_dagster.jsonl import Problems, read_objects, text_field
 from sedi_dagster.records import Category, EvaluationItem, derived_rng
 
 DIFFICULTIES = ("easy", "medium", "hard")
@@ -18,32 +20,47 @@ def load_evaluation_items(path: Path, categories: Mapping[str, Category]) -> lis
     Raises:
         InputFileError: names every bad line, its field, and what was expected.
     """
-    with read_objects(path) as (objects, problems):
-        items: list[EvaluationItem] = []
-        seen: dict[str, int] = {}
-        for line, row in objects:
-            values = {name: text_field(row, name, line, problems) for name in ("id", "category", "prompt", "verifier", "reference")}
-            if values["category"] and values["category"] not in categories:
-                problems.add(line, "category", f"{values['category']!r} is not in categories.yaml", "one of its ids")
-            if values["id"] in seen:
-                problems.add(line, "id", f"{values['id']!r} stands on line {seen[values['id']]} too", "a name of its own")
-            seen.setdefault(values["id"], line)
-            args = row.get("args")
-            if not isinstance(args, dict):
-                problems.add(line, "args", f"is {args!r}", "a JSON object")
-                args = {}
-            elif values["verifier"]:
-                for told in check_args(values["verifier"], args):
-                    problems.add(line, "args", told, "arguments that the verifier takes")
-            difficulty = row.get("difficulty", "medium")
-            if difficulty not in DIFFICULTIES:
-                problems.add(line, "difficulty", f"is {difficulty!r}", f"one of {', '.join(DIFFICULTIES)}")
-            items.append(EvaluationItem(**values, args=args, difficulty=str(difficulty), cluster=str(row.get("cluster", values["id"]))))
+    problems = Problems(path)
+    items: list[EvaluationItem] = []
+    seen: dict[str, int] = {}
+    for line, row in read_objects(path, problems):
+        item = _item(row, line, problems)
+        if item.category and item.category not in categories:
+            problems.add(line, "category", f"{item.category!r} is not in categories.yaml", "one of its ids")
+        if item.id and item.id in seen:
+            problems.add(line, "id", f"{item.id!r} stands on line {seen[item.id]} too", "a name of its own")
+        seen.setdefault(item.id, line)
+        items.append(item)
+    for category in sorted(categories.keys() - {item.category for item in items}):
+        problems.add(None, "category", f"no evaluation item for category {category!r}", "at least one")
+    problems.raise_any()
     return items
 
 
+def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
+    """The item of a row; what is wrong with it is noted."""
+    item_id, category, prompt, verifier, reference = (
+        text_field(row, name, line, problems) for name in ("id", "category", "prompt", "verifier", "reference")
+    )
+    args = row.get("args")
+    if not isinstance(args, dict):
+        problems.add(line, "args", f"is {reprlib.repr(args)}", "a JSON object")
+        args = {}
+    elif verifier:
+        for told in check_args(verifier, args):
+            problems.add(line, "args", told, "arguments that the verifier takes")
+    difficulty = row.get("difficulty", "medium")
+    if difficulty not in DIFFICULTIES:
+        problems.add(line, "difficulty", f"is {reprlib.repr(difficulty)}", f"one of {', '.join(DIFFICULTIES)}")
+    cluster = text_field(row, "cluster", line, problems) if "cluster" in row else item_id
+    return EvaluationItem(item_id, category, prompt, verifier, args, reference, str(difficulty), cluster)
+
+
 def draw_items(items: Sequence[EvaluationItem], per_category: int, project_seed: int) -> list[EvaluationItem]:
-    """A fixed subset, stratified by difficulty: the same for every round, so that rounds can be compared."""
+    """A fixed subset, stratified by difficulty: the same for every round, so that rounds can be compared.
+
+    Its order and content depend on the project seed and on the items of the category, not on the file's order.
+    """
     drawn: list[EvaluationItem] = []
     for category in sorted({item.category for item in items}):
         of_category = sorted((item for item in items if item.category == category), key=lambda item: item.id)

@@ -1,7 +1,7 @@
 """The code sandbox: runs untrusted Python code against tests, in processes that can do nothing but compute.
 
-Belongs here: starting the processes, the wall clock, the cap on output, the verdict. What happens inside is in
-`jail/`; what it protects against, and against what it does not, is in `docs/sandbox.md`.
+Belongs here: starting the processes, the wall clock, the cap on output, the verdict. What happens inside is
+in `jail/`; what it protects against, and against what it does not, is in `docs/sandbox.md`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ MAX_CODE_CHARS = 100_000
 _TAIL_CHARS = 2_000
 _TAIL_BYTES = 4 * _TAIL_CHARS
 _GRACE_S = 5.0  # the judge ends a trial by itself when the time is over; later than this it is killed
-_MEND = "code is judged on Linux (x86_64 or aarch64, with seccomp filters) alone: run there, or in a container on it"
+_MEND = (
+    "code is judged on Linux (x86_64 or aarch64, with seccomp filters) alone: "
+    "run there, or in a container on it"
+)
 _START = (
     "import sys; folder = sys.argv.pop(); sys.path.append(folder); "
     "from jail.judge import main; import json; sys.path.remove(folder); "
@@ -53,14 +56,11 @@ class TestOutcome:
 class SandboxResult:
     """The verdict on a piece of code.
 
-    Attributes:
-        outcomes: one for each test, in order.
-        reason: "passed", or why the first test that failed did: "failed", "syntax error", "timeout", "memory",
-            "ended" (the process did), "output" (too much of it), or "unavailable" (nothing was run).
-        detail: one sentence on the reason; for "unavailable" what is missing and how to mend it.
-        output_tail: the end of what the code printed, standard error included.
-        layers: the protective layers that were in force.
-        seconds: wall-clock time of the whole trial.
+    Attributes: outcomes: one for each test, in order. reason: "passed", or why the first test that failed
+    did: "failed", "syntax error", "timeout", "memory", "ended" (the process did), "output" (too much of
+    it), or "unavailable" (nothing was run). detail: one sentence on the reason; for "unavailable" what is
+    missing and how to mend it. output_tail: the end of what the code printed, standard error included.
+    layers: the protective layers that were in force. seconds: wall-clock time of the whole trial.
     """
 
     outcomes: tuple[TestOutcome, ...]
@@ -79,8 +79,9 @@ class SandboxResult:
 def run_tests(code: str, function: str, tests: Sequence[str], timeout_s: float = 5.0) -> SandboxResult:
     """Runs `code`, which should define `function` (or a class of that name), and then each test.
 
-    A test is Python source that names the function and asserts something. It is run outside the process of the
-    code, with the code's objects behind a proxy. No code runs where the protective layers cannot be put in force.
+    A test is Python source that names the function and asserts something. It is run outside the process of
+    the code, with the code's objects behind a proxy. No code runs where the protective layers cannot be put
+    in force.
 
     Args:
         code: untrusted Python source.
@@ -133,21 +134,22 @@ _Event = dict[str, Any]
 
 
 def _trial(options: _Event, job_fd: int, folder: str, deadline: float) -> tuple[list[_Event], _Output]:
-    """Starts the judge, reads its events and the output until it ends or time is over, and leaves nothing behind."""
+    """Starts the judge, reads until it ends or time is over, and leaves nothing behind."""
     result_read, result_write = os.pipe()
     output_read, output_write = os.pipe()
-    child = None
     try:
         with _closing(result_write, output_write):
             child = _start_judge(options, job_fd, folder, result_write, output_write)
-        return _read(result_read, output_read, deadline)
     except OSError as error:
+        os.close(result_read)
+        os.close(output_read)
         return [{"unavailable": f"Python could not be started: {error}"}], _Output()
+    try:
+        return _read(result_read, output_read, deadline)
     finally:
-        if child is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 @contextlib.contextmanager
@@ -220,4 +222,6 @@ def _verdict(count: int, events: list[_Event], output: _Output, seconds: float) 
 
 
 def _outcome(event: _Event) -> TestOutcome:
-    return TestOutcome("reason" not in event, event.get("reason", "passed"), event.get("detail", ""))
+    """A reported event as an outcome; its detail may quote the code, so it is made fit for UTF-8."""
+    detail = event.get("detail", "").encode("utf-8", "replace").decode("utf-8")
+    return TestOutcome("reason" not in event, event.get("reason", "passed"), detail)

@@ -31,7 +31,11 @@ def judge_categories(
         alpha: level of the one-sided exact tests after Benjamini-Hochberg.
         min_gap: a gap to the target below this is fine, however significant.
     """
-    counts = items.group_by("category").agg(pl.len().alias("n"), pl.col("passed").sum().alias("k")).sort("category")
+    counts = (
+        items.group_by("category")
+        .agg(pl.len().alias("n"), pl.col("passed").sum().alias("k"))
+        .sort("category")
+    )
     rows = [(r["category"], int(r["n"]), int(r["k"])) for r in counts.iter_rows(named=True)]
     p_values = [binomtest(k, n, categories[c].target, alternative="less").pvalue for c, n, k in rows]
     adjusted = false_discovery_control(p_values, method="bh") if rows else []
@@ -42,7 +46,13 @@ def judge_categories(
 
 
 def _judge(
-    category: Category, items: int, passed: int, p_value: float, adjusted_p: float, alpha: float, min_gap: float
+    category: Category,
+    items: int,
+    passed: int,
+    p_value: float,
+    adjusted_p: float,
+    alpha: float,
+    min_gap: float,
 ) -> CategoryOutcome:
     low, high = wilson_interval(passed, items)
     gap = category.target - passed / items
@@ -54,7 +64,16 @@ def _judge(
     else:
         decision, reason = "not enough evidence", f"{seen}: could be chance (adjusted p = {adjusted_p:.2g})"
     return CategoryOutcome(
-        category.id, items, passed, low, high, category.target, p_value, adjusted_p, decision, reason  # type: ignore[arg-type]
+        category.id,
+        items,
+        passed,
+        low,
+        high,
+        category.target,
+        p_value,
+        adjusted_p,
+        decision,
+        reason,  # type: ignore[arg-type]
     )
 
 

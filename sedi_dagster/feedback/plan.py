@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from sedi_dagster.records import CategoryOutcome, CategoryPlan, RoundOutcome, RoundPlan, round_key
 
-MOST_PER_CATEGORY = 2.0  # a category with a wide gap gets at most this many times the usual number of candidates
+MOST_PER_CATEGORY = (
+    2.0  # a category with a wide gap gets at most this many times the usual number of candidates
+)
 LEAST_PER_CATEGORY = 0.5
 
 
@@ -52,9 +54,15 @@ def plan_round(
     if stop:
         return Stop(stop)
     if request.categories is not None:
-        wanted = [CategoryPlan(c, request.candidates_per_category, f"asked for ({request.trigger})") for c in request.categories]
+        wanted = [
+            CategoryPlan(c, request.candidates_per_category, f"asked for ({request.trigger})")
+            for c in request.categories
+        ]
     elif not finished:
-        wanted = [CategoryPlan(c, request.candidates_per_category, "first round: nothing is known yet") for c in known_categories]
+        wanted = [
+            CategoryPlan(c, request.candidates_per_category, "first round: nothing is known yet")
+            for c in known_categories
+        ]
     else:
         wanted = _for_weak(finished[-1], request.candidates_per_category)
         if not wanted:
@@ -73,17 +81,25 @@ def plan_round(
     )
 
 
-def _reason_to_stop(request: PlanRequest, plans: Sequence[RoundPlan], finished: Sequence[RoundOutcome]) -> str:
+def _reason_to_stop(
+    request: PlanRequest, plans: Sequence[RoundPlan], finished: Sequence[RoundOutcome]
+) -> str:
     if len(finished) < len(plans):
         return f"{plans[-1].round} is still open"
     if len(plans) >= request.max_rounds:
         return f"the limit of {request.max_rounds} rounds is reached (SEDI_LOOP_MAX_ROUNDS)"
     spent = sum(outcome.tokens for outcome in finished)
     if request.max_tokens is not None and spent >= request.max_tokens:
-        return f"the budget is spent: {spent:,} of {request.max_tokens:,} teacher tokens (SEDI_LOOP_MAX_TOKENS)"
+        return (
+            f"the budget is spent: {spent:,} of {request.max_tokens:,} teacher tokens (SEDI_LOOP_MAX_TOKENS)"
+        )
     scores = [outcome.score for outcome in finished]
     recent = scores[-request.plateau_rounds :]
-    if request.categories is None and len(scores) > request.plateau_rounds and max(recent) <= max(scores[: -request.plateau_rounds]):
+    if (
+        request.categories is None
+        and len(scores) > request.plateau_rounds
+        and max(recent) <= max(scores[: -request.plateau_rounds])
+    ):
         return f"no better score for {request.plateau_rounds} rounds (SEDI_LOOP_PLATEAU_ROUNDS)"
     return ""
 
@@ -95,7 +111,11 @@ def _for_weak(last: RoundOutcome, usual: int) -> list[CategoryPlan]:
         return []
     mean_gap = sum(_gap(outcome) for outcome in weak) / len(weak)
     return [
-        CategoryPlan(o.category, max(1, round(usual * min(max(_gap(o) / mean_gap, LEAST_PER_CATEGORY), MOST_PER_CATEGORY))), o.reason)
+        CategoryPlan(
+            o.category,
+            max(1, round(usual * min(max(_gap(o) / mean_gap, LEAST_PER_CATEGORY), MOST_PER_CATEGORY))),
+            o.reason,
+        )
         for o in sorted(weak, key=_gap, reverse=True)
     ]
 

@@ -34,7 +34,9 @@ CHANGE_SCHEMA: dict[str, Any] = {
 
 def seed_set(human: pl.DataFrame, machine: pl.DataFrame | None) -> pl.DataFrame:
     """All seeds a round may show: every human one, and the machine-made ones that earlier rounds promoted."""
-    pool = human.with_columns(since_round=pl.lit(None, pl.String), signal=pl.lit(None, pl.Float64)).select(*SEED_SET_SCHEMA)
+    pool = human.with_columns(since_round=pl.lit(None, pl.String), signal=pl.lit(None, pl.Float64)).select(
+        *SEED_SET_SCHEMA
+    )
     return pool if machine is None else pl.concat([pool, machine.filter(pl.col("origin") == "machine")])
 
 
@@ -86,7 +88,9 @@ def update_seeds(
             promoted.append(_as_seed(row, round_key))
             reason = f"in the batch with the highest gradient norm ({row['signal']:.2f}, step {row['step']}) of its window"
             changes.append(_change(promoted[-1], "promoted", reason))
-    after = pl.concat([seeds, pl.DataFrame(promoted, schema=SEED_SET_SCHEMA)]).unique("seed_id", maintain_order=True)
+    after = pl.concat([seeds, pl.DataFrame(promoted, schema=SEED_SET_SCHEMA)]).unique(
+        "seed_id", maintain_order=True
+    )
     ranked = after.filter(pl.col("origin") == "machine").with_columns(
         rank=pl.col("signal").rank("ordinal", descending=True).over("category")
     )
@@ -100,11 +104,18 @@ def update_seeds(
 def _as_seed(row: dict[str, Any], round_key: str) -> dict[str, Any]:
     return {
         "seed_id": row["example_id"],
-        **{name: row[name] for name in ("category", "instruction", "input", "output", "is_classification", "signal")},
+        **{
+            name: row[name]
+            for name in ("category", "instruction", "input", "output", "is_classification", "signal")
+        },
         "origin": "machine",
         "since_round": round_key,
     }
 
 
 def _change(seed: dict[str, Any], change: str, reason: str) -> dict[str, Any]:
-    return {**{name: seed[name] for name in ("seed_id", "category", "signal", "instruction")}, "change": change, "reason": reason}
+    return {
+        **{name: seed[name] for name in ("seed_id", "category", "signal", "instruction")},
+        "change": change,
+        "reason": reason,
+    }

@@ -64,7 +64,13 @@ def near_duplicates(queries: list[str], pool: list[str], threshold: float) -> pl
     rows = []
     if encoded_queries and encoded_pool:
         scores = process.cdist(
-            encoded_queries, encoded_pool, scorer=Indel.normalized_similarity, score_cutoff=threshold, workers=-1
+            encoded_queries,
+            encoded_pool,
+            scorer=Indel.normalized_similarity,
+            score_cutoff=threshold,
+            workers=-1,
         )
         rows = [(q, p, float(scores[q, p])) for q, p in zip(*(scores >= threshold).nonzero(), strict=True)]
-    return pl.DataFrame(rows, schema={"query": pl.UInt32, "pool": pl.UInt32, "score": pl.Float64}, orient="row")
+    return pl.DataFrame(
+        rows, schema={"query": pl.UInt32, "pool": pl.UInt32, "score": pl.Float64}, orient="row"
+    )

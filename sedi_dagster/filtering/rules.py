@@ -6,9 +6,7 @@ import re
 import string
 
 # What a text-only model cannot serve; as whole words, like the original.
-UNSERVABLE = (
-    "image images graph graphs picture pictures file files map maps draw plot video audio music flowchart diagram"
-).split()
+UNSERVABLE = ["image", "images", "graph", "graphs", "picture", "pictures", "file", "files", "map", "maps", "draw", "plot", "video", "audio", "music", "flowchart", "diagram"]
 _UNSERVABLE = re.compile(rf"\b(?:{'|'.join(UNSERVABLE)}|go to)\b", re.IGNORECASE)
 
 

@@ -118,14 +118,18 @@ def _judge(
     outputs: dict[tuple[str, str], set[str]],
 ) -> Verdict | None:
     if row["screened_rule"] is not None:
-        return Verdict(*(row[f"screened_{part}"] for part in ("rule", "score", "threshold", "neighbour_id", "neighbour")))
+        return Verdict(
+            *(row[f"screened_{part}"] for part in ("rule", "score", "threshold", "neighbour_id", "neighbour"))
+        )
     if row["problem"] is not None:
         return Verdict(row["problem"], state="malformed")
     instance = instance_problem(row["input"], row["output"])
     if instance:
         return Verdict(instance)
     if len(outputs[row["instruction"], row["input"]]) > 1:
-        return Verdict("same_input_different_outputs", float(len(outputs[row["instruction"], row["input"]])), 1.0)
+        return Verdict(
+            "same_input_different_outputs", float(len(outputs[row["instruction"], row["input"]])), 1.0
+        )
     rejected = screen.judge(row["instruction"])
     if rejected:
         return rejected

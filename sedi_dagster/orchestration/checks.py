@@ -1,7 +1,5 @@
 """Checks on the data of a partition. The blocking ones stop what would build on it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg
@@ -23,7 +21,12 @@ def every_candidate_has_its_call(generated_batches: Tables) -> dg.AssetCheckResu
     repeated = candidates.height - candidates["candidate_id"].n_unique()
     return dg.AssetCheckResult(
         passed=unknown == undecided == repeated == 0 and candidates.height > 0,
-        metadata={"candidates": candidates.height, "unknown_call": unknown, "undecided": undecided, "repeated_id": repeated},
+        metadata={
+            "candidates": candidates.height,
+            "unknown_call": unknown,
+            "undecided": undecided,
+            "repeated_id": repeated,
+        },
     )
 
 
@@ -57,4 +60,8 @@ def every_kept_example_is_trained_once(filtered_batches: Tables) -> dg.AssetChec
     )
 
 
-CHECKS: list[Any] = [every_candidate_has_its_call, every_candidate_has_one_verdict, every_kept_example_is_trained_once]
+CHECKS: list[Any] = [
+    every_candidate_has_its_call,
+    every_candidate_has_one_verdict,
+    every_kept_example_is_trained_once,
+]

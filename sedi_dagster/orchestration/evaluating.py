@@ -12,7 +12,10 @@ from sedi_dagster.student import student_source
 
 
 def evaluate_student(
-    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient, checkpoint: str | None
+    context: dg.AssetExecutionContext,
+    sedi: SediResource,
+    pipes: dg.PipesSubprocessClient,
+    checkpoint: str | None,
 ) -> pl.DataFrame:
     """Answers and scores of the student after round `checkpoint`, or of the untrained student (None)."""
     settings, store = sedi.settings(), sedi.store()

@@ -1,7 +1,5 @@
 """Assets as Parquet in the data folder: `assets/<asset>/<round>/<category>/<table>.parquet`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg

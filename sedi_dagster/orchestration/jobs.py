@@ -1,7 +1,5 @@
 """Jobs: what a person, a sensor, a schedule or `sedi run` launches."""
 
-from __future__ import annotations
-
 import dagster as dg
 from pydantic import Field
 
@@ -46,7 +44,9 @@ train_round = dg.define_asset_job(
 class OpenRound(dg.Config):
     """What a person may say about the round; by default the planner decides."""
 
-    categories: list[str] = Field(default=[], description="Categories to ask for; empty: the weak ones (first round: all)")
+    categories: list[str] = Field(
+        default=[], description="Categories to ask for; empty: the weak ones (first round: all)"
+    )
     candidates_per_category: int = Field(default=0, ge=0, description="Candidates to ask for; 0: as in the settings")
     trigger: str = Field(default="person", description="Who starts the round; shown in the plan")
 
@@ -59,7 +59,9 @@ def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: Sed
         if isinstance(decided, Stop):
             raise dg.Failure(f"No round was opened: {decided.reason}.", allow_retries=False)
         write_round(sedi, context.instance, decided)
-    context.log.info(f"Opened {decided.round}: " + ", ".join(f"{c.category} ({c.candidates})" for c in decided.categories))
+    context.log.info(
+        f"Opened {decided.round}: " + ", ".join(f"{c.category} ({c.candidates})" for c in decided.categories)
+    )
     context.add_output_metadata({"round": decided.round, "plan": dg.MetadataValue.json(decided.to_json())})
 
 

@@ -81,7 +81,8 @@ def missing_batches(sedi: SediResource, instance: dg.DagsterInstance, plan: Roun
     return [
         c
         for c in plan.category_ids
-        if store.tables_marker("generated_batches", plan.round, c) is None or not _last_run_succeeded(instance, c, plan.round)
+        if store.tables_marker("generated_batches", plan.round, c) is None
+        or not _last_run_succeeded(instance, c, plan.round)
     ]
 
 

@@ -31,7 +31,10 @@ def _check_models(settings: Settings) -> None:
     if settings.training.student == BUNDLED_STUDENT or settings.teacher.base_url is None:
         bundled_gguf()
     elif settings.training.student.startswith(("/", "./")) and not is_local(settings.training.student):
-        raise ModelError(f"There is no student in {settings.training.student}.", "Set SEDI_TRAINING_STUDENT to a model folder.")
+        raise ModelError(
+            f"There is no student in {settings.training.student}.",
+            "Set SEDI_TRAINING_STUDENT to a model folder.",
+        )
     if settings.batching.embedding_model.startswith("bundled:"):
         bundled_minilm()
 

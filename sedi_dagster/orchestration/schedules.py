@@ -1,7 +1,5 @@
 """The nightly regeneration: opens the next round when the planner finds one worth its cost."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from sedi_dagster.errors import SediError
@@ -24,7 +22,8 @@ def nightly_regeneration(context: dg.ScheduleEvaluationContext, sedi: SediResour
     if isinstance(decided, Stop):
         return dg.SkipReason(f"No round tonight: {decided.reason}.")
     return dg.RunRequest(
-        run_key=f"{NIGHTLY}|{decided.round}", run_config={"ops": {"plan_next_round": {"config": {"trigger": NIGHTLY}}}}
+        run_key=f"{NIGHTLY}|{decided.round}",
+        run_config={"ops": {"plan_next_round": {"config": {"trigger": NIGHTLY}}}},
     )
 
 

@@ -4,15 +4,19 @@
 open round on. A round that `sedi run` drives is left to it.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
-from sedi_dagster.orchestration.planning import BY_SEDI_RUN, BY_SENSOR, missing_batches, needs_preparation, next_plan
+from sedi_dagster.orchestration.planning import (
+    BY_SEDI_RUN,
+    BY_SENSOR,
+    missing_batches,
+    needs_preparation,
+    next_plan,
+)
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan
 from sedi_dagster.rounds import save_plan
@@ -34,10 +38,13 @@ def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource
             if plan.trigger != BY_SENSOR:
                 return dg.SkipReason(f"{plan.round} is open, started by {plan.trigger}.")
             missing = missing_batches(sedi, context.instance, plan)
-            return _ask_for(plan, missing) if missing else dg.SkipReason(f"{plan.round} is open and has all its batches.")
+            return (
+                _ask_for(plan, missing) if missing else dg.SkipReason(f"{plan.round} is open and has all its batches.")
+            )
         events = context.instance.fetch_materializations(
             dg.AssetRecordsFilter(
-                asset_key=dg.AssetKey("evaluation_scores"), after_storage_id=int(context.cursor) if context.cursor else None
+                asset_key=dg.AssetKey("evaluation_scores"),
+                after_storage_id=int(context.cursor) if context.cursor else None,
             ),
             limit=EVALUATIONS_A_TICK,
             ascending=True,

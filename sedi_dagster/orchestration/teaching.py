@@ -22,7 +22,7 @@ async def ask_teacher(
     work: Callable[[AskTeacher], Awaitable[Tables]],
 ) -> Tables:
     """Run `work` with a teacher; its calls share the round's budget."""
-    async with open_teacher(settings, run=context.run_id, round_max_tokens=plan.max_tokens) as teacher:
+    async with open_teacher(settings, run=context.run_id, max_tokens_per_round=plan.max_tokens) as teacher:
         pace = _Pace(context)
 
         async def ask(requests: Sequence[TeacherRequest]) -> list[TeacherAnswer]:

@@ -12,7 +12,7 @@ RULES = {
     "too_short": "fewer words in the instruction than allowed",
     "too_long": "more words in the instruction than allowed",
     "unservable_keyword": "asks for something a text model cannot serve (image, file, map, audio, ...)",
-    "starts_with_write_a_program": "starts with “Write a program”",
+    "starts_with_write_a_program": "starts with 'Write a program'",
     "starts_with_punctuation": "the instruction starts with punctuation",
     "starts_with_non_ascii": "the instruction starts with a non-ASCII character",
     "exact_duplicate": "same words as a seed or an example kept before",
@@ -85,7 +85,8 @@ def funnel(planned: Mapping[str, int], candidates: pl.DataFrame, verdicts: pl.Da
     """
     judged = verdicts.with_columns(pl.col("rule").str.split(":").list.first().alias("reason"))
     if "raw" in candidates.columns:
-        judged = judged.join(candidates.select("candidate_id", "raw"), on="candidate_id", how="left")
+        raw = candidates.select("candidate_id", "raw").unique("candidate_id")
+        judged = judged.join(raw, on="candidate_id", how="left", maintain_order="left")
     reasons = _reasons(judged)
     extra = [c for c in candidates["category"].unique(maintain_order=True) if c not in planned]
     rows = tuple(_row(c, planned.get(c, 0), candidates, judged, reasons) for c in [*planned, *extra])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import NormalDist
 
 import polars as pl
@@ -68,7 +69,7 @@ def points(difference: float | None) -> str:
     if difference is None:
         return "-"
     told = f"{100 * difference:+.0f}"
-    return "0" if told in ("+0", "-0") else told.replace("-", "−")
+    return "0" if told in ("+0", "-0") else told.replace("-", "\u2212")
 
 
 def decimal(number: float | None, digits: int = 2) -> str:
@@ -95,6 +96,15 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def moment(iso: str) -> str:
+    """An ISO 8601 time to the minute; any other text as it is."""
+    try:
+        when = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return f"{when:%Y-%m-%d %H:%M} {when.tzname() or ''}".rstrip()
+
+
 def printable(text: str) -> str:
     """The text without what no page can carry: control characters and lone surrogates become U+FFFD."""
     return _UNPRINTABLE.sub("\ufffd", text)
@@ -102,4 +112,8 @@ def printable(text: str) -> str:
 
 def clip(text: str, longest: int = LONGEST_TEXT) -> str:
     """The text, or its start and how much is left out."""
-    return text if len(text) <= longest else f"{text[:longest].rstrip()} [{len(text) - longest:,} more characters]"
+    return (
+        text
+        if len(text) <= longest
+        else f"{text[:longest].rstrip()} [{len(text) - longest:,} more characters]"
+    )

@@ -47,8 +47,14 @@ def train(job: Mapping[str, Any], log: Log) -> None:
 
     class LogSteps(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if logs and "loss" in logs and (state.global_step % 5 == 0 or state.global_step == state.max_steps):
-                report(state.global_step, state.max_steps, {"loss": logs["loss"], "grad_norm": logs["grad_norm"]})
+            if (
+                logs
+                and "loss" in logs
+                and (state.global_step % 5 == 0 or state.global_step == state.max_steps)
+            ):
+                report(
+                    state.global_step, state.max_steps, {"loss": logs["loss"], "grad_norm": logs["grad_norm"]}
+                )
 
     trainer = SFTTrainer(
         model=model,
@@ -68,13 +74,16 @@ def train(job: Mapping[str, Any], log: Log) -> None:
     if not steps["loss"].is_finite().all():
         step = steps.filter(~pl.col("loss").is_finite())["step"][0]
         raise WorkloadError(
-            f"The loss stopped being a number at step {step}.", "Lower SEDI_TRAINING_LEARNING_RATE and run again."
+            f"The loss stopped being a number at step {step}.",
+            "Lower SEDI_TRAINING_LEARNING_RATE and run again.",
         )
     trainer.save_model(str(output / "checkpoint"))
     tokenizer.save_pretrained(str(output / "checkpoint"))
     (output / "checkpoint" / "training_args.bin").unlink(missing_ok=True)  # a pickle; nobody needs it
     steps.write_parquet(output / "steps.parquet")
-    (output / "summary.json").write_text(json.dumps({"device": str(trainer.args.device), "steps": steps.height}))
+    (output / "summary.json").write_text(
+        json.dumps({"device": str(trainer.args.device), "steps": steps.height})
+    )
 
 
 def _sft_config(job: Mapping[str, Any], output: Path) -> Any:
@@ -179,7 +188,10 @@ def _steps(history: list[dict[str, Any]], batches: list[tuple[list[str], int]]) 
 def _check_same(when: str, got: list[Any], expected: list[Any]) -> None:
     if got == expected:
         return
-    first = next((i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b), min(len(got), len(expected)))
+    first = next(
+        (i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b),
+        min(len(got), len(expected)),
+    )
     raise WorkloadError(
         f"Training order is not the composed order ({when}): first difference at {first}, "
         f"{len(got)} rows or batches against {len(expected)} composed.",

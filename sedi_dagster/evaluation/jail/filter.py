@@ -1,7 +1,7 @@
 """The system call filter: a BPF program that allows what pure computing needs and denies the rest.
 
-An allow list, so that a call the kernel learns tomorrow is denied. Denied are with it: sockets, new processes and
-threads, running programs, signals to others, tracing, mounting, files opened for writing.
+An allow list, so that a call the kernel learns tomorrow is denied. Denied are with it: sockets, new
+processes and threads, running programs, signals to others, tracing, mounting, files opened for writing.
 """
 
 from __future__ import annotations

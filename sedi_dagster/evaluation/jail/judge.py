@@ -1,7 +1,8 @@
 """The judge: reads code and tests, has the worker run the code, and compares the results itself.
 
-Tests run here, in a process that never runs a line of the code on trial, so the code can say nothing about its
-verdict but by what its functions return. Started by the sandbox as `python -I -S -c ... RESULT_FD OPTIONS`.
+Tests run here, in a process that never runs a line of the code on trial, so the code can say nothing about
+its verdict but by what its functions return. Started by the sandbox as `python -I -S -c ... RESULT_FD
+OPTIONS`.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ _MAX_DETAIL_CHARS = 300
 class WorkersObject(Remote):
     """An object of the worker that is no plain value: a function, a class, an instance, a generator.
 
-    It compares and computes only with its own kind: compared with a plain value it is never equal, and arithmetic
-    with one is refused, so that an object whose `__eq__` or `__sub__` lies meets no expected value.
+    It compares and computes only with its own kind: compared with a plain value it is never equal, and
+    arithmetic with one is refused, so that an object whose `__eq__` or `__sub__` lies meets no expected
+    value.
     """
 
     __slots__ = ("_wire", "number")
@@ -117,7 +119,7 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul"):
 
 
 class Judge:
-    """One trial: its wire to the worker, and the channel on which it reports a line of JSON for each event."""
+    """One trial: its wire to the worker, and the channel on which it reports events as lines of JSON."""
 
     def __init__(self, wire: Wire, result_fd: int) -> None:
         self._wire, self._result_fd = wire, result_fd
@@ -145,7 +147,7 @@ class Judge:
         """Runs one test; what was wrong, or nothing when it passes."""
         try:
             program = compile(source, "<test>", "exec", dont_inherit=True)
-            exec(program, self._names_for(program, function))  # noqa: S102 - tests are trusted, and run locked in
+            exec(program, self._names_for(program, function))
         except AssertionError as error:
             return {
                 "reason": "failed",
@@ -205,7 +207,7 @@ def main(result_fd: int, options: dict[str, Any]) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     try:
         held = layers.confine(options["memory_bytes"], int(options["timeout_s"]) + 2, missing)
-        pid, wire = _fork_worker(nothing, held, missing)
+        pid, wire = _fork_worker(result_fd, nothing, held, missing)
         wire.deadline = deadline
         answer = wire.receive()
         if "layers" not in answer:
@@ -230,14 +232,14 @@ def _try(judge: Judge) -> None:
             judge.report(test=number, **judge.test(source, job["function"]))
 
 
-def _fork_worker(nothing: int, held: list[str], missing: list[str]) -> tuple[int, Wire]:
+def _fork_worker(result_fd: int, nothing: int, held: list[str], missing: list[str]) -> tuple[int, Wire]:
     worker_in, judge_out = os.pipe()
     judge_in, worker_out = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.dup2(nothing, 0)
-            _close_all_but(worker_in, worker_out)
+            _close_all_but((worker_in, worker_out), up_to=max(result_fd, 1024))
             work(worker_in, worker_out, held, missing)
         finally:
             os._exit(1)
@@ -247,9 +249,9 @@ def _fork_worker(nothing: int, held: list[str], missing: list[str]) -> tuple[int
     return pid, wire
 
 
-def _close_all_but(*kept: int) -> None:
-    """Closes the job, the result channel and whatever else is open, but for the standard streams."""
+def _close_all_but(kept: tuple[int, ...], up_to: int) -> None:
+    """Closes the job, the result channel and all else but the standard streams and `kept`."""
     start = 3
-    for descriptor in (*sorted(kept), 1 << 16):
+    for descriptor in (*sorted(kept), up_to + 1):
         os.closerange(start, descriptor)
         start = descriptor + 1

@@ -1,7 +1,8 @@
 """Layers that take rights away from the running process, for good. Linux on x86_64 and aarch64.
 
-`confine` is called before the fork and holds for judge and worker, `filter_system_calls` after it, in each. Layers
-that must hold raise `LayerError`; the extra ones are left out of the list of layers where the kernel refuses them.
+`confine` is called before the fork and holds for judge and worker, `filter_system_calls` after it, in each.
+Layers that must hold raise `LayerError`; the extra ones are left out of the list of layers where the kernel
+refuses them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ctypes
 import errno
 import os
 import resource
+import stat
 import struct
 import sys
 from collections.abc import Collection
@@ -154,7 +156,7 @@ def _drop_capabilities() -> None:
 
 
 def _landlock() -> bool:
-    """Forbids all files but the reading of Python's library and the system's; False when the kernel cannot."""
+    """Forbids files but for reading the libraries of Python and the system; False when the kernel cannot."""
     abi = _libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
     if abi < 1:
         return False
@@ -165,7 +167,7 @@ def _landlock() -> bool:
     ruleset = _libc.syscall(_LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(size), 0)
     if ruleset < 0:
         return False
-    for path in {*sys.path, os.path.join(sys.base_prefix, "lib"), *_SYSTEM_LIBRARIES}:
+    for path in {*sys.path, f"{sys.base_prefix}/lib", *_SYSTEM_LIBRARIES}:
         _allow_reading(ruleset, path)
     restricted = _libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0) == 0
     os.close(ruleset)
@@ -175,7 +177,7 @@ def _landlock() -> bool:
 def _allow_reading(ruleset: int, path: str) -> None:
     with contextlib.suppress(OSError):
         opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        rights = _READ_FILE | (_READ_DIR if os.path.isdir(path) else 0)
+        rights = _READ_FILE | (_READ_DIR if stat.S_ISDIR(os.fstat(opened).st_mode) else 0)
         _libc.syscall(_LANDLOCK_ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, opened), 0)
         os.close(opened)
 

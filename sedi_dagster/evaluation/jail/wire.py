@@ -1,7 +1,7 @@
 """The wire between judge and worker: framed JSON over two pipes, with calls in both directions.
 
-The judge asks the worker to call a function; where the function was given one of the judge's own functions, the
-worker asks back while the judge waits. Requests nest and never overlap, so neither side needs a thread.
+The judge asks the worker to call a function; where the function was given one of the judge's own functions,
+the worker asks back while the judge waits. Requests nest and never overlap, so neither side needs a thread.
 """
 
 from __future__ import annotations

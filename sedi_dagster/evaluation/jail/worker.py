@@ -1,6 +1,7 @@
 """The worker: the process which holds the code on trial and does with it what the judge asks.
 
-It has never seen the tests: it is forked before the judge reads them, and learns the arguments of each call alone.
+It has never seen the tests: it is forked before the judge reads them, and learns the arguments of each call
+alone.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def work(read_fd: int, write_fd: int, held: Collection[str], missing: Collection
     def serve(operation: str, arguments: list[Any]) -> Any:
         if operation == "load":
             program = compile(arguments[0], "<answer>", "exec", dont_inherit=True)
-            exec(program, module.__dict__)  # noqa: S102 - this is the process made for it
+            exec(program, module.__dict__)
             return [name for name in vars(module) if not name.startswith("__")]
         if operation == "get":
             return getattr(module, arguments[0])

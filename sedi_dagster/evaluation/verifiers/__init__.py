@@ -3,7 +3,8 @@
 Belongs here: pure functions from (arguments, answer, prompt) to a `Score`, and the check of their arguments.
 Does not belong here: asking the student, running code (the sandbox does), statistics over items.
 
-Every verifier fails an empty answer and one of over 20,000 characters, raises on no answer, and takes linear time.
+Every verifier fails an empty answer and one of over 20,000 characters, raises on no answer, and takes
+linear time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .formats import format_constraints
 from .matching import choice, copy_limit, facts, label, match, token_f1, word_count
 from .numeric import numeric
 from .structured import json_fields, list_items
-from .text import MAX_ANSWER_CHARS, Args, Score, failed, harden, normalise, passed
+from .text import MAX_ANSWER_CHARS, Args, Score, failed, harden, is_too_long, normalise, passed
 
 __all__ = ["MAX_ANSWER_CHARS", "VERIFIERS", "Score", "check_args", "normalise", "verify"]
 
@@ -66,6 +67,6 @@ def verify(name: str, args: Mapping[str, Any], answer: str, prompt: str = "") ->
         raise ValueError("; ".join(problems))
     if not any(char.isprintable() and not char.isspace() for char in answer[: MAX_ANSWER_CHARS + 1]):
         return failed("the answer is empty")
-    if len(answer) > MAX_ANSWER_CHARS:
+    if is_too_long(answer):
         return failed(f"the answer is longer than {MAX_ANSWER_CHARS} characters")
     return VERIFIERS[name](args, harden(answer), prompt)

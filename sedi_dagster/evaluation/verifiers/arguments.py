@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -104,11 +105,8 @@ SPECS: Mapping[str, Spec] = {
 }
 
 CONSTRAINT_SPECS: Mapping[str, Spec] = {
-    **{
-        kind: _COUNT_OR_BOUNDS
-        for kind in ("bullets", "numbered", "lines", "paragraphs", "sentences", "words")
-    },
-    **{kind: _COUNT_OR_BOUNDS for kind in ("placeholders", "highlighted")},
+    **dict.fromkeys(("bullets", "numbered", "lines", "paragraphs", "sentences", "words"), _COUNT_OR_BOUNDS),
+    **dict.fromkeys(("placeholders", "highlighted"), _COUNT_OR_BOUNDS),
     **{kind: {} for kind in ("all_lower", "all_upper", "title_case", "no_commas", "quoted", "no_digits")},
     "ends_question": {},
     "keywords": {"include": (ANY_TEXTS, False), "exclude": (ANY_TEXTS, False)},
@@ -208,6 +206,19 @@ def _constraint(one: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def _code_tests(args: Mapping[str, Any]) -> list[str]:
+    problems = []
+    for number, test in enumerate(args["tests"], 1):
+        try:
+            tree = ast.parse(test)
+        except (SyntaxError, ValueError) as error:
+            problems.append(f"code_tests: test {number} is no Python: {shown(error)}")
+            continue
+        if not any(isinstance(node, ast.Name) and node.id == args["function"] for node in ast.walk(tree)):
+            problems.append(f"code_tests: test {number} does not use {shown(args['function'])}")
+    return problems
+
+
 def _all(args: Mapping[str, Any]) -> list[str]:
     problems = []
     for number, part in enumerate(args["of"], 1):
@@ -227,5 +238,6 @@ _RELATIONS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "words": _words,
     "list_items": _list_items,
     "format": _format,
+    "code_tests": _code_tests,
     "all": _all,
 }

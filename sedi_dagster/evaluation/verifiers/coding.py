@@ -17,8 +17,8 @@ _CODE_LINE = re.compile(
 def code_tests(args: Args, answer: str, prompt: str) -> Score:
     """A Python function which passes tests, as in HumanEval (arXiv 2107.03374).
 
-    Takes the first fenced block which defines `function`, else the whole text without the prose around it. Score is
-    the share of `tests` that pass in the sandbox within `timeout_s` (5). Passes when all do.
+    Takes the first fenced block which defines `function`, else the whole text without the prose around it.
+    Score is the share of `tests` that pass in the sandbox within `timeout_s` (5). Passes when all do.
 
     Raises:
         SandboxUnavailable: the machine cannot hold untrusted code, which says nothing about the answer.
@@ -45,7 +45,7 @@ def find_code(answer: str, function: str) -> str | None:
     defines = re.compile(rf"^[ \t]{{0,8}}(?:async )?(?:def|class) {re.escape(function)}\b", re.MULTILINE)
     marks = list(_FENCE.finditer(answer))
     ends = [mark.start() for mark in marks[1:]] + [len(answer)]
-    for mark, end in list(zip(marks, ends, strict=True))[::2]:
+    for mark, end in list(zip(marks, ends, strict=False))[::2]:
         block = answer[mark.end() : end].strip("\n")
         if defines.search(block):
             return block

@@ -89,17 +89,20 @@ def _sentences(answer: str, bounds: Args) -> bool:
 
 
 def count_sentences(text: str) -> int:
-    """Sentences by their closing marks; decimals, "e.g." and initials close none, an unclosed last line counts."""
-    count, start = 0, 0
+    """Sentences by their closing marks; decimals, "e.g.", initials and list numbers close none.
+
+    A last line without a closing mark counts.
+    """
+    count, start, has_words = 0, 0, False
+    last = len(text.rstrip())
     for end in _SENTENCE_END.finditer(text):
         piece = text[start : end.start()]
-        is_abbreviation = (
-            end.group() == "." and _ABBREVIATION.search(piece[-6:]) and end.end() < len(text.rstrip())
-        )
-        if is_abbreviation or not any(char.isalnum() for char in piece) or _is_list_number(piece):
-            continue
-        count, start = count + 1, end.end()
-    return count + any(char.isalnum() for char in text[start:])
+        start = end.end()
+        has_words = has_words or any(char.isalnum() for char in piece)
+        is_abbreviation = end.group() == "." and start < last and _ABBREVIATION.search(piece[-6:])
+        if has_words and not is_abbreviation and not _is_list_number(piece):
+            count, has_words = count + 1, False
+    return count + (has_words or any(char.isalnum() for char in text[start:]))
 
 
 def _is_list_number(piece: str) -> bool:

@@ -1,4 +1,5 @@
-"""Verifiers which look for known words in an answer: match, choice, label, token_f1, facts, words, copy_limit.
+"""Verifiers which look for known words in an answer: match, choice, label, token_f1, facts, words,
+copy_limit.
 
 They read words, not meaning: "not Paris" contains "Paris". `forbidden`, `max_words` and `whole` narrow that.
 """
@@ -21,7 +22,6 @@ from .text import (
     words,
 )
 from .text import token_f1 as f1
-
 
 _NOT_ARTICLE = r"(?:(?<![AIa])|(?!\s+[a-z])|(?=\s+(?:or|and|is|was|because|but|since|as)\b))"
 """After a stand-alone letter: it is no "A" or "I" which begins a phrase ("A dog", "I think")."""
@@ -54,9 +54,9 @@ def _same(alias: str, answer: str, text: str) -> bool:
 def choice(args: Args, answer: str, prompt: str) -> Score:
     """One option of a list, named by its letter or its text.
 
-    Score 1 or 0. Passes when exactly one option is chosen and it is `answer`. "The answer is B" decides; else the
-    only stand-alone letter; else the only option text that occurs. A letter beside the text of another option, or
-    more than one letter, is no choice.
+    Score 1 or 0. Passes when exactly one option is chosen and it is `answer`. "The answer is B" decides;
+    else the only stand-alone letter; else the only option text that occurs. A letter beside the text of
+    another option, or more than one letter, is no choice.
     """
     options: dict[str, str] = args["options"]
     letters = _letters(list(options), answer)
@@ -98,8 +98,8 @@ def _reads_as_article(key: str, answer: str) -> bool:
 def label(args: Args, answer: str, prompt: str) -> Score:
     """One class of a fixed set.
 
-    Score 1 or 0. Passes when exactly one of `labels` (or its `aliases`) occurs as whole words, it is `answer`, and
-    the answer has at most `max_words` words (30).
+    Score 1 or 0. Passes when exactly one of `labels` (or its `aliases`) occurs as whole words, it is
+    `answer`, and the answer has at most `max_words` words (30).
     """
     count, limit = len(words(answer)), int(args.get("max_words", 30))
     if count > limit:
@@ -156,9 +156,9 @@ def word_count(args: Args, answer: str, prompt: str) -> Score:
 def copy_limit(args: Args, answer: str, prompt: str) -> Score:
     """Own words: the share of the answer's word 4-grams that occur in `source` (the prompt when left out).
 
-    An answer under 4 words counts as copied when it stands in the source as a whole. Passes when the share is at
-    most `max_share` (0.6); the score falls from 1 at that mark to 0 at a full copy. After the extractive-fragment
-    measures of Newsroom (arXiv 1804.11283).
+    An answer under 4 words counts as copied when it stands in the source as a whole. Passes when the share
+    is at most `max_share` (0.6); the score falls from 1 at that mark to 0 at a full copy. After the
+    extractive-fragment measures of Newsroom (arXiv 1804.11283).
     """
     source, limit = str(args.get("source", prompt)), float(args.get("max_share", 0.6))
     share = _copied_share(answer, source)

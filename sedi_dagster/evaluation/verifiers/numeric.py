@@ -37,10 +37,10 @@ _MAX_DIGITS = 300  # longer numbers overflow a float, and Python refuses to pars
 def numeric(args: Args, answer: str, prompt: str) -> Score:
     """The final number of an answer.
 
-    The final number is the first one after the last "answer is", "answer:", "=", "\\boxed{" or "####" that has one
-    after it, else the last number of the text. Reads 1,234  -3  3.5  1/2  2 1/2  45%  $12  1e6, and number words
-    when there is no digit. A percentage stands for itself and for its hundredth. Score 1 or 0. Passes when the
-    number is within `tolerance` (1e-6) of `value`.
+    The final number is the first one after the last "answer is", "answer:", "=", "\\boxed{" or "####" that
+    has one after it, else the last number of the text. Reads 1,234  -3  3.5  1/2  2 1/2  45%  $12  1e6, and
+    number words when there is no digit. A percentage stands for itself and for its hundredth. Score 1 or 0.
+    Passes when the number is within `tolerance` (1e-6) of `value`.
     """
     values = final_number(answer)
     if not values:

@@ -19,9 +19,9 @@ _LIST_MARK = re.compile(r"(?:[-*•‣–]|\(?[0-9]{1,3}[.):]|\(?[A-Za-z][.)])\s
 def json_fields(args: Args, answer: str, prompt: str) -> Score:
     """Fields of a JSON object.
 
-    Reads the first JSON object of the answer, fenced or not. Strings are compared normalised, numbers as numbers
-    (numeric strings too), lists in order, null only with null. Score is the share of `fields` that are right.
-    Passes when all are right and, with `exact_keys`, there is no other key.
+    Reads the first JSON object of the answer, fenced or not. Strings are compared normalised, numbers as
+    numbers (numeric strings too), lists in order, null only with null. Score is the share of `fields` that
+    are right. Passes when all are right and, with `exact_keys`, there is no other key.
     """
     found = first_json_object(answer)
     if found is None:
@@ -39,7 +39,7 @@ def json_fields(args: Args, answer: str, prompt: str) -> Score:
 
 
 def first_json_object(text: str) -> dict[str, Any] | None:
-    """The first well-formed JSON object in a text, or None. Nesting too deep for the parser counts as none."""
+    """The first well-formed JSON object in a text, or None. Nesting too deep to parse counts as none."""
     decoder = json.JSONDecoder()
     for start in list(re.finditer(r"\{", text))[:_MAX_OBJECT_STARTS]:
         try:
@@ -99,9 +99,9 @@ def list_items(args: Args, answer: str, prompt: str) -> Score:
     """A list with as many, as long and as different items as asked for.
 
     Items are the bulleted (-, *, •) or numbered (1. 1) (1) a.) lines, else all non-empty lines. Bounds:
-    `min_items`, `max_items`, `min_words_per_item`, `max_words_per_item`, and `min_distinct` (1.0): the share of
-    items that repeat no earlier one (equal when normalised, or token F1 above 0.8). Score is the share of bounds
-    that hold; passes when all do.
+    `min_items`, `max_items`, `min_words_per_item`, `max_words_per_item`, and `min_distinct` (1.0): the
+    share of items that repeat no earlier one (equal when normalised, or token F1 above 0.8). Score is the
+    share of bounds that hold; passes when all do.
     """
     items = read_list(answer)
     lengths = [len(words(item)) for item in items]
@@ -122,7 +122,7 @@ def list_items(args: Args, answer: str, prompt: str) -> Score:
 
 
 def read_list(answer: str) -> list[str]:
-    """The items of a list: the marked lines without their marks, or all non-empty lines when none is marked."""
+    """The items of a list: the marked lines without their marks, or all non-empty lines if none is marked."""
     lines = [line.strip() for line in answer.split("\n")]
     marked = [line[mark.end() :] for line in lines if (mark := _LIST_MARK.match(line))]
     return [item for item in marked or lines if words(item)]

@@ -1,6 +1,7 @@
 """Common ground of the verifiers: the score they return and the way they read text.
 
-Belongs here: normalisation, word lists, whole-word search, token F1, hardening of an answer before it is judged.
+Belongs here: normalisation, word lists, whole-word search, token F1, hardening of an answer before it is
+judged.
 Does not belong here: any verdict. Everything is linear in the length of the text.
 """
 
@@ -67,6 +68,18 @@ def harden(text: str) -> str:
     return "".join(kept)
 
 
+def is_too_long(answer: str) -> bool:
+    """Whether an answer is beyond `MAX_ANSWER_CHARS`, as it stands or with its ligatures spelled out.
+
+    One character can stand for 18 others in Unicode's compatibility form.
+    """
+    if len(answer) > MAX_ANSWER_CHARS:
+        return True
+    if answer.isascii():
+        return False
+    return len(unicodedata.normalize("NFKC", harden(answer))) > 2 * MAX_ANSWER_CHARS
+
+
 def normalise(text: str) -> str:
     """NFKC, casefold, punctuation to spaces, no articles, single spaces.
 
@@ -87,7 +100,8 @@ def words(text: str) -> list[str]:
 def occurs(phrase: str, text: str, normalised: str | None = None) -> bool:
     """Whether `phrase` occurs in `text` as whole words, both normalised.
 
-    A phrase of punctuation alone ("<=") is looked up as it stands. Pass `normalised` to normalise a text once.
+    A phrase of punctuation alone ("<=") is looked up as it stands. Pass `normalised` to normalise a text
+    once.
     """
     wanted = normalise(phrase)
     if not wanted:

@@ -1,0 +1,129 @@
+"""The command `sedi`. Exit codes: 0 done, 1 a defect of the program, 2 something the user can mend, 130 Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.settings import PROJECT_ROOT, load_settings
+
+
+class _Group(click.Group):
+    """Shows a `SediError` as text; a traceback only with --debug."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SediError as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Group)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="sedi-dagster")
+def main(debug: bool) -> None:
+    """A closed-loop factory for instruction-tuning data on Dagster."""
+
+
+@main.command()
+@click.option("--rounds", type=click.IntRange(1), default=2, show_default=True, help="Rounds to finish.")
+@click.option("--categories", metavar="A,B", help="Ask for these categories only, weak or not.")
+@click.option("--candidates-per-category", type=click.IntRange(1), help="Candidates to ask for, per category.")
+@click.option("--profile", help="local, openai (SEDI_PROFILE).")
+@click.option("--data", help="Where all data lives: a folder or a URL (SEDI_DATA).")
+def run(
+    rounds: int,
+    categories: str | None,
+    candidates_per_category: int | None,
+    profile: str | None,
+    data: str | None,
+) -> None:
+    """Run the loop: generate, filter, train, evaluate, until the rounds are finished or the planner says stop.
+
+    Stopped at any point and started again, it goes on where it was; nothing is paid for twice.
+    """
+    _set("SEDI_PROFILE", profile)
+    _set("SEDI_DATA", data)
+    settings = load_settings()
+    from sedi_dagster.orchestration.console import run_with_display  # Dagster: only where it is needed
+
+    wanted = [name.strip() for name in categories.split(",") if name.strip()] if categories else None
+    sys.exit(run_with_display(settings, rounds, wanted, candidates_per_category))
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; keep it on loopback.")
+@click.option("--port", type=int, default=3000, show_default=True)
+def ui(host: str, port: int) -> None:
+    """The Dagster UI and its daemon (sensors, schedule), until Ctrl-C."""
+    load_settings()
+    from sedi_dagster.orchestration.home import ensure_dagster_home
+
+    ensure_dagster_home()
+    _check_port(host, port)
+    click.echo(f"Dagster UI: http://{host}:{port}   (Ctrl-C ends it)")
+    workspace = str(PROJECT_ROOT / "workspace.yaml")
+    dg = str(Path(sys.executable).with_name("dg"))
+    os.chdir(PROJECT_ROOT)
+    os.execv(dg, [dg, "dev", "--host", host, "--port", str(port), "--workspace", workspace, "--log-level", "warning"])
+
+
+@main.command()
+@click.argument("example_id")
+def trace(example_id: str) -> None:
+    """Where an example came from and what it did: seeds, calls, verdict, training steps. EXAMPLE_ID may be shortened."""
+    import json
+
+    from sedi_dagster.lineage.trace import trace_example
+    from sedi_dagster.rounds import load_history
+    from sedi_dagster.store import Store
+
+    store = Store(load_settings().data_root)
+    click.echo(json.dumps(trace_example(store, load_history(store), example_id), indent=2, ensure_ascii=False))
+
+
+@main.command()
+def restore() -> None:
+    """Rebuild Dagster's records of rounds and partitions from the data folder, if DAGSTER_HOME was lost."""
+    settings = load_settings()
+    import dagster as dg
+
+    from sedi_dagster.orchestration.home import ensure_dagster_home
+    from sedi_dagster.orchestration.home import restore as restore_records
+    from sedi_dagster.store import Store
+
+    ensure_dagster_home()
+    with dg.DagsterInstance.get() as instance:
+        restored = restore_records(instance, Store(settings.data_root))
+    click.echo("\n".join(restored) or "Nothing to restore: Dagster knows every partition in the data folder.")
+
+
+def _set(variable: str, value: str | None) -> None:
+    """An option is the variable's other name; workloads in processes of their own see it too."""
+    if value is not None:
+        os.environ[variable] = value
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SediError(
+                f"Port {port} on {host} cannot be used: {error.strerror}.", "Choose another one with --port."
+            ) from None
+
+
+if __name__ == "__main__":
+    main()

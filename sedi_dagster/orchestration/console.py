@@ -1,0 +1,136 @@
+"""What `sedi run` shows: a live display while it works, a summary at the end.
+
+Everything that libraries print goes to a log file, so that the display stays readable.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.orchestration.driver import Driver, Stage, only_driver
+from sedi_dagster.orchestration.home import ensure_dagster_home
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.summary import print_summary
+from sedi_dagster.progress import ProgressLine
+from sedi_dagster.settings import Settings
+
+SECONDS_BETWEEN_LINES = 15.0  # without a terminal
+
+
+def run_with_display(
+    settings: Settings, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None
+) -> int:
+    """Run the driver with a display. Returns the exit code."""
+    started = time.monotonic()
+    home = ensure_dagster_home()
+    log_file = home / "sedi-run.log"
+    with only_driver(home), _library_output_to(log_file) as console, dg.DagsterInstance.get() as instance:
+        warnings.simplefilter("ignore")
+        from sedi_dagster.definitions import defs
+
+        sedi = SediResource()
+        first = len(sedi.history().finished)
+        display = Display(console)
+        try:
+            with display:
+                ended = Driver(defs(), instance, sedi, display.watch).run(rounds, categories, candidates_per_category)
+        except KeyboardInterrupt:
+            console.print("Stopped. Everything finished so far is kept; run it again to go on.")
+            return 130
+        except SediError as error:
+            console.print(f"Error: {error}", style="bold red", highlight=False, markup=False)
+            console.print(f"  Log: {log_file}", highlight=False)
+            return 2
+        print_summary(console, settings, sedi, first, ended, time.monotonic() - started)
+    return 0
+
+
+@contextmanager
+def _library_output_to(log_file: Path) -> Iterator[Console]:
+    """A console on the real stdout, while file descriptors 1 and 2 lead to the log file."""
+    sys.stdout.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with log_file.open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            with io.TextIOWrapper(os.fdopen(os.dup(kept[0]), "wb"), encoding="utf-8", write_through=True) as out:
+                yield Console(file=out)
+        finally:
+            for number, descriptor in enumerate(kept, start=1):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+
+
+class Display:
+    """A progress bar on a terminal; a line now and then elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = console.is_terminal
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("[bold]{task.fields[round]}"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            disable=not self._live,
+        )
+        self._task = self._progress.add_task("starting", total=None, round="", figures="", left="")
+        self._stage = Stage("", "", 0, 1)
+        self._step = ""
+        self._began = self._told = time.monotonic()
+        self._tokens = 0.0
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def watch(self, stage: Stage, line: ProgressLine | None) -> None:
+        """A stage began (no line), or told its progress."""
+        if line is None:
+            self._stage, self._step, self._began = stage, "", time.monotonic()
+            name = f"{stage.name} ({stage.number + 1}/{stage.of})" if stage.of > 1 else stage.name
+            self._progress.reset(self._task, description=name, total=None, round=stage.round, figures="", left="")
+            if not self._live:
+                self._say(f"{stage.round or 'prepare':<10} {name}")
+            return
+        if line.stage != self._step:
+            self._step, self._began = line.stage, time.monotonic()
+        figures = "  ".join(f"{name} {value:,.4g}" for name, value in line.figures.items())
+        name = self._stage.name if line.stage == "generate" else line.stage
+        left = self._time_left(line)
+        self._progress.update(
+            self._task, description=name, completed=line.done, total=line.total, figures=figures, left=left
+        )
+        if not self._live and (time.monotonic() - self._told > SECONDS_BETWEEN_LINES or line.done == line.total):
+            self._say(f"{self._stage.round or 'prepare':<10} {name} {line.done}/{line.total}  {figures}  {left}")
+
+    def _time_left(self, line: ProgressLine) -> str:
+        elapsed = time.monotonic() - self._began
+        if not line.done or line.done >= line.total or elapsed < 2:
+            return ""
+        return f"about {elapsed * (line.total - line.done) / line.done:.0f} s left"
+
+    def _say(self, text: str) -> None:
+        self._told = time.monotonic()
+        self._console.print(text.rstrip(), highlight=False, markup=False, soft_wrap=True)

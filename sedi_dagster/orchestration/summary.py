@@ -1,0 +1,115 @@
+"""The summary at the end of `sedi run`."""
+
+from __future__ import annotations
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from sedi_dagster.evaluation.statistics import wilson_interval
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.records import CategoryOutcome, RoundOutcome
+from sedi_dagster.settings import Settings
+
+
+def print_summary(
+    console: Console, settings: Settings, sedi: SediResource, first: int, ended: str, seconds: float
+) -> None:
+    """Rounds, cost, score by category before and after, weak categories and why, and where everything is.
+
+    Args:
+        first: how many rounds were finished before this run.
+        ended: why the loop ended.
+    """
+    history = sedi.history()
+    console.print()
+    console.print(f"Ended after {seconds / 60:.1f} min: {ended}.", style="bold", highlight=False)
+    if not history.finished:
+        return
+    console.print(_rounds(history.finished[first:] or history.finished[-1:], sedi))
+    last = history.finished[-1]
+    console.print(_scores(last, _passed_before(sedi, history.finished, first), sedi))
+    for outcome in last.categories:
+        if outcome.decision == "weak":
+            console.print(f"  weak: {outcome.category}: {outcome.reason}", highlight=False, soft_wrap=True)
+    store = sedi.store()
+    for name, place in {
+        "report": store.path("reports", f"{last.round}.html"),
+        "dataset": store.path("exports", "sft_dataset.jsonl"),
+        "manifest": store.path("manifests", f"{last.round}.json"),
+        "Dagster UI": "make ui   (http://127.0.0.1:3000)",
+    }.items():
+        console.print(f"  {name:<11}{place}", highlight=False, soft_wrap=True)
+    if settings.profile == "local":
+        console.print(
+            "  The bundled 135M model teaches its equal: gains come from the human seed tasks. "
+            "README.md shows how to use a stronger teacher.",
+            style="dim",
+            soft_wrap=True,
+        )
+
+
+def _rounds(outcomes: list[RoundOutcome], sedi: SediResource) -> Table:
+    table = Table(title="Rounds", title_justify="left")
+    for name in (
+        "round",
+        "categories",
+        "candidates",
+        "kept",
+        "keep rate",
+        "tokens",
+        "tokens per kept",
+        "score",
+        "promoted",
+    ):
+        table.add_column(name, justify="left" if name == "round" else "right")
+    for o in outcomes:
+        planned = len(sedi.plan(o.round).categories)
+        per_kept = f"{o.tokens / o.kept:,.0f}" if o.kept else "-"
+        promoted = "yes" if o.promoted else "no"
+        rate = f"{o.kept / max(1, o.candidates):.0%}"
+        table.add_row(
+            o.round,
+            str(planned),
+            str(o.candidates),
+            str(o.kept),
+            rate,
+            f"{o.tokens:,}",
+            per_kept,
+            f"{o.score:.1%}",
+            promoted,
+        )
+    return table
+
+
+def _passed_before(sedi: SediResource, finished: list[RoundOutcome], first: int) -> dict[str, tuple[int, int]]:
+    """(passed, items) by category before this run: of the round before it, or of the untrained student."""
+    if first:
+        return {o.category: (o.passed, o.items) for o in finished[first - 1].categories}
+    items = sedi.store().read_tables("baseline_scores")["items"]
+    counts = items.group_by("category").agg(pl.col("passed").sum().alias("k"), pl.len().alias("n"))
+    return {row["category"]: (row["k"], row["n"]) for row in counts.iter_rows(named=True)}
+
+
+def _scores(last: RoundOutcome, before: dict[str, tuple[int, int]], sedi: SediResource) -> Table:
+    table = Table(title="Score by category (95 % Wilson interval)", title_justify="left")
+    for name in ("category", "before", "after", "target", "decision"):
+        table.add_column(name, justify="left" if name in ("category", "decision") else "right")
+    for o in last.categories:
+        table.add_row(o.category, _interval(*before.get(o.category, (0, 0))), _of(o), f"{o.target:.0%}", o.decision)
+    k, n = (sum(x) for x in zip(*before.values(), strict=True)) if before else (0, 0)
+    passed, items = sum(o.passed for o in last.categories), sum(o.items for o in last.categories)
+    table.add_section()
+    table.add_row("all", _interval(k, n), _interval(passed, items), "", "")
+    return table
+
+
+def _of(outcome: CategoryOutcome) -> str:
+    return _interval(outcome.passed, outcome.items)
+
+
+def _interval(passed: int, items: int) -> str:
+    if not items:
+        return "-"
+    low, high = wilson_interval(passed, items)
+    return f"{passed}/{items} {passed / items:.0%} ({low:.0%} to {high:.0%})"

@@ -1,0 +1,320 @@
+"""The plots. Each function draws one and returns it; `to_svg` and `to_png` write it out.
+
+Figures are drawn without pyplot, so nothing here keeps state, and in the light palette. In SVG every colour of
+the palette becomes a CSS variable, so that a page can show the same plot on a dark ground.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from sedi_dagster.reporting.accounts import HistoryRow
+from sedi_dagster.reporting.funnel import Funnel
+from sedi_dagster.reporting.numbers import words
+from sedi_dagster.reporting.palette import DECISION_COLOUR, LIGHT
+from sedi_dagster.reporting.scores import CategoryScore
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+WIDE, HALF, THIRD = 9.2, 5.2, 3.7  # inches, of 96 pixels on a page: what fills a row of one, two, three plots
+LOSS_TITLE = "loss (nats per answer token)"
+NORM_TITLE = "gradient norm, before clipping"
+COLOURED_REASONS = 4  # rules with a colour of their own; the others share one
+_RC: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: selectable, and in the page's font
+    "svg.hashsalt": "sedi",  # the same plot gives the same bytes
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "font.size": 9.5,
+    "text.color": LIGHT["ink"],
+    "axes.labelcolor": LIGHT["muted"],
+    "axes.edgecolor": LIGHT["line"],
+    "axes.facecolor": "none",
+    "figure.facecolor": LIGHT["surface"],
+    "xtick.color": LIGHT["muted"],
+    "ytick.color": LIGHT["muted"],
+    "xtick.labelcolor": LIGHT["muted"],
+    "ytick.labelcolor": LIGHT["ink"],
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "grid.color": LIGHT["line"],
+    "grid.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+}
+_FONT = re.compile(r"font-family: [^;\"]*")
+_FONT_SHORT = re.compile(r"(font: [\d.]+px )[^;\"]*")
+
+
+def score_figure(scores: Sequence[CategoryScore]) -> Figure:
+    """Pass rates by category against the target, with Wilson intervals; the weak ones on top."""
+    from matplotlib.ticker import PercentFormatter
+
+    figure, (axes,) = _blank(WIDE, 1.2 + 0.44 * max(len(scores), 1))
+    for row, score in enumerate(scores):
+        colour = LIGHT[DECISION_COLOUR[score.outcome.decision]]
+        _point(axes, row - 0.24, score.baseline, LIGHT["baseline"], "none")
+        _point(axes, row, score.before, LIGHT["before"], LIGHT["before"])
+        axes.plot([score.outcome.low, score.outcome.high], [row + 0.24] * 2, color=colour, linewidth=2.2)
+        axes.plot([score.after.share], [row + 0.24], "o", color=colour, markersize=6.5)
+        axes.plot([score.outcome.target] * 2, [row - 0.4, row + 0.42], color=LIGHT["ink"], linewidth=1.4)
+    axes.set_yticks(range(len(scores)), [words(score.category) for score in scores])
+    for label, score in zip(axes.get_yticklabels(), scores, strict=True):
+        if score.outcome.decision == "weak":
+            label.set(color=LIGHT["bad"], fontweight="bold")
+    axes.set_ylim(len(scores) - 0.4, -0.6)
+    axes.set_xlim(-0.01, 1.01)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(axis="x")
+    axes.set_xlabel("items passed, with 95% Wilson intervals")
+    _score_legend(figure)
+    return figure
+
+
+def funnel_figure(funnel: Funnel) -> Figure:
+    """What became of each category's candidates: kept, dropped by rule, malformed. The page has the legend."""
+    figure, (axes,) = _blank(WIDE, 0.7 + 0.32 * max(len(funnel.rows), 1))
+    names = [words(row.category) for row in funnel.rows]
+    left = [0] * len(funnel.rows)
+    for widths, colour in _funnel_parts(funnel):
+        axes.barh(range(len(names)), widths, left=left, height=0.66, color=LIGHT[colour])
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    for number, row in enumerate(funnel.rows):
+        label = f"{row.kept} of {row.candidates}"
+        axes.annotate(
+            label,
+            (left[number], number),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            color=LIGHT["muted"],
+        )
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, max([*left, 1]) * 1.14)
+    axes.grid(axis="x")
+    _whole_numbers(axes.xaxis)
+    axes.set_xlabel("candidates (label: kept of written)")
+    return figure
+
+
+def reason_colours(funnel: Funnel) -> list[str]:
+    """A colour (by role) for each of `funnel.reasons`: malformed ones alike, the most frequent rules apart."""
+    colours, coloured = [], 0
+    for reason in funnel.reasons:
+        if reason.state == "malformed":
+            colours.append("malformed")
+        else:
+            coloured += 1
+            colours.append(f"reason-{coloured}" if coloured <= COLOURED_REASONS else "reason-rest")
+    return colours
+
+
+def funnel_legend(funnel: Funnel) -> list[tuple[str, str]]:
+    """(label, colour by role) for each colour in `funnel_figure`."""
+    shared = {"malformed": "malformed", "reason-rest": "other rules"}
+    named = zip(reason_colours(funnel), funnel.reasons, strict=True)
+    labels = {colour: shared.get(colour, reason.name) for colour, reason in sorted(named, key=lambda e: e[0])}
+    entries = [
+        ("kept", "kept"),
+        *((label, colour) for colour, label in labels.items() if colour != "malformed"),
+    ]
+    return entries + [(label, colour) for colour, label in labels.items() if colour == "malformed"]
+
+
+def loss_figure(steps: pl.DataFrame) -> Figure:
+    """Training loss by optimiser step."""
+    return _steps_figure(steps, "loss", LOSS_TITLE, "accent")
+
+
+def norm_figure(steps: pl.DataFrame) -> Figure:
+    """Gradient norm by optimiser step; the highest is marked."""
+    figure = _steps_figure(steps, "grad_norm", NORM_TITLE, "reason-2")
+    finite = steps.filter(pl.col("grad_norm").is_finite()).sort("grad_norm", descending=True)
+    if finite.height:
+        top = finite.row(0, named=True)
+        axes = figure.axes[0]
+        axes.plot([top["step"]], [top["grad_norm"]], "o", markersize=7, color=LIGHT["bad"], fillstyle="none")
+    return figure
+
+
+def training_figure(steps: pl.DataFrame) -> Figure:
+    """Loss and gradient norm above each other, on the same steps."""
+    figure, (above, below) = _blank(WIDE, 5.0, panels=2)
+    _draw_steps(above, steps, "loss", LOSS_TITLE, "accent")
+    _draw_steps(below, steps, "grad_norm", NORM_TITLE, "reason-2")
+    return figure
+
+
+def score_history_figure(rows: Sequence[HistoryRow]) -> Figure:
+    """Overall pass rate by round; a checkpoint that was not promoted is hollow."""
+    from matplotlib.ticker import PercentFormatter
+
+    figure, (axes,) = _blank(THIRD, 2.4)
+    numbers = _numbers(rows)
+    axes.plot(numbers, [row.outcome.score for row in rows], color=LIGHT["accent"], linewidth=1.6)
+    for number, row in zip(numbers, rows, strict=True):
+        if row.rate.items:
+            axes.plot([number] * 2, [row.rate.low, row.rate.high], color=LIGHT["tint"], linewidth=3, zorder=1)
+        face = LIGHT["accent"] if row.outcome.promoted else LIGHT["surface"]
+        axes.plot(
+            [number], [row.outcome.score], "o", markersize=6, color=LIGHT["accent"], markerfacecolor=face
+        )
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.grid(axis="y")
+    _round_axis(axes, numbers, "overall pass rate (hollow: not promoted)")
+    return figure
+
+
+def kept_history_figure(rows: Sequence[HistoryRow]) -> Figure:
+    """Candidates and, of these, kept examples, by round."""
+    figure, (axes,) = _blank(THIRD, 2.4)
+    numbers = _numbers(rows)
+    axes.bar(numbers, [row.outcome.candidates for row in rows], width=0.62, color=LIGHT["tint"])
+    axes.bar(numbers, [row.outcome.kept for row in rows], width=0.62, color=LIGHT["kept"])
+    _whole_numbers(axes.yaxis)
+    axes.grid(axis="y")
+    _round_axis(axes, numbers, "candidates (light) and kept (dark)")
+    return figure
+
+
+def token_history_figure(rows: Sequence[HistoryRow]) -> Figure:
+    """Teacher tokens per kept example, by round; a round that kept nothing has no bar."""
+    figure, (axes,) = _blank(THIRD, 2.4)
+    numbers = _numbers(rows)
+    axes.bar(numbers, [row.tokens_per_kept or 0.0 for row in rows], width=0.62, color=LIGHT["reason-3"])
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.grid(axis="y")
+    _round_axis(axes, numbers, "teacher tokens per kept example")
+    return figure
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as PNG, on a light ground."""
+    target = io.BytesIO()
+    _save(figure, target, format="png", dpi=150, metadata={"Software": None})
+    return target.getvalue()
+
+
+def to_svg(figure: Figure, label: str) -> str:
+    """The figure as an `<svg>` element for a page, its colours as CSS variables and its font the page's."""
+    target = io.StringIO()
+    left_out: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    _save(figure, target, format="svg", transparent=True, metadata=left_out)
+    text = target.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r'<g id="[^"]*"', "<g", text
+    )  # never referred to, and not unique on a page of several plots
+    text = _FONT_SHORT.sub(r"\1inherit", _FONT.sub("font-family: inherit", text))
+    width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2]
+    text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', f'role="img" aria-label="{label}"', text, count=1)
+    for name, colour in LIGHT.items():
+        text = text.replace(colour, f"var(--{name})")
+    shape = f"--plot-width: {float(width) * 4 / 3:.0f}px; aspect-ratio: {width} / {height}"
+    return text.replace("<svg ", f'<svg class="plot" style="{shape}" ', 1).strip()
+
+
+def _save(figure: Figure, target: io.BytesIO | io.StringIO, **options: Any) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context(_RC):
+        figure.savefig(target, **options)
+
+
+def _blank(width: float, height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_RC):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, [figure.add_subplot(panels, 1, number + 1) for number in range(panels)]
+
+
+def _point(axes: Axes, row: float, rate: Any, colour: str, face: str) -> None:
+    if rate is not None:
+        axes.plot([rate.low, rate.high], [row, row], color=colour, linewidth=1.3)
+        axes.plot([rate.share], [row], "o", color=colour, markerfacecolor=face, markersize=4.8)
+
+
+def _score_legend(figure: Figure) -> None:
+    from matplotlib.lines import Line2D
+
+    def entry(label: str, colour: str, **style: Any) -> Line2D:
+        return Line2D([], [], color=LIGHT[colour], marker="o", label=label, **style)
+
+    handles = [
+        entry("untrained", "baseline", markersize=4.8, markerfacecolor="none", linewidth=1.3),
+        entry("before", "before", markersize=4.8, linewidth=1.3),
+        entry("after: weak", "bad", markersize=6.5, linewidth=2.2),
+        entry("after: not enough evidence", "accent", markersize=6.5, linewidth=2.2),
+        entry("after: fine", "good", markersize=6.5, linewidth=2.2),
+        Line2D([], [], color=LIGHT["ink"], marker="|", markersize=11, linestyle="none", label="target"),
+    ]
+    figure.legend(
+        handles=handles,
+        ncols=6,
+        loc="outside upper left",
+        frameon=False,
+        labelcolor=LIGHT["ink"],
+        handlelength=1.6,
+        columnspacing=1.4,
+    )
+
+
+def _funnel_parts(funnel: Funnel) -> list[tuple[list[int], str]]:
+    parts = [([row.kept for row in funnel.rows], "kept")]
+    order = sorted(zip(reason_colours(funnel), range(len(funnel.reasons)), strict=True), key=_malformed_last)
+    return parts + [([row.dropped[i] for row in funnel.rows], colour) for colour, i in order]
+
+
+def _malformed_last(entry: tuple[str, int]) -> tuple[bool, int]:
+    return entry[0] == "malformed", entry[1]
+
+
+def _steps_figure(steps: pl.DataFrame, column: str, title: str, colour: str) -> Figure:
+    figure, (axes,) = _blank(HALF, 2.6)
+    _draw_steps(axes, steps, column, title, colour)
+    return figure
+
+
+def _draw_steps(axes: Axes, steps: pl.DataFrame, column: str, title: str, colour: str) -> None:
+    ordered = steps.sort("step")
+    values = [value if math.isfinite(value) else math.nan for value in ordered[column].to_list()]
+    dots = "o" if len(values) <= 60 else ""
+    axes.plot(ordered["step"].to_list(), values, dots + "-", color=LIGHT[colour], linewidth=1.5, markersize=3)
+    axes.set_title(title, loc="left", fontsize=9.5, color=LIGHT["ink"])
+    axes.set_xlabel("optimiser step")
+    _whole_numbers(axes.xaxis)
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y")
+
+
+def _whole_numbers(axis: Axis) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins="auto", integer=True, min_n_ticks=1))
+
+
+def _numbers(rows: Sequence[HistoryRow]) -> list[int]:
+    return [int(row.outcome.round.rpartition("-")[2]) for row in rows]
+
+
+def _round_axis(axes: Axes, numbers: Sequence[int], title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=9.5, color=LIGHT["ink"])
+    axes.set_xlabel("round")
+    _whole_numbers(axes.xaxis)
+    if numbers:
+        axes.set_xlim(min(numbers) - 0.6, max(numbers) + 0.6)

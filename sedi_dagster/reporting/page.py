@@ -1,0 +1,45 @@
+"""Filling a page template. Whatever a model wrote is escaped here, in one place, for every value of every page."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from sedi_dagster.reporting import numbers
+from sedi_dagster.reporting.palette import DARK, DECISION_COLOUR, LIGHT
+
+
+def fill(template: str, **values: Any) -> str:
+    """The page made from `templates/<template>`. Plots come as `Markup`; every other text is escaped."""
+    return str(_environment().get_template(template).render(**values))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("sedi_dagster.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_safe_to_show,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=numbers.count,
+        percent=numbers.percent,
+        points=numbers.points,
+        decimal=numbers.decimal,
+        measured=numbers.measured,
+        clip=numbers.clip,
+        moment=numbers.moment,
+        words=numbers.words,
+    )
+    environment.globals.update(light=LIGHT, dark=DARK, decision_colour=DECISION_COLOUR)
+    return environment
+
+
+def _safe_to_show(value: Any) -> Any:
+    return numbers.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,177 @@
+"""The report of a round, and the index of all rounds.
+
+A page is one HTML file that needs nothing else: styles and plots are inside, there is no script and no address
+to fetch from. Reports are named after their round (`round-0001.html`), the index is `index.html` beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from markupsafe import Markup
+
+from sedi_dagster.records import RoundOutcome, RoundPlan
+from sedi_dagster.reporting import accounts, figures, learning, samples
+from sedi_dagster.reporting.funnel import funnel
+from sedi_dagster.reporting.numbers import pass_rate
+from sedi_dagster.reporting.page import fill
+from sedi_dagster.reporting.scores import category_scores, measures, same_answers, swaps
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class RoundData:
+    """All that is known of a finished round. Frames have the columns that their packages give them.
+
+    Attributes:
+        promotion: words why the checkpoint was or was not promoted.
+        candidates: what the teacher wrote, all categories.
+        calls: the teacher calls, one row a distinct request.
+        verdicts: what became of each candidate.
+        examples: the kept ones: example_id, round, category, instruction, input, output, is_classification.
+        batches: composed rows: batch, position, example_id, origin (human, machine), category, cluster, prompt, output.
+        diversity: mean cosine distance inside batches, `composed` and `random`.
+        steps: training signals: step, loss, grad_norm, learning_rate, completion_tokens, example_ids.
+        seeds: the seed set for the next round.
+        changes: what this round changed in it.
+        items: evaluation after the round, one row an item.
+        items_before: of the checkpoint that the round started from.
+        items_baseline: of the untrained student.
+        earlier: outcomes of the earlier rounds, in order.
+        teacher: name of the teacher, such as `smollm2-135m-instruct (bundled)`.
+        simulated: the teacher is a stand-in; the page says so at the top.
+    """
+
+    plan: RoundPlan
+    outcome: RoundOutcome
+    promotion: str
+    candidates: pl.DataFrame
+    calls: pl.DataFrame
+    verdicts: pl.DataFrame
+    examples: pl.DataFrame
+    batches: pl.DataFrame
+    diversity: Mapping[str, float]
+    steps: pl.DataFrame
+    seeds: pl.DataFrame
+    changes: pl.DataFrame
+    items: pl.DataFrame
+    items_before: pl.DataFrame
+    items_baseline: pl.DataFrame
+    earlier: tuple[RoundOutcome, ...]
+    teacher: str
+    student: str
+    simulated: bool
+
+
+def render_report(data: RoundData) -> str:
+    """The report of a round as one HTML page."""
+    return fill(
+        "report.html.j2",
+        data=data,
+        plan=data.plan,
+        outcome=data.outcome,
+        **_generation_view(data),
+        **_score_view(data),
+        **_learning_view(data),
+        **_account_view(data),
+    )
+
+
+def render_index(outcomes: Sequence[RoundOutcome], plans: Sequence[RoundPlan]) -> str:
+    """The index of all rounds, planned and finished, as one HTML page beside the reports."""
+    rows = accounts.history(outcomes)
+    finished = {row.outcome.round: row for row in rows}
+    known = sorted({plan.round: plan for plan in plans}.values(), key=lambda plan: plan.round)
+    categories = dict.fromkeys(c.category for outcome in outcomes for c in outcome.categories)
+    return fill(
+        "index.html.j2",
+        plans=known,
+        finished=finished,
+        rows=rows,
+        best=max(rows, key=lambda row: row.outcome.score, default=None),
+        categories=sorted(categories),
+        decisions={row.outcome.round: {c.category: c for c in row.outcome.categories} for row in rows},
+        history_plots=_history_plots(rows),
+    )
+
+
+def plot_scores(data: RoundData) -> bytes:
+    """Pass rates by category against the target, as PNG."""
+    scores = category_scores(data.outcome.categories, data.items_before, data.items_baseline)
+    return figures.to_png(figures.score_figure(scores))
+
+
+def plot_training(steps: pl.DataFrame) -> bytes:
+    """Loss and gradient norm by step, as PNG."""
+    return figures.to_png(figures.training_figure(steps))
+
+
+def _generation_view(data: RoundData) -> dict[str, Any]:
+    planned = {category.category: category.candidates for category in data.plan.categories}
+    counted = funnel(planned, data.candidates, data.verdicts)
+    return {
+        "funnel": counted,
+        "legend": figures.funnel_legend(counted),
+        "funnel_plot": _plot(
+            figures.funnel_figure, counted, "Candidates by category and what became of them"
+        ),
+        "kept_examples": samples.kept_examples(data.examples, data.plan.category_ids),
+    }
+
+
+def _score_view(data: RoundData) -> dict[str, Any]:
+    scores = category_scores(data.outcome.categories, data.items_before, data.items_baseline)
+    won, lost = swaps(data.items_before, data.items)
+    return {
+        "scores": scores,
+        "score_plot": _plot(figures.score_figure, scores, "Pass rates by category against their targets"),
+        "measures": measures(data.items_baseline, data.items_before, data.items),
+        "rate_before": pass_rate(data.items_before),
+        "rate_after": pass_rate(data.items),
+        "won": won,
+        "lost": lost,
+        "started_untrained": same_answers(data.items_before, data.items_baseline),
+        "answers": samples.answers(data.items),
+    }
+
+
+def _learning_view(data: RoundData) -> dict[str, Any]:
+    return {
+        "training": learning.training_figures(data.steps),
+        "loss_plot": _plot(figures.loss_figure, data.steps, "Training loss by optimiser step"),
+        "norm_plot": _plot(figures.norm_figure, data.steps, "Gradient norm by optimiser step"),
+        "batches": learning.batch_figures(data.batches, data.steps, data.diversity),
+        "seed_rows": learning.seed_rows(data.seeds, data.changes),
+    }
+
+
+def _account_view(data: RoundData) -> dict[str, Any]:
+    rows = accounts.history([o for o in data.earlier if o.round != data.outcome.round] + [data.outcome])
+    return {
+        "cost_rows": accounts.cost_by_purpose(data.calls),
+        "cost_categories": accounts.cost_by_category(data.calls, data.examples),
+        "cost_total": accounts.total_cost(data.calls, data.examples),
+        "history": rows,
+        "history_plots": _history_plots(rows),
+    }
+
+
+def _history_plots(rows: Sequence[accounts.HistoryRow]) -> list[Markup]:
+    """No plots of a single round: a line needs two points, and the figures stand in the table."""
+    if len(rows) < 2:
+        return []
+    return [
+        _plot(figures.score_history_figure, rows, "Overall pass rate by round"),
+        _plot(figures.kept_history_figure, rows, "Candidates and kept examples by round"),
+        _plot(figures.token_history_figure, rows, "Teacher tokens per kept example by round"),
+    ]
+
+
+def _plot(draw: Callable[[Any], Figure], values: Any, label: str) -> Markup:
+    """A plot as markup. matplotlib escapes the names it writes into an SVG."""
+    return Markup(figures.to_svg(draw(values), label))

@@ -1,0 +1,11 @@
+"""The human seed tasks: reading `SEDI_SEEDS` in its four formats, and checking it.
+
+Belongs here: the formats, categories for files that have none, the report of `sedi seeds check`.
+Does not: the seed set of a round, which also holds machine-made examples (feedback).
+"""
+
+from __future__ import annotations
+
+from sedi_dagster.seed_pool.loading import SEED_SCHEMA, SeedFile, load_seed_tasks, read_seed_file, seed_frame
+
+__all__ = ["SEED_SCHEMA", "SeedFile", "load_seed_tasks", "read_seed_file", "seed_frame"]

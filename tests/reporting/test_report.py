@@ -1,0 +1,381 @@
+"""The report of a round: what it must say, and that nothing a model wrote can disturb it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+from round_data import empty_round, evaluation, full_round, outcome
+from scipy.stats import binomtest
+
+from sedi_dagster.records import RoundPlan
+from sedi_dagster.reporting import accounts, learning
+from sedi_dagster.reporting.funnel import funnel
+from sedi_dagster.reporting.numbers import Rate, clip, decimal, measured, percent, points, printable
+from sedi_dagster.reporting.report import RoundData, plot_scores, plot_training, render_index, render_report
+from sedi_dagster.reporting.scores import category_scores, swaps
+
+PNG = b"\x89PNG\r\n\x1a\n"
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'text' {{ 7 * 7 }}"
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags in order, ids, links, and the text of each section."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.sections: dict[str, str] = {}
+        self._section = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "br", "img", "input", "hr"):
+            self.open.append(tag)
+        if tag == "section":
+            self._section = str(dict(attrs)["id"])
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> does not close what is open"
+        if tag == "section":
+            self._section = ""
+
+    def handle_data(self, data: str) -> None:
+        told = self.sections.get(self._section, "")
+        self.sections[self._section] = re.sub(r"\s+", " ", f"{told} {data}")
+
+
+@pytest.fixture(scope="module")
+def data() -> RoundData:
+    return full_round()
+
+
+@pytest.fixture(scope="module")
+def html(data: RoundData) -> str:
+    return render_report(data)
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def test_every_element_of_the_page_is_closed(page: Page) -> None:
+    assert page.open == []
+
+
+def test_the_page_needs_nothing_but_itself(html: str, page: Page) -> None:
+    assert not [tag for tag, _ in page.tags if tag in ("script", "iframe", "object", "img")]
+    fetched = [attrs.get("src") or attrs.get("xlink:href") or "" for _, attrs in page.tags]
+    assert all(target.startswith("#") or not target for target in fetched)
+    assert [attrs["href"] for tag, attrs in page.tags if tag == "link"] == ["data:,"]
+    assert not re.search(r"url\((?!#)|@import", html)
+
+
+def test_ids_on_the_page_are_unique_and_links_within_it_lead_somewhere(page: Page) -> None:
+    ids = [attrs["id"] for tag, attrs in page.tags if "id" in attrs and tag == "section"]
+    assert len(ids) == len(set(ids))
+    inner = [
+        str(attrs["href"])[1:]
+        for tag, attrs in page.tags
+        if tag == "a" and str(attrs["href"]).startswith("#")
+    ]
+    assert inner and set(inner) <= set(ids)
+
+
+def test_the_same_round_gives_the_same_page(data: RoundData, html: str) -> None:
+    assert render_report(data) == html
+
+
+def test_what_a_model_wrote_is_shown_as_text_wherever_it_appears(data: RoundData) -> None:
+    def hostile(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
+        return frame.with_columns(pl.lit(HOSTILE).alias(column) for column in columns)
+
+    text = render_report(
+        replace(
+            data,
+            promotion=HOSTILE,
+            teacher=HOSTILE,
+            student=HOSTILE,
+            plan=replace(data.plan, trigger=HOSTILE),
+            candidates=hostile(data.candidates, "instruction", "raw"),
+            verdicts=hostile(data.verdicts, "instruction", "neighbour", "neighbour_id", "rule"),
+            examples=hostile(data.examples, "instruction", "input", "output"),
+            batches=hostile(data.batches, "prompt", "output", "origin"),
+            changes=hostile(data.changes, "instruction", "reason"),
+            items=hostile(data.items, "prompt", "answer", "reason"),
+        )
+    )
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "{{ 7 * 7 }}" in text
+    assert Page(text).open == []
+
+
+def test_control_characters_and_lone_surrogates_do_not_stop_the_page_from_being_written(
+    data: RoundData,
+) -> None:
+    text = render_report(replace(data, promotion="a\x00b\x1b[31m\ud800c"))
+    assert "a\ufffdb\ufffd[31m\ufffdc" in text
+    text.encode("utf-8")
+
+
+def test_a_text_longer_than_the_page_bears_is_cut_and_says_so(data: RoundData) -> None:
+    long = data.examples.with_columns(pl.lit("x" * 5000).alias("output"))
+    text = render_report(replace(data, examples=long))
+    assert "[3,800 more characters]" in text
+    assert "x" * 1201 not in text
+
+
+def test_the_headline_says_promotion_scores_with_intervals_kept_and_tokens(
+    data: RoundData, page: Page
+) -> None:
+    told = page.sections[""]
+    before, after = (Rate(int(f["passed"].sum()), f.height) for f in (data.items_before, data.items))
+    assert "checkpoint promoted" in told
+    assert f"{percent(before.share)} to {percent(after.share)}" in told
+    assert f"after {percent(after.low)} to {percent(after.high)}" in told
+    assert f"{data.outcome.kept} of {data.outcome.candidates}" in told
+    assert f"{data.outcome.tokens / data.outcome.kept:,.0f}" in told
+    assert data.promotion in page.sections["verdict"]
+
+
+def test_a_checkpoint_that_was_not_promoted_is_called_that_with_its_reason(data: RoundData) -> None:
+    refused = replace(data, outcome=replace(data.outcome, promoted=False), promotion="3 won and 19 lost")
+    page = Page(render_report(refused))
+    assert "checkpoint not promoted" in page.sections[""]
+    assert "Why the checkpoint was not promoted 3 won and 19 lost" in page.sections["verdict"]
+
+
+def test_only_a_simulated_teacher_gets_the_banner(data: RoundData, html: str) -> None:
+    assert "Simulated teacher" not in html
+    assert "Simulated teacher" in render_report(replace(data, simulated=True))
+
+
+def test_the_plan_gives_a_reason_for_each_category(data: RoundData, page: Page) -> None:
+    assert all(category.reason in page.sections["plan"] for category in data.plan.categories)
+
+
+def test_every_rule_is_shown_with_its_count_and_a_near_duplicate_with_its_neighbour(
+    data: RoundData, page: Page
+) -> None:
+    dropped = data.verdicts.filter(pl.col("state") != "kept")
+    for rule, number in dropped.group_by(pl.col("rule").str.split(":").list.first()).len().iter_rows():
+        assert re.search(
+            rf"{re.escape(rule)} (malformed|rejected): [^>]*? {number} ", page.sections["rules"]
+        ), rule
+    near = dropped.filter(pl.col("rule") == "near_duplicate").row(0, named=True)
+    assert near["neighbour"] in page.sections["rules"]
+    assert near["neighbour_id"] in page.sections["rules"]
+
+
+def test_weak_categories_come_first_and_are_marked(data: RoundData, html: str) -> None:
+    table = html[html.index("Decision and reason") : html.index("Over all items")]
+    rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    decisions = [('class="weak"' in row, *re.findall(r'class="pill \w+">([\w ]+)<', row)) for row in rows]
+    assert len(decisions) == 12
+    weak = [decision == "weak" for _, decision in decisions]
+    assert weak == sorted(weak, reverse=True)
+    assert weak == [marked for marked, _ in decisions]
+    assert any(weak)
+
+
+def test_samples_show_two_kept_examples_a_category_and_right_and_wrong_answers(
+    data: RoundData, page: Page
+) -> None:
+    for category in data.plan.category_ids:
+        ids = data.examples.filter(pl.col("category") == category)["example_id"].sort()
+        assert [i in page.sections["examples"] for i in ids] == [True] * 2 + [False] * (len(ids) - 2)
+    told = page.sections["answers"]
+    passed = data.items.group_by("category").agg(
+        pl.col("passed").any().alias("some"), pl.col("passed").all().alias("all")
+    )
+    assert told.count("Question") == passed["some"].sum() + (~passed["all"]).sum()
+
+
+def test_the_batch_shown_is_the_one_with_the_highest_gradient_norm(data: RoundData, page: Page) -> None:
+    top = data.steps.sort("grad_norm", descending=True).row(0, named=True)
+    assert f"highest gradient norm, {top['grad_norm']:.2f} at step {top['step']}" in page.sections["batches"]
+    assert all(example_id in page.sections["batches"] for example_id in top["example_ids"])
+
+
+def test_without_a_price_no_amount_is_claimed(data: RoundData, page: Page) -> None:
+    assert "no price known" in page.sections["cost"]
+    assert "$" not in page.sections["cost"]
+
+
+def test_history_has_the_earlier_rounds_with_links_and_this_one(page: Page) -> None:
+    links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+    assert {"round-0001.html", "round-0002.html", "round-0003.html", "index.html"} <= set(links)
+    assert "round-0004 (this one)" in page.sections["history"]
+
+
+def test_a_round_that_kept_and_trained_nothing_still_has_a_report() -> None:
+    page = Page(render_report(empty_round()))
+    assert page.open == []
+    for section, told in {
+        "rules": "No rule dropped a candidate",
+        "training": "No training step was made",
+        "batches": "No batch was composed",
+        "seeds": "No seed was promoted or retired",
+        "examples": "No example was kept",
+        "answers": "Nothing was evaluated",
+        "cost": "No call to the teacher was made",
+    }.items():
+        assert told in page.sections[section]
+    assert "none kept" in page.sections[""]
+
+
+@pytest.mark.parametrize(
+    "field", [f for f, kind in RoundData.__annotations__.items() if kind in ("pl.DataFrame", pl.DataFrame)]
+)
+def test_any_one_table_may_be_empty(data: RoundData, field: str) -> None:
+    page = Page(render_report(replace(data, **{field: getattr(empty_round(), field)})))
+    assert page.open == []
+
+
+def test_counts_that_do_not_add_up_are_called_out(data: RoundData, page: Page) -> None:
+    assert "The counts add up" in page.sections["funnel"]
+    short = Page(render_report(replace(data, verdicts=data.verdicts.tail(-1))))
+    assert "The counts do not add up" in short.sections["funnel"]
+
+
+def test_the_index_links_finished_rounds_and_shows_open_ones_without_a_link(data: RoundData) -> None:
+    outcomes = [outcome(1, 0.3), outcome(2, 0.35)]
+    plans = [replace(data.plan, round=f"round-{n:04d}", parent=None) for n in (1, 2, 3)]
+    page = Page(render_index(outcomes, plans))
+    links = {attrs["href"] for tag, attrs in page.tags if tag == "a"}
+    assert page.open == []
+    assert links == {"round-0001.html", "round-0002.html"}
+    assert "round-0003" in page.sections["rounds"]
+    assert "open" in page.sections["rounds"]
+
+
+def test_the_index_of_no_rounds_says_so() -> None:
+    page = Page(render_index([], []))
+    assert "No round was planned yet" in page.sections["rounds"]
+
+
+def test_the_index_escapes_what_a_plan_says() -> None:
+    assert "<script" not in render_index([], [RoundPlan("round-0001", None, HOSTILE, (), 1)])
+
+
+@pytest.mark.parametrize("case", [full_round, empty_round])
+def test_plots_for_metadata_are_png(case: type[RoundData]) -> None:
+    given = case()
+    assert plot_scores(given).startswith(PNG)
+    assert plot_training(given.steps).startswith(PNG)
+
+
+def test_a_gradient_norm_that_is_not_finite_leaves_a_gap_in_the_plot(data: RoundData) -> None:
+    broken = data.steps.with_columns(
+        pl.when(pl.col("step") == 3).then(float("inf")).otherwise("grad_norm").alias("grad_norm")
+    )
+    assert Page(render_report(replace(data, steps=broken))).open == []
+
+
+def test_the_funnel_adds_up_by_category_and_rule(data: RoundData) -> None:
+    planned = {c.category: c.candidates for c in data.plan.categories}
+    counted = funnel(planned, data.candidates, data.verdicts)
+    assert counted.adds_up
+    assert counted.total.candidates == data.candidates.height
+    assert counted.total.kept == data.examples.height
+    assert sum(reason.count for reason in counted.reasons) == data.candidates.height - data.examples.height
+
+
+def test_refusals_with_different_words_count_as_one_reason(data: RoundData) -> None:
+    refused = data.verdicts.with_columns(
+        pl.lit("malformed").alias("state"),
+        (pl.lit("teacher refused: case ") + pl.col("candidate_id")).alias("rule"),
+    )
+    (reason,) = funnel({}, data.candidates, refused).reasons
+    assert (reason.name, reason.count) == ("teacher refused", refused.height)
+
+
+def test_a_category_that_was_not_planned_but_has_candidates_is_counted(data: RoundData) -> None:
+    assert funnel({}, data.candidates, data.verdicts).total.candidates == data.candidates.height
+
+
+@pytest.mark.parametrize(("passed", "items"), [(0, 12), (5, 12), (12, 12), (61, 144), (1, 1)])
+def test_the_interval_is_wilsons(passed: int, items: int) -> None:
+    expected = binomtest(passed, items).proportion_ci(0.95, method="wilson")
+    assert (Rate(passed, items).low, Rate(passed, items).high) == pytest.approx((expected.low, expected.high))
+
+
+def test_categories_without_earlier_items_have_no_change_rather_than_a_zero(data: RoundData) -> None:
+    (score, *_) = category_scores(data.outcome.categories, data.items_before.clear(), data.items_baseline)
+    assert score.before is None
+    assert score.change is None
+
+
+def test_won_and_lost_items_are_counted_apart() -> None:
+    before = pl.DataFrame({"item_id": ["a", "b", "c"], "passed": [False, True, True]})
+    after = pl.DataFrame({"item_id": ["c", "b", "a"], "passed": [False, True, True]})
+    assert swaps(before, after) == (1, 1)
+
+
+def test_a_round_that_starts_from_the_untrained_student_says_so(data: RoundData) -> None:
+    first = replace(data, items_before=evaluation("same", 0.3), items_baseline=evaluation("same", 0.3))
+    assert "started from the untrained student" in Page(render_report(first)).sections["scores"]
+
+
+def test_a_partly_known_price_is_a_lower_bound(data: RoundData) -> None:
+    some = data.calls.head(3).with_columns(cost_usd=pl.Series([1.0, 0.5, None]))
+    assert accounts.total_cost(some, data.examples).usd == "$1.50 and 1 calls without a known price"
+    assert accounts.total_cost(some.head(2), data.examples).usd == "$1.50"
+
+
+def test_cost_by_purpose_and_by_category_come_to_the_same_total(data: RoundData) -> None:
+    total = accounts.total_cost(data.calls, data.examples).tokens
+    assert sum(row.tokens for row in accounts.cost_by_purpose(data.calls)) == total
+    assert sum(row.tokens for row in accounts.cost_by_category(data.calls, data.examples)) == total
+
+
+def test_the_first_batch_is_shown_when_no_step_trained_a_composed_batch(data: RoundData) -> None:
+    shown = learning.batch_figures(data.batches, data.steps.clear(), {})
+    assert shown is not None
+    assert (shown.shown, shown.shown_why) == (0, "the first one")
+
+
+def test_seed_counts_by_category_cover_the_whole_set(data: RoundData) -> None:
+    rows = learning.seed_rows(data.seeds, data.changes)
+    assert sum(row.total for row in rows) == data.seeds.height
+    assert sum(row.promoted + row.retired for row in rows) == data.changes.height
+
+
+def test_figures_never_round_to_a_claim_that_is_false() -> None:
+    assert (percent(0.001), percent(0.999), percent(0.0), percent(1.0)) == ("<1%", ">99%", "0%", "100%")
+    assert (points(0.081), points(-0.081), points(0.001), points(None)) == ("+8", "\u22128", "0", "-")
+    assert (decimal(0.0004, 3), decimal(0.021, 3), decimal(None)) == ("4.0e-04", "0.021", "-")
+    assert (measured(611.0), measured(1.0), measured(0.914)) == ("611", "1.00", "0.91")
+
+
+def test_printable_text_is_left_as_it_is() -> None:
+    text = "tabs\tand\nlines, accents é, 漢字, العربية"
+    assert printable(text) == text
+    assert clip(text) == text
+
+
+def test_importing_the_report_loads_neither_matplotlib_nor_dagster() -> None:
+    code = (
+        "import sys, sedi_dagster.reporting.report;"
+        "print([m for m in ('matplotlib', 'dagster', 'torch') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
