@@ -5,6 +5,7 @@ Tables: `items` (answer, score, pass mark and reference loss of each evaluation 
 
 import dagster as dg
 
+from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.orchestration.evaluating import evaluate_student
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.resources import SediResource
@@ -19,5 +20,5 @@ def baseline_scores(
         items = evaluate_student(context, sedi, pipes, checkpoint=None)
     return dg.Output(
         {"items": items},
-        metadata={"items": items.height, "pass_rate": float(items["passed"].mean() or 0.0)},  # type: ignore[arg-type]
+        metadata={"items": items.height, "pass_rate": pass_rate(items)},
     )

@@ -8,7 +8,7 @@ Tables: `items`, `categories` (score, interval, p, decision and reason), `promot
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.evaluation.statistics import judge_categories, may_be_promoted
+from sedi_dagster.evaluation.statistics import judge_categories, may_be_promoted, pass_rate
 from sedi_dagster.orchestration.evaluating import evaluate_student, items_before
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.partitions import ROUNDS
@@ -53,10 +53,10 @@ def evaluation_scores(
             "promotion": pl.DataFrame({"promoted": [promoted], "reason": [promotion_reason]}),
         },
         metadata={
-            "pass_rate": float(items["passed"].mean() or 0.0),  # type: ignore[arg-type]
-            "pass_rate_before": float(before["passed"].mean() or 0.0),  # type: ignore[arg-type]
-            "pass_rate_untrained": float(baseline_scores["items"]["passed"].mean() or 0.0),
-            "mean_reference_loss": float(items["reference_loss"].mean() or 0.0),  # type: ignore[arg-type]
+            "pass_rate": pass_rate(items),
+            "pass_rate_before": pass_rate(before),
+            "pass_rate_untrained": pass_rate(baseline_scores["items"]),
+            "mean_reference_loss": items.select(pl.mean("reference_loss")).item(),
             **{f"pass_rate/{o.category}": o.score for o in outcomes},
             "weak_categories": dg.MetadataValue.json(weak),
             "promoted": promoted,

@@ -8,6 +8,7 @@ Tables: `partitions` (each partition with its data version).
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.lineage.manifest import build_manifest
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
@@ -48,7 +49,7 @@ def lineage_manifest(
             kept=filtered_batches["examples"].height,
             candidates=filtered_batches["verdicts"].height,
             tokens=int((calls["prompt_tokens"] + calls["completion_tokens"]).sum()),
-            score=float(evaluation_scores["items"]["passed"].mean() or 0.0),  # type: ignore[arg-type]
+            score=pass_rate(evaluation_scores["items"]),
             promoted=promotion["promoted"],
             categories=tuple(
                 CategoryOutcome(**row) for row in evaluation_scores["categories"].drop("score").iter_rows(named=True)

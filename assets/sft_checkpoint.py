@@ -76,7 +76,7 @@ def sft_checkpoint(
             "trained_from": parent or "the untrained student",
             "steps": steps.height,
             "first_loss": float(steps["loss"][0]),
-            "last_loss": float(steps["loss"].tail(5).mean()),  # type: ignore[arg-type]
+            "last_loss": steps.tail(5).select(pl.mean("loss")).item(),
             "completion_tokens": int(steps["completion_tokens"].sum()),
             "path": str(store.path("checkpoints", round_key)),
             "loss_and_gradient_norm": picture(plot_training(steps)),

@@ -37,17 +37,13 @@ def load_categories(path: Path) -> dict[str, Category]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputFileError(f"{path} is not YAML: {error}", "Correct the file; nothing was spent.") from None
     if not isinstance(entries, list) or not entries:
-        raise InputFileError(
-            f"{path} must be a list of categories.", "See seeds/categories.yaml in the repository."
-        )
+        raise InputFileError(f"{path} must be a list of categories.", "See seeds/categories.yaml in the repository.")
     problems = [told for number, entry in enumerate(entries, 1) for told in _problems(number, entry)]
     ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
     problems += [f"id {name!r} stands there more than once" for name in {i for i in ids if ids.count(i) > 1}]
     if problems:
         listing = "".join(f"\n  {told}" for told in problems)
-        raise InputFileError(
-            f"{path} has {len(problems)} problem(s):{listing}", "Correct these; nothing was spent."
-        )
+        raise InputFileError(f"{path} has {len(problems)} problem(s):{listing}", "Correct these; nothing was spent.")
     return {e["id"]: Category(**{**e, "verifiers": tuple(e["verifiers"])}) for e in entries}
 
 
@@ -55,10 +51,7 @@ def _problems(number: int, entry: Any) -> list[str]:
     if not isinstance(entry, dict):
         return [f"category {number} is {entry!r}; expected fields"]
     name = f"category {number} ({entry.get('id', 'no id')})"
-    found = [
-        f"{name}: unknown field {extra!r}; known: {', '.join(_FIELDS)}"
-        for extra in entry.keys() - _FIELDS.keys()
-    ]
+    found = [f"{name}: unknown field {extra!r}; known: {', '.join(_FIELDS)}" for extra in entry.keys() - _FIELDS.keys()]
     for field, kind in _FIELDS.items():
         if not isinstance(entry.get(field), kind):
             found.append(

@@ -81,7 +81,7 @@ def ui(host: str, port: int) -> None:
 @main.command()
 @click.argument("example_id")
 def trace(example_id: str) -> None:
-    """Where an example came from and what it did: seeds, calls, verdict, training steps. EXAMPLE_ID may be shortened."""
+    """Where an example came from and what it did: seeds, calls, verdict, training. EXAMPLE_ID may be shortened."""
     import json
 
     from sedi_dagster.lineage.trace import trace_example

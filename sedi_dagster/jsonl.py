@@ -1,7 +1,7 @@
 """Reading the user's files of JSON objects so that every problem is told at once, with line, field and mend.
 
-Takes JSON lines, or one JSON list of objects. Memory is bounded: by the size of the file, the length of a line, the
-number of rows and the number of problems that are kept. What the rows mean is for the callers.
+Takes JSON lines, or one JSON list of objects. Memory is bounded: by the size of the file, the length of a
+line, the number of rows and the number of problems that are kept. What the rows mean is for the callers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHOWN_PROBLEMS = 20
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong in one place, and what was expected there; `line` is None if it concerns the whole file."""
+    """What is wrong in one place, and what was expected there; without `line`, in the file as a whole."""
 
     line: int | None
     field: str
@@ -33,8 +33,10 @@ class Problem:
     expected: str
 
     def __str__(self) -> str:
-        where = "" if self.line is None else f"line {self.line}" + (f", field {self.field!r}" if self.field else "") + ": "
-        return f"{where}{self.problem}; expected {self.expected}"
+        told = f"{self.problem}; expected {self.expected}"
+        if self.line is None:
+            return told
+        return f"line {self.line}, field {self.field!r}: {told}" if self.field else f"line {self.line}: {told}"
 
 
 @dataclass
@@ -80,9 +82,7 @@ def read_objects(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str
                 if value is not None:
                     yield number, value
     except OSError as error:
-        raise InputFileError(
-            f"{path} cannot be read: {error.strerror}.", "Name a file that may be read."
-        ) from None
+        raise InputFileError(f"{path} cannot be read: {error.strerror}.", "Name a file that may be read.") from None
     if rows == 0 and not problems.count:
         raise InputFileError(f"{path} is empty.", "Give at least one JSON object, one a line.")
 
@@ -108,7 +108,7 @@ def _is_list(file: BinaryIO) -> bool:
 
 
 def _lines(file: BinaryIO, problems: Problems) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    """One object a line; None for a line that is none. Reads in pieces: a giant line cannot fill the memory."""
+    """One object a line; None for a line that is none. A giant line is skipped in pieces."""
     number = 0
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
@@ -118,7 +118,7 @@ def _lines(file: BinaryIO, problems: Problems) -> Iterator[tuple[int, dict[str, 
                 pass
             yield number, None
         elif line.strip(b" \t\r\n\xef\xbb\xbf"):
-            yield number, _parse_line(line, number, problems)
+            yield number, _parse_line(line.rstrip(), number, problems)
 
 
 def _parse_line(raw: bytes, number: int, problems: Problems) -> dict[str, Any] | None:
@@ -141,7 +141,9 @@ def _list_elements(file: BinaryIO, problems: Problems) -> Iterator[tuple[int, di
     text = _decode(file.read(), 1, problems)
     if text is None:
         return
-    decoder, position, line = json.JSONDecoder(), text.index("[") + 1, 1 + text.count("\n", 0, text.index("["))
+    decoder = json.JSONDecoder()
+    position, line = _skip_space(text, 0, 1)
+    position += 1  # the bracket
     first = True
     while True:
         position, line = _skip_space(text, position, line)
@@ -191,7 +193,7 @@ def _as_object(value: Any, number: int, problems: Problems) -> dict[str, Any] | 
 
 
 def text_field(row: dict[str, Any], name: str, line: int, problems: Problems, empty: bool = False) -> str:
-    """A text field's value; notes a problem (and returns "") if there is none or it is no text that can be used.
+    """A text field's value; "" and a problem noted if there is none or it is no text that can be used.
 
     Args:
         empty: whether the field may be missing or empty.

@@ -39,9 +39,7 @@ class LoopHistory:
 
 def load_history(store: Store) -> LoopHistory:
     plans = [
-        RoundPlan.from_json(store.read_json("plans", name))
-        for name in store.names("plans")
-        if name.endswith(".json")
+        RoundPlan.from_json(store.read_json("plans", name)) for name in store.names("plans") if name.endswith(".json")
     ]
     manifests = {plan.round: store.read_json("manifests", f"{plan.round}.json") for plan in plans}
     outcomes = {key: RoundOutcome.from_json(m["outcome"]) for key, m in manifests.items() if m is not None}

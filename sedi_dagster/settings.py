@@ -33,9 +33,7 @@ class _Group(BaseModel):
 
 
 class TeacherSettings(_Group):
-    base_url: str | None = Field(
-        None, description="OpenAI-compatible endpoint; empty: the bundled model on loopback"
-    )
+    base_url: str | None = Field(None, description="OpenAI-compatible endpoint; empty: the bundled model on loopback")
     model: str = Field("smollm2-135m-instruct", description="Model name sent to the endpoint")
     api_key: SecretStr = Field(SecretStr(""), description="Key for the endpoint; never written anywhere")
     prompt_style: Literal["completion", "chat"] = Field(
@@ -44,42 +42,30 @@ class TeacherSettings(_Group):
     )
     max_concurrency: int = Field(8, ge=1, le=4096, description="Calls under way at once, at most")
     timeout_s: float = Field(180.0, gt=0, description="Time allowed for one call, in seconds")
-    max_attempts: int = Field(
-        5, ge=1, description="Attempts for a call that fails in passing (429, 5xx, time-out)"
-    )
+    max_attempts: int = Field(5, ge=1, description="Attempts for a call that fails in passing (429, 5xx, time-out)")
     token_parameter: Literal["max_tokens", "max_completion_tokens"] = Field(
         "max_tokens", description="Name under which the endpoint takes the answer's token limit"
     )
     temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature for new instructions")
     top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling for new instructions")
-    extra_body: dict[str, Any] = Field(
-        default_factory=dict, description="JSON object merged into every request"
-    )
+    extra_body: dict[str, Any] = Field(default_factory=dict, description="JSON object merged into every request")
     structured_output: Literal["auto", "json_schema", "json_object", "prompt"] = Field(
         "auto",
         description="How an answer's JSON form is asked for; auto: tried out once an endpoint and remembered",
     )
-    requests_per_minute: int | None = Field(
-        None, ge=1, description="The endpoint's limit, if known; empty: adapt"
-    )
-    tokens_per_minute: int | None = Field(
-        None, ge=1, description="The endpoint's limit, if known; empty: adapt"
-    )
+    requests_per_minute: int | None = Field(None, ge=1, description="The endpoint's limit, if known; empty: adapt")
+    tokens_per_minute: int | None = Field(None, ge=1, description="The endpoint's limit, if known; empty: adapt")
     patience_s: float = Field(
         900.0, gt=0, description="Longest time to bear with nothing but rate limit answers (429), in seconds"
     )
     local_threads: int = Field(0, ge=0, description="Threads of the bundled model's server; 0: all cores")
-    local_context: int = Field(
-        2048, ge=256, le=8192, description="Context of the bundled model, in tokens a call"
-    )
+    local_context: int = Field(2048, ge=256, le=8192, description="Context of the bundled model, in tokens a call")
 
 
 class Price(_Group):
     input: float = Field(ge=0, description="USD for a million prompt tokens")
     output: float = Field(ge=0, description="USD for a million answer tokens")
-    as_of: str = Field(
-        min_length=4, description="Day the price was read off the seller's page, such as 2026-11-01"
-    )
+    as_of: str = Field(min_length=4, description="Day the price was read off the seller's page, such as 2026-11-01")
 
 
 _PRICES = {
@@ -94,21 +80,11 @@ _PRICES = {
 class BudgetSettings(_Group):
     """Caps that no call may break; the token caps of a round and of the whole loop are in `LoopSettings`."""
 
-    max_usd: float | None = Field(
-        None, gt=0, description="US dollars the whole loop may cost; empty: no limit"
-    )
-    max_usd_per_round: float | None = Field(
-        None, gt=0, description="US dollars a round may cost; empty: no limit"
-    )
-    max_usd_per_day: float | None = Field(
-        None, gt=0, description="US dollars a day (UTC) may cost; empty: no limit"
-    )
-    max_usd_per_run: float | None = Field(
-        None, gt=0, description="US dollars a run may cost; empty: no limit"
-    )
-    max_tokens_per_day: int | None = Field(
-        None, ge=1, description="Tokens a day (UTC) may use; empty: no limit"
-    )
+    max_usd: float | None = Field(None, gt=0, description="US dollars the whole loop may cost; empty: no limit")
+    max_usd_per_round: float | None = Field(None, gt=0, description="US dollars a round may cost; empty: no limit")
+    max_usd_per_day: float | None = Field(None, gt=0, description="US dollars a day (UTC) may cost; empty: no limit")
+    max_usd_per_run: float | None = Field(None, gt=0, description="US dollars a run may cost; empty: no limit")
+    max_tokens_per_day: int | None = Field(None, ge=1, description="Tokens a day (UTC) may use; empty: no limit")
     max_tokens_per_run: int | None = Field(None, ge=1, description="Tokens a run may use; empty: no limit")
     prices: dict[str, Price] = Field(
         _PRICES, description="Price by model name, as JSON; a model that is not in it has no known price"
@@ -120,16 +96,12 @@ class BudgetSettings(_Group):
 
 
 class GenerationSettings(_Group):
-    candidates_per_category: int = Field(
-        10, ge=1, description="Candidates to ask for, per category and round"
-    )
+    candidates_per_category: int = Field(10, ge=1, description="Candidates to ask for, per category and round")
     demonstrations: int = Field(8, ge=1, le=20, description="Seed tasks shown in a prompt (Self-Instruct: 8)")
     machine_demonstrations: int = Field(
         2, ge=0, description="Of these, at most so many machine-made (Self-Instruct: 2)"
     )
-    max_instruction_tokens: int = Field(
-        200, ge=16, description="Token limit of a call that asks for instructions"
-    )
+    max_instruction_tokens: int = Field(200, ge=16, description="Token limit of a call that asks for instructions")
     max_answer_tokens: int = Field(128, ge=8, description="Token limit of a call that asks for an answer")
     max_calls_factor: float = Field(
         2.0, ge=1, description="Instruction calls allowed per candidate wanted, before a category is given up"
@@ -180,15 +152,11 @@ class BatchingSettings(_Group):
 
 
 class TrainingSettings(_Group):
-    student: str = Field(
-        "bundled:smollm2-135m-instruct", description="Student: bundled:..., a folder or a hub name"
-    )
+    student: str = Field("bundled:smollm2-135m-instruct", description="Student: bundled:..., a folder or a hub name")
     method: Literal["lora", "full"] = Field("lora", description="Train LoRA adapters or all weights")
     learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate")
     epochs: float = Field(1.0, gt=0, description="Passes over the round's training batches")
-    max_length: int = Field(
-        512, ge=32, description="Tokens of prompt and answer together; longer rows are rejected"
-    )
+    max_length: int = Field(512, ge=32, description="Tokens of prompt and answer together; longer rows are rejected")
     lora_rank: int = Field(16, ge=1, description="Rank of the LoRA adapters, on all linear layers")
     start: Literal["previous", "base"] = Field(
         "previous",
@@ -203,34 +171,20 @@ class EvaluationSettings(_Group):
     )
     batch_size: int = Field(24, ge=1, description="Items answered at once")
     alpha: float = Field(0.05, gt=0, lt=1, description="Level of the tests after correction over categories")
-    min_gap: float = Field(
-        0.05, ge=0, lt=1, description="Smallest gap to the target that counts, as a share of items"
-    )
+    min_gap: float = Field(0.05, ge=0, lt=1, description="Smallest gap to the target that counts, as a share of items")
 
 
 class FeedbackSettings(_Group):
-    promote_per_category: int = Field(
-        2, ge=0, description="Examples that may become seeds, per category and round"
-    )
-    max_machine_seeds_per_category: int = Field(
-        12, ge=0, description="Machine-made seeds in prompting, per category"
-    )
-    window_steps: int = Field(
-        10, ge=1, description="Of so many steps the batch with the highest signal is promoted"
-    )
+    promote_per_category: int = Field(2, ge=0, description="Examples that may become seeds, per category and round")
+    max_machine_seeds_per_category: int = Field(12, ge=0, description="Machine-made seeds in prompting, per category")
+    window_steps: int = Field(10, ge=1, description="Of so many steps the batch with the highest signal is promoted")
 
 
 class LoopSettings(_Group):
     max_rounds: int = Field(20, ge=1, description="Rounds after which the loop ends")
-    max_tokens: int | None = Field(
-        None, ge=1, description="Teacher tokens the whole loop may use; empty: no limit"
-    )
-    max_tokens_per_round: int | None = Field(
-        None, ge=1, description="Teacher tokens a round may use; empty: no limit"
-    )
-    plateau_rounds: int = Field(
-        4, ge=1, description="Rounds without a better score after which the loop ends"
-    )
+    max_tokens: int | None = Field(None, ge=1, description="Teacher tokens the whole loop may use; empty: no limit")
+    max_tokens_per_round: int | None = Field(None, ge=1, description="Teacher tokens a round may use; empty: no limit")
+    plateau_rounds: int = Field(4, ge=1, description="Rounds without a better score after which the loop ends")
     nightly_cron: str = Field("0 2 * * *", description="When nightly_regeneration starts a round")
 
 
@@ -366,10 +320,7 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         return Settings(**(overrides or {}))
     except ValidationError as error:
         problems = [
-            f"{_variable(e['loc'])}: {e['msg']}"
-            + ("" if "KEY" in _variable(e["loc"]) else f" (got {e['input']!r})")
+            f"{_variable(e['loc'])}: {e['msg']}" + ("" if "KEY" in _variable(e["loc"]) else f" (got {e['input']!r})")
             for e in error.errors()
         ]
-        raise SettingsError(
-            "Bad setting. " + "; ".join(problems), ".env.example explains each setting."
-        ) from None
+        raise SettingsError("Bad setting. " + "; ".join(problems), ".env.example explains each setting.") from None

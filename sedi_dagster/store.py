@@ -116,8 +116,7 @@ class Store:
             )
         folder = self.path("assets", *parts)
         return {
-            name: pl.read_parquet(io.BytesIO((folder / f"{name}.parquet").read_bytes()))
-            for name in marker["tables"]
+            name: pl.read_parquet(io.BytesIO((folder / f"{name}.parquet").read_bytes())) for name in marker["tables"]
         }
 
     # folders (checkpoints)

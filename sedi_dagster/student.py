@@ -46,9 +46,7 @@ def student_source(name: str, cache: Path) -> str:
         command = [sys.executable, "-m", "sedi_dagster.student", str(gguf), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise ModelError(
-                f"The bundled model could not be converted: {done.stderr.strip()[-500:]}", "make install"
-            )
+            raise ModelError(f"The bundled model could not be converted: {done.stderr.strip()[-500:]}", "make install")
     return str(folder)
 
 
@@ -121,9 +119,7 @@ def length_check(source: str, max_length: int) -> Callable[[str, str], tuple[int
     def check(prompt: str, output: str) -> tuple[int, int] | None:
         chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": output}]
         tokens = len(
-            tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)[
-                "input_ids"
-            ]
+            tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"]
         )
         return (tokens, max_length) if tokens > max_length else None
 

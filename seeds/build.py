@@ -1,8 +1,9 @@
-"""Makes what is made of this folder: the template items of `evaluation_items.jsonl`.
+"""Rewrites `evaluation_items.jsonl`: written items as they stand in it, and template items made anew.
 
-    python seeds/build.py                    rewrite evaluation_items.jsonl
+    python seeds/build.py
 
-Written items stay as they are in the file; items from templates are replaced by what `templates/*.py` yield.
+Needs nothing but Python. The items of the template modules are the same at every run; run it after editing
+one of them, or after adding written items by hand.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-SEEDS = Path(__file__).parent
+SEEDS = Path(__file__).resolve().parent
 TEMPLATE_SEED = 0
 """Every template module draws from a generator of its own, started with this number."""
 
@@ -24,7 +25,8 @@ Item = dict[str, Any]
 def template_items(module_path: Path) -> list[Item]:
     """The items that one module in `templates/` makes."""
     spec = importlib.util.spec_from_file_location(f"seed_templates_{module_path.stem}", module_path)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{module_path} is no Python module")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     made: list[Item] = module.items(random.Random(TEMPLATE_SEED))

@@ -40,7 +40,8 @@ def load_evaluation_items(path: Path, categories: Mapping[str, Category]) -> lis
 def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
     """The item of a row; what is wrong with it is noted."""
     item_id, category, prompt, verifier, reference = (
-        text_field(row, name, line, problems) for name in ("id", "category", "prompt", "verifier", "reference")
+        text_field(row, name, line, problems)
+        for name in ("id", "category", "prompt", "verifier", "reference")
     )
     args = row.get("args")
     if not isinstance(args, dict):
@@ -51,7 +52,9 @@ def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
             problems.add(line, "args", told, "arguments that the verifier takes")
     difficulty = row.get("difficulty", "medium")
     if difficulty not in DIFFICULTIES:
-        problems.add(line, "difficulty", f"is {reprlib.repr(difficulty)}", f"one of {', '.join(DIFFICULTIES)}")
+        problems.add(
+            line, "difficulty", f"is {reprlib.repr(difficulty)}", f"one of {', '.join(DIFFICULTIES)}"
+        )
     cluster = text_field(row, "cluster", line, problems) if "cluster" in row else item_id
     return EvaluationItem(item_id, category, prompt, verifier, args, reference, str(difficulty), cluster)
 
@@ -59,7 +62,7 @@ def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
 def draw_items(items: Sequence[EvaluationItem], per_category: int, project_seed: int) -> list[EvaluationItem]:
     """A fixed subset, stratified by difficulty: the same for every round, so that rounds can be compared.
 
-    Its order and content depend on the project seed and on the items of the category, not on the file's order.
+    It depends on the project seed and on the items of the category, not on their order in the file.
     """
     drawn: list[EvaluationItem] = []
     for category in sorted({item.category for item in items}):

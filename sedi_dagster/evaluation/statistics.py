@@ -6,12 +6,18 @@ binomial test against its target, Benjamini-Hochberg over the categories, and a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import polars as pl
 from scipy.stats import binomtest, false_discovery_control
 
 from sedi_dagster.records import Category, CategoryOutcome
+
+
+def pass_rate(items: pl.DataFrame) -> float:
+    """Share of the items that passed; 0 if there are none."""
+    return int(items["passed"].sum()) / max(1, items.height)
 
 
 def wilson_interval(passed: int, items: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -31,14 +37,10 @@ def judge_categories(
         alpha: level of the one-sided exact tests after Benjamini-Hochberg.
         min_gap: a gap to the target below this is fine, however significant.
     """
-    counts = (
-        items.group_by("category")
-        .agg(pl.len().alias("n"), pl.col("passed").sum().alias("k"))
-        .sort("category")
-    )
+    counts = items.group_by("category").agg(pl.len().alias("n"), pl.col("passed").sum().alias("k")).sort("category")
     rows = [(r["category"], int(r["n"]), int(r["k"])) for r in counts.iter_rows(named=True)]
     p_values = [binomtest(k, n, categories[c].target, alternative="less").pvalue for c, n, k in rows]
-    adjusted = false_discovery_control(p_values, method="bh") if rows else []
+    adjusted: Sequence[float] = false_discovery_control(p_values, method="bh") if rows else []
     return [
         _judge(categories[c], n, k, float(p), float(q), alpha, min_gap)
         for (c, n, k), p, q in zip(rows, p_values, adjusted, strict=True)
@@ -57,6 +59,7 @@ def _judge(
     low, high = wilson_interval(passed, items)
     gap = category.target - passed / items
     seen = f"{passed} of {items} passed against a target of {category.target:.0%}"
+    decision: Literal["weak", "fine", "not enough evidence"]
     if adjusted_p <= alpha and gap >= min_gap:
         decision, reason = "weak", f"{seen}: significantly below (adjusted p = {adjusted_p:.2g})"
     elif gap < min_gap:
@@ -73,7 +76,7 @@ def _judge(
         p_value,
         adjusted_p,
         decision,
-        reason,  # type: ignore[arg-type]
+        reason,
     )
 
 

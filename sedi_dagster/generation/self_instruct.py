@@ -70,7 +70,7 @@ CALL_SCHEMA: dict[str, Any] = {
     "latency_s": pl.Float64,
 }
 
-Screened = tuple[str, float, float, str, str]
+Screened = tuple[str, float | None, float | None, str | None, str | None]
 """Rule, score, threshold, neighbour's id and text: why an instruction is not worth an answer."""
 Screen = Callable[[str, str], Screened | None]
 """`screen(candidate id, instruction)`: called in candidate order, before an answer is paid for."""

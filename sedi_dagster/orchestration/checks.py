@@ -12,7 +12,7 @@ from sedi_dagster.records import Tables
 
 @dg.asset_check(asset="generated_batches", blocking=True, partitions_def=CATEGORY_ROUNDS)
 def every_candidate_has_its_call(generated_batches: Tables) -> dg.AssetCheckResult:
-    """Each candidate has an id of its own, names a call that is there, and has an answer, a problem or a screening verdict."""
+    """Each candidate has an id of its own, a call that is there, and an answer, a problem or a screening verdict."""
     candidates, calls = generated_batches["candidates"], generated_batches["calls"]
     unknown = candidates.join(calls, left_on="instruction_key", right_on="request_key", how="anti").height
     undecided = candidates.filter(

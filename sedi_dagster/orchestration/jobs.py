@@ -1,5 +1,7 @@
 """Jobs: what a person, a sensor, a schedule or `sedi run` launches."""
 
+from typing import Any
+
 import dagster as dg
 from pydantic import Field
 
@@ -67,10 +69,10 @@ def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: Sed
 
 @dg.job(
     name="open_round",
-    description="Open the next round by hand. With round_ready_sensor switched on, it is then carried through to its report.",
+    description="Open the next round by hand. With round_ready_sensor switched on, it is then carried to its report.",
 )
 def open_round() -> None:
     plan_next_round()
 
 
-JOBS = [prepare, generate_batch, train_round, open_round]
+JOBS: list[Any] = [prepare, generate_batch, train_round, open_round]

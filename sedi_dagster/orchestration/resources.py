@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from sedi_dagster.categories import load_categories
 from sedi_dagster.errors import SediError
@@ -17,14 +18,14 @@ from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.store import Store
 
 
-class SediResource(dg.ConfigurableResource):
+class SediResource(dg.ConfigurableResource[None]):
     """Settings and storage of the loop.
 
     `overrides` in the launchpad wins over `SEDI_*` variables for that run:
     `{"training": {"learning_rate": 0.0002}}`.
     """
 
-    overrides: dict[str, Any] = {}
+    overrides: dict[str, Any] = Field(default={}, description="Settings by group, such as {training: {epochs: 2}}")
 
     def settings(self) -> Settings:
         return load_settings(self.overrides)

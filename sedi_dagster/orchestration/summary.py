@@ -68,17 +68,8 @@ def _rounds(outcomes: list[RoundOutcome], sedi: SediResource) -> Table:
         per_kept = f"{o.tokens / o.kept:,.0f}" if o.kept else "-"
         promoted = "yes" if o.promoted else "no"
         rate = f"{o.kept / max(1, o.candidates):.0%}"
-        table.add_row(
-            o.round,
-            str(planned),
-            str(o.candidates),
-            str(o.kept),
-            rate,
-            f"{o.tokens:,}",
-            per_kept,
-            f"{o.score:.1%}",
-            promoted,
-        )
+        counts = (str(planned), str(o.candidates), str(o.kept), rate)
+        table.add_row(o.round, *counts, f"{o.tokens:,}", per_kept, f"{o.score:.1%}", promoted)
     return table
 
 

@@ -16,7 +16,7 @@ PURPOSES = {"instructions": "write new tasks", "answer": "answer a task"}
 
 @dataclass(frozen=True)
 class CostRow:
-    """Calls of one purpose or category. `usd` is words: an amount, a lower bound, or that no price is known."""
+    """Calls of one purpose or category. `usd` is words: an amount, a lower bound, or no price known."""
 
     name: str
     calls: int

@@ -1,20 +1,15 @@
-"""The plots. Each function draws one and returns it; `to_svg` and `to_png` write it out.
-
-Figures are drawn without pyplot, so nothing here keeps state, and in the light palette. In SVG every colour of
-the palette becomes a CSS variable, so that a page can show the same plot on a dark ground.
-"""
+"""The plots. Each function draws one and returns it; `canvas` writes it out."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from sedi_dagster.reporting.accounts import HistoryRow
+from sedi_dagster.reporting.canvas import blank
 from sedi_dagster.reporting.funnel import Funnel
 from sedi_dagster.reporting.numbers import words
 from sedi_dagster.reporting.palette import DECISION_COLOUR, LIGHT
@@ -29,38 +24,13 @@ WIDE, HALF, THIRD = 9.2, 5.2, 3.7  # inches, of 96 pixels on a page: what fills 
 LOSS_TITLE = "loss (nats per answer token)"
 NORM_TITLE = "gradient norm, before clipping"
 COLOURED_REASONS = 4  # rules with a colour of their own; the others share one
-_RC: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text: selectable, and in the page's font
-    "svg.hashsalt": "sedi",  # the same plot gives the same bytes
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
-    "font.size": 9.5,
-    "text.color": LIGHT["ink"],
-    "axes.labelcolor": LIGHT["muted"],
-    "axes.edgecolor": LIGHT["line"],
-    "axes.facecolor": "none",
-    "figure.facecolor": LIGHT["surface"],
-    "xtick.color": LIGHT["muted"],
-    "ytick.color": LIGHT["muted"],
-    "xtick.labelcolor": LIGHT["muted"],
-    "ytick.labelcolor": LIGHT["ink"],
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "grid.color": LIGHT["line"],
-    "grid.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.axisbelow": True,
-}
-_FONT = re.compile(r"font-family: [^;\"]*")
-_FONT_SHORT = re.compile(r"(font: [\d.]+px )[^;\"]*")
 
 
 def score_figure(scores: Sequence[CategoryScore]) -> Figure:
     """Pass rates by category against the target, with Wilson intervals; the weak ones on top."""
     from matplotlib.ticker import PercentFormatter
 
-    figure, (axes,) = _blank(WIDE, 1.2 + 0.44 * max(len(scores), 1))
+    figure, (axes,) = blank(WIDE, 1.2 + 0.44 * max(len(scores), 1))
     for row, score in enumerate(scores):
         colour = LIGHT[DECISION_COLOUR[score.outcome.decision]]
         _point(axes, row - 0.24, score.baseline, LIGHT["baseline"], "none")
@@ -82,8 +52,8 @@ def score_figure(scores: Sequence[CategoryScore]) -> Figure:
 
 
 def funnel_figure(funnel: Funnel) -> Figure:
-    """What became of each category's candidates: kept, dropped by rule, malformed. The page has the legend."""
-    figure, (axes,) = _blank(WIDE, 0.7 + 0.32 * max(len(funnel.rows), 1))
+    """What became of each category's candidates: kept, dropped by rule, malformed. The legend is apart."""
+    figure, (axes,) = blank(WIDE, 0.7 + 0.32 * max(len(funnel.rows), 1))
     names = [words(row.category) for row in funnel.rows]
     left = [0] * len(funnel.rows)
     for widths, colour in _funnel_parts(funnel):
@@ -109,7 +79,7 @@ def funnel_figure(funnel: Funnel) -> Figure:
 
 
 def reason_colours(funnel: Funnel) -> list[str]:
-    """A colour (by role) for each of `funnel.reasons`: malformed ones alike, the most frequent rules apart."""
+    """A colour (by role) for each reason: malformed ones alike, the most frequent rules apart."""
     colours, coloured = [], 0
     for reason in funnel.reasons:
         if reason.state == "malformed":
@@ -150,7 +120,7 @@ def norm_figure(steps: pl.DataFrame) -> Figure:
 
 def training_figure(steps: pl.DataFrame) -> Figure:
     """Loss and gradient norm above each other, on the same steps."""
-    figure, (above, below) = _blank(WIDE, 5.0, panels=2)
+    figure, (above, below) = blank(WIDE, 5.0, panels=2)
     _draw_steps(above, steps, "loss", LOSS_TITLE, "accent")
     _draw_steps(below, steps, "grad_norm", NORM_TITLE, "reason-2")
     return figure
@@ -160,7 +130,7 @@ def score_history_figure(rows: Sequence[HistoryRow]) -> Figure:
     """Overall pass rate by round; a checkpoint that was not promoted is hollow."""
     from matplotlib.ticker import PercentFormatter
 
-    figure, (axes,) = _blank(THIRD, 2.4)
+    figure, (axes,) = blank(THIRD, 2.4)
     numbers = _numbers(rows)
     axes.plot(numbers, [row.outcome.score for row in rows], color=LIGHT["accent"], linewidth=1.6)
     for number, row in zip(numbers, rows, strict=True):
@@ -179,7 +149,7 @@ def score_history_figure(rows: Sequence[HistoryRow]) -> Figure:
 
 def kept_history_figure(rows: Sequence[HistoryRow]) -> Figure:
     """Candidates and, of these, kept examples, by round."""
-    figure, (axes,) = _blank(THIRD, 2.4)
+    figure, (axes,) = blank(THIRD, 2.4)
     numbers = _numbers(rows)
     axes.bar(numbers, [row.outcome.candidates for row in rows], width=0.62, color=LIGHT["tint"])
     axes.bar(numbers, [row.outcome.kept for row in rows], width=0.62, color=LIGHT["kept"])
@@ -191,56 +161,13 @@ def kept_history_figure(rows: Sequence[HistoryRow]) -> Figure:
 
 def token_history_figure(rows: Sequence[HistoryRow]) -> Figure:
     """Teacher tokens per kept example, by round; a round that kept nothing has no bar."""
-    figure, (axes,) = _blank(THIRD, 2.4)
+    figure, (axes,) = blank(THIRD, 2.4)
     numbers = _numbers(rows)
     axes.bar(numbers, [row.tokens_per_kept or 0.0 for row in rows], width=0.62, color=LIGHT["reason-3"])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.grid(axis="y")
     _round_axis(axes, numbers, "teacher tokens per kept example")
     return figure
-
-
-def to_png(figure: Figure) -> bytes:
-    """The figure as PNG, on a light ground."""
-    target = io.BytesIO()
-    _save(figure, target, format="png", dpi=150, metadata={"Software": None})
-    return target.getvalue()
-
-
-def to_svg(figure: Figure, label: str) -> str:
-    """The figure as an `<svg>` element for a page, its colours as CSS variables and its font the page's."""
-    target = io.StringIO()
-    left_out: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    _save(figure, target, format="svg", transparent=True, metadata=left_out)
-    text = target.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
-    text = re.sub(
-        r'<g id="[^"]*"', "<g", text
-    )  # never referred to, and not unique on a page of several plots
-    text = _FONT_SHORT.sub(r"\1inherit", _FONT.sub("font-family: inherit", text))
-    width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2]
-    text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', f'role="img" aria-label="{label}"', text, count=1)
-    for name, colour in LIGHT.items():
-        text = text.replace(colour, f"var(--{name})")
-    shape = f"--plot-width: {float(width) * 4 / 3:.0f}px; aspect-ratio: {width} / {height}"
-    return text.replace("<svg ", f'<svg class="plot" style="{shape}" ', 1).strip()
-
-
-def _save(figure: Figure, target: io.BytesIO | io.StringIO, **options: Any) -> None:
-    import matplotlib
-
-    with matplotlib.rc_context(_RC):
-        figure.savefig(target, **options)
-
-
-def _blank(width: float, height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(_RC):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, [figure.add_subplot(panels, 1, number + 1) for number in range(panels)]
 
 
 def _point(axes: Axes, row: float, rate: Any, colour: str, face: str) -> None:
@@ -285,7 +212,7 @@ def _malformed_last(entry: tuple[str, int]) -> tuple[bool, int]:
 
 
 def _steps_figure(steps: pl.DataFrame, column: str, title: str, colour: str) -> Figure:
-    figure, (axes,) = _blank(HALF, 2.6)
+    figure, (axes,) = blank(HALF, 2.6)
     _draw_steps(axes, steps, column, title, colour)
     return figure
 

@@ -35,7 +35,7 @@ RULES = {
 
 @dataclass(frozen=True)
 class Reason:
-    """A rule that dropped candidates. `name` leaves out what follows a colon, so that refusals count as one."""
+    """A rule that dropped candidates. `name` ends before a colon, so that refusals count as one."""
 
     name: str
     state: str  # rejected, malformed
@@ -94,7 +94,7 @@ def funnel(planned: Mapping[str, int], candidates: pl.DataFrame, verdicts: pl.Da
 
 
 def _reasons(judged: pl.DataFrame) -> tuple[Reason, ...]:
-    """Malformed first, then rejected, the most frequent first; each with its first candidate as the example."""
+    """Malformed first, then rejected, the most frequent first; each with a candidate as the example."""
     dropped = judged.filter(pl.col("state") != "kept")
     groups = (
         dropped.group_by("state", "reason", maintain_order=True)

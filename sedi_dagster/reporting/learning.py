@@ -11,7 +11,7 @@ import polars as pl
 
 @dataclass(frozen=True)
 class TrainingFigures:
-    """A training run in a few figures. `first_loss` and `last_loss` are means over a fifth of the steps each."""
+    """A training run in a few figures. `first_loss` and `last_loss` are each a mean over a fifth of it."""
 
     steps: int
     completion_tokens: int

@@ -1,4 +1,4 @@
-"""Filling a page template. Whatever a model wrote is escaped here, in one place, for every value of every page."""
+"""Filling a page template. Whatever a model wrote is escaped here, in one place, for every page."""
 
 from __future__ import annotations
 

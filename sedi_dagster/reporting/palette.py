@@ -1,4 +1,4 @@
-"""The colours, by role. Plots are drawn in the light ones; the page swaps them for CSS variables of the same names."""
+"""The colours, by role. Plots are drawn in the light ones; pages swap these for CSS variables so named."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DARK = {
     "accent": "#86acff",
     "tint": "#2f4574",
     "before": "#97a2b4",
-    "baseline": "#5d6878",
+    "baseline": "#6f7d93",
     "good": "#55c79b",
     "bad": "#ff7b74",
     "warn": "#e6ad4d",

@@ -1,7 +1,7 @@
 """The report of a round, and the index of all rounds.
 
-A page is one HTML file that needs nothing else: styles and plots are inside, there is no script and no address
-to fetch from. Reports are named after their round (`round-0001.html`), the index is `index.html` beside them.
+A page is one HTML file that needs nothing else: styles and plots are inside, there is no script and no
+address to fetch from. Reports are named after their round (`round-0001.html`); `index.html` lies beside them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.reporting import accounts, figures, learning, samples
+from sedi_dagster.reporting.canvas import to_png, to_svg
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import pass_rate
 from sedi_dagster.reporting.page import fill
@@ -34,7 +35,8 @@ class RoundData:
         calls: the teacher calls, one row a distinct request.
         verdicts: what became of each candidate.
         examples: the kept ones: example_id, round, category, instruction, input, output, is_classification.
-        batches: composed rows: batch, position, example_id, origin (human, machine), category, cluster, prompt, output.
+        batches: composed rows: batch, position, example_id, origin (human, machine), category, cluster,
+            prompt, output.
         diversity: mean cosine distance inside batches, `composed` and `random`.
         steps: training signals: step, loss, grad_norm, learning_rate, completion_tokens, example_ids.
         seeds: the seed set for the next round.
@@ -103,12 +105,12 @@ def render_index(outcomes: Sequence[RoundOutcome], plans: Sequence[RoundPlan]) -
 def plot_scores(data: RoundData) -> bytes:
     """Pass rates by category against the target, as PNG."""
     scores = category_scores(data.outcome.categories, data.items_before, data.items_baseline)
-    return figures.to_png(figures.score_figure(scores))
+    return to_png(figures.score_figure(scores))
 
 
 def plot_training(steps: pl.DataFrame) -> bytes:
     """Loss and gradient norm by step, as PNG."""
-    return figures.to_png(figures.training_figure(steps))
+    return to_png(figures.training_figure(steps))
 
 
 def _generation_view(data: RoundData) -> dict[str, Any]:
@@ -174,4 +176,4 @@ def _history_plots(rows: Sequence[accounts.HistoryRow]) -> list[Markup]:
 
 def _plot(draw: Callable[[Any], Figure], values: Any, label: str) -> Markup:
     """A plot as markup. matplotlib escapes the names it writes into an SVG."""
-    return Markup(figures.to_svg(draw(values), label))
+    return Markup(to_svg(draw(values), label))

@@ -1,4 +1,4 @@
-"""Examples and answers to look at, chosen by their ids: content hashes, so random in kind and the same every time."""
+"""Examples and answers to look at, chosen by id: a content hash, so as good as random and always the same."""
 
 from __future__ import annotations
 

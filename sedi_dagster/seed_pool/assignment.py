@@ -1,10 +1,10 @@
-"""Categories for seed tasks whose file names none: from their neighbours among seeds whose category is known.
+"""Categories for seed tasks whose file names none: from their neighbours among seeds of known category.
 
-Sentence embeddings tell subjects apart better than kinds of task: a vote of the ten nearest instructions is right
-for a third of the project's own seeds, each left out in turn. So the neighbourhood is that of instruction, output
-and a few measures of form together, and every seed votes with the weight that kernel ridge regression gives it;
-that is right for two thirds. The confidence is the softmax of the votes, at the temperature under which the
-categories of left-out seeds are most likely (Guo and others, arXiv 1706.04599).
+Sentence embeddings tell subjects apart better than kinds of task: a vote of the ten nearest instructions is
+right for a third of the project's own seeds, each left out in turn. So the neighbourhood is that of
+instruction, output and a few measures of form together, and every seed votes with the weight that kernel
+ridge regression gives it; that is right for two thirds. The confidence is the softmax of the votes, at the
+temperature under which the categories of left-out seeds are most likely (Guo and others, arXiv 1706.04599).
 """
 
 from __future__ import annotations
@@ -28,20 +28,24 @@ Assigned = list[tuple[str, float]]
 """Category and confidence (0 to 1) of each task."""
 
 RIDGE = 1.0
-COMPARED_CHARS = 1_000
-"""The model reads about 256 tokens; tokenizing more would be wasted."""
+COMPARED_CHARS = 400
+"""The kind of a task shows at its beginning; longer texts would only take longer."""
 
 _DIGIT = re.compile(r"\d")
 _SYMBOL = re.compile(r"[{}()\[\]=]")
 
 
-def assign_categories(tasks: Sequence[SeedTask], known: Sequence[SeedTask], cache: Path | None = None) -> Assigned:
-    """Category and confidence for each of `tasks`, from `known` tasks; kept in the folder `cache`, if given."""
+def assign_categories(
+    tasks: Sequence[SeedTask], known: Sequence[SeedTask], cache: Path | None = None
+) -> Assigned:
+    """Category and confidence of each of `tasks`, from `known` ones; kept in the folder `cache`, if given."""
     if cache is None:
         return _assign(tasks, known)
     kept = cache / "seed_categories" / f"{_digest(tasks, known)}.json"
     if kept.is_file():
-        return [(category, confidence) for category, confidence in json.loads(kept.read_text(encoding="utf-8"))]
+        return [
+            (category, confidence) for category, confidence in json.loads(kept.read_text(encoding="utf-8"))
+        ]
     assigned = _assign(tasks, known)
     kept.parent.mkdir(parents=True, exist_ok=True)
     temporary = kept.with_suffix(f".{os.getpid()}.tmp")  # other steps may be doing the same
@@ -66,8 +70,8 @@ def _assign(tasks: Sequence[SeedTask], known: Sequence[SeedTask]) -> Assigned:
 class Votes:
     """Votes of known neighbours: linear-kernel ridge regression onto one indicator a category.
 
-    With centred features X, indicators Y and the hat matrix H = K (K + RIDGE I)^-1 of K = X X^T, the prediction
-    for row i with i left out is Y_i - [(K + RIDGE I)^-1 Y]_i / [(K + RIDGE I)^-1]_ii.
+    With centred features X, indicators Y and G = (X X^T + RIDGE I)^-1, the prediction for row i by the others
+    alone is Y_i - [G Y]_i / G_ii (`left_out`).
     """
 
     def __init__(self, vectors: np.ndarray, labels: Sequence[int], categories: int) -> None:
@@ -103,14 +107,14 @@ def features(tasks: Sequence[SeedTask]) -> np.ndarray:
     """Embeddings of instruction and output, and the measures of form on a like scale, side by side."""
     import numpy as np
 
-    texts = [task.instruction[:COMPARED_CHARS] for task in tasks] + [task.output[:COMPARED_CHARS] for task in tasks]
-    vectors = embed(texts, BUNDLED)
+    texts = [task.instruction for task in tasks] + [task.output for task in tasks]
+    vectors = embed([text[:COMPARED_CHARS] for text in texts], BUNDLED)
     forms = np.array([_form(task) for task in tasks])
     return np.hstack([vectors[: len(tasks)], vectors[len(tasks) :], forms])
 
 
 def _form(task: SeedTask) -> list[float]:
-    """Measures of form, each about 0 to 0.5: what is given, how long it is, and how the answer relates to it."""
+    """Measures of form, none above 0.75: what is given, how long it is, and how the answer relates to it."""
     given = set((task.input or task.instruction).lower().split())
     said = set(task.output.lower().split())
     found = [
@@ -127,7 +131,7 @@ def _form(task: SeedTask) -> list[float]:
         float(bool(_SYMBOL.search(task.input + task.output))),
         len(given & said) / max(1, len(said)),
     ]
-    return [value / 2 for value in found]
+    return [0.75 * value for value in found]
 
 
 def _length(text: str) -> float:

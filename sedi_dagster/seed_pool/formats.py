@@ -65,7 +65,8 @@ def _self_instruct(
     instruction = text_field(row, "instruction", line, problems)
     instances = row["instances"]
     if not isinstance(instances, list) or not instances or not isinstance(instances[0], dict):
-        problems.add(line, "instances", f"is {reprlib.repr(instances)}", 'a list such as [{"input": "", "output": "..."}]')
+        expected = 'a list such as [{"input": "", "output": "..."}]'
+        problems.add(line, "instances", f"is {reprlib.repr(instances)}", expected)
         return "", "", ""
     if len(instances) > 1:
         notes["tasks have more than one instance: the first is taken"] += 1
@@ -80,14 +81,18 @@ def _self_instruct(
 def _chat(messages: Any, line: int, problems: Problems, notes: Counter[str]) -> tuple[str, str, str]:
     """The first exchange of a conversation; the user's message is the instruction, there is no input."""
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        problems.add(line, "messages", f"is {reprlib.repr(messages)}", "a list of objects with role and content")
+        problems.add(
+            line, "messages", f"is {reprlib.repr(messages)}", "a list of objects with role and content"
+        )
         return "", "", ""
     if messages and messages[0].get("role") in ("system", "developer"):
         notes["conversations begin with a system message: it is left out"] += 1
         messages = messages[1:]
     if [message.get("role") for message in messages[:2]] != ["user", "assistant"]:
         roles = ", ".join(str(message.get("role"))[:20] for message in messages[:3]) or "no message"
-        problems.add(line, "messages", f"begins with {roles}", "a message of the user, then one of the assistant")
+        problems.add(
+            line, "messages", f"begins with {roles}", "a message of the user, then one of the assistant"
+        )
         return "", "", ""
     if len(messages) > 2:
         notes["conversations go on after the first answer: the first exchange is taken"] += 1
@@ -101,6 +106,8 @@ def _chat(messages: Any, line: int, problems: Problems, notes: Counter[str]) -> 
 def _content(message: dict[str, Any]) -> Any:
     """A message's text; a list of text parts, as chat APIs have it, is joined."""
     content = message.get("content")
-    if isinstance(content, list) and all(isinstance(p, dict) and isinstance(p.get("text"), str) for p in content):
-        return "\n".join(part["text"] for part in content)
-    return content
+    if not isinstance(content, list):
+        return content
+    texts = [part.get("text") if isinstance(part, dict) else None for part in content]
+    words = [text for text in texts if isinstance(text, str)]
+    return "\n".join(words) if len(words) == len(texts) else content

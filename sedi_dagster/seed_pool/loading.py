@@ -64,7 +64,7 @@ def load_seed_tasks(path: Path, categories: Collection[str], cache: Path | None 
 def read_seed_file(path: Path, categories: Collection[str], cache: Path | None = None) -> SeedFile:
     """Read a file of seed tasks and note all that is wrong with it.
 
-    If no row names a category, the rows are given those of the nearest of the seeds that come with the project.
+    If no row names a category, each is given that of the nearest of the seeds that come with the project.
 
     Raises:
         InputFileError: the file as a whole cannot be read.
@@ -90,7 +90,8 @@ def _rows(path: Path, problems: Problems, notes: Counter[str]) -> list[SeedRow]:
         row_id = row.get("id")
         if isinstance(row_id, str | int):
             if str(row_id) in ids:
-                problems.add(line, "id", f"{str(row_id)[:60]!r} stands on line {ids[str(row_id)]} too", "an id of its own")
+                told = f"{str(row_id)[:60]!r} stands on line {ids[str(row_id)]} too"
+                problems.add(line, "id", told, "an id of its own")
             ids.setdefault(str(row_id), line)
         parsed = parse_row(row, line, problems, notes)
         if parsed is None:
@@ -107,7 +108,7 @@ def _rows(path: Path, problems: Problems, notes: Counter[str]) -> list[SeedRow]:
 def _check_categories(rows: Sequence[SeedRow], categories: Collection[str], problems: Problems) -> None:
     for row in rows:
         if row.category not in categories:
-            told = f"{row.category[:60]!r} is unknown" if row.category else "is missing, though other rows have it"
+            told = f"{row.category[:60]!r} is unknown" if row.category else "is missing; other rows have it"
             problems.add(row.line, "category", told, f"one of {', '.join(sorted(categories))}")
     for category in sorted(set(categories) - {row.category for row in rows}):
         problems.add(None, "category", f"no seed task for category {category!r}", "at least one")
@@ -131,9 +132,10 @@ def _notes_on_assignment(
     tasks: Sequence[SeedTask], confidence: Mapping[str, float], categories: Collection[str]
 ) -> list[str]:
     unsure = sum(value < 0.5 for value in confidence.values())
+    mean = sum(confidence.values()) / len(confidence)
     notes = [
         "no row names a category: each was given that of the nearest of the project's own seeds "
-        f"(mean confidence {sum(confidence.values()) / len(confidence):.0%}; {unsure} of {len(tasks)} below 50%)"
+        f"(mean confidence {mean:.0%}; {unsure} of {len(tasks)} below 50%)"
     ]
     missing = sorted(set(categories) - {task.category for task in tasks})
     return notes + [f"no task was near the seeds of {category!r}: it has none" for category in missing]

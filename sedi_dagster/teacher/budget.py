@@ -114,7 +114,10 @@ class Budget:
         limits = [n for n in (settings.loop.max_tokens_per_round, max_tokens_per_round) if n is not None]
         caps = settings.budget.model_dump(exclude={"prices"})
         return cls(
-            max_tokens=settings.loop.max_tokens, max_tokens_per_round=min(limits, default=None), run=run, **caps
+            max_tokens=settings.loop.max_tokens,
+            max_tokens_per_round=min(limits, default=None),
+            run=run,
+            **caps,
         )
 
     def caps(self, round_key: str, day: str) -> Sequence[Cap]:

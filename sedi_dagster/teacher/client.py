@@ -96,7 +96,7 @@ class Teacher:
             api_key=self.endpoint.api_key or "none",
             base_url=self.endpoint.base_url,
             max_retries=0,
-            http_client=http_client(self.settings.max_concurrency),
+            http_client=http_client(),
         )
         return self
 
@@ -121,9 +121,7 @@ class Teacher:
         """
         await preflight.check(self.client, self.names)
 
-    async def ask(
-        self, requests: Sequence[TeacherRequest], on_answer: OnAnswer | None = None
-    ) -> list[TeacherAnswer]:
+    async def ask(self, requests: Sequence[TeacherRequest], on_answer: OnAnswer | None = None) -> list[TeacherAnswer]:
         """Answers in the order of the requests. Equal requests are asked once.
 
         On an error or a cancellation nothing more is sent; what came is in the ledger. On an error, calls that
@@ -179,7 +177,10 @@ class Teacher:
         )
 
     async def answer(
-        self, request: TeacherRequest, rendered: RenderedRequest, sending: Callable[[bool], None] = lambda now: None
+        self,
+        request: TeacherRequest,
+        rendered: RenderedRequest,
+        sending: Callable[[bool], None] = lambda now: None,
     ) -> TeacherAnswer:
         """One answer, from the ledger or the endpoint; a call that is under way in this process is shared."""
         while (other := self._in_flight.get(rendered.key)) is not None:
@@ -278,10 +279,11 @@ class Teacher:
             failure = self._failure_of(error)
         else:
             read = read_answer(storable_text(response))
-            failure = self._failure_inside(read)
-            if failure is None:
+            inside = self._failure_inside(read)
+            if inside is None:
                 self._gate.succeeded(self._pace_tokens(rendered) - _used(read.usage))
                 return await self._keep(request, rendered, response, read, time.monotonic() - sent_at)
+            failure = inside
         finally:
             sending(False)
         if failure.kind in ("rate_limited", "passing"):
@@ -322,7 +324,12 @@ class Teacher:
         return self._masked(from_status(status, read.api_error, {}, self.names))
 
     async def _keep(
-        self, request: TeacherRequest, rendered: RenderedRequest, raw: bytes, read: ReadAnswer, latency_s: float
+        self,
+        request: TeacherRequest,
+        rendered: RenderedRequest,
+        raw: bytes,
+        read: ReadAnswer,
+        latency_s: float,
     ) -> TeacherAnswer:
         """Write the answer to the ledger, whatever it looks like: it is paid for."""
         usage = read.usage or _bound(rendered, raw)
@@ -424,7 +431,10 @@ class _Crew:
     """The workers of one `ask`: as many as can be useful, fed from the requests in order."""
 
     def __init__(
-        self, teacher: Teacher, requests: Sequence[TeacherRequest], tell: Callable[[_Work, TeacherAnswer], None]
+        self,
+        teacher: Teacher,
+        requests: Sequence[TeacherRequest],
+        tell: Callable[[_Work, TeacherAnswer], None],
     ) -> None:
         self._teacher = teacher
         self._requests = requests

@@ -31,7 +31,14 @@ _TOO_LONG = (
     "string_above_max_length",
     "longer than the maximum model length",
 )
-_POLICY = ("content_policy", "content_filter", "moderation", "safety system", "invalid_prompt", "responsibleaipolicy")
+_POLICY = (
+    "content_policy",
+    "content_filter",
+    "moderation",
+    "safety system",
+    "invalid_prompt",
+    "responsibleaipolicy",
+)
 _SAVED = "Everything so far is saved; run again and it goes on where it stopped."
 
 
@@ -77,7 +84,8 @@ def _bad_request(status: int, message: str, tags: list[str], said: str, names: E
         return Failure("refused", f"{REFUSED_BY_POLICY}: {message[:300]}")
     if "model_not_found" in tags or (status == 404 and "model" in text):
         return _fatal(
-            f"{names.endpoint} does not know the model {names.model!r}.{said}", "Set SEDI_TEACHER_MODEL to one it has."
+            f"{names.endpoint} does not know the model {names.model!r}.{said}",
+            "Set SEDI_TEACHER_MODEL to one it has.",
         )
     if status == 404:
         return _fatal(

@@ -99,7 +99,8 @@ class Ledger:
 
     async def begin(self, call: NewCall) -> Begun:
         """Write the call down and set its worst case aside, or learn why it must not be sent. Durable on return."""
-        return await self._submit(call)
+        begun: Begun = await self._submit(call)
+        return begun
 
     async def end(self, call: EndedCall) -> None:
         """Write how a call ended and settle its account. Durable on return, and also if the caller is cancelled."""
@@ -117,14 +118,14 @@ class Ledger:
             .join(texts, (texts.c.key == calls.c.key) & (texts.c.kind == "response"), isouter=True)
             .where(calls.c.key.in_(keys), calls.c.state.in_(("done", "refused")))
         )
-        return {row.key: StoredCall(**row._mapping) for row in self._read(chosen)}
+        return {row.key: StoredCall(**row._mapping) for row in self.read(chosen)}
 
     def read_call(self, key: str) -> StoredCall | None:
         """One call in full, by its key or the beginning of it."""
-        rows = self._read(select(*_stored_columns).where(calls.c.key.startswith(key, autoescape=True)).limit(2))
+        rows = self.read(select(*_stored_columns).where(calls.c.key.startswith(key, autoescape=True)).limit(2))
         if len(rows) != 1:
             return None
-        bodies = {t.kind: t.body for t in self._read(select(texts).where(texts.c.key == rows[0].key))}
+        bodies = {t.kind: t.body for t in self.read(select(texts).where(texts.c.key == rows[0].key))}
         return StoredCall(**rows[0]._mapping, request=bodies.get("request"), response=bodies.get("response"))
 
     def settle_dead(self) -> None:
@@ -133,7 +134,7 @@ class Ledger:
 
     def account(self, name: str) -> Account:
         """An account as it stands; empty if nothing was ever charged to it."""
-        rows = self._read(select(accounts).where(accounts.c.name == name))
+        rows = self.read(select(accounts).where(accounts.c.name == name))
         return Account(**rows[0]._mapping) if rows else Account(name)
 
     def prune(self, before: float) -> int:
@@ -148,7 +149,8 @@ class Ledger:
             done = old & calls.c.state.in_(("done", "refused"))
             return connection.execute(update(calls).where(done).values(state="pruned")).rowcount
 
-        return self._write(delete_texts)
+        pruned: int = self._write(delete_texts)
+        return pruned
 
     def close(self) -> None:
         """Write what is waiting, give up calls still under way (they count as spent) and sign off."""
@@ -166,7 +168,12 @@ class Ledger:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._queue.put(_Operation(what, loop, future))
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():  # it came, but the caller does not get it any more
+                self._drop(future.result())
+            raise
 
     def _run(self) -> None:
         while True:
@@ -225,26 +232,33 @@ class Ledger:
 
     def _tell(self, batch: list[_Operation], results: Sequence[Any]) -> None:
         """Hand the results to the waiting callers: one wake-up for each event loop."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Operation, Any]]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
         for operation, result in zip(batch, results, strict=True):
-            if operation.loop is not None:
-                by_loop.setdefault(operation.loop, []).append((operation, result))
+            loop, future = operation.loop, operation.future
+            if loop is None or future is None or future.cancelled() or loop.is_closed():
+                self._drop(result)
+            else:
+                by_loop.setdefault(loop, []).append((future, result))
         for loop, told in by_loop.items():
             try:
                 loop.call_soon_threadsafe(self._resolve, told)
-            except RuntimeError:  # the loop was closed: its callers are gone, and so are their calls
-                self._resolve(told, gone=True)
+            except RuntimeError:  # the loop was closed meanwhile: its callers are gone
+                for _, result in told:
+                    self._drop(result)
 
-    def _resolve(self, told: list[tuple[_Operation, Any]], gone: bool = False) -> None:
-        for operation, result in told:
-            future = operation.future
-            if gone or future is None or future.done():
-                if isinstance(result, Reserved) and not self._closed:  # cancelled before it was sent: costs nothing
-                    self._queue.put(_Operation(EndedCall(result.key, "failed", attempts=0, error="cancelled")))
+    def _resolve(self, told: list[tuple[asyncio.Future[Any], Any]]) -> None:
+        for future, result in told:
+            if future.done():
+                self._drop(result)
             elif isinstance(result, SediError):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+    def _drop(self, result: Any) -> None:
+        """Give back what was set aside for a call that nobody will send any more: it costs nothing."""
+        if isinstance(result, Reserved):
+            self._queue.put(_Operation(EndedCall(result.key, "failed", attempts=0, error="cancelled")))
 
     def _write(self, work: Callable[[Connection], Any]) -> Any:
         """Do the work in one transaction, trying again while the database is busy or away for a moment."""
@@ -259,7 +273,8 @@ class Ledger:
                 time.sleep(0.2 * attempt)
         raise AssertionError("unreachable")
 
-    def _read(self, chosen: Any) -> Sequence[Any]:
+    def read(self, chosen: Any) -> Sequence[Any]:
+        """Rows of a query of the ledger's tables (`schema`)."""
         try:
             with self._reader.connect() as connection:
                 return connection.execute(chosen).all()

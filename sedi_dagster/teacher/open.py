@@ -52,7 +52,11 @@ def make_endpoint(settings: Settings) -> Endpoint:
 
 @asynccontextmanager
 async def open_teacher(
-    settings: Settings, *, run: str = "", max_tokens_per_round: int | None = None, ledger: Ledger | None = None
+    settings: Settings,
+    *,
+    run: str = "",
+    max_tokens_per_round: int | None = None,
+    ledger: Ledger | None = None,
 ) -> AsyncIterator[Teacher]:
     """`async with open_teacher(settings) as teacher:` gives a teacher that is ready to be asked.
 
@@ -68,9 +72,7 @@ async def open_teacher(
     own = ledger is None
     ledger = ledger or open_ledger(settings)
     try:
-        async with Teacher(
-            settings.teacher, ledger, endpoint=endpoint, budget=budget, price=price
-        ) as teacher:
+        async with Teacher(settings.teacher, ledger, endpoint=endpoint, budget=budget, price=price) as teacher:
             yield teacher
     finally:
         if own:

@@ -23,7 +23,7 @@ def _host() -> str:
     """Machine and process namespace: process ids mean something only inside it."""
     namespace = Path("/proc/self/ns/pid")
     try:
-        return f"{socket.gethostname()}/{os.readlink(namespace)}"
+        return f"{socket.gethostname()}/{namespace.readlink()}"
     except OSError:
         return socket.gethostname()
 

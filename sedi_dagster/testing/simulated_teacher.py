@@ -144,6 +144,12 @@ class SimulatedTeacher:
         """Set some dials."""
         self.dials = replace(self.dials, **changes)
 
+    def forget(self) -> None:
+        """Start anew: an empty meter, and no memory of what was sent and answered."""
+        self.meter = Meter()
+        self._sent.clear()
+        self._answered.clear()
+
     def restart(self, after_s: float = 0.0) -> None:
         """Close all connections and the port, and listen at the same port again after a while."""
         asyncio.run_coroutine_threadsafe(self._restart(after_s), self._loop).result()
@@ -239,7 +245,9 @@ class SimulatedTeacher:
             asked = json.loads(body)
         except ValueError:
             return _error(400, "Body is not JSON", None)
-        wrong = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}.get(dials.token_parameter)
+        wrong = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}.get(
+            dials.token_parameter
+        )
         if wrong in asked:
             text = f"Unsupported parameter: '{wrong}' is not supported. Use '{dials.token_parameter}' instead."
             return _error(400, text, "unsupported_parameter", dials.error_shape)
@@ -257,7 +265,13 @@ class SimulatedTeacher:
         return replace(error, headers=wait)
 
     def _answer(
-        self, dials: Dials, path: str, headers: Mapping[str, str], body: bytes, fault: str | None, digest: bytes
+        self,
+        dials: Dials,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        fault: str | None,
+        digest: bytes,
     ) -> bytes:
         """Work the answer out and bill it, or give the one that was billed before under the same key."""
         key = headers.get("idempotency-key", "")
@@ -299,9 +313,7 @@ class SimulatedTeacher:
         if method == "POST":
             changes = json.loads(body)
             if changes.pop("reset", False):
-                self.meter = Meter()
-                self._sent.clear()
-                self._answered.clear()
+                self.forget()
             self.turn(**changes)
         return _Response(200, _json(self.meter.told()))
 
@@ -376,7 +388,7 @@ def _choose(dials: Dials, rng: random.Random) -> Fault | None:
 def _text(dials: Dials, asked: dict[str, Any], prompt: str, digest: bytes, fault: str | None) -> str:
     rng = random.Random(f"{dials.seed} {digest.hex()}")
     if asked.get("response_format") is not None:
-        schema = asked["response_format"].get("json_schema", {}).get("schema", {})
+        schema = asked["response_format"].get("json_schema", {}).get("schema", {"type": "object"})
         return json.dumps({"unexpected": True} if fault == "wrong_schema" else _instance(schema, rng))
     if fault == "wrong_schema":
         return json.dumps({"unexpected": True})
@@ -421,7 +433,10 @@ def _shape(chat: bool, model: str, text: str, finish: str, usage: dict[str, int]
 
 def _error(status: int, message: str, code: str | None, shape: str = "openai") -> _Response:
     if shape == "vllm":
-        return _Response(status, _json({"object": "error", "message": message, "type": code, "param": None, "code": status}))
+        return _Response(
+            status,
+            _json({"object": "error", "message": message, "type": code, "param": None, "code": status}),
+        )
     return _Response(status, _json({"error": {"message": message, "type": code, "param": None, "code": code}}))
 
 

@@ -152,7 +152,7 @@ def _keep_numbers(rng: random.Random) -> list[Item]:
             f"returns a new list with only those that {words}, in the same order."
         )
         reference = f"def {function}(numbers):\n    return [n for n in numbers if {test}]"
-        shuffled = rng.sample(range(1, 60), 10) + [10 + ending, step * 6]
+        shuffled = [*rng.sample(range(1, 60), 10), 10 + ending, step * 6]
         inputs = [edges, shuffled, [1, 2, 3, 30 + ending, step * 8], []]
         made.append(
             _code_item(

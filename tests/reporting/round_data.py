@@ -56,13 +56,37 @@ STEP_SCHEMA: dict[str, Any] = {
     "example_ids": pl.List(pl.String),
 }
 _TASKS = (
-    ("Explain in one sentence why the sky looks red at sunset.", "", "Low sunlight crosses more air, which scatters blue away and leaves red."),
-    ("List the dates in the text.", "The bridge was begun on 3 May 1890 and opened on 12 June 1894.", "- 3 May 1890\n- 12 June 1894"),
-    ("A shop sells pens at 3 for 2 euros. What do 12 pens cost?", "", "12 / 3 = 4 packs, 4 x 2 = 8. They cost 8 euros."),
-    ("Rewrite the sentence in a friendlier tone.", "Send me the file now.", "Could you send me the file when you have a moment? Thank you!"),
-    ("Write a Python function that returns the even numbers of a list.", "", "def evens(numbers):\n    return [n for n in numbers if n % 2 == 0]"),
-    ("Is the review positive or negative?", "The battery died after two days and nobody answered my mails.", "negative"),
-)  # fmt: skip
+    (
+        "Explain in one sentence why the sky looks red at sunset.",
+        "",
+        "Low sunlight crosses more air, which scatters blue away and leaves red.",
+    ),
+    (
+        "List the dates in the text.",
+        "The bridge was begun on 3 May 1890 and opened on 12 June 1894.",
+        "- 3 May 1890\n- 12 June 1894",
+    ),
+    (
+        "A shop sells pens at 3 for 2 euros. What do 12 pens cost?",
+        "",
+        "12 / 3 = 4 packs, 4 x 2 = 8. They cost 8 euros.",
+    ),
+    (
+        "Rewrite the sentence in a friendlier tone.",
+        "Send me the file now.",
+        "Could you send me the file when you have a moment? Thank you!",
+    ),
+    (
+        "Write a Python function that returns the even numbers of a list.",
+        "",
+        "def evens(numbers):\n    return [n for n in numbers if n % 2 == 0]",
+    ),
+    (
+        "Is the review positive or negative?",
+        "The battery died after two days and nobody answered my mails.",
+        "negative",
+    ),
+)
 _ENDS: tuple[tuple[str, str | None, float | None, float | None], ...] = (
     ("kept", None, None, None),
     ("kept", None, None, None),
@@ -139,13 +163,15 @@ def full_round() -> RoundData:
         parent="round-0003",
         trigger="weak_category_sensor",
         categories=tuple(
-            CategoryPlan(name, 20 + 4 * i, f"{2 + i} of 12 passed against a target of 50%: significantly below (adjusted p = 0.0{i + 1})")
+            CategoryPlan(
+                name, 20 + 4 * i, f"{i + 2} of 12 passed against a target of 50%: significantly below"
+            )
             for i, name in enumerate(("math", "coding", "extraction", "reasoning", "format_following"))
         ),
         target_round=6,
         max_tokens=60_000,
         created_at="2026-11-21T02:00:00Z",
-    )  # fmt: skip
+    )
     candidates, verdicts = _candidates(plan)
     kept = verdicts.filter(pl.col("state") == "kept")["candidate_id"]
     examples = candidates.filter(pl.col("candidate_id").is_in(kept.implode())).select(
@@ -173,7 +199,7 @@ def full_round() -> RoundData:
         batches=batches,
         diversity={"composed": 0.812, "random": 0.764},
         steps=_steps(batches),
-        seeds=_seeds(examples),
+        seeds=_seeds(),
         changes=_changes(examples),
         items=items,
         items_before=evaluation("before", 0.38),
@@ -322,7 +348,7 @@ def _steps(batches: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _seeds(examples: pl.DataFrame) -> pl.DataFrame:
+def _seeds() -> pl.DataFrame:
     rows = []
     for i, name in enumerate(CATEGORIES):
         for number in range(14 + (3 * i) % 5 + (i * i) % 4):
@@ -345,17 +371,19 @@ def _seeds(examples: pl.DataFrame) -> pl.DataFrame:
 
 
 def _changes(examples: pl.DataFrame) -> pl.DataFrame:
-    rows = [
-        {
-            "seed_id": row["example_id"],
-            "category": row["category"],
-            "change": "promoted" if i < 6 else "retired",
-            "signal": 6.1 - 0.4 * i,
-            "reason": f"in the batch with the highest gradient norm ({6.1 - 0.4 * i:.2f}, step 10) of its window"
-            if i < 6
-            else f"more than 12 machine-made seeds in {row['category']}; its signal is the lowest",
-            "instruction": row["instruction"],
-        }
-        for i, row in enumerate(examples.head(8).iter_rows(named=True))
-    ]
+    rows = []
+    for i, row in enumerate(examples.head(8).iter_rows(named=True)):
+        signal = 6.1 - 0.4 * i
+        promoted = f"in the batch with the highest gradient norm ({signal:.2f}, step 10) of its window"
+        retired = f"more than 12 machine-made seeds in {row['category']}; its signal is the lowest"
+        rows.append(
+            {
+                "seed_id": row["example_id"],
+                "category": row["category"],
+                "change": "promoted" if i < 6 else "retired",
+                "signal": signal,
+                "reason": promoted if i < 6 else retired,
+                "instruction": row["instruction"],
+            }
+        )
     return pl.DataFrame(rows, schema=CHANGE_SCHEMA)

@@ -1,0 +1,113 @@
+"""What `sedi seeds check` says about a file: a table by category, every problem, and remarks.
+
+A problem keeps the file from being used (a broken line) or makes its results worthless (a task near an
+evaluation item). A remark is worth a look: the filters would drop an example like that seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from statistics import median
+
+from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.novelty import near_duplicates
+from sedi_dagster.filtering.rules import instance_problem, instruction_problem
+from sedi_dagster.jsonl import Problems
+from sedi_dagster.records import SeedTask
+from sedi_dagster.seed_pool.loading import SeedFile
+from sedi_dagster.settings import FilteringSettings
+
+COMPARED_TASKS = 5_000
+"""Near duplicates are looked for among so many tasks at most: the comparison is of all with all."""
+
+
+@dataclass
+class CategoryRow:
+    """A row of the table. `near_items`: tasks near an evaluation item."""
+
+    category: str
+    tasks: int = 0
+    with_input: int = 0
+    duplicates: int = 0
+    near_items: int = 0
+    confidence: list[float] = field(default_factory=list)
+
+    @property
+    def median_confidence(self) -> float | None:
+        return median(self.confidence) if self.confidence else None
+
+
+@dataclass(frozen=True)
+class SeedReport:
+    """The findings on one file; `rows` in the order of the categories, unknown ones last."""
+
+    rows: list[CategoryRow]
+    problems: Problems
+    remarks: Problems
+    notes: list[str]
+
+
+def check_seeds(
+    seeds: SeedFile,
+    categories: Collection[str],
+    items: Iterable[tuple[str, str]],
+    filtering: FilteringSettings,
+) -> SeedReport:
+    """Report on a file of seed tasks.
+
+    Args:
+        items: (id, prompt) of the evaluation items.
+        filtering: thresholds, those which the loop will use.
+    """
+    rows = {category: CategoryRow(category) for category in categories}
+    problems, remarks = seeds.problems, Problems(seeds.problems.path)
+    threshold, ngram = filtering.decontamination_threshold, filtering.decontamination_ngram
+    decontaminator = Decontaminator(items, threshold, ngram)
+    duplicates = _near_duplicates(seeds, filtering.threshold, remarks)
+    for task, line in zip(seeds.tasks, seeds.lines, strict=True):
+        row = rows.setdefault(task.category, CategoryRow(task.category))
+        row.tasks += 1
+        row.with_input += bool(task.input)
+        row.duplicates += line in duplicates
+        row.near_items += _near_item(task, line, decontaminator, problems)
+        if task.id in seeds.confidence:
+            row.confidence.append(seeds.confidence[task.id])
+        _filter_remarks(task, line, filtering, remarks)
+    notes = list(seeds.notes)
+    if len(seeds.tasks) > COMPARED_TASKS:
+        notes.append(f"near duplicates were looked for among the first {COMPARED_TASKS:,} tasks only")
+    return SeedReport(list(rows.values()), problems, remarks, notes)
+
+
+def _near_item(task: SeedTask, line: int, decontaminator: Decontaminator, problems: Problems) -> bool:
+    for name, text in (("instruction", task.instruction), ("input", task.input)):
+        near = decontaminator.contamination(text) if text else None
+        if near:
+            rule, score, _, item_id, _ = near
+            how = f"ROUGE-L {score:.2f}" if rule == "evaluation_rouge_l" else f"{score:.0f} words in a row"
+            problems.add(line, name, f"is near evaluation item {item_id} ({how})", "another task, or none")
+            return True
+    return False
+
+
+def _near_duplicates(seeds: SeedFile, threshold: float, remarks: Problems) -> set[int]:
+    """Lines of tasks whose instruction is near that of an earlier line."""
+    instructions = [task.instruction for task in seeds.tasks[:COMPARED_TASKS]]
+    pairs = near_duplicates(instructions, instructions, threshold)
+    found: set[int] = set()
+    for later, earlier, score in pairs.iter_rows():
+        if earlier < later and seeds.lines[later] not in found:
+            found.add(seeds.lines[later])
+            told = f"is near that of line {seeds.lines[earlier]} (ROUGE-L {score:.2f})"
+            remarks.add(seeds.lines[later], "instruction", told, f"at most {threshold:g}")
+    return found
+
+
+def _filter_remarks(task: SeedTask, line: int, filtering: FilteringSettings, remarks: Problems) -> None:
+    form = instruction_problem(task.instruction, filtering.min_words, filtering.max_words)
+    if form:
+        remarks.add(line, "instruction", f"breaks the filter rule {form[0]}", "what the filters let through")
+    instance = instance_problem(task.input, task.output)
+    if instance:
+        remarks.add(line, "output", f"breaks the filter rule {instance}", "what the filters let through")

@@ -1,0 +1,137 @@
+"""Reading the ledger: lists, sums and what the next round may take. No writing, and nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import ColumnElement, func, select
+
+from sedi_dagster.teacher.ledger import Ledger
+from sedi_dagster.teacher.schema import calls
+
+SumBy = Literal["round", "category", "purpose", "day", "model", "state"]
+SUM_BY: tuple[SumBy, ...] = ("round", "category", "purpose", "day", "model", "state")
+
+
+@dataclass(frozen=True)
+class CallFilter:
+    """Which calls; empty: all."""
+
+    round: str = ""
+    category: str = ""
+    purpose: str = ""
+    day: str = ""
+    run: str = ""
+    state: str = ""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        return [calls.c[name] == value for name, value in vars(self).items() if value]
+
+
+@dataclass(frozen=True)
+class CallSum:
+    """Calls under one name. `nanousd` is None if a price is missing for any of them."""
+
+    name: str
+    calls: int
+    answered: int
+    prompt_tokens: int
+    completion_tokens: int
+    lost_tokens: int
+    estimated: int
+    nanousd: int | None
+    latency_s: float
+
+
+@dataclass(frozen=True)
+class CallLine:
+    """A call in a list."""
+
+    key: str
+    state: str
+    round: str
+    category: str
+    purpose: str
+    begun_at: float
+    prompt_tokens: int
+    completion_tokens: int
+    nanousd: int | None
+    latency_s: float
+    finish_reason: str
+    error: str
+
+
+def sum_calls(ledger: Ledger, by: SumBy, chosen: CallFilter | None = None) -> list[CallSum]:
+    """Sums of the chosen calls by a column, in its order."""
+    answered = calls.c.state.in_(("done", "pruned"))
+    unpriced = func.count().filter(answered & calls.c.nanousd.is_(None))
+    query = (
+        select(
+            calls.c[by].label("name"),
+            func.count().label("calls"),
+            func.count().filter(answered).label("answered"),
+            func.sum(calls.c.prompt_tokens),
+            func.sum(calls.c.completion_tokens),
+            func.sum(calls.c.lost_tokens),
+            func.count().filter(calls.c.estimated).label("estimated"),
+            func.sum(func.coalesce(calls.c.nanousd, 0) + calls.c.lost_nanousd),
+            func.sum(calls.c.latency_s),
+            unpriced,
+        )
+        .where(*(chosen or CallFilter()).conditions())
+        .group_by(calls.c[by])
+        .order_by(calls.c[by])
+    )
+    return [
+        CallSum(
+            name,
+            int(n),
+            int(done),
+            int(prompt),
+            int(completion),
+            int(lost),
+            int(guessed),
+            None if missing else int(cost),
+            took,
+        )
+        for name, n, done, prompt, completion, lost, guessed, cost, took, missing in ledger.read(query)
+    ]
+
+
+def list_calls(ledger: Ledger, chosen: CallFilter | None = None, limit: int = 50) -> list[CallLine]:
+    """The chosen calls, newest first."""
+    columns = [calls.c[name] for name in CallLine.__dataclass_fields__]
+    query = (
+        select(*columns).where(*(chosen or CallFilter()).conditions()).order_by(calls.c.begun_at.desc()).limit(limit)
+    )
+    return [CallLine(**row._mapping) for row in ledger.read(query)]
+
+
+@dataclass(frozen=True)
+class Means:
+    """What an answered call of a purpose took on average."""
+
+    purpose: str
+    calls: int
+    prompt_tokens: float
+    completion_tokens: float
+    latency_s: float
+
+
+def mean_calls(ledger: Ledger, endpoint: str, model: str) -> Sequence[Means]:
+    """Averages by purpose of what the endpoint's model has answered so far."""
+    query = (
+        select(
+            calls.c.purpose,
+            func.count(),
+            func.avg(calls.c.prompt_tokens),
+            func.avg(calls.c.completion_tokens),
+            func.avg(calls.c.latency_s),
+        )
+        .where(calls.c.state.in_(("done", "pruned")), calls.c.endpoint == endpoint, calls.c.model == model)
+        .group_by(calls.c.purpose)
+        .order_by(calls.c.purpose)
+    )
+    return [Means(purpose, int(n), float(p), float(c), float(s)) for purpose, n, p, c, s in ledger.read(query)]

@@ -1,0 +1,137 @@
+"""`sedi calls` and `sedi estimate`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Column, Table
+
+from sedi_dagster.errors import SettingsError
+from sedi_dagster.settings import load_settings
+from sedi_dagster.teacher.budget import known_price, usd
+from sedi_dagster.teacher.calls import SUM_BY, CallFilter, SumBy, list_calls, mean_calls, sum_calls
+from sedi_dagster.teacher.estimate import Estimate, estimate_round
+from sedi_dagster.teacher.ledger import Ledger
+from sedi_dagster.teacher.open import make_endpoint, open_ledger
+
+_DAY_S = 86_400.0
+
+
+def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name in ("state", "run", "day", "purpose", "category", "round"):
+        command = click.option(f"--{name}", default="", help=f"Only calls of this {name}.")(command)
+    return command
+
+
+def _ledger() -> Ledger:
+    return open_ledger(load_settings())
+
+
+@click.group("calls")
+def calls_group() -> None:
+    """The ledger of teacher calls: what was asked, answered and paid."""
+
+
+@calls_group.command("list")
+@_filter_options
+@click.option("--limit", default=50, show_default=True, help="Newest calls to show.")
+def list_command(limit: int, **chosen: str) -> None:
+    """List calls, newest first."""
+    table = Table(Column("key", no_wrap=True), "state", "round", "category", "purpose", "tokens", "USD", "s", "end")
+    with _ledger() as ledger:
+        for line in list_calls(ledger, CallFilter(**chosen), limit):
+            table.add_row(
+                line.key[:8],
+                line.state,
+                line.round,
+                line.category,
+                line.purpose,
+                f"{line.prompt_tokens} + {line.completion_tokens}",
+                _money(usd(line.nanousd)),
+                f"{line.latency_s:.1f}",
+                line.error[:60] or line.finish_reason,
+            )
+    Console().print(table)
+
+
+@calls_group.command("show")
+@click.argument("key")
+def show_command(key: str) -> None:
+    """Show one call in full; KEY may be its first digits."""
+    with _ledger() as ledger:
+        call = ledger.read_call(key)
+    if call is None:
+        raise SettingsError(f"No single call begins with {key!r}.", "`sedi calls list` shows the keys.")
+    console = Console()
+    for name in call.__dataclass_fields__:
+        if name not in ("request", "response"):
+            console.print(f"[bold]{name}[/bold] {getattr(call, name)}", highlight=False)
+    for name in ("request", "response"):
+        text = getattr(call, name)
+        console.rule(name)
+        console.print(text if text is not None else "(pruned or not there)", markup=False, highlight=False)
+
+
+@calls_group.command("sum")
+@click.argument("by", type=click.Choice(SUM_BY), default="round")
+@_filter_options
+def sum_command(by: SumBy, **chosen: str) -> None:
+    """Sums of calls, tokens and cost."""
+    table = Table(by, "calls", "answered", "prompt", "completion", "lost", "estimated", "USD", "model time, s")
+    with _ledger() as ledger:
+        for line in sum_calls(ledger, by, CallFilter(**chosen)):
+            table.add_row(
+                line.name,
+                f"{line.calls:,}",
+                f"{line.answered:,}",
+                f"{line.prompt_tokens:,}",
+                f"{line.completion_tokens:,}",
+                f"{line.lost_tokens:,}",
+                f"{line.estimated:,}",
+                _money(usd(line.nanousd)),
+                f"{line.latency_s:,.0f}",
+            )
+    Console().print(table)
+
+
+@calls_group.command("prune")
+@click.option("--older-than-days", type=float, required=True, help="Age of the calls whose texts are deleted.")
+@click.confirmation_option(
+    prompt="Delete requests and answers of these calls? The accounts stay; asking them again will be paid again."
+)
+def prune_command(older_than_days: float) -> None:
+    """Delete old requests and answers; the accounts stay."""
+    with _ledger() as ledger:
+        count = ledger.prune(time.time() - older_than_days * _DAY_S)
+    click.echo(f"{count:,} calls pruned.")
+
+
+@click.command("estimate")
+@click.option("--candidates", type=int, help="Candidates in all; default: the settings' number for each category.")
+@click.option("--categories", default=12, show_default=True, help="Categories in the round.")
+def estimate_command(candidates: int | None, categories: int) -> None:
+    """Calls, tokens, money and time of the next round, before it is paid for."""
+    settings = load_settings()
+    wanted = candidates or categories * settings.generation.candidates_per_category
+    price = known_price(settings)
+    with open_ledger(settings) as ledger:
+        means = mean_calls(ledger, make_endpoint(settings).identity, settings.teacher.model)
+    _print_estimate(estimate_round(settings, wanted, price, means), wanted)
+
+
+def _print_estimate(estimate: Estimate, candidates: int) -> None:
+    basis = "earlier calls of this teacher" if estimate.measured else "the settings' limits (no calls so far)"
+    table = Table("", "about", "at most", title=f"{candidates:,} candidates, from {basis}")
+    table.add_row("calls", f"{estimate.calls:,}", "")
+    table.add_row("tokens", f"{estimate.tokens:,}", f"{estimate.most_tokens:,}")
+    table.add_row("USD", _money(estimate.usd), _money(estimate.most_usd))
+    table.add_row("time", f"{estimate.seconds / 60:.1f} min", "")
+    Console().print(table)
+
+
+def _money(amount: float | None) -> str:
+    return "unknown" if amount is None else f"{amount:.4f}"

@@ -1,0 +1,93 @@
+"""`sedi seeds check`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from sedi_dagster.errors import InputFileError
+from sedi_dagster.jsonl import Problems
+from sedi_dagster.records import EvaluationItem, SeedTask
+from sedi_dagster.seed_pool import SeedFile
+from sedi_dagster.seed_pool.check import check_seeds
+from sedi_dagster.seed_pool.commands import seeds, show_report
+from sedi_dagster.settings import FilteringSettings
+
+Write = Callable[[Any], Path]
+
+
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def _check(*arguments: object) -> Result:
+    return CliRunner().invoke(seeds, ["check", *map(str, arguments)])
+
+
+def _row(task: SeedTask) -> dict[str, Any]:
+    return {**vars(task)}
+
+
+def test_our_own_seeds_have_no_problem_and_no_remark(seed_tasks: list[SeedTask]) -> None:
+    result = _check()
+    assert result.exit_code == 0, result.output
+    assert "No problem" in result.output
+    assert "remark" not in result.output
+    with_input = sum(bool(task.input) for task in seed_tasks)
+    assert f"All │ {len(seed_tasks)} │ {with_input} │ 0 │ 0" in " ".join(result.output.split())
+
+
+def test_problems_are_all_listed_and_end_with_status_2(
+    write_jsonl: Write, seed_tasks: list[SeedTask], items: list[EvaluationItem]
+) -> None:
+    rows: list[Any] = [_row(task) for task in seed_tasks]
+    rows[3] = {**rows[3], "output": ""}
+    rows[7] = {**rows[7], "instruction": items[0].prompt}
+    rows[11] = '{"instruction": "Broken'
+    rows.append({**rows[0], "output": "Another answer to the first question."})
+    result = _check(write_jsonl(rows), "--remarks")
+    assert result.exit_code == 2
+    assert "3 problem(s) to mend" in result.output
+    assert "line 4, field 'output': is empty; expected text" in result.output
+    assert f"line 8, field 'instruction': is near evaluation item {items[0].id}" in result.output
+    assert "line 12: is not JSON" in result.output
+    assert f"line {len(rows)}, field 'instruction': is near that of line 1 (ROUGE-L 1.00)" in result.output
+
+
+def test_remarks_alone_are_no_problem(write_jsonl: Write, seed_tasks: list[SeedTask]) -> None:
+    rows = [_row(task) for task in seed_tasks]
+    rows.append({**rows[0], "instruction": "Describe the picture that hangs above my desk."})
+    path = write_jsonl(rows)
+    result = _check(path)
+    assert result.exit_code == 0
+    assert "1 remark(s)" in result.output
+    assert "unservable_keyword" not in result.output
+    assert "breaks the filter rule unservable_keyword" in _check(path, "--remarks").output
+
+
+def test_a_file_that_cannot_be_read_is_an_error_for_the_user(tmp_path: Path) -> None:
+    result = _check(tmp_path / "none.jsonl")
+    assert isinstance(result.exception, InputFileError)
+
+
+def test_assigned_categories_are_told_with_their_confidence(capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = [SeedTask(f"Add {number} to it.", "", "The sum.", "math") for number in range(3)]
+    confidence = {task.id: sure for task, sure in zip(tasks, (0.2, 0.7, 0.9), strict=True)}
+    found = SeedFile(tasks, [1, 2, 3], confidence, ["no row names a category"], Problems(Path("sums.jsonl")))
+    report = check_seeds(found, ["math", "coding"], [], FilteringSettings())
+    show_report(Console(width=200), Path("sums.jsonl"), report, with_remarks=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Confidence (median)" in shown
+    assert "math │ 3 │ 0 │ 0 │ 0 │ 70%" in shown
+    assert "Note: no row names a category." in shown
+
+
+def test_markup_in_a_file_is_shown_as_it_is(write_jsonl: Write) -> None:
+    path = write_jsonl([{"instruction": "Say it.", "output": "x", "category": "[red]x[/red] [/nothing]"}])
+    assert "'[red]x[/red] [/nothing]' is unknown" in _check(path).output

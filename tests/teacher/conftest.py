@@ -1,0 +1,29 @@
+"""A simulated teacher on loopback, a ledger in a fresh folder, and a client between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from teacher_bench import Bench
+
+from sedi_dagster.teacher.ledger import Ledger
+from sedi_dagster.testing.simulated_teacher import Dials, SimulatedTeacher
+
+
+@pytest.fixture
+def server() -> Iterator[SimulatedTeacher]:
+    with SimulatedTeacher(Dials(content="short")) as running:
+        yield running
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def bench(server: SimulatedTeacher, ledger: Ledger) -> Bench:
+    return Bench(server, ledger)

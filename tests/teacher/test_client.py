@@ -1,0 +1,272 @@
+"""The client against a simulated server: what is paid, what is kept, what is sent again, and when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from teacher_bench import Bench, chat, chats
+
+from sedi_dagster.errors import TeacherError
+from sedi_dagster.records import TeacherAnswer
+from sedi_dagster.teacher import limiter
+from sedi_dagster.teacher.client import Teacher
+
+
+def test_answers_come_in_the_order_of_the_requests_and_usage_is_counted(bench: Bench) -> None:
+    answers = bench.ask(chats(30))
+    again = bench.ask(list(reversed(chats(30))))
+    assert [a.text for a in again] == [a.text for a in reversed(answers)]
+    assert all(a.text.startswith("simulated") and not a.error for a in answers)
+    assert bench.server.meter.tokens == sum(a.total_tokens for a in answers)
+
+
+def test_a_paid_answer_is_never_paid_again(bench: Bench) -> None:
+    first = bench.ask(chats(20))
+    second = bench.ask(chats(20))
+    assert bench.server.meter.requests == 20
+    assert [a.text for a in first] == [a.text for a in second]
+    assert all(a.cached for a in second) and not any(a.cached for a in first)
+    assert bench.teacher is not None and bench.teacher.usage.cached == 20
+
+
+def test_equal_requests_in_flight_are_sent_once(bench: Bench) -> None:
+    async def two_at_once(teacher: Teacher) -> list[list[TeacherAnswer]]:
+        return await asyncio.gather(teacher.ask(chats(10) + chats(10)), teacher.ask(chats(10)))
+
+    bench.server.turn(latency_s=0.05)
+    both = bench.run(two_at_once)
+    assert bench.server.meter.requests == 10
+    assert [a.text for a in both[0][:10]] == [a.text for a in both[0][10:]] == [a.text for a in both[1]]
+
+
+def test_a_changed_sample_index_is_another_call_and_other_accounts_are_not(bench: Bench) -> None:
+    bench.ask([chat("same"), chat("same", sample_index=1), chat("same", round="round-0002", category="coding")])
+    assert bench.server.meter.requests == 2
+
+
+def test_the_callback_hears_every_answer_once(bench: Bench) -> None:
+    heard: list[int] = []
+    bench.ask(chats(12) + chats(2), on_answer=lambda index, answer: heard.append(index))
+    assert sorted(heard) == list(range(14))
+
+
+def test_everything_that_came_is_in_the_ledger_in_full(bench: Bench) -> None:
+    (answer,) = bench.ask([chat("what is in the ledger?", purpose="answer")])
+    call = bench.ledger.read_call(answer.request_key)
+    assert call is not None
+    assert call.state == "done" and call.purpose == "answer" and call.attempts == 1
+    assert "what is in the ledger?" in (call.request or "") and answer.text in (call.response or "")
+    assert (call.prompt_tokens, call.completion_tokens) == (answer.prompt_tokens, answer.completion_tokens)
+    assert call.finish_reason == "stop" and call.latency_s > 0
+
+
+def test_passing_trouble_is_tried_again(bench: Bench) -> None:
+    bench.server.turn(server_error=0.2, rate_limited=0.1, reset_before=0.05)
+    answers = bench.ask(chats(60))
+    assert not any(a.error for a in answers)
+    assert sum(bench.server.meter.faults.values()) > 5
+
+
+def test_a_call_that_fails_every_time_is_given_up_with_a_reason_and_sent_again_when_asked_again(
+    bench: Bench,
+) -> None:
+    bench.server.turn(server_error=0.9)
+    bench.settings = {"max_attempts": 2, "max_concurrency": 2}
+    failed = [a for a in bench.ask(chats(3)) if a.error]
+    assert failed and "attempts" in failed[0].error
+    bench.server.turn(server_error=0.0)
+    assert not any(a.error for a in bench.ask(chats(3)))
+
+
+def test_odd_answers_are_kept_and_named_and_paid_once(bench: Bench) -> None:
+    for dial in ("malformed", "non_utf8", "giant"):
+        bench.server.turn(**{dial: 1.0, "giant_bytes": 5_000_000})
+        (answer,) = bench.ask([chat(f"{dial}?")])
+        (again,) = bench.ask([chat(f"{dial}?")])
+        bench.server.turn(**{dial: 0.0})
+        assert again.cached and again.error == answer.error
+        if dial != "non_utf8":
+            assert answer.error.startswith("malformed")
+        call = bench.ledger.read_call(answer.request_key)
+        assert call is not None and len(call.response or "") <= 4 * 1024 * 1024
+    assert bench.server.meter.requests == 3
+
+
+def test_an_answer_without_usage_is_charged_its_bound_and_marked(bench: Bench) -> None:
+    bench.server.turn(missing_usage=1.0)
+    (answer,) = bench.ask([chat("how much?")])
+    call = bench.ledger.read_call(answer.request_key)
+    assert call is not None and call.estimated
+    assert answer.total_tokens >= bench.server.meter.tokens > 0
+
+
+def test_a_refused_call_is_refused_for_itself_alone_and_not_sent_again(bench: Bench) -> None:
+    bench.server.turn(refused=1.0)
+    answers = bench.ask(chats(8))
+    assert all(a.error.startswith("content_policy") for a in answers)
+    bench.server.turn(refused=0.0)
+    assert all(a.cached and a.error for a in bench.ask(chats(8)))
+    assert bench.server.meter.requests == 8
+
+
+@pytest.mark.parametrize("shape", ["openai", "vllm"])
+@pytest.mark.parametrize(
+    ("outage", "told", "mend"),
+    [
+        ("no_quota", "quota", "credit"),
+        ("bad_key", "key", "SEDI_TEACHER_API_KEY"),
+        ("no_model", "model", "SEDI_TEACHER_MODEL"),
+        ("bad_request", "rejects every request", "SEDI_TEACHER_"),
+    ],
+)
+def test_what_concerns_all_calls_stops_at_once_and_says_the_mend(
+    bench: Bench, shape: str, outage: str, told: str, mend: str
+) -> None:
+    bench.server.turn(outage=outage, error_shape=shape)
+    with pytest.raises(TeacherError) as stopped:
+        bench.ask(chats(100))
+    assert told in stopped.value.problem and mend in stopped.value.mend
+    assert bench.server.meter.requests <= 20
+    bench.server.turn(outage="")
+    assert not any(a.error for a in bench.ask(chats(100)))
+
+
+def test_what_came_before_a_fatal_error_is_kept(bench: Bench) -> None:
+    def run_out(index: int, answer: TeacherAnswer) -> None:
+        if index == 20:
+            bench.server.turn(outage="no_quota")
+
+    with pytest.raises(TeacherError):
+        bench.ask(chats(60), on_answer=run_out)
+    paid = bench.server.meter.billed.copy()
+    bench.server.turn(outage="")
+    bench.ask(chats(60))
+    assert len(paid) > 20
+    assert max(bench.server.meter.billed.values()) == 1
+
+
+def test_cancelling_stops_sending_and_keeps_what_came(bench: Bench) -> None:
+    bench.server.turn(latency_s=0.05)
+    came: list[int] = []
+
+    async def cancel_midway(teacher: Teacher) -> None:
+        task = asyncio.create_task(teacher.ask(chats(400), lambda index, answer: came.append(index)))
+        while len(came) < 20:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    bench.run(cancel_midway)
+    sent = bench.server.meter.requests
+    assert sent < 100
+    account = bench.ledger.account("loop")
+    assert account.reserved_tokens == 0 and account.spent_tokens >= bench.server.meter.tokens
+    answers = bench.ask(chats(400))
+    assert sum(a.cached for a in answers) >= 20
+    assert max(bench.server.meter.billed.values()) == 1
+
+
+def test_a_dead_endpoint_fails_in_time_with_everything_saved_and_a_retry_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiter, "BREAKER_S", 1.5)
+
+    def die(index: int, answer: TeacherAnswer) -> None:
+        if index == 10:
+            bench.server.turn(outage="server_error")
+
+    began = time.monotonic()
+    with pytest.raises(TeacherError, match="fails every call"):
+        bench.ask(chats(50), on_answer=die)
+    assert time.monotonic() - began < 10
+    bench.server.turn(outage="")
+    answers = bench.ask(chats(50))
+    assert not any(a.error for a in answers) and sum(a.cached for a in answers) > 10
+
+
+def test_a_server_that_restarts_is_survived(bench: Bench) -> None:
+    bench.server.turn(latency_s=0.02)
+
+    def restart(index: int, answer: TeacherAnswer) -> None:
+        if index == 30:
+            bench.server.restart(after_s=0.7)
+
+    answers = bench.ask(chats(100), on_answer=restart)
+    assert not any(a.error for a in answers)
+
+
+def test_a_stalled_call_times_out_and_is_charged_as_lost(bench: Bench) -> None:
+    bench.server.turn(stall=1.0, stall_s=3.0)
+    bench.settings = {"timeout_s": 0.3, "max_attempts": 2}
+    (answer,) = bench.ask([chat("anyone there?")])
+    assert "timed out" in answer.error
+    assert bench.ledger.account("loop").spent_tokens >= bench.server.meter.tokens
+    call = bench.ledger.read_call(answer.request_key)
+    assert call is not None and call.state == "failed" and call.lost_tokens > 0 and call.attempts == 2
+
+
+def test_retry_after_is_obeyed_when_all_calls_are_refused(bench: Bench) -> None:
+    bench.server.turn(outage="rate_limited", retry_after_s=1.0)
+
+    async def lift(teacher: Teacher) -> list[TeacherAnswer]:
+        task = asyncio.create_task(teacher.ask(chats(20)))
+        await asyncio.sleep(0.4)
+        refused = bench.server.meter.requests
+        bench.server.turn(outage="")
+        await asyncio.sleep(0.3)
+        assert bench.server.meter.requests == refused
+        return await task
+
+    assert not any(a.error for a in bench.run(lift))
+
+
+def test_check_finds_what_is_wrong_before_anything_is_spent(bench: Bench) -> None:
+    bench.run(lambda teacher: teacher.check())
+    bench.settings = {"model": "unknown-model"}
+    with pytest.raises(TeacherError, match="no model 'unknown-model'"):
+        bench.run(lambda teacher: teacher.check())
+    bench.settings = {}
+    bench.server.turn(api_key="another")
+    with pytest.raises(TeacherError, match="key"):
+        bench.run(lambda teacher: teacher.check())
+    bench.settings = {"base_url": "http://127.0.0.1:9/v1"}
+    with pytest.raises(TeacherError, match="cannot be reached"):
+        bench.run(lambda teacher: teacher.check())
+    assert bench.server.meter.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("dials", "form"),
+    [
+        ({}, "json_schema"),
+        ({"json_schema": False}, "json_object"),
+        ({"json_schema": False, "json_object": False}, "prompt"),
+    ],
+)
+def test_the_form_of_structured_output_is_tried_out_once_and_remembered(
+    bench: Bench, dials: dict[str, bool], form: str
+) -> None:
+    bench.server.turn(**dials)
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    bench.ask(chats(3, json_schema=schema))
+    sent = bench.server.meter.requests
+    assert bench.run(lambda teacher: teacher.structured_output()) == form
+    assert bench.server.meter.requests == sent <= 5
+
+
+def test_the_name_of_the_token_limit_is_a_setting(bench: Bench) -> None:
+    bench.server.turn(token_parameter="max_completion_tokens")
+    with pytest.raises(TeacherError) as stopped:
+        bench.ask(chats(1))
+    assert "SEDI_TEACHER_TOKEN_PARAMETER" in stopped.value.mend
+    bench.settings = {"token_parameter": "max_completion_tokens"}
+    assert not bench.ask(chats(1))[0].error
+
+
+def test_a_prompt_that_is_too_long_is_refused_for_itself_alone(bench: Bench) -> None:
+    bench.server.turn(context_tokens=200)
+    long, short = bench.ask([chat("long " * 400), chat("short")])
+    assert long.error.startswith("too_long") and not short.error
