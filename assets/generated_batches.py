@@ -59,7 +59,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
             wanted=wanted,
             seeds=seeds.filter(seeds["category"] == category.id),
             teacher=settings.teacher.model,
-            prompt_style=settings.teacher.prompt_style,
+            prompt_style="chat" if settings.teacher.asks_in_chat else "completion",
             demonstrations=settings.generation.demonstrations,
             machine_demonstrations=settings.generation.machine_demonstrations,
             max_instruction_tokens=settings.generation.max_instruction_tokens,

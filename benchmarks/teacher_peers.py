@@ -8,12 +8,14 @@ way and as many parallel requests as the others.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 MODEL = "simulated-teacher"
@@ -24,7 +26,7 @@ UNLIMITED = 10_000_000
 def curator(base_url: str, prompts: list[str], parallel: int, folder: str) -> Callable[[], int]:
     """bespokelabs-curator, its `openai` backend."""
     os.environ |= {"CURATOR_CACHE_DIR": folder, "OPENAI_API_KEY": "key", "TELEMETRY_ENABLED": "false"}
-    os.environ |= {"CURATOR_DISABLE_CACHE": "0", "CURATOR_DISABLE_RICH_DISPLAY": "1"}
+    os.environ |= {"CURATOR_DISABLE_RICH_DISPLAY": "1", "TIKTOKEN_CACHE_DIR": _tokenizers()}
     from bespokelabs import curator as package
 
     llm = package.LLM(
@@ -39,6 +41,13 @@ def curator(base_url: str, prompts: list[str], parallel: int, folder: str) -> Ca
         },
     )
     return lambda: len(getattr(llm(prompts), "dataset", ()))
+
+
+def _tokenizers() -> str:
+    """The copy of OpenAI's tokenizer that comes with litellm, so that no download is needed."""
+    found = importlib.util.find_spec("litellm")
+    assert found is not None and found.origin is not None
+    return str(Path(found.origin).parent / "litellm_core_utils" / "tokenizers")
 
 
 def data_designer(base_url: str, prompts: list[str], parallel: int, folder: str) -> Callable[[], int]:

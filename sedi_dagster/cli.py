@@ -12,7 +12,9 @@ from typing import Any
 import click
 
 from sedi_dagster.errors import SediError
+from sedi_dagster.seed_pool.commands import seeds
 from sedi_dagster.settings import PROJECT_ROOT, load_settings
+from sedi_dagster.teacher.commands import calls_group, estimate_command
 
 
 class _Group(click.Group):
@@ -39,7 +41,7 @@ def main(debug: bool) -> None:
 @click.option("--rounds", type=click.IntRange(1), default=2, show_default=True, help="Rounds to finish.")
 @click.option("--categories", metavar="A,B", help="Ask for these categories only, weak or not.")
 @click.option("--candidates-per-category", type=click.IntRange(1), help="Candidates to ask for, per category.")
-@click.option("--profile", help="local, openai (SEDI_PROFILE).")
+@click.option("--profile", help="One of the profiles of .env.example (SEDI_PROFILE).")
 @click.option("--data", help="Where all data lives: a folder or a URL (SEDI_DATA).")
 def run(
     rounds: int,
@@ -106,6 +108,11 @@ def restore() -> None:
     with dg.DagsterInstance.get() as instance:
         restored = restore_records(instance, Store(settings.data_root))
     click.echo("\n".join(restored) or "Nothing to restore: Dagster knows every partition in the data folder.")
+
+
+main.add_command(seeds)
+main.add_command(calls_group)
+main.add_command(estimate_command)
 
 
 def _set(variable: str, value: str | None) -> None:

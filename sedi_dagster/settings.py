@@ -36,9 +36,9 @@ class TeacherSettings(_Group):
     base_url: str | None = Field(None, description="OpenAI-compatible endpoint; empty: the bundled model on loopback")
     model: str = Field("smollm2-135m-instruct", description="Model name sent to the endpoint")
     api_key: SecretStr = Field(SecretStr(""), description="Key for the endpoint; never written anywhere")
-    prompt_style: Literal["completion", "chat"] = Field(
-        "completion",
-        description="completion: continue a list (small base-like models); chat: ask in messages",
+    prompt_style: Literal["auto", "completion", "chat"] = Field(
+        "auto",
+        description="completion: continue a list (small models); chat: ask in messages; auto: by what the teacher is",
     )
     max_concurrency: int = Field(8, ge=1, le=4096, description="Calls under way at once, at most")
     timeout_s: float = Field(180.0, gt=0, description="Time allowed for one call, in seconds")
@@ -60,6 +60,11 @@ class TeacherSettings(_Group):
     )
     local_threads: int = Field(0, ge=0, description="Threads of the bundled model's server; 0: all cores")
     local_context: int = Field(2048, ge=256, le=8192, description="Context of the bundled model, in tokens a call")
+
+    @property
+    def asks_in_chat(self) -> bool:
+        """The bundled model continues a list well and follows a request badly; others are asked in messages."""
+        return self.base_url is not None if self.prompt_style == "auto" else self.prompt_style == "chat"
 
 
 class Price(_Group):
@@ -194,7 +199,6 @@ PROFILES: dict[str, dict[str, Any]] = {
         "teacher": {
             "base_url": "https://api.openai.com/v1",
             "model": "gpt-4.1-mini",
-            "prompt_style": "chat",
             "max_concurrency": 64,
         },
         "generation": {
@@ -242,7 +246,7 @@ class Settings(BaseSettings):
     cache: Path = Field(Path(".cache"), description="Local scratch folder; everything in it can be remade")
     seeds: Path = Field(Path("seeds/seed_tasks.jsonl"), description="Seed tasks")
     categories: Path = Field(Path("seeds/categories.yaml"), description="Categories")
-    evaluation_items: Path = Field(Path("seeds/evaluation_items.jsonl"), description="Evaluation items")
+    items: Path = Field(Path("seeds/evaluation_items.jsonl"), description="Evaluation items")
     ledger: str = Field(
         "", description="SQLAlchemy URL of the ledger of teacher calls; empty: SQLite in the data folder"
     )

@@ -118,9 +118,7 @@ def _reference_losses(
     import torch
 
     prompt_ids = [tokenizer(p, add_special_tokens=False)["input_ids"] for p in prompts]
-    answer_ids = [
-        [*tokenizer(r, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for r in references
-    ]
+    answer_ids = [[*tokenizer(r, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for r in references]
     longest = max(len(p) + len(a) for p, a in zip(prompt_ids, answer_ids, strict=True))
     pad = tokenizer.pad_token_id
     tokens = torch.tensor(

@@ -40,8 +40,7 @@ def load_evaluation_items(path: Path, categories: Mapping[str, Category]) -> lis
 def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
     """The item of a row; what is wrong with it is noted."""
     item_id, category, prompt, verifier, reference = (
-        text_field(row, name, line, problems)
-        for name in ("id", "category", "prompt", "verifier", "reference")
+        text_field(row, name, line, problems) for name in ("id", "category", "prompt", "verifier", "reference")
     )
     args = row.get("args")
     if not isinstance(args, dict):
@@ -52,9 +51,7 @@ def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
             problems.add(line, "args", told, "arguments that the verifier takes")
     difficulty = row.get("difficulty", "medium")
     if difficulty not in DIFFICULTIES:
-        problems.add(
-            line, "difficulty", f"is {reprlib.repr(difficulty)}", f"one of {', '.join(DIFFICULTIES)}"
-        )
+        problems.add(line, "difficulty", f"is {reprlib.repr(difficulty)}", f"one of {', '.join(DIFFICULTIES)}")
     cluster = text_field(row, "cluster", line, problems) if "cluster" in row else item_id
     return EvaluationItem(item_id, category, prompt, verifier, args, reference, str(difficulty), cluster)
 

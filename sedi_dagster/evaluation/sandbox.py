@@ -26,10 +26,7 @@ MAX_CODE_CHARS = 100_000
 _TAIL_CHARS = 2_000
 _TAIL_BYTES = 4 * _TAIL_CHARS
 _GRACE_S = 5.0  # the judge ends a trial by itself when the time is over; later than this it is killed
-_MEND = (
-    "code is judged on Linux (x86_64 or aarch64, with seccomp filters) alone: "
-    "run there, or in a container on it"
-)
+_MEND = "code is judged on Linux (x86_64 or aarch64, with seccomp filters) alone: run there, or in a container on it"
 _START = (
     "import sys; folder = sys.argv.pop(); sys.path.append(folder); "
     "from jail.judge import main; import json; sys.path.remove(folder); "
@@ -161,9 +158,7 @@ def _closing(*descriptors: int) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _start_judge(
-    options: _Event, job_fd: int, folder: str, result_fd: int, output_fd: int
-) -> subprocess.Popen[bytes]:
+def _start_judge(options: _Event, job_fd: int, folder: str, result_fd: int, output_fd: int) -> subprocess.Popen[bytes]:
     here = str(Path(__file__).parent)
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-X", "utf8", "-c", _START, str(result_fd), json.dumps(options), here],
@@ -210,9 +205,7 @@ def _verdict(count: int, events: list[_Event], output: _Output, seconds: float) 
         missing = by_kind.get("unavailable") or f"the judge did not start: {tail.strip()[-300:]}"
         return SandboxResult((), "unavailable", f"{missing}; {_MEND}", tail, layers, seconds)
     late = any(event.get("late") for event in events)
-    ended = TestOutcome(
-        False, *(("timeout", "the time is over") if late else ("ended", "the judge has ended"))
-    )
+    ended = TestOutcome(False, *(("timeout", "the time is over") if late else ("ended", "the judge has ended")))
     refused = next((_outcome(event) for event in events if "loaded" in event), ended)
     found = {event["test"]: _outcome(event) for event in events if "test" in event}
     outcomes = tuple(found.get(number, refused) for number in range(count))

@@ -6,7 +6,7 @@ binomial test against its target, Benjamini-Hochberg over the categories, and a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import polars as pl
@@ -40,7 +40,7 @@ def judge_categories(
     counts = items.group_by("category").agg(pl.len().alias("n"), pl.col("passed").sum().alias("k")).sort("category")
     rows = [(r["category"], int(r["n"]), int(r["k"])) for r in counts.iter_rows(named=True)]
     p_values = [binomtest(k, n, categories[c].target, alternative="less").pvalue for c, n, k in rows]
-    adjusted: Sequence[float] = false_discovery_control(p_values, method="bh") if rows else []
+    adjusted = [float(p) for p in false_discovery_control(p_values, method="bh")] if rows else []
     return [
         _judge(categories[c], n, k, float(p), float(q), alpha, min_gap)
         for (c, n, k), p, q in zip(rows, p_values, adjusted, strict=True)

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 from sedi_dagster.records import CategoryOutcome, CategoryPlan, RoundOutcome, RoundPlan, round_key
 
-MOST_PER_CATEGORY = (
-    2.0  # a category with a wide gap gets at most this many times the usual number of candidates
-)
+MOST_PER_CATEGORY = 2.0  # a category with a wide gap gets at most this many times the usual number of candidates
 LEAST_PER_CATEGORY = 0.5
 
 
@@ -81,18 +79,14 @@ def plan_round(
     )
 
 
-def _reason_to_stop(
-    request: PlanRequest, plans: Sequence[RoundPlan], finished: Sequence[RoundOutcome]
-) -> str:
+def _reason_to_stop(request: PlanRequest, plans: Sequence[RoundPlan], finished: Sequence[RoundOutcome]) -> str:
     if len(finished) < len(plans):
         return f"{plans[-1].round} is still open"
     if len(plans) >= request.max_rounds:
         return f"the limit of {request.max_rounds} rounds is reached (SEDI_LOOP_MAX_ROUNDS)"
     spent = sum(outcome.tokens for outcome in finished)
     if request.max_tokens is not None and spent >= request.max_tokens:
-        return (
-            f"the budget is spent: {spent:,} of {request.max_tokens:,} teacher tokens (SEDI_LOOP_MAX_TOKENS)"
-        )
+        return f"the budget is spent: {spent:,} of {request.max_tokens:,} teacher tokens (SEDI_LOOP_MAX_TOKENS)"
     scores = [outcome.score for outcome in finished]
     recent = scores[-request.plateau_rounds :]
     if (

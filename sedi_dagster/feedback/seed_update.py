@@ -86,16 +86,16 @@ def update_seeds(
     for row in candidates:
         if sum(p["category"] == row["category"] for p in promoted) < promote_per_category:
             promoted.append(_as_seed(row, round_key))
-            reason = f"in the batch with the highest gradient norm ({row['signal']:.2f}, step {row['step']}) of its window"
+            reason = f"in its window's batch of highest gradient norm ({row['signal']:.2f}, step {row['step']})"
             changes.append(_change(promoted[-1], "promoted", reason))
-    after = pl.concat([seeds, pl.DataFrame(promoted, schema=SEED_SET_SCHEMA)]).unique(
-        "seed_id", maintain_order=True
-    )
+    after = pl.concat([seeds, pl.DataFrame(promoted, schema=SEED_SET_SCHEMA)]).unique("seed_id", maintain_order=True)
     ranked = after.filter(pl.col("origin") == "machine").with_columns(
         rank=pl.col("signal").rank("ordinal", descending=True).over("category")
     )
     for row in ranked.filter(pl.col("rank") > max_machine_per_category).iter_rows(named=True):
-        reason = f"more than {max_machine_per_category} machine-made seeds in {row['category']}; its signal is the lowest"
+        reason = (
+            f"over {max_machine_per_category} machine-made seeds in {row['category']}, and its signal is the lowest"
+        )
         changes.append(_change(row, "retired", reason))
     gone = [change["seed_id"] for change in changes if change["change"] == "retired"]
     return after.filter(~pl.col("seed_id").is_in(gone)), pl.DataFrame(changes, schema=CHANGE_SCHEMA)
@@ -104,10 +104,7 @@ def update_seeds(
 def _as_seed(row: dict[str, Any], round_key: str) -> dict[str, Any]:
     return {
         "seed_id": row["example_id"],
-        **{
-            name: row[name]
-            for name in ("category", "instruction", "input", "output", "is_classification", "signal")
-        },
+        **{name: row[name] for name in ("category", "instruction", "input", "output", "is_classification", "signal")},
         "origin": "machine",
         "since_round": round_key,
     }

@@ -71,6 +71,4 @@ def near_duplicates(queries: list[str], pool: list[str], threshold: float) -> pl
             workers=-1,
         )
         rows = [(q, p, float(scores[q, p])) for q, p in zip(*(scores >= threshold).nonzero(), strict=True)]
-    return pl.DataFrame(
-        rows, schema={"query": pl.UInt32, "pool": pl.UInt32, "score": pl.Float64}, orient="row"
-    )
+    return pl.DataFrame(rows, schema={"query": pl.UInt32, "pool": pl.UInt32, "score": pl.Float64}, orient="row")

@@ -6,7 +6,9 @@ import re
 import string
 
 # What a text-only model cannot serve; as whole words, like the original.
-UNSERVABLE = ["image", "images", "graph", "graphs", "picture", "pictures", "file", "files", "map", "maps", "draw", "plot", "video", "audio", "music", "flowchart", "diagram"]
+UNSERVABLE = tuple(
+    "image images graph graphs picture pictures file files map maps draw plot video audio music flowchart diagram".split()
+)
 _UNSERVABLE = re.compile(rf"\b(?:{'|'.join(UNSERVABLE)}|go to)\b", re.IGNORECASE)
 
 

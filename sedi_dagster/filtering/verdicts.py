@@ -127,9 +127,7 @@ def _judge(
     if instance:
         return Verdict(instance)
     if len(outputs[row["instruction"], row["input"]]) > 1:
-        return Verdict(
-            "same_input_different_outputs", float(len(outputs[row["instruction"], row["input"]])), 1.0
-        )
+        return Verdict("same_input_different_outputs", float(len(outputs[row["instruction"], row["input"]])), 1.0)
     rejected = screen.judge(row["instruction"])
     if rejected:
         return rejected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 _HEAD = re.compile(
     r"^[ \t]*(?:\*\*|#+ )?(?:Task[ \t]*)?\d{1,3}[ \t]*[.:)](?:\*\*)?[ \t]*", re.MULTILINE | re.IGNORECASE
@@ -34,7 +35,7 @@ def parse_tasks(text: str, cut_off: bool) -> list[ParsedTask]:
     """
     starts = [match.start() for match in _HEAD.finditer(text)]
     bounds = sorted({0, *starts, len(text)})
-    pieces = [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [text[a:b] for a, b in pairwise(bounds)]
     pieces = [piece for piece in pieces if piece.strip()]
     return [_parse_piece(piece, cut_off and i == len(pieces) - 1) for i, piece in enumerate(pieces)]
 

@@ -31,9 +31,7 @@ from sedi_dagster.records import (
 
 METHOD = "self_instruct"
 FIRST_YIELD = 2.0  # tasks expected of a call before anything is known
-TASKS_PER_CALL = (
-    3  # asked for in completion style; a chat model is asked for as many as are missing, at most 8
-)
+TASKS_PER_CALL = 3  # asked for in completion style; a chat model is asked for as many as are missing, at most 8
 CHAT_TASKS_PER_CALL = 8
 
 CANDIDATE_SCHEMA: dict[str, Any] = {
@@ -134,9 +132,7 @@ async def generate(job: GenerationJob, ask: AskTeacher, screen: Screen) -> Table
     answers = await ask([_answer_request(job, piece) for piece in unanswered])
     for piece, answer in zip(unanswered, answers, strict=True):
         _note_call(calls, answer, "answer", job.category.id)
-        piece.update(
-            output=answer.text.strip(), answer_key=answer.request_key, problem=_answer_problem(answer)
-        )
+        piece.update(output=answer.text.strip(), answer_key=answer.request_key, problem=_answer_problem(answer))
     return {
         "candidates": pl.DataFrame(pieces, schema=CANDIDATE_SCHEMA),
         "calls": pl.DataFrame(list(calls.values()), schema=CALL_SCHEMA),
@@ -156,15 +152,14 @@ def _demonstrations(job: GenerationJob, number: int) -> list[dict[str, Any]]:
 
 def _instruction_request(job: GenerationJob, demos: Sequence[dict[str, Any]], number: int) -> TeacherRequest:
     chat = job.prompt_style == "chat"
+    wanted = max(1, min(CHAT_TASKS_PER_CALL, job.max_instruction_tokens // TOKENS_PER_TASK))
     values = {"category": job.category, "demonstrations": demos}
     return TeacherRequest(
         purpose="instructions",
         round=job.round,
         category=job.category.id,
         prompt=None if chat else render("instructions.completion", **values),
-        messages=(Message("user", render("instructions.chat", **values, wanted=CHAT_TASKS_PER_CALL)),)
-        if chat
-        else (),
+        messages=(Message("user", render("instructions.chat", **values, wanted=wanted)),) if chat else (),
         max_tokens=job.max_instruction_tokens,
         temperature=job.temperature,
         top_p=job.top_p,

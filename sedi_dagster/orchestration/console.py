@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import dagster as dg
 from rich.console import Console
@@ -67,11 +68,17 @@ def _library_output_to(log_file: Path) -> Iterator[Console]:
         os.dup2(log.fileno(), 2)
         try:
             with io.TextIOWrapper(os.fdopen(os.dup(kept[0]), "wb"), encoding="utf-8", write_through=True) as out:
-                yield Console(file=out)
+                yield _console(out)
         finally:
             for number, descriptor in enumerate(kept, start=1):
                 os.dup2(descriptor, number)
                 os.close(descriptor)
+
+
+def _console(out: TextIO) -> Console:
+    """Without a terminal the width is not known; tables then take what they need."""
+    console = Console(file=out)
+    return console if console.is_terminal else Console(file=out, width=140)
 
 
 class Display:

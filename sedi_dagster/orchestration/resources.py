@@ -39,11 +39,11 @@ class SediResource(dg.ConfigurableResource[None]):
 
     def seed_tasks(self) -> list[SeedTask]:
         settings = self.settings()
-        return load_seed_tasks(settings.path(settings.seeds), self.categories())
+        return load_seed_tasks(settings.path(settings.seeds), self.categories(), settings.path(settings.cache))
 
     def all_items(self) -> list[EvaluationItem]:
         settings = self.settings()
-        return load_evaluation_items(settings.path(settings.evaluation_items), self.categories())
+        return load_evaluation_items(settings.path(settings.items), self.categories())
 
     def items(self) -> list[EvaluationItem]:
         """The fixed subset that rounds are measured on."""

@@ -83,7 +83,7 @@ def _passed_before(sedi: SediResource, finished: list[RoundOutcome], first: int)
 
 
 def _scores(last: RoundOutcome, before: dict[str, tuple[int, int]], sedi: SediResource) -> Table:
-    table = Table(title="Score by category (95 % Wilson interval)", title_justify="left")
+    table = Table(title="Score by category: passed/items, rate (95 % Wilson interval)", title_justify="left")
     for name in ("category", "before", "after", "target", "decision"):
         table.add_column(name, justify="left" if name in ("category", "decision") else "right")
     for o in last.categories:
@@ -103,4 +103,4 @@ def _interval(passed: int, items: int) -> str:
     if not items:
         return "-"
     low, high = wilson_interval(passed, items)
-    return f"{passed}/{items} {passed / items:.0%} ({low:.0%} to {high:.0%})"
+    return f"{passed}/{items} {passed / items:.0%} ({100 * low:.0f}-{100 * high:.0f})"

@@ -44,9 +44,7 @@ class HistoryRow:
     @property
     def rate(self) -> Rate:
         """Over all categories; the interval of the score."""
-        return Rate(
-            sum(c.passed for c in self.outcome.categories), sum(c.items for c in self.outcome.categories)
-        )
+        return Rate(sum(c.passed for c in self.outcome.categories), sum(c.items for c in self.outcome.categories))
 
     @property
     def tokens_per_kept(self) -> float | None:
@@ -85,8 +83,7 @@ def history(outcomes: Sequence[RoundOutcome]) -> list[HistoryRow]:
     """The rounds in order, each with its change of score against the round before."""
     ordered = sorted(outcomes, key=lambda o: o.round)
     return [
-        HistoryRow(outcome, outcome.score - ordered[i - 1].score if i else None)
-        for i, outcome in enumerate(ordered)
+        HistoryRow(outcome, outcome.score - ordered[i - 1].score if i else None) for i, outcome in enumerate(ordered)
     ]
 
 

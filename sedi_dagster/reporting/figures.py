@@ -137,9 +137,7 @@ def score_history_figure(rows: Sequence[HistoryRow]) -> Figure:
         if row.rate.items:
             axes.plot([number] * 2, [row.rate.low, row.rate.high], color=LIGHT["tint"], linewidth=3, zorder=1)
         face = LIGHT["accent"] if row.outcome.promoted else LIGHT["surface"]
-        axes.plot(
-            [number], [row.outcome.score], "o", markersize=6, color=LIGHT["accent"], markerfacecolor=face
-        )
+        axes.plot([number], [row.outcome.score], "o", markersize=6, color=LIGHT["accent"], markerfacecolor=face)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(axis="y")

@@ -73,9 +73,7 @@ def training_figures(steps: pl.DataFrame) -> TrainingFigures | None:
     )
 
 
-def batch_figures(
-    batches: pl.DataFrame, steps: pl.DataFrame, diversity: Mapping[str, float]
-) -> BatchFigures | None:
+def batch_figures(batches: pl.DataFrame, steps: pl.DataFrame, diversity: Mapping[str, float]) -> BatchFigures | None:
     """None if nothing was composed."""
     if not batches.height:
         return None

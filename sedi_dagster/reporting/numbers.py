@@ -112,8 +112,4 @@ def printable(text: str) -> str:
 
 def clip(text: str, longest: int = LONGEST_TEXT) -> str:
     """The text, or its start and how much is left out."""
-    return (
-        text
-        if len(text) <= longest
-        else f"{text[:longest].rstrip()} [{len(text) - longest:,} more characters]"
-    )
+    return text if len(text) <= longest else f"{text[:longest].rstrip()} [{len(text) - longest:,} more characters]"

@@ -119,9 +119,7 @@ def _generation_view(data: RoundData) -> dict[str, Any]:
     return {
         "funnel": counted,
         "legend": figures.funnel_legend(counted),
-        "funnel_plot": _plot(
-            figures.funnel_figure, counted, "Candidates by category and what became of them"
-        ),
+        "funnel_plot": _plot(figures.funnel_figure, counted, "Candidates by category and what became of them"),
         "kept_examples": samples.kept_examples(data.examples, data.plan.category_ids),
     }
 

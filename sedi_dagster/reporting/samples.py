@@ -10,18 +10,13 @@ import polars as pl
 EXAMPLES_PER_CATEGORY = 2
 
 
-def kept_examples(
-    examples: pl.DataFrame, categories: Sequence[str]
-) -> list[tuple[str, list[dict[str, Any]]]]:
+def kept_examples(examples: pl.DataFrame, categories: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Up to two kept examples a category, in the order of `categories`."""
     names = dict.fromkeys([*categories, *examples["category"].to_list()])
     chosen = [
         (
             name,
-            examples.filter(pl.col("category") == name)
-            .sort("example_id")
-            .head(EXAMPLES_PER_CATEGORY)
-            .to_dicts(),
+            examples.filter(pl.col("category") == name).sort("example_id").head(EXAMPLES_PER_CATEGORY).to_dicts(),
         )
         for name in names
     ]

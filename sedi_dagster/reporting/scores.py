@@ -51,9 +51,7 @@ def category_scores(
         )
         for outcome in outcomes
     ]
-    return sorted(
-        scores, key=lambda s: (s.outcome.decision != "weak", s.after.share - s.outcome.target, s.category)
-    )
+    return sorted(scores, key=lambda s: (s.outcome.decision != "weak", s.after.share - s.outcome.target, s.category))
 
 
 def measures(baseline: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> list[Measure]:
@@ -78,17 +76,13 @@ def swaps(before: pl.DataFrame, after: pl.DataFrame) -> tuple[int, int]:
     both = before.select("item_id", pl.col("passed").alias("was")).join(
         after.select("item_id", pl.col("passed").alias("now")), on="item_id"
     )
-    return both.filter(~pl.col("was") & pl.col("now")).height, both.filter(
-        pl.col("was") & ~pl.col("now")
-    ).height
+    return both.filter(~pl.col("was") & pl.col("now")).height, both.filter(pl.col("was") & ~pl.col("now")).height
 
 
 def same_answers(one: pl.DataFrame, other: pl.DataFrame) -> bool:
     """Whether two evaluations are the same one: the round started from the untrained student."""
     columns = ["item_id", "answer", "passed"]
-    return bool(one.height) and one.select(columns).sort("item_id").equals(
-        other.select(columns).sort("item_id")
-    )
+    return bool(one.height) and one.select(columns).sort("item_id").equals(other.select(columns).sort("item_id"))
 
 
 def _mean(frame: pl.DataFrame, column: str) -> float | None:

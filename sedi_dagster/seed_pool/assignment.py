@@ -35,17 +35,13 @@ _DIGIT = re.compile(r"\d")
 _SYMBOL = re.compile(r"[{}()\[\]=]")
 
 
-def assign_categories(
-    tasks: Sequence[SeedTask], known: Sequence[SeedTask], cache: Path | None = None
-) -> Assigned:
+def assign_categories(tasks: Sequence[SeedTask], known: Sequence[SeedTask], cache: Path | None = None) -> Assigned:
     """Category and confidence of each of `tasks`, from `known` ones; kept in the folder `cache`, if given."""
     if cache is None:
         return _assign(tasks, known)
     kept = cache / "seed_categories" / f"{_digest(tasks, known)}.json"
     if kept.is_file():
-        return [
-            (category, confidence) for category, confidence in json.loads(kept.read_text(encoding="utf-8"))
-        ]
+        return [(category, confidence) for category, confidence in json.loads(kept.read_text(encoding="utf-8"))]
     assigned = _assign(tasks, known)
     kept.parent.mkdir(parents=True, exist_ok=True)
     temporary = kept.with_suffix(f".{os.getpid()}.tmp")  # other steps may be doing the same

@@ -36,7 +36,7 @@ def check(ctx: click.Context, file: Path | None, remarks: bool) -> None:
     """
     settings = load_settings()
     categories = load_categories(settings.path(settings.categories))
-    items = load_evaluation_items(settings.path(settings.evaluation_items), categories)
+    items = load_evaluation_items(settings.path(settings.items), categories)
     path = file or settings.path(settings.seeds)
     console = Console(soft_wrap=True)
     with console.status("Reading; categories that are missing take a few minutes for thousands of rows"):

@@ -59,9 +59,7 @@ def _plain(row: dict[str, Any], line: int, problems: Problems) -> tuple[str, str
     )
 
 
-def _self_instruct(
-    row: dict[str, Any], line: int, problems: Problems, notes: Counter[str]
-) -> tuple[str, str, str]:
+def _self_instruct(row: dict[str, Any], line: int, problems: Problems, notes: Counter[str]) -> tuple[str, str, str]:
     instruction = text_field(row, "instruction", line, problems)
     instances = row["instances"]
     if not isinstance(instances, list) or not instances or not isinstance(instances[0], dict):
@@ -81,18 +79,14 @@ def _self_instruct(
 def _chat(messages: Any, line: int, problems: Problems, notes: Counter[str]) -> tuple[str, str, str]:
     """The first exchange of a conversation; the user's message is the instruction, there is no input."""
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        problems.add(
-            line, "messages", f"is {reprlib.repr(messages)}", "a list of objects with role and content"
-        )
+        problems.add(line, "messages", f"is {reprlib.repr(messages)}", "a list of objects with role and content")
         return "", "", ""
     if messages and messages[0].get("role") in ("system", "developer"):
         notes["conversations begin with a system message: it is left out"] += 1
         messages = messages[1:]
     if [message.get("role") for message in messages[:2]] != ["user", "assistant"]:
         roles = ", ".join(str(message.get("role"))[:20] for message in messages[:3]) or "no message"
-        problems.add(
-            line, "messages", f"begins with {roles}", "a message of the user, then one of the assistant"
-        )
+        problems.add(line, "messages", f"begins with {roles}", "a message of the user, then one of the assistant")
         return "", "", ""
     if len(messages) > 2:
         notes["conversations go on after the first answer: the first exchange is taken"] += 1

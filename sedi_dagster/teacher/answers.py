@@ -39,6 +39,14 @@ def storable_text(content: bytes) -> str:
     return content.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
 
 
+def json_or_text(content: bytes) -> Any:
+    """A body as JSON where it is, else as text; for errors, which come in all shapes."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return storable_text(content[:2000])
+
+
 def read_answer(raw: str) -> ReadAnswer:
     """Read a response body of `/chat/completions` or `/completions`."""
     try:

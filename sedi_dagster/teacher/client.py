@@ -8,21 +8,19 @@ came, and asking again sends only what is missing.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
-
-import httpx2
-import openai
 
 from sedi_dagster.errors import BudgetExceeded, SediError, TeacherError
 from sedi_dagster.records import TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher import preflight, structured
-from sedi_dagster.teacher.answers import ReadAnswer, Usage, read_answer, storable_text
+from sedi_dagster.teacher.answers import ReadAnswer, Usage, json_or_text, read_answer, storable_text
 from sedi_dagster.teacher.budget import Budget, cost_nanousd, today, usd
 from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, Failure, from_status, rejected_error
@@ -30,7 +28,7 @@ from sedi_dagster.teacher.ledger import Ledger, StoredCall
 from sedi_dagster.teacher.limiter import Gate
 from sedi_dagster.teacher.rendering import RenderedRequest, StructuredOutput, render
 from sedi_dagster.teacher.transaction import Answered, Busy, EndedCall, NewCall, NoRoom, Reserved
-from sedi_dagster.teacher.transport import LONGEST_ANSWER_BYTES, http_client
+from sedi_dagster.teacher.transport import AnswerLost, NeverSent, RawResponse, Transport, make_transport
 from sedi_dagster.teacher.usage import TeacherUsage
 
 OnAnswer = Callable[[int, TeacherAnswer], None]
@@ -83,7 +81,8 @@ class Teacher:
             settings.tokens_per_minute,
             settings.patience_s,
         )
-        self._client: openai.AsyncOpenAI | None = None
+        self._transport: Transport = _NotOpen()
+        self._headers: dict[str, str] = {}
         self._in_flight: dict[str, asyncio.Future[TeacherAnswer | None]] = {}
         self._settled = asyncio.Event()
         self._rejections = 0
@@ -92,26 +91,20 @@ class Teacher:
 
     async def __aenter__(self) -> Self:
         await self.endpoint.start()
-        self._client = openai.AsyncOpenAI(
-            api_key=self.endpoint.api_key or "none",
-            base_url=self.endpoint.base_url,
-            max_retries=0,
-            http_client=http_client(),
-        )
+        self._transport = make_transport()
+        self._headers = {
+            "Authorization": f"Bearer {self.endpoint.api_key or 'none'}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "User-Agent": "sedi-dagster",
+        } | _organization()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            await self._client.close()
+        await self._transport.close()
         await self.endpoint.stop()
-
-    @property
-    def client(self) -> openai.AsyncOpenAI:
-        if self._client is None:
-            raise RuntimeError("Use the teacher as a context manager: `async with Teacher(...) as teacher`.")
-        return self._client
 
     async def check(self) -> None:
         """Make sure, before anything is spent, that the endpoint is there, takes the key and has the model.
@@ -119,7 +112,7 @@ class Teacher:
         Raises:
             TeacherError: what is wrong, and how to mend it.
         """
-        await preflight.check(self.client, self.names)
+        await preflight.check(self.endpoint, self.names)
 
     async def ask(self, requests: Sequence[TeacherRequest], on_answer: OnAnswer | None = None) -> list[TeacherAnswer]:
         """Answers in the order of the requests. Equal requests are asked once.
@@ -275,15 +268,17 @@ class Teacher:
             self._gate.left()
             await asyncio.shield(self._end_failed(rendered, Failure("passing", "cancelled", lost=True)))
             raise
-        except (openai.APIError, TimeoutError) as error:
-            failure = self._failure_of(error)
+        except TimeoutError:
+            failure = Failure("passing", _TIMED_OUT, lost=True)
+        except (NeverSent, AnswerLost) as error:
+            failure = Failure("passing", str(error), lost=isinstance(error, AnswerLost))
         else:
-            read = read_answer(storable_text(response))
-            inside = self._failure_inside(read)
-            if inside is None:
+            read = read_answer(storable_text(response.content))
+            failed = self._failure_in(response, read)
+            if failed is None:
                 self._gate.succeeded(self._pace_tokens(rendered) - _used(read.usage))
-                return await self._keep(request, rendered, response, read, time.monotonic() - sent_at)
-            failure = inside
+                return await self._keep(request, rendered, response.content, read, time.monotonic() - sent_at)
+            failure = failed
         finally:
             sending(False)
         if failure.kind in ("rate_limited", "passing"):
@@ -294,34 +289,20 @@ class Teacher:
         self._gate.left()
         return failure, True
 
-    async def _post(self, rendered: RenderedRequest) -> bytes:
-        self.client.base_url = self.endpoint.base_url
-        response = await self.client.post(
-            rendered.path,
-            cast_to=httpx2.Response,
-            content=rendered.body,
-            options={"headers": {"Content-Type": "application/json", "Idempotency-Key": rendered.key}},
-        )
-        return response.content[:LONGEST_ANSWER_BYTES]
+    async def _post(self, rendered: RenderedRequest) -> RawResponse:
+        headers = self._headers | {"Idempotency-Key": rendered.key}
+        return await self._transport.post(self.endpoint.base_url.rstrip("/") + rendered.path, headers, rendered.body)
 
-    def _failure_of(self, error: openai.APIError | TimeoutError) -> Failure:
-        if isinstance(error, openai.APIStatusError):
-            failure = from_status(error.status_code, error.body, error.response.headers, self.names)
-            return self._masked(failure)
-        if isinstance(error, TimeoutError):
-            return Failure("passing", _TIMED_OUT, lost=True)
-        cause = error.__cause__
-        never_sent = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.UnsupportedProtocol)
-        what = type(cause).__name__ if cause is not None else str(error)
-        return Failure("passing", f"no connection ({what})" if never_sent else what, lost=not never_sent)
-
-    def _failure_inside(self, read: ReadAnswer) -> Failure | None:
-        """An error that came with the status of a success, as some gateways send it."""
-        if read.api_error is None:
-            return None
-        code = read.api_error.get("code")
-        status = code if isinstance(code, int) and 400 <= code < 600 else 400
-        return self._masked(from_status(status, read.api_error, {}, self.names))
+    def _failure_in(self, response: RawResponse, read: ReadAnswer) -> Failure | None:
+        """What the status tells, or an error that came with the status of a success, as some gateways send it."""
+        if 200 <= response.status < 300:
+            if read.api_error is None:
+                return None
+            code = read.api_error.get("code")
+            status = code if isinstance(code, int) and 400 <= code < 600 else 400
+            return self._masked(from_status(status, read.api_error, {}, self.names))
+        body = json_or_text(response.content)
+        return self._masked(from_status(response.status, body, response.headers, self.names))
 
     async def _keep(
         self,
@@ -501,6 +482,22 @@ class _Crew:
             for task in self._workers:
                 if task not in self._sending and task is not current:
                     task.cancel()
+
+
+class _NotOpen:
+    """In place of a transport before the teacher is opened."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> RawResponse:
+        raise RuntimeError("Use the teacher as a context manager: `async with Teacher(...) as teacher`.")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def _organization() -> dict[str, str]:
+    """Whom OpenAI bills, where the environment says so; the same variables that its own client reads."""
+    names = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
+    return {header: os.environ[name] for header, name in names.items() if os.environ.get(name)}
 
 
 def _used(usage: Usage | None) -> int:

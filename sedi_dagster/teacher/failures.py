@@ -73,6 +73,11 @@ def from_status(status: int, body: Any, headers: Mapping[str, str], names: Endpo
         return Failure("rate_limited", f"429 {message}".strip()[:300], _retry_after_s(headers))
     if status >= 500 or status in (408, 409, 425):
         return Failure("passing", f"{status} {message}".strip()[:300], _retry_after_s(headers))
+    if status < 400:
+        return _fatal(
+            f"{names.endpoint} answers with a redirection ({status}).",
+            f"Set SEDI_TEACHER_BASE_URL to where it leads: {headers.get('location', 'not told')}.",
+        )
     return _bad_request(status, message, tags, said, names)
 
 

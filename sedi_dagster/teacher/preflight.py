@@ -7,13 +7,14 @@ import asyncio
 import openai
 
 from sedi_dagster.errors import TeacherError
+from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, from_status
 
 TIMEOUT_S = 15.0
 _SHOWN_MODELS = 8
 
 
-async def check(client: openai.AsyncOpenAI, names: EndpointNames) -> None:
+async def check(endpoint: Endpoint, names: EndpointNames) -> None:
     """Ask for the list of models, which costs nothing.
 
     An endpoint without such a list (404, 405) is taken to be fine: the first call will tell.
@@ -22,7 +23,10 @@ async def check(client: openai.AsyncOpenAI, names: EndpointNames) -> None:
         TeacherError: what is wrong, and how to mend it.
     """
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with (
+            asyncio.timeout(TIMEOUT_S),
+            openai.AsyncOpenAI(api_key=endpoint.api_key or "none", base_url=endpoint.base_url, max_retries=0) as client,
+        ):
             page = await client.models.list()
     except openai.APIStatusError as error:
         if error.status_code in (404, 405, 501):

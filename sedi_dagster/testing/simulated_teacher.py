@@ -245,6 +245,8 @@ class SimulatedTeacher:
             asked = json.loads(body)
         except ValueError:
             return _error(400, "Body is not JSON", None)
+        if not isinstance(asked, dict) or not (asked.get("messages") or "prompt" in asked):
+            return _error(400, "Missing required parameter: 'messages'", "missing_required_parameter")
         wrong = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}.get(
             dials.token_parameter
         )

@@ -47,14 +47,8 @@ def train(job: Mapping[str, Any], log: Log) -> None:
 
     class LogSteps(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if (
-                logs
-                and "loss" in logs
-                and (state.global_step % 5 == 0 or state.global_step == state.max_steps)
-            ):
-                report(
-                    state.global_step, state.max_steps, {"loss": logs["loss"], "grad_norm": logs["grad_norm"]}
-                )
+            if logs and "loss" in logs and (state.global_step % 5 == 0 or state.global_step == state.max_steps):
+                report(state.global_step, state.max_steps, {"loss": logs["loss"], "grad_norm": logs["grad_norm"]})
 
     trainer = SFTTrainer(
         model=model,
@@ -81,9 +75,7 @@ def train(job: Mapping[str, Any], log: Log) -> None:
     tokenizer.save_pretrained(str(output / "checkpoint"))
     (output / "checkpoint" / "training_args.bin").unlink(missing_ok=True)  # a pickle; nobody needs it
     steps.write_parquet(output / "steps.parquet")
-    (output / "summary.json").write_text(
-        json.dumps({"device": str(trainer.args.device), "steps": steps.height})
-    )
+    (output / "summary.json").write_text(json.dumps({"device": str(trainer.args.device), "steps": steps.height}))
 
 
 def _sft_config(job: Mapping[str, Any], output: Path) -> Any:
@@ -168,7 +160,7 @@ class RecordingCollator:
 
 
 def _steps(history: list[dict[str, Any]], batches: list[tuple[list[str], int]]) -> pl.DataFrame:
-    """Training signals by step: step, loss, grad_norm (before clipping), learning_rate, completion_tokens, example_ids."""
+    """Signals by step: loss, grad_norm (before clipping), learning_rate, completion_tokens, example_ids."""
     logged = [entry for entry in history if "loss" in entry]
     return pl.DataFrame(
         [

@@ -518,9 +518,7 @@ def _sorts(ideas: list[Idea], needed: int) -> dict[str, Any]:
     return _part("facts", required=[marks.split("|") for _, marks in ideas], min_share=share)
 
 
-def _item(
-    name: str, prompt: str, parts: list[dict[str, Any]], lines: list[str], difficulty: str
-) -> dict[str, Any]:
+def _item(name: str, prompt: str, parts: list[dict[str, Any]], lines: list[str], difficulty: str) -> dict[str, Any]:
     return {
         "category": "brainstorming",
         "prompt": prompt,

@@ -191,9 +191,7 @@ def _animals(rng: random.Random) -> list[Item]:
     rows = []
     for answer, members in ANIMALS.items():
         labels = _shuffled(rng, list(ANIMALS))
-        prompt = (
-            f"Put this animal into a class: {_either(labels)}. One word is enough.\n\n{rng.choice(members)}"
-        )
+        prompt = f"Put this animal into a class: {_either(labels)}. One word is enough.\n\n{rng.choice(members)}"
         rows.append(_label_row(prompt, labels, answer, "easy"))
     return rows
 
@@ -218,16 +216,12 @@ def _priorities(rng: random.Random) -> list[Item]:
     """The priority of an outage, by two conditions."""
     levels = ["P1", "P2", "P3", "P4"]
     cases = [(everyone, workaround) for everyone in (True, False) for workaround in (False, True)]
-    systems = rng.sample(
-        ["card readers", "door locks", "printers", "payroll forms", "phone lines"], len(cases)
-    )
+    systems = rng.sample(["card readers", "door locks", "printers", "payroll forms", "phone lines"], len(cases))
     rows = []
     for answer, (everyone, workaround), system in zip(levels, cases, systems, strict=True):
         town = rng.choice(("Turin", "Lyon", "Graz"))
         reach = "all offices" if everyone else f"the {town} office, but in no other"
-        detour = (
-            "Staff can use the old ones until then." if workaround else "Nothing can replace them until then."
-        )
+        detour = "Staff can use the old ones until then." if workaround else "Nothing can replace them until then."
         prompt = (
             "Give the priority of the outage.\n"
             "P1: all offices hit, no workaround. P2: all offices hit, with a workaround. "

@@ -161,12 +161,8 @@ def _staff(rng: random.Random, count: int) -> list[dict]:
         )[index % 3]
         rows = list(zip([person, *others], teams, [year, *rest], strict=True))
         rng.shuffle(rows)
-        lines = " ".join(
-            f"{name} works in {team} and joined the company in {joined}." for name, team, joined in rows
-        )
-        passage = (
-            f"{lines} All three share the kitchen on the ground floor and take turns to water its plants."
-        )
+        lines = " ".join(f"{name} works in {team} and joined the company in {joined}." for name, team, joined in rows)
+        passage = f"{lines} All three share the kitchen on the ground floor and take turns to water its plants."
         prompt = f"{passage}\n\n{question} Reply with the name."
         difficulty = "easy" if index % 3 == 2 else "medium"
         drafts.append(_draft("staff", prompt, "match", _match([person], others), person, difficulty))
@@ -196,8 +192,7 @@ def _prices(rng: random.Random, count: int) -> list[dict]:
         )
         if index % 2 == 1:
             question = (
-                f"What do two pieces of the {good} and one {others[0]} cost together, in dollars? "
-                "Give the number."
+                f"What do two pieces of the {good} and one {others[0]} cost together, in dollars? Give the number."
             )
             draft = ("all", _short_number(total), f"{total} dollars", "hard")
         else:
@@ -267,9 +262,7 @@ def _claims(rng: random.Random, count: int) -> list[dict]:
         claim = f"{more} filled more boxes than {fewer}."
         answer = labels[0] if holds else labels[1]
         aliases = {label: LABEL_FORMS[label] for label in labels}
-        question = (
-            f"Claim: {claim}\nJudge the claim by the text. Reply with one word: {labels[0]} or {labels[1]}."
-        )
+        question = f"Claim: {claim}\nJudge the claim by the text. Reply with one word: {labels[0]} or {labels[1]}."
         args = {"labels": list(labels), "answer": answer, "aliases": aliases}
         drafts.append(_draft("claim", f"{passage}\n\n{question}", "label", args, answer, "medium"))
     return drafts
@@ -298,9 +291,7 @@ def _rainfall(rng: random.Random, count: int) -> list[dict]:
         # The sentence order differs from the option order, so that the position alone gives nothing away.
         spoken = rng.sample(rows, len(rows))
         listing = ", ".join(f"{amount} mm of rain fell in {town}" for town, amount in spoken)
-        passage = (
-            f"In the first week of the month, {listing}. The rivers stayed within their banks everywhere."
-        )
+        passage = f"In the first week of the month, {listing}. The rivers stayed within their banks everywhere."
         options = dict(zip(LETTERS, towns, strict=True))
         choices = "\n".join(f"{letter}) {town}" for letter, town in options.items())
         question, difficulty = questions[rank]

@@ -23,9 +23,7 @@ def items(rng: random.Random) -> list[Item]:
         *_predict_number(rng),
         *_predict_text(rng),
     ]
-    return [
-        {"id": f"coding-t{number:03d}", "category": "coding", **item} for number, item in enumerate(made, 1)
-    ]
+    return [{"id": f"coding-t{number:03d}", "category": "coding", **item} for number, item in enumerate(made, 1)]
 
 
 def _item(template: str, difficulty: str, prompt: str, reference: str, verifier: str, args: Item) -> Item:
@@ -295,9 +293,7 @@ def _complete_loop(rng: random.Random) -> list[Item]:
             loop = f"for item in reversed({parameter}):"
         stub = f"{head}    # loop over {parameter} here\n    return result"
         reference = f"{head}    {loop}\n        {body}\n    return result"
-        prompt = (
-            f"Complete the Python function so that it returns {goal}. Write out the whole function.\n\n{stub}"
-        )
+        prompt = f"Complete the Python function so that it returns {goal}. Write out the whole function.\n\n{stub}"
         made.append(_code_item("complete-loop", difficulty, prompt, reference, function, oracle, inputs))
     return made
 
@@ -433,7 +429,5 @@ def _predict_text(rng: random.Random) -> list[Item]:
             (f'word = "{word}"\nprint(word[{cut}:] + word[:{cut}])', word[cut:] + word[:cut], "hard"),
         ][number % 4]
         prompt = f"Tell me exactly what this Python code prints. Give only the printed text.\n\n{shape}"
-        made.append(
-            _item("predict-text", difficulty, prompt, value, "match", {"aliases": [value], "max_words": 12})
-        )
+        made.append(_item("predict-text", difficulty, prompt, value, "match", {"aliases": [value], "max_words": 12}))
     return made

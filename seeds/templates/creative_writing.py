@@ -267,9 +267,7 @@ def _talks(rng: random.Random) -> list[dict[str, Any]]:
             {"kind": "keyword_count", "word": other, "min": count // 2 - 1},
         )
         parts = [_words_used(word), shape, _length(4 * count, 30 * count)]
-        made.append(
-            _item("short-dialogue", prompt, parts, "\n".join(lines), "easy" if count == 4 else "medium")
-        )
+        made.append(_item("short-dialogue", prompt, parts, "\n".join(lines), "easy" if count == 4 else "medium"))
     return made
 
 
@@ -297,16 +295,10 @@ def _notes(rng: random.Random) -> list[dict[str, Any]]:
             f'Write a short thank-you note for {gift}. Begin with "Dear {giver}" and end with '
             f'the name {sender}. Use the word "{word}" and at most {limit} words.'
         )
-        thanks = rng.choice(
-            ["Thank you very much for", "A thousand thanks for", "How kind of you to send me"]
-        )
-        reference = (
-            f"Dear {giver},\n{thanks} {gift}! {remark}. I hope to see you soon.\nWarm wishes,\n{sender}"
-        )
+        thanks = rng.choice(["Thank you very much for", "A thousand thanks for", "How kind of you to send me"])
+        reference = f"Dear {giver},\n{thanks} {gift}! {remark}. I hope to see you soon.\nWarm wishes,\n{sender}"
         shape = _shape({"kind": "start", "text": f"Dear {giver}"}, {"kind": "end", "text": sender})
-        made.append(
-            _item("thank-you-note", prompt, [_words_used(word), shape, _length(12, limit)], reference, "easy")
-        )
+        made.append(_item("thank-you-note", prompt, [_words_used(word), shape, _length(12, limit)], reference, "easy"))
     return made
 
 
@@ -362,9 +354,7 @@ def _length(fewest: int, most: int) -> dict[str, Any]:
     return _part("words", min=fewest, max=most)
 
 
-def _item(
-    name: str, prompt: str, parts: list[dict[str, Any]], reference: str, difficulty: str
-) -> dict[str, Any]:
+def _item(name: str, prompt: str, parts: list[dict[str, Any]], reference: str, difficulty: str) -> dict[str, Any]:
     return {
         "category": "creative_writing",
         "prompt": prompt,

@@ -32,9 +32,7 @@ GOODS = _pool(
     "rain barrel, door mat, bird feeder, steel ladder, floor cushion, salad bowl, coat rack, hand saw"
 )
 COMPONENTS = _pool("scheduler, gateway, indexer, mailer, cache, billing, uploader, archiver, notifier")
-MONTHS = _pool(
-    "January, February, March, April, May, June, July, August, September, October, November, December"
-)
+MONTHS = _pool("January, February, March, April, May, June, July, August, September, October, November, December")
 
 
 def _row(prompt: str, verifier: str, args: Item, reference: str, difficulty: str) -> Item:
@@ -70,9 +68,7 @@ def _spellings(day: date) -> list[str]:
     """The usual ways to write a date; the year may be left out."""
     month = MONTHS[day.month - 1]
     days = (str(day.day), _ordinal(day.day))
-    return [day.isoformat()] + [
-        text for d in days for text in (f"{d} {month}", f"{d} of {month}", f"{month} {d}")
-    ]
+    return [day.isoformat()] + [text for d in days for text in (f"{d} {month}", f"{d} of {month}", f"{month} {d}")]
 
 
 def _orders(rng: random.Random, count: int) -> list[Item]:

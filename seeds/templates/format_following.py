@@ -25,9 +25,7 @@ def items(rng: random.Random) -> list[Item]:
         *_placeholders(rng),
     ]
     numbered = enumerate(made, 1)
-    return [
-        {"id": f"format_following-t{n:03d}", "category": "format_following", **item} for n, item in numbered
-    ]
+    return [{"id": f"format_following-t{n:03d}", "category": "format_following", **item} for n, item in numbered]
 
 
 def _item(
@@ -79,9 +77,7 @@ def _short_lists(rng: random.Random) -> list[Item]:
         count = rng.randint(3, 6)
         chosen = rng.sample(members.split()[:6], count)
         constraints: list[Constraint] = [{"kind": kind, "count": count}, {"kind": "words", "max": 4 * count}]
-        reference = "\n".join(
-            line.format(number=n, word=word.capitalize()) for n, word in enumerate(chosen, 1)
-        )
+        reference = "\n".join(line.format(number=n, word=word.capitalize()) for n, word in enumerate(chosen, 1))
         prompt = f"List exactly {count} {group}{how}."
         made.append(_item("short-list", "easy", prompt, reference, constraints, [members.split()]))
     return made
@@ -244,8 +240,7 @@ def _repetition(rng: random.Random) -> list[Item]:
         mark, mark_name = separators[place % len(separators)]
         count = rng.randint(3, 6)
         prompt = (
-            f'Write the word "{word}" exactly {count} times in a row, separated by {mark_name}. '
-            "Write nothing else."
+            f'Write the word "{word}" exactly {count} times in a row, separated by {mark_name}. Write nothing else.'
         )
         constraints: list[Constraint] = [
             {"kind": "keyword_count", "word": word, "min": count, "max": count},
@@ -388,9 +383,7 @@ def _placeholders(rng: random.Random) -> list[Item]:
         count = rng.randint(2, 4)
         extra: Constraint = {"kind": "no_commas"} if place % 2 else {"kind": "no_digits"}
         limit = "Do not use commas." if place % 2 else "Do not use any digits."
-        prompt = (
-            f"Write {task}, with at least {count} placeholders in square brackets for what changes. {limit}"
-        )
+        prompt = f"Write {task}, with at least {count} placeholders in square brackets for what changes. {limit}"
         constraints: list[Constraint] = [{"kind": "placeholders", "min": count}, extra]
         difficulty = "medium" if count < 4 else "hard"
         made.append(_item("placeholders", difficulty, prompt, reference, constraints, [spellings]))

@@ -102,9 +102,7 @@ def _one_step_product(rng: random.Random) -> _Draw:
     if kind == 0:
         return _Draw(f"What is {groups} x {size}?", Fraction(total), f"{groups} x {size} = {total}", "easy")
     if kind == 1:
-        prompt = (
-            f"There are {groups} bags with {size} {things} in each. How many {things} are there in total?"
-        )
+        prompt = f"There are {groups} bags with {size} {things} in each. How many {things} are there in total?"
         return _Draw(prompt, Fraction(total), f"{groups} x {size} = {total} {things}", "easy")
     prompt = f"{total} {things} fill {groups} bags, the same number in each. How many are in a bag?"
     return _Draw(prompt, Fraction(size), f"{total} / {groups} = {size} {things}", "easy")
@@ -169,9 +167,7 @@ def _rectangle(rng: random.Random) -> _Draw:
     kind = rng.randrange(3)
     if kind == 0:
         perimeter = 2 * (length + width)
-        prompt = (
-            f"A rectangular {thing} is {length} {unit} long and {width} {unit} wide. What is its perimeter?"
-        )
+        prompt = f"A rectangular {thing} is {length} {unit} long and {width} {unit} wide. What is its perimeter?"
         return _Draw(prompt + _NUMBER_ONLY, Fraction(perimeter), str(perimeter), "medium")
     if kind == 1:
         prompt = f"What is the area, in square {unit}, of a {thing} that measures {length} by {width} {unit}?"

@@ -251,9 +251,7 @@ def _reported_speech(rng: random.Random, count: int) -> list[Item]:
         ask = f'Turn the quotation into reported speech, beginning with "{name} said that {pronoun}". {ONLY}'
         tails = [f"{verb} {their} {owned}" for verb in shifted]
         start = {"kind": "start", "text": f"{name} said"}
-        made.append(
-            _item("reported-speech", "hard", ask, text, [[name], tails], ["I", "my"], reference, start)
-        )
+        made.append(_item("reported-speech", "hard", ask, text, [[name], tails], ["I", "my"], reference, start))
     return made
 
 

@@ -296,9 +296,7 @@ def _task_notes(rng: random.Random, count: int) -> list[Item]:
         reference = "\n".join(f"- {name}: {short}" for name, (_, short, _) in zip(names, jobs, strict=True))
         required = [[name] for name in names] + [job_words for _, _, job_words in jobs]
         constraint = {"kind": "bullets", "count": 3}
-        made.append(
-            _item("task-notes", "medium", ask, text, required, 24, reference, constraints=[constraint])
-        )
+        made.append(_item("task-notes", "medium", ask, text, required, 24, reference, constraints=[constraint]))
     return made
 
 
@@ -346,9 +344,7 @@ def _corrected_notices(rng: random.Random, count: int) -> list[Item]:
         reference = f"The {lesson} takes place on {day} at {hour} in the {room}."
         required = [lesson_words, [day], [room], [str(hour), NUMBER_WORDS[hour]]]
         forbidden = [old_day, old_room]
-        made.append(
-            _item("corrected-notice", "hard", ask, text, required, 20, reference, forbidden=forbidden)
-        )
+        made.append(_item("corrected-notice", "hard", ask, text, required, 20, reference, forbidden=forbidden))
     return made
 
 

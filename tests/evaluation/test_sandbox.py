@@ -26,10 +26,7 @@ def outcome(code: str, *tests: str, timeout_s: float = 5.0) -> SandboxResult:
 
 def value_of(expression: str, imports: str = "os") -> SandboxResult:
     """Judges code whose `f` returns whether `expression` could be evaluated."""
-    code = (
-        f"import {imports}\ndef f():\n    try:\n        {expression}\n"
-        f"    except OSError:\n        return 'denied'\n"
-    )
+    code = f"import {imports}\ndef f():\n    try:\n        {expression}\n    except OSError:\n        return 'denied'\n"
     return outcome(code + "    return 'allowed'\n", "assert f() == 'denied'")
 
 
@@ -117,10 +114,7 @@ def test_code_without_the_function_fails_every_test():
 
 
 def test_what_the_code_printed_is_kept_for_reading():
-    assert (
-        "looked here"
-        in outcome("import sys\nprint('looked here', file=sys.stderr)\ndef f(x): return 3").output_tail
-    )
+    assert "looked here" in outcome("import sys\nprint('looked here', file=sys.stderr)\ndef f(x): return 3").output_tail
 
 
 @pytest.mark.parametrize(
@@ -309,9 +303,7 @@ def test_machine_code_and_raw_system_calls_are_denied_too():
         "    return libc.syscall(*call), ctypes.get_errno()\n"
     )
     tests = [f"assert f({number}, 1, 1, 0, 0) == (-1, 1)" for number in _SOME_CALLS[os.uname().machine]]
-    tests.append(
-        "assert f(*" + str((_SOME_CALLS[os.uname().machine][0] | 0x40000000, 1, 1, 0)) + ")[0] == -1"
-    )
+    tests.append("assert f(*" + str((_SOME_CALLS[os.uname().machine][0] | 0x40000000, 1, 1, 0)) + ")[0] == -1")
     result = outcome(code, *tests)
     assert result.reason == "passed", result
 
@@ -476,9 +468,7 @@ def test_without_landlock_no_file_can_be_opened_and_common_modules_still_work():
         "import math, re, collections, json\ndef f(path):\n    try: open(path)\n"
         "    except PermissionError: return 'denied'\n"
     )
-    tests = [
-        f"assert f({path!r}) == 'denied'" for path in ("/etc/passwd", sys.executable, "/proc/self/environ")
-    ]
+    tests = [f"assert f({path!r}) == 'denied'" for path in ("/etc/passwd", sys.executable, "/proc/self/environ")]
     result = sandbox._run(code, "f", tests, missing=["landlock", "namespaces"])
     assert result.reason == "passed", result.detail
     assert "no file access" in result.layers

@@ -142,9 +142,7 @@ def test_numeric_reads_the_final_number(value: float, answer: str):
     assert result.passed, result
 
 
-@pytest.mark.parametrize(
-    "answer", ["41", "42 or 43", "no idea", "4 2", "one hundred", "1/0", "9" * 9000, "42e999"]
-)
+@pytest.mark.parametrize("answer", ["41", "42 or 43", "no idea", "4 2", "one hundred", "1/0", "9" * 9000, "42e999"])
 def test_numeric_fails_other_numbers(answer: str):
     assert not passes("numeric", answer)
 
@@ -157,10 +155,7 @@ def test_numeric_tolerance_is_absolute():
 @pytest.mark.parametrize(
     ("answer", "chosen"),
     [
-        *(
-            (answer, "B")
-            for answer in ("B", "b)", "(B)", "B.", "**B**", "Answer: B", "The answer is B.", "Option B")
-        ),
+        *((answer, "B") for answer in ("B", "b)", "(B)", "B.", "**B**", "Answer: B", "The answer is B.", "Option B")),
         ("The answer is (B) Paris", "B"),
         ("B: Paris is larger than dark blue things of Paris", "B"),
         ("A", "A"),
@@ -200,9 +195,7 @@ def test_json_fields_compares_by_type():
     assert passes("json_fields", right, **ARGS["json_fields"], exact_keys=True)
     right = right.replace("}", ', "more": 1}')
     assert not passes("json_fields", right, **ARGS["json_fields"], exact_keys=True)
-    wrong = verify(
-        "json_fields", ARGS["json_fields"], '{"name": "Ann", "age": 30, "tags": ["y", "x"], "boss": "null"}'
-    )
+    wrong = verify("json_fields", ARGS["json_fields"], '{"name": "Ann", "age": 30, "tags": ["y", "x"], "boss": "null"}')
     assert (wrong.passed, wrong.score) == (False, pytest.approx(0.2))
 
 

@@ -123,9 +123,7 @@ def outcome(number: int, score: float, *, promoted: bool = True, kept: int = 60)
 def _category_outcome(name: str, place: int, score: float) -> CategoryOutcome:
     rate = Rate(min(12, max(0, round(12 * (score + 0.5 * math.sin(2.3 * place + 0.4))))), 12)
     target = 0.5 if place % 3 else 0.6
-    decision: Any = (
-        "fine" if rate.share > target - 0.05 else "weak" if rate.high < target else "not enough evidence"
-    )
+    decision: Any = "fine" if rate.share > target - 0.05 else "weak" if rate.high < target else "not enough evidence"
     told = f"{rate.passed} of 12 passed against a target of {target:.0%}: said so by the test's data"
     return CategoryOutcome(name, 12, rate.passed, rate.low, rate.high, target, 0.004, 0.021, decision, told)
 
@@ -163,9 +161,7 @@ def full_round() -> RoundData:
         parent="round-0003",
         trigger="weak_category_sensor",
         categories=tuple(
-            CategoryPlan(
-                name, 20 + 4 * i, f"{i + 2} of 12 passed against a target of 50%: significantly below"
-            )
+            CategoryPlan(name, 20 + 4 * i, f"{i + 2} of 12 passed against a target of 50%: significantly below")
             for i, name in enumerate(("math", "coding", "extraction", "reasoning", "format_following"))
         ),
         target_round=6,
@@ -214,9 +210,7 @@ def full_round() -> RoundData:
 def empty_round() -> RoundData:
     """Round 1 in which nothing was kept: no example, batch, step, seed change or earlier round."""
     full = full_round()
-    plan = replace(
-        full.plan, round="round-0001", parent=None, trigger="open_round", max_tokens=None, created_at=""
-    )
+    plan = replace(full.plan, round="round-0001", parent=None, trigger="open_round", max_tokens=None, created_at="")
     nothing = RoundOutcome("round-0001", 0, 0, 0, 0.0, False, ())
     return replace(
         full,
@@ -292,9 +286,7 @@ def _calls(candidates: pl.DataFrame) -> pl.DataFrame:
                     "purpose": purpose,
                     "category": row["category"],
                     "finish_reason": rng.choice(["stop", "stop", "stop", "length"]),
-                    "prompt_tokens": rng.randrange(380, 520)
-                    if purpose == "instructions"
-                    else rng.randrange(20, 70),
+                    "prompt_tokens": rng.randrange(380, 520) if purpose == "instructions" else rng.randrange(20, 70),
                     "completion_tokens": rng.randrange(30, 190),
                     "cost_usd": None,
                     "latency_s": 0.5 + rng.random(),

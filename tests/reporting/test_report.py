@@ -89,11 +89,7 @@ def test_the_page_needs_nothing_but_itself(html: str, page: Page) -> None:
 def test_ids_on_the_page_are_unique_and_links_within_it_lead_somewhere(page: Page) -> None:
     ids = [attrs["id"] for tag, attrs in page.tags if "id" in attrs and tag == "section"]
     assert len(ids) == len(set(ids))
-    inner = [
-        str(attrs["href"])[1:]
-        for tag, attrs in page.tags
-        if tag == "a" and str(attrs["href"]).startswith("#")
-    ]
+    inner = [str(attrs["href"])[1:] for tag, attrs in page.tags if tag == "a" and str(attrs["href"]).startswith("#")]
     assert inner and set(inner) <= set(ids)
 
 
@@ -142,9 +138,7 @@ def test_a_text_longer_than_the_page_bears_is_cut_and_says_so(data: RoundData) -
     assert "x" * 1201 not in text
 
 
-def test_the_headline_says_promotion_scores_with_intervals_kept_and_tokens(
-    data: RoundData, page: Page
-) -> None:
+def test_the_headline_says_promotion_scores_with_intervals_kept_and_tokens(data: RoundData, page: Page) -> None:
     told = page.sections[""]
     before, after = (Rate(int(f["passed"].sum()), f.height) for f in (data.items_before, data.items))
     assert "checkpoint promoted" in told
@@ -176,9 +170,7 @@ def test_every_rule_is_shown_with_its_count_and_a_near_duplicate_with_its_neighb
 ) -> None:
     dropped = data.verdicts.filter(pl.col("state") != "kept")
     for rule, number in dropped.group_by(pl.col("rule").str.split(":").list.first()).len().iter_rows():
-        assert re.search(
-            rf"{re.escape(rule)} (malformed|rejected): [^>]*? {number} ", page.sections["rules"]
-        ), rule
+        assert re.search(rf"{re.escape(rule)} (malformed|rejected): [^>]*? {number} ", page.sections["rules"]), rule
     near = dropped.filter(pl.col("rule") == "near_duplicate").row(0, named=True)
     assert near["neighbour"] in page.sections["rules"]
     assert near["neighbour_id"] in page.sections["rules"]
@@ -195,9 +187,7 @@ def test_weak_categories_come_first_and_are_marked(data: RoundData, html: str) -
     assert any(weak)
 
 
-def test_samples_show_two_kept_examples_a_category_and_right_and_wrong_answers(
-    data: RoundData, page: Page
-) -> None:
+def test_samples_show_two_kept_examples_a_category_and_right_and_wrong_answers(data: RoundData, page: Page) -> None:
     for category in data.plan.category_ids:
         ids = data.examples.filter(pl.col("category") == category)["example_id"].sort()
         assert [i in page.sections["examples"] for i in ids] == [True] * 2 + [False] * (len(ids) - 2)
@@ -382,8 +372,5 @@ def test_importing_the_report_loads_neither_matplotlib_nor_dagster() -> None:
         "print([m for m in ('matplotlib', 'dagster', 'torch') if m in sys.modules])"
     )
     assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        == "[]"
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )

@@ -39,9 +39,7 @@ def test_the_build_script_runs_from_any_folder_and_writes_its_own_only(tmp_path:
     (copy / "templates").mkdir(parents=True)
     (copy / "build.py").write_bytes((SEEDS / "build.py").read_bytes())
     (copy / "templates" / "math.py").write_bytes((SEEDS / "templates" / "math.py").read_bytes())
-    (copy / "evaluation_items.jsonl").write_text(
-        '{"id": "math-x", "category": "math", "origin": "template:old"}\n'
-    )
+    (copy / "evaluation_items.jsonl").write_text('{"id": "math-x", "category": "math", "origin": "template:old"}\n')
     subprocess.run([sys.executable, copy / "build.py"], check=True, cwd=tmp_path)
     lines = (copy / "evaluation_items.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 50
@@ -75,9 +73,7 @@ def test_student_scores_are_shown_only_for_the_items_they_were_measured_on(
     scripts: tuple[ModuleType, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, table = scripts
-    items = {
-        "math": [row for row in table.rows_of("evaluation_items.jsonl") if row["category"] == "math"][:10]
-    }
+    items = {"math": [row for row in table.rows_of("evaluation_items.jsonl") if row["category"] == "math"][:10]}
     results = tmp_path / "items.parquet"
     ids = [row["id"] for row in items["math"]]
     pl.DataFrame({"item_id": ids, "passed": [True] * 4 + [False] * 6}).write_parquet(results)

@@ -42,9 +42,7 @@ def test_most_seeds_are_recognized_by_the_others_and_the_confidence_is_honest(
     assert abs(right.mean() - confidence.mean()) < 0.05
 
 
-def test_rows_without_category_get_one_with_a_confidence_and_a_note(
-    write_jsonl: Write, tmp_path: Path
-) -> None:
+def test_rows_without_category_get_one_with_a_confidence_and_a_note(write_jsonl: Write, tmp_path: Path) -> None:
     rows = [
         {
             "instruction": "Define a Python function that doubles a list's items.",
@@ -94,9 +92,7 @@ def with_the_pages_category(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_following_the_page_adds_a_category(
-    with_the_pages_category: Path, categories: dict[str, Category]
-) -> None:
+def test_following_the_page_adds_a_category(with_the_pages_category: Path, categories: dict[str, Category]) -> None:
     folder = with_the_pages_category
     known = load_categories(folder / "categories.yaml")
     assert known.keys() - categories.keys() == {"translation"}

@@ -161,9 +161,7 @@ def test_repeated_ids_and_repeated_rows_name_the_first_line(write_jsonl: Write) 
 def test_a_category_that_some_rows_lack_is_told(write_jsonl: Write) -> None:
     first, second = _rows(2)
     del second["category"]
-    assert "line 2, field 'category': is missing; other rows have it" in _problem(
-        write_jsonl([first, second])
-    )
+    assert "line 2, field 'category': is missing; other rows have it" in _problem(write_jsonl([first, second]))
 
 
 def test_a_category_without_a_seed_is_told(write_jsonl: Write) -> None:
@@ -242,11 +240,7 @@ def test_a_million_broken_lines_do_not_fill_the_memory(tmp_path: Path) -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.lists(
-        st.one_of(st.binary(max_size=40), st.sampled_from([b"[", b"{", b'{"a":1}', b",", b"\xef\xbb\xbf"]))
-    )
-)
+@given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([b"[", b"{", b'{"a":1}', b",", b"\xef\xbb\xbf"]))))
 def test_no_bytes_raise_anything_but_an_input_file_error(tmp_path: Path, parts: list[bytes]) -> None:
     path = tmp_path / "bytes.jsonl"
     path.write_bytes(b"\n".join(parts))

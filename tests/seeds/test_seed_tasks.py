@@ -49,9 +49,7 @@ def test_every_seed_passes_the_filters_of_the_project(seed_tasks: list[SeedTask]
         assert instance_problem(task.input, task.output) is None, task
 
 
-def test_no_seed_shares_words_with_an_evaluation_item(
-    seed_tasks: list[SeedTask], items: list[EvaluationItem]
-) -> None:
+def test_no_seed_shares_words_with_an_evaluation_item(seed_tasks: list[SeedTask], items: list[EvaluationItem]) -> None:
     near = Decontaminator([(item.id, item.prompt) for item in items], threshold=0.7, ngram=13)
     for task in seed_tasks:
         for text in (task.instruction, task.input, task_prompt(task.instruction, task.input)):

@@ -94,9 +94,7 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
 _OPENAT, _FCNTL, _IOCTL, _KILL_CALL, _TGKILL = (257, 56), (72, 25), (16, 29), (62, 129), (234, 131)
 _WAIT4, _PRLIMIT64, _CLONE3 = (61, 260), (302, 261), (435, 435)
 
-_TO_WRITE = (
-    os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | 0o20000000
-)  # the last is O_TMPFILE's
+_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | 0o20000000  # the last is O_TMPFILE's
 _FCNTL_COMMANDS = (
     0,
     1,

@@ -83,9 +83,7 @@ class WorkersObject(Remote):
         return int(self._wire.request("len", self))
 
     def __iter__(self) -> Iterator[Any]:
-        iterator: Iterator[Any] = self._wire.request(
-            "iter", self
-        )  # the worker's iterator, itself such an object
+        iterator: Iterator[Any] = self._wire.request("iter", self)  # the worker's iterator, itself such an object
         return iterator
 
     def __next__(self) -> Any:
@@ -137,9 +135,7 @@ class Judge:
             self.report(loaded=False, **_why(error))
             return False
         if function not in self._names:
-            self.report(
-                loaded=False, reason="failed", detail=f"the code defines no {function}"[:_MAX_DETAIL_CHARS]
-            )
+            self.report(loaded=False, reason="failed", detail=f"the code defines no {function}"[:_MAX_DETAIL_CHARS])
             return False
         return True
 

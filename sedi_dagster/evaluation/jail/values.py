@@ -60,11 +60,7 @@ class Values:
         for kind, as_json in _FORMS:
             if isinstance(value, kind):
                 inside = as_json(value)
-                return {
-                    kind.__name__: [self.encode(one) for one in inside]
-                    if isinstance(inside, list)
-                    else inside
-                }
+                return {kind.__name__: [self.encode(one) for one in inside] if isinstance(inside, list) else inside}
         self._lent.append(value)
         return {"mine": len(self._lent) - 1}
 

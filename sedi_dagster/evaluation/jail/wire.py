@@ -43,9 +43,7 @@ class Wire:
         serve: answers a request of the other side, from its operation and arguments.
     """
 
-    def __init__(
-        self, read_fd: int, write_fd: int, values: Values, serve: Callable[[str, list[Any]], Any]
-    ) -> None:
+    def __init__(self, read_fd: int, write_fd: int, values: Values, serve: Callable[[str, list[Any]], Any]) -> None:
         self._read_fd, self._write_fd, self._values, self._serve = read_fd, write_fd, values, serve
         self.deadline: float | None = None
         """When waiting for a message ends, in `time.monotonic` seconds."""
@@ -156,11 +154,7 @@ def _exception(names: list[str], message: str) -> Exception:
     """The nearest of Python's own exceptions, so that a test can expect a ValueError."""
     for name in names:
         kind = getattr(builtins, str(name), None)
-        if (
-            isinstance(kind, type)
-            and issubclass(kind, Exception)
-            and kind not in (Exception, StopAsyncIteration)
-        ):
+        if isinstance(kind, type) and issubclass(kind, Exception) and kind not in (Exception, StopAsyncIteration):
             try:
                 return kind(message)
             except TypeError:

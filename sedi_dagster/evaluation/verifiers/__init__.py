@@ -30,9 +30,7 @@ def all_of(args: Args, answer: str, prompt: str) -> Score:
     parts = [VERIFIERS[part["verifier"]](part["args"], answer, prompt) for part in args["of"]]
     mean = sum(part.score for part in parts) / len(parts)
     broken = [
-        f"{one['verifier']}: {part.reason}"
-        for one, part in zip(args["of"], parts, strict=True)
-        if not part.passed
+        f"{one['verifier']}: {part.reason}" for one, part in zip(args["of"], parts, strict=True) if not part.passed
     ]
     return failed("; ".join(broken), mean) if broken else passed("every part passes", mean)
 

@@ -44,14 +44,10 @@ TEXTS = Kind("a non-empty list of non-empty strings", _are_texts)
 ANY_TEXTS = Kind("a list of non-empty strings", lambda value: value == [] or _are_texts(value))
 NUMBER = Kind("a finite number", _is_number)
 SHARE = Kind("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
-SECONDS = Kind(
-    "a number of seconds above 0 and up to 60", lambda value: _is_number(value) and 0 < value <= 60
-)
+SECONDS = Kind("a number of seconds above 0 and up to 60", lambda value: _is_number(value) and 0 < value <= 60)
 COUNT = Kind("a whole number of 0 or more", _is_count)
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
-OPTIONS = Kind(
-    "an object of two or more texts by letter", lambda value: _maps(value, _is_text) and len(value) > 1
-)
+OPTIONS = Kind("an object of two or more texts by letter", lambda value: _maps(value, _is_text) and len(value) > 1)
 ALIASES = Kind("an object of lists of strings by label", lambda value: _maps(value, _are_texts))
 FIELDS = Kind("a non-empty object", lambda value: _maps(value, lambda _: True) and bool(value))
 FACTS = Kind(
@@ -165,9 +161,7 @@ def _choice(args: Mapping[str, Any]) -> list[str]:
 
 
 def _label(args: Mapping[str, Any]) -> list[str]:
-    problems = (
-        [] if args["answer"] in args["labels"] else [f"label: {shown(args['answer'])} is none of the labels"]
-    )
+    problems = [] if args["answer"] in args["labels"] else [f"label: {shown(args['answer'])} is none of the labels"]
     strangers = [name for name in args.get("aliases", {}) if name not in args["labels"]]
     return problems + [f"label: aliases are given for {shown(name)}, which is no label" for name in strangers]
 

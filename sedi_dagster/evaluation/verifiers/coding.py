@@ -35,9 +35,7 @@ def code_tests(args: Args, answer: str, prompt: str) -> Score:
     share = result.passed / len(tests)
     if share == 1.0:
         return passed(f"all {len(tests)} tests pass")
-    return failed(
-        f"{result.passed} of {len(tests)} tests pass: {result.reason} {shown(result.detail, 120)}", share
-    )
+    return failed(f"{result.passed} of {len(tests)} tests pass: {result.reason} {shown(result.detail, 120)}", share)
 
 
 def find_code(answer: str, function: str) -> str | None:

@@ -21,9 +21,7 @@ CONSTRAINTS: dict[str, Constraint] = {}
 _BULLET = re.compile(r"[-*•]\s+\S")
 _NUMBERED = re.compile(r"\(?[0-9]{1,3}[.)]\s+\S")
 _SENTENCE_END = re.compile(r"(?<![.!?…。！？])(?:[.!?…]++[\"'”’)\]*_]{0,3}(?=\s|\Z)|[。！？]++)")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|jr|sr|no)|\b[A-Z])\Z", re.IGNORECASE
-)
+_ABBREVIATION = re.compile(r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|jr|sr|no)|\b[A-Z])\Z", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\]")
 _HIGHLIGHT = re.compile(r"\*(?![\s*])[^*\n]+(?<!\s)\*")
 _FENCED = re.compile(r"\A```\w*\n(.*)\n```\Z", re.DOTALL)

