@@ -6,9 +6,9 @@ import re
 import string
 
 # What a text-only model cannot serve; as whole words, like the original.
-UNSERVABLE = tuple(
-    "image images graph graphs picture pictures file files map maps draw plot video audio music flowchart diagram".split()
-)
+UNSERVABLE = (
+    "image images graph graphs picture pictures file files map maps draw plot video audio music flowchart diagram"
+).split()
 _UNSERVABLE = re.compile(rf"\b(?:{'|'.join(UNSERVABLE)}|go to)\b", re.IGNORECASE)
 
 

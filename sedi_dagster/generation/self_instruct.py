@@ -31,8 +31,9 @@ from sedi_dagster.records import (
 
 METHOD = "self_instruct"
 FIRST_YIELD = 2.0  # tasks expected of a call before anything is known
-TASKS_PER_CALL = 3  # asked for in completion style; a chat model is asked for as many as are missing, at most 8
+TASKS_PER_CALL = 3  # in completion style, where a small model loses the thread after a few
 CHAT_TASKS_PER_CALL = 8
+TOKENS_PER_TASK = 60  # a chat model is asked for no more tasks than its token limit has room for
 
 CANDIDATE_SCHEMA: dict[str, Any] = {
     "candidate_id": pl.String,

@@ -72,12 +72,12 @@ def test_passing_trouble_is_tried_again(bench: Bench) -> None:
 def test_a_call_that_fails_every_time_is_given_up_with_a_reason_and_sent_again_when_asked_again(
     bench: Bench,
 ) -> None:
-    bench.server.turn(server_error=0.9)
-    bench.settings = {"max_attempts": 2, "max_concurrency": 2}
-    failed = [a for a in bench.ask(chats(3)) if a.error]
+    bench.server.turn(server_error=0.6)
+    bench.settings = {"max_attempts": 1, "max_concurrency": 2}
+    failed = [a for a in bench.ask(chats(12)) if a.error]
     assert failed and "attempts" in failed[0].error
     bench.server.turn(server_error=0.0)
-    assert not any(a.error for a in bench.ask(chats(3)))
+    assert not any(a.error for a in bench.ask(chats(12)))
 
 
 def test_odd_answers_are_kept_and_named_and_paid_once(bench: Bench) -> None:
