@@ -30,7 +30,7 @@ class Decontaminator:
             if run in self._runs:
                 item_id, item = self._runs[run]
                 return "evaluation_ngram", float(self._ngram), float(self._ngram), item_id, item
-        near = self._index.nearest(text, self._threshold)
+        near = self._index.nearest(text, self._threshold, or_equal=True)
         return ("evaluation_rouge_l", near[2], self._threshold, near[0], near[1]) if near else None
 
     def _ngrams(self, text: str) -> Iterable[tuple[str, ...]]:

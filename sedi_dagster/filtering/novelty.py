@@ -2,8 +2,8 @@
 
 ROUGE-L F1 (Lin 2004) of two token lists of m and n tokens with longest common subsequence L is 2L / (m + n),
 which is rapidfuzz's normalised indel similarity of the same lists. Tokens are those of `rouge_score` without a
-stemmer: lower case, runs of a-z and 0-9. Text without any such token is compared by its characters instead, so
-that other scripts neither all match nor all differ.
+stemmer: lower case, runs of a-z and 0-9. Text that is mostly in another script is compared by its characters
+instead, so that such texts neither all match (by the few Latin words in them) nor all differ.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
 _TOKEN = re.compile(r"[a-z0-9]+")
+_TOKEN_OR_CHARACTER = re.compile(r"[a-z0-9]+|\S")
 
 
 class NoveltyIndex:
@@ -31,12 +32,12 @@ class NoveltyIndex:
         self._ids.append(text_id)
         self._texts.append(text)
 
-    def nearest(self, text: str, threshold: float) -> tuple[str, str, float] | None:
-        """(id, text, ROUGE-L F1) of the nearest text above the threshold, or None if all are at most that near."""
+    def nearest(self, text: str, threshold: float, or_equal: bool = False) -> tuple[str, str, float] | None:
+        """(id, text, ROUGE-L F1) of the nearest text above the threshold (`or_equal`: or at it), or None."""
         found = process.extractOne(
             self._encode(text), self._encoded, scorer=Indel.normalized_similarity, score_cutoff=threshold
         )
-        if found is None or found[1] <= threshold:
+        if found is None or (found[1] <= threshold and not or_equal):
             return None
         _, score, row = found
         return self._ids[row], self._texts[row], float(score)
@@ -47,9 +48,11 @@ class NoveltyIndex:
 
 
 def tokens(text: str) -> list[str]:
-    """Tokens as `rouge_score` has them; single characters where there is no Latin letter or digit."""
+    """Tokens as `rouge_score` has them; other characters count singly if most letters are of another script."""
     lowered = text.lower()
-    return _TOKEN.findall(lowered) or [c for c in lowered if not c.isspace()]
+    found: list[str] = _TOKEN.findall(lowered)
+    foreign = 0 if lowered.isascii() else sum(c.isalpha() and not c.isascii() for c in lowered)
+    return found if sum(map(len, found)) > foreign else _TOKEN_OR_CHARACTER.findall(lowered)
 
 
 def near_duplicates(queries: list[str], pool: list[str], threshold: float) -> pl.DataFrame:

@@ -111,7 +111,7 @@ async def generate(job: GenerationJob, ask: AskTeacher, screen: Screen) -> Table
         requests = [_instruction_request(job, demos, asked + i) for i, demos in enumerate(shown)]
         for demos, answer in zip(shown, await ask(requests), strict=True):
             _note_call(calls, answer, "instructions", job.category.id)
-            parsed = _parsed(answer)
+            parsed = _parsed(job, answer)
             found += sum(not task.problem for task in parsed)
             pieces += [_piece(job, answer, number, task, demos) for number, task in enumerate(parsed)]
         asked += wave
@@ -145,7 +145,7 @@ def _demonstrations(job: GenerationJob, number: int) -> list[dict[str, Any]]:
     rng = derived_rng(job.project_seed, job.round, job.category.id, "demonstrations", number)
     human = job.seeds.filter(pl.col("origin") == "human").to_dicts()
     machine = job.seeds.filter(pl.col("origin") != "human").to_dicts()
-    chosen = rng.sample(machine, min(job.machine_demonstrations, len(machine)))
+    chosen = rng.sample(machine, min(job.machine_demonstrations, job.demonstrations, len(machine)))
     chosen += rng.sample(human, min(job.demonstrations - len(chosen), len(human)))
     rng.shuffle(chosen)
     return chosen
@@ -181,10 +181,14 @@ def _answer_request(job: GenerationJob, piece: dict[str, Any]) -> TeacherRequest
     )
 
 
-def _parsed(answer: TeacherAnswer) -> list[ParsedTask]:
+def _parsed(job: GenerationJob, answer: TeacherAnswer) -> list[ParsedTask]:
     if answer.error:
         return [ParsedTask("", "", f"teacher refused: {answer.error}", answer.text)]
-    tasks = parse_tasks(answer.text, cut_off=answer.finish_reason == "length")
+    tasks = parse_tasks(
+        answer.text,
+        cut_off=answer.finish_reason == "length",
+        begins_inside=job.prompt_style == "completion",
+    )
     return tasks or [ParsedTask("", "", "empty answer", answer.text)]
 
 
