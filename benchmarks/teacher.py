@@ -226,7 +226,7 @@ def faults(count: int) -> None:
 
 
 async def _ask_all(server: Server, folder: str, count: int) -> tuple[list[TeacherAnswer], float, dict[str, int]]:
-    async with teacher(server, folder, timeout_s=2.0) as client:
+    async with teacher(server, folder, timeout_s=1.0) as client:
         began = time.perf_counter()
         answers = await client.ask([request(prompt) for prompt in prompts(count, "candidate")])
         took = time.perf_counter() - began

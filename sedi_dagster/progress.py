@@ -9,7 +9,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_LINE = re.compile(r"progress (?P<stage>[\w-]+) (?P<done>\d+)/(?P<total>\d+)(?P<figures>(?: \w+=[-+.\w]+)*)\s*$")
+_NUMBER = r"(?:[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?|[-+]?inf|nan)"
+_LINE = re.compile(
+    rf"progress (?P<stage>[\w-]+) (?P<done>\d+)/(?P<total>\d+)(?P<figures>(?: \w+={_NUMBER})*)\s*$", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class ProgressLine:
 
 def format_progress(stage: str, done: int, total: int, figures: Mapping[str, int | float]) -> str:
     told = "".join(
-        f" {name}={value:.4g}" if isinstance(value, float) else f" {name}={value}" for name, value in figures.items()
+        f" {name}={value:.4g}" if isinstance(value, float) else f" {name}={int(value)}"
+        for name, value in figures.items()
     )
     return f"progress {stage} {done}/{total}{told}"
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from sedi_dagster.errors import SettingsError
 
@@ -26,10 +29,11 @@ def _project_root() -> Path:
 
 
 PROJECT_ROOT = _project_root()
+ENV_FILE = PROJECT_ROOT / ".env"
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TeacherSettings(_Group):
@@ -220,7 +224,7 @@ class _ProfileSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         name = self.current_state.get("profile", "local")
-        if name not in PROFILES:
+        if not isinstance(name, str) or name not in PROFILES:
             raise SettingsError(
                 f"Unknown profile {name!r}.",
                 f"Set SEDI_PROFILE (or --profile) to one of: {', '.join(PROFILES)}.",
@@ -235,7 +239,7 @@ class Settings(BaseSettings):
         env_prefix="SEDI_",
         env_nested_delimiter="_",
         env_nested_max_split=1,
-        env_file=PROJECT_ROOT / ".env",
+        env_file=ENV_FILE,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -275,7 +279,7 @@ class Settings(BaseSettings):
 
     def path(self, value: Path) -> Path:
         """A path of the settings, relative ones taken from the project's root."""
-        return value if value.is_absolute() else PROJECT_ROOT / value
+        return PROJECT_ROOT / value.expanduser()
 
     @property
     def data_root(self) -> str:
@@ -283,13 +287,26 @@ class Settings(BaseSettings):
         return self.data if "://" in self.data else str(self.path(Path(self.data)))
 
     def public(self) -> dict[str, Any]:
-        """The settings as JSON, secrets masked: for manifests and metadata."""
-        return self.model_dump(mode="json")
+        """The settings as JSON, secrets masked (also passwords in URLs): for manifests and metadata."""
+        shown: dict[str, Any] = _masked(self.model_dump(mode="json"))
+        return shown
 
     def fingerprint(self, *groups: str) -> str:
-        """Hash of the named groups: changes exactly when one of their values does."""
+        """Hash of the named groups: changes exactly when one of their values does, secrets apart."""
         chosen = self.model_dump_json(include=set(groups))
         return hashlib.blake2b(chosen.encode(), digest_size=8).hexdigest()
+
+
+_PASSWORD_IN_URL = re.compile(r"(://[^/@\s:]*):[^/\s]*@|([?&][^=&\s]*(?:password|secret|token|key)=)[^&\s]*", re.I)
+
+
+def _masked(value: Any) -> Any:
+    """The value without the passwords of URLs in it."""
+    if isinstance(value, dict):
+        return {key: _masked(inner) for key, inner in value.items()}
+    if isinstance(value, str):
+        return _PASSWORD_IN_URL.sub(lambda m: f"{m[1]}:***@" if m[1] else f"{m[2]}***", value)
+    return value
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
@@ -314,7 +331,10 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         SettingsError: a variable that no setting reads (a typing error would else be silent), an unknown
             profile, or a value of the wrong type; all problems at once.
     """
-    unknown = sorted(v for v in os.environ if v.startswith("SEDI_") and v not in _known_variables())
+    given = {name.upper(): value for name, value in dotenv_values(ENV_FILE).items()}
+    given |= os.environ
+    unknown = sorted(v for v in given if v.startswith("SEDI_") and v not in _known_variables())
+    unknown += [_variable((name,)) for name in overrides or {} if name not in Settings.model_fields]
     if unknown:
         raise SettingsError(
             f"Unknown setting: {', '.join(unknown)}.",
@@ -323,8 +343,19 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     try:
         return Settings(**(overrides or {}))
     except ValidationError as error:
-        problems = [
-            f"{_variable(e['loc'])}: {e['msg']}" + ("" if "KEY" in _variable(e["loc"]) else f" (got {e['input']!r})")
-            for e in error.errors()
-        ]
+        problems = [f"{_variable(e['loc'])}: {e['msg']}{_got(e['loc'], e['input'])}" for e in error.errors()]
         raise SettingsError("Bad setting. " + "; ".join(problems), ".env.example explains each setting.") from None
+    except UnreadableVariable as error:
+        text = getattr(error.__cause__, "doc", None)
+        names = [name for name in sorted(_known_variables()) if given.get(name) == text]
+        raise SettingsError(
+            f"Bad setting. {', '.join(names) or error}: not JSON ({error.__cause__}).",
+            ".env.example explains each setting.",
+        ) from None
+
+
+def _got(location: tuple[int | str, ...], value: Any) -> str:
+    """The bad value as a message shows it; nothing where it may be a secret or hold one."""
+    plain = isinstance(value, str | int | float) and _variable(location) in _known_variables()
+    secret = _variable(location).endswith(("_KEY", "_BODY"))
+    return f" (got {_masked(value)!r})" if plain and not secret else ""

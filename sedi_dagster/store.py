@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,15 @@ class Store:
     """Reads and writes under one root, such as `data` or `s3://bucket/prefix`."""
 
     def __init__(self, root: str) -> None:
-        self.root = UPath(root)
+        """Raise `StorageError` if there is no file system for that kind of URL."""
+        try:
+            self.root = UPath(root)
+            _ = self.root.fs
+        except (ValueError, ImportError) as error:
+            raise StorageError(
+                f"The data folder {root} cannot be opened: {error}.",
+                "Set SEDI_DATA to a folder, or to a URL whose fsspec package (s3fs, gcsfs, ...) is installed.",
+            ) from None
 
     def path(self, *parts: str) -> UPath:
         return self.root.joinpath(*parts)
@@ -52,9 +62,10 @@ class Store:
         target = self.path(*parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.protocol in ("", "file"):
-            temporary = Path(str(target) + ".tmp")
+            # A name of its own, so that two processes that write the same file do not mix their texts.
+            temporary = Path(f"{target.path}.{os.getpid()}-{threading.get_ident()}.tmp")
             temporary.write_text(text, encoding="utf-8")
-            temporary.replace(str(target))
+            temporary.replace(target.path)
         else:  # object stores put an object whole or not at all
             target.write_text(text, encoding="utf-8")
 
@@ -106,7 +117,7 @@ class Store:
         """All tables of a partition.
 
         Raises:
-            StorageError: the partition was never (completely) written.
+            StorageError: the partition was never (completely) written, or a file is not what was written.
         """
         marker = self.tables_marker(*parts)
         if marker is None:
@@ -114,10 +125,18 @@ class Store:
                 f"There is no complete data for {'/'.join(parts)} in {self.root}.",
                 "Materialize that asset partition first (in the UI, or with `sedi run`).",
             )
-        folder = self.path("assets", *parts)
         return {
-            name: pl.read_parquet(io.BytesIO((folder / f"{name}.parquet").read_bytes())) for name in marker["tables"]
+            name: self._read_table(self.path("assets", *parts, f"{name}.parquet"), described["blake2b"])
+            for name, described in marker["tables"].items()
         }
+
+    def _read_table(self, file: UPath, written: str) -> pl.DataFrame:
+        content = file.read_bytes() if file.exists() else b""
+        if _hash(content) != written:
+            raise StorageError(
+                f"{file} is missing or not as it was written.", "Materialize that asset partition again."
+            )
+        return pl.read_parquet(io.BytesIO(content))
 
     # folders (checkpoints)
 
@@ -136,7 +155,7 @@ class Store:
         """The folder as a local path: itself when the root is local, else a copy in `cache`."""
         source = self.path(*parts)
         if source.protocol in ("", "file"):
-            return Path(str(source))
+            return Path(source.path)
         target = cache.joinpath("copies", *parts)
         shutil.rmtree(target, ignore_errors=True)
         for file in source.rglob("*"):

@@ -33,7 +33,7 @@ def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None
     job = json.loads(parser.parse_args().job.read_text(encoding="utf-8"))
     os.environ.setdefault("HF_HUB_OFFLINE", "1" if job.get("offline", True) else "0")
     # A thread that waits by spinning for long loses whole time slices once something else wants a core. Measured on
-    # two cores, 12 answers of 48 tokens: quiet 4.9 s by default and 5.5 s so; beside one busy process over 45 s and 20 s.
+    # two cores, 12 answers of 48 tokens: quiet 4.9 s by default, 5.5 s so; beside one busy process over 45 s, 20 s.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:

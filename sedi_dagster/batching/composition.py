@@ -53,7 +53,7 @@ def _dealt_across(clusters: list[int], batch_size: int, *seed: object) -> list[i
     """Rows in an order whose successive batches draw from as many clusters as can be.
 
     Sorted by cluster and dealt like cards onto the batches: members of one cluster land in different batches
-    as long as there are batches left.
+    as long as there are batches left. The rows of the last, shorter batch are taken at even distances.
     """
     rng = derived_rng(*seed, "dealing")
     members: dict[int, list[int]] = {}
@@ -63,9 +63,11 @@ def _dealt_across(clusters: list[int], batch_size: int, *seed: object) -> list[i
         rng.shuffle(rows)
     by_size = sorted(members.values(), key=len, reverse=True)
     cards = [row for rows in by_size for row in rows]
-    whole = len(cards) // batch_size
-    rest = cards[whole * batch_size :]
-    batches = [cards[i : whole * batch_size : whole] for i in range(whole)]
+    whole, left_over = divmod(len(cards), batch_size)
+    last = {(2 * i + 1) * len(cards) // (2 * left_over) for i in range(left_over)}
+    rest = [row for place, row in enumerate(cards) if place in last]
+    cards = [row for place, row in enumerate(cards) if place not in last]
+    batches = [cards[i::whole] for i in range(whole)]
     rng.shuffle(batches)
     return [row for batch in batches for row in batch] + rest
 

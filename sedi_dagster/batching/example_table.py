@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from sedi_dagster.errors import StorageError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -24,6 +26,9 @@ def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.
         examples: with `example_id`, `round`, `category`, `instruction`, `input`, `output`.
         vectors: float32, one row an example.
         model: name of the embedding model, stored with each vector.
+
+    Raises:
+        StorageError: the table holds vectors of another length, from another embedding model.
     """
     import lancedb
     import pyarrow as pa
@@ -39,6 +44,12 @@ def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.
     data = data.append_column(pa.field("embedding_model", pa.string(), nullable=False), pa.array([model] * len(data)))
     database = lancedb.connect(uri)
     table = database.create_table(TABLE, schema=data.schema, exist_ok=True)
+    stored = table.schema.field("vector").type.list_size
+    if stored != dimensions:
+        raise StorageError(
+            f"The table {TABLE} in {uri} holds vectors of {stored} numbers; {model} makes {dimensions}.",
+            "Set SEDI_BATCHING_EMBEDDING_MODEL back, or remove that folder and filter its rounds again.",
+        )
     table.delete(f"round = '{round_key}'")
     if len(data):
         table.add(data)

@@ -12,24 +12,25 @@ from sedi_dagster.records import derived_rng
 def human_replay(
     seeds: pl.DataFrame, count: int, first: Sequence[str], round_number: int, project_seed: int
 ) -> pl.DataFrame:
-    """`count` human seed tasks, the categories taking turns, those of the round (`first`) before the others.
+    """`count` human seed tasks, the categories taking turns: those of the round (`first`), then the others.
 
-    The turn goes on from round to round, so that in time every seed task is trained on.
+    The turn goes on where the round before left off, so that with a steady `count` every seed task is trained on
+    before any is repeated within its category.
 
     Args:
         seeds: with `seed_id` and `category`.
     """
     others = sorted(set(seeds["category"].unique()) - set(first))
     queues: list[list[str]] = []
-    for category in [*first, *others]:
-        ids = sorted(seeds.filter(pl.col("category") == category)["seed_id"].to_list())
+    for category in dict.fromkeys([*first, *others]):
+        ids = sorted(seeds.filter(pl.col("category") == category)["seed_id"].unique().to_list())
         derived_rng(project_seed, category, "replay").shuffle(ids)
-        turn = (round_number - 1) * max(1, round(count / max(1, len(first) + len(others)))) % max(1, len(ids))
-        queues.append(ids[turn:] + ids[:turn])
-    chosen: list[str] = []
-    depth = 0
-    while len(chosen) < min(count, seeds.height):
-        level = [queue[depth] for queue in queues if depth < len(queue)]
-        chosen += level[: count - len(chosen)]
-        depth += 1
-    return seeds.filter(pl.col("seed_id").is_in(chosen))
+        if ids:
+            queues.append(ids)
+    chosen: dict[str, None] = {}
+    turn = (round_number - 1) * count
+    while len(chosen) < min(count, seeds["seed_id"].n_unique()):
+        queue = queues[turn % len(queues)]
+        chosen[queue[turn // len(queues) % len(queue)]] = None
+        turn += 1
+    return seeds.filter(pl.col("seed_id").is_in(list(chosen)))

@@ -57,7 +57,7 @@ def _judge(
     min_gap: float,
 ) -> CategoryOutcome:
     low, high = wilson_interval(passed, items)
-    gap = category.target - passed / items
+    gap = round(category.target - passed / items, 9)  # 0.5 - 9 / 20 is a gap of 0.05, whatever floats say
     seen = f"{passed} of {items} passed against a target of {category.target:.0%}"
     decision: Literal["weak", "fine", "not enough evidence"]
     if adjusted_p <= alpha and gap >= min_gap:

@@ -54,7 +54,7 @@ def plan_round(
     if request.categories is not None:
         wanted = [
             CategoryPlan(c, request.candidates_per_category, f"asked for ({request.trigger})")
-            for c in request.categories
+            for c in dict.fromkeys(request.categories)
         ]
     elif not finished:
         wanted = [
@@ -62,13 +62,15 @@ def plan_round(
             for c in known_categories
         ]
     else:
-        wanted = _for_weak(finished[-1], request.candidates_per_category)
+        wanted = _for_weak(finished[-1], known_categories, request.candidates_per_category)
         if not wanted:
             return Stop(f"no category is weak after {finished[-1].round}")
+    if not wanted:
+        return Stop("no category is asked for")
     spent = sum(outcome.tokens for outcome in finished)
     left = None if request.max_tokens is None else request.max_tokens - spent
     caps = [cap for cap in (request.max_tokens_per_round, left) if cap is not None]
-    number = len(plans) + 1
+    number = max((plan.number for plan in plans), default=0) + 1
     return RoundPlan(
         round=round_key(number),
         parent=plans[-1].round if plans else None,
@@ -80,8 +82,10 @@ def plan_round(
 
 
 def _reason_to_stop(request: PlanRequest, plans: Sequence[RoundPlan], finished: Sequence[RoundOutcome]) -> str:
-    if len(finished) < len(plans):
-        return f"{plans[-1].round} is still open"
+    done = {outcome.round for outcome in finished}
+    still_open = [plan.round for plan in plans if plan.round not in done]
+    if still_open:
+        return f"{still_open[0]} is still open"
     if len(plans) >= request.max_rounds:
         return f"the limit of {request.max_rounds} rounds is reached (SEDI_LOOP_MAX_ROUNDS)"
     spent = sum(outcome.tokens for outcome in finished)
@@ -98,19 +102,17 @@ def _reason_to_stop(request: PlanRequest, plans: Sequence[RoundPlan], finished: 
     return ""
 
 
-def _for_weak(last: RoundOutcome, usual: int) -> list[CategoryPlan]:
+def _for_weak(last: RoundOutcome, known_categories: Sequence[str], usual: int) -> list[CategoryPlan]:
     """More for a wider gap: the usual number times gap / mean gap, within limits."""
-    weak = [outcome for outcome in last.categories if outcome.decision == "weak"]
-    if not weak:
-        return []
-    mean_gap = sum(_gap(outcome) for outcome in weak) / len(weak)
+    weak = [o for o in last.categories if o.decision == "weak" and o.category in known_categories]
+    mean_gap = sum(_gap(o) for o in weak) / max(1, len(weak))
+    shares = [_gap(o) / mean_gap if mean_gap > 0 else 1.0 for o in weak]
+    by_gap = sorted(zip(weak, shares, strict=True), key=lambda pair: pair[1], reverse=True)
     return [
         CategoryPlan(
-            o.category,
-            max(1, round(usual * min(max(_gap(o) / mean_gap, LEAST_PER_CATEGORY), MOST_PER_CATEGORY))),
-            o.reason,
+            o.category, max(1, round(usual * min(max(share, LEAST_PER_CATEGORY), MOST_PER_CATEGORY))), o.reason
         )
-        for o in sorted(weak, key=_gap, reverse=True)
+        for o, share in by_gap
     ]
 
 

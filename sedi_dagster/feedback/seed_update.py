@@ -45,13 +45,16 @@ def highest_norm_examples(steps: pl.DataFrame, window: int) -> dict[str, tuple[f
 
     Args:
         steps: training signals with `step`, `grad_norm`, `example_ids`.
-        window: optimiser steps of which one batch is taken (SeDi-Instruct: 10).
+        window: optimiser steps of which one batch is taken (SeDi-Instruct: 10). A step whose norm is not finite
+            (training overflowed) is never taken: it would win every window.
     """
     chosen: dict[str, tuple[float, int]] = {}
+    in_order = steps.sort("step")
     for start in range(0, steps.height, window):
-        best = steps.slice(start, window).sort("grad_norm", descending=True).row(0, named=True)
-        for example_id in best["example_ids"]:
-            chosen.setdefault(example_id, (best["grad_norm"], best["step"]))
+        finite = in_order.slice(start, window).filter(pl.col("grad_norm").is_finite())
+        for best in finite.sort("grad_norm", descending=True, maintain_order=True).head(1).iter_rows(named=True):
+            for example_id in best["example_ids"]:
+                chosen.setdefault(example_id, (best["grad_norm"], best["step"]))
     return chosen
 
 
@@ -88,7 +91,9 @@ def update_seeds(
             promoted.append(_as_seed(row, round_key))
             reason = f"in its window's batch of highest gradient norm ({row['signal']:.2f}, step {row['step']})"
             changes.append(_change(promoted[-1], "promoted", reason))
-    after = pl.concat([seeds, pl.DataFrame(promoted, schema=SEED_SET_SCHEMA)]).unique("seed_id", maintain_order=True)
+    after = pl.concat([seeds, pl.DataFrame(promoted, schema=SEED_SET_SCHEMA)]).unique(
+        "seed_id", keep="first", maintain_order=True
+    )
     ranked = after.filter(pl.col("origin") == "machine").with_columns(
         rank=pl.col("signal").rank("ordinal", descending=True).over("category")
     )
@@ -97,8 +102,10 @@ def update_seeds(
             f"over {max_machine_per_category} machine-made seeds in {row['category']}, and its signal is the lowest"
         )
         changes.append(_change(row, "retired", reason))
-    gone = [change["seed_id"] for change in changes if change["change"] == "retired"]
-    return after.filter(~pl.col("seed_id").is_in(gone)), pl.DataFrame(changes, schema=CHANGE_SCHEMA)
+    gone = {change["seed_id"] for change in changes if change["change"] == "retired"}
+    no_change = gone - set(seeds["seed_id"])  # promoted and retired at once: never a seed
+    changes = [change for change in changes if change["seed_id"] not in no_change]
+    return after.filter(~pl.col("seed_id").is_in(list(gone))), pl.DataFrame(changes, schema=CHANGE_SCHEMA)
 
 
 def _as_seed(row: dict[str, Any], round_key: str) -> dict[str, Any]:

@@ -61,6 +61,8 @@ def near_duplicates(queries: list[str], pool: list[str], threshold: float) -> pl
     Returns:
         Columns `query`, `pool` (row numbers) and `score`.
     """
+    import numpy as np
+
     symbols = NoveltyIndex()
     encoded_queries = [symbols._encode(text) for text in queries]
     encoded_pool = [symbols._encode(text) for text in pool]
@@ -71,6 +73,7 @@ def near_duplicates(queries: list[str], pool: list[str], threshold: float) -> pl
             encoded_pool,
             scorer=Indel.normalized_similarity,
             score_cutoff=threshold,
+            dtype=np.float64,
             workers=-1,
         )
         rows = [(q, p, float(scores[q, p])) for q, p in zip(*(scores >= threshold).nonzero(), strict=True)]

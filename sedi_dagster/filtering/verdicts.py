@@ -11,6 +11,7 @@ import polars as pl
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.novelty import NoveltyIndex, tokens
 from sedi_dagster.filtering.rules import instance_problem, instruction_problem
+from sedi_dagster.records import task_prompt
 
 VERDICT_SCHEMA: dict[str, Any] = {
     "candidate_id": pl.String,
@@ -92,7 +93,8 @@ def judge_candidates(
         too_long: (tokens, limit) if instruction, input and output do not fit the student's length, else None.
     """
     outputs: dict[tuple[str, str], set[str]] = {}
-    for row in candidates.filter(pl.col("output").is_not_null()).iter_rows(named=True):
+    well_formed = pl.col("output").is_not_null() & pl.col("problem").is_null()  # a cut answer contradicts nothing
+    for row in candidates.filter(well_formed).iter_rows(named=True):
         outputs.setdefault((row["instruction"], row["input"]), set()).add(row["output"])
     rows = []
     for row in candidates.iter_rows(named=True):
@@ -131,8 +133,10 @@ def _judge(
     rejected = screen.judge(row["instruction"])
     if rejected:
         return rejected
-    contaminated = row["input"] and decontaminator.contamination(row["input"])
-    if contaminated:
-        return Verdict(*contaminated)
+    # The instruction alone was judged above; an item may also be spread over instruction and input, or be recited.
+    for text in {task_prompt(row["instruction"], row["input"]): 0, row["input"]: 0, row["output"]: 0}:
+        contaminated = text and decontaminator.contamination(text)
+        if contaminated:
+            return Verdict(*contaminated)
     length = too_long(row["instruction"], row["input"], row["output"])
     return Verdict("too_long_for_student", float(length[0]), float(length[1])) if length else None

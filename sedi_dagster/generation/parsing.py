@@ -12,9 +12,7 @@ _NAMED_HEAD = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 # Not before another digit: 3.5 and 10:30 are no numbering.
-_BARE_HEAD = re.compile(
-    rf"{_LINE_START}(?:\*\*|#+ )?\d{{1,3}}[ \t]*[.:)．、：）](?!\d)(?:\*\*)?[ \t]*", re.MULTILINE
-)
+_BARE_HEAD = re.compile(rf"{_LINE_START}(?:\*\*|#+ )?\d{{1,3}}[ \t]*[.:)．、：）](?!\d)(?:\*\*)?[ \t]*", re.MULTILINE)
 _LABEL = re.compile(r"\s*(?:\*\*)?(?:Instruction|Task)(?:\*\*)?[ \t]*:(?:\*\*)?[ \t]*", re.IGNORECASE)
 _INPUT = re.compile(r"^[ \t]*(?:\*\*)?Input(?:\*\*)?[ \t]*:(?:\*\*)?[ \t]*", re.MULTILINE | re.IGNORECASE)
 _OUTPUT = re.compile(
@@ -22,7 +20,8 @@ _OUTPUT = re.compile(
 )
 _FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*\r?$", re.MULTILINE)
 _NO_INPUT = re.compile(
-    r"^\W*(?:no[ _-]?input(?: (?:is )?(?:needed|necessary|required|given|provided))?|none|n/?a|not applicable|empty)\W*$"
+    r"^\W*(?:no[ _-]?input(?: (?:is )?(?:needed|necessary|required|given|provided))?"
+    r"|none|n/?a|not applicable|empty)\W*$"
     r"|^[-–—]+$",
     re.IGNORECASE,
 )

@@ -39,9 +39,8 @@ def trace_example(store: Store, history: LoopHistory, example_id: str) -> dict[s
     trace["shown_seeds"] = _seeds(store, candidate["demonstration_ids"], history, round_key)
     if store.tables_marker("filtered_batches", round_key):
         tables = store.read_tables("filtered_batches", round_key)
-        trace["verdict"] = (
-            tables["verdicts"].filter(pl.col("candidate_id") == candidate["candidate_id"]).row(0, named=True)
-        )
+        judged = tables["verdicts"].filter(pl.col("candidate_id") == candidate["candidate_id"]).to_dicts()
+        trace["verdict"] = judged[0] if judged else None  # none if it was written after its round was filtered
         trace["training_rows"] = tables["batches"].filter(pl.col("example_id") == candidate["candidate_id"]).to_dicts()
     if store.tables_marker("sft_checkpoint", round_key):
         steps = store.read_tables("sft_checkpoint", round_key)["steps"]

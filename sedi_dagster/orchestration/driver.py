@@ -26,6 +26,7 @@ from sedi_dagster.orchestration.jobs import ROUND_ASSETS
 from sedi_dagster.orchestration.partitions import batch_key
 from sedi_dagster.orchestration.planning import (
     BY_SEDI_RUN,
+    check_categories,
     missing_batches,
     needs_preparation,
     next_plan,
@@ -68,6 +69,7 @@ class Driver:
         Raises:
             SediError: what the user can mend. Everything finished so far stays.
         """
+        check_categories(self._sedi, categories)
         preflight(self._sedi)
         self._close_orphans()
         restore(self._instance, self._sedi.store())

@@ -33,10 +33,8 @@ def next_plan(
     Raises:
         SediError: an unknown category was named.
     """
+    check_categories(sedi, categories)
     settings, history, known = sedi.settings(), sedi.history(), list(sedi.categories())
-    unknown = sorted(set(categories or ()) - set(known))
-    if unknown:
-        raise SediError(f"Unknown category: {', '.join(unknown)}.", f"Choose from {', '.join(known)}.")
     request = PlanRequest(
         trigger=trigger,
         categories=tuple(categories) if categories else None,
@@ -53,6 +51,14 @@ def next_plan(
     return replace(decided, created_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
+def check_categories(sedi: SediResource, categories: Sequence[str] | None) -> None:
+    """Raise `SediError` if a category is named that is not in categories.yaml."""
+    known = list(sedi.categories())
+    unknown = sorted(set(categories or ()) - set(known))
+    if unknown:
+        raise SediError(f"Unknown category: {', '.join(unknown)}.", f"Choose from {', '.join(known)}.")
+
+
 def open_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan) -> None:
     """Write the plan down and add the round's partition. Doing it twice changes nothing."""
     save_plan(sedi.store(), plan)
@@ -63,14 +69,15 @@ def needs_preparation(sedi: SediResource) -> list[str]:
     """Of `seed_pool` and `baseline_scores`, those that are missing or no longer fit the files and settings."""
     store = sedi.store()
     stale = []
+    seeds, items = tables_version({"seeds": seed_frame(sedi.seed_tasks())}), {item.id for item in sedi.items()}
     marker = store.tables_marker("seed_pool")
-    if marker is None or marker["data_version"] != tables_version({"seeds": seed_frame(sedi.seed_tasks())}):
+    if marker is None or marker["data_version"] != seeds:
         stale.append("seed_pool")
     if store.tables_marker("baseline_scores") is None:
         stale.append("baseline_scores")
     else:
         known = set(store.read_tables("baseline_scores")["items"]["item_id"])
-        if known != {item.id for item in sedi.items()}:
+        if known != items:
             stale.append("baseline_scores")
     return stale
 

@@ -283,7 +283,7 @@ class Teacher:
             sending(False)
         if failure.kind in ("rate_limited", "passing"):
             self.usage.troubled(failure.kind)
-            counts = self._gate.failed(failure, timed_out=failure.message == _TIMED_OUT)
+            counts = self._gate.failed(failure, sent_at, timed_out=failure.message == _TIMED_OUT)
             await self.endpoint.revive()
             return failure, counts
         self._gate.left()

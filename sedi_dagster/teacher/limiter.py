@@ -1,10 +1,10 @@
 """How fast calls may go: requests and tokens per minute where known, else as many at once as the endpoint bears.
 
-The number of calls at once grows with every success and shrinks with every 429 and time-out, so it settles where
-about one answer in eleven is a refusal, or at the limit of the settings. After a row of refusals with no success
-between them the gate closes; it opens for one call at a time after Retry-After or a growing pause, and the first
-success lets the rest follow quickly. The same holds for failures, but those end in an error within a minute: an
-endpoint that refuses is alive, one that fails every call is not.
+The number of calls at once grows with successes and shrinks with every 429 and time-out while those are more than
+a tenth of all answers; so it settles there, or at the limit of the settings, and single faults cost nothing. After
+a row of refusals with no success between them the gate closes; it opens for one call at a time after Retry-After or
+a growing pause, and the first success lets the rest follow quickly. The same holds for failures, but those end in
+an error within a minute: an endpoint that refuses is alive, one that fails every call is not.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from sedi_dagster.teacher.failures import EndpointNames, Failure, dead_error, im
 
 _START = 8
 _GROWTH = 0.1
+_BORNE = 0.1
+"""Share of refusals and time-outs that is borne without going slower."""
+_MEMORY = 1 / 128
+"""Weight of the newest answer in that share."""
 _REFUSALS_IN_A_ROW = 3
 _FAILURES_IN_A_ROW = 5
 _FIRST_PAUSE_S = 0.5
@@ -30,27 +34,31 @@ BREAKER_S = 30.0
 
 
 class Concurrency:
-    """The adaptive number of calls at once."""
+    """The adaptive number of calls at once: one more with every success until too many were refused, then slowly."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._limit = float(min(most, _START))
         self._threshold = float(most)
+        self._refused = 0.0
 
     @property
     def limit(self) -> int:
         return int(self._limit)
 
     def grow(self) -> None:
-        self._limit = min(self.most, self._limit + (1.0 if self._limit < self._threshold else _GROWTH))
+        self._refused -= self._refused * _MEMORY
+        if self._refused <= _BORNE:
+            self._limit = min(self.most, self._limit + (1.0 if self._limit < self._threshold else _GROWTH))
 
     def shrink(self) -> None:
-        self._limit = self._threshold = max(1.0, self._limit - 1.0)
+        self._refused += (1.0 - self._refused) * _MEMORY
+        if self._refused > _BORNE:
+            self._limit = self._threshold = max(1.0, self._limit - 1.0)
 
     def recover(self, before: int) -> None:
         """After a closed gate: quickly back to what was borne before."""
-        self._limit = 1.0
-        self._threshold = float(before)
+        self._limit, self._threshold, self._refused = 1.0, float(before), 0.0
 
 
 class Bucket:
@@ -110,6 +118,7 @@ class Gate:
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._trouble: _Trouble | None = None
         self._closed_until = 0.0
+        self._succeeded_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, tokens: int, again: bool = False) -> None:
@@ -137,25 +146,31 @@ class Gate:
             self.concurrency.recover(self._trouble.limit_before)
         self._trouble = None
         self._closed_until = 0.0
+        self._succeeded_at = time.monotonic()
         self.concurrency.grow()
         self._tokens.take(-tokens_over)
         self.left()
 
-    def failed(self, failure: Failure, timed_out: bool = False) -> bool:
-        """A 429, a 5xx, a reset or a time-out came. True if it counts as an attempt of the call itself.
+    def failed(self, failure: Failure, sent_at: float, timed_out: bool = False) -> bool:
+        """A 429, a 5xx, a reset or a time-out came of a call sent at the time (monotonic).
 
-        A 429 never does, nor does a failure while every call fails: then the endpoint is to blame.
+        Returns: whether it counts as an attempt of the call itself. A 429 never does, nor does a failure while
+        every call fails: then the endpoint is to blame.
         """
         now = time.monotonic()
-        trouble = self._trouble or _Trouble(now, self.concurrency.limit)
+        before = self.concurrency.limit
+        if failure.kind == "rate_limited" or timed_out:
+            self.concurrency.shrink()
+        if sent_at < self._succeeded_at:  # the endpoint has worked since: this says nothing about it now
+            self.left()
+            return failure.kind != "rate_limited"
+        trouble = self._trouble or _Trouble(now, before)
         self._trouble = trouble
         trouble.message = failure.message
         if failure.kind == "rate_limited":
             trouble.refusals += 1
         else:
             trouble.failures += 1
-        if failure.kind == "rate_limited" or timed_out:
-            self.concurrency.shrink()
         if self._is_closed() and now >= self._closed_until:
             pause = trouble.pause_s * random.uniform(0.75, 1.0)
             self._closed_until = now + max(failure.retry_after_s or 0.0, pause)

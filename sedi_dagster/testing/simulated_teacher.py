@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import click
@@ -106,11 +106,16 @@ class Meter:
         return self.prompt_tokens + self.completion_tokens
 
     def told(self) -> dict[str, Any]:
-        return asdict(self) | {
+        return {
+            "requests": self.requests,
+            "faults": dict(self.faults),
             "billed": len(self.billed),
             "billed_twice": sum(1 for n in self.billed.values() if n > 1),
+            "replayed": self.replayed,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
             "tokens": self.tokens,
-            "arrivals": len(self.arrivals),
+            "most_at_once": self.most_at_once,
         }
 
 
@@ -364,7 +369,10 @@ class _Connection(asyncio.Protocol):
             self._task = asyncio.ensure_future(self._respond(method, path, headers, rest[:length]))
 
     async def _respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
-        response = await self._teacher.respond(method, path, headers, body)
+        try:
+            response = await self._teacher.respond(method, path, headers, body)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            response = _error(400, f"Bad request: {error!r}", None)
         if self._transport is None:
             return
         if response is None:

@@ -1,0 +1,130 @@
+"""What the tests of the whole loop share: a tiny student, a simulated teacher, and a project of two categories."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from sedi_dagster.testing.simulated_teacher import MODEL, SimulatedTeacher
+
+CATEGORIES = ("math", "open_qa")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own SEDI_* variables must not decide a test."""
+    for name in [name for name in os.environ if name.startswith("SEDI_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A randomly initialised student of 0.8 M parameters with SmolLM2's tokenizer: real training, no knowledge."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    from sedi_dagster.models import bundled_gguf
+
+    folder = tmp_path_factory.mktemp("tiny-student")
+    gguf = bundled_gguf()
+    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def simulated_teacher() -> Iterator[SimulatedTeacher]:
+    with SimulatedTeacher() as server:
+        yield server
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_student: Path, simulated_teacher: SimulatedTeacher
+) -> Path:
+    """A project in a temporary folder: two categories, one evaluation item each, every setting small."""
+    settings = {
+        "SEDI_DATA": str(tmp_path / "data"),
+        "SEDI_CACHE": str(tmp_path / "cache"),
+        "SEDI_CATEGORIES": str(tmp_path / "categories.yaml"),
+        "SEDI_SEEDS": str(tmp_path / "seeds.jsonl"),
+        "SEDI_ITEMS": str(tmp_path / "items.jsonl"),
+        "SEDI_TEACHER_BASE_URL": simulated_teacher.base_url,
+        "SEDI_TEACHER_MODEL": MODEL,
+        "SEDI_TRAINING_STUDENT": str(tiny_student),
+        "SEDI_TRAINING_LORA_RANK": "2",
+        "SEDI_BATCHING_BATCH_SIZE": "4",
+        "SEDI_GENERATION_CANDIDATES_PER_CATEGORY": "4",
+        "DAGSTER_HOME": str(tmp_path / "dagster"),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    categories = [
+        f"- {{id: {c}, name: {c}, definition: Some tasks., hint: Keep them short., share: 0.5, target: 0.9, "
+        "max_answer_tokens: 4, verifiers: [match]}"
+        for c in CATEGORIES
+    ]
+    (tmp_path / "categories.yaml").write_text("\n".join(categories), encoding="utf-8")
+    _write_jsonl(
+        tmp_path / "seeds.jsonl",
+        [
+            {
+                "instruction": f"Say how many {thing} a {c} teacher needs.",
+                "input": "",
+                "output": f"{n} {thing} are enough.",
+                "category": c,
+            }
+            for c in CATEGORIES
+            for n, thing in enumerate(("pens", "maps of towns", "red books", "chairs", "warm lamps", "old clocks"))
+        ],
+    )
+    _write_jsonl(
+        tmp_path / "items.jsonl",
+        [
+            {
+                "id": f"{c}-{n}",
+                "category": c,
+                "prompt": f"Name the colour number {n} of {c}.",
+                "verifier": "match",
+                "args": {"aliases": ["mauve"]},
+                "reference": "mauve",
+                "difficulty": "easy",
+                "cluster": f"{c}-{n}",
+            }
+            for c in CATEGORIES
+            for n in range(6)
+        ],
+    )
+    (tmp_path / "dagster").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def _write_jsonl(path: Path, rows: list[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -1,0 +1,91 @@
+"""The code location: what is in it, and what loading it costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+from sedi_dagster.definitions import defs
+from sedi_dagster.env_example import env_example
+from sedi_dagster.settings import PROJECT_ROOT
+
+HEAVY = (
+    "torch",
+    "transformers",
+    "trl",
+    "sentence_transformers",
+    "lancedb",
+    "datasets",
+    "peft",
+    "sklearn",
+    "matplotlib",
+)
+
+
+@pytest.fixture(scope="module")
+def repository() -> dg.RepositoryDefinition:
+    return defs().get_repository_def()
+
+
+def test_loading_the_code_location_imports_no_heavy_library() -> None:
+    code = f"import sys, sedi_dagster.definitions as d; d.defs(); print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_asset_is_lost(repository: dg.RepositoryDefinition) -> None:
+    assert {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()} == {
+        "seed_pool",
+        "generated_batches",
+        "filtered_batches",
+        "sft_checkpoint",
+        "seed_feedback",
+        "evaluation_scores",
+        "round_report",
+        "lineage_manifest",
+        "baseline_scores",
+        "sft_dataset",
+    }
+
+
+def test_the_lineage_goes_from_seeds_to_report(repository: dg.RepositoryDefinition) -> None:
+    graph = repository.asset_graph
+    upstream = graph.get_ancestor_asset_keys(dg.AssetKey("round_report"))
+    told = {key.to_user_string() for key in upstream}
+    assert {"seed_pool", "generated_batches", "filtered_batches", "sft_checkpoint", "evaluation_scores"} <= told
+
+
+def test_every_asset_says_what_it_holds(repository: dg.RepositoryDefinition) -> None:
+    for key in repository.asset_graph.get_all_asset_keys():
+        assert len(repository.asset_graph.get(key).description or "") > 60, key
+
+
+def test_sensors_schedule_and_jobs_are_there(repository: dg.RepositoryDefinition) -> None:
+    assert {s.name for s in repository.sensor_defs} >= {"weak_category_sensor", "round_ready_sensor"}
+    assert [s.name for s in repository.schedule_defs] == ["nightly_regeneration"]
+    assert set(repository.job_names) >= {"prepare", "generate_batch", "train_round", "open_round"}
+
+
+def test_the_blocking_checks_are_there(repository: dg.RepositoryDefinition) -> None:
+    blocking = {key.name for key in repository.asset_graph.asset_check_keys if repository.asset_graph.get(key).blocking}
+    assert blocking == {
+        "every_candidate_has_its_call",
+        "every_candidate_has_one_verdict",
+        "every_kept_example_is_trained_once",
+    }
+
+
+def test_env_example_lists_every_setting_as_it_is() -> None:
+    written = (PROJECT_ROOT / ".env.example").read_text(encoding="utf-8")
+    assert written == env_example(), "run: python -m sedi_dagster.env_example > .env.example"
+
+
+def test_settings_shown_in_manifests_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sedi_dagster.settings import load_settings
+
+    monkeypatch.setenv("SEDI_TEACHER_API_KEY", "planted-key-4711")
+    assert "planted-key-4711" not in json.dumps(load_settings().public()) + repr(load_settings())

@@ -1,0 +1,193 @@
+"""`sedi run` from end to end: real jobs, real training of a tiny student, a simulated teacher behind real HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from sedi_dagster.rounds import load_history
+from sedi_dagster.store import Store
+from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
+
+
+def sedi(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sedi_dagster.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def examples(data: Path) -> pl.DataFrame:
+    return pl.read_parquet(data / "exports" / "sft_dataset.parquet")
+
+
+def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
+    project: Path, simulated_teacher: SimulatedTeacher
+) -> None:
+    done = sedi("run", "--rounds", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    data = project / "data"
+    history = load_history(Store(str(data)))
+    assert [outcome.round for outcome in history.finished] == ["round-0001", "round-0002"]
+
+    # the second round aims at what the first found weak
+    weak = {o.category for o in history.finished[0].categories if o.decision == "weak"}
+    assert set(history.plans[1].category_ids) == weak != set()
+    assert all("significantly below" in c.reason for c in history.plans[1].categories)
+
+    # what was promised is there, and the counts add up
+    for name in ("reports/round-0002.html", "reports/index.html", "exports/sft_dataset.jsonl", "exports/README.md"):
+        assert (data / name).exists(), name
+    assert (data / "checkpoints" / "round-0002" / "adapter_model.safetensors").exists()
+    assert not list((data / "checkpoints").rglob("*.bin"))
+    assert examples(data).height == sum(outcome.kept for outcome in history.finished)
+    assert examples(data)["example_id"].is_unique().all()
+    for outcome in history.finished:
+        verdicts = Store(str(data)).read_tables("filtered_batches", outcome.round)["verdicts"]
+        assert verdicts.height == outcome.candidates
+        assert verdicts.filter(pl.col("state") == "kept").height == outcome.kept
+
+    # the summary says it in words
+    for told in ("round-0002", "weak:", "report", "dataset", "tokens per kept"):
+        assert told in done.stdout
+
+    # a row of the dataset can be traced to seeds, paid calls and the step that trained on it
+    row = json.loads((data / "exports" / "sft_dataset.jsonl").read_text().splitlines()[0])
+    traced = json.loads(sedi("trace", row["example_id"]).stdout)
+    assert traced["verdict"]["state"] == "kept"
+    assert len(traced["training_steps"]) == 1
+    assert len(traced["teacher_calls"]) == 2
+    assert all(seed["origin"] == "human" for seed in traced["shown_seeds"]) and traced["shown_seeds"]
+
+    # losing Dagster's records loses nothing
+    billed = simulated_teacher.meter.told()["billed"]
+    (project / "dagster" / "history").rename(project / "gone")
+    (project / "dagster" / "storage").rename(project / "gone-too")
+    restored = sedi("restore").stdout
+    assert "evaluation_scores round-0002" in restored
+    assert "generated_batches" in restored
+    assert sedi("restore").stdout.startswith("Nothing to restore")
+    assert simulated_teacher.meter.told()["billed"] == billed
+
+
+def killed_when(told: str, *arguments: str) -> None:
+    """Start `sedi run` and kill -9 it as soon as it prints a line with `told`."""
+    command = [sys.executable, "-u", "-m", "sedi_dagster.cli", "run", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if told in line:
+                time.sleep(1.0)
+                os.killpg(process.pid, signal.SIGKILL)
+                return
+    pytest.fail(f"`sedi run` ended before it printed {told!r}")
+
+
+@pytest.mark.parametrize("stage", ["generate open_qa", "train and evaluate"])
+def test_a_run_killed_in_the_middle_goes_on_and_pays_for_nothing_twice(
+    project: Path, simulated_teacher: SimulatedTeacher, stage: str
+) -> None:
+    killed_when(stage, "--rounds", "1")
+    done = sedi("run", "--rounds", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    history = load_history(Store(str(project / "data")))
+    assert [outcome.round for outcome in history.finished] == ["round-0001"]
+    assert simulated_teacher.meter.told()["billed_twice"] == 0
+    assert examples(project / "data")["example_id"].is_unique().all()
+
+
+def test_ctrl_c_says_that_everything_is_kept(project: Path) -> None:
+    command = [sys.executable, "-u", "-m", "sedi_dagster.cli", "run", "--rounds", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "baseline_scores" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stdout.read()
+        assert process.wait(timeout=60) == 130
+    assert "kept" in rest
+    assert "Traceback" not in rest
+
+
+def broken(project: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> str:
+    """Break one thing; returns what the error must name."""
+    if what == "seed line":
+        with (project / "seeds.jsonl").open("a") as seeds:
+            seeds.write('{"instruction": "Only this.", \n')
+        return "line 13"
+    if what == "category of a seed":
+        with (project / "seeds.jsonl").open("a") as seeds:
+            seeds.write('{"instruction": "Say it twice please.", "output": "It it.", "category": "gardening"}\n')
+        return "gardening"
+    if what == "item":
+        with (project / "items.jsonl").open("a") as items:
+            items.write('{"id": "x", "category": "math", "prompt": "p", "verifier": "guess", "args": {}}\n')
+        return "guess"
+    values = {
+        "profile": ("SEDI_PROFILE", "lokal", "lokal"),
+        "setting": ("SEDI_TRAINIGN_EPOCHS", "2", "SEDI_TRAINIGN_EPOCHS"),
+        "endpoint down": ("SEDI_TEACHER_BASE_URL", "http://127.0.0.1:9/v1", "127.0.0.1:9"),
+        "data folder": ("SEDI_DATA", "/proc/nowhere", "/proc/nowhere"),
+        "student": ("SEDI_TRAINING_STUDENT", "/no/such/student", "/no/such/student"),
+    }
+    variable, value, named = values[what]
+    monkeypatch.setenv(variable, value)
+    return named
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["seed line", "category of a seed", "item", "profile", "setting", "endpoint down", "data folder", "student"],
+)
+def test_bad_input_is_one_clear_error_before_anything_is_spent(
+    project: Path, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    named = broken(project, monkeypatch, what)
+    done = sedi("run", "--rounds", "1")
+    told = done.stdout + done.stderr
+    assert done.returncode == 2, told
+    assert named in told
+    assert "Mend:" in told
+    assert "Traceback" not in told
+    assert simulated_teacher.meter.told()["billed"] == 0
+
+
+def test_a_refused_key_is_told_without_showing_it(
+    project: Path, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    simulated_teacher.dials = replace(simulated_teacher.dials, api_key="the-right-key", echo_key=True)
+    monkeypatch.setenv("SEDI_TEACHER_API_KEY", "planted-wrong-key-4711")
+    done = sedi("run", "--rounds", "1")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "SEDI_TEACHER_API_KEY" in done.stdout + done.stderr
+    everything = done.stdout + done.stderr
+    for file in project.rglob("*"):
+        if file.is_file():
+            everything += file.read_bytes().decode("utf-8", "replace")
+    assert "planted-wrong-key-4711" not in everything
+
+
+def test_an_unknown_category_is_refused(project: Path) -> None:
+    done = sedi("run", "--rounds", "1", "--categories", "math,gardening")
+    assert done.returncode == 2
+    assert "gardening" in done.stdout + done.stderr
+
+
+def test_a_busy_port_is_told(project: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = sedi("ui", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 2
+    assert "--port" in done.stderr

@@ -1,0 +1,155 @@
+"""The pace: adaptive concurrency, limits per minute, and the gate that closes and opens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from sedi_dagster.errors import TeacherError
+from sedi_dagster.teacher import limiter
+from sedi_dagster.teacher.failures import EndpointNames, Failure
+from sedi_dagster.teacher.limiter import Bucket, Concurrency, Gate
+
+NAMES = EndpointNames("http://endpoint/v1", "model")
+REFUSED = Failure("rate_limited", "429")
+BROKEN = Failure("passing", "503")
+
+
+def test_concurrency_grows_quickly_to_its_limit_and_bears_single_refusals() -> None:
+    concurrency = Concurrency(64)
+    for _ in range(56):
+        concurrency.grow()
+    assert concurrency.limit == 64
+    for _ in range(20):
+        concurrency.shrink()
+        for _ in range(19):
+            concurrency.grow()
+    assert concurrency.limit == 64
+
+
+def test_concurrency_shrinks_under_many_refusals_and_stays_at_least_one() -> None:
+    concurrency = Concurrency(64)
+    for _ in range(500):
+        concurrency.shrink()
+    assert concurrency.limit == 1
+
+
+def test_concurrency_settles_near_what_a_server_bears() -> None:
+    concurrency, bears = Concurrency(64), 20
+    for _ in range(400):
+        limit = concurrency.limit
+        for place in range(limit):
+            concurrency.grow() if place < bears else concurrency.shrink()
+    assert bears - 4 <= concurrency.limit <= bears + 6
+
+
+def test_a_bucket_lets_through_its_limit_a_minute_without_saving_up() -> None:
+    now = 0.0
+    bucket = Bucket(120, clock=lambda: now)
+    taken = 0
+    for step in range(6000):
+        now = step * 0.01
+        while bucket.wait_s() == 0.0:
+            bucket.take(1)
+            taken += 1
+    assert 118 <= taken <= 123
+
+
+def test_a_large_call_makes_the_next_ones_wait_for_it() -> None:
+    now = 0.0
+    bucket = Bucket(600, clock=lambda: now)
+    assert bucket.wait_s() == 0.0
+    bucket.take(100)
+    assert 8.0 < bucket.wait_s() < 10.0
+
+
+def run(gate_work: object) -> None:
+    asyncio.run(gate_work)  # type: ignore[arg-type]
+
+
+def test_requests_per_minute_are_kept() -> None:
+    async def work() -> None:
+        gate = Gate(NAMES, 8, requests_per_minute=600)
+        began = time.monotonic()
+        for _ in range(16):
+            await gate.enter(10)
+            gate.succeeded()
+        assert time.monotonic() - began > 0.5
+
+    run(work())
+
+
+def test_calls_sent_again_go_first() -> None:
+    async def work() -> None:
+        gate = Gate(NAMES, 1)
+        order: list[str] = []
+
+        async def call(name: str, again: bool) -> None:
+            await gate.enter(1, again)
+            order.append(name)
+            gate.succeeded()
+
+        await gate.enter(1)
+        tasks = [asyncio.create_task(call("new", False))]
+        await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(call("again", True)))
+        await asyncio.sleep(0)
+        gate.succeeded()
+        await asyncio.gather(*tasks)
+        assert order == ["again", "new"]
+
+    run(work())
+
+
+def test_after_refusals_in_a_row_one_call_at_a_time_is_let_in_and_a_success_opens_the_gate() -> None:
+    async def work() -> None:
+        gate = Gate(NAMES, 8)
+        for _ in range(3):
+            await gate.enter(1)
+        for _ in range(3):
+            assert not gate.failed(REFUSED, time.monotonic())
+        began = time.monotonic()
+        await gate.enter(1)
+        assert time.monotonic() - began > 0.3
+        waiting = asyncio.create_task(gate.enter(1))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        gate.succeeded()
+        await asyncio.wait_for(waiting, 1)
+
+    run(work())
+
+
+def test_an_endpoint_that_fails_every_call_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter, "BREAKER_S", 0.5)
+
+    async def work() -> None:
+        gate = Gate(NAMES, 4)
+        with pytest.raises(TeacherError, match="503"):
+            for _ in range(50):
+                await gate.enter(1)
+                other = asyncio.create_task(gate.enter(1))
+                await asyncio.sleep(0)
+                gate.failed(BROKEN, time.monotonic())
+                await other
+                gate.failed(BROKEN, time.monotonic())
+
+    began = time.monotonic()
+    run(work())
+    assert time.monotonic() - began < 10
+
+
+def test_a_late_failure_of_a_call_sent_before_the_last_success_is_no_sign_of_death() -> None:
+    async def work() -> None:
+        gate = Gate(NAMES, 8)
+        sent_at = time.monotonic()
+        for _ in range(8):
+            await gate.enter(1)
+        gate.succeeded()
+        for _ in range(7):
+            assert gate.failed(BROKEN, sent_at)
+        await asyncio.wait_for(gate.enter(1), 0.1)
+
+    run(work())
