@@ -154,6 +154,7 @@ def main() -> None:
 def throughput(count: int, repeats: int, curator_python: str, data_designer_python: str) -> None:
     """64 parallel calls against a 50 ms server, taken in turns."""
     results: dict[str, list[dict[str, float]]] = {}
+    peers = {"curator": curator_python, "data-designer": data_designer_python}
     with served() as server:
         for repeat in range(repeats):
             asked = prompts(count + PARALLEL, f"{repeat}")
@@ -161,9 +162,9 @@ def throughput(count: int, repeats: int, curator_python: str, data_designer_pyth
             server.control(reset=True)
             results.setdefault("ours", []).append(asyncio.run(run_ours(server, asked)))
             server.control(reset=True)
-        for name, python in (("curator", curator_python), ("data-designer", data_designer_python)):
-            if python:
-                results[name] = [run_peer(server, python, name, count) for _ in range(repeats)]
+            for name, python in peers.items():
+                if python:
+                    results.setdefault(name, []).append(run_peer(server, python, name, count))
     for name, runs in results.items():
         middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         click.echo(json.dumps({"benchmark": "throughput", "client": name, "calls": count, **middle}))

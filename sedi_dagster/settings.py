@@ -37,7 +37,9 @@ class _Group(BaseModel):
 
 
 class TeacherSettings(_Group):
-    base_url: str | None = Field(None, description="OpenAI-compatible endpoint; empty: the bundled model on loopback")
+    base_url: str | None = Field(
+        None, description="OpenAI-compatible endpoint; empty: the bundled model on loopback; simulated: is a stand-in"
+    )
     model: str = Field("smollm2-135m-instruct", description="Model name sent to the endpoint")
     api_key: SecretStr = Field(SecretStr(""), description="Key for the endpoint; never written anywhere")
     prompt_style: Literal["auto", "completion", "chat"] = Field(
@@ -199,6 +201,13 @@ class LoopSettings(_Group):
 
 PROFILES: dict[str, dict[str, Any]] = {
     "local": {},
+    "rehearsal": {
+        "teacher": {
+            "base_url": "simulated:",
+            "model": "simulated-teacher",
+            "max_concurrency": 16,
+        },
+    },
     "openai": {
         "teacher": {
             "base_url": "https://api.openai.com/v1",
@@ -245,7 +254,9 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
-    profile: str = Field("local", description="local: bundled models, no key; openai: an API teacher")
+    profile: str = Field(
+        "local", description="local: bundled models, no key; openai: an API teacher; rehearsal: a simulated teacher"
+    )
     data: str = Field("data", description="Where all data lives: a folder or any fsspec URL")
     cache: Path = Field(Path(".cache"), description="Local scratch folder; everything in it can be remade")
     seeds: Path = Field(Path("seeds/seed_tasks.jsonl"), description="Seed tasks")

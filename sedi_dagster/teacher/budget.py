@@ -17,6 +17,8 @@ from sedi_dagster.settings import Price, Settings
 
 LOOP_ACCOUNT = "loop"
 NANO = 1_000_000_000
+SIMULATED = "simulated:"
+"""In place of an address: the simulated teacher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,13 @@ def cost_nanousd(price: Price | None, prompt_tokens: int, completion_tokens: int
 
 
 def known_price(settings: Settings) -> Price | None:
-    """Price of the settings' teacher; the bundled one costs nothing.
+    """Price of the settings' teacher; the bundled and the simulated one cost nothing.
 
     Raises:
         SettingsError: a cap in USD is set and no price is known.
     """
-    if settings.teacher.base_url is None:
-        return Price(input=0, output=0, as_of="bundled")
+    if settings.teacher.base_url is None or settings.teacher.base_url.startswith(SIMULATED):
+        return Price(input=0, output=0, as_of="free")
     price = settings.budget.prices.get(settings.teacher.model)
     if price is None and settings.budget.caps_usd:
         raise SettingsError(

@@ -112,7 +112,10 @@ class Teacher:
         Raises:
             TeacherError: what is wrong, and how to mend it.
         """
-        await preflight.check(self.endpoint, self.names)
+        try:
+            await preflight.check(self.endpoint, self.names)
+        except TeacherError as error:
+            raise TeacherError(self._mask(error.problem), self._mask(error.mend)) from None
 
     async def ask(self, requests: Sequence[TeacherRequest], on_answer: OnAnswer | None = None) -> list[TeacherAnswer]:
         """Answers in the order of the requests. Equal requests are asked once.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sedi_dagster.errors import SettingsError
 from sedi_dagster.settings import Settings
-from sedi_dagster.teacher.budget import Budget, known_price
+from sedi_dagster.teacher.budget import SIMULATED, Budget, known_price
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import Endpoint, RemoteEndpoint
 from sedi_dagster.teacher.ledger import Ledger
@@ -38,8 +38,12 @@ def open_ledger(settings: Settings) -> Ledger:
 
 
 def make_endpoint(settings: Settings) -> Endpoint:
-    """The endpoint of the settings: the bundled model's server if no address is given (not started yet)."""
+    """The endpoint of the settings, not started yet: an address, the bundled model's server, or the stand-in."""
     teacher = settings.teacher
+    if teacher.base_url is not None and teacher.base_url.startswith(SIMULATED):
+        from sedi_dagster.testing.simulated_endpoint import SimulatedEndpoint
+
+        return SimulatedEndpoint()
     if teacher.base_url is not None:
         return RemoteEndpoint(teacher.base_url, teacher.api_key.get_secret_value())
     return BundledEndpoint(

@@ -34,16 +34,14 @@ async def probe(teacher: Teacher) -> StructuredOutput:
     Raises:
         TeacherError: the endpoint did not answer at all.
     """
-    request = _request(teacher.settings.prompt_style)
+    request = _request(teacher.settings.asks_in_chat)
     if await _works(teacher, request, "json_schema"):
         return "json_schema"
     return "json_object" if await _works(teacher, request, "json_object") else "prompt"
 
 
-def _request(prompt_style: str) -> TeacherRequest:
-    asked: dict[str, Any] = (
-        {"messages": (Message("user", _QUESTION),)} if prompt_style == "chat" else {"prompt": f"{_QUESTION}\nAnswer:"}
-    )
+def _request(chat: bool) -> TeacherRequest:
+    asked: dict[str, Any] = {"messages": (Message("user", _QUESTION),)} if chat else {"prompt": f"{_QUESTION}\nAnswer:"}
     return TeacherRequest(PURPOSE, PURPOSE, PURPOSE, _TOKENS, temperature=0.0, json_schema=_SCHEMA, **asked)
 
 

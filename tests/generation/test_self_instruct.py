@@ -127,7 +127,7 @@ def test_as_many_calls_go_out_as_the_yield_asks_for() -> None:
 
 def test_tables_have_their_schema_and_positions_in_order() -> None:
     tables, _ = run(JOB)
-    assert dict(tables["candidates"].schema) == {name: kind for name, kind in CANDIDATE_SCHEMA.items()}
+    assert tables["candidates"].schema == pl.Schema(CANDIDATE_SCHEMA)
     assert list(tables["calls"].columns) == list(CALL_SCHEMA)
     assert tables["candidates"]["position"].to_list() == list(range(10))
     assert tables["candidates"]["candidate_id"].n_unique() == 10

@@ -1,0 +1,37 @@
+"""The simulated teacher as an endpoint of the client: for the profile `rehearsal`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from sedi_dagster.testing.simulated_teacher import Dials, SimulatedTeacher
+
+_LATENCY_S = 0.05
+
+
+class SimulatedEndpoint:
+    """Runs the server in a thread of this process; everyone who looks is told that it is simulated."""
+
+    identity = "simulated:"
+    shown = "The SIMULATED teacher"
+    api_key = ""
+
+    def __init__(self, dials: Dials | None = None) -> None:
+        self._server = SimulatedTeacher(dials or Dials(latency_s=_LATENCY_S, latency_spread=0.5))
+
+    @property
+    def base_url(self) -> str:
+        return self._server.base_url
+
+    async def start(self) -> None:
+        logging.getLogger("sedi_dagster.teacher").warning(
+            "The teacher is SIMULATED: its tasks and answers come from a few templates and are good for rehearsal only."
+        )
+        await asyncio.to_thread(self._server.__enter__)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._server.__exit__)
+
+    async def revive(self) -> None:
+        """It lives in this process and needs no revival."""

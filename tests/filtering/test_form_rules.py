@@ -1,0 +1,66 @@
+"""Each rule of form by its name, with a case on either side of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sedi_dagster.filtering.rules import UNSERVABLE, instance_problem, instruction_problem
+
+
+def rule(instruction: str) -> str | None:
+    found = instruction_problem(instruction, min_words=4, max_words=150)
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("instruction", "expected"),
+    [
+        ("", "too_short"),
+        ("Sort these numbers", "too_short"),
+        ("Sort these three numbers", None),
+        ("word " * 150, None),
+        ("word " * 151, "too_long"),
+        ("Describe the picture in words", "unservable_keyword"),
+        ("DRAW a house with words", "unservable_keyword"),
+        ("Tell me how to go to Rome", "unservable_keyword"),
+        ("Write one paragraph about photography", None),
+        ("Explain mapping and filing to me", None),
+        ("Write a program that sorts numbers", "starts_with_write_a_program"),
+        ("Please Write a program that sorts", None),
+        ("'Sort' these three numbers", "starts_with_punctuation"),
+        ("- Sort these three numbers", "starts_with_punctuation"),
+        ("Écris une phrase sur Paris", "starts_with_non_ascii"),
+        ("写 一 首 诗", "starts_with_non_ascii"),
+        ("😀 means what in words", "starts_with_non_ascii"),
+        ("Translate 你好 into English words", None),
+    ],
+)
+def test_an_instruction_is_dropped_by_the_rule_it_breaks(instruction: str, expected: str | None) -> None:
+    assert rule(instruction) == expected
+
+
+@pytest.mark.parametrize("keyword", [*UNSERVABLE, "go to"])
+def test_every_unservable_keyword_is_found_as_a_whole_word_only(keyword: str) -> None:
+    assert rule(f"Now take the {keyword}, please") == "unservable_keyword"
+    assert rule(f"Now take the x{keyword}x, please") is None
+
+
+def test_a_rule_of_length_tells_what_it_measured() -> None:
+    assert instruction_problem("Sort these", 4, 150) == ("too_short", 2.0, 4.0)
+    assert instruction_problem("a b c d e", 1, 4) == ("too_long", 5.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("text_input", "output", "expected"),
+    [
+        ("", "", "empty_output"),
+        ("", " \n", "empty_output"),
+        ("1 2", " 1 2\n", "output_equals_input"),
+        ("", "3", None),
+        ("", "Here is the list:", "output_ends_with_colon"),
+        ("", "Here is the list:\n", "output_ends_with_colon"),
+        ("1 2", "3: yes", None),
+    ],
+)
+def test_an_instance_is_dropped_by_the_rule_it_breaks(text_input: str, output: str, expected: str | None) -> None:
+    assert instance_problem(text_input, output) == expected

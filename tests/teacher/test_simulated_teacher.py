@@ -1,0 +1,57 @@
+"""The simulated teacher itself: right answers to its own tasks, the same for the same seed, and marked as simulated."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+from teacher_bench import Bench, chat, chats
+
+from sedi_dagster.records import TeacherAnswer
+from sedi_dagster.settings import load_settings
+from sedi_dagster.teacher.open import open_teacher
+from sedi_dagster.teacher.usage import PacedProgress
+from sedi_dagster.testing.simulated_writing import _FORMS, CATEGORIES, write
+
+
+def test_it_answers_every_task_that_it_writes() -> None:
+    for seed in range(50):
+        rng = random.Random(seed)
+        for form in _FORMS:
+            instruction, text = form.make(rng)
+            answer = write(f"{instruction[:1].upper()}{instruction[1:]}" + (f"\n\n{text}" if text else ""), rng)
+            assert answer and "simulated" not in answer
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_it_continues_a_numbered_series_of_each_category(category: str) -> None:
+    prompt = f"Here is a numbered series of different {category} tasks.\n\nTask 1: x\nInput: <noinput>\n\nTask 2:"
+    text = write(prompt, random.Random(1))
+    assert "Task 3:" in text and "Task 4:" in text and text.count("Input:") == 3
+
+
+def test_it_is_known_to_be_simulated_and_its_faults_follow_the_seed(bench: Bench) -> None:
+    (answer,) = bench.ask([chat("who are you?")])
+    call = bench.ledger.read_call(answer.request_key)
+    assert call is not None and "simulated" in (call.response or "")
+    bench.server.turn(malformed=0.3)
+    first = [a.error for a in bench.ask(chats(40))]
+    assert 2 < sum(map(bool, first)) < 30
+
+
+def test_the_rehearsal_profile_has_it_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    reported: list[int] = []
+
+    async def run() -> list[TeacherAnswer]:
+        settings = load_settings({"profile": "rehearsal", "data": str(tmp_path)})
+        async with open_teacher(settings, run="run-1") as teacher:
+            await teacher.check()
+            progress = PacedProgress(lambda done, total, figures: reported.append(done), 20, teacher.usage, every_s=0.0)
+            return await teacher.ask(chats(20), progress)
+
+    first = asyncio.run(run())
+    assert not any(a.error or a.cached for a in first) and all(a.cost_usd == 0 for a in first)
+    assert all(a.cached for a in asyncio.run(run()))
+    assert "SIMULATED" in caplog.text and reported == [*range(1, 21), *range(1, 21)]
