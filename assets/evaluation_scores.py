@@ -20,7 +20,6 @@ from sedi_dagster.records import Tables
     partitions_def=ROUNDS,
     ins={"baseline_scores": dg.AssetIn()},
     deps=["sft_checkpoint"],
-    group_name="evaluation",
     kinds={"pytorch"},
     pool="student",
     code_version="1",

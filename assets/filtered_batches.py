@@ -30,7 +30,6 @@ EXAMPLE_COLUMNS = ("example_id", "round", "category", "instruction", "input", "o
 @dg.asset(
     partitions_def=ROUNDS,
     ins={"seed_pool": dg.AssetIn(), "generated_batches": dg.AssetIn(metadata={MANY: True})},
-    group_name="selection",
     kinds={"polars", "lancedb"},
     pool="examples",
     code_version="1",

@@ -24,7 +24,6 @@ from sedi_dagster.records import AskTeacher, Tables
 @dg.asset(
     partitions_def=CATEGORY_ROUNDS,
     ins={"seed_pool": dg.AssetIn()},
-    group_name="generation",
     kinds={"openai", "polars"},
     code_version="1",
     description=__doc__,

@@ -26,7 +26,6 @@ from sedi_dagster.records import CategoryOutcome, RoundOutcome, Tables
         "evaluation_scores": dg.AssetIn(),
     },
     deps=["seed_feedback"],
-    group_name="lineage",
     kinds={"json"},
     code_version="1",
     description=__doc__,

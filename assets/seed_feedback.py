@@ -19,7 +19,6 @@ from sedi_dagster.records import Tables
 @dg.asset(
     partitions_def=ROUNDS,
     ins={"seed_pool": dg.AssetIn(), "filtered_batches": dg.AssetIn(), "sft_checkpoint": dg.AssetIn()},
-    group_name="feedback",
     kinds={"polars"},
     code_version="1",
     description=__doc__,

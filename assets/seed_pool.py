@@ -12,7 +12,7 @@ from sedi_dagster.records import Tables
 from sedi_dagster.seed_pool import seed_frame
 
 
-@dg.asset(group_name="seeds", kinds={"polars"}, code_version="1", description=__doc__)
+@dg.asset(kinds={"polars"}, code_version="1", description=__doc__)
 def seed_pool(sedi: SediResource) -> dg.Output[Tables]:
     with told_plainly():
         seeds = seed_frame(sedi.seed_tasks())

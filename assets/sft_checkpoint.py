@@ -22,7 +22,6 @@ from sedi_dagster.student import student_source
 @dg.asset(
     partitions_def=ROUNDS,
     ins={"filtered_batches": dg.AssetIn()},
-    group_name="training",
     kinds={"pytorch", "huggingface"},
     pool="student",
     code_version="1",

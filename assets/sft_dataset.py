@@ -19,7 +19,6 @@ from sedi_dagster.store import parquet_bytes
 
 @dg.asset(
     ins={"filtered_batches": dg.AssetIn(metadata={MANY: True})},
-    group_name="lineage",
     kinds={"parquet"},
     code_version="1",
     description=__doc__,

@@ -41,9 +41,12 @@ def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.
         pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
         pa.FixedSizeListArray.from_arrays(flat, dimensions),
     )
-    data = data.append_column(pa.field("embedding_model", pa.string(), nullable=False), pa.array([model] * len(data)))
+    data = data.append_column(
+        pa.field("embedding_model", pa.string(), nullable=False), pa.array([model] * len(data), pa.string())
+    )
     database = lancedb.connect(uri)
-    table = database.create_table(TABLE, schema=data.schema, exist_ok=True)
+    there = TABLE in database.list_tables().tables
+    table = database.open_table(TABLE) if there else database.create_table(TABLE, schema=data.schema)
     stored = table.schema.field("vector").type.list_size
     if stored != dimensions:
         raise StorageError(

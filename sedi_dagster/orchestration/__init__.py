@@ -2,3 +2,10 @@
 
 Belongs here: starting work and recording it. Does not: deciding what work is worth doing (feedback) or doing it.
 """
+
+import warnings
+
+import dagster as dg
+
+# Checks on partitions are in preview; without them a round's checks would hide those of the round before.
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 
-from sedi_dagster.errors import SettingsError
+from sedi_dagster.errors import BudgetExceeded, SettingsError
 from sedi_dagster.settings import Price, Settings
 
 LOOP_ACCOUNT = "loop"
@@ -157,3 +157,16 @@ class Budget:
 def _cap(account: str, tokens: int | None, money: float | None, tokens_name: str, money_name: str) -> Cap:
     names = [name for name, value in ((tokens_name, tokens), (money_name, money)) if value is not None]
     return Cap(account, tokens, None if money is None else nanousd(money), " or ".join(names))
+
+
+def budget_exceeded(cap: Cap, account: Account) -> BudgetExceeded:
+    """The error that names the account, what it spent, and the setting to raise."""
+    told = [f"{account.spent_tokens:,} of {cap.tokens:,} tokens"] if cap.tokens is not None else []
+    if cap.nanousd is not None:
+        told.append(f"{account.spent_nanousd / NANO:.4f} of {cap.nanousd / NANO:.4f} USD")
+    kind, _, name = cap.account.partition(":")
+    where = f"the {kind} {name}" if name else "the whole loop"
+    return BudgetExceeded(
+        f"The budget of {where} is used up: {' and '.join(told)}, and the next call may take more than is left.",
+        f"Raise {cap.setting}. Everything so far is saved; run again and it goes on where it stopped.",
+    )

@@ -11,45 +11,36 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from sedi_dagster.errors import BudgetExceeded, SediError, TeacherError
+from sedi_dagster.errors import TeacherError
 from sedi_dagster.records import TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher import preflight, structured
 from sedi_dagster.teacher.answers import ReadAnswer, Usage, json_or_text, read_answer, storable_text
-from sedi_dagster.teacher.budget import Budget, cost_nanousd, today, usd
+from sedi_dagster.teacher.budget import Budget, budget_exceeded, cost_nanousd, today, usd
+from sedi_dagster.teacher.crew import Crew, Work
 from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, Failure, from_status, rejected_error
 from sedi_dagster.teacher.ledger import Ledger, StoredCall
 from sedi_dagster.teacher.limiter import Gate
 from sedi_dagster.teacher.rendering import RenderedRequest, StructuredOutput, render
-from sedi_dagster.teacher.transaction import Answered, Busy, EndedCall, NewCall, NoRoom, Reserved
+from sedi_dagster.teacher.transaction import Answered, Begun, EndedCall, NewCall, NoRoom, Reserved
 from sedi_dagster.teacher.transport import AnswerLost, NeverSent, RawResponse, Transport, make_transport
 from sedi_dagster.teacher.usage import TeacherUsage
 
 OnAnswer = Callable[[int, TeacherAnswer], None]
 """`on_answer(index, answer)`: called as answers come, with the index of the request."""
 
-_CHUNK = 256
 _REJECTIONS_IN_A_ROW = 5
 _ROOM_POLL_S = 0.25
 _BUSY_POLL_S = 0.1
 _KEY_MASK = "***"
 _BYTES_PER_TOKEN = 4
 """For pace only, never for money: about what a token of English text takes."""
-
-
-@dataclass(slots=True)
-class _Work:
-    """A request under way in this process, and everyone in it who wants the answer."""
-
-    request: TeacherRequest
-    rendered: RenderedRequest
-    indexes: list[int] = field(default_factory=list)
 
 
 class Teacher:
@@ -81,6 +72,7 @@ class Teacher:
             settings.tokens_per_minute,
             settings.patience_s,
         )
+        self._hands = asyncio.Semaphore(_hands(settings.max_concurrency))
         self._transport: Transport = _NotOpen()
         self._headers: dict[str, str] = {}
         self._in_flight: dict[str, asyncio.Future[TeacherAnswer | None]] = {}
@@ -128,13 +120,13 @@ class Teacher:
         """
         answers: list[TeacherAnswer | None] = [None] * len(requests)
 
-        def tell(work: _Work, answer: TeacherAnswer) -> None:
+        def tell(work: Work, answer: TeacherAnswer) -> None:
             for place, index in enumerate(work.indexes):
                 answers[index] = answer if place == 0 else replace(answer, cached=True)
                 if on_answer is not None:
                     on_answer(index, answers[index] or answer)
 
-        await _Crew(self, requests, tell).run()
+        await Crew(self, requests, tell).run()
         return [answer for answer in answers if answer is not None]
 
     async def structured_output(self) -> StructuredOutput:
@@ -202,15 +194,18 @@ class Teacher:
         reserved = False
         try:
             while True:
-                await self._gate.enter(self._pace_tokens(rendered), again=attempts > 0)
+                async with self._hands:
+                    if not reserved:
+                        begun = await self.ledger.begin(self._new_call(request, rendered))
+                        reserved = isinstance(begun, Reserved)
+                    if reserved:
+                        await self._gate.enter(self._pace_tokens(rendered), again=attempts > 0)
+                        outcome = await self._attempt(request, rendered, sending)
                 if not reserved:
-                    known = await self._reserve_or_leave(request, rendered)
-                    if isinstance(known, TeacherAnswer):
+                    known = await self._known_or_wait(begun)
+                    if known is not None:
                         return known
-                    if known is None:
-                        continue
-                    reserved = True
-                outcome = await self._attempt(request, rendered, sending)
+                    continue
                 if isinstance(outcome, TeacherAnswer):
                     reserved = False
                     return outcome
@@ -227,31 +222,20 @@ class Teacher:
             if reserved:
                 await self._give_back(rendered)
 
-    async def _reserve_or_leave(
-        self, request: TeacherRequest, rendered: RenderedRequest
-    ) -> TeacherAnswer | Reserved | None:
-        """Reserved inside the gate; outside of it an answer that was there, or None after waiting for room."""
-        inside = True
-        try:
-            begun = await self.ledger.begin(self._new_call(request, rendered))
-            if isinstance(begun, Reserved):
-                inside = False
-                return begun
-        finally:
-            if inside:
-                self._gate.left()
+    async def _known_or_wait(self, begun: Begun) -> TeacherAnswer | None:
+        """The answer that is in the ledger; else None after waiting for what stands in the way of sending."""
         if isinstance(begun, Answered):
-            return self.recall((await self.ledger.lookup([rendered.key]))[rendered.key])
-        if isinstance(begun, Busy):
+            return self.recall((await self.ledger.lookup([begun.key]))[begun.key])
+        if isinstance(begun, NoRoom):
+            await self._wait_for_room(begun)
+        else:
             await asyncio.sleep(_BUSY_POLL_S)
-            return None
-        await self._wait_for_room(begun)
         return None
 
     async def _wait_for_room(self, refusal: NoRoom) -> None:
         """Until a call under way, here or in another process, gives back what it did not use."""
         if refusal.for_good:
-            raise _budget_error(refusal)
+            raise budget_exceeded(refusal.cap, refusal.account)
         self._settled.clear()
         try:
             await asyncio.wait_for(self._settled.wait(), _ROOM_POLL_S)
@@ -411,82 +395,6 @@ class Teacher:
 _TIMED_OUT = "timed out"
 
 
-class _Crew:
-    """The workers of one `ask`: as many as can be useful, fed from the requests in order."""
-
-    def __init__(
-        self,
-        teacher: Teacher,
-        requests: Sequence[TeacherRequest],
-        tell: Callable[[_Work, TeacherAnswer], None],
-    ) -> None:
-        self._teacher = teacher
-        self._requests = requests
-        self._tell = tell
-        self._error: SediError | None = None
-        self._sending: set[asyncio.Task[None]] = set()
-        self._workers: list[asyncio.Task[None]] = []
-        self._queue: asyncio.Queue[_Work | None] = asyncio.Queue(maxsize=_CHUNK)
-
-    async def run(self) -> None:
-        """Feed and wait. On an error those that are not sending stop at once, the others finish their call."""
-        count = min(len(self._requests), 2 * self._teacher.settings.max_concurrency)
-        self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
-        feeder = asyncio.create_task(self._feed(count))
-        try:
-            await asyncio.gather(feeder, *self._workers, return_exceptions=True)
-        finally:
-            for task in (feeder, *self._workers):
-                task.cancel()
-            await asyncio.gather(feeder, *self._workers, return_exceptions=True)
-        if self._error is not None:
-            raise self._error
-        for task in (feeder, *self._workers):
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
-
-    async def _feed(self, workers: int) -> None:
-        """Answer from the ledger what is there, in bulk, and queue the rest."""
-        try:
-            for start in range(0, len(self._requests), _CHUNK):
-                chunk = self._requests[start : start + _CHUNK]
-                for work in await self._missing(start, chunk):
-                    await self._queue.put(work)
-            for _ in range(workers):
-                await self._queue.put(None)
-        except SediError as error:
-            self._stop(error)
-
-    async def _missing(self, start: int, chunk: Sequence[TeacherRequest]) -> Iterable[_Work]:
-        works: dict[str, _Work] = {}
-        rendered = await self._teacher.render_all(chunk)
-        for index, (request, one) in enumerate(zip(chunk, rendered, strict=True), start):
-            works.setdefault(one.key, _Work(request, one)).indexes.append(index)
-        for key, call in (await self._teacher.ledger.lookup(works)).items():
-            self._tell(works.pop(key), self._teacher.recall(call))
-        return works.values()
-
-    async def _work(self) -> None:
-        while self._error is None and (work := await self._queue.get()) is not None:
-            try:
-                self._tell(work, await self._teacher.answer(work.request, work.rendered, self._mark_sending))
-            except SediError as error:
-                self._stop(error)
-
-    def _mark_sending(self, now: bool) -> None:
-        task: asyncio.Task[Any] | None = asyncio.current_task()
-        if task is not None:
-            (self._sending.add if now else self._sending.discard)(task)
-
-    def _stop(self, error: SediError) -> None:
-        if self._error is None:
-            self._error = error
-            current = asyncio.current_task()
-            for task in self._workers:
-                if task not in self._sending and task is not current:
-                    task.cancel()
-
-
 class _NotOpen:
     """In place of a transport before the teacher is opened."""
 
@@ -503,6 +411,11 @@ def _organization() -> dict[str, str]:
     return {header: os.environ[name] for header, name in names.items() if os.environ.get(name)}
 
 
+def _hands(max_concurrency: int) -> int:
+    """Calls that may be written down at once: a few more than are sent at once, so that none waits for the disk."""
+    return max_concurrency + max_concurrency // 2
+
+
 def _used(usage: Usage | None) -> int:
     return usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
 
@@ -516,16 +429,3 @@ def _backoff_s(attempts: int, failure: Failure) -> float:
     """Growing with the attempts, with jitter so that calls that failed together do not come back together."""
     pause = min(8.0, 0.25 * 2.0**attempts) * random.uniform(0.5, 1.0)
     return max(pause, failure.retry_after_s or 0.0)
-
-
-def _budget_error(refusal: NoRoom) -> BudgetExceeded:
-    cap, account = refusal.cap, refusal.account
-    told = [f"{account.spent_tokens:,} of {cap.tokens:,} tokens"] if cap.tokens is not None else []
-    if cap.nanousd is not None:
-        told.append(f"{account.spent_nanousd / 1e9:.4f} of {cap.nanousd / 1e9:.4f} USD")
-    kind, _, name = cap.account.partition(":")
-    where = f"the {kind} {name}" if name else "the whole loop"
-    return BudgetExceeded(
-        f"The budget of {where} is used up: {' and '.join(told)}, and the next call may take more than is left.",
-        f"Raise {cap.setting}. Everything so far is saved; run again and it goes on where it stopped.",
-    )

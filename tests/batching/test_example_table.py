@@ -20,7 +20,7 @@ def examples(round_key: str, count: int) -> tuple[pl.DataFrame, np.ndarray]:
         }
         for i in range(count)
     ]  # fmt: skip
-    schema = {name: pl.String for name in ("example_id", "round", "category", "instruction", "input", "output")}
+    schema = dict.fromkeys(("example_id", "round", "category", "instruction", "input", "output"), pl.String)
     return pl.DataFrame(rows, schema={**schema, "is_classification": pl.Boolean}), np.eye(count, 4, dtype="float32")
 
 

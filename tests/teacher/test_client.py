@@ -63,7 +63,8 @@ def test_everything_that_came_is_in_the_ledger_in_full(bench: Bench) -> None:
 
 
 def test_passing_trouble_is_tried_again(bench: Bench) -> None:
-    bench.server.turn(server_error=0.2, rate_limited=0.1, reset_before=0.05)
+    bench.server.turn(server_error=0.15, rate_limited=0.1, reset_before=0.05)
+    bench.settings = {"max_attempts": 10}
     answers = bench.ask(chats(60))
     assert not any(a.error for a in answers)
     assert sum(bench.server.meter.faults.values()) > 5
