@@ -33,9 +33,18 @@ def test_what_is_written_is_read_back(stage: str, done: int, total: int, figures
 
 @pytest.mark.parametrize(
     "text",
-    ["", "progress", "progress train", "progress train 1/", "progress train 1/2 loss=low", "progress train 1/2 loss=1.2.3",
-     "progress train 1/2 and more", "making progress train 1/2 loss", "progress train ١/٢"],
-)  # fmt: skip
+    [
+        "",
+        "progress",
+        "progress train",
+        "progress train 1/",
+        "progress train 1/2 loss=low",
+        "progress train 1/2 loss=1.2.3",
+        "progress train 1/2 and more",
+        "making progress train 1/2 loss",
+        "progress train ١/٢",
+    ],
+)
 def test_other_text_is_no_progress(text: str) -> None:
     assert parse_progress(text) is None
 

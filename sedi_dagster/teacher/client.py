@@ -427,5 +427,6 @@ def _bound(rendered: RenderedRequest, raw: bytes) -> Usage:
 
 def _backoff_s(attempts: int, failure: Failure) -> float:
     """Growing with the attempts, with jitter so that calls that failed together do not come back together."""
-    pause = min(8.0, 0.25 * 2.0**attempts) * random.uniform(0.5, 1.0)
+    first_s = 0.5 if failure.kind == "rate_limited" else 0.125
+    pause = min(8.0, first_s * 2.0**attempts) * random.uniform(0.5, 1.0)
     return max(pause, failure.retry_after_s or 0.0)

@@ -45,7 +45,7 @@ class Crew:
 
     async def run(self) -> None:
         """Feed and wait. On an error those that are not sending stop at once, the others finish their call."""
-        count = min(len(self._requests), 2 * self._teacher.settings.max_concurrency)
+        count = min(len(self._requests), 4 * self._teacher.settings.max_concurrency)
         self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
         feeder = asyncio.create_task(self._feed(count))
         try:

@@ -2,9 +2,10 @@
 
 The number of calls at once grows with successes and shrinks with every 429 and time-out while those are more than
 a tenth of all answers; so it settles there, or at the limit of the settings, and single faults cost nothing. After
-a row of refusals with no success between them the gate closes; it opens for one call at a time after Retry-After or
-a growing pause, and the first success lets the rest follow quickly. The same holds for failures, but those end in
-an error within a minute: an endpoint that refuses is alive, one that fails every call is not.
+a row of refusals with no success between them (three, or more where many calls are under way) the gate closes; it
+opens for one call at a time after Retry-After or a growing pause, and the first success lets the rest follow
+quickly. The same holds for failures, but those end in an error within a minute: an endpoint that refuses is alive,
+one that fails every call is not.
 """
 
 from __future__ import annotations
@@ -190,7 +191,8 @@ class Gate:
         trouble = self._trouble
         if trouble is None:
             return False
-        return trouble.refusals >= _REFUSALS_IN_A_ROW or trouble.failures >= _FAILURES_IN_A_ROW
+        some = trouble.limit_before // 4  # of many at once a few come back early, and the bad ones do so first
+        return trouble.refusals >= max(_REFUSALS_IN_A_ROW, some) or trouble.failures >= max(_FAILURES_IN_A_ROW, some)
 
     def _error(self) -> TeacherError | None:
         trouble = self._trouble

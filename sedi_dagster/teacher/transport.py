@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urlsplit
 import httptools
 import httpx2
 
-LONGEST_ANSWER_BYTES = 4 * 1024 * 1024
+LONGEST_ANSWER_BYTES = 1024 * 1024
 """What is read of an answer. It is kept up to here and then is malformed; reading on could fill the memory."""
 
 CONNECT_TIMEOUT_S = 10.0

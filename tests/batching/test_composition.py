@@ -71,6 +71,7 @@ def test_the_short_last_batch_is_diverse_as_well() -> None:
     assert len({clusters[row] for row in batches[-1]}) >= 5
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_vectors_that_are_all_the_same_are_composed_too() -> None:
     batches, _ = compose(np.ones((20, 4), dtype="float32") / 2, 4, "diverse", 0)
     assert sorted(itertools.chain.from_iterable(batches)) == list(range(20))

@@ -91,7 +91,7 @@ def test_odd_answers_are_kept_and_named_and_paid_once(bench: Bench) -> None:
         if dial != "non_utf8":
             assert answer.error.startswith("malformed")
         call = bench.ledger.read_call(answer.request_key)
-        assert call is not None and len(call.response or "") <= 4 * 1024 * 1024
+        assert call is not None and len(call.response or "") <= 1024 * 1024
     assert bench.server.meter.requests == 3
 
 

@@ -1,0 +1,41 @@
+"""The history of rounds as it lies in the data folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
+from sedi_dagster.rounds import LoopHistory, load_history, load_plan, save_plan
+from sedi_dagster.store import Store
+
+
+def history(store: Store, *promoted: bool, still_open: bool = False) -> LoopHistory:
+    for number in range(1, len(promoted) + 1 + still_open):
+        save_plan(store, RoundPlan(round_key(number), None, "test", (CategoryPlan("math", 3, "test"),), number))
+    for number, was_promoted in enumerate(promoted, 1):
+        outcome = RoundOutcome(round_key(number), 1, 2, 100, 0.5, was_promoted)
+        store.write_json({"outcome": outcome.to_json()}, "manifests", f"{round_key(number)}.json")
+    return load_history(store)
+
+
+def test_a_plan_without_a_manifest_is_the_open_round(tmp_path: Path) -> None:
+    loaded = history(Store(str(tmp_path)), True, True, still_open=True)
+    assert loaded.open_round is not None and loaded.open_round.round == "round-0003"
+    assert [outcome.round for outcome in loaded.finished] == ["round-0001", "round-0002"] and loaded.tokens == 200
+
+
+def test_nothing_is_open_in_an_empty_folder(tmp_path: Path) -> None:
+    loaded = load_history(Store(str(tmp_path)))
+    assert loaded.open_round is None and loaded.finished == [] and load_plan(Store(str(tmp_path)), "round-0001") is None
+
+
+def test_a_round_builds_on_the_last_promoted_one_before_it(tmp_path: Path) -> None:
+    loaded = history(Store(str(tmp_path)), True, False, True)
+    assert [loaded.promoted_before(round_key(n)) for n in (1, 2, 3, 4)] == [None, *["round-0001"] * 2, "round-0003"]
+
+
+def test_a_plan_half_written_by_a_killed_process_is_no_plan(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    history(store, True)
+    store.path("plans", "round-0002.json.17-17.tmp").write_text("{")
+    assert len(load_history(store).plans) == 1
