@@ -15,6 +15,7 @@ from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.generation.self_instruct import GenerationJob, Screened, generate
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS
+from sedi_dagster.orchestration.planning import check_categories
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import instruction_screen, machine_seeds
 from sedi_dagster.orchestration.teaching import ask_teacher
@@ -33,7 +34,9 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
     with told_plainly():
         settings = sedi.settings()
         plan = sedi.plan(keys["round"])
-        category = sedi.categories()[keys["category"]]
+        categories = sedi.categories()
+        check_categories(sedi, [keys["category"]])
+        category = categories[keys["category"]]
         wanted = plan.candidates_for(category.id)
         if wanted == 0:
             raise dg.Failure(f"{plan.round} does not plan any {category.id}; it plans {', '.join(plan.category_ids)}.")

@@ -12,6 +12,7 @@ from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.metadata import picture
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.rounds import promoted_checkpoint
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import Tables, derived_seed
 from sedi_dagster.reporting.report import plot_training
@@ -37,7 +38,7 @@ def sft_checkpoint(
     with told_plainly():
         settings, store = sedi.settings(), sedi.store()
         cache = settings.path(settings.cache)
-        parent = sedi.history().promoted_before(round_key) if settings.training.start == "previous" else None
+        parent = promoted_checkpoint(sedi, round_key) if settings.training.start == "previous" else None
         rows = cache / "work" / f"rows-{round_key}.parquet"
         rows.parent.mkdir(parents=True, exist_ok=True)
         filtered_batches["batches"].write_parquet(rows)

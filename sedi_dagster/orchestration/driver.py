@@ -158,6 +158,8 @@ class Driver:
         for run in self._instance.get_runs(dg.RunsFilter(statuses=unfinished)):
             if DRIVER_TAG in run.tags:
                 self._instance.report_run_failed(run, "`sedi run` was stopped; a later run goes on from here.")
+                # A step that was killed still holds its pool; the next step of that pool would wait for ever.
+                self._instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _failure(result: dg.ExecuteInProcessResult, stage: Stage) -> SediError:

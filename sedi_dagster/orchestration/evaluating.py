@@ -6,8 +6,9 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.rounds import promoted_checkpoint
 from sedi_dagster.orchestration.workloads import run_workload
-from sedi_dagster.records import Tables
+from sedi_dagster.records import Tables, content_id
 from sedi_dagster.student import student_source
 
 
@@ -37,7 +38,13 @@ def evaluate_student(
     return pl.read_parquet(output / "items.parquet")
 
 
+def evaluation_fingerprint(sedi: SediResource) -> str:
+    """Hash of what a score depends on besides the checkpoint: the student, the items, the answers' token limits."""
+    caps = {category.id: category.max_answer_tokens for category in sedi.categories().values()}
+    return content_id("eval", sedi.settings().training.student, caps, [vars(item) for item in sedi.items()])
+
+
 def items_before(sedi: SediResource, round_key: str, baseline: Tables) -> pl.DataFrame:
-    """Scores of the checkpoint that the round started from: the last promoted one, or the untrained student."""
-    parent = sedi.history().promoted_before(round_key)
+    """Scores of the checkpoint that this round's would replace: the last promoted one, or the untrained student."""
+    parent = promoted_checkpoint(sedi, round_key)
     return baseline["items"] if parent is None else sedi.store().read_tables("evaluation_scores", parent)["items"]

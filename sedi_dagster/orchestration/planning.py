@@ -10,6 +10,7 @@ import dagster as dg
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import PlanRequest, Stop, plan_round
+from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan
@@ -69,16 +70,15 @@ def needs_preparation(sedi: SediResource) -> list[str]:
     """Of `seed_pool` and `baseline_scores`, those that are missing or no longer fit the files and settings."""
     store = sedi.store()
     stale = []
-    seeds, items = tables_version({"seeds": seed_frame(sedi.seed_tasks())}), {item.id for item in sedi.items()}
+    seeds = tables_version({"seeds": seed_frame(sedi.seed_tasks())})
     marker = store.tables_marker("seed_pool")
     if marker is None or marker["data_version"] != seeds:
         stale.append("seed_pool")
-    if store.tables_marker("baseline_scores") is None:
+    measured = (
+        store.tables_marker("baseline_scores") and store.read_tables("baseline_scores")["origin"]["fingerprint"][0]
+    )
+    if measured != evaluation_fingerprint(sedi):
         stale.append("baseline_scores")
-    else:
-        known = set(store.read_tables("baseline_scores")["items"]["item_id"])
-        if known != items:
-            stale.append("baseline_scores")
     return stale
 
 

@@ -25,3 +25,15 @@ def instruction_screen(
         examples = store.read_tables("filtered_batches", outcome.round)["examples"]
         pool += list(examples.select("example_id", "instruction").iter_rows())
     return InstructionScreen(pool, decontaminator, settings.threshold, settings.min_words, settings.max_words)
+
+
+def promoted_checkpoint(sedi: SediResource, round_key: str) -> str | None:
+    """The last promoted round before this one, if its checkpoint belongs to the student of the settings.
+
+    None: build on, and compare with, the untrained student.
+    """
+    promoted = sedi.history().promoted_before(round_key)
+    if promoted is None:
+        return None
+    origin = sedi.store().read_tables("sft_checkpoint", promoted)["origin"].row(0, named=True)
+    return promoted if origin["student"] == sedi.settings().training.student else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,19 +78,32 @@ def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
 
 
 def killed_when(told: str, *arguments: str) -> None:
-    """Start `sedi run` and kill -9 it as soon as it prints a line with `told`."""
+    """Start `sedi run` and kill -9 it as soon as it prints a line that matches `told`."""
     command = [sys.executable, "-u", "-m", "sedi_dagster.cli", "run", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if told in line:
+            if re.search(told, line):
                 time.sleep(1.0)
                 os.killpg(process.pid, signal.SIGKILL)
                 return
     pytest.fail(f"`sedi run` ended before it printed {told!r}")
 
 
-@pytest.mark.parametrize("stage", ["generate open_qa", "train and evaluate"])
+STAGES = [
+    "baseline_scores",
+    "generate math",
+    "generate open_qa",
+    "train and evaluate",
+    r"train \d+/",
+    r"round-0001 evaluate \d+/",
+]
+DEFAULT_STAGES = ("generate open_qa", "train and evaluate")
+
+
+@pytest.mark.parametrize(
+    "stage", [stage if stage in DEFAULT_STAGES else pytest.param(stage, marks=pytest.mark.slow) for stage in STAGES]
+)
 def test_a_run_killed_in_the_middle_goes_on_and_pays_for_nothing_twice(
     project: Path, simulated_teacher: SimulatedTeacher, stage: str
 ) -> None:

@@ -8,7 +8,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from sedi_dagster.orchestration.planning import BY_SEDI_RUN, BY_SENSOR, next_plan, open_round
+from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
+from sedi_dagster.orchestration.planning import BY_SEDI_RUN, BY_SENSOR, needs_preparation, next_plan, open_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.schedules import nightly_regeneration
 from sedi_dagster.orchestration.sensors import round_ready_sensor, weak_category_sensor
@@ -32,8 +33,8 @@ def opened(sedi: SediResource, instance: dg.DagsterInstance, trigger: str) -> Ro
 
 def prepared(sedi: SediResource) -> None:
     sedi.store().write_tables({"seeds": seed_frame(sedi.seed_tasks())}, "seed_pool")
-    items = pl.DataFrame({"item_id": [item.id for item in sedi.items()]})
-    sedi.store().write_tables({"items": items}, "baseline_scores")
+    origin = pl.DataFrame({"fingerprint": [evaluation_fingerprint(sedi)]})
+    sedi.store().write_tables({"origin": origin}, "baseline_scores")
 
 
 def finished(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan, *weak: str) -> None:
@@ -77,6 +78,19 @@ def test_a_round_opened_by_a_person_is_prepared_then_generated_then_trained(
     for category in plan.category_ids:
         sedi.store().write_tables({"candidates": FRAME}, "generated_batches", plan.round, category)
     assert requests(tick(round_ready_sensor, sedi, instance)) == [("train_round", plan.round)]
+
+
+def test_a_changed_student_or_item_asks_for_a_new_baseline(
+    sedi: SediResource, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(sedi)
+    assert needs_preparation(sedi) == []
+    items = project / "items.jsonl"
+    items.write_text(items.read_text().replace("colour number 3", "color number 3"), encoding="utf-8")
+    assert needs_preparation(sedi) == ["baseline_scores"]
+    prepared(sedi)
+    monkeypatch.setenv("SEDI_TRAINING_STUDENT", "another")
+    assert needs_preparation(sedi) == ["baseline_scores"]
 
 
 def test_training_waits_for_the_last_batch(sedi: SediResource, instance: dg.DagsterInstance) -> None:

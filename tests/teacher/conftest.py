@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file, in any import mode
 from teacher_bench import Bench
 
 from sedi_dagster.teacher.ledger import Ledger

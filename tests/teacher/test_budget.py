@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
+from budget_worker import PRICE, Workload, work
 from teacher_bench import Bench, chat, chats
 
 from sedi_dagster.errors import BudgetExceeded, SettingsError
 from sedi_dagster.settings import Price, Settings, TeacherSettings
 from sedi_dagster.teacher.budget import Budget, cost_nanousd, known_price
-from sedi_dagster.teacher.client import Teacher
-from sedi_dagster.teacher.endpoint import RemoteEndpoint
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.testing.simulated_teacher import MODEL, Dials, SimulatedTeacher
-
-PRICE = Price(input=0.4, output=1.6, as_of="2026-11-01")
+from sedi_dagster.testing.simulated_teacher import Dials, SimulatedTeacher
 
 
 def test_cost_is_exact_and_rounded_up_and_unknown_without_a_price() -> None:
@@ -67,37 +63,6 @@ def test_answers_in_the_ledger_are_free_even_with_an_empty_budget(bench: Bench) 
     bench.ask(chats(5))
     bench.budget = Budget(max_tokens=1)
     assert all(a.cached for a in bench.ask(chats(5)))
-
-
-@dataclass(frozen=True)
-class Workload:
-    """One worker's part: what it asks, with which caps, of which server, into which ledger."""
-
-    url: str
-    base_url: str
-    first: int
-    count: int
-    budget: Budget
-    concurrency: int
-
-
-def work(load: Workload) -> str:
-    """Ask until done or out of budget; runs in a process of its own or here."""
-
-    async def inside(ledger: Ledger) -> str:
-        settings = TeacherSettings(
-            base_url=load.base_url, model=MODEL, max_concurrency=load.concurrency, timeout_s=0.25, max_attempts=2
-        )
-        endpoint = RemoteEndpoint(load.base_url, "key")
-        async with Teacher(settings, ledger, endpoint=endpoint, budget=load.budget, price=PRICE) as teacher:
-            try:
-                await teacher.ask([chat(f"question {load.first + n}", max_tokens=30) for n in range(load.count)])
-            except BudgetExceeded:
-                return "out of budget"
-        return "done"
-
-    with Ledger(load.url) as ledger:
-        return asyncio.run(inside(ledger))
 
 
 def random_dials(rng: random.Random) -> dict[str, Any]:
