@@ -31,7 +31,7 @@ bench: $(VENV)/.installed-dev ## figures for docs/, side by side with their peer
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
 clean: ## what can be made again; data/ stays
-	rm -rf $(VENV) .cache .dagster .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .cache .dagster .dagster-rehearsal data-rehearsal .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed; set PYTHON=")'

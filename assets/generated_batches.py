@@ -75,7 +75,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
         async def work(ask: AskTeacher) -> Tables:
             return await generate(job, ask, worth_an_answer)
 
-        tables = asyncio.run(ask_teacher(context, settings, plan, work))
+        tables, reused = asyncio.run(ask_teacher(context, settings, plan, work))
     candidates, calls = tables["candidates"], tables["calls"]
     answered = candidates["answer_key"].is_not_null().sum()
     return dg.Output(
@@ -86,6 +86,10 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
             "answered": int(answered),
             "malformed": int(candidates["problem"].is_not_null().sum()),
             "calls": calls.height,
+            "prompt_tokens": int(calls["prompt_tokens"].sum()),
+            "completion_tokens": int(calls["completion_tokens"].sum()),
             "tokens": int((calls["prompt_tokens"] + calls["completion_tokens"]).sum()),
+            "reused_calls": reused,
+            **({} if calls["cost_usd"].null_count() else {"cost_usd": float(calls["cost_usd"].sum())}),
         },
     )

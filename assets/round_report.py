@@ -67,7 +67,7 @@ def round_report(
             earlier=tuple(history.before(plan.round)),
             teacher=settings.teacher.model + (" (bundled)" if settings.teacher.base_url is None else ""),
             student=settings.training.student,
-            simulated=settings.profile == "rehearsal",
+            simulated=settings.teacher.is_simulated,
         )
         page = render_report(data)
         store.write_text(page, "reports", f"{plan.round}.html")

@@ -68,10 +68,10 @@ def run(
 @click.option("--port", type=int, default=3000, show_default=True)
 def ui(host: str, port: int) -> None:
     """The Dagster UI and its daemon (sensors, schedule), until Ctrl-C."""
-    load_settings()
+    settings = load_settings()
     from sedi_dagster.orchestration.home import ensure_dagster_home
 
-    ensure_dagster_home()
+    ensure_dagster_home(settings.profile)
     _check_port(host, port)
     click.echo(f"Dagster UI: http://{host}:{port}   (Ctrl-C ends it)")
     workspace = str(PROJECT_ROOT / "workspace.yaml")
@@ -104,7 +104,7 @@ def restore() -> None:
     from sedi_dagster.orchestration.home import restore as restore_records
     from sedi_dagster.store import Store
 
-    ensure_dagster_home()
+    ensure_dagster_home(settings.profile)
     with dg.DagsterInstance.get() as instance:
         restored = restore_records(instance, Store(settings.data_root))
     click.echo("\n".join(restored) or "Nothing to restore: Dagster knows every partition in the data folder.")

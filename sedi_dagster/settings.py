@@ -68,6 +68,11 @@ class TeacherSettings(_Group):
     local_context: int = Field(2048, ge=256, le=8192, description="Context of the bundled model, in tokens a call")
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether everything the teacher writes is made up by the simulated one."""
+        return (self.base_url or "").startswith("simulated:")
+
+    @property
     def asks_in_chat(self) -> bool:
         """The bundled model continues a list well and follows a request badly; others are asked in messages."""
         return self.base_url is not None if self.prompt_style == "auto" else self.prompt_style == "chat"
@@ -202,6 +207,7 @@ class LoopSettings(_Group):
 PROFILES: dict[str, dict[str, Any]] = {
     "local": {},
     "rehearsal": {
+        "data": "data-rehearsal",  # simulated text must never lie among real examples
         "teacher": {
             "base_url": "simulated:",
             "model": "simulated-teacher",

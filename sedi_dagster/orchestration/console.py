@@ -35,7 +35,7 @@ def run_with_display(
 ) -> int:
     """Run the driver with a display. Returns the exit code."""
     started = time.monotonic()
-    home = ensure_dagster_home()
+    home = ensure_dagster_home(settings.profile)
     log_file = home / "sedi-run.log"
     with only_driver(home), _library_output_to(log_file) as console, dg.DagsterInstance.get() as instance:
         warnings.simplefilter("ignore")
@@ -44,6 +44,8 @@ def run_with_display(
         sedi = SediResource()
         first = len(sedi.history().finished)
         display = Display(console)
+        if settings.teacher.is_simulated:
+            console.print("Rehearsal: the teacher is SIMULATED.", style="bold")
         try:
             with display:
                 ended = Driver(defs(), instance, sedi, display.watch).run(rounds, categories, candidates_per_category)

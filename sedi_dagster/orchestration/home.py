@@ -17,13 +17,16 @@ from sedi_dagster.settings import PROJECT_ROOT
 from sedi_dagster.store import Store
 
 
-def ensure_dagster_home() -> Path:
-    """Make DAGSTER_HOME (default `.dagster/` in the project) and put `dagster.yaml` there; set the variable.
+def ensure_dagster_home(profile: str) -> Path:
+    """Make DAGSTER_HOME and put `dagster.yaml` there; set the variable.
+
+    The default is `.dagster/` in the project, and a home of its own for rehearsals, as their data is apart too.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    home = Path(os.environ.get("DAGSTER_HOME") or PROJECT_ROOT / ".dagster").absolute()
+    default = ".dagster-rehearsal" if profile == "rehearsal" else ".dagster"
+    home = Path(os.environ.get("DAGSTER_HOME") or PROJECT_ROOT / default).absolute()
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():

@@ -40,6 +40,10 @@ def print_summary(
         "Dagster UI": "make ui   (http://127.0.0.1:3000)",
     }.items():
         console.print(f"  {name:<11}{place}", highlight=False, soft_wrap=True)
+    if settings.teacher.is_simulated:
+        console.print(
+            "  The teacher of this rehearsal is SIMULATED: its text and its figures mean nothing.", soft_wrap=True
+        )
     if settings.profile == "local":
         console.print(
             "  The bundled 135M model teaches its equal: gains come from the human seed tasks. "
