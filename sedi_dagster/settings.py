@@ -112,7 +112,7 @@ class BudgetSettings(_Group):
 
 
 class GenerationSettings(_Group):
-    candidates_per_category: int = Field(6, ge=1, description="Candidates to ask for, per category and round")
+    candidates_per_category: int = Field(4, ge=1, description="Candidates to ask for, per category and round")
     demonstrations: int = Field(8, ge=1, le=20, description="Seed tasks shown in a prompt (Self-Instruct: 8)")
     machine_demonstrations: int = Field(
         2, ge=0, description="Of these, at most so many machine-made (Self-Instruct: 2)"

@@ -35,7 +35,7 @@ class NoveltyIndex:
     def nearest(self, text: str, threshold: float, or_equal: bool = False) -> tuple[str, str, float] | None:
         """(id, text, ROUGE-L F1) of the nearest text above the threshold (`or_equal`: or at it), or None."""
         found = process.extractOne(
-            self._encode(text), self._encoded, scorer=Indel.normalized_similarity, score_cutoff=threshold
+            self._encode_query(text), self._encoded, scorer=Indel.normalized_similarity, score_cutoff=threshold
         )
         if found is None or (found[1] <= threshold and not or_equal):
             return None
@@ -45,6 +45,10 @@ class NoveltyIndex:
     def _encode(self, text: str) -> str:
         """Each distinct token as one character: the same comparison, on strings."""
         return "".join(self._symbols.setdefault(t, chr(0xE000 + len(self._symbols))) for t in tokens(text))
+
+    def _encode_query(self, text: str) -> str:
+        """The same without learning: a token that the pool does not have matches nothing in it, whatever it is."""
+        return "".join(self._symbols.get(t, "\0") for t in tokens(text))
 
 
 def tokens(text: str) -> list[str]:
@@ -64,8 +68,8 @@ def near_duplicates(queries: list[str], pool: list[str], threshold: float) -> pl
     import numpy as np
 
     symbols = NoveltyIndex()
-    encoded_queries = [symbols._encode(text) for text in queries]
     encoded_pool = [symbols._encode(text) for text in pool]
+    encoded_queries = [symbols._encode_query(text) for text in queries]
     rows = []
     if encoded_queries and encoded_pool:
         scores = process.cdist(

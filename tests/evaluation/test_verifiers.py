@@ -497,3 +497,7 @@ def test_a_machine_without_a_sandbox_is_no_wrong_answer(monkeypatch: pytest.Monk
     monkeypatch.setattr(sandbox.sys, "platform", "darwin")
     with pytest.raises(sandbox.SandboxUnavailable, match="Linux"):
         verify("code_tests", ARGS["code_tests"], "def f(x): return x + 1")
+
+
+def test_a_part_of_all_whose_verifier_is_no_name_is_told() -> None:
+    assert check_args("all", {"of": [{"verifier": ["match"], "args": {}}]})

@@ -115,3 +115,11 @@ def test_twenty_thousand_distinct_words_are_told_apart() -> None:
         index.add(str(i), " ".join(f"w{j}" for j in range(i, i + 20)))
     found = index.nearest("w19980 w19981 w19982 w19983", 0.0)
     assert found is not None and found[0] == "19980" and found[2] == pytest.approx(2 * 4 / 24)
+
+
+def test_many_unknown_words_in_a_query_do_not_exhaust_the_alphabet() -> None:
+    index = NoveltyIndex()
+    index.add("a", "Name three rivers of Peru.")
+    for start in range(0, 1_200_000, 200_000):
+        index.nearest(" ".join(f"w{n}" for n in range(start, start + 200_000)), 0.7)
+    assert index.nearest("Name three rivers of Peru!", 0.7) is not None

@@ -122,7 +122,7 @@ _BOUNDED = frozenset(kind for kind, spec in CONSTRAINT_SPECS.items() if "min" in
 
 def check_args(verifier: str, args: Mapping[str, Any]) -> list[str]:
     """What is wrong with a verifier's arguments, one clear sentence each; an empty list when nothing is."""
-    if verifier not in SPECS:
+    if not isinstance(verifier, str) or verifier not in SPECS:
         return [f"unknown verifier {shown(verifier)}; known are {', '.join(SPECS)}"]
     if not isinstance(args, Mapping):
         return [f"the arguments of {verifier} must be an object, not {shown(args)}"]
