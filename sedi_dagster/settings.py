@@ -205,7 +205,8 @@ class LoopSettings(_Group):
 
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "local": {},
+    # A teacher no better than its student teaches little: most of what is trained on are human seed tasks.
+    "local": {"batching": {"human_replay": 0.75}},
     "rehearsal": {
         "data": "data-rehearsal",  # simulated text must never lie among real examples
         "teacher": {
