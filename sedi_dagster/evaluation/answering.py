@@ -56,7 +56,7 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
         chosen = order[start : start + job["batch_size"]]
         batch = [items[i] for i in chosen]
         texts = [prompts[i] for i in chosen]
-        answers = _answers(model, tokenizer, texts, max(item["max_answer_tokens"] for item in batch))
+        answers = _answers(model, tokenizer, texts, [item["max_answer_tokens"] for item in batch])
         losses = _reference_losses(model, tokenizer, texts, [item["reference"] for item in batch])
         for item, (answer, tokens, truncated), loss in zip(batch, answers, losses, strict=True):
             score = verify(item["verifier"], item["args"], answer, item["prompt"])
@@ -81,9 +81,9 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
 
 
 def _answers(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], max_new_tokens: int
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], limits: Sequence[int]
 ) -> list[tuple[str, int, bool]]:
-    """Greedy answers: (text, tokens, cut off by the cap)."""
+    """Greedy answers: (text, tokens, cut off by its own limit, whatever the others in the batch may use)."""
     import torch
 
     encoded = tokenizer(
@@ -92,7 +92,7 @@ def _answers(
     with torch.inference_mode():
         generated = model.generate(
             **encoded,
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=max(limits),
             do_sample=False,
             temperature=None,
             top_p=None,
@@ -101,10 +101,11 @@ def _answers(
             pad_token_id=tokenizer.pad_token_id,
         )
     found = []
-    for row in generated[:, encoded["input_ids"].shape[1] :].tolist():
-        ended = tokenizer.eos_token_id in row
-        tokens = row.index(tokenizer.eos_token_id) if ended else len(row)
-        found.append((tokenizer.decode(row[:tokens], skip_special_tokens=True).strip(), tokens, not ended))
+    for row, limit in zip(generated[:, encoded["input_ids"].shape[1] :].tolist(), limits, strict=True):
+        answer = row[:limit]
+        ended = tokenizer.eos_token_id in answer
+        tokens = answer.index(tokenizer.eos_token_id) if ended else len(answer)
+        found.append((tokenizer.decode(answer[:tokens], skip_special_tokens=True).strip(), tokens, not ended))
     return found
 
 

@@ -99,7 +99,6 @@ def _sft_config(job: Mapping[str, Any], output: Path) -> Any:
         remove_unused_columns=False,
         bf16=True,  # autocast: weights stay fp32
         use_cpu=not gpu,
-        gradient_checkpointing=False,
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",
