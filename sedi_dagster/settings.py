@@ -172,6 +172,9 @@ class TrainingSettings(_Group):
     method: Literal["lora", "full"] = Field("lora", description="Train LoRA adapters or all weights")
     learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate")
     epochs: float = Field(1.0, gt=0, description="Passes over the round's training batches")
+    micro_batch_size: int = Field(
+        4, ge=1, description="Examples in memory at once; a training batch is made of several (gradient accumulation)"
+    )
     max_length: int = Field(512, ge=32, description="Tokens of prompt and answer together; longer rows are rejected")
     lora_rank: int = Field(16, ge=1, description="Rank of the LoRA adapters, on all linear layers")
     start: Literal["previous", "base"] = Field(

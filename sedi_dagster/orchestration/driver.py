@@ -174,6 +174,8 @@ def _failure(result: dg.ExecuteInProcessResult, stage: Stage) -> SediError:
     for event in result.all_events:
         data = event.event_specific_data
         if event.is_step_failure and data.error is not None:
+            if "ExecutionInterrupted" in (data.error.cls_name or "") or "ExecutionInterrupted" in data.error.message:
+                raise KeyboardInterrupt
             cause = data.error.cause or data.error
             return WorkloadError(
                 f"{event.step_key} failed: {cause.message.strip()}",

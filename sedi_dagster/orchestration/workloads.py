@@ -47,6 +47,6 @@ def run_workload(
             raise WorkloadError(**json.loads(told.read_text())) from None
         raise WorkloadError(
             f"{module} ended without saying why ({error}).",
-            "See stderr of the step. Out of memory: lower SEDI_BATCHING_BATCH_SIZE or SEDI_TRAINING_MAX_LENGTH.",
+            "See its stderr. Out of memory: lower SEDI_TRAINING_MICRO_BATCH_SIZE, SEDI_EVALUATION_BATCH_SIZE.",
         ) from None
     return output

@@ -10,7 +10,9 @@ The job file (JSON) has:
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +64,9 @@ def train(job: Mapping[str, Any], log: Log) -> None:
     _check_same("after preparing", list(trainer.train_dataset["example_id"]), rows["example_id"].to_list())
     trainer.train()
 
-    steps = _steps(trainer.state.log_history, recorder.batches)
-    expected = rows.group_by("batch", maintain_order=True).agg("example_id")["example_id"].to_list()
-    _check_same("while training", steps["example_ids"].to_list()[: len(expected)], expected[: steps.height])
+    composed = rows.group_by("batch", maintain_order=True).agg("example_id")["example_id"].to_list()
+    steps = _steps(trainer.state.log_history, recorder.by_step([len(ids) for ids in composed], _micro_batch_size(job)))
+    _check_same("while training", steps["example_ids"].to_list()[: len(composed)], composed[: steps.height])
     if not steps["loss"].is_finite().all():
         step = steps.filter(~pl.col("loss").is_finite())["step"][0]
         raise WorkloadError(
@@ -86,7 +88,9 @@ def _sft_config(job: Mapping[str, Any], output: Path) -> Any:
     gpu = torch.cuda.is_available()
     return SFTConfig(
         output_dir=str(output / "trainer"),
-        per_device_train_batch_size=job["batch_size"],
+        # Several micro-batches make one optimiser step: the same gradient with less memory.
+        per_device_train_batch_size=_micro_batch_size(job),
+        gradient_accumulation_steps=job["batch_size"] // _micro_batch_size(job),
         num_train_epochs=settings["epochs"],
         learning_rate=settings["learning_rate"],
         lr_scheduler_type="cosine",
@@ -109,6 +113,11 @@ def _sft_config(job: Mapping[str, Any], output: Path) -> Any:
         seed=job["seed"],
         data_seed=job["seed"],
     )
+
+
+def _micro_batch_size(job: Mapping[str, Any]) -> int:
+    """The largest size up to the setting that divides a training batch."""
+    return math.gcd(job["batch_size"], job["settings"]["micro_batch_size"])
 
 
 def _lora_config(job: Mapping[str, Any]) -> Any:
@@ -140,7 +149,7 @@ def _dataset(rows: pl.DataFrame) -> Dataset:
 
 
 class RecordingCollator:
-    """Notes which examples each batch holds, so that the composed order can be asserted, not assumed."""
+    """Notes which examples each micro-batch holds, so that the composed order can be asserted, not assumed."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[list[str], int]] = []
@@ -156,6 +165,17 @@ class RecordingCollator:
         batch = self._collate([{k: f[k] for k in kept if k in f} for f in features])
         self.batches.append((ids, int((batch["labels"] != -100).sum())))
         return batch
+
+    def by_step(self, sizes: list[int], micro_batch_size: int) -> list[tuple[list[str], int]]:
+        """Ids and completion tokens of each optimiser step; `sizes` are those of the composed batches, in turn."""
+        micro = iter(self.batches)
+        steps: list[tuple[list[str], int]] = []
+        for step in count():
+            parts = list(islice(micro, math.ceil(sizes[step % len(sizes)] / micro_batch_size)))
+            if not parts:
+                return steps
+            steps.append(([example for ids, _ in parts for example in ids], sum(tokens for _, tokens in parts)))
+        return steps
 
 
 def _steps(history: list[dict[str, Any]], batches: list[tuple[list[str], int]]) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -116,12 +117,15 @@ def test_a_run_killed_in_the_middle_goes_on_and_pays_for_nothing_twice(
     assert examples(project / "data")["example_id"].is_unique().all()
 
 
-def test_ctrl_c_says_that_everything_is_kept(project: Path) -> None:
+@pytest.mark.parametrize("stage", ["baseline_scores", "generate open_qa"])
+def test_ctrl_c_says_that_everything_is_kept(project: Path, simulated_teacher: SimulatedTeacher, stage: str) -> None:
+    simulated_teacher.dials = replace(simulated_teacher.dials, latency_s=1.0)
     command = [sys.executable, "-u", "-m", "sedi_dagster.cli", "run", "--rounds", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if "baseline_scores" in line:
+            if stage in line:
+                time.sleep(1.0)
                 process.send_signal(signal.SIGINT)
                 break
         rest = process.stdout.read()
@@ -176,8 +180,6 @@ def test_bad_input_is_one_clear_error_before_anything_is_spent(
 def test_a_refused_key_is_told_without_showing_it(
     project: Path, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     simulated_teacher.dials = replace(simulated_teacher.dials, api_key="the-right-key", echo_key=True)
     monkeypatch.setenv("SEDI_TEACHER_API_KEY", "planted-wrong-key-4711")
     done = sedi("run", "--rounds", "1")

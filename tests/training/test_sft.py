@@ -55,6 +55,18 @@ def test_it_trains_the_composed_batches_in_their_order(tmp_path: Path, tiny_stud
     assert any(line.startswith("progress train 3/3") for line in lines)
 
 
+@pytest.mark.parametrize("micro_batch_size", [1, 2, 3])
+def test_micro_batches_change_neither_order_nor_signals(
+    tmp_path: Path, tiny_student: Path, micro_batch_size: int
+) -> None:
+    train(job(tmp_path / "whole", tiny_student, epochs=2), silent)
+    train(job(tmp_path / "micro", tiny_student, epochs=2, micro_batch_size=micro_batch_size), silent)
+    whole, micro = (pl.read_parquet(tmp_path / name / "steps.parquet") for name in ("whole", "micro"))
+    assert micro["example_ids"].to_list() == whole["example_ids"].to_list()
+    assert micro["completion_tokens"].to_list() == whole["completion_tokens"].to_list()
+    assert micro["grad_norm"].to_list() == pytest.approx(whole["grad_norm"].to_list(), rel=0.05)
+
+
 def test_the_checkpoint_is_safetensors_and_holds_no_pickle(tmp_path: Path, tiny_student: Path) -> None:
     train(job(tmp_path, tiny_student), silent)
     names = {file.name for file in (tmp_path / "checkpoint").iterdir()}
