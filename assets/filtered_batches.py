@@ -9,18 +9,17 @@ Tables: `verdicts`, `examples`, `batches` (in training order), `diversity`.
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.batching.composition import compose, mean_pairwise_distance
+from sedi_dagster.batching.composition import compose, mean_pairwise_distance, training_rows
 from sedi_dagster.batching.embedding import embed
 from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.batching.replay import human_replay
 from sedi_dagster.feedback.seed_update import seed_set
-from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.verdicts import judge_candidates
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import instruction_screen, machine_seeds
+from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_screen, machine_seeds
 from sedi_dagster.records import Tables, round_number, task_prompt
 from sedi_dagster.student import length_check, student_source
 
@@ -46,11 +45,7 @@ def filtered_batches(
         plan = sedi.plan(context.partition_key)
         batches_of_plan = sedi.planned_batches(plan, generated_batches)
         candidates = pl.concat([tables["candidates"] for tables in batches_of_plan])
-        decontaminator = Decontaminator(
-            ((item.id, item.prompt) for item in sedi.all_items()),
-            settings.filtering.decontamination_threshold,
-            settings.filtering.decontamination_ngram,
-        )
+        decontaminator = evaluation_decontaminator(sedi)
         fits = length_check(
             student_source(settings.training.student, settings.path(settings.cache)),
             settings.training.max_length,
@@ -104,7 +99,7 @@ def filtered_batches(
             vectors[: examples.height],
             settings.batching.embedding_model,
         )
-    batches = _batch_rows(rows, composed, clusters)
+    batches = training_rows(rows, composed, clusters)
     diversity = pl.DataFrame(
         {
             "composition": [settings.batching.composition, "random"],
@@ -132,21 +127,6 @@ def filtered_batches(
             "verdicts_by_rule": dg.MetadataValue.md(_rules_table(verdicts)),
         },
     )
-
-
-def _batch_rows(rows: pl.DataFrame, composed: list[list[int]], clusters: list[int]) -> pl.DataFrame:
-    """Training rows in training order: batch, position, example_id, origin, category, cluster, prompt, output."""
-    placed = pl.DataFrame(
-        [(b, p, row, clusters[row]) for b, batch in enumerate(composed) for p, row in enumerate(batch)],
-        schema={"batch": pl.Int64, "position": pl.Int64, "row": pl.UInt32, "cluster": pl.Int64},
-        orient="row",
-    )
-    prompts = [task_prompt(row["instruction"], row["input"]) for row in rows.iter_rows(named=True)]
-    return placed.join(
-        rows.with_columns(prompt=pl.Series(prompts, dtype=pl.String)).with_row_index("row"),
-        on="row",
-        maintain_order="left",
-    ).select("batch", "position", "example_id", "origin", "category", "cluster", "prompt", "output")
 
 
 def _rules_table(verdicts: pl.DataFrame) -> str:

@@ -11,13 +11,12 @@ import asyncio
 import dagster as dg
 
 from sedi_dagster.feedback.seed_update import seed_set
-from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.generation.self_instruct import GenerationJob, Screened, generate
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS
 from sedi_dagster.orchestration.planning import check_categories
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import instruction_screen, machine_seeds
+from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_screen, machine_seeds
 from sedi_dagster.orchestration.teaching import ask_teacher
 from sedi_dagster.records import AskTeacher, Tables
 
@@ -41,11 +40,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
         if wanted == 0:
             raise dg.Failure(f"{plan.round} does not plan any {category.id}; it plans {', '.join(plan.category_ids)}.")
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
-        decontaminator = Decontaminator(
-            ((item.id, item.prompt) for item in sedi.all_items()),
-            settings.filtering.decontamination_threshold,
-            settings.filtering.decontamination_ngram,
-        )
+        decontaminator = evaluation_decontaminator(sedi)
         screen = instruction_screen(sedi, seeds, plan.round, decontaminator)
 
         def worth_an_answer(candidate_id: str, instruction: str) -> Screened | None:
@@ -75,7 +70,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
         async def work(ask: AskTeacher) -> Tables:
             return await generate(job, ask, worth_an_answer)
 
-        tables, reused = asyncio.run(ask_teacher(context, settings, plan, work))
+        tables, figures = asyncio.run(ask_teacher(context, settings, plan, work))
     candidates, calls = tables["candidates"], tables["calls"]
     answered = candidates["answer_key"].is_not_null().sum()
     return dg.Output(
@@ -89,7 +84,6 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
             "prompt_tokens": int(calls["prompt_tokens"].sum()),
             "completion_tokens": int(calls["completion_tokens"].sum()),
             "tokens": int((calls["prompt_tokens"] + calls["completion_tokens"]).sum()),
-            "reused_calls": reused,
-            **({} if calls["cost_usd"].null_count() else {"cost_usd": float(calls["cost_usd"].sum())}),
+            **figures,
         },
     )

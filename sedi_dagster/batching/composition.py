@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from sedi_dagster.records import derived_rng, derived_seed
+import polars as pl
+
+from sedi_dagster.records import derived_rng, derived_seed, task_prompt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +72,21 @@ def _dealt_across(clusters: list[int], batch_size: int, *seed: object) -> list[i
     batches = [cards[i::whole] for i in range(whole)]
     rng.shuffle(batches)
     return [row for batch in batches for row in batch] + rest
+
+
+def training_rows(rows: pl.DataFrame, composed: list[list[int]], clusters: list[int]) -> pl.DataFrame:
+    """Training rows in training order: batch, position, example_id, origin, category, cluster, prompt, output."""
+    placed = pl.DataFrame(
+        [(b, p, row, clusters[row]) for b, batch in enumerate(composed) for p, row in enumerate(batch)],
+        schema={"batch": pl.Int64, "position": pl.Int64, "row": pl.UInt32, "cluster": pl.Int64},
+        orient="row",
+    )
+    prompts = [task_prompt(row["instruction"], row["input"]) for row in rows.iter_rows(named=True)]
+    return placed.join(
+        rows.with_columns(prompt=pl.Series(prompts, dtype=pl.String)).with_row_index("row"),
+        on="row",
+        maintain_order="left",
+    ).select("batch", "position", "example_id", "origin", "category", "cluster", "prompt", "output")
 
 
 def mean_pairwise_distance(vectors: np.ndarray, batches: list[list[int]]) -> float:

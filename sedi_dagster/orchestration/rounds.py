@@ -15,6 +15,13 @@ def machine_seeds(sedi: SediResource, round_key: str) -> pl.DataFrame | None:
     return sedi.store().read_tables("seed_feedback", earlier[-1].round)["seeds"] if earlier else None
 
 
+def evaluation_decontaminator(sedi: SediResource) -> Decontaminator:
+    """Knows every evaluation item, also those that this project's rounds are not measured on."""
+    settings = sedi.settings().filtering
+    items = ((item.id, item.prompt) for item in sedi.all_items())
+    return Decontaminator(items, settings.decontamination_threshold, settings.decontamination_ngram)
+
+
 def instruction_screen(
     sedi: SediResource, seeds: pl.DataFrame, round_key: str, decontaminator: Decontaminator
 ) -> InstructionScreen:

@@ -20,8 +20,8 @@ async def ask_teacher(
     settings: Settings,
     plan: RoundPlan,
     work: Callable[[AskTeacher], Awaitable[Tables]],
-) -> tuple[Tables, int]:
-    """Run `work` with a teacher; its calls share the round's budget. Tells too how many answers were not paid again."""
+) -> tuple[Tables, dict[str, int | float]]:
+    """Run `work` with a teacher; its calls share the round's budget. Also returns what the teacher did, as numbers."""
     async with open_teacher(settings, run=context.run_id, max_tokens_per_round=plan.max_tokens) as teacher:
         pace = _Pace(context)
 
@@ -31,7 +31,7 @@ async def ask_teacher(
 
         tables = await work(ask)
         pace.tell()
-        return tables, pace.reused
+        return tables, teacher.usage.metadata()
 
 
 class _Pace:
@@ -40,8 +40,7 @@ class _Pace:
     def __init__(self, context: dg.AssetExecutionContext) -> None:
         self._context = context
         self._purpose = "instructions"
-        self._done = self._total = self._tokens = 0
-        self.reused = 0
+        self._done = self._total = self._tokens = self._reused = 0
         self._told = 0.0
 
     def expect(self, requests: Sequence[TeacherRequest]) -> None:
@@ -52,11 +51,11 @@ class _Pace:
     def count(self, _: int, answer: TeacherAnswer) -> None:
         self._done += 1
         self._tokens += answer.total_tokens
-        self.reused += answer.cached
+        self._reused += answer.cached
         if time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
             self.tell()
 
     def tell(self) -> None:
         self._told = time.monotonic()
-        figures = {"tokens": self._tokens, "reused": self.reused}
+        figures = {"tokens": self._tokens, "reused": self._reused}
         self._context.log.info(format_progress("generate", self._done, self._total, figures))
