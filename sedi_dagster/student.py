@@ -46,7 +46,10 @@ def student_source(name: str, cache: Path) -> str:
         command = [sys.executable, "-m", "sedi_dagster.student", str(gguf), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise ModelError(f"The bundled model could not be converted: {done.stderr.strip()[-500:]}", "make install")
+            raise ModelError(
+                f"The bundled model could not be converted: {done.stderr.strip()[-500:]}",
+                "Free 2 GB of memory and disk, then run again.",
+            )
     return str(folder)
 
 
