@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Literal
 
 import polars as pl
-from scipy.stats import binomtest, false_discovery_control
 
 from sedi_dagster.records import Category, CategoryOutcome
 
@@ -22,6 +21,8 @@ def pass_rate(items: pl.DataFrame) -> float:
 
 def wilson_interval(passed: int, items: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of a pass rate (Wilson 1927)."""
+    from scipy.stats import binomtest  # a second to import; the code location does not need it
+
     interval = binomtest(passed, items).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -37,6 +38,8 @@ def judge_categories(
         alpha: level of the one-sided exact tests after Benjamini-Hochberg.
         min_gap: a gap to the target below this is fine, however significant.
     """
+    from scipy.stats import binomtest, false_discovery_control
+
     counts = items.group_by("category").agg(pl.len().alias("n"), pl.col("passed").sum().alias("k")).sort("category")
     rows = [(r["category"], int(r["n"]), int(r["k"])) for r in counts.iter_rows(named=True)]
     p_values = [binomtest(k, n, categories[c].target, alternative="less").pvalue for c, n, k in rows]
@@ -86,6 +89,8 @@ def may_be_promoted(before: pl.DataFrame, after: pl.DataFrame, alpha: float) -> 
     One-sided exact McNemar test on the items that both answered: of those where they differ, losses
     against wins (McNemar 1947; exact form: binomial with p = 1/2).
     """
+    from scipy.stats import binomtest
+
     both = before.select("item_id", pl.col("passed").alias("before")).join(
         after.select("item_id", pl.col("passed").alias("after")), on="item_id"
     )

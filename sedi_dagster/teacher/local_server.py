@@ -206,7 +206,9 @@ def main() -> None:
     try:
         server = _serve(order, answers)
     except ImportError as error:
-        raise ModelError(f"The bundled model's server is not installed: {error}.", "Run `make clean install`.") from None
+        raise ModelError(
+            f"The bundled model's server is not installed: {error}.", "Run `make clean install`."
+        ) from None
     sys.stdin.buffer.read()
     del server
     os._exit(0)

@@ -90,7 +90,7 @@ def test_a_missing_model_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("sedi_dagster.models._GGUF_PACKAGE", "no_such_package")
     with pytest.raises(ModelError) as missing:
         LocalServer(tmp_path).start()
-    assert "make install" in missing.value.mend
+    assert "requirements/models.txt" in missing.value.mend
 
 
 def test_a_server_that_does_not_start_says_what_its_log_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
