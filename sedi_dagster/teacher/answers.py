@@ -72,7 +72,7 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None) -> ReadAnswer:
     finish = choice.get("finish_reason")
     finish = finish if isinstance(finish, str) else ""
     if finish == "content_filter" or isinstance(holder.get("refusal"), str):
-        return ReadAnswer(text if isinstance(text, str) else "", finish, usage, f"{REFUSED_BY_POLICY}: refused")
+        return ReadAnswer(_whole(text) if isinstance(text, str) else "", finish, usage, f"{REFUSED_BY_POLICY}: refused")
     if not isinstance(text, str):
         return ReadAnswer("", finish, usage, f"{MALFORMED}: the answer has no text")
     return ReadAnswer(_whole(text), finish, usage)

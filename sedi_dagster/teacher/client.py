@@ -8,10 +8,9 @@ came, and asking again sends only what is missing.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -29,7 +28,7 @@ from sedi_dagster.teacher.ledger import Ledger, StoredCall
 from sedi_dagster.teacher.limiter import Gate
 from sedi_dagster.teacher.rendering import RenderedRequest, StructuredOutput, render
 from sedi_dagster.teacher.transaction import Answered, Begun, EndedCall, NewCall, NoRoom, Reserved
-from sedi_dagster.teacher.transport import AnswerLost, NeverSent, RawResponse, Transport, make_transport
+from sedi_dagster.teacher.transport import AnswerLost, NeverSent, RawResponse, Transport
 from sedi_dagster.teacher.usage import TeacherUsage
 
 OnAnswer = Callable[[int, TeacherAnswer], None]
@@ -73,8 +72,7 @@ class Teacher:
             settings.patience_s,
         )
         self._hands = asyncio.Semaphore(_hands(settings.max_concurrency))
-        self._transport: Transport = _NotOpen()
-        self._headers: dict[str, str] = {}
+        self._transport: Transport | None = None
         self._in_flight: dict[str, asyncio.Future[TeacherAnswer | None]] = {}
         self._settled = asyncio.Event()
         self._rejections = 0
@@ -83,19 +81,15 @@ class Teacher:
 
     async def __aenter__(self) -> Self:
         await self.endpoint.start()
-        self._transport = make_transport()
-        self._headers = {
-            "Authorization": f"Bearer {self.endpoint.api_key or 'none'}",
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "User-Agent": "sedi-dagster",
-        } | _organization()
+        self._transport = Transport(self.endpoint)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._transport.close()
+        if self._transport is not None:
+            await self._transport.close()
+            self._transport = None
         await self.endpoint.stop()
 
     async def check(self) -> None:
@@ -277,8 +271,9 @@ class Teacher:
         return failure, True
 
     async def _post(self, rendered: RenderedRequest) -> RawResponse:
-        headers = self._headers | {"Idempotency-Key": rendered.key}
-        return await self._transport.post(self.endpoint.base_url.rstrip("/") + rendered.path, headers, rendered.body)
+        if self._transport is None:
+            raise RuntimeError("Use the teacher as a context manager: `async with Teacher(...) as teacher`.")
+        return await self._transport.post(rendered.path, rendered.body, rendered.key)
 
     def _failure_in(self, response: RawResponse, read: ReadAnswer) -> Failure | None:
         """What the status tells, or an error that came with the status of a success, as some gateways send it."""
@@ -393,22 +388,6 @@ class Teacher:
 
 
 _TIMED_OUT = "timed out"
-
-
-class _NotOpen:
-    """In place of a transport before the teacher is opened."""
-
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> RawResponse:
-        raise RuntimeError("Use the teacher as a context manager: `async with Teacher(...) as teacher`.")
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-
-def _organization() -> dict[str, str]:
-    """Whom OpenAI bills, where the environment says so; the same variables that its own client reads."""
-    names = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
-    return {header: os.environ[name] for header, name in names.items() if os.environ.get(name)}
 
 
 def _hands(max_concurrency: int) -> int:

@@ -9,6 +9,7 @@ import openai
 from sedi_dagster.errors import TeacherError
 from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, from_status
+from sedi_dagster.teacher.transport import FAILURES, failed, open_client
 
 TIMEOUT_S = 15.0
 _SHOWN_MODELS = 8
@@ -23,10 +24,7 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> None:
         TeacherError: what is wrong, and how to mend it.
     """
     try:
-        async with (
-            asyncio.timeout(TIMEOUT_S),
-            openai.AsyncOpenAI(api_key=endpoint.api_key or "none", base_url=endpoint.base_url, max_retries=0) as client,
-        ):
+        async with asyncio.timeout(TIMEOUT_S), open_client(endpoint) as client:
             page = await client.models.list()
     except openai.APIStatusError as error:
         if error.status_code in (404, 405, 501):
@@ -35,8 +33,8 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> None:
         raise failure.fatal or _unreachable(names, failure.message) from None
     except TimeoutError:
         raise _unreachable(names, f"no answer within {TIMEOUT_S:.0f} s") from None
-    except openai.APIConnectionError as error:
-        raise _unreachable(names, type(error.__cause__ or error).__name__) from None
+    except FAILURES as error:
+        raise _unreachable(names, str(failed(error))) from None
     except (openai.APIError, ValueError, TypeError, AttributeError):
         return  # it answers, but not with a list of models
     known = sorted(model.id for model in page.data or [] if isinstance(getattr(model, "id", None), str))

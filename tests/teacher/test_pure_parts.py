@@ -100,6 +100,12 @@ def test_any_json_is_read_without_an_error_being_raised(data: Any) -> None:
     assert isinstance(read.text, str) and isinstance(read.finish_reason, str)
 
 
+@pytest.mark.parametrize("finish", ["stop", "content_filter"])
+def test_a_lone_surrogate_is_replaced_in_every_text_that_is_read(finish: str) -> None:
+    choice = {"message": {"content": "so \ud800 far"}, "finish_reason": finish}
+    assert read_answer(json.dumps({"choices": [choice]})).text == "so ? far"
+
+
 def test_usage_that_makes_no_sense_is_no_usage() -> None:
     answer = {"choices": [{"text": "x", "finish_reason": "stop"}]}
     for usage in (
