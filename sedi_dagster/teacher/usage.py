@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
-from sedi_dagster.records import Progress, TeacherAnswer
 from sedi_dagster.teacher.budget import usd
 from sedi_dagster.teacher.transaction import EndedCall
 
@@ -74,22 +72,3 @@ class TeacherUsage:
         }
         cost = self.cost_usd
         return told if cost is None else told | {"teacher_cost_usd": cost}
-
-
-class PacedProgress:
-    """An `on_answer` that reports at a humane pace: every few seconds, and at the end."""
-
-    def __init__(self, report: Progress, total: int, usage: TeacherUsage, every_s: float = 5.0) -> None:
-        self._report = report
-        self._total = total
-        self._usage = usage
-        self._every_s = every_s
-        self._done = 0
-        self._told_at = time.monotonic()
-
-    def __call__(self, index: int, answer: TeacherAnswer) -> None:
-        self._done += 1
-        now = time.monotonic()
-        if self._done == self._total or now - self._told_at >= self._every_s:
-            self._told_at = now
-            self._report(self._done, self._total, self._usage.metadata())
