@@ -1,7 +1,8 @@
 """The human seed tasks, read from the seed file and checked.
 
 Human seeds stay in the pool for ever; which of them a prompt shows is decided by round.
-Tables: `seeds` (seed_id, category, instruction, input, output, is_classification, origin).
+Tables: `seeds` (seed_id, category, instruction, input, output, is_classification, origin, and how sure
+the category is where the file named none).
 """
 
 import dagster as dg
@@ -9,13 +10,15 @@ import dagster as dg
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
-from sedi_dagster.seed_pool import seed_frame
 
 
 @dg.asset(kinds={"polars"}, code_version="1", description=__doc__)
 def seed_pool(sedi: SediResource) -> dg.Output[Tables]:
     with told_plainly():
-        seeds = seed_frame(sedi.seed_tasks())
+        found, seeds = sedi.seed_file(), sedi.seeds()
     by_category = seeds.group_by("category").len().sort("category")
     metadata = {f"seeds/{row[0]}": row[1] for row in by_category.iter_rows()}
-    return dg.Output({"seeds": seeds}, metadata={"seeds": seeds.height, **metadata})
+    notes = "\n".join(f"- {note}" for note in found.notes) or "Every seed task names its category."
+    return dg.Output(
+        {"seeds": seeds}, metadata={"seeds": seeds.height, **metadata, "notes": dg.MetadataValue.md(notes)}
+    )

@@ -15,7 +15,6 @@ from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan
 from sedi_dagster.rounds import save_plan
-from sedi_dagster.seed_pool import seed_frame
 from sedi_dagster.store import tables_version
 
 BY_SEDI_RUN = "sedi run"
@@ -70,7 +69,7 @@ def needs_preparation(sedi: SediResource) -> list[str]:
     """Of `seed_pool` and `baseline_scores`, those that are missing or no longer fit the files and settings."""
     store = sedi.store()
     stale = []
-    seeds = tables_version({"seeds": seed_frame(sedi.seed_tasks())})
+    seeds = tables_version({"seeds": sedi.seeds()})
     marker = store.tables_marker("seed_pool")
     if marker is None or marker["data_version"] != seeds:
         stale.append("seed_pool")

@@ -20,7 +20,7 @@ def preflight(sedi: SediResource) -> None:
         SediError: the first thing that is wrong, with its mend.
     """
     settings = sedi.settings()
-    sedi.seed_tasks()
+    sedi.seed_file()
     sedi.all_items()
     sedi.store().check_writable()
     _check_models(settings)

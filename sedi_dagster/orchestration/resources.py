@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+import polars as pl
 from pydantic import Field
 
 from sedi_dagster.categories import load_categories
 from sedi_dagster.errors import SediError
 from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
-from sedi_dagster.records import Category, EvaluationItem, RoundPlan, SeedTask, Tables
+from sedi_dagster.records import Category, EvaluationItem, RoundPlan, Tables
 from sedi_dagster.rounds import LoopHistory, load_history, load_plan
-from sedi_dagster.seed_pool import load_seed_tasks
+from sedi_dagster.seed_pool import SeedFile, read_seed_file, seed_frame
 from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.store import Store
 
@@ -37,9 +38,17 @@ class SediResource(dg.ConfigurableResource[None]):
         settings = self.settings()
         return load_categories(settings.path(settings.categories))
 
-    def seed_tasks(self) -> list[SeedTask]:
+    def seed_file(self) -> SeedFile:
+        """The user's seed tasks; a file without categories has got some, with how sure they are."""
         settings = self.settings()
-        return load_seed_tasks(settings.path(settings.seeds), self.categories(), settings.path(settings.cache))
+        found = read_seed_file(settings.path(settings.seeds), self.categories(), settings.path(settings.cache))
+        found.problems.raise_any()
+        return found
+
+    def seeds(self) -> pl.DataFrame:
+        """The same as a frame (`SEED_SCHEMA`)."""
+        found = self.seed_file()
+        return seed_frame(found.tasks, found.confidence)
 
     def all_items(self) -> list[EvaluationItem]:
         settings = self.settings()

@@ -44,7 +44,7 @@ def print_summary(
         console.print(
             "  The teacher of this rehearsal is SIMULATED: its text and its figures mean nothing.", soft_wrap=True
         )
-    if settings.profile == "local":
+    if settings.teacher.base_url is None:
         console.print(
             "  The bundled 135M model teaches its equal: gains come from the human seed tasks. "
             "README.md shows how to use a stronger teacher.",

@@ -14,7 +14,6 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.schedules import nightly_regeneration
 from sedi_dagster.orchestration.sensors import round_ready_sensor, weak_category_sensor
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
-from sedi_dagster.seed_pool import seed_frame
 
 FRAME = pl.DataFrame({"candidate_id": ["a"]})
 
@@ -32,7 +31,7 @@ def opened(sedi: SediResource, instance: dg.DagsterInstance, trigger: str) -> Ro
 
 
 def prepared(sedi: SediResource) -> None:
-    sedi.store().write_tables({"seeds": seed_frame(sedi.seed_tasks())}, "seed_pool")
+    sedi.store().write_tables({"seeds": sedi.seeds()}, "seed_pool")
     origin = pl.DataFrame({"fingerprint": [evaluation_fingerprint(sedi)]})
     sedi.store().write_tables({"origin": origin}, "baseline_scores")
 
