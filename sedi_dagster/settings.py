@@ -208,8 +208,7 @@ class LoopSettings(_Group):
 
 
 PROFILES: dict[str, dict[str, Any]] = {
-    # A teacher no better than its student teaches little: most of what is trained on are human seed tasks.
-    "local": {"batching": {"human_replay": 0.75}},
+    "local": {},
     "rehearsal": {
         "data": "data-rehearsal",  # simulated text must never lie among real examples
         "teacher": {
