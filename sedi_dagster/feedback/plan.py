@@ -27,7 +27,7 @@ class PlanRequest:
 
     trigger: str
     categories: tuple[str, ...] | None = None
-    candidates_per_category: int = 4
+    candidates_per_category: int = 10
     target_round: int = 0
     max_rounds: int = 20
     max_tokens: int | None = None
