@@ -7,7 +7,6 @@ option or run config in the launchpad). A nested setting is named `SEDI_<GROUP>_
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -310,11 +309,6 @@ class Settings(BaseSettings):
         """The settings as JSON, secrets masked (also passwords in URLs): for manifests and metadata."""
         shown: dict[str, Any] = _masked(self.model_dump(mode="json"))
         return shown
-
-    def fingerprint(self, *groups: str) -> str:
-        """Hash of the named groups: changes exactly when one of their values does, secrets apart."""
-        chosen = self.model_dump_json(include=set(groups))
-        return hashlib.blake2b(chosen.encode(), digest_size=8).hexdigest()
 
 
 _PASSWORD_IN_URL = re.compile(r"(://[^/@\s:]*):[^/\s]*@|([?&][^=&\s]*(?:password|secret|token|key)=)[^&\s]*", re.I)

@@ -139,15 +139,6 @@ def test_settings_cannot_be_changed() -> None:
         load_settings().loop.max_rounds = 3
 
 
-def test_a_fingerprint_changes_exactly_when_a_value_of_its_groups_does() -> None:
-    base = load_settings()
-    other = load_settings({"training": {"epochs": 2.0}})
-    assert base.fingerprint("training") == load_settings().fingerprint("training")
-    assert base.fingerprint("training") != other.fingerprint("training")
-    assert base.fingerprint("evaluation") == other.fingerprint("evaluation")
-    assert base.fingerprint("training", "evaluation") == base.fingerprint("evaluation", "training")
-
-
 def test_relative_paths_are_taken_from_the_project_and_urls_are_left_alone() -> None:
     assert load_settings({"data": "somewhere"}).data_root == str(PROJECT_ROOT / "somewhere")
     assert load_settings({"data": "/tmp/somewhere"}).data_root == "/tmp/somewhere"
