@@ -153,11 +153,19 @@ AskTeacher = Callable[[Sequence[TeacherRequest]], Awaitable[list[TeacherAnswer]]
 
 @dataclass(frozen=True)
 class CategoryPlan:
-    """How much of a category a round asks for, and why."""
+    """How much of a category a round asks for, and why.
+
+    `wanted` kept examples (None: no goal but the candidates), from at most `candidates`. `difficulty` is the band to
+    aim at (empty: any). `errors` are the kinds of error the student makes ("wrong number"), most frequent first:
+    never an evaluation item or an answer to one.
+    """
 
     category: str
     candidates: int
     reason: str
+    wanted: int | None = None
+    difficulty: str = ""
+    errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,7 +209,7 @@ class RoundPlan:
             round=data["round"],
             parent=data["parent"],
             trigger=data["trigger"],
-            categories=tuple(CategoryPlan(**c) for c in data["categories"]),
+            categories=tuple(CategoryPlan(**{**c, "errors": tuple(c.get("errors", ()))}) for c in data["categories"]),
             target_round=data["target_round"],
             max_tokens=data.get("max_tokens"),
             created_at=data.get("created_at", ""),
@@ -222,6 +230,7 @@ class CategoryOutcome:
     adjusted_p: float
     decision: Literal["weak", "fine", "not enough evidence"]
     reason: str
+    errors: tuple[str, ...] = ()  # kinds of error seen, most frequent first; see CategoryPlan
 
     @property
     def score(self) -> float:
@@ -245,4 +254,5 @@ class RoundOutcome:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RoundOutcome:
-        return cls(**{**data, "categories": tuple(CategoryOutcome(**c) for c in data["categories"])})
+        categories = (CategoryOutcome(**{**c, "errors": tuple(c.get("errors", ()))}) for c in data["categories"])
+        return cls(**{**data, "categories": tuple(categories)})
