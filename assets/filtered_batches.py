@@ -3,8 +3,11 @@
 Rules in an order that spends least first; ROUGE-L novelty against seeds and everything kept before. Kept examples go
 with their vectors into the Lance table `examples`, tagged by round. Training batches mix them with human seed tasks
 and are composed across clusters, so that each is diverse inside.
-Tables: `verdicts`, `examples`, `batches` (in training order), `diversity`.
+Tables: `verdicts`, `examples`, `batches` (in training order), `heldout` (human seed tasks that are measured, never
+trained on), `diversity`.
 """
+
+from collections.abc import Callable
 
 import dagster as dg
 import polars as pl
@@ -12,14 +15,19 @@ import polars as pl
 from sedi_dagster.batching.composition import compose, mean_pairwise_distance, training_rows
 from sedi_dagster.batching.embedding import embed
 from sedi_dagster.batching.example_table import replace_round
-from sedi_dagster.batching.replay import human_replay
+from sedi_dagster.batching.replay import ReplayRules, held_out_seeds, rows_to_train
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.filtering.verdicts import judge_candidates
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_screen, machine_seeds
+from sedi_dagster.orchestration.rounds import (
+    earlier_examples,
+    evaluation_decontaminator,
+    instruction_screen,
+    machine_seeds,
+)
 from sedi_dagster.records import Tables, round_number, task_prompt
 from sedi_dagster.student import length_check, student_source
 
@@ -64,29 +72,26 @@ def filtered_batches(
             .rename({"candidate_id": "example_id"})
             .select(EXAMPLE_COLUMNS)
         )
-        human = seed_pool["seeds"].rename({"seed_id": "example_id"})
-        fitting = [
-            fits(task_prompt(r["instruction"], r["input"]), r["output"]) is None for r in human.iter_rows(named=True)
-        ]
-        if not all(fitting):
-            context.log.warning(
-                f"{fitting.count(False)} human seed tasks are longer than the student's training length."
-            )
-        share = settings.batching.human_replay
+        human = _fitting(seed_pool["seeds"], fits)
+        earlier = _fitting(earlier_examples(sedi, plan.round, examples), fits)
+        too_long = seed_pool["seeds"].height - human.height
+        if too_long:
+            context.log.warning(f"{too_long} human seed tasks are longer than the student's training length.")
+        heldout = held_out_seeds(human, settings.training.held_out_share, settings.project_seed)
         size = settings.batching.batch_size
-        count = human.height if share == 1 else max(round(examples.height * share / (1 - share)), size)
-        replayed = human_replay(
-            human.filter(pl.Series(fitting)).rename({"example_id": "seed_id"}),
-            count,
+        rows = rows_to_train(
+            examples,
+            earlier,
+            human.filter(~pl.col("seed_id").is_in(heldout["seed_id"].implode())),
+            ReplayRules(
+                settings.batching.human_replay,
+                settings.batching.earlier_replay,
+                size,
+                everything=settings.training.start == "base",
+            ),
             plan.category_ids,
             plan.number,
             settings.project_seed,
-        ).rename({"seed_id": "example_id"})
-        rows = pl.concat(
-            [
-                examples.select("example_id", "category", "instruction", "input", "output", origin=pl.lit("machine")),
-                replayed.select("example_id", "category", "instruction", "input", "output", origin=pl.lit("human")),
-            ]
         )
         vectors = embed(rows["instruction"].to_list(), settings.batching.embedding_model)
         seed = (settings.project_seed, plan.round)
@@ -111,7 +116,13 @@ def filtered_batches(
     )
     by_state = dict(verdicts.group_by("state").len().iter_rows())
     return dg.Output(
-        {"verdicts": verdicts, "examples": examples, "batches": batches, "diversity": diversity},
+        {
+            "verdicts": verdicts,
+            "examples": examples,
+            "batches": batches,
+            "heldout": _as_prompts(heldout),
+            "diversity": diversity,
+        },
         metadata={
             "candidates": candidates.height,
             "kept": by_state.get("kept", 0),
@@ -119,13 +130,29 @@ def filtered_batches(
             "malformed": by_state.get("malformed", 0),
             "keep_rate": examples.height / max(1, candidates.height),
             "training_rows": batches.height,
-            "human_rows": replayed.height,
+            "human_rows": rows.filter(pl.col("origin") == "human").height,
+            "replayed_rows": rows.filter(pl.col("origin") == "machine").height - examples.height,
+            "held_out_seeds": heldout.height,
             "examples_of_all_rounds": total,
             "round_number": round_number(plan.round),
             "in_batch_distance": float(diversity["mean_in_batch_distance"][0]),
             "in_batch_distance_random": float(diversity["mean_in_batch_distance"][1]),
             "verdicts_by_rule": dg.MetadataValue.md(_rules_table(verdicts)),
         },
+    )
+
+
+def _fitting(rows: pl.DataFrame, fits: Callable[[str, str], tuple[int, int] | None]) -> pl.DataFrame:
+    """The rows that the student's training length has room for."""
+    room = [fits(task_prompt(r["instruction"], r["input"]), r["output"]) is None for r in rows.iter_rows(named=True)]
+    return rows.filter(pl.Series(room, dtype=pl.Boolean))
+
+
+def _as_prompts(seeds: pl.DataFrame) -> pl.DataFrame:
+    """Seed tasks as the student sees them: example_id, category, prompt, output."""
+    prompts = [task_prompt(row["instruction"], row["input"]) for row in seeds.iter_rows(named=True)]
+    return seeds.select(
+        pl.col("seed_id").alias("example_id"), "category", pl.Series("prompt", prompts, dtype=pl.String), "output"
     )
 
 

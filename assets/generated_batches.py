@@ -9,8 +9,9 @@ answer), `calls` (request key, tokens, cost of each call).
 import asyncio
 
 import dagster as dg
+import polars as pl
 
-from sedi_dagster.feedback.seed_update import seed_set
+from sedi_dagster.feedback.seed_update import prompting, seed_set
 from sedi_dagster.generation.self_instruct import GenerationJob, Screened, generate
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS
@@ -54,7 +55,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
             round=plan.round,
             category=category,
             wanted=wanted,
-            seeds=seeds.filter(seeds["category"] == category.id),
+            seeds=prompting(seeds).filter(pl.col("category") == category.id),
             teacher=settings.teacher.model,
             prompt_style="chat" if settings.teacher.asks_in_chat else "completion",
             demonstrations=settings.generation.demonstrations,
