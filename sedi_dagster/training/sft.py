@@ -44,26 +44,29 @@ def train(data: Mapping[str, Any], log: Log) -> None:
     if (job.output / SUMMARY).exists():
         log("This job is done; its results are taken as they are.")
         return
+    from datasets import disable_progress_bars
     from transformers import set_seed
 
+    disable_progress_bars()  # the log tells of progress
     set_seed(job.seed)
     rows = pl.read_parquet(job.rows)
     tokenizer = load_tokenizer(job.student)
-    setup = _build(job, rows, tokenizer)
-    _Run(job, rows, tokenizer, setup, log).carry_out()
+    setup = build(job, rows, tokenizer)
+    Run(job, rows, tokenizer, setup, log).carry_out()
 
 
 @dataclass(frozen=True)
-class _Setup:
+class Setup:
     trainer: SFTTrainer
     fitted: Fitted
     micro_batch_size: int
     whole_model: bool  # the checkpoint will be a whole model, not an adapter
 
 
-def _build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBase) -> _Setup:
+def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBase) -> Setup:
     """The trainer with its model and its rows in the composed order."""
     import torch
+    from transformers import PrinterCallback
     from trl import SFTTrainer
 
     from sedi_dagster.training.head import use_answer_head
@@ -90,19 +93,20 @@ def _build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerB
         processing_class=tokenizer,
         peft_config=_lora_config(job.settings.lora_rank) if adapt else None,
     )
+    trainer.remove_callback(PrinterCallback)  # the signals are told in our own lines
     check_same("after preparing", trainer.train_dataset["example_id"], rows["example_id"].to_list())
     if not gpu:
         use_answer_head(_innermost(trainer.model))
     # An adapter on top of a whole checkpoint would need both to be loaded: it is folded in when saved.
     folded = method == "lora" and job.checkpoint is not None and not from_adapter
-    return _Setup(trainer, fitted, size, whole_model=folded or method == "full")
+    return Setup(trainer, fitted, size, whole_model=folded or method == "full")
 
 
-class _Run:
+class Run:
     """One training from its start or its saved state to its results."""
 
     def __init__(
-        self, job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, setup: _Setup, log: Log
+        self, job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, setup: Setup, log: Log
     ) -> None:
         from sedi_dagster.training.losses import Encoded
         from sedi_dagster.training.signals import batches_of
@@ -123,13 +127,13 @@ class _Run:
             self.state.mkdir(parents=True, exist_ok=True)
             before, alone = self._losses_before()
             self._measure_held_out(0)
-            steps = self._train()
+            steps = self.train()
             self._measure_held_out(steps.height)
             after = self._losses(self.encoded, "after") if self.job.settings.example_losses else None
             examples = example_table(self.rows, self.encoded, before, after, alone)
             self._save(steps, examples)
 
-    def _train(self) -> pl.DataFrame:
+    def train(self) -> pl.DataFrame:
         """Train to the end and return the signals by step."""
         from sedi_dagster.training.signals import STEP_SCHEMA, StepSignals
 
