@@ -11,7 +11,7 @@ LORA_RATES = ((0.5e9, 5e-4), (8e9, 2e-4), (float("inf"), 1e-4))
 """Peak learning rate by number of parameters (up to). QLoRA (arXiv 2305.14314) trains 7 to 13 B at 2e-4, larger at
 1e-4; 5e-4 is what a student of 135 M learns fastest at here."""
 
-FULL_SHARE = 0.1
+FULL_DIVISOR = 10
 """All weights take about a tenth of an adapter's learning rate."""
 
 CHECKPOINTING_FROM = 1e9
@@ -34,7 +34,7 @@ def fit(settings: TrainingSettings, parameters: int, device: Literal["cpu", "cud
     """Fill in the settings that are left open."""
     rate = next(rate for most, rate in LORA_RATES if parameters <= most)
     if settings.method == "full":
-        rate *= FULL_SHARE
+        rate /= FULL_DIVISOR
     checkpointing = settings.gradient_checkpointing
     return Fitted(
         learning_rate=settings.learning_rate or rate,

@@ -83,7 +83,7 @@ def test_the_guard_stops_before_a_micro_batch_that_was_not_composed() -> None:
         assert guard([{"example_id": name, "input_ids": [1], "labels": [1]}]) == 1
     guard.check_complete(2)
     assert guard([{"example_id": "a", "input_ids": [], "labels": []}]) == 1, "the next epoch begins anew"
-    with pytest.raises(WorkloadError, match="micro-batch 5.*'c' where 'b' was composed"):
+    with pytest.raises(WorkloadError, match=r"micro-batch 5.*'c' where 'b' was composed"):
         guard([{"example_id": "c"}])
     with pytest.raises(WorkloadError, match="4 of 6"):
         guard.check_complete(4)
