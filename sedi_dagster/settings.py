@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -167,6 +167,14 @@ class BatchingSettings(_Group):
     earlier_replay: float = Field(
         0.1, ge=0, lt=1, description="Share of examples kept in earlier rounds in the training batches of a round"
     )
+
+    @model_validator(mode="after")
+    def _leave_room_for_the_rounds_own_examples(self) -> BatchingSettings:
+        if self.human_replay < 1 <= self.human_replay + self.earlier_replay:
+            raise ValueError(
+                "human_replay and earlier_replay together must be less than 1 (or human_replay 1: no others)"
+            )
+        return self
 
 
 class TrainingSettings(_Group):
