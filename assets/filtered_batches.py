@@ -131,7 +131,7 @@ def filtered_batches(
             "keep_rate": examples.height / max(1, candidates.height),
             "training_rows": batches.height,
             "human_rows": rows.filter(pl.col("origin") == "human").height,
-            "replayed_rows": rows.filter(pl.col("origin") == "machine").height - examples.height,
+            "replayed_rows": rows.filter(pl.col("origin") == "earlier").height,
             "held_out_seeds": heldout.height,
             "examples_of_all_rounds": total,
             "round_number": round_number(plan.round),

@@ -71,7 +71,7 @@ def seed_feedback(
             plan.round,
             seeds,
             filtered_batches["examples"]
-            .join(measured.select("example_id", "ifd").unique("example_id"), on="example_id", how="left")
+            .join(measured.select("example_id", ifd="ifd_loss_ratio").unique("example_id"), on="example_id", how="left")
             .with_columns(
                 depth=pl.col("example_id").replace_strict(generations, default=1, return_dtype=pl.Int64),
                 kept=pl.col("example_id").is_in(kept.implode()),

@@ -76,7 +76,7 @@ def rows_to_train(
     round_number: int,
     project_seed: int,
 ) -> pl.DataFrame:
-    """The rows of a round's training batches (`ROW_COLUMNS`): its examples, then replayed ones, then human seed tasks.
+    """The rows of a round's training batches (`ROW_COLUMNS`): its examples (origin machine), earlier ones, human ones.
 
     Args:
         examples, earlier: examples kept in this round, and in the rounds before it.
@@ -95,10 +95,5 @@ def rows_to_train(
         replayed = earlier.filter(pl.col("example_id").is_in(chosen))
         wanted = seeds.height if rules.human_share == 1 else max(round(own * rules.human_share), rules.batch_size)
         human = human_replay(seeds, wanted, categories, round_number, project_seed)
-    machine = pl.concat([examples.select(ROW_COLUMNS[:-1]), replayed.select(ROW_COLUMNS[:-1])])
-    return pl.concat(
-        [
-            machine.with_columns(origin=pl.lit("machine")),
-            human.rename({"seed_id": "example_id"}).select(*ROW_COLUMNS[:-1], origin=pl.lit("human")),
-        ]
-    )
+    sources = (("machine", examples), ("earlier", replayed), ("human", human.rename({"seed_id": "example_id"})))
+    return pl.concat([rows.select(*ROW_COLUMNS[:-1], origin=pl.lit(origin)) for origin, rows in sources])

@@ -23,7 +23,7 @@ class Training:
 
     Attributes:
         steps: `step`, `grad_norm`, `example_ids`.
-        examples: `example_id`, `category`, `loss_before`, `loss_after`, `ifd`.
+        examples: `example_id`, `category`, `loss_before`, `loss_after`, `ifd_loss_ratio`.
         heldout: `step`, `category`, `loss`.
         window: optimiser steps of a window (SeDi-Instruct: 10).
         window_batches: batches taken of each window.
@@ -84,8 +84,13 @@ def ifd(training: Training) -> pl.DataFrame:
     Weakness: rewriting and classification score low whatever they are worth, so it only ranks within a category; near
     1 it is often an answer that ignores its instruction.
     """
-    measured = training.examples.filter(pl.col("ifd").is_finite())
-    return _scores({row["example_id"]: (row["ifd"], f"IFD {row['ifd']:.2f}") for row in measured.iter_rows(named=True)})
+    measured = training.examples.filter(pl.col("ifd_loss_ratio").is_finite())
+    return _scores(
+        {
+            row["example_id"]: (row["ifd_loss_ratio"], f"IFD {row['ifd_loss_ratio']:.2f}")
+            for row in measured.iter_rows(named=True)
+        }
+    )
 
 
 def heldout_gain(training: Training) -> pl.DataFrame:

@@ -42,8 +42,8 @@ EXAMPLE_SCHEMA: dict[str, Any] = {
     "loss_before": pl.Float64,
     "loss_after": pl.Float64,
     "answer_tokens": pl.Int64,
-    "ifd": pl.Float64,  # ratio of mean losses; null unless asked for
-    "ifd_perplexity": pl.Float64,  # ratio of perplexities (Superfiltering, arXiv 2402.00530)
+    "ifd_loss_ratio": pl.Float64,  # null unless asked for (Cherry LLM, NAACL 2024, long 421)
+    "ifd_perplexity_ratio": pl.Float64,  # the other ratio of that name (Superfiltering, arXiv 2402.00530)
 }
 HELDOUT_SCHEMA: dict[str, Any] = {
     "step": pl.Int64,  # 0: before the first
@@ -156,8 +156,8 @@ def example_table(
         "loss_before": before or nothing,
         "loss_after": after or nothing,
         "answer_tokens": [row.answer_tokens for row in encoded],
-        "ifd": ratios,
-        "ifd_perplexity": perplexities,
+        "ifd_loss_ratio": ratios,
+        "ifd_perplexity_ratio": perplexities,
     }
     return pl.DataFrame(columns, schema=EXAMPLE_SCHEMA).unique("example_id", maintain_order=True)
 

@@ -43,7 +43,7 @@ def test_a_round_trains_on_its_examples_and_the_set_shares_of_replay() -> None:
     assert (count(chosen, "new"), count(chosen, "old"), count(chosen, "human")) == (40, 10, 50)
     assert chosen.columns == list(ROW_COLUMNS)
     assert chosen["example_id"].head(40).to_list() == [f"new{n:03d}" for n in range(40)], "its own come first"
-    assert dict(chosen.group_by("origin").len().iter_rows()) == {"machine": 50, "human": 50}
+    assert dict(chosen.group_by("origin").len().iter_rows()) == {"machine": 40, "earlier": 10, "human": 50}
 
 
 def test_what_is_not_there_cannot_be_replayed() -> None:

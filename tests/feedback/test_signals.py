@@ -17,7 +17,7 @@ EXAMPLE_SCHEMA = {
     "category": pl.String,
     "loss_before": pl.Float64,
     "loss_after": pl.Float64,
-    "ifd": pl.Float64,
+    "ifd_loss_ratio": pl.Float64,
 }
 HELDOUT_SCHEMA = {"step": pl.Int64, "category": pl.String, "loss": pl.Float64}
 

@@ -85,7 +85,7 @@ def test_each_examples_loss_before_and_after_the_round_is_known(measured: Path, 
 def test_ifd_is_the_loss_with_the_instruction_by_the_loss_without(measured: Path, by_hand: dict[str, Any]) -> None:
     examples = pl.read_parquet(measured / "examples.parquet")
     expected = [a / b for a, b in zip(by_hand["losses"], by_hand["alone"], strict=True)]
-    assert examples["ifd"].to_list() == pytest.approx(expected, rel=1e-4)
+    assert examples["ifd_loss_ratio"].to_list() == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_held_out_loss_is_told_by_category_before_during_and_after(measured: Path, by_hand: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ def test_what_was_not_asked_for_is_null_and_costs_no_pass(tmp_path: Path, make_j
     lines: list[str] = []
     train(make_job(tmp_path, rows=4), lines.append)
     examples = pl.read_parquet(tmp_path / "examples.parquet")
-    assert examples.select("loss_before", "loss_after", "ifd").null_count().row(0) == (4, 4, 4)
+    assert examples.select("loss_before", "loss_after", "ifd_loss_ratio").null_count().row(0) == (4, 4, 4)
     assert pl.read_parquet(tmp_path / "heldout.parquet").is_empty()
     assert not any("measuring" in line for line in lines)
 
