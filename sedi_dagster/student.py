@@ -119,7 +119,8 @@ def load_student(
                 model = model.merge_and_unload()
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise ModelError(f"The student {source!r} cannot be loaded: {error}", _MEND) from None
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    process = os.environ.get("LOCAL_RANK", "0")  # several processes, each with a device of its own
+    return model.to(f"cuda:{process}" if torch.cuda.is_available() else "cpu")
 
 
 def length_check(source: str, max_length: int) -> Callable[[str, str], tuple[int, int] | None]:

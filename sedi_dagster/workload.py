@@ -41,6 +41,8 @@ def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None
     # two cores, 12 answers of 48 tokens: quiet 4.9 s by default, 5.5 s so; beside one busy process over 45 s, 20 s.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if "LOCAL_RANK" not in os.environ:  # one process works on one device, also where more are visible
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     try:
         if "DAGSTER_PIPES_CONTEXT" in os.environ:
             from dagster_pipes import open_dagster_pipes

@@ -17,12 +17,12 @@ _KEPT = "What was saved before stays, and the same run goes on from it."
 
 
 @contextmanager
-def told_clearly(settings: TrainingSettings, micro_batch_size: int) -> Iterator[None]:
+def told_clearly(settings: TrainingSettings) -> Iterator[None]:
     """Turn running out of memory or disk into a `WorkloadError`; everything else passes."""
     try:
         yield
     except MemoryError:
-        raise _out_of_memory(settings, micro_batch_size) from None
+        raise _out_of_memory(settings) from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(str(error)) from None
@@ -30,7 +30,7 @@ def told_clearly(settings: TrainingSettings, micro_batch_size: int) -> Iterator[
     except (RuntimeError, SafetensorError) as error:  # what torch and safetensors make of the two
         text = str(error).lower()
         if any(sign in text for sign in _MEMORY):
-            raise _out_of_memory(settings, micro_batch_size) from None
+            raise _out_of_memory(settings) from None
         if any(sign in text for sign in _DISK):
             raise _disk_full(str(error)) from None
         raise
@@ -44,10 +44,10 @@ def not_a_number(step: int, figure: str, value: float, learning_rate: float) -> 
     )
 
 
-def _out_of_memory(settings: TrainingSettings, micro_batch_size: int) -> WorkloadError:
+def _out_of_memory(settings: TrainingSettings) -> WorkloadError:
     changes = []
-    if micro_batch_size > 1:
-        changes.append(f"lower SEDI_TRAINING_MICRO_BATCH_SIZE (now {micro_batch_size})")
+    if settings.micro_batch_size != 1:
+        changes.append(f"lower SEDI_TRAINING_MICRO_BATCH_SIZE (now {settings.micro_batch_size or 'by device'})")
     if not settings.gradient_checkpointing:
         changes.append("set SEDI_TRAINING_GRADIENT_CHECKPOINTING=true")
     changes.append(f"lower SEDI_TRAINING_MAX_LENGTH (now {settings.max_length})")

@@ -7,6 +7,7 @@ Runs in one process, or in several of the same command under `accelerate launch`
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,12 +48,15 @@ def train(data: Mapping[str, Any], log: Log) -> None:
     from datasets import disable_progress_bars
     from transformers import set_seed
 
+    from sedi_dagster.training.failures import told_clearly
+
     disable_progress_bars()  # the log tells of progress
     set_seed(job.seed)
-    rows = pl.read_parquet(job.rows)
-    tokenizer = load_tokenizer(job.student)
-    setup = build(job, rows, tokenizer)
-    Run(job, rows, tokenizer, setup, log).carry_out()
+    with told_clearly(job.settings):
+        rows = pl.read_parquet(job.rows)
+        tokenizer = load_tokenizer(job.student)
+        setup = build(job, rows, tokenizer)
+        Run(job, rows, tokenizer, setup, log).carry_out()
 
 
 @dataclass(frozen=True)
@@ -120,18 +124,15 @@ class Run:
         self.held_out_rows = _encode(self.trainer, self.held_out) if self.held_out is not None else []
 
     def carry_out(self) -> None:
-        from sedi_dagster.training.failures import told_clearly
         from sedi_dagster.training.signals import example_table
 
-        with told_clearly(self.job.settings, self.setup.micro_batch_size):
-            self.state.mkdir(parents=True, exist_ok=True)
-            before, alone = self._losses_before()
-            self._measure_held_out(0)
-            steps = self.train()
-            self._measure_held_out(steps.height)
-            after = self._losses(self.encoded, "after") if self.job.settings.example_losses else None
-            examples = example_table(self.rows, self.encoded, before, after, alone)
-            self._save(steps, examples)
+        self.state.mkdir(parents=True, exist_ok=True)
+        before, alone = self._losses_before()
+        self._measure_held_out(0)
+        steps = self.train()
+        self._measure_held_out(steps.height)
+        after = self._losses(self.encoded, "after") if self.job.settings.example_losses else None
+        self._save(steps, example_table(self.rows, self.encoded, before, after, alone))
 
     def train(self) -> pl.DataFrame:
         """Train to the end and return the signals by step."""
@@ -338,7 +339,5 @@ def _innermost(model: Any) -> Any:
 
 
 def _devices() -> int:
-    """Processes of this training (`accelerate launch` sets them)."""
-    from accelerate import PartialState
-
-    return int(PartialState().num_processes)
+    """Processes of this training; `accelerate launch` and `torchrun` tell each of them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
