@@ -96,6 +96,8 @@ def seed_feedback(
             near_duplicates,
         )
     after, changes = updated.seeds, updated.changes
+    if scores.is_empty():
+        context.log.warning(f"The signal {feedback.signal} tells nothing of this round's examples: none is promoted.")
     count = {
         change: changes.filter(pl.col("change") == change).height for change in ("promoted", "retired", "returned")
     }

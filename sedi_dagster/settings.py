@@ -365,6 +365,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings, _ProfileSource(settings_cls)
 
+    @model_validator(mode="after")
+    def _measure_what_feedback_asks_for(self) -> Settings:
+        if self.feedback.signal == "loss_drop" and not self.training.example_losses:
+            raise ValueError("feedback.signal loss_drop needs training.example_losses")
+        if self.feedback.signal == "heldout_gain" and not self.training.held_out_share:
+            raise ValueError("feedback.signal heldout_gain needs a training.held_out_share above 0")
+        return self
+
     def path(self, value: Path) -> Path:
         """A path of the settings, relative ones taken from the project's root."""
         return PROJECT_ROOT / value.expanduser()
