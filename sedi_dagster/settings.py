@@ -172,7 +172,7 @@ class BatchingSettings(_Group):
     def _leave_room_for_the_rounds_own_examples(self) -> BatchingSettings:
         if self.human_replay < 1 <= self.human_replay + self.earlier_replay:
             raise ValueError(
-                "human_replay and earlier_replay together must be less than 1 (or human_replay 1: no others)"
+                "SEDI_BATCHING_HUMAN_REPLAY and _EARLIER_REPLAY together must be less than 1 (or HUMAN_REPLAY 1: no others)"
             )
         return self
 
@@ -368,9 +368,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _measure_what_feedback_asks_for(self) -> Settings:
         if self.feedback.signal == "loss_drop" and not self.training.example_losses:
-            raise ValueError("feedback.signal loss_drop needs training.example_losses")
+            raise ValueError("SEDI_FEEDBACK_SIGNAL=loss_drop needs SEDI_TRAINING_EXAMPLE_LOSSES=true")
         if self.feedback.signal == "heldout_gain" and not self.training.held_out_share:
-            raise ValueError("feedback.signal heldout_gain needs a training.held_out_share above 0")
+            raise ValueError("SEDI_FEEDBACK_SIGNAL=heldout_gain needs SEDI_TRAINING_HELD_OUT_SHARE above 0")
         return self
 
     def path(self, value: Path) -> Path:
@@ -434,7 +434,13 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     try:
         return Settings(**(overrides or {}))
     except ValidationError as error:
-        problems = [f"{_variable(e['loc'])}: {e['msg']}{_got(e['loc'], e['input'])}" for e in error.errors()]
+        problems = [
+            # what several settings come to together names them itself
+            e["msg"].removeprefix("Value error, ")
+            if e["type"] == "value_error"
+            else f"{_variable(e['loc'])}: {e['msg']}{_got(e['loc'], e['input'])}"
+            for e in error.errors()
+        ]
         raise SettingsError("Bad setting. " + "; ".join(problems), ".env.example explains each setting.") from None
     except UnreadableVariable as error:
         text = getattr(error.__cause__, "doc", None)
