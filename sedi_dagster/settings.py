@@ -172,7 +172,7 @@ class BatchingSettings(_Group):
     def _leave_room_for_the_rounds_own_examples(self) -> BatchingSettings:
         if self.human_replay < 1 <= self.human_replay + self.earlier_replay:
             raise ValueError(
-                "SEDI_BATCHING_HUMAN_REPLAY and _EARLIER_REPLAY together must be less than 1 (or HUMAN_REPLAY 1: no others)"
+                "SEDI_BATCHING_HUMAN_REPLAY and _EARLIER_REPLAY together must be less than 1, or the first 1"
             )
         return self
 

@@ -89,3 +89,15 @@ def test_an_adapter_of_another_student_is_told(tmp_path: Path, make_job: MakeJob
     config.write_text(json.dumps(json.loads(config.read_text()) | {"r": 3}))
     with pytest.raises(ModelError, match="size mismatch"):
         train(make_job(tmp_path / "second", checkpoint=tmp_path / "first" / "checkpoint"), silent)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_making_activations_again_changes_memory_and_nothing_else(
+    tmp_path: Path, make_job: MakeJob, method: str
+) -> None:
+    for again in (True, False):
+        asked = make_job(tmp_path / str(again), method=method, gradient_checkpointing=again, precision="fp32")
+        train(asked, silent)
+    one, two = (pl.read_parquet(tmp_path / str(again) / "steps.parquet") for again in (True, False))
+    assert one["loss"].to_list() == pytest.approx(two["loss"].to_list(), rel=1e-5)
+    assert one["grad_norm"].to_list() == pytest.approx(two["grad_norm"].to_list(), rel=1e-4)
