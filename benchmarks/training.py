@@ -103,12 +103,13 @@ def prepare_trainer(kind: str, asked: dict[str, Any]) -> tuple[Any, Callable[[],
     """A trainer and what runs it and returns the losses by step."""
     from trl import SFTTrainer
 
+    from sedi_dagster.training import setup as making
     from sedi_dagster.training import sft
     from sedi_dagster.training.job import TrainingJob
 
     described = TrainingJob.from_json(asked)
     frame, tokenizer = pl.read_parquet(described.rows), load_tokenizer(described.student)
-    setup = sft.build(described, frame, tokenizer)
+    setup = making.build(described, frame, tokenizer)
     trainer = setup.trainer
     if kind == "ours":
         run = sft.Run(described, frame, tokenizer, setup, lambda _: None)
@@ -118,9 +119,9 @@ def prepare_trainer(kind: str, asked: dict[str, Any]) -> tuple[Any, Callable[[],
         trainer = SFTTrainer(
             model=load_student(described.student, None, trainable=True),
             args=trainer.args,
-            train_dataset=sft._dataset(frame),
+            train_dataset=making.dataset(frame),
             processing_class=tokenizer,
-            peft_config=sft._lora_config(described.settings.lora_rank) if lora else None,
+            peft_config=making.lora_config(described.settings.lora_rank) if lora else None,
         )
     trainer.data_collator = without_ids(trainer.data_collator)
     return trainer, lambda: train_plainly(trainer)
@@ -140,7 +141,7 @@ def minimal_loop(asked: dict[str, Any]) -> Iterator[None]:
     """PyTorch, transformers and peft alone; yields before each step."""
     import torch
 
-    from sedi_dagster.training import sft
+    from sedi_dagster.training import setup as making
     from sedi_dagster.training.sizing import fit
 
     settings = TrainingSettings(**asked["settings"])
@@ -150,7 +151,7 @@ def minimal_loop(asked: dict[str, Any]) -> Iterator[None]:
     if settings.method == "lora":
         from peft import get_peft_model
 
-        model = get_peft_model(model, sft._lora_config(settings.lora_rank))
+        model = get_peft_model(model, making.lora_config(settings.lora_rank))
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=fitted.learning_rate)
