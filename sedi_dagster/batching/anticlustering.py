@@ -145,7 +145,7 @@ class _Groups:
         """
         import numpy as np
 
-        turn = rng.random(self.members.shape)
+        turn: np.ndarray = rng.random(size=self.members.shape)
         if aligned:
             turn += self._kinds[self.members]
         turn[self.members == EMPTY] = np.inf
@@ -164,7 +164,7 @@ class _Groups:
         rows = self.members[groups, place]
         chosen = self._vectors[rows].astype(np.float64)
         left = self._sums[groups] - chosen
-        cost = (chosen @ left.T) * self._weights[groups]
+        cost = np.asarray(chosen @ left.T) * self._weights[groups]
         now = np.trace(cost)
         if len(self._counts[0]) > 3:
             cost[~self._allowed(rows, groups)] = _FORBIDDEN

@@ -55,7 +55,7 @@ def compose(
     broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(broken):
         raise SediError(
-            f"{len(broken)} of {len(rows)} vectors have entries that are not finite numbers; the first is row {broken[0]}.",
+            f"{len(broken)} of {len(rows)} vectors hold entries that are not numbers, the first in row {broken[0]}.",
             "Check the model that SEDI_BATCHING_EMBEDDING_MODEL names, and remove its table from the lance folder.",
         )
     rng = np.random.default_rng(derived_seed(*seed, "diverse composition"))

@@ -25,8 +25,8 @@ MEASURED_ROWS = 4_000
 BASE_ROWS = 50
 SAMPLED_ROWS = 500
 DRAWS = 10
-FALL = 0.05
-"""Share of its highest value that `equal_size_distance` may lose."""
+FALL, CERTAIN = 0.05, 2.0
+"""What `equal_size_distance` may lose: a share of its highest value, and standard errors of the difference."""
 
 
 # batches
@@ -75,18 +75,16 @@ def in_batch(vectors: np.ndarray, batches: Sequence[Sequence[int]]) -> dict[str,
 # whole sets
 
 
-def nearest_neighbour_distance(vectors: np.ndarray) -> float:
-    """Mean cosine distance of a row to the nearest other one; 0 with less than two rows."""
+def nearest_neighbour_distances(vectors: np.ndarray) -> np.ndarray:
+    """Cosine distance of each row to the nearest other one, shape (rows,); 0 for a single row."""
     import numpy as np
 
-    if len(vectors) < 2:
-        return 0.0
-    nearest = []
-    for start in range(0, len(vectors), 1024):
+    nearest = np.ones(len(vectors))
+    for start in range(0, len(vectors) if len(vectors) > 1 else 0, 1024):
         cosines = vectors[start : start + 1024] @ vectors.T
         cosines[np.arange(len(cosines)), start + np.arange(len(cosines))] = -np.inf
-        nearest.append(cosines.max(axis=1))
-    return float(1.0 - np.concatenate(nearest).mean(dtype=np.float64))
+        nearest[start : start + 1024] = cosines.max(axis=1)
+    return 1.0 - nearest
 
 
 def novelsum(vectors: np.ndarray, reference: np.ndarray) -> float:
@@ -114,7 +112,7 @@ def novelsum(vectors: np.ndarray, reference: np.ndarray) -> float:
         order = np.argsort(distances, axis=1, kind="stable")[:, 1:]
         ordered = np.take_along_axis(distances, order, axis=1) * density[order]
         total += float((ordered @ weights).sum())
-    return total / weights.sum() / n
+    return total / float(weights.sum()) / n
 
 
 def cluster_entropy(vectors: np.ndarray, reference: np.ndarray) -> float:
@@ -146,8 +144,9 @@ def distinct_n(texts: Sequence[str], n: int) -> float:
 
 def whole_set(vectors: np.ndarray, texts: Sequence[str], reference: np.ndarray) -> dict[str, float]:
     """Every measure of a set by name."""
+    nearest = nearest_neighbour_distances(vectors)
     return {
-        "nearest_neighbour_distance": nearest_neighbour_distance(vectors),
+        "nearest_neighbour_distance": float(nearest.mean()) if len(nearest) else 0.0,
         "novelsum": novelsum(vectors, reference),
         "cluster_entropy": cluster_entropy(vectors, reference),
         "distinct_1": distinct_n(texts, 1),
@@ -187,21 +186,36 @@ def equal_size_draws(pool: pl.DataFrame, *seed: object) -> list[list[int]]:
     ]
 
 
-def collapse(values: Sequence[float]) -> str | None:
+def equal_size_distance(vectors: np.ndarray, draws: Sequence[Sequence[int]]) -> tuple[float, float]:
+    """Mean distance to the nearest neighbour within a draw, and its standard error.
+
+    The error is that of so many independent rows as all draws have between them: what chance would make of another
+    pool of the same kind, which more draws from this one do not lessen.
+    """
+    import numpy as np
+
+    distances = np.concatenate([nearest_neighbour_distances(vectors[list(draw)]) for draw in draws])
+    independent = len({row for draw in draws for row in draw})
+    return float(distances.mean()), float(distances.std() / np.sqrt(independent))
+
+
+def collapse(values: Sequence[tuple[float, float]]) -> str | None:
     """Why the pool seems to collapse, or None.
 
     Args:
         values: `equal_size_distance` after each round that has one, in order.
 
-    The rule: after each of the last two rounds it stood more than 5 % below its highest value before them. One low
-    round may be chance; the measure is that of the whole pool, so that two are not.
+    The rule: after each of the last two rounds it lay below its highest value before them, by more than 5 % of that
+    and by more than two standard errors of the difference.
     """
     if len(values) < 3:
         return None
-    highest, last = max(values[:-2]), values[-2:]
-    if max(last) >= (1.0 - FALL) * highest:
-        return None
+    highest, highest_error = max(values[:-2])
+    for value, error in values[-2:]:
+        if highest - value <= max(FALL * highest, CERTAIN * (highest_error**2 + error**2) ** 0.5):
+            return None
+    before, now = values[-2][0], values[-1][0]
     return (
-        f"Among equally many examples the nearest is now {last[1]:.3f} away; it was {highest:.3f} "
-        f"({1 - last[1] / highest:.0%} less), and {last[0]:.3f} a round ago."
+        f"Among equally many examples the nearest is now {now:.3f} away; it was {highest:.3f} "
+        f"({1 - now / highest:.0%} less), and {before:.3f} a round ago."
     )

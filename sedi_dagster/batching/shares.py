@@ -55,11 +55,12 @@ def _rounded(shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         A_ub=np.vstack([summed, -summed]),
         b_ub=np.concatenate([np.ceil(totals), -np.floor(totals)]),
         A_eq=np.ones((1, shares.size)),
-        b_eq=[round(float(shares.sum()))],
-        bounds=np.stack([np.floor(near).ravel(), np.ceil(near).ravel()], axis=1),
+        b_eq=np.rint(shares.sum(keepdims=True)).ravel(),
+        bounds=list(zip(np.floor(near).ravel().tolist(), np.ceil(near).ravel().tolist(), strict=True)),
         method="highs-ds",
     )
-    return np.rint(found.x).astype(np.int64).reshape(rows, columns)
+    whole: np.ndarray = np.rint(np.asarray(found.x)).astype(np.int64).reshape(rows, columns)
+    return whole
 
 
 def _dealt(counts: np.ndarray, batches: int, rng: np.random.Generator) -> np.ndarray:
@@ -71,9 +72,8 @@ def _dealt(counts: np.ndarray, batches: int, rng: np.random.Generator) -> np.nda
     # Deal what is left over like cards, a category after the other: what lies in a run goes round evenly.
     order = rng.permutation(categories)
     kinds = np.repeat((2 * order[:, None] + np.arange(2)).ravel(), rest[order].ravel())
-    dealt = np.zeros((batches, categories * 2), dtype=np.int64)
-    dealt[np.arange(len(kinds)) % batches, kinds] = 1
-    dealt = dealt.reshape(batches, categories, 2)
+    dealt = np.zeros((batches, categories, 2), dtype=np.int64)
+    dealt.reshape(batches, -1)[np.arange(len(kinds)) % batches, kinds] = 1
     # Human rows lie in many runs; batches with too many and too few of them deal again between themselves.
     while True:
         human = dealt[:, :, 1].sum(axis=1)
@@ -81,7 +81,8 @@ def _dealt(counts: np.ndarray, batches: int, rng: np.random.Generator) -> np.nda
         few, many = by_human[: batches // 2], by_human[::-1][: batches // 2]
         apart = human[many] - human[few] >= 2
         if not apart.any():
-            return every[None] + dealt
+            shares: np.ndarray = every[None] + dealt
+            return shares
         dealt[many[apart]], dealt[few[apart]] = _dealt_again(dealt[many[apart]], dealt[few[apart]])
 
 

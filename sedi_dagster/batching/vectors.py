@@ -24,17 +24,17 @@ MOST_FRAGMENTS = 64
 
 
 class StoredVectors:
-    """`vectors(texts)`: as `embed`, but each distinct text is embedded once for all rounds and runs."""
+    """`vectors(texts)`: as `embed`, but each distinct text is embedded once for all rounds and runs.
+
+    Attributes:
+        model: name of the embedding model.
+        embedded: how many texts had to be embedded since this object was made.
+    """
 
     def __init__(self, uri: str, model_name: str) -> None:
         """`uri`: folder or object-store URL of the Lance database."""
-        self._uri, self._model = uri, model_name
-        self._embedded = 0
-
-    @property
-    def embedded(self) -> int:
-        """How many texts had to be embedded since this object was made."""
-        return self._embedded
+        self.model, self.embedded = model_name, 0
+        self._uri = uri
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors, float32, shape (len(texts), dimensions).
@@ -48,21 +48,21 @@ class StoredVectors:
         keys = [text_hash(text) for text in texts]
         wanted = dict(zip(keys, texts, strict=True))
         database = lancedb.connect(self._uri)
-        name = _table_name(self._model)
+        name = _table_name(self.model)
         table = database.open_table(name) if name in database.list_tables(limit=10_000).tables else None
         found = _look_up(table, list(wanted)) if table is not None else {}
         missing = [key for key in wanted if key not in found]
         for start in range(0, len(missing), STORED_AT_ONCE):
             part = missing[start : start + STORED_AT_ONCE]
-            made = embed([wanted[key] for key in part], self._model)
-            rows = _rows(part, made, self._model)
+            made = embed([wanted[key] for key in part], self.model)
+            rows = _rows(part, made, self.model)
             table = table or database.create_table(name, schema=rows.schema, exist_ok=True)
             table.add(rows)
             found |= zip(part, made, strict=True)
-            self._embedded += len(part)
+            self.embedded += len(part)
         if missing and table is not None and table.stats()["fragment_stats"]["num_fragments"] > MOST_FRAGMENTS:
             table.optimize()
-        return np.stack([found[key] for key in keys]) if keys else embed([], self._model)
+        return np.stack([found[key] for key in keys]) if keys else embed([], self.model)
 
 
 def text_hash(text: str) -> str:
@@ -78,12 +78,12 @@ def _look_up(table: Any, keys: Sequence[str]) -> dict[str, np.ndarray]:
     import numpy as np
 
     found: dict[str, np.ndarray] = {}
+    dimensions = table.schema.field("vector").type.list_size
     for start in range(0, len(keys), LOOKED_UP_AT_ONCE):
         part = keys[start : start + LOOKED_UP_AT_ONCE]
         listed = ", ".join(f"'{key}'" for key in part)
         rows = table.search().where(f"text_hash IN ({listed})").select(["text_hash", "vector"]).to_arrow()
-        vectors = rows["vector"].combine_chunks()
-        flat = np.asarray(vectors.flatten(), dtype=np.float32).reshape(len(rows), -1)
+        flat = np.asarray(rows["vector"].combine_chunks().flatten(), dtype=np.float32).reshape(-1, dimensions)
         for key, vector in zip(rows["text_hash"].to_pylist(), flat, strict=True):
             found.setdefault(key, vector)
     return found
