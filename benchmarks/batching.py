@@ -1,6 +1,7 @@
 """In-batch diversity and time of the composition, beside others, on the same vectors.
 
     python benchmarks/batching.py quality --corpus FILE   # batch 8, 32, 128; a JSON list or JSON lines of instructions
+    python benchmarks/batching.py anticlustering-package --peer-python PYTHON
     python benchmarks/batching.py search                  # 2,000 rows against a long local search
     python benchmarks/batching.py scale                   # 10,000 to 1,000,000 rows of 384 numbers
     python benchmarks/batching.py shares                  # what it costs to keep shares in each batch
@@ -13,7 +14,9 @@ given with --peer-python. Prints one JSON line a measurement.
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -157,20 +160,31 @@ def package(peer_python: str, method: str) -> Callable[[np.ndarray, int], Batche
     return run
 
 
-def tell(what: str, method: str, vectors: np.ndarray, run: Callable[[], Batches], **more: Any) -> dict[str, Any]:
-    started, cpu = time.perf_counter(), time.process_time()
-    batches = run()
+def ours(vectors: np.ndarray, batch_size: int) -> Batches:
+    return compose(vectors, batch_size, "diverse", 0)
+
+
+def compose_kept(vectors: np.ndarray, batch_size: int, **kinds: Any) -> Batches:
+    return compose(vectors, batch_size, "diverse", 0, **kinds)
+
+
+def shuffled(vectors: np.ndarray, batch_size: int) -> Batches:
+    return compose(vectors, batch_size, "random", 0)
+
+
+def tell(what: str, method: str, vectors: np.ndarray, batch: int, run: Callable[[np.ndarray, int], Batches]) -> None:
+    started, cpu = time.perf_counter(), sum(os.times()[:4])
+    batches = run(vectors, batch)
     line = {
         "what": what,
         "method": method,
         "rows": len(vectors),
-        **more,
+        "batch": batch,
         "seconds": round(time.perf_counter() - started, 2),
-        "cpu_seconds": round(time.process_time() - cpu, 2),
+        "cpu_seconds": round(sum(os.times()[:4]) - cpu, 2),
         **{name: round(value, 5) for name, value in in_batch(vectors, batches).items()},
     }
     print(json.dumps(line), flush=True)
-    return line
 
 
 @click.group()
@@ -183,24 +197,28 @@ CORPUS = click.option("--corpus", default=None, help="JSON list or JSON lines wi
 
 @main.command()
 @CORPUS
-@click.option("--peer-python", default=None, help="interpreter with the package anti-clustering")
-@click.option("--peer-rows", default=320, help="rows for that package, which takes quadratic time a step")
-def quality(corpus: str | None, peer_python: str | None, peer_rows: int) -> None:
+def quality(corpus: str | None) -> None:
     """In-batch distance and Vendi score for batches of 8, 32 and 128."""
     vectors = embedded(corpus)
     for size in (8, 32, 128):
-        tell("quality", "random", vectors, lambda: compose(vectors, size, "random", 0), batch=size)
+        tell("quality", "random", vectors, size, shuffled)
         for peer in (round_robin_k_means, exchanged, published_aba):
-            tell("quality", peer.__name__, vectors, lambda: peer(vectors, size), batch=size)
-        tell("quality", "ours", vectors, lambda: compose(vectors, size, "diverse", 0), batch=size)
-    if peer_python:
-        few = vectors[:peer_rows]
-        for size in (8, 32):
-            tell("package", "random", few, lambda: compose(few, size, "random", 0), batch=size)
-            for method in ("exchange", "annealing"):
-                run = package(peer_python, method)
-                tell("package", f"anti-clustering {method}", few, lambda: run(few, size), batch=size)
-            tell("package", "ours", few, lambda: compose(few, size, "diverse", 0), batch=size)
+            tell("quality", peer.__name__, vectors, size, peer)
+        tell("quality", "ours", vectors, size, ours)
+
+
+@main.command()
+@CORPUS
+@click.option("--peer-python", required=True, help="interpreter with the package anti-clustering")
+@click.option("--rows", default=96, help="its time grows with their fourth power")
+def anticlustering_package(corpus: str | None, peer_python: str, rows: int) -> None:
+    """The package anti-clustering on few rows."""
+    vectors = embedded(corpus)[:rows]
+    for size in (8, 32):
+        tell("package", "random", vectors, size, shuffled)
+        for method in ("exchange", "annealing"):
+            tell("package", f"anti-clustering {method}", vectors, size, package(peer_python, method))
+        tell("package", "ours", vectors, size, ours)
 
 
 @main.command()
@@ -210,9 +228,9 @@ def search(corpus: str | None, seconds: int) -> None:
     """2,000 rows: ours against an exchange local search that starts again from its best, disturbed."""
     vectors = embedded(corpus)[:2000] if corpus else mixture(2000)
     for size in (8, 40):
-        tell("search", "random", vectors, lambda: compose(vectors, size, "random", 0), batch=size)
-        tell("search", "ours", vectors, lambda: compose(vectors, size, "diverse", 0), batch=size)
-        tell("search", "local search", vectors, lambda: long_search(vectors, size, seconds), batch=size)
+        tell("search", "random", vectors, size, shuffled)
+        tell("search", "ours", vectors, size, ours)
+        tell("search", "local search", vectors, size, functools.partial(long_search, seconds=seconds))
 
 
 def long_search(vectors: np.ndarray, batch_size: int, seconds: float) -> Batches:
@@ -245,9 +263,9 @@ def scale(rows: str, batch: int) -> None:
 @click.argument("batch", type=int)
 def one_size(rows: int, batch: int) -> None:
     vectors = mixture(rows)
-    tell("scale", "random", vectors, lambda: compose(vectors, batch, "random", 0), batch=batch)
+    tell("scale", "random", vectors, batch, shuffled)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    tell("scale", "ours", vectors, lambda: compose(vectors, batch, "diverse", 0), batch=batch)
+    tell("scale", "ours", vectors, batch, ours)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     megabytes = {"vectors": vectors.nbytes >> 20, "before": before >> 10, "peak": peak >> 10}
     print(json.dumps({"what": "memory", "rows": rows, "megabytes": megabytes}), flush=True)
@@ -262,9 +280,9 @@ def shares(corpus: str | None) -> None:
     human = (rng.random(len(vectors)) < 0.5).tolist()
     for count in (80, len(vectors)):
         few, kinds = vectors[:count], {"categories": categories[:count], "human": human[:count]}
-        tell("shares", "random", few, lambda: compose(few, 8, "random", 0), batch=8)
-        tell("shares", "free", few, lambda: compose(few, 8, "diverse", 0), batch=8)
-        tell("shares", "kept", few, lambda: compose(few, 8, "diverse", 0, **kinds), batch=8)
+        tell("shares", "random", few, 8, shuffled)
+        tell("shares", "free", few, 8, ours)
+        tell("shares", "kept", few, 8, functools.partial(compose_kept, **kinds))
 
 
 if __name__ == "__main__":

@@ -145,9 +145,7 @@ class _Groups:
         """
         import numpy as np
 
-        turn: np.ndarray = rng.random(size=self.members.shape)
-        if aligned:
-            turn += self._kinds[self.members]
+        turn = np.asarray(rng.random(self.members.shape)) + (self._kinds[self.members] if aligned else 0)
         turn[self.members == EMPTY] = np.inf
         self.members = np.take_along_axis(self.members, np.argsort(turn, axis=1), axis=1)
         gained = 0.0
