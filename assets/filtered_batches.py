@@ -1,8 +1,8 @@
 """A verdict for every candidate of a round, the kept examples, and the composed training batches.
 
 Rules in an order that spends least first; ROUGE-L novelty against seeds and everything kept before. Kept examples go
-with their vectors into the Lance table `examples`, tagged by round. Training batches mix them with human seed tasks
-and are composed across clusters, so that each is diverse inside.
+with their vectors into the Lance table `examples`, tagged by round. Training batches mix them with human seed tasks and
+are composed so that each is as diverse inside as can be, with its share of every category and of human seed tasks.
 Tables: `verdicts`, `examples`, `batches` (in training order), `heldout` (human seed tasks that are measured, never
 trained on), `diversity`.
 """
@@ -12,12 +12,10 @@ from collections.abc import Callable
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.batching.composition import compose, mean_pairwise_distance, training_rows
-from sedi_dagster.batching.embedding import embed
-from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.batching.replay import ReplayRules, held_out_seeds, rows_to_train
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.filtering.verdicts import judge_candidates
+from sedi_dagster.orchestration.composing import compose_round, stored_vectors
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.partitions import ROUNDS
@@ -78,7 +76,6 @@ def filtered_batches(
         if too_long:
             context.log.warning(f"{too_long} human seed tasks are longer than the student's training length.")
         heldout = held_out_seeds(human, settings.training.held_out_share, settings.project_seed)
-        size = settings.batching.batch_size
         rows = rows_to_train(
             examples,
             earlier,
@@ -86,42 +83,22 @@ def filtered_batches(
             ReplayRules(
                 settings.batching.human_replay,
                 settings.batching.earlier_replay,
-                size,
+                settings.batching.batch_size,
                 everything=settings.training.start == "base",
             ),
             plan.category_ids,
             plan.number,
             settings.project_seed,
         )
-        vectors = embed(rows["instruction"].to_list(), settings.batching.embedding_model)
-        seed = (settings.project_seed, plan.round)
-        composed, clusters = compose(vectors, size, settings.batching.composition, *seed)
-        random_batches, _ = compose(vectors, size, "random", *seed)
-        total = replace_round(
-            str(sedi.store().path("lance")),
-            plan.round,
-            examples,
-            vectors[: examples.height],
-            settings.batching.embedding_model,
-        )
-    batches = training_rows(rows, composed, clusters)
-    diversity = pl.DataFrame(
-        {
-            "composition": [settings.batching.composition, "random"],
-            "mean_in_batch_distance": [
-                mean_pairwise_distance(vectors, composed),
-                mean_pairwise_distance(vectors, random_batches),
-            ],
-        }
-    )
+        composed = compose_round(sedi, plan, examples, rows, human["instruction"].to_list(), stored_vectors(sedi))
     by_state = dict(verdicts.group_by("state").len().iter_rows())
     return dg.Output(
         {
             "verdicts": verdicts,
             "examples": examples,
-            "batches": batches,
+            "batches": composed.batches,
             "heldout": _as_prompts(heldout),
-            "diversity": diversity,
+            "diversity": composed.diversity,
         },
         metadata={
             "candidates": candidates.height,
@@ -129,14 +106,14 @@ def filtered_batches(
             "rejected": by_state.get("rejected", 0),
             "malformed": by_state.get("malformed", 0),
             "keep_rate": examples.height / max(1, candidates.height),
-            "training_rows": batches.height,
+            "training_rows": composed.batches.height,
             "human_rows": rows.filter(pl.col("origin") == "human").height,
             "replayed_rows": rows.filter(pl.col("origin") == "earlier").height,
             "held_out_seeds": heldout.height,
-            "examples_of_all_rounds": total,
+            "examples_of_all_rounds": composed.examples_of_all_rounds,
+            "texts_embedded": composed.texts_embedded,
             "round_number": round_number(plan.round),
-            "in_batch_distance": float(diversity["mean_in_batch_distance"][0]),
-            "in_batch_distance_random": float(diversity["mean_in_batch_distance"][1]),
+            **composed.figures(),
             "verdicts_by_rule": dg.MetadataValue.md(_rules_table(verdicts)),
         },
     )
