@@ -11,7 +11,7 @@ import pytest
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.seed_update import CHANGE_SCHEMA, SEED_SET_SCHEMA
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
-from sedi_dagster.generation.self_instruct import CALL_SCHEMA, CANDIDATE_SCHEMA
+from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA
 from sedi_dagster.lineage.trace import trace_example
 from sedi_dagster.records import CategoryPlan, RoundPlan
 from sedi_dagster.rounds import load_history, save_plan
