@@ -2,7 +2,7 @@
 
 Nothing a model writes can raise out of here, and the time is linear in the length of the text. Of every function
 here holds: the `raw` of the pieces, in order, make up the text again (blank pieces apart), and a text that was cut
-off by the token limit makes its last piece malformed.
+off by the token limit makes its last piece malformed, unless that is a JSON object with its closing brace.
 
 | function | the teacher was asked for | forms understood |
 | --- | --- | --- |

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
+
 from sedi_dagster.generation.parsing import words
 from sedi_dagster.generation.parsing.pieces import CUT, ParsedTask, split_at
+
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 def parse_instances(text: str, cut_off: bool, begins_inside: bool = True) -> list[ParsedTask]:
@@ -24,8 +29,10 @@ def parse_instances(text: str, cut_off: bool, begins_inside: bool = True) -> lis
         first = words.INPUT.search(text)
         if first and not begins_inside:
             starts.append(first.start())
-    pieces = split_at(text, [*starts, *_other_tasks(text)])
-    return [_parse_instance(piece, cut_off and i == len(pieces) - 1) for i, piece in enumerate(pieces)]
+    answer = words.OUTPUT.search(text)
+    pieces, rest = _split(text, starts, answer.end() if answer else len(text))
+    last = len(pieces) - 1 if not rest else None
+    return [*(_parse_instance(piece, cut_off and i == last) for i, piece in enumerate(pieces)), *rest]
 
 
 def parse_labelled_instances(text: str, cut_off: bool, begins_inside: bool = False) -> list[ParsedTask]:
@@ -33,37 +40,40 @@ def parse_labelled_instances(text: str, cut_off: bool, begins_inside: bool = Fal
 
     Args: as for `parse_instances`; `begins_inside` where the prompt ended with `Class label:`.
     """
-    starts = [m.start() for m in words.CLASS_LABEL.finditer(text)]
-    pieces = split_at(text, [*starts, *_other_tasks(text)])
-    return [
-        _parse_labelled(piece, cut_off and i == len(pieces) - 1, begins_inside and i == 0)
-        for i, piece in enumerate(pieces)
-    ]
+    heads = list(words.CLASS_LABEL.finditer(text))
+    if heads:  # "Category:" may be a part of an input where labels are headed "Class label:"
+        word = "class label" if begins_inside else _word(heads[0])
+        heads = [head for head in heads if _word(head) == word]
+    answered = 0 if begins_inside else heads[0].end() if heads else len(text)
+    pieces, rest = _split(text, [head.start() for head in heads], answered)
+    last = len(pieces) - 1 if not rest else None
+    parsed = [_parse_labelled(piece, cut_off and i == last, begins_inside and i == 0) for i, piece in enumerate(pieces)]
+    return [*parsed, *rest]
 
 
-def _other_tasks(text: str) -> list[int]:
-    """Where the teacher ran on to another task: what follows is one piece."""
-    found = words.OTHER_TASK.search(text)
-    return [found.start()] if found else []
+def _word(head: re.Match[str]) -> str:
+    return " ".join(_LETTERS.findall(head[0])).casefold()
+
+
+def _split(text: str, starts: list[int], answered: int) -> tuple[list[str], list[ParsedTask]]:
+    """Cut before each start, up to where the teacher ran on to another task; that rest is a piece with its problem.
+
+    The task's own head may be said again before the first answer, which is at `answered`.
+    """
+    ran_on = words.OTHER_TASK.search(text, answered)
+    end = ran_on.start() if ran_on else len(text)
+    rest = [ParsedTask("", "", "ran on to another task", text[end:])] if ran_on else []
+    return split_at(text[:end], (start for start in starts if start < end)), rest
 
 
 def _inputs_after_outputs(text: str) -> list[int]:
-    """Each input label with an output label between it and the one before."""
-    marks = sorted(
-        [(m.start(), True) for m in words.INPUT.finditer(text)]
-        + [(m.start(), False) for m in words.OUTPUT.finditer(text)]
-    )
-    starts, answered = [], False
-    for start, is_input in marks:
-        if is_input and answered:
-            starts.append(start)
-        answered = not is_input or (answered and not is_input)
-    return starts
+    """Where a further instance begins: each input label that follows an output."""
+    labels = [(m.start(), True) for m in words.INPUT.finditer(text)]
+    labels += [(m.start(), False) for m in words.OUTPUT.finditer(text)]
+    return [later[0] for before, later in pairwise(sorted(labels)) if later[1] and not before[1]]
 
 
 def _parse_instance(raw: str, cut_off: bool) -> ParsedTask:
-    if words.OTHER_TASK.match(raw):
-        return ParsedTask("", "", "ran on to another task", raw)
     head = words.EXAMPLE.match(raw)
     body = raw[head.end() :] if head else raw
     answer = words.OUTPUT.search(body)
@@ -78,8 +88,6 @@ def _parse_instance(raw: str, cut_off: bool) -> ParsedTask:
 
 
 def _parse_labelled(raw: str, cut_off: bool, may_lack_label: bool) -> ParsedTask:
-    if words.OTHER_TASK.match(raw):
-        return ParsedTask("", "", "ran on to another task", raw)
     started = words.CLASS_LABEL.match(raw)
     if started is None and not may_lack_label:
         return ParsedTask("", "", "no class label", raw)

@@ -2,7 +2,7 @@
 
 A prompt in English with examples in another language is now and then answered with labels in that language. All
 patterns match at the start of a line only, so that a word in running text is no label, and none can backtrack over
-more than the blanks that begin a line.
+more than a few characters.
 """
 
 from __future__ import annotations
@@ -11,24 +11,30 @@ import re
 import unicodedata
 
 _DIRECTION = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks of writing direction may stand before a label
-_BLANK = rf"[ \t\u00a0\u3000{_DIRECTION}]*"
+_BLANK = rf"[ \t\u00a0\u3000{_DIRECTION}]*+"
 _BOLD = r"(?:\*\*|__)?"
 _COLON = r"[:：﹕]"
 
 _WORDS = {
-    "task": "task aufgabe tarea tâche tarefa compito taak uppgift zadanie задача задание görev 任务 任務 課題 タスク 과제 "
-    "작업 مهمة المهمة משימה कार्य",
-    "instruction": "instruction anweisung instrucción instrução istruzione instructie instruktion instrukcja инструкция "
-    "talimat 指令 指示 지시 التعليمات הוראה निर्देश",
-    "input": "input eingabe entrada entrée ingresso invoer indata wejście ввод вход girdi giriş 输入 輸入 入力 입력 "
-    "الإدخال المدخل المدخلات קלט इनपुट",
-    "output": "output answer response solution ausgabe antwort lösung salida respuesta sortie réponse saída resposta "
-    "uscita risposta uitvoer antwoord utdata svar wyjście odpowiedź вывод выход ответ решение çıktı cevap 输出 輸出 答案 "
-    "回答 出力 출력 답변 الإخراج المخرجات الجواب الإجابة פלט תשובה आउटपुट उत्तर",
-    "example": "example beispiel ejemplo exemple exemplo esempio voorbeeld exempel przykład пример örnek 示例 例子 例 예시 "
-    "예 مثال דוגמה उदाहरण",
-    "class": "class_label label class category klasse kategorie etiqueta étiquette clase classe etichetta categoria "
-    "etykieta метка класс etiket sınıf 类别 標籤 标签 ラベル クラス 레이블 التصنيف الفئة תווית वर्ग",
+    "task": """
+        task aufgabe tarea tâche tarefa compito taak uppgift zadanie задача задание görev
+        任务 任務 課題 タスク 과제 작업 مهمة المهمة משימה कार्य""",
+    "instruction": """
+        instruction anweisung instrucción instrução istruzione instructie instruktion instrukcja инструкция talimat
+        指令 指示 지시 التعليمات הוראה निर्देश""",
+    "input": """
+        input eingabe entrada entrée ingresso invoer indata wejście ввод вход girdi giriş
+        输入 輸入 入力 입력 الإدخال المدخل المدخلات קלט इनपुट""",
+    "output": """
+        output answer response solution ausgabe antwort lösung salida respuesta sortie réponse saída resposta uscita
+        risposta uitvoer antwoord utdata svar wyjście odpowiedź вывод выход ответ решение çıktı cevap
+        输出 輸出 答案 回答 出力 출력 답변 الإخراج المخرجات الجواب الإجابة פלט תשובה आउटपुट उत्तर""",
+    "example": """
+        example beispiel ejemplo exemple exemplo esempio voorbeeld exempel przykład пример örnek
+        示例 例子 例 예시 예 مثال דוגמה उदाहरण""",
+    "class": """
+        class_label label class category klasse kategorie etiqueta étiquette clase classe etichetta categoria etykieta
+        метка класс etiket sınıf 类别 標籤 标签 ラベル クラス 레이블 التصنيف الفئة תווית वर्ग""",
 }
 
 
@@ -49,7 +55,8 @@ NAMED_HEAD = _line(
 """`Task 9:`, `**Task #9**:`, `### Task 9 - `, `任务9：`, or `Task 9` alone on its line."""
 
 BARE_HEAD = _line(
-    rf"(?:#{{1,6}}[ \t]+)?{_BOLD}(?:\d{{1,3}}[ \t]{{0,3}}[.:)．、：）](?!\d)|[(\[（【]\d{{1,3}}[)\]）】]|[①-⑳]){_BOLD}[ \t]*"
+    rf"(?:#{{1,6}}[ \t]+)?{_BOLD}"
+    rf"(?:\d{{1,3}}[ \t]{{0,3}}[.:)．、：）](?!\d)|[(\[（【]\d{{1,3}}[)\]）】]|[①-⑳]){_BOLD}[ \t]*"
 )
 """`9.`, `9)`, `(9)`, `**9.**`, `9、`, `⑨`; not before another digit: 3.5 and 10:30 are no numbering."""
 
