@@ -32,8 +32,8 @@ def parse_examples(text: str, cut_off: bool, begins_inside: bool = False) -> lis
 
 
 def _parse_series(text: str, cut_off: bool, begins_inside: bool, answered: bool) -> list[ParsedTask]:
-    # Where tasks are headed "Task 9:", a bare "1." is an item of a list inside one.
-    head = words.NAMED_HEAD if words.NAMED_HEAD.search(text) else words.BARE_HEAD
+    # Where tasks are headed "Task 9:", as in every prompt, a bare "1." is an item of a list inside one.
+    head = words.NAMED_HEAD if begins_inside or words.NAMED_HEAD.search(text) else words.BARE_HEAD
     starts = [match.start() for match in head.finditer(text)]
     pieces = split_at(text, starts)
     label = words.OUTPUT if answered else words.INPUT
