@@ -98,6 +98,7 @@ class Category:
     target: float
     max_answer_tokens: int
     verifiers: tuple[str, ...] = ()
+    is_classification: bool | None = None  # whether all its tasks are, or none; None: each task is looked at
 
 
 @dataclass(frozen=True)

@@ -24,20 +24,20 @@ class DemonstrationPicker:
     twice while another is left.
     """
 
-    def __init__(self, seeds: pl.DataFrame, count: int, machine: int, seed: Sequence[object]) -> None:
+    def __init__(self, seeds: pl.DataFrame, seed: Sequence[object]) -> None:
         """`seed`: what the choice derives from, such as (project seed, round, category)."""
         rows = [{**row, "weight": w} for row, w in zip(seeds.iter_rows(named=True), weights(seeds), strict=True)]
         self._human = [row for row in rows if row["origin"] == "human"]
         self._machine = [row for row in rows if row["origin"] != "human"]
-        self._count, self._most_machine, self._seed = count, machine, tuple(seed)
+        self._seed = tuple(seed)
         self._shown: dict[str, int] = {}
         self._sets: set[frozenset[str]] = set()
         self._number = 0
 
-    def next(self) -> list[dict[str, Any]]:
+    def next(self, count: int, most_machine: int) -> list[dict[str, Any]]:
         """The seeds of the next prompt, shuffled; missing machine-made ones give their places to human ones."""
-        machine = self._ranked(self._machine)[: min(self._most_machine, self._count)]
-        chosen = [*machine, *self._unseen_set(machine, self._ranked(self._human), self._count - len(machine))]
+        machine = self._ranked(self._machine)[: min(most_machine, count)]
+        chosen = [*machine, *self._unseen_set(machine, self._ranked(self._human), count - len(machine))]
         for row in chosen:
             self._shown[row["seed_id"]] = self._shown.get(row["seed_id"], 0) + 1
         self._sets.add(_ids(chosen))

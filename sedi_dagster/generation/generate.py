@@ -16,7 +16,7 @@ import polars as pl
 
 from sedi_dagster.generation.candidates import CALL_SCHEMA, Candidate, Screen, candidate_frame
 from sedi_dagster.generation.method import Desk, GenerationJob
-from sedi_dagster.generation.methods import METHODS
+from sedi_dagster.generation.methods import METHODS, check_mix
 from sedi_dagster.records import AskTeacher, Tables
 
 DRY_WAVES = 3
@@ -69,9 +69,11 @@ async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher
         (`RESULT_SCHEMA`, one row: what it came to and why it stopped).
 
     Raises:
+        SettingsError: the mix is none (see `check_mix`).
         BudgetExceeded: there was no room for a single answer. If some were paid for, they are candidates and the
             result says that the budget stopped it.
     """
+    check_mix(mix)
     desk = Desk(job, ask, screen)
     methods = {name: METHODS[name](job, desk) for name in mix}
     asked = dict.fromkeys(mix, 0)

@@ -15,6 +15,7 @@ import polars as pl
 from sedi_dagster.errors import BudgetExceeded
 from sedi_dagster.generation.candidates import Candidate, Screen, call_row
 from sedi_dagster.generation.demonstrations import DemonstrationPicker
+from sedi_dagster.generation.prompts import render
 from sedi_dagster.records import (
     AskTeacher,
     CallShape,
@@ -61,6 +62,16 @@ class GenerationJob:
     def max_answer_tokens(self) -> int:
         """Token limit of an answer: no more than this category can need."""
         return min(self.settings.max_answer_tokens, 2 * self.category.max_answer_tokens)
+
+    @property
+    def aim(self) -> str:
+        """What the plan says of the tasks wanted, in words for a prompt; empty if it says nothing."""
+        return render("aim", difficulty=self.difficulty, errors=self.errors)
+
+    @property
+    def aim_prompts(self) -> tuple[str, ...]:
+        """The prompts that `aim` is made of, for the version."""
+        return ("aim",) if self.aim else ()
 
     def prompt(self, name: str) -> str:
         """The name of a prompt in the form that the teacher likes: `evolve` is the file evolve.chat.j2 or so."""
@@ -118,12 +129,7 @@ class Desk:
         self.spent: BudgetExceeded | None = None
         self._ask = ask
         self._screen = screen
-        self._picker = DemonstrationPicker(
-            job.seeds,
-            job.settings.demonstrations,
-            job.settings.machine_demonstrations,
-            (job.project_seed, job.round, job.category.id),
-        )
+        self._picker = DemonstrationPicker(job.seeds, (job.project_seed, job.round, job.category.id))
 
     async def ask(self, requests: Sequence[TeacherRequest]) -> list[TeacherAnswer | None]:
         """Answers in the order of the requests; None for one that the budget did not allow."""
@@ -148,9 +154,14 @@ class Desk:
             candidate.screened = self._screen.instruction(candidate.candidate_id, candidate.instruction)
         return candidate.is_open
 
-    def demonstrations(self) -> list[dict[str, Any]]:
-        """Seeds to show in the next prompt, rows of `job.seeds`: no set of them twice while others are left."""
-        return self._picker.next()
+    def demonstrations(self, count: int | None = None) -> list[dict[str, Any]]:
+        """Seeds to show in the next prompt, rows of `job.seeds`: no set of them twice while others are left.
+
+        `count`: how many, of which the same share is machine-made; None: as in the settings.
+        """
+        settings = self.job.settings
+        count = count or settings.demonstrations
+        return self._picker.next(count, round(count * settings.machine_demonstrations / settings.demonstrations))
 
 
 class Method(ABC):

@@ -1,23 +1,32 @@
-"""Self-Instruct generation (arXiv 2212.10560): new instructions from demonstrations, then an answer to each."""
+"""Self-Instruct (arXiv 2212.10560, section 2.2 and its released code): new instructions from demonstrations, then
+instances of each.
+
+The setting `generation.instances` says how an instruction that passed the screen becomes examples. `few_shot` is
+the paper's way: the teacher tells whether the task is classification, where the category leaves it open, and writes
+up to five instances by a few-shot prompt, input first, for classification label first. `answer` is for teachers that
+were tuned to answer: inputs are written along with the instructions, and each task is put to the teacher once.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from sedi_dagster.generation.answering import answer_all
+from sedi_dagster.generation.answering import answer_all, answer_shapes
 from sedi_dagster.generation.candidates import Candidate, candidate_id, instruction_id
+from sedi_dagster.generation.instances import instances_of, tell_classification
 from sedi_dagster.generation.method import Desk, GenerationJob, Method
 from sedi_dagster.generation.parsing import ParsedTask, parse_tasks
 from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import GenerationSettings
 
-FIRST_YIELD = 2.0  # tasks expected of a call before anything is known
-TASKS_PER_CALL = 3  # in completion style, where a small model loses the thread after a few
-CHAT_TASKS_PER_CALL = 8
-TOKENS_PER_TASK = 60  # a chat model is asked for no more tasks than its token limit has room for
+FIRST_YIELD = 2.0  # candidates expected of a call before anything is known
+CONTINUED = 3  # tasks that a small model writes on before it loses the thread
+MOST_IN_CHAT = 8
+TOKENS_WITH_INPUT, TOKENS_BARE = 60, 30  # a chat model is asked for no more tasks than its token limit has room for
 
 Demonstrations = Sequence[dict[str, Any]]
 
@@ -27,51 +36,63 @@ class SelfInstruct(Method):
 
     def __init__(self, job: GenerationJob, desk: Desk) -> None:
         super().__init__(job, desk)
+        self._few_shot = job.settings.instances == "few_shot"
+        self._prompt = job.prompt("bare_instructions" if self._few_shot else "instructions")
         self._calls = 0
         self._found = 0
 
     async def write(self, wanted: int) -> list[Candidate]:
-        candidates = await self._instructions(wanted)
-        for candidate in candidates:
-            self.desk.screen(candidate)
+        tasks = await self._instructions(wanted)
+        for task in tasks:
+            self.desk.screen(task)
+        if self._few_shot:
+            await tell_classification(self.desk, tasks)
+            candidates = await instances_of(self.desk, tasks)
+        else:
+            candidates = tasks
         await answer_all(self.desk, candidates, "answer")
+        self._found += sum(c.problem is None for c in candidates)
         return candidates
 
     async def _instructions(self, wanted: int) -> list[Candidate]:
+        """Instructions, not yet screened, and malformed pieces: as many calls as the yield so far asks for."""
         expected = self._found / self._calls if self._found else FIRST_YIELD
         count = math.ceil(wanted / expected)
         shown = [self.desk.demonstrations() for _ in range(count)]
         requests = [self._request(demos, self._calls + i) for i, demos in enumerate(shown)]
         self._calls += count
-        candidates = [
+        return [
             self._candidate(answer, number, task, demos)
             for demos, answer in zip(shown, await self.desk.ask(requests), strict=True)
             if answer is not None
             for number, task in enumerate(self._parsed(answer))
         ]
-        self._found += sum(c.is_open for c in candidates)
-        return candidates
 
     def _request(self, demos: Demonstrations, number: int) -> TeacherRequest:
-        wanted = max(1, min(CHAT_TASKS_PER_CALL, self.job.settings.max_instruction_tokens // TOKENS_PER_TASK))
+        settings = self.job.settings
+        room = settings.max_instruction_tokens // (TOKENS_BARE if self._few_shot else TOKENS_WITH_INPUT)
         text = render(
-            self.job.prompt("instructions"),
+            self._prompt,
             category=self.job.category,
+            aim=self.job.aim,
             demonstrations=demos,
-            **({"wanted": wanted} if self.job.chat else {}),
+            wanted=max(1, min(MOST_IN_CHAT, room)),
         )
         return self.job.request(
             "instructions",
             text,
-            max_tokens=self.job.settings.max_instruction_tokens,
-            stop=() if self.job.chat else (f"Task {len(demos) + 1 + TASKS_PER_CALL}:",),
+            max_tokens=settings.max_instruction_tokens,
+            stop=() if self.job.chat else (f"Task {len(demos) + 1 + CONTINUED}:",),
             seed=self.job.seed("instructions", number),
         )
 
     def _parsed(self, answer: TeacherAnswer) -> list[ParsedTask]:
         if answer.error:
             return [ParsedTask("", "", f"teacher refused: {answer.error}", answer.text)]
-        tasks = parse_tasks(answer.text, cut_off=answer.finish_reason == "length", begins_inside=not self.job.chat)
+        cut_off = answer.finish_reason == "length"
+        tasks = parse_tasks(answer.text, cut_off, begins_inside=not self.job.chat)
+        if self._few_shot:  # the input is written with the output, in a call of its own
+            tasks = [replace(task, input="") for task in tasks]
         return tasks or [ParsedTask("", "", "empty answer", answer.text)]
 
     def _candidate(self, answer: TeacherAnswer, number: int, task: ParsedTask, demos: Demonstrations) -> Candidate:
@@ -80,10 +101,10 @@ class SelfInstruct(Method):
             instruction_id=instruction_id(answer.request_key, task.instruction),
             instruction=task.instruction,
             input=task.input,
-            is_classification=self.job.category.id == "classification",
+            is_classification=bool(self.job.category.is_classification),
             problem=task.problem or None,
             method=self.name,
-            prompt_version=version(self.job.prompt("instructions")),
+            prompt_version=version(self._prompt, *self.job.aim_prompts),
             demonstration_ids=[demo["seed_id"] for demo in demos],
             instruction_key=answer.request_key,
             raw=task.raw,
@@ -91,7 +112,12 @@ class SelfInstruct(Method):
 
     @classmethod
     def call_shapes(cls, settings: GenerationSettings, chat: bool) -> Sequence[CallShape]:
+        instructions = CallShape("instructions", 1 / FIRST_YIELD, 700.0, settings.max_instruction_tokens)
+        if settings.instances == "answer":
+            return instructions, *answer_shapes(settings, "answer")
         return (
-            CallShape("instructions", 1 / FIRST_YIELD, 900.0, settings.max_instruction_tokens),
-            CallShape("answer", 1.0, 120.0, settings.max_answer_tokens),
+            instructions,
+            CallShape("classify", 0.5, 800.0, 4),
+            CallShape("instances", 1.0, 700.0, settings.max_example_tokens),
+            *answer_shapes(settings, "answer", written=True),
         )
