@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from plain_teacher import RIDDLES, EverythingPasses, PlainTeacher, Reply, job
+from plain_jobs import RIDDLES, EverythingPasses, PlainTeacher, Reply, job
 
 from sedi_dagster.errors import BudgetExceeded
 from sedi_dagster.generation.agreement import agree, most_agreed

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from plain_teacher import EverythingPasses, PlainTeacher, Reply, job, text_of, write
+from plain_jobs import EverythingPasses, PlainTeacher, Reply, job, text_of, write
 
 from sedi_dagster.errors import BudgetExceeded
 from sedi_dagster.generation import elimination
