@@ -28,7 +28,7 @@ RESULT_SCHEMA: dict[str, Any] = {
     "wanted": pl.Int64,  # kept examples; null: no goal but the candidates
     "allowed": pl.Int64,  # well-formed candidates
     "candidates": pl.Int64,
-    "well_formed": pl.Int64,
+    "well_formed": pl.Int64,  # a whole instruction, whatever became of its answer
     "passed": pl.Int64,  # the screen and the rules for instances
     "waves": pl.Int64,
     "stopped": pl.String,  # enough, allowed, dry, budget

@@ -110,7 +110,7 @@ class SingleCall(Method):
             prompt_version=version(self._prompt, *self.job.aim_prompts),
             demonstration_ids=[demo["seed_id"] for demo in demos],
             instruction_key=answer.request_key,
-            answer_key=answer.request_key,
+            answer_key=None if example.problem else answer.request_key,
             raw=example.raw,
         )
 

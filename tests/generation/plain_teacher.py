@@ -1,101 +1,121 @@
-"""A teacher that is a plain function, and jobs for it: what a method asks for can be looked at."""
+"""A teacher that is a plain function, and a job for it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from sedi_dagster.generation.candidates import Candidate, Screened
-from sedi_dagster.generation.method import Desk, GenerationJob, Method
-from sedi_dagster.records import Category, TeacherAnswer, TeacherRequest, content_id
+from sedi_dagster.errors import BudgetExceeded
+from sedi_dagster.filtering.rules import instance_problem
+from sedi_dagster.generation.candidates import Screened
+from sedi_dagster.generation.generate import generate
+from sedi_dagster.generation.method import GenerationJob
+from sedi_dagster.records import Category, Tables, TeacherAnswer, TeacherRequest, content_id
 from sedi_dagster.settings import GenerationSettings
 
-Reply = Callable[[TeacherRequest], str | tuple[str, str, str]]
-"""The text for a request, or its text, finish reason and error."""
+MATH = Category("math", "Math", "Problems with numbers.", "Use small numbers.", 1.0, 0.5, 64, is_classification=False)
+Reply = Callable[[TeacherRequest], tuple[str, str, str]]
+"""Text, finish reason and error for a request."""
+SEED_COLUMNS = ("seed_id", "instruction", "input", "output", "origin")
 
-RIDDLES = Category("reasoning", "Reasoning", "Riddles.", "Keep them short.", 1.0, 0.5, 64, ("match",), False)
-TEXTS = dict.fromkeys(("instruction", "input", "output"), pl.String)
 
-
-def rows(id_column: str, count: int, what: str) -> pl.DataFrame:
-    """So many tasks, every second one with an input."""
-    data = [
+def seeds(human: int = 20, machine: int = 5) -> pl.DataFrame:
+    rows = [
         {
-            id_column: f"{what}-{i:02d}",
-            "instruction": f"Name the {what} number {i} of the list.",
-            "input": f"{i} pears" * (i % 2),
-            "output": str(i),
-            "origin": "human",
-            "is_classification": False,
+            "seed_id": f"{origin}-{i:02d}",
+            "instruction": f"{origin} task {i}",
+            "input": f"{i}" * (i % 2),
+            "output": f"answer {i}",
+            "origin": origin,
         }
+        for origin, count in (("human", human), ("machine", machine))
         for i in range(count)
     ]
-    schema = {id_column: pl.String, **TEXTS, "origin": pl.String, "is_classification": pl.Boolean}
-    return pl.DataFrame(data, schema=schema)
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(SEED_COLUMNS, pl.String))
+    return frame.with_columns(is_classification=pl.lit(False))
 
 
-def job(
-    seeds: int = 6, kept: int = 0, chat: bool = True, category: Category = RIDDLES, **settings: Any
-) -> GenerationJob:
-    return GenerationJob(
-        round="round-0001",
-        category=category,
-        wanted=None,
-        candidates=100,
-        seeds=rows("seed_id", seeds, "seed"),
-        kept=rows("example_id", kept, "example"),
-        teacher="plain",
-        chat=chat,
-        settings=GenerationSettings(**settings),
-    )
+def job(generation: Mapping[str, Any] | None = None, **changes: Any) -> GenerationJob:
+    given: dict[str, Any] = {
+        "round": "round-0001",
+        "category": MATH,
+        "wanted": None,
+        "candidates": 10,
+        "seeds": seeds(),
+        "kept": pl.DataFrame(schema=dict.fromkeys(("example_id", *SEED_COLUMNS[1:4]), pl.String)),
+        "teacher": "fake",
+        "chat": False,
+        "settings": GenerationSettings(**{"instances": "answer", **(generation or {})}),
+    }
+    return GenerationJob(**given | changes)
 
 
-class PlainTeacher:
-    """Answers in memory and keeps what it was asked."""
+class Teacher:
+    """Answers in memory and keeps what it was asked; `affords`: calls before the budget is spent."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, affords: int | None = None) -> None:
         self.reply = reply
+        self.affords = affords
         self.requests: list[TeacherRequest] = []
+        self.waves: list[int] = []
 
     async def __call__(self, requests: Sequence[TeacherRequest]) -> list[TeacherAnswer]:
-        self.requests += requests
-        return [self._answer(request) for request in requests]
+        room = len(requests) if self.affords is None else self.affords - len(self.requests)
+        allowed = list(requests[: max(0, room)])
+        self.requests += allowed
+        self.waves.append(len(allowed))
+        answers = [self._answer(request) for request in allowed]
+        if len(allowed) < len(requests):
+            error = BudgetExceeded("The round's budget is spent.")
+            error.answers = [*answers, *[None] * (len(requests) - len(allowed))]
+            raise error
+        return answers
 
     def of(self, purpose: str) -> list[TeacherRequest]:
         return [request for request in self.requests if request.purpose == purpose]
 
     def _answer(self, request: TeacherRequest) -> TeacherAnswer:
-        reply = self.reply(request)
-        text, finish, error = (reply, "stop", "") if isinstance(reply, str) else reply
-        key = content_id("call", text_of(request), request.seed, request.temperature, request.sample_index)
-        return TeacherAnswer(key, text, finish, 100, 20, cached=False, error=error)
+        text, finish, error = self.reply(request)
+        asked = [request.prompt, *[m.content for m in request.messages], request.seed, request.sample_index]
+        return TeacherAnswer(content_id("call", *asked), text, finish, 100, 20, cached=False, error=error)
 
 
-class EverythingPasses:
-    """A screen without rules."""
+class Rules:
+    """A screen: `instruction` as given, instances by the rules of filtering."""
+
+    def __init__(self, rejects: Callable[[str], Screened | None] = lambda instruction: None) -> None:
+        self.rejects = rejects
+        self.seen: list[str] = []
 
     def instruction(self, candidate_id: str, instruction: str) -> Screened | None:
-        return None
+        self.seen.append(candidate_id)
+        return self.rejects(instruction)
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:
-        return None
+        return instance_problem(text_input, output)
 
 
 def text_of(request: TeacherRequest) -> str:
-    return request.prompt or "\n".join(message.content for message in request.messages)
+    return request.prompt if request.prompt is not None else request.messages[-1].content
 
 
-def write(
-    method: type[Method], given: GenerationJob, reply: Reply, wanted: int, times: int = 1
-) -> tuple[list[Candidate], PlainTeacher]:
-    """What a method writes in so many waves, and the teacher that it asked."""
-    teacher = PlainTeacher(reply)
-    made = method(given, Desk(given, teacher, EverythingPasses()))
+def run(
+    chosen: GenerationJob,
+    reply: Reply,
+    screen: Rules | None = None,
+    mix: Mapping[str, float] | None = None,
+    affords: int | None = None,
+) -> tuple[Tables, Teacher]:
+    teacher = Teacher(reply, affords)
+    mix = mix or {"self_instruct": 1.0}
+    return asyncio.run(generate(chosen, mix, teacher, screen or Rules())), teacher
 
-    async def waves() -> list[Candidate]:
-        return [candidate for _ in range(times) for candidate in await made.write(wanted)]
 
-    return asyncio.run(waves()), teacher
+def two_tasks(request: TeacherRequest) -> tuple[str, str, str]:
+    """Two tasks a call that no other call has, and a short answer to each."""
+    if request.purpose == "answer":
+        return f"The answer to {request.messages[0].content}", "stop", ""
+    return f" Add {request.seed} and 1.\nInput: none\n\nTask 10: Double it.\nInput: {request.seed}\n", "stop", ""
