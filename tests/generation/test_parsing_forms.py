@@ -146,6 +146,29 @@ def test_examples_in_text_form_have_outputs_of_several_lines() -> None:
     ]
 
 
+def test_the_form_of_alpaca_is_read() -> None:
+    text = (
+        " List two rivers.\n4. Input:\n<noinput>\n4. Output:\n1. Rhine\n2. Elbe\n###\n"
+        "5. Instruction: Add.\n5. Input:\n1 2\n5. Output:\n3\n###\n"
+    )
+    assert fields(parse_examples(f"4. Instruction:{text}", cut_off=False)) == [
+        {"instruction": "List two rivers.", "input": "", "output": "1. Rhine\n2. Elbe"},
+        {"instruction": "Add.", "input": "1 2", "output": "3"},
+    ]
+
+
+def test_a_list_in_an_output_does_not_end_a_task_that_is_numbered_like_it() -> None:
+    text = "7. List rivers.\nOutput:\n1. Rhine\n2. Elbe\n8. Add 1 and 2.\nOutput: 3"
+    assert [p.output for p in parse_examples(text, cut_off=False)] == ["1. Rhine\n2. Elbe", "3"]
+
+
+@pytest.mark.parametrize("heads", ["1. 1. 1.", "3. 4. 6.", "① ② ③", "(1) (2) (3)", "१. २. ३."])
+def test_tasks_may_all_have_one_number_or_skip_some(heads: str) -> None:
+    pairs = zip(heads.split(), "ABC", strict=True)
+    text = "\n".join(f"{head} Name a river of {place}.\nOutput: Elbe" for head, place in pairs)
+    assert [p.instruction for p in parse_examples(text, False)] == [f"Name a river of {place}." for place in "ABC"]
+
+
 def test_an_example_cut_in_its_output_is_malformed() -> None:
     pieces = parse_examples("Task 1: Add.\nInput: 1 2\nOutput: 3\nTask 2: Add.\nInput: 1\nOutput: 3 and th", True)
     assert problems(pieces) == ["", "cut by length"]
@@ -298,7 +321,7 @@ UNITS = ["1", "\n", " ", "1 ", "\t\n", "*", "**", "#", "`", "```", "```\n", "Tas
          "Class label: a\n", "Task:", "Output:\n", "Input:\nOutput:\n", "ا", "\u200f", "任务"]  # fmt: skip
 
 
-@pytest.mark.parametrize("start", ["", "Task 1: a\nInput: ", '[{"instruction": "'])
+@pytest.mark.parametrize("start", ["", '[{"instruction": "'])
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_long_text_of_anything_is_read_in_linear_time(unit: str, start: str) -> None:
     def seconds(size: int) -> float:
@@ -308,6 +331,6 @@ def test_a_long_text_of_anything_is_read_in_linear_time(unit: str, start: str) -
             parse(text, True, False)
         return time.process_time() - started
 
-    small, large = max(seconds(6_250), 0.004), seconds(100_000)
+    small, large = max(seconds(4_000), 0.004), seconds(64_000)
     assert large < 60 * small, "16 times the text must not take 60 times as long"
     assert large < 6

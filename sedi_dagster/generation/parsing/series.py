@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from sedi_dagster.generation.parsing import words
 from sedi_dagster.generation.parsing.json_form import parse_json
 from sedi_dagster.generation.parsing.pieces import CUT, ParsedTask, split_at
+
+LARGEST_STEP = 3
+"""From one task's number to the next; a model may skip some."""
+_RULE = re.compile(r"\n[ \t]*(?:#{3,}|-{3,}|\*{3,}|={3,})\s*\Z")
+"""A line between two tasks: `###`, `---`."""
 
 
 def parse_tasks(text: str, cut_off: bool, begins_inside: bool = True) -> list[ParsedTask]:
@@ -34,7 +40,7 @@ def parse_examples(text: str, cut_off: bool, begins_inside: bool = False) -> lis
 def _parse_series(text: str, cut_off: bool, begins_inside: bool, answered: bool) -> list[ParsedTask]:
     # Where tasks are headed "Task 9:", as in every prompt, a bare "1." is an item of a list inside one.
     head = words.NAMED_HEAD if begins_inside or words.NAMED_HEAD.search(text) else words.BARE_HEAD
-    starts = [match.start() for match in head.finditer(text)]
+    starts = [match.start() for match in _in_sequence(list(head.finditer(text)))]
     pieces = split_at(text, starts)
     label = words.OUTPUT if answered else words.INPUT
     unnumbered = begins_inside or (not starts and label.search(text) is not None)  # one task needs no number
@@ -44,9 +50,30 @@ def _parse_series(text: str, cut_off: bool, begins_inside: bool, answered: bool)
     ]
 
 
+def _in_sequence(heads: list[re.Match[str]]) -> list[re.Match[str]]:
+    """Without the items of numbered lists inside a task: bare numbers go on from one task to the next."""
+    if not heads or "number" not in heads[0].re.groupindex:
+        return heads
+    kept, last = heads[:1], _number(heads[0])
+    for head in heads[1:]:
+        if last < _number(head) <= last + LARGEST_STEP:
+            kept.append(head)
+            last = _number(head)
+    return kept if len(kept) > 1 else heads  # some number every task 1
+
+
+def _number(head: re.Match[str]) -> int:
+    """The number of a head in any script: 9, ٩, ⑨."""
+    value = 0
+    for character in head["number"]:
+        if character.isnumeric():
+            value = 10 * value + int(unicodedata.numeric(character))
+    return value
+
+
 def _parse_piece(raw: str, head: re.Pattern[str], cut_off: bool, may_lack_head: bool, answered: bool) -> ParsedTask:
     started = head.match(raw) or words.BARE_HEAD.match(raw)
-    body = _without_lone_fence(raw[started.end() :] if started else raw)
+    body = _without_lone_fence(_RULE.sub("", raw[started.end() :] if started else raw))
     output = ""
     answer = words.OUTPUT.search(body)
     if answer:

@@ -54,11 +54,11 @@ NAMED_HEAD = _line(
 )
 """`Task 9:`, `**Task #9**:`, `### Task 9 - `, `任务9：`, or `Task 9` alone on its line."""
 
-BARE_HEAD = _line(
-    rf"(?:#{{1,6}}[ \t]+)?{_BOLD}"
-    rf"(?:\d{{1,3}}[ \t]{{0,3}}[.:)．、：）](?!\d)|[(\[（【]\d{{1,3}}[)\]）】]|[①-⑳]){_BOLD}[ \t]*"
-)
-"""`9.`, `9)`, `(9)`, `**9.**`, `9、`, `⑨`; not before another digit: 3.5 and 10:30 are no numbering."""
+_NUMBERING = r"(?:\d{1,3}[ \t]{0,3}[.:)．、：）](?!\d)|[(\[（【]\d{1,3}[)\]）】]|[①-⑳])"
+_PART = rf"{_BOLD}(?:{_any_of('input')}|{_any_of('output')}){_BOLD}{_COLON}"
+BARE_HEAD = _line(rf"(?:#{{1,6}}[ \t]+)?{_BOLD}(?P<number>{_NUMBERING}){_BOLD}[ \t]*+(?!{_PART})")
+"""`9.`, `9)`, `(9)`, `**9.**`, `9、`, `⑨`. Not before another digit: 3.5 and 10:30 are no numbering. Not before a
+label: `9. Input:`, as Alpaca writes it, is a part of task 9."""
 
 INSTRUCTION = re.compile(
     rf"\s*{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}[ \t]{{0,3}}{_COLON}{_BOLD}[ \t]*", re.IGNORECASE
@@ -67,7 +67,8 @@ INSTRUCTION = re.compile(
 
 
 def _label(role: str) -> re.Pattern[str]:
-    return _line(rf"{_BOLD}{_any_of(role)}[ \t]{{0,3}}\d{{0,3}}{_BOLD}[ \t]{{0,3}}{_COLON}{_BOLD}[ \t]*")
+    number, blank = rf"(?:{_NUMBERING}[ \t]*+)?", r"[ \t]{0,3}"
+    return _line(rf"{number}{_BOLD}{_any_of(role)}{blank}\d{{0,3}}{_BOLD}{blank}{_COLON}{_BOLD}[ \t]*")
 
 
 INPUT = _label("input")
