@@ -80,6 +80,14 @@ def test_an_object_that_does_not_close_is_broken_whoever_cut_it() -> None:
     assert problems(parse_examples('[{"instruction": "Add", "output": "3"', cut_off=False)) == ["broken JSON"]
 
 
+def test_quotes_inside_a_string_are_a_part_of_it_where_that_leaves_no_doubt() -> None:
+    doubtful = '{"instruction": "Say "hi" to Bo.", "output": "He says "hi", "oh" and goes."}'
+    text = f'[{doubtful}, {{"instruction": "Say "hi" to Bo.", "output": "He says "hi"."}}]'
+    pieces = parse_examples(text, cut_off=False)
+    assert problems(pieces) == ["broken JSON", ""]
+    assert fields(pieces) == [{"instruction": 'Say "hi" to Bo.', "input": "", "output": 'He says "hi".'}]
+
+
 def test_a_quote_too_many_costs_its_own_object_only() -> None:
     broken = '{"instruction": "Say "hi", "output": "x"}'
     pieces = parse_examples(f"[{json.dumps(THREE[0])},\n{broken},\n{json.dumps(THREE[2])}]", cut_off=False)
@@ -317,7 +325,7 @@ def test_any_example_written_as_json_is_read_back(
 
 UNITS = ["1", "\n", " ", "1 ", "\t\n", "*", "**", "#", "`", "```", "```\n", "Task ", "Task 1", "Input:\n", "none ", "-",
          "{", "[", '"', "\\", '\\"', '{"', '{"instruction":', '{"instruction":"', '[{"instruction":"a"}',
-         '{"instruction":1,', '{"a":', "[[", "{}", "}", "]", ", ", '" ', "Example 1\n", "Class label:",
+         '{"instruction":1,', '{"a":', '{"instruction":"a "b" c"', "[[", "{}", "}", "]", ", ", '" ', "Example 1\n", "Class label:",
          "Class label: a\n", "Task:", "Output:\n", "Input:\nOutput:\n", "ا", "\u200f", "任务"]  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 A general repairer closes what was cut off and so passes half a text for a whole one, and it does not tell which
 bytes became which value. Here a value is only ever read as it stands: what is mended is punctuation (trailing and
-missing commas, escapes that JSON does not know, Python's None), an object that does not close is malformed, and
-every byte belongs to one piece.
+missing commas, quotes inside a string, escapes that JSON does not know, Python's None), an object that does not close
+is malformed, and every byte belongs to one piece.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _FIELDS = {
 _STRING = r'"(?:[^"\\]++|\\.)*+"?'  # possessive: an unclosed string runs to the end once, not once for each quote
 _TOKEN = re.compile(rf"{_STRING}|[{{}}\[\]:]", re.DOTALL)
 _STRINGS = re.compile(_STRING, re.DOTALL)
+_QUOTING_STRING = re.compile(r'"(?:[^"\\]++|\\.|"(?!\s*+[,:}\]]))*+"', re.DOTALL)
+_INNER_QUOTE = re.compile(r'(?<!\\)"')
 _OPENING = re.compile(r"[{\[]")
 # As an element of a list or one after the other, not as the value of a key.
 _EXAMPLE_START = re.compile(rf'[\[,}}]\s*(\{{\s*"(?:{"|".join(_FIELDS["instruction"])})"\s*:)', re.IGNORECASE)
@@ -152,9 +154,11 @@ def _readable(text: str, span: _Span) -> Iterator[_Span]:
 
 def _read(source: str) -> dict[str, Any] | None:
     """The object, with only punctuation mended; None if it cannot be read without guessing."""
-    for attempt in (source, _mended(source)):
+    for mend in (str, _mended, lambda text: _mended(_inner_quotes_escaped(text))):
         try:
-            data = json.loads(attempt, strict=False, parse_int=_Numeral, parse_float=_Numeral, parse_constant=_Numeral)
+            data = json.loads(
+                mend(source), strict=False, parse_int=_Numeral, parse_float=_Numeral, parse_constant=_Numeral
+            )
         except (ValueError, RecursionError):
             continue
         return data if isinstance(data, dict) else None
@@ -171,6 +175,11 @@ def _mended(source: str) -> str:
         parts.append(_ESCAPE.sub(_known_escape, match[0]))
         done = match.end()
     return "".join([*parts, _mended_gap(source[done:])])
+
+
+def _inner_quotes_escaped(source: str) -> str:
+    """With a quote taken for the end of a string only where the object could go on after it."""
+    return _QUOTING_STRING.sub(lambda m: '"' + _INNER_QUOTE.sub(r"\\\g<0>", m[0][1:-1]) + '"', source)
 
 
 def _known_escape(match: re.Match[str]) -> str:
