@@ -31,7 +31,7 @@ RESULT_SCHEMA: dict[str, Any] = {
     "well_formed": pl.Int64,  # a whole instruction, whatever became of its answer
     "passed": pl.Int64,  # the screen and the rules for instances
     "waves": pl.Int64,
-    "stopped": pl.String,  # enough, allowed, dry, budget
+    "stopped": pl.String,  # enough, allowed, nothing, dry, budget
     "reason": pl.String,
 }
 
@@ -77,12 +77,16 @@ async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher
     desk = Desk(job, ask, screen)
     methods = {name: METHODS[name](job, desk) for name in mix}
     asked = dict.fromkeys(mix, 0)
+    left = dict(mix)
     candidates: list[Candidate] = []
     tally = _Tally()
-    while not (stopped := _stop(job, desk, tally)):
+    while not (stopped := _stop(job, desk, tally, bool(left))):
         wave: list[Candidate] = []
-        for name, count in _split(_missing(job, tally), mix, asked).items():
-            wave += await methods[name].write(count)
+        for name, count in _split(_missing(job, tally), left, asked).items():
+            written = await methods[name].write(count)
+            if not written:
+                del left[name]  # the others take its share
+            wave += written
             asked[name] += count
         tally.add(wave, screen)
         candidates += wave
@@ -98,19 +102,21 @@ async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher
     }
 
 
-def _stop(job: GenerationJob, desk: Desk, tally: _Tally) -> tuple[str, str] | None:
+def _stop(job: GenerationJob, desk: Desk, tally: _Tally, methods_left: bool) -> tuple[str, str] | None:
     """Why nothing more is to be asked: a word and a sentence; None to go on."""
-    got = f"{tally.passed} of {job.wanted or job.candidates} wanted"
+    got = f"{tally.passed} passed" if job.wanted is None else f"{tally.passed} of {job.wanted} wanted passed"
     if desk.spent is not None:
         return "budget", f"{got}; {desk.spent.problem}"
     if job.wanted is not None and tally.passed >= job.wanted:
-        return "enough", f"{got} passed the screen and the rules for instances"
+        return "enough", f"{got} the screen and the rules for instances"
     if tally.well_formed >= job.candidates:
-        return "allowed", f"{got} passed; all {job.candidates} candidates allowed were asked for"
+        return "allowed", f"{got}; the {job.candidates} candidates that were allowed are there"
+    if not methods_left:
+        return "nothing", f"{got}; no method has anything more to ask (seed tasks: {job.seeds.height})"
     if tally.dry >= DRY_WAVES:
-        return "dry", f"{got} passed; nothing of the last {tally.dry} waves did"
+        return "dry", f"{got}; nothing of the last {tally.dry} waves did"
     if tally.candidates >= job.candidates * job.settings.max_pieces_factor:
-        return "dry", f"{got} passed; of {tally.candidates} pieces of text only {tally.well_formed} were well-formed"
+        return "dry", f"{got}; of {tally.candidates} pieces of text only {tally.well_formed} were well-formed"
     return None
 
 
@@ -126,7 +132,8 @@ def _missing(job: GenerationJob, tally: _Tally) -> int:
 def _split(count: int, mix: Mapping[str, float], asked: Mapping[str, int]) -> dict[str, int]:
     """The next `count` candidates by method, so that all asked for so far come as near to the shares as they can."""
     total = {name: asked[name] for name in mix}
+    whole = sum(mix.values())
     for _ in range(count):
-        behind = max(mix, key=lambda name: mix[name] * (sum(total.values()) + 1) - total[name])
+        behind = max(mix, key=lambda name: mix[name] / whole * (sum(total.values()) + 1) - total[name])
         total[behind] += 1
     return {name: total[name] - asked[name] for name in mix if total[name] > asked[name]}

@@ -34,7 +34,7 @@ class GenerationJob:
 
     Attributes:
         wanted: examples to be kept; None: as many candidates as allowed.
-        candidates: well-formed candidates, at most.
+        candidates: well-formed candidates after which nothing more is asked (the last calls may bring a few above it).
         difficulty: the band to aim at; empty: any.
         errors: kinds of error to work against, most frequent first.
         seeds: `seed_id`, `instruction`, `input`, `output`, `is_classification`, `origin` (human or machine) and,

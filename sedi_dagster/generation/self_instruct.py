@@ -23,8 +23,7 @@ from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import GenerationSettings
 
-FIRST_YIELD = 2.0  # candidates expected of a call before anything is known
-CONTINUED = 3  # tasks that a small model writes on before it loses the thread
+CONTINUED = 3  # tasks that a small model writes on before it loses the thread; the last is often cut
 MOST_IN_CHAT = 8
 TOKENS_WITH_INPUT, TOKENS_BARE = 60, 30  # a chat model is asked for no more tasks than its token limit has room for
 
@@ -56,7 +55,8 @@ class SelfInstruct(Method):
 
     async def _instructions(self, wanted: int) -> list[Candidate]:
         """Instructions, not yet screened, and malformed pieces: as many calls as the yield so far asks for."""
-        expected = self._found / self._calls if self._found else FIRST_YIELD
+        first = _asked_for(self.job.settings) if self.job.chat else CONTINUED - 1
+        expected = self._found / self._calls if self._found else first
         count = math.ceil(wanted / expected)
         shown = [self.desk.demonstrations() for _ in range(count)]
         requests = [self._request(demos, self._calls + i) for i, demos in enumerate(shown)]
@@ -70,13 +70,12 @@ class SelfInstruct(Method):
 
     def _request(self, demos: Demonstrations, number: int) -> TeacherRequest:
         settings = self.job.settings
-        room = settings.max_instruction_tokens // (TOKENS_BARE if self._few_shot else TOKENS_WITH_INPUT)
         text = render(
             self._prompt,
             category=self.job.category,
             aim=self.job.aim,
             demonstrations=demos,
-            wanted=max(1, min(MOST_IN_CHAT, room)),
+            wanted=_asked_for(settings),
         )
         return self.job.request(
             "instructions",
@@ -112,7 +111,8 @@ class SelfInstruct(Method):
 
     @classmethod
     def call_shapes(cls, settings: GenerationSettings, chat: bool) -> Sequence[CallShape]:
-        instructions = CallShape("instructions", 1 / FIRST_YIELD, 700.0, settings.max_instruction_tokens)
+        yielded = _asked_for(settings) if chat else CONTINUED - 1
+        instructions = CallShape("instructions", 1 / yielded, 700.0, settings.max_instruction_tokens)
         if settings.instances == "answer":
             return instructions, *answer_shapes(settings, "answer")
         return (
@@ -121,3 +121,9 @@ class SelfInstruct(Method):
             CallShape("instances", 1.0, 700.0, settings.max_example_tokens),
             *answer_shapes(settings, "answer", written=True),
         )
+
+
+def _asked_for(settings: GenerationSettings) -> int:
+    """Tasks that a chat model is asked for in a call: as many as the token limit has room for."""
+    tokens = TOKENS_BARE if settings.instances == "few_shot" else TOKENS_WITH_INPUT
+    return max(1, min(MOST_IN_CHAT, settings.max_instruction_tokens // tokens))

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from plain_teacher import Rules, job, run, text_of, two_tasks
+from plain_teacher import Rules, job, run, seeds, text_of, two_tasks
 
 from sedi_dagster.errors import BudgetExceeded, SettingsError
 from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA, NOT_ASKED, Screened
@@ -171,3 +171,13 @@ def test_the_calls_that_a_method_tells_beforehand_are_those_it_makes(method: str
     shapes = {shape.purpose: shape for shape in METHODS[method].call_shapes(chosen.settings, chat)}
     assert {request.purpose for request in teacher.requests} <= shapes.keys()
     assert all(request.max_tokens <= shapes[request.purpose].max_tokens for request in teacher.requests)
+
+
+def test_a_method_that_has_nothing_to_start_from_leaves_its_share_to_the_others() -> None:
+    without = job(seeds=seeds(0, 0), candidates=10)
+    tables, _ = run(without, simulated, mix={"self_instruct": 0.5, "evol_instruct": 0.5})
+    assert set(tables["candidates"]["method"]) == {"self_instruct"}
+    assert tables["result"]["stopped"].item() == "allowed"
+    tables, teacher = run(without, simulated, mix={"evol_instruct": 1.0})
+    assert tables["result"]["stopped"].item() == "nothing" and not teacher.requests
+    assert tables["candidates"].schema == pl.Schema(CANDIDATE_SCHEMA) and tables["candidates"].is_empty()
