@@ -10,6 +10,7 @@ wanted, what came, why it stopped).
 import asyncio
 
 import dagster as dg
+import polars as pl
 
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.generation.generate import generate
@@ -84,6 +85,15 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
             "prompt_tokens": int(calls["prompt_tokens"].sum()),
             "completion_tokens": int(calls["completion_tokens"].sum()),
             "tokens": int((calls["prompt_tokens"] + calls["completion_tokens"]).sum()),
+            "calls_by_purpose": dg.MetadataValue.md(_purposes_table(calls)),
             **figures,
         },
     )
+
+
+def _purposes_table(calls: pl.DataFrame) -> str:
+    """What each kind of call took; further samples of an answer are a kind of their own (`answer_sample`)."""
+    tokens = (pl.col("prompt_tokens") + pl.col("completion_tokens")).sum()
+    summed = calls.group_by("purpose", maintain_order=True).agg(pl.len(), tokens)
+    lines = [f"| {purpose} | {count} | {used:,} |" for purpose, count, used in summed.iter_rows()]
+    return "\n".join(["| call | calls | tokens |", "| --- | --- | --- |", *lines])

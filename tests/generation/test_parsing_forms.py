@@ -325,8 +325,9 @@ def test_any_example_written_as_json_is_read_back(
 
 UNITS = ["1", "\n", " ", "1 ", "\t\n", "*", "**", "#", "`", "```", "```\n", "Task ", "Task 1", "Input:\n", "none ", "-",
          "{", "[", '"', "\\", '\\"', '{"', '{"instruction":', '{"instruction":"', '[{"instruction":"a"}',
-         '{"instruction":1,', '{"a":', '{"instruction":"a "b" c"', "[[", "{}", "}", "]", ", ", '" ', "Example 1\n", "Class label:",
-         "Class label: a\n", "Task:", "Output:\n", "Input:\nOutput:\n", "ا", "\u200f", "任务"]  # fmt: skip
+         '{"instruction":1,', '{"a":', '{"instruction":"a "b" c"', "[[", "{}", "}", "]", ", ", '" ', "Example 1\n",
+         "Class label:", "Class label: a\n", "Task:", "Output:\n", "Input:\nOutput:\n", "ا", "\u200f",
+         "任务"]  # fmt: skip
 
 
 @pytest.mark.parametrize("start", ["", '[{"instruction": "'])
