@@ -110,3 +110,19 @@ def test_a_mix_that_cannot_be_ends_the_step_before_anything_is_asked(
     assert not ended.success
     told = next(event for event in ended.all_events if event.is_step_failure)
     assert "do not add up to 1" in str(told.step_failure_data)
+
+
+def test_what_further_samples_of_an_answer_cost_shows_in_the_materialization(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEDI_GENERATION_METHODS", '{"single_call": 1.0}')
+    monkeypatch.setenv("SEDI_GENERATION_ANSWER_SAMPLES", "3")
+    plan = opened(instance)
+    ended = generated(instance, plan)
+    told = str(ended.asset_materializations_for_node("generated_batches")[0].metadata["calls_by_purpose"].value)
+    calls = tables(plan)["calls"]
+    counted = calls.filter(pl.col("purpose") == "answer_sample").height
+    assert counted > 0 and f"| answer_sample | {counted} |" in told
+    estimate = estimate_round(load_settings(), 6)["single_call"].calls
+    monkeypatch.setenv("SEDI_GENERATION_ANSWER_SAMPLES", "1")
+    assert estimate > estimate_round(load_settings(), 6)["single_call"].calls
