@@ -154,6 +154,16 @@ def test_examples_in_text_form_have_outputs_of_several_lines() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "layout", ["```python\nx = 1\n\ny = 2\n```", "| a | b |\n| 1 | 2 |", "- tea\n- milk", "1. tea\n2. milk"]
+)
+def test_the_lines_of_an_instruction_stay_where_they_mean_something(layout: str) -> None:
+    (piece,) = parse_tasks(f"Task 1: Explain this:\n{layout}\nInput: none", cut_off=False)
+    assert piece.instruction == f"Explain this:\n{layout}"
+    (wrapped,) = parse_tasks("Task 1: Explain this\nto a  child.\nInput: none", cut_off=False)
+    assert wrapped.instruction == "Explain this to a child."
+
+
 def test_the_form_of_alpaca_is_read() -> None:
     text = (
         " List two rivers.\n4. Input:\n<noinput>\n4. Output:\n1. Rhine\n2. Elbe\n###\n"
@@ -314,7 +324,7 @@ def test_any_example_written_as_json_is_read_back(
     read = parse_examples(json.dumps(rows, ensure_ascii=escaped, indent=indent), cut_off=False)
     expected = [
         {
-            "instruction": " ".join(row["instruction"].split()),
+            "instruction": row["instruction"],
             "input": "" if means_no_input(row["input"]) else row["input"],
             "output": row["output"],
         }

@@ -85,7 +85,7 @@ FORMS: dict[str, tuple[Callable[[list[Shown]], list[ParsedTask]], Callable[[Show
     "series in chat": (series_in_chat, lambda e: (one_line(e[0]), one_line(e[1]), "")),
     "series to continue": (series_to_continue, lambda e: (one_line(e[0]), one_line(e[1]), "")),
     "bare series": (bare_series, lambda e: (one_line(e[0]), "", "")),
-    "examples as JSON": (examples_as_json, lambda e: (one_line(e[0]), e[1].strip(), e[2].strip())),
+    "examples as JSON": (examples_as_json, lambda e: (e[0].strip(), e[1].strip(), e[2].strip())),
     "examples to continue": (examples_to_continue, lambda e: (one_line(e[0]), one_line(e[1]), e[2].strip())),
     "task to evolve": (evolved_in_chat, lambda e: (one_line(e[0]), e[1].strip(), "")),
 }

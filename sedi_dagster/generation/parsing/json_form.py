@@ -201,7 +201,7 @@ def _parse_object(text: str, span: _Span, raw: str, cut_off: bool, answered: boo
         values = {field: _field(data, names) for field, names in _FIELDS.items()}
     except RecursionError:
         return ParsedTask("", "", BROKEN, raw)
-    instruction = " ".join(values["instruction"].split())
+    instruction = values["instruction"]
     given = "" if words.means_no_input(values["input"]) else values["input"]
     output = values["output"] if answered else ""
     problem = "no instruction" if not instruction else "no output" if answered and not output else ""

@@ -7,7 +7,7 @@ import unicodedata
 
 from sedi_dagster.generation.parsing import words
 from sedi_dagster.generation.parsing.json_form import parse_json
-from sedi_dagster.generation.parsing.pieces import CUT, ParsedTask, split_at
+from sedi_dagster.generation.parsing.pieces import CUT, ParsedTask, instruction_text, split_at
 
 LARGEST_STEP = 3
 """From one task's number to the next; a model may skip some."""
@@ -84,7 +84,7 @@ def _parse_piece(raw: str, head: re.Pattern[str], cut_off: bool, may_lack_head: 
     text_input = words.INPUT.search(body)
     asked = body[: text_input.start()] if text_input else body
     label = words.INSTRUCTION.match(asked)
-    instruction = _without_lone_bold(" ".join(asked[label.end() if label else 0 :].split()))
+    instruction = _without_lone_bold(instruction_text(asked[label.end() if label else 0 :]))
     given = body[text_input.end() :].strip() if text_input else ""
     # What follows "none" after a blank line is talk.
     if words.means_no_input(given.split("\n\n", 1)[0]):
