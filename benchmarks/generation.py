@@ -17,11 +17,11 @@ from typing import Any
 import click
 import polars as pl
 
-from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.verdicts import InstructionScreen, judge_candidates
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_screen
 from sedi_dagster.orchestration.screening import GenerationScreen
 from sedi_dagster.records import AskTeacher, Category, Tables, TeacherAnswer, TeacherRequest, derived_rng, task_prompt
 from sedi_dagster.settings import Settings
@@ -29,6 +29,7 @@ from sedi_dagster.student import length_check, student_source
 from sedi_dagster.teacher.open import open_teacher
 
 SHOWN = 10
+ROUND = "trial"
 NO_KEPT = dict.fromkeys(("example_id", "category", "instruction", "input", "output"), pl.String)
 
 
@@ -83,16 +84,10 @@ async def run(variant: Variant, count: int) -> Outcome:
     """All categories with one variant, at once, so that the teacher always has something to do."""
     sedi = SediResource(overrides={"generation": {"methods": {variant.method: 1.0}, **variant.settings}})
     settings, seeds = sedi.settings(), sedi.seeds()
-    rules = settings.filtering
-    decontaminator = Decontaminator(
-        ((item.id, item.prompt) for item in sedi.all_items()),
-        rules.decontamination_threshold,
-        rules.decontamination_ngram,
-    )
+    decontaminator = evaluation_decontaminator(sedi)
 
     def screen() -> InstructionScreen:
-        pool = seeds.select("seed_id", "instruction").iter_rows()
-        return InstructionScreen(pool, decontaminator, rules.threshold, rules.min_words, rules.max_words)
+        return instruction_screen(sedi, seeds, ROUND, decontaminator)
 
     began = time.monotonic()
     async with open_teacher(settings, run="generation trial") as teacher:
@@ -125,7 +120,7 @@ async def one(chosen: GenerationJob, method: str, ask: AskTeacher, screen: Gener
 
 def job(settings: Settings, category: Category, seeds: pl.DataFrame, count: int) -> GenerationJob:
     return GenerationJob(
-        round="trial",
+        round=ROUND,
         category=category,
         wanted=None,
         candidates=count,

@@ -220,7 +220,7 @@ class LoopSettings(_Group):
 
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "local": {},
+    "local": {"generation": {"instances": "answer"}},  # docs/generation_trial.md: keeps more for fewer tokens
     "rehearsal": {
         "data": "data-rehearsal",  # simulated text must never lie among real examples
         "teacher": {

@@ -98,17 +98,6 @@ def _instances(desk: Desk, task: Candidate, answer: TeacherAnswer | None) -> lis
                 raw=f"{task.raw}\n{piece.raw}",
             )
         )
-    _screen_instances(found)
+    for instance in [candidate for candidate in found if candidate.is_open][MOST_INSTANCES:]:
+        instance.screened = Screened("too_many_instances", len(found), MOST_INSTANCES)
     return found
-
-
-def _screen_instances(instances: Sequence[Candidate]) -> None:
-    """Of the instances of one instruction, those that say the same, and those above the limit."""
-    first: dict[tuple[str, str | None], Candidate] = {}
-    for instance in instances:
-        if instance.is_open:
-            same = first.setdefault((instance.input, instance.output), instance)
-            if same is not instance:
-                instance.screened = Screened("exact_duplicate", 1.0, 1.0, same.candidate_id, same.instruction)
-            elif len(first) > MOST_INSTANCES:
-                instance.screened = Screened("too_many_instances", len(first), MOST_INSTANCES)
