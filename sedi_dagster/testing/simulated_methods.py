@@ -49,7 +49,7 @@ def _evolved(prompt: str, rng: random.Random) -> str:
     if rng.random() < _FLAWED:
         return head + rng.choice((instruction, "Answer the given prompt in rhyme.", ""))
     if "entirely new task" in prompt:
-        instruction, text = _form_of(instruction).make(rng)
+        instruction, text = (rng.choice(_forms_of_kind(prompt)) if chat else _form_of(instruction)).make(rng)
     else:
         instruction = f"{instruction} {rng.choice(_CONDITIONS)}"
     return f"{head}{instruction}\nInput: {text or '<noinput>'}\n"
@@ -89,8 +89,7 @@ def _labelled(prompt: str, rng: random.Random) -> str:
 
 
 def _examples(prompt: str, rng: random.Random) -> str:
-    kind = _KIND.search(prompt)
-    forms = [form for form in FORMS if kind and form.category == kind[1].strip().lower()] or list(FORMS)
+    forms = _forms_of_kind(prompt)
     wanted = _WANTED.search(prompt)
     examples = []
     for _ in range(int(wanted[1]) if wanted else 3):
@@ -105,6 +104,12 @@ def _examples(prompt: str, rng: random.Random) -> str:
         for number, e in enumerate(examples, 1)
     )
     return told.removeprefix("Task 1:")
+
+
+def _forms_of_kind(prompt: str) -> list[Form]:
+    """The forms of the category that a prompt names; all if it names none."""
+    kind = _KIND.search(prompt)
+    return [form for form in FORMS if kind and form.category == kind[1].strip().lower()] or list(FORMS)
 
 
 def _form_of(instruction: str) -> Form:
