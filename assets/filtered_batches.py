@@ -37,7 +37,7 @@ EXAMPLE_COLUMNS = ("example_id", "round", "category", "instruction", "input", "o
     ins={"seed_pool": dg.AssetIn(), "generated_batches": dg.AssetIn(metadata={MANY: True})},
     kinds={"polars", "lancedb"},
     pool="examples",
-    code_version="1",
+    code_version="2",
     description=__doc__,
 )
 def filtered_batches(

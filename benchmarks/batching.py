@@ -4,6 +4,7 @@
     python benchmarks/batching.py anticlustering-package --peer-python PYTHON
     python benchmarks/batching.py search                  # 2,000 rows against a long local search
     python benchmarks/batching.py scale                   # 10,000 to 1,000,000 rows of 384 numbers
+    python benchmarks/batching.py plot LINES PNG          # of what `quality` printed
     python benchmarks/batching.py shares                  # what it costs to keep shares in each batch
 
 Without --corpus the texts are this project's seed tasks and evaluation items. Peers: random batches; SeDi-Instruct's
@@ -269,6 +270,33 @@ def one_size(rows: int, batch: int) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     megabytes = {"vectors": vectors.nbytes >> 20, "before": before >> 10, "peak": peak >> 10}
     print(json.dumps({"what": "memory", "rows": rows, "megabytes": megabytes}), flush=True)
+
+
+@main.command()
+@click.argument("lines", type=click.File())
+@click.argument("png")
+def plot(lines: Any, png: str) -> None:
+    """A figure of the lines that `quality` printed: what each method adds to the distance of random batches."""
+    import matplotlib.pyplot as plt
+
+    told = [json.loads(line) for line in lines if '"quality"' in line]
+    sizes = sorted({row["batch"] for row in told})
+    figure, axes = plt.subplots(1, len(sizes), figsize=(9, 2.6), layout="constrained")
+    for size, panel in zip(sizes, axes, strict=True):
+        rows = [row for row in told if row["batch"] == size]
+        by_chance = next(row["distance"] for row in rows if row["method"] == "random")
+        rows = [row for row in reversed(rows) if row["method"] != "random"]
+        colours = ["#2f6f9f" if row["method"] == "ours" else "#b9c4cc" for row in rows]
+        names = [row["method"].replace("_", " ") for row in rows] if size == sizes[0] else [""] * len(rows)
+        bars = panel.barh(range(len(rows)), [row["distance"] - by_chance for row in rows], color=colours)
+        panel.bar_label(bars, fmt="%+.4f", padding=3, fontsize=8)
+        panel.set_yticks(range(len(rows)), names)
+        panel.axvline(0, color="black", linewidth=0.8)
+        panel.margins(x=0.35)
+        panel.set_title(f"batches of {size} (random: {by_chance:.3f})", fontsize=9)
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("in-batch cosine distance above random batches", fontsize=9)
+    figure.savefig(png, dpi=130)
 
 
 @main.command()

@@ -115,8 +115,10 @@ def novelsum(vectors: np.ndarray, reference: np.ndarray) -> float:
     return total / float(weights.sum()) / n
 
 
-def cluster_entropy(vectors: np.ndarray, reference: np.ndarray) -> float:
+def cluster_entropy(vectors: np.ndarray, reference: np.ndarray) -> float | None:
     """How evenly the rows lie over the clusters of `reference`: entropy of the shares, from 0 to 1.
+
+    None if there is no row, or less than twenty in the reference.
 
     The clusters (k-means, one for every ten rows of the reference, at most 20) are those of the human seed tasks and so
     the same in all rounds; clusters of the set itself would follow it wherever it goes.
@@ -127,7 +129,7 @@ def cluster_entropy(vectors: np.ndarray, reference: np.ndarray) -> float:
 
     count = min(CLUSTERS, len(reference) // 10)
     if count < 2 or not len(vectors):
-        return 0.0
+        return None
     with threadpool_limits(1):  # sums in one order, so that the same data gives the same figure
         centres = KMeans(n_clusters=count, n_init=4, random_state=0).fit(reference).cluster_centers_
     nearest = (2.0 * vectors @ centres.T - np.square(centres).sum(axis=1)).argmax(axis=1)
@@ -143,12 +145,13 @@ def distinct_n(texts: Sequence[str], n: int) -> float:
 
 
 def whole_set(vectors: np.ndarray, texts: Sequence[str], reference: np.ndarray) -> dict[str, float]:
-    """Every measure of a set by name."""
+    """Every measure of a set by name; without those that cannot be taken."""
     nearest = nearest_neighbour_distances(vectors)
+    entropy = cluster_entropy(vectors, reference)
     return {
         "nearest_neighbour_distance": float(nearest.mean()) if len(nearest) else 0.0,
         "novelsum": novelsum(vectors, reference),
-        "cluster_entropy": cluster_entropy(vectors, reference),
+        **({} if entropy is None else {"cluster_entropy": entropy}),
         "distinct_1": distinct_n(texts, 1),
         "distinct_2": distinct_n(texts, 2),
     }

@@ -1,4 +1,4 @@
-"""What each seed earned by its children: the candidates whose prompt showed it.
+"""What each seed earned by its children: the candidates whose prompt showed it, or that were evolved from it.
 
 A prompt shows several seeds and yields several candidates, so a child counts a share for each of its parents (one over
 their number), and a call's tokens are shared by its candidates in the same way. Accounts add up over rounds.
@@ -25,7 +25,7 @@ def children_of(candidates: pl.DataFrame, calls: pl.DataFrame, kept: pl.Series, 
     """One round's account of each seed that a prompt showed, as `EARNING_SCHEMA`.
 
     Args:
-        candidates: `candidate_id`, `demonstration_ids`, `instruction_key`, `answer_key`.
+        candidates: `candidate_id`, `demonstration_ids`, `instruction_key`, `answer_key`; `parent_id` if there is one.
         calls: `request_key`, `prompt_tokens`, `completion_tokens`.
         kept: ids of the candidates that all filters kept.
         examples: `example_id`, `loss_before`, `loss_after`.
@@ -33,8 +33,11 @@ def children_of(candidates: pl.DataFrame, calls: pl.DataFrame, kept: pl.Series, 
     cost = calls.group_by("request_key").agg(
         tokens=(pl.col("prompt_tokens") + pl.col("completion_tokens")).first().cast(pl.Float64)
     )
-    priced = candidates.select("candidate_id", "demonstration_ids", "instruction_key", "answer_key").with_columns(
-        parents=pl.col("demonstration_ids").list.len(),
+    parents = pl.col("demonstration_ids").fill_null([])
+    if "parent_id" in candidates.columns:  # made of another one rather than after some
+        parents = pl.concat_list(parents, pl.col("parent_id")).list.drop_nulls().list.unique(maintain_order=True)
+    priced = candidates.select("candidate_id", parents.alias("seed_id"), "instruction_key", "answer_key").with_columns(
+        parents=pl.col("seed_id").list.len(),
     )
     for key in ("instruction_key", "answer_key"):
         siblings = pl.len().over(key)
@@ -49,8 +52,7 @@ def children_of(candidates: pl.DataFrame, calls: pl.DataFrame, kept: pl.Series, 
             kept=pl.col("candidate_id").is_in(kept.implode()),
             tokens=(pl.col("cost_instruction_key") + pl.col("cost_answer_key")) / pl.col("parents"),
         )
-        .explode("demonstration_ids")
-        .rename({"demonstration_ids": "seed_id"})
+        .explode("seed_id")
         .filter(pl.col("seed_id").is_not_null())
     )
     return (

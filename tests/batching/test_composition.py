@@ -75,7 +75,7 @@ def test_a_cluster_no_larger_than_the_number_of_batches_never_meets_itself() -> 
 
 
 def test_the_short_last_batch_is_as_diverse_as_the_others() -> None:
-    vectors = unit_vectors(2000, dimensions=32, clusters=40)
+    vectors = unit_vectors(720, dimensions=32, clusters=40)
     batches = compose(vectors, 64, "diverse", 0)
     distances = batch_distances(vectors, batches)
     assert len(batches[-1]) == 16 and distances[-1] > np.mean(distances[:-1]) - 0.01

@@ -99,7 +99,8 @@ def test_a_seed_earns_its_share_of_its_children_and_of_their_cost() -> None:
     candidates = pl.DataFrame(
         {
             "candidate_id": ["a", "b", "c"],
-            "demonstration_ids": [["s1", "s2"], ["s1", "s2"], ["s1"]],
+            "demonstration_ids": [["s1", "s2"], ["s1", "s2"], []],
+            "parent_id": [None, None, "s1"],
             "instruction_key": ["k1", "k1", "k2"],
             "answer_key": ["k3", None, "k4"],
         }
