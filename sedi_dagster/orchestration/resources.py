@@ -41,9 +41,8 @@ class SediResource(dg.ConfigurableResource[None]):
     def seed_file(self) -> SeedFile:
         """The user's seed tasks; a file without categories has got some, with how sure they are."""
         settings = self.settings()
-        found = read_seed_file(settings.path(settings.seeds), self.categories(), settings.path(settings.cache))
-        found.problems.raise_any()
-        return found
+        path, cache = settings.path(settings.seeds), settings.path(settings.cache)
+        return read_seed_file(path, self.categories(), cache).checked()
 
     def seeds(self) -> pl.DataFrame:
         """The same as a frame (`SEED_SCHEMA`)."""
