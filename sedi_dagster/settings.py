@@ -63,6 +63,11 @@ class TeacherSettings(_Group):
     patience_s: float = Field(
         900.0, gt=0, description="Longest time to bear with nothing but rate limit answers (429), in seconds"
     )
+    silence_s: float = Field(
+        20.0,
+        gt=0,
+        description="Calls under way without any answer for so long: the endpoint is asked whether it is there, in s",
+    )
     local_threads: int = Field(0, ge=0, description="Threads of the bundled model's server; 0: all cores")
     local_context: int = Field(2048, ge=256, le=8192, description="Context of the bundled model, in tokens a call")
 
@@ -80,15 +85,20 @@ class TeacherSettings(_Group):
 class Price(_Group):
     input: float = Field(ge=0, description="USD for a million prompt tokens")
     output: float = Field(ge=0, description="USD for a million answer tokens")
-    as_of: str = Field(min_length=4, description="Day the price was read off the seller's page, such as 2026-11-01")
+    as_of: str = Field(min_length=4, description="When this was the price, such as 2026-11 or 2026-11-21")
 
 
+# Input is the dearest that a prompt token can be: where writing to the prompt cache is charged above the plain price,
+# it is that. The GPT-6 models: their pages at OpenAI, October 2026. The others: OpenAI's price list as of March 2026;
+# they leave the API on 2027-01-14. Sources: docs/teacher.md.
 _PRICES = {
-    "gpt-4.1": Price(input=2.0, output=8.0, as_of="2025-04-14"),
-    "gpt-4.1-mini": Price(input=0.4, output=1.6, as_of="2025-04-14"),
-    "gpt-4.1-nano": Price(input=0.1, output=0.4, as_of="2025-04-14"),
-    "gpt-4o": Price(input=2.5, output=10.0, as_of="2024-10-02"),
-    "gpt-4o-mini": Price(input=0.15, output=0.6, as_of="2024-07-18"),
+    "gpt-6-luna": Price(input=0.125, output=0.5, as_of="2026-10"),
+    "gpt-6.1-terra": Price(input=1.25, output=5.0, as_of="2026-10"),
+    "gpt-6.1-sol": Price(input=2.5, output=10.0, as_of="2026-10"),
+    "gpt-4.1": Price(input=2.0, output=8.0, as_of="2026-03"),
+    "gpt-4.1-mini": Price(input=0.4, output=1.6, as_of="2026-03"),
+    "gpt-4o": Price(input=2.5, output=10.0, as_of="2026-03"),
+    "gpt-4o-mini": Price(input=0.15, output=0.6, as_of="2026-03"),
 }
 
 
@@ -219,8 +229,10 @@ PROFILES: dict[str, dict[str, Any]] = {
     "openai": {
         "teacher": {
             "base_url": "https://api.openai.com/v1",
-            "model": "gpt-4.1-mini",
+            "model": "gpt-6-luna",
             "max_concurrency": 64,
+            "token_parameter": "max_completion_tokens",
+            "extra_body": {"reasoning_effort": "none"},  # thoughts are paid as answer tokens; some want temperature 1
         },
         "generation": {
             "candidates_per_category": 100,
