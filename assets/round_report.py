@@ -65,7 +65,7 @@ def round_report(
             items_before=items_before(sedi, plan.round, baseline_scores),
             items_baseline=baseline_scores["items"],
             earlier=tuple(history.before(plan.round)),
-            teacher=settings.teacher.model + (" (bundled)" if settings.teacher.base_url is None else ""),
+            teacher=settings.teacher.shown,
             student=settings.training.student,
             simulated=settings.teacher.is_simulated,
         )

@@ -13,7 +13,7 @@ import click
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.seed_pool.commands import seeds
-from sedi_dagster.settings import PROJECT_ROOT, load_settings
+from sedi_dagster.settings import PROJECT_ROOT, SIMULATED, load_settings
 from sedi_dagster.teacher.commands import calls_group, estimate_command
 
 
@@ -73,6 +73,8 @@ def ui(host: str, port: int) -> None:
 
     ensure_dagster_home(settings.profile)
     _check_port(host, port)
+    if settings.teacher.is_simulated:
+        click.echo(f"Rehearsal with the {SIMULATED}.")
     click.echo(f"Dagster UI: http://{host}:{port}   (Ctrl-C ends it)")
     workspace = str(PROJECT_ROOT / "workspace.yaml")
     dg = str(Path(sys.executable).with_name("dg"))

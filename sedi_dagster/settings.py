@@ -31,6 +31,10 @@ PROJECT_ROOT = _project_root()
 ENV_FILE = PROJECT_ROOT / ".env"
 
 
+SIMULATED = "SIMULATED teacher"
+"""What everything says that was made with it: console, metadata, report, dataset, and in capitals."""
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -75,6 +79,13 @@ class TeacherSettings(_Group):
     def is_simulated(self) -> bool:
         """Whether everything the teacher writes is made up by the simulated one."""
         return (self.base_url or "").startswith("simulated:")
+
+    @property
+    def shown(self) -> str:
+        """The teacher's name as people are told it."""
+        if self.is_simulated:
+            return SIMULATED
+        return f"{self.model} (bundled)" if self.base_url is None else self.model
 
     @property
     def asks_in_chat(self) -> bool:
@@ -220,11 +231,22 @@ PROFILES: dict[str, dict[str, Any]] = {
     "local": {},
     "rehearsal": {
         "data": "data-rehearsal",  # simulated text must never lie among real examples
+        # Five skills by template, which the simulated teacher can teach and the bundled student learn in minutes.
+        "seeds": "seeds/rehearsal/seed_tasks.jsonl",
+        "categories": "seeds/rehearsal/categories.yaml",
+        "items": "seeds/rehearsal/evaluation_items.jsonl",
         "teacher": {
             "base_url": "simulated:",
             "model": "simulated-teacher",
             "max_concurrency": 16,
         },
+        "generation": {
+            "candidates_per_category": 24,
+            "max_instruction_tokens": 150,
+            "max_answer_tokens": 64,
+        },
+        "training": {"learning_rate": 1e-3, "micro_batch_size": 8, "max_length": 128},
+        "evaluation": {"items_per_category": 16, "batch_size": 40},
     },
     "openai": {
         "teacher": {

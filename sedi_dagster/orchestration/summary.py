@@ -9,7 +9,7 @@ from rich.table import Table
 from sedi_dagster.evaluation.statistics import wilson_interval
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import CategoryOutcome, RoundOutcome
-from sedi_dagster.settings import Settings
+from sedi_dagster.settings import SIMULATED, Settings
 
 
 def print_summary(
@@ -42,7 +42,8 @@ def print_summary(
         console.print(f"  {name:<11}{place}", highlight=False, soft_wrap=True)
     if settings.teacher.is_simulated:
         console.print(
-            "  The teacher of this rehearsal is SIMULATED: its text and its figures mean nothing.", soft_wrap=True
+            f"  Rehearsal with the {SIMULATED}: it shows how the loop moves, and nothing of how good real data is.",
+            soft_wrap=True,
         )
     if settings.teacher.base_url is None:
         console.print(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from sedi_dagster.errors import SettingsError
-from sedi_dagster.settings import load_settings
+from sedi_dagster.settings import SIMULATED, Settings, load_settings
 from sedi_dagster.teacher.budget import known_price, usd
 from sedi_dagster.teacher.calls import SUM_BY, CallFilter, SumBy, list_calls, mean_calls, sum_calls
 from sedi_dagster.teacher.estimate import Estimate, estimate_round
@@ -28,7 +28,15 @@ def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _ledger() -> Ledger:
-    return open_ledger(load_settings())
+    return open_ledger(_settings())
+
+
+def _settings() -> Settings:
+    """The settings; a rehearsal says on stderr that it is one."""
+    settings = load_settings()
+    if settings.teacher.is_simulated:
+        click.echo(f"Rehearsal with the {SIMULATED}.", err=True)
+    return settings
 
 
 @click.group("calls")
@@ -115,7 +123,7 @@ def prune_command(older_than_days: float) -> None:
 @click.option("--categories", default=12, show_default=True, help="Categories in the round.")
 def estimate_command(candidates: int | None, categories: int) -> None:
     """Calls, tokens, money and time of the next round, before it is paid for."""
-    settings = load_settings()
+    settings = _settings()
     wanted = candidates or categories * settings.generation.candidates_per_category
     price = known_price(settings)
     with open_ledger(settings) as ledger:

@@ -2,7 +2,8 @@
 
 A skill has wordings with slots. Who knows a wording can make a task of it and read the slots back out of a task, so
 a server that was started anew answers a task that another wrote. The tasks are simple and of few forms; they show how
-the loop moves, not how good data looks.
+the loop moves, not how good data looks. Five skills have wordings held out, which with words held out make the
+evaluation items of the rehearsal (`seeds/rehearsal/`): those the simulated teacher never writes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 
 Slots = Mapping[str, str]
 
@@ -65,11 +66,11 @@ class Skill:
     """A kind of task.
 
     Attributes:
-        category: as the project names it.
-        wordings: with `{slots}`. Instruction and input are parted by a line break, if there is an input.
-        held_out: wordings of the evaluation items.
+        category: its name, in lower case.
+        wordings: with `{slots}`; instruction and input, if there is one, are parted by a line break.
         draw: fills the slots.
         answer: follows from the slots alone.
+        held_out: wordings of evaluation items.
     """
 
     category: str
@@ -78,36 +79,31 @@ class Skill:
     answer: Callable[[Slots], str]
     held_out: tuple[str, ...] = ()
 
-    @cached_property
-    def _patterns(self) -> list[re.Pattern[str]]:
-        return [_pattern(wording) for wording in self.wordings]
-
-    def make(self, rng: random.Random) -> tuple[str, str]:
+    def task(self, rng: random.Random) -> tuple[str, str]:
         """A task: instruction and input (empty: none)."""
-        text = rng.choice(self.wordings).format(**self.draw(rng, TAUGHT))
-        instruction, _, given = text.partition("\n")
+        instruction, _, given = rng.choice(self.wordings).format(**self.draw(rng, TAUGHT)).partition("\n")
         return instruction, given
 
-    def read(self, prompt: str) -> str | None:
+    def answer_to(self, prompt: str) -> str | None:
         """The answer, if the prompt is a task of this skill."""
-        for pattern in self._patterns:
-            found = pattern.search(prompt)
+        for wording in self.wordings:
+            found = _pattern(wording).search(prompt)
             if found is not None:
                 return self.answer(found.groupdict())
         return None
 
 
+@cache
 def _pattern(wording: str) -> re.Pattern[str]:
-    """Finds a task of this wording; the slots are its groups."""
-    parts = re.split(r"\{(\w+)\}", wording)
+    """Finds a task of this wording; its groups are the slots."""
     pattern, seen = "", set[str]()
-    for place, part in enumerate(parts):
+    for place, part in enumerate(re.split(r"\{(\w+)\}", wording)):
         if place % 2 == 0:
-            pattern += re.escape(part).replace("\\\n", r"\s+")
+            pattern += r"\s+".join(re.escape(line) for line in part.split("\n"))
         else:
-            pattern += rf"(?P={part})" if part in seen else rf"(?P<{part}>[^\n.:;]+?)"
+            pattern += f"(?P={part})" if part in seen else rf"(?P<{part}>[^\n.:;]+?)"
             seen.add(part)
-    return re.compile(pattern + r"(?=\W|$)")
+    return re.compile(pattern + r"(?!\w)")
 
 
 def _delivery(rng: random.Random, words: Words) -> dict[str, str]:
@@ -132,6 +128,29 @@ def _word_row(rng: random.Random, words: Words) -> dict[str, str]:
 
 def _two_numbers(rng: random.Random, words: Words) -> dict[str, str]:
     return _delivery(rng, words) | {"a": str(rng.randrange(11, 100)), "b": str(rng.randrange(11, 100))}
+
+
+def _all_sorts(rng: random.Random, words: Words) -> dict[str, str]:
+    first, second, third = rng.sample(words.people, 3)
+    verb = rng.choice(tuple(_SIGNS))
+    return _delivery(rng, words) | {
+        "first": first,
+        "second": second,
+        "third": third,
+        "adjective": rng.choice(words.adjectives),
+        "day": rng.choice(DAYS),
+        "country": rng.choice(tuple(CAPITALS)),
+        "year": str(rng.randrange(1950, 2024)),
+        "verb": verb,
+        "function": f"{verb}_{rng.choice(words.things)}",
+    }
+
+
+def _later_day(slots: Slots) -> str:
+    return DAYS[(DAYS.index(slots["day"]) + int(slots["count"])) % len(DAYS)]
+
+
+_SIGNS = {"add": "+", "subtract": "-", "multiply": "*"}
 
 
 EXTRACTION = Skill(
@@ -162,7 +181,7 @@ CLASSIFICATION = Skill(
         "Does {person} praise or complain by saying that the {thing} looked {word}? Answer praise or complaint.",
     ),
     _remark,
-    lambda slots: "praise" if slots["word"] in TAUGHT.praise else "complaint",
+    lambda slots: "praise" if slots["word"] in TAUGHT.praise + HELD_OUT.praise else "complaint",
     held_out=(
         "Decide between praise and complaint: all {thing} that {person} brought from {place} seemed {word}.",
         "A guest from {place} said the {thing} were simply {word}. Is it a complaint, or praise?",
@@ -182,7 +201,7 @@ REWRITING = Skill(
     held_out=("Reverse how the words are ordered: {words}.", "Words in reverse, please: {words}."),
 )
 FORMAT_FOLLOWING = Skill(
-    "format_following",
+    "format following",
     (
         "Join the words with plus signs, in square brackets: {words}.",
         "In square brackets and with a plus between them, list: {words}.",
@@ -213,3 +232,76 @@ MATH = Skill(
         "Sum up {a} and {b}.",
     ),
 )
+OTHERS = (
+    Skill(
+        "reasoning",
+        (
+            "{first} finished before {second}, and {second} finished before {third}; who of the three finished last?",
+            "Who came last? {second} came after {first}, and then {third}.",
+        ),
+        _all_sorts,
+        lambda slots: slots["third"],
+    ),
+    Skill(
+        "reasoning",
+        ("A boat to {place} leaves {count} days after a {day}; on which day of the week is that?",),
+        _all_sorts,
+        _later_day,
+    ),
+    Skill(
+        "open question answering",
+        (
+            "Name the city that is the capital of {country}.",
+            "Which city would you name as the capital of {country}, if {person} from {place} asked you?",
+        ),
+        _all_sorts,
+        lambda slots: CAPITALS[slots["country"]],
+    ),
+    Skill(
+        "closed question answering",
+        (
+            "Say in which city the shop for {thing} of this passage was opened.\n"
+            "{person} opened a shop for {thing} in {place} in {year}. It closes on {day}.",
+            "Where did {person} sell {thing}, according to the text?\n"
+            "{person} sold {count} {thing} in {place} on a {day} in {year}.",
+        ),
+        _all_sorts,
+        lambda slots: slots["place"],
+    ),
+    Skill(
+        "summarization",
+        (
+            "Put what {person} did into one short sentence of six words or so.\n"
+            "{person} travelled to {place} on {day}. The weather was {adjective}. Nobody minded.",
+        ),
+        _all_sorts,
+        lambda slots: f"{slots['person']} travelled to {slots['place']} on {slots['day']}.",
+    ),
+    Skill(
+        "brainstorming",
+        ("List three uses for {adjective} {thing} at a fair in {place}.",),
+        _all_sorts,
+        lambda slots: (
+            f"1. Sell {slots['adjective']} {slots['thing']} from a stall.\n2. Give {slots['thing']} as prizes.\n"
+            f"3. Show {slots['thing']} made in {slots['place']}."
+        ),
+    ),
+    Skill(
+        "creative writing",
+        ("Compose two lines about {adjective} {thing} and {person}.",),
+        _all_sorts,
+        lambda slots: (
+            f"Under the moon lay {slots['adjective']} {slots['thing']},\nand {slots['person']} counted each one twice."
+        ),
+    ),
+    Skill(
+        "coding",
+        ("Give a Python function {function}(a, b) that returns the result of the verb {verb}.",),
+        _all_sorts,
+        lambda slots: f"def {slots['function']}(a, b):\n    return a {_SIGNS[slots['verb']]} b",
+    ),
+)
+REHEARSED = (EXTRACTION, CLASSIFICATION, REWRITING, FORMAT_FOLLOWING, MATH)
+"""The skills of the rehearsal."""
+
+SKILLS = (*REHEARSED, *OTHERS)
