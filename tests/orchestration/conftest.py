@@ -21,7 +21,7 @@ def ui(project: Path) -> Iterator[Ui]:
     with (project / "ui.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             running = Ui(port)
-            running.wait_until_up(120)
+            running.wait_until_up(300)
             yield running
         finally:
             process.terminate()
