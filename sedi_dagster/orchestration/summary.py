@@ -32,6 +32,8 @@ def print_summary(
     for outcome in last.categories:
         if outcome.decision == "weak":
             console.print(f"  weak: {outcome.category}: {outcome.reason}", highlight=False, soft_wrap=True)
+    for told in _mended(history.finished):
+        console.print(f"  mended: {told}", highlight=False, soft_wrap=True)
     store = sedi.store()
     for name, place in {
         "report": store.path("reports", f"{last.round}.html"),
@@ -98,6 +100,16 @@ def _scores(last: RoundOutcome, before: dict[str, tuple[int, int]], sedi: SediRe
     table.add_section()
     table.add_row("all", _interval(k, n), _interval(passed, items), "", "")
     return table
+
+
+def _mended(finished: list[RoundOutcome]) -> list[str]:
+    """Categories that are not weak any more, with the last round after which they were."""
+    weak_after = {o.category: outcome.round for outcome in finished for o in outcome.categories if o.decision == "weak"}
+    return [
+        f"{o.category}: weak after {weak_after[o.category]}, now {o.passed} of {o.items} ({o.decision})"
+        for o in finished[-1].categories
+        if o.decision != "weak" and o.category in weak_after
+    ]
 
 
 def _of(outcome: CategoryOutcome) -> str:

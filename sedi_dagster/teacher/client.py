@@ -7,7 +7,7 @@ error in the middle loses nothing that came, and asking again sends only what is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -110,8 +110,10 @@ class Teacher:
         async def work_off(work: Work, sending: Sending) -> None:
             tell(work, await self._answer(work.request, work.rendered, sending))
 
-        silence = until_silent(self._sender.gate, self.endpoint, self._names, self.settings.silence_s)
-        await Crew(4 * self.settings.max_concurrency, missing, work_off).run(requests, silence)
+        def silence() -> Awaitable[TeacherError]:
+            return until_silent(self._sender.gate, self.endpoint, self._names, self.settings.silence_s)
+
+        await Crew(4 * self.settings.max_concurrency, missing, work_off).run(requests, alarm=silence)
         return [answer for answer in answers if answer is not None]
 
     async def structured_output(self) -> StructuredOutput:

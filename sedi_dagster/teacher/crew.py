@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ class Work:
 Missing = Callable[[int, Sequence[TeacherRequest]], Awaitable[Iterable[Work]]]
 """`missing(start, requests)`: those of the requests, which begin at a place of the whole, that must be worked off."""
 
+Alarm = Callable[[], Awaitable[SediError]]
+
 WorkOff = Callable[[Work, Sending], Awaitable[None]]
 
 
@@ -42,11 +44,11 @@ class Crew:
         self._workers: list[asyncio.Task[None]] = []
         self._queue: asyncio.Queue[Work | None] = asyncio.Queue(maxsize=_CHUNK)
 
-    async def run(self, requests: Sequence[TeacherRequest], alarm: Coroutine[Any, Any, SediError]) -> None:
+    async def run(self, requests: Sequence[TeacherRequest], alarm: Alarm) -> None:
         """Feed and wait. On an error those that are not sending stop at once, the others finish their call.
 
         Args:
-            alarm: ends with an error if nobody should be waited for any more; then all stop at once.
+            alarm: waited for beside the work; if it comes to an error, all stop at once.
         """
         count = min(len(requests), self._most_workers)
         self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
@@ -83,8 +85,8 @@ class Crew:
             except SediError as error:
                 self._stop(error)
 
-    async def _watch(self, alarm: Coroutine[Any, Any, SediError], crew: Iterable[asyncio.Task[None]]) -> None:
-        self._error = await alarm
+    async def _watch(self, alarm: Alarm, crew: Iterable[asyncio.Task[None]]) -> None:
+        self._error = await alarm()
         for task in crew:
             task.cancel()
 
