@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from sedi_dagster.errors import TeacherError
+from sedi_dagster.errors import BudgetExceeded, TeacherError
 from sedi_dagster.records import TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher import preflight, structured
@@ -88,7 +88,8 @@ class Teacher:
         are under way are waited for first, as they are paid for; not if the endpoint has fallen silent.
 
         Raises:
-            TeacherError: the endpoint cannot be used; BudgetExceeded: the next call does not fit in.
+            TeacherError: the endpoint cannot be used; BudgetExceeded: the next call does not fit in (it has the
+                answers that came).
         """
         answers: list[TeacherAnswer | None] = [None] * len(requests)
 
@@ -113,7 +114,11 @@ class Teacher:
         def silence() -> Awaitable[TeacherError]:
             return until_silent(self._sender.gate, self.endpoint, self._names, self.settings.silence_s)
 
-        await Crew(4 * self.settings.max_concurrency, missing, work_off).run(requests, alarm=silence)
+        try:
+            await Crew(4 * self.settings.max_concurrency, missing, work_off).run(requests, alarm=silence)
+        except BudgetExceeded as error:
+            error.answers = answers
+            raise
         return [answer for answer in answers if answer is not None]
 
     async def structured_output(self) -> StructuredOutput:

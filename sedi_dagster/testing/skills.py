@@ -85,9 +85,10 @@ class Skill:
         return instruction, given
 
     def answer_to(self, prompt: str) -> str | None:
-        """The answer, if the prompt is a task of this skill."""
+        """The answer, if the prompt is a task of this skill, or an input of it under another instruction."""
         for wording in self.wordings:
-            found = _pattern(wording).search(prompt)
+            _, _, given = wording.partition("\n")
+            found = _pattern(given or wording).search(prompt)
             if found is not None:
                 return self.answer(found.groupdict())
         return None
@@ -99,7 +100,7 @@ def _pattern(wording: str) -> re.Pattern[str]:
     pattern, seen = "", set[str]()
     for place, part in enumerate(re.split(r"\{(\w+)\}", wording)):
         if place % 2 == 0:
-            pattern += r"\s+".join(re.escape(line) for line in part.split("\n"))
+            pattern += re.escape(part)
         else:
             pattern += f"(?P={part})" if part in seen else rf"(?P<{part}>[^\n.:;]+?)"
             seen.add(part)
