@@ -2,6 +2,8 @@
 
 Names: x is a text that is looked up, of m tokens; y one that is compared with it, of n tokens; `need[m + n]` is the
 least length of a common subsequence that counts, which is also the least number of elements in common.
+
+One file, long as it is: compiled code is kept until its own file changes, whatever happens to others that it calls.
 """
 
 from __future__ import annotations
@@ -112,22 +114,22 @@ def _long_common_subsequence(
         while row and places[row] < first:
             row = np.int64(following[row])
         carry = np.uint64(0)
-        word = 0
+        place = np.int64(0)
         while row or carry:
             matches = np.uint64(0)
-            if row and (not carry or places[row] == word):
-                word, matches = np.int64(places[row]), mask[row]
+            if row and (not carry or places[row] == place):
+                place, matches = np.int64(places[row]), mask[row]
                 row = np.int64(following[row])
-            if word > last:
+            if place > last:
                 break
-            bits = vector[word]
+            bits = vector[place]
             both = bits & matches
             total = bits + both
             over = total < bits
             total += carry
             carry = _ONE if over or total < carry else np.uint64(0)
-            vector[word] = total | (bits - both)
-            word += 1
+            vector[place] = total | (bits - both)
+            place += 1
         if at & 63 == 63 or at == n - 1:  # how far it has come, and whether enough can follow
             length = 0
             for word in range(words):
@@ -206,9 +208,9 @@ def rank_prefixes(
         for rarer in range(prefixes[text]):
             place = np.int64(scratch.keys[rarer] & np.uint64(0xFFFFFFFF))
             element = lists.elements[first + place]
-            told = place
-            if place > _ANYWHERE or element != lists.tokens[first + place] or scratch.flags[element] & _REPEATED:
-                told = _ANYWHERE
+            told = place if place < _ANYWHERE else np.int64(_ANYWHERE)
+            if element != lists.tokens[first + place] or scratch.flags[element] & _REPEATED:
+                told = np.int64(_ANYWHERE)
             out = offsets[text] + rarer
             ranks[out] = rank[element]
             postings[out] = np.uint64((text << 32) | (min(rarer, 0xFFFF) << 16) | told)
@@ -249,9 +251,7 @@ def prefix_lengths(lengths: Array, need: Array, longer_only: bool, prefixes: Arr
 
 
 @compiled
-def probe(
-    lists: TokenLists, row: int, index: Index, before: int, need: Array, reach: Array, scratch: Scratch
-) -> int:
+def probe(lists: TokenLists, row: int, index: Index, before: int, need: Array, reach: Array, scratch: Scratch) -> int:
     """Texts of the index that share enough with text x = lists[row] that their subsequence has to be measured.
 
     All that count are among them. `_open` must have been called for x.
@@ -287,7 +287,7 @@ def probe(
         place = np.int64(keys[rarer] & np.uint64(0xFFFFFFFF))
         element = lists.elements[first + place]
         if element != lists.tokens[first + place] or scratch.flags[element] & _REPEATED:
-            place = -1
+            place = np.int64(-1)
         stop_text = min(index.by_length[most + 1], before)
         low, high = index.starts[rank], index.starts[rank + 1]
         end = high
@@ -310,11 +310,7 @@ def probe(
             if n - ((posting >> 16) & 0xFFFF) < enough:
                 continue
             other = posting & 0xFFFF
-            if (
-                place >= 0
-                and other != _ANYWHERE
-                and 1 + min(place, other) + min(m - 1 - place, n - 1 - other) < enough
-            ):
+            if place >= 0 and other != _ANYWHERE and 1 + min(place, other) + min(m - 1 - place, n - 1 - other) < enough:
                 continue
             if _ones(signature ^ signatures[text]) > m + n - 2 * enough or seen[text] == stamp:
                 continue
@@ -377,8 +373,8 @@ def join(
             n = offsets[other + 1] - offsets[other]
             itself = alone and other == text
             length = m if itself else _measure(
-                m, tokens, elements, offsets[other], offsets[other + 1], need[m + n], flags, slot, mask, places, following,
-                vector,
+                m, tokens, elements, offsets[other], offsets[other + 1], need[m + n], flags, slot, mask,
+                places, following, vector,
             )  # fmt: skip
             if length < need[m + n]:
                 continue
@@ -441,8 +437,8 @@ def best_in_index(
             other = scratch.found[at]
             n = offsets[other + 1] - offsets[other]
             length = _measure(
-                m, tokens, elements, offsets[other], offsets[other + 1], need[m + n], flags, slot, mask, places, following,
-                vector,
+                m, tokens, elements, offsets[other], offsets[other + 1], need[m + n], flags, slot, mask,
+                places, following, vector,
             )  # fmt: skip
             if length:
                 _keep_best(text, length, m + n, rows[other], best)
@@ -483,8 +479,8 @@ def best_in_block(
                 if _ones(lists.signatures[text] ^ signatures[other]) > m + n - 2 * enough:
                     continue
                 length = _measure(
-                    m, tokens, elements, offsets[other], offsets[other + 1], enough, flags, slot, mask, places, following,
-                    vector,
+                    m, tokens, elements, offsets[other], offsets[other + 1], enough, flags, slot, mask,
+                    places, following, vector,
                 )  # fmt: skip
                 if length:
                     _keep_best(text, length, m + n, rows[other], best)
