@@ -121,10 +121,10 @@ class Vocabulary:
         ready = ~np.fromiter(map(str.isascii, texts), np.bool_, len(texts))
         if ready.any():
             texts = ["\n".join(tokens(text)) if foreign else text for text, foreign in zip(texts, ready, strict=True)]
-        sizes = (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")) for text in texts)
-        bounds = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum(np.fromiter(sizes, np.int64, len(texts)), out=bounds[1:])
-        data = np.frombuffer(bytearray("".join(texts).encode("utf-8", "surrogatepass")), np.uint8)
+        parts = [text.encode("utf-8", "surrogatepass") for text in texts]
+        bounds = np.zeros(len(parts) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)), out=bounds[1:])
+        data = np.frombuffer(bytearray().join(parts), np.uint8)
         offsets, signatures = np.zeros(len(texts) + 1, np.int64), np.empty(len(texts), np.uint64)
         numbers, elements = np.empty(data.size, np.int32), np.empty(data.size, np.int32)
         done = 0
