@@ -11,15 +11,12 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from sedi_dagster.filtering.decontamination import Decontaminator
-from sedi_dagster.filtering.novelty import near_duplicates
+from sedi_dagster.filtering.novelty import greedy_novelty
 from sedi_dagster.filtering.rules import instance_problem, instruction_problem
 from sedi_dagster.jsonl import Problems
 from sedi_dagster.records import SeedTask
 from sedi_dagster.seed_pool.loading import SeedFile
 from sedi_dagster.settings import FilteringSettings
-
-COMPARED_TASKS = 5_000
-"""Near duplicates are looked for among so many tasks at most: the comparison is of all with all."""
 
 
 @dataclass
@@ -75,8 +72,6 @@ def check_seeds(
             row.confidence.append(seeds.confidence[task.id])
         _filter_remarks(task, line, filtering, remarks)
     notes = list(seeds.notes)
-    if len(seeds.tasks) > COMPARED_TASKS:
-        notes.append(f"near duplicates were looked for among the first {COMPARED_TASKS:,} tasks only")
     return SeedReport(list(rows.values()), problems, remarks, notes)
 
 
@@ -92,15 +87,14 @@ def _near_item(task: SeedTask, line: int, decontaminator: Decontaminator, proble
 
 
 def _near_duplicates(seeds: SeedFile, threshold: float, remarks: Problems) -> set[int]:
-    """Lines of tasks whose instruction is near that of an earlier line."""
-    instructions = [task.instruction for task in seeds.tasks[:COMPARED_TASKS]]
-    pairs = near_duplicates(instructions, instructions, threshold)
+    """Lines of tasks whose instruction the greedy procedure would drop, as near that of an earlier line."""
+    verdicts = greedy_novelty([task.instruction for task in seeds.tasks], [], threshold)
     found: set[int] = set()
-    for later, earlier, score in pairs.iter_rows():
-        if earlier < later and seeds.lines[later] not in found:
-            found.add(seeds.lines[later])
+    for line, (novel, _, earlier, score) in zip(seeds.lines, verdicts.iter_rows(), strict=True):
+        if not novel:
+            found.add(line)
             told = f"is near that of line {seeds.lines[earlier]} (ROUGE-L {score:.2f})"
-            remarks.add(seeds.lines[later], "instruction", told, f"at most {threshold:g}")
+            remarks.add(line, "instruction", told, f"at most {threshold:g}")
     return found
 
 
