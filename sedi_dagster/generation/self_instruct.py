@@ -40,6 +40,7 @@ CANDIDATE_SCHEMA: dict[str, Any] = {
     "round": pl.String,
     "category": pl.String,
     "position": pl.Int64,
+    "instruction_id": pl.String,  # the same for all instances of one instruction
     "instruction": pl.String,
     "input": pl.String,
     "output": pl.String,
@@ -199,6 +200,7 @@ def _piece(
         "candidate_id": content_id("cand", answer.request_key, number, task.raw),
         "round": job.round,
         "category": job.category.id,
+        "instruction_id": content_id("instr", answer.request_key, task.instruction),
         "instruction": task.instruction,
         "input": task.input,
         "output": None,
