@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from sedi_dagster.errors import SediError
+from sedi_dagster.reporting.commands import rejected_command
 from sedi_dagster.seed_pool.commands import seeds
 from sedi_dagster.settings import PROJECT_ROOT, load_settings
 from sedi_dagster.teacher.commands import calls_group, estimate_command
@@ -113,6 +114,7 @@ def restore() -> None:
 main.add_command(seeds)
 main.add_command(calls_group)
 main.add_command(estimate_command)
+main.add_command(rejected_command)
 
 
 def _set(variable: str, value: str | None) -> None:

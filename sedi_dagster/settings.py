@@ -145,7 +145,7 @@ class FilteringSettings(_Group):
         13, ge=3, description="Words in a row shared with an evaluation item that drop it"
     )
     decontamination_cosine: float | None = Field(
-        None,
+        0.9,
         gt=0,
         le=1,
         description="Cosine of sentence vectors with an evaluation item at or above which a candidate is dropped; "
