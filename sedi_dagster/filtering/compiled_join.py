@@ -237,9 +237,7 @@ def prefix_lengths(lengths: Array, need: Array, longer_only: bool, prefixes: Arr
 
 
 @compiled
-def probe(
-    lists: TokenLists, row: int, index: Index, before: int, need: Array, reach: Array, scratch: Scratch
-) -> int:
+def probe(lists: TokenLists, row: int, index: Index, before: int, need: Array, reach: Array, scratch: Scratch) -> int:
     """Texts of the index that share enough with text x = lists[row] that their subsequence has to be measured.
 
     All that count are among them. `_open` must have been called for x.
@@ -298,11 +296,7 @@ def probe(
             if n - ((posting >> 16) & 0xFFFF) < enough:
                 continue
             other = posting & 0xFFFF
-            if (
-                place >= 0
-                and other != _ANYWHERE
-                and 1 + min(place, other) + min(m - 1 - place, n - 1 - other) < enough
-            ):
+            if place >= 0 and other != _ANYWHERE and 1 + min(place, other) + min(m - 1 - place, n - 1 - other) < enough:
                 continue
             if _ones(signature ^ signatures[text]) > m + n - 2 * enough or seen[text] == stamp:
                 continue

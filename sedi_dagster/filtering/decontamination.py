@@ -8,12 +8,11 @@ item: the evaluation items' prompts, and the texts of any file that the user nam
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from sedi_dagster.filtering.novelty import NoveltyIndex, near_duplicates, tokens
+from sedi_dagster.filtering.novelty import NoveltyIndex, tokens
 from sedi_dagster.filtering.rules import FOUND_SCHEMA, found_frame
 from sedi_dagster.filtering.semantic import Embed, nearest_by_cosine
 
@@ -51,15 +50,10 @@ class Decontaminator:
         self._items = self._items.with_row_index("item")
         self._threshold, self._ngram, self._cosine, self._embed = threshold, ngram, cosine, embed
         self._runs = word_runs(self._items["neighbour"], ngram).group_by("run").agg(item=pl.col("row").min())
+        self._index = NoveltyIndex()
+        for item, text in self._items.select("item", "neighbour").iter_rows():
+            self._index.add(str(item), text)
         self._vectors: np.ndarray | None = None
-
-    @cached_property
-    def _index(self) -> NoveltyIndex:
-        """For one text at a time: made once, where `near` would look at all items for each."""
-        index = NoveltyIndex()
-        for item_id, text in self._items.select("neighbour_id", "neighbour").iter_rows():
-            index.add(item_id, text)
-        return index
 
     def near(self, texts: pl.DataFrame) -> pl.DataFrame:
         """Texts near an item by words (`FOUND_SCHEMA`): by a shared run, else by ROUGE-L, the nearest item each.
@@ -75,11 +69,8 @@ class Decontaminator:
     def contamination(self, text: str) -> tuple[str, float, float, str, str] | None:
         """(rule, score, threshold, item id, item text) if one text is near an item by words, else None."""
         one = pl.DataFrame({"row": [0], "text": [text]}, schema={"row": pl.UInt32, "text": pl.String})
-        by_run = self._near_by_run(one)
-        if by_run.height:
-            return by_run.drop("row").row(0)
-        near = self._index.nearest(text, self._threshold, or_equal=True)
-        return ("evaluation_rouge_l", near[2], self._threshold, near[0], near[1]) if near else None
+        found = self.near(one)
+        return found.drop("row").row(0) if found.height else None
 
     def near_by_cosine(self, texts: pl.DataFrame) -> pl.DataFrame:
         """Texts (`row`, `text`) whose vectors are near an item's, the nearest item each; none without a threshold."""
@@ -102,11 +93,10 @@ class Decontaminator:
 
     def _near_by_rouge_l(self, texts: pl.DataFrame) -> pl.DataFrame:
         distinct = texts["text"].unique(maintain_order=True)
-        pairs = near_duplicates(distinct.to_list(), self._items["neighbour"].to_list(), self._threshold)
-        best = pairs.sort("query", "score", "pool", descending=[False, True, False]).unique("query", keep="first")
-        queries = pl.DataFrame({"text": distinct}).with_row_index("distinct")
-        place = texts.with_row_index("query").join(queries, on="text").select("query", "distinct")
-        nearest = place.join(best, left_on="distinct", right_on="query").select("query", "pool", "score")
+        near = self._index.nearest_of(distinct.to_list(), self._threshold, or_equal=True)
+        found = [(text, int(told[0]), told[2]) for text, told in zip(distinct, near, strict=True) if told]
+        frame = pl.DataFrame(found, schema={"text": pl.String, "pool": pl.UInt32, "score": pl.Float64}, orient="row")
+        nearest = texts.with_row_index("query").join(frame, on="text").select("query", "pool", "score")
         return self._told("evaluation_rouge_l", self._threshold, texts, nearest)
 
     def _told(self, rule: str, threshold: float, texts: pl.DataFrame, nearest: pl.DataFrame) -> pl.DataFrame:

@@ -91,13 +91,12 @@ def _near(instructions: pl.DataFrame, pool: pl.DataFrame, threshold: float) -> p
     index = NoveltyIndex()
     for text_id, text in pool.select("id", "text").iter_rows():
         index.add(text_id, text)
-    rows = []
-    for row, text_id, text in instructions.select("row", "id", "text").iter_rows():
-        nearest = index.nearest(text, threshold)
-        if nearest is None:
-            index.add(text_id, text)
-        else:
-            rows.append((row, "near_duplicate", nearest[2], threshold, nearest[0], nearest[1]))
+    near = index.add_novel(instructions.select("id", "text").iter_rows(), threshold)
+    rows = [
+        (row, "near_duplicate", nearest[2], threshold, nearest[0], nearest[1])
+        for row, nearest in zip(instructions["row"], near, strict=True)
+        if nearest
+    ]
     return pl.DataFrame(rows, schema=FOUND_SCHEMA, orient="row")
 
 

@@ -19,7 +19,7 @@ import polars as pl
 
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.duplicates import duplicates
-from sedi_dagster.filtering.novelty import near_duplicates
+from sedi_dagster.filtering.novelty import NoveltyIndex
 from sedi_dagster.filtering.rules import (
     FOUND_SCHEMA,
     contradiction_rule,
@@ -149,16 +149,18 @@ def _screened(
     verdicts = found_frame(screened.select("row", *names).rename(names))
     gone = candidates.join(kept, on="row", how="anti").select(neighbour_id="candidate_id")
     untrue = verdicts.join(gone, on="neighbour_id", how="semi")
-    texts = untrue.select("row").join(screened, on="row", maintain_order="left")["instruction"]
-    pairs = near_duplicates(texts.to_list(), kept["instruction"].to_list(), novelty_threshold)
-    best = pairs.filter(pl.col("score") > novelty_threshold).sort("score", descending=True, maintain_order=True)
-    again = (
-        best.unique("query", keep="first", maintain_order=True)
-        .join(untrue.with_row_index("query").select("query", "row"), on="query")
-        .join(
-            kept.with_row_index("pool").select("pool", neighbour_id="candidate_id", neighbour="instruction"), on="pool"
-        )
+    index = NoveltyIndex()
+    for name, text in kept.select("candidate_id", "instruction").iter_rows():
+        index.add(name, text)
+    texts = untrue.select("row").join(screened, on="row", maintain_order="left")["instruction"].to_list()
+    near = pl.DataFrame(
+        [
+            (row, "near_duplicate", nearest[2], novelty_threshold, nearest[0], nearest[1])
+            for row, nearest in zip(untrue["row"], index.nearest_of(texts, novelty_threshold), strict=True)
+            if nearest
+        ],
+        schema=FOUND_SCHEMA,
+        orient="row",
     )
-    near = found_frame(again.with_columns(rule=pl.lit("near_duplicate"), threshold=novelty_threshold))
     unanswered = untrue.join(near, on="row", how="anti").with_columns(rule=pl.lit("unanswered_duplicate"))
     return pl.concat([verdicts.join(untrue, on="row", how="anti"), near, unanswered])
