@@ -207,8 +207,9 @@ def compare(folder: Path, figure: Path | None) -> None:
         tokens, left_on="instruction_key", right_on="request_key", how="left", maintain_order="left"
     )
     first = spent["instruction_key"].is_first_distinct()
-    answer = pl.read_parquet(folder / "answers.parquet")
-    mean_answer = (answer["prompt_tokens"].sum() + answer["completion_tokens"].sum()) / answer.height
+    sampled = folder / "answers.parquet"
+    answers = pl.read_parquet(sampled).select("prompt_tokens", "completion_tokens") if sampled.exists() else None
+    mean_answer = answers.sum_horizontal().mean() if answers is not None else 0.0
     seeds = human_seeds(settings)
     curve = pl.DataFrame(
         {
@@ -226,7 +227,10 @@ def compare(folder: Path, figure: Path | None) -> None:
             (pl.col("tokens") / pl.col(mode) + mean_answer).alias(f"{mode}_tokens"),
             (pl.col("calls") / pl.col(mode) + 1).alias(f"{mode}_calls"),
         )
-    print(f"A mean answer takes {mean_answer:.0f} tokens ({answer.height} answers).\n")
+    if answers is None:
+        print("No answer was sampled yet: tokens are those of instructions alone.\n")
+    else:
+        print(f"A mean answer takes {mean_answer:.0f} tokens ({answers.height} answers).\n")
     print(
         "| well-formed candidates | kept at 0.7 | at 0.85 | tokens per kept, 0.7 | 0.85 | fewer tokens | fewer calls |"
     )

@@ -127,7 +127,8 @@ def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[
         texts = tokenizer.apply_chat_template(chats, tokenize=False) if chats else []
         counts: list[int] = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            ids = tokenizer(texts[start : start + _TEXTS_AT_ONCE], add_special_tokens=False)["input_ids"]
+            some = texts[start : start + _TEXTS_AT_ONCE]
+            ids = tokenizer(some, add_special_tokens=False, return_attention_mask=False)["input_ids"]
             counts += map(len, ids)
         return counts
 

@@ -2,6 +2,8 @@
 
 Names: x is a text that is looked up, of m tokens; y one that is compared with it, of n tokens; `need[m + n]` is the
 least length of a common subsequence that counts, which is also the least number of elements in common.
+
+One file, long as it is: compiled code is kept until its own file changes, whatever happens to others that it calls.
 """
 
 from __future__ import annotations
@@ -78,59 +80,71 @@ def _set_masks(x: Array, scratch: Scratch) -> None:
 
 
 @compiled
-def _common_subsequence(m: int, y: Array, need: int, scratch: Scratch) -> int:
-    """Length of the longest common subsequence of x (its masks are set) and y, or 0 if it is less than `need`.
+def _short_common_subsequence(tokens: Array, begin: int, end: int, slot: Array, mask: Array) -> int:
+    """Length of the longest common subsequence of x, of at most 64 tokens (its masks are set), and tokens[begin:end].
 
     Bit-parallel (Crochemore and others 2001, Hyyrö 2004): a zero at place i of the vector says that the longest common
     subsequence of what was read of y and x[: i + 1] is one longer than that with x[:i].
     """
-    slot, mask = scratch.slot, scratch.mask
-    if m <= 64:
-        bits = _ALL
-        for at in range(y.size):
-            row = slot[y[at]]
-            if row:
-                both = bits & mask[row]
-                bits = (bits + both) | (bits - both)
-        length = 64 - _ones(bits)
-        return length if length >= need else 0
-    words = (m + 63) >> 6
-    vector, places, following = scratch.vector, scratch.word, scratch.following
+    bits = _ALL
+    for at in range(begin, end):
+        both = bits & mask[slot[tokens[at]]]
+        bits = (bits + both) | (bits - both)
+    return 64 - _ones(bits)
+
+
+@compiled
+def _long_common_subsequence(
+    m: int, tokens: Array, begin: int, end: int, need: int, slot: Array, mask: Array, places: Array, following: Array,
+    vector: Array,
+) -> int:  # fmt: skip
+    """The same for an x of any length, or 0 if it is less than `need`.
+
+    Words of the vector without a place of the token change by the carry only, and are left out where there is none.
+    So are those too far off: a common subsequence of `need` tokens pairs no place of y with one of x that is more
+    than m - need after it or n - need before it.
+    """
+    words, n = (m + 63) >> 6, end - begin
     for word in range(words):
         vector[word] = _ALL
-    length = 0  # zeros in the vector
-    for at in range(y.size):
-        row = slot[y[at]]
+    length = 0
+    for at in range(n):
+        row = np.int64(slot[tokens[begin + at]])
+        first, last = (at - (n - need)) >> 6, min((at + m - need) >> 6, words - 1)
+        while row and places[row] < first:
+            row = np.int64(following[row])
         carry = np.uint64(0)
-        word = 0
+        place = np.int64(0)
         while row or carry:
             matches = np.uint64(0)
-            if row and (not carry or places[row] == word):
-                word, matches = places[row], mask[row]
-                row = following[row]
-            bits = vector[word]
+            if row and (not carry or places[row] == place):
+                place, matches = np.int64(places[row]), mask[row]
+                row = np.int64(following[row])
+            if place > last:
+                break
+            bits = vector[place]
             both = bits & matches
             total = bits + both
             over = total < bits
             total += carry
             carry = _ONE if over or total < carry else np.uint64(0)
-            vector[word] = total | (bits - both)
-            length += _ones(bits) - _ones(vector[word])
-            word += 1
-            if word == words:
-                break
-        if length + y.size - 1 - at < need:
-            return 0
-    return length if length >= need else 0
+            vector[place] = total | (bits - both)
+            place += 1
+        if at & 63 == 63 or at == n - 1:  # how far it has come, and whether enough can follow
+            length = 0
+            for word in range(words):
+                length += 64 - _ones(vector[word])
+            if length + n - 1 - at < need:
+                return 0
+    return length
 
 
 @compiled
-def _shares(elements: Array, need: int, scratch: Scratch) -> bool:
+def _shares(elements: Array, begin: int, end: int, need: int, flags: Array) -> bool:
     """Whether y has at least `need` elements in common with x (flagged)."""
-    misses = elements.size - need
-    flags = scratch.flags
-    for element in elements:
-        if not flags[element] & _IN_X:
+    misses = end - begin - need
+    for at in range(begin, end):
+        if not flags[elements[at]] & _IN_X:
             misses -= 1
             if misses < 0:
                 return False
@@ -194,9 +208,9 @@ def rank_prefixes(
         for rarer in range(prefixes[text]):
             place = np.int64(scratch.keys[rarer] & np.uint64(0xFFFFFFFF))
             element = lists.elements[first + place]
-            told = place
-            if place > _ANYWHERE or element != lists.tokens[first + place] or scratch.flags[element] & _REPEATED:
-                told = _ANYWHERE
+            told = place if place < _ANYWHERE else np.int64(_ANYWHERE)
+            if element != lists.tokens[first + place] or scratch.flags[element] & _REPEATED:
+                told = np.int64(_ANYWHERE)
             out = offsets[text] + rarer
             ranks[out] = rank[element]
             postings[out] = np.uint64((text << 32) | (min(rarer, 0xFFFF) << 16) | told)
@@ -273,7 +287,7 @@ def probe(lists: TokenLists, row: int, index: Index, before: int, need: Array, r
         place = np.int64(keys[rarer] & np.uint64(0xFFFFFFFF))
         element = lists.elements[first + place]
         if element != lists.tokens[first + place] or scratch.flags[element] & _REPEATED:
-            place = -1
+            place = np.int64(-1)
         stop_text = min(index.by_length[most + 1], before)
         low, high = index.starts[rank], index.starts[rank + 1]
         end = high
@@ -307,12 +321,20 @@ def probe(lists: TokenLists, row: int, index: Index, before: int, need: Array, r
 
 
 @compiled
-def _measure(m: int, lists: TokenLists, row: int, need: int, scratch: Scratch) -> int:
-    """Length of the longest common subsequence of x and y = lists[row], or 0 if it is less than `need`."""
-    begin, end = lists.offsets[row], lists.offsets[row + 1]
-    if end - begin > 24 and not _shares(lists.elements[begin:end], need, scratch):
+def _measure(
+    m: int, tokens: Array, elements: Array, begin: int, end: int, need: int, flags: Array, slot: Array, mask: Array,
+    places: Array, following: Array, vector: Array,
+) -> int:  # fmt: skip
+    """Length of the longest common subsequence of x and y = tokens[begin:end], or 0 if it is less than `need`.
+
+    The arrays come one by one because counting references to those of a whole `Scratch` costs more than a comparison.
+    """
+    if end - begin > 24 and not _shares(elements, begin, end, need, flags):
         return 0
-    return _common_subsequence(m, lists.tokens[begin:end], need, scratch)
+    if m > 64:
+        return _long_common_subsequence(m, tokens, begin, end, need, slot, mask, places, following, vector)
+    length = _short_common_subsequence(tokens, begin, end, slot, mask)
+    return length if length >= need else 0
 
 
 @compiled
@@ -331,6 +353,10 @@ def join(
     Returns:
         The pairs, uint64 each, and how many there are; more than `limit` if it stopped, the last ones not written.
     """
+    tokens, elements, offsets = index.lists.tokens, index.lists.elements, index.lists.offsets
+    flags, slot, mask, places = scratch.flags, scratch.slot, scratch.mask, scratch.word
+    following, vector = scratch.following, scratch.vector
+    found = scratch.found
     pairs = np.empty(1024, np.uint64)
     count = 0
     for text in range(begin, end):
@@ -340,13 +366,16 @@ def join(
         _open(lists, text, scratch)
         candidates = probe(lists, text, index, text if alone else 1 << 60, need, reach, scratch)
         if alone:
-            scratch.found[candidates] = text
+            found[candidates] = text
             candidates += 1
         for at in range(candidates):
-            other = scratch.found[at]
-            n = index.lists.offsets[other + 1] - index.lists.offsets[other]
+            other = found[at]
+            n = offsets[other + 1] - offsets[other]
             itself = alone and other == text
-            length = m if itself else _measure(m, index.lists, other, need[m + n], scratch)
+            length = m if itself else _measure(
+                m, tokens, elements, offsets[other], offsets[other + 1], need[m + n], flags, slot, mask,
+                places, following, vector,
+            )  # fmt: skip
             if length < need[m + n]:
                 continue
             ways = 2 if alone and not itself else 1
@@ -396,6 +425,9 @@ def best_in_index(
     scratch: Scratch,
 ) -> None:  # fmt: skip
     """Of each text lists[begin:end], the best in the index if it is better than what `best` has."""
+    tokens, elements, offsets = index.lists.tokens, index.lists.elements, index.lists.offsets
+    flags, slot, mask, places = scratch.flags, scratch.slot, scratch.mask, scratch.word
+    following, vector = scratch.following, scratch.vector
     for text in range(begin, end):
         m = lists.offsets[text + 1] - lists.offsets[text]
         if m == 0:
@@ -403,8 +435,11 @@ def best_in_index(
         _open(lists, text, scratch)
         for at in range(probe(lists, text, index, 1 << 60, need, reach, scratch)):
             other = scratch.found[at]
-            n = index.lists.offsets[other + 1] - index.lists.offsets[other]
-            length = _measure(m, index.lists, other, need[m + n], scratch)
+            n = offsets[other + 1] - offsets[other]
+            length = _measure(
+                m, tokens, elements, offsets[other], offsets[other + 1], need[m + n], flags, slot, mask,
+                places, following, vector,
+            )  # fmt: skip
             if length:
                 _keep_best(text, length, m + n, rows[other], best)
         _close(lists, text, scratch)
@@ -426,6 +461,10 @@ def best_in_block(
     Returns:
         How many members there are in the end.
     """
+    tokens, elements, offsets = others.tokens, others.elements, others.offsets
+    flags, slot, mask, places = scratch.flags, scratch.slot, scratch.mask, scratch.word
+    following, vector = scratch.following, scratch.vector
+    signatures = others.signatures
     count = 0 if grow else members.size
     for text in range(lists.offsets.size - 1):
         m = lists.offsets[text + 1] - lists.offsets[text]
@@ -433,13 +472,16 @@ def best_in_block(
             _open(lists, text, scratch)
             for at in range(count):
                 other = members[at]
-                n = others.offsets[other + 1] - others.offsets[other]
+                n = offsets[other + 1] - offsets[other]
                 enough = need[m + n]
                 if min(m, n) < enough:
                     continue
-                if _ones(lists.signatures[text] ^ others.signatures[other]) > m + n - 2 * enough:
+                if _ones(lists.signatures[text] ^ signatures[other]) > m + n - 2 * enough:
                     continue
-                length = _measure(m, others, other, enough, scratch)
+                length = _measure(
+                    m, tokens, elements, offsets[other], offsets[other + 1], enough, flags, slot, mask,
+                    places, following, vector,
+                )  # fmt: skip
                 if length:
                     _keep_best(text, length, m + n, rows[other], best)
             _close(lists, text, scratch)

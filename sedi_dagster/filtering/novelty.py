@@ -61,7 +61,7 @@ class _Part(NamedTuple):
     """Some of the texts of a `NoveltyIndex`, indexed."""
 
     rows: Array  # int64: the first row that has each text of the index
-    index: PrefixIndex
+    searched: PrefixIndex
 
 
 class NoveltyIndex:
@@ -146,7 +146,7 @@ class NoveltyIndex:
         from sedi_dagster.filtering.compiled_join import best_in_block, best_in_index
 
         longest = int(lists.lengths.max(initial=0))
-        others = [longest, int(self._recent.lengths.max(initial=0)), *(part.index.longest for part in self._parts)]
+        others = [longest, int(self._recent.lengths.max(initial=0)), *(part.searched.longest for part in self._parts)]
         bounds = Bounds.of(threshold, longest + max(others), above=not or_equal)
         best = np.empty((lists.signatures.size, 3), np.int64)
         best[:] = 0, 1, np.iinfo(np.int64).max
@@ -198,7 +198,7 @@ class NoveltyIndex:
                 self._parts[-2:] = [self._merged(self._parts[-2:])]
 
     def _merged(self, parts: list[_Part]) -> _Part:
-        lists = TokenLists.joined([part.index.arrays.lists for part in parts])
+        lists = TokenLists.joined([part.searched.arrays.lists for part in parts])
         return self._part(lists, np.concatenate([part.rows for part in parts]))
 
     def _part(self, lists: TokenLists, rows: Array) -> _Part:

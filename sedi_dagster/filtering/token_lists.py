@@ -93,11 +93,17 @@ class Vocabulary:
     def __init__(self) -> None:
         from sedi_dagster.filtering.compiled_tokens import Symbols
 
+        size = 1 << 10
         self._symbols = Symbols(
-            np.full(1 << 11, -1, np.int32),
-            *(np.zeros(1 << 10, kind) for kind in (np.uint64, np.int64, np.int64, np.int32, np.int64, np.int32)),
-            np.zeros(1 << 13, np.uint8),
-            np.zeros(3, np.int64),
+            table=np.full(2 * size, -1, np.int32),
+            hashes=np.zeros(size, np.uint64),
+            first=np.zeros(size, np.int64),
+            stop=np.zeros(size, np.int64),
+            again=np.zeros(size, np.int32),
+            text=np.zeros(size, np.int64),
+            latest=np.zeros(size, np.int32),
+            letters=np.zeros(8 * size, np.uint8),
+            used=np.zeros(3, np.int64),
         )
 
     def __len__(self) -> int:

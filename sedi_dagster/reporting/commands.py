@@ -70,11 +70,11 @@ def _print_candidate(console: Console, row: dict[str, Any]) -> None:
     head.append(f"  {row['round']} {row['category']} {row['candidate_id']}", style="not bold dim")
     console.print(head, soft_wrap=True)
     for label, text in _texts(row):
-        console.print(Text.assemble((f"  {label:9} ", "dim"), _shown(text)), soft_wrap=True)
+        console.print(Text.assemble((f"  {label:11} ", "dim"), _shown(text)), soft_wrap=True)
     if row["neighbour"] is not None:
         fate = f", itself dropped: {row['neighbour_rule']}" if row["neighbour_rule"] else ""
         told = Text.assemble(
-            ("  too near  ", "dim"), _shown(row["neighbour"]), (f"  {row['neighbour_id']}{fate}", "dim")
+            ("  too near    ", "dim"), _shown(row["neighbour"]), (f"  {row['neighbour_id']}{fate}", "dim")
         )
         console.print(told, soft_wrap=True)
     console.print()
@@ -87,7 +87,7 @@ def _texts(row: dict[str, Any]) -> Iterable[tuple[str, str]]:
         return
     for name in ("instruction", "input", "output"):
         if (row[name] or "").strip():
-            yield name[:9], row[name]
+            yield name, row[name]
 
 
 def _shown(text: str) -> str:

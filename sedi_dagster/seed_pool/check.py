@@ -13,14 +13,11 @@ from statistics import median
 import polars as pl
 
 from sedi_dagster.filtering.decontamination import Decontaminator
-from sedi_dagster.filtering.novelty import near_duplicates
+from sedi_dagster.filtering.novelty import greedy_novelty
 from sedi_dagster.filtering.rules import first_broken, form_rules, instance_rules
 from sedi_dagster.jsonl import Problems
 from sedi_dagster.seed_pool.loading import SeedFile
 from sedi_dagster.settings import FilteringSettings
-
-COMPARED_TASKS = 5_000
-"""Near duplicates are looked for among so many tasks at most: the comparison is of all with all."""
 
 
 @dataclass
@@ -82,8 +79,6 @@ def check_seeds(
         if task.id in seeds.confidence:
             row.confidence.append(seeds.confidence[task.id])
     notes = list(seeds.notes)
-    if len(seeds.tasks) > COMPARED_TASKS:
-        notes.append(f"near duplicates were looked for among the first {COMPARED_TASKS:,} tasks only")
     return SeedReport(list(rows.values()), problems, remarks, notes)
 
 
@@ -102,15 +97,14 @@ def _near_items(
 
 
 def _near_duplicates(seeds: SeedFile, threshold: float, remarks: Problems) -> set[int]:
-    """Lines of tasks whose instruction is near that of an earlier line."""
-    instructions = [task.instruction for task in seeds.tasks[:COMPARED_TASKS]]
-    pairs = near_duplicates(instructions, instructions, threshold)
+    """Lines of tasks whose instruction the greedy procedure would drop, as near that of an earlier line."""
+    verdicts = greedy_novelty([task.instruction for task in seeds.tasks], [], threshold)
     found: set[int] = set()
-    for later, earlier, score in pairs.iter_rows():
-        if earlier < later and seeds.lines[later] not in found:
-            found.add(seeds.lines[later])
+    for line, (novel, _, earlier, score) in zip(seeds.lines, verdicts.iter_rows(), strict=True):
+        if not novel:
+            found.add(line)
             told = f"is near that of line {seeds.lines[earlier]} (ROUGE-L {score:.2f})"
-            remarks.add(seeds.lines[later], "instruction", told, f"at most {threshold:g}")
+            remarks.add(line, "instruction", told, f"at most {threshold:g}")
     return found
 
 
