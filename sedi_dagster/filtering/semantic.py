@@ -1,7 +1,7 @@
 """Nearness by meaning: the cosine of sentence vectors. Vectors come from the caller; no model is known here.
 
-All comparisons are exact. Comparing n vectors with one another costs n² / 2 dot products: 100,000 instructions of 384
-dimensions take a minute or so on two cores, a million hours. So this rule is off by default.
+All comparisons are exact. Comparing n vectors with one another costs n² / 2 dot products: 1.7 processor seconds for
+20,000 of 384 dimensions, so 45 for 100,000 and over an hour for a million. So this rule is off by default.
 """
 
 from __future__ import annotations
