@@ -16,8 +16,8 @@ from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.batching.replay import human_replay
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.filtering import judge_round
 from sedi_dagster.orchestration.io_manager import MANY
-from sedi_dagster.orchestration.judging import judge_round
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import machine_seeds
