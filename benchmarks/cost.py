@@ -25,7 +25,9 @@ from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.screen import InstructionScreen
-from sedi_dagster.generation.self_instruct import GenerationJob, generate
+from sedi_dagster.generation.candidates import Screened
+from sedi_dagster.generation.generate import generate
+from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.records import (
     AskTeacher,
     Category,
@@ -45,7 +47,17 @@ SHORT = ("open_qa", "brainstorming", "creative_writing", "math", "rewriting", "c
 THRESHOLDS = {"self_instruct": 0.7, "sedi": 0.85}
 PER_CATEGORY = 20
 ANSWERS = 64
-NOT_ANSWERED = ("not_answered", None, None, None, None)
+NO_KEPT = dict.fromkeys(("example_id", "instruction", "input", "output"), pl.String)
+
+
+class InstructionsOnly:
+    """A screen that lets no instruction be answered."""
+
+    def instruction(self, candidate_id: str, instruction: str) -> Screened | None:
+        return Screened("not_answered")
+
+    def instance(self, instruction: str, text_input: str, output: str) -> str | None:
+        return None
 
 
 def human_seeds(settings: Settings) -> pl.DataFrame:
@@ -101,18 +113,13 @@ def job(settings: Settings, category: Category, number: int, seeds: pl.DataFrame
     return GenerationJob(
         round=round_key(number),
         category=category,
-        wanted=PER_CATEGORY,
+        wanted=None,
+        candidates=PER_CATEGORY,
         seeds=seeds.filter(pl.col("category") == category.id),
         teacher=settings.teacher.model,
-        prompt_style="completion",
-        demonstrations=8,
-        machine_demonstrations=2,
-        max_instruction_tokens=200,
-        max_answer_tokens=128,
-        max_calls=2 * PER_CATEGORY,
-        temperature=0.7,
-        top_p=0.95,
-        project_seed=0,
+        kept=pl.DataFrame(schema=NO_KEPT),
+        chat=False,
+        settings=settings.generation,
     )
 
 
@@ -148,7 +155,7 @@ async def _stream(settings: Settings, folder: Path, wanted: int, until: float) -
                 if time.monotonic() > until:
                     return
                 work = job(settings, categories[category], number, seeds)
-                tables: Tables = await generate(work, ask, lambda *_: NOT_ANSWERED)
+                tables: Tables = await generate(work, {"self_instruct": 1.0}, ask, InstructionsOnly())
                 tables["calls"].write_parquet(folder / f"calls-{path.name}")
                 tables["candidates"].write_parquet(path)
             written += int(pl.read_parquet(path)["problem"].is_null().sum())

@@ -14,10 +14,31 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_pool
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import task_prompt
+from sedi_dagster.settings import Settings
 from sedi_dagster.student import student_source, token_counter
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+def round_rules(sedi: SediResource) -> Rules:
+    """What the rules need to know, from the settings and the user's files."""
+    settings = sedi.settings()
+    filtering = settings.filtering
+
+    def vectors(texts: list[str]) -> np.ndarray:
+        return embed(texts, settings.batching.embedding_model)
+
+    return Rules(
+        decontaminator=evaluation_decontaminator(sedi, vectors),
+        min_words=filtering.min_words,
+        max_words=filtering.max_words,
+        novelty_threshold=filtering.threshold,
+        max_length=settings.training.max_length,
+        count_tokens=token_counter(_student(settings)),
+        semantic_threshold=filtering.semantic_threshold,
+        embed=vectors,
+    )
 
 
 def judge_round(
@@ -29,29 +50,17 @@ def judge_round(
     candidates: pl.DataFrame,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """A verdict for every candidate, and the IFD scores of those that passed all other rules (none if IFD is off)."""
-    settings = sedi.settings()
-    filtering = settings.filtering
-    source = student_source(settings.training.student, settings.path(settings.cache))
-
-    def vectors(texts: list[str]) -> np.ndarray:
-        return embed(texts, settings.batching.embedding_model)
-
-    rules = Rules(
-        decontaminator=evaluation_decontaminator(sedi, vectors),
-        min_words=filtering.min_words,
-        max_words=filtering.max_words,
-        novelty_threshold=filtering.threshold,
-        max_length=settings.training.max_length,
-        count_tokens=token_counter(source),
-        semantic_threshold=filtering.semantic_threshold,
-        embed=vectors,
-    )
-    verdicts = judge_candidates(candidates, instruction_pool(sedi, seeds, round_key), rules)
+    filtering = sedi.settings().filtering
+    verdicts = judge_candidates(candidates, instruction_pool(sedi, seeds, round_key), round_rules(sedi))
     if filtering.ifd == "off":
         return verdicts, pl.DataFrame(schema=IFD_SCHEMA)
     kept = verdicts.filter(pl.col("state") == "kept").select("candidate_id")
-    scores = _ifd_scores(context, sedi, pipes, round_key, source, candidates.join(kept, on="candidate_id"))
+    scores = _ifd_scores(context, sedi, pipes, round_key, candidates.join(kept, on="candidate_id"))
     return drop_by_ifd(verdicts, ifd_verdicts(scores, filtering.ifd, filtering.ifd_share)), scores
+
+
+def _student(settings: Settings) -> str:
+    return student_source(settings.training.student, settings.path(settings.cache))
 
 
 def _ifd_scores(
@@ -59,7 +68,6 @@ def _ifd_scores(
     sedi: SediResource,
     pipes: dg.PipesSubprocessClient,
     round_key: str,
-    student: str,
     examples: pl.DataFrame,
 ) -> pl.DataFrame:
     settings = sedi.settings()
@@ -69,6 +77,6 @@ def _ifd_scores(
     examples.select("candidate_id", "category", "output", prompt=pl.Series(prompts, dtype=pl.String)).write_parquet(
         rows
     )
-    job = {"student": student, "rows": str(rows)}
+    job = {"student": _student(settings), "rows": str(rows)}
     output = run_workload(context, pipes, "sedi_dagster.filtering.ifd", settings, f"ifd-{round_key}", job)
     return pl.read_parquet(output / "ifd.parquet")

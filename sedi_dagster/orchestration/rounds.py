@@ -9,6 +9,8 @@ from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.filtering.semantic import Embed
 from sedi_dagster.orchestration.resources import SediResource
 
+_EXAMPLE_TEXTS = ("example_id", "instruction", "input", "output")
+
 
 def machine_seeds(sedi: SediResource, round_key: str) -> pl.DataFrame | None:
     """The seed set that the last finished round before this one left behind; None before the first."""
@@ -50,6 +52,15 @@ def instruction_screen(
     filtering = sedi.settings().filtering
     pool = instruction_pool(sedi, seeds, round_key).iter_rows()
     return InstructionScreen(pool, decontaminator, filtering.threshold, filtering.min_words, filtering.max_words)
+
+
+def kept_examples(sedi: SediResource, round_key: str, category: str) -> pl.DataFrame:
+    """The examples of a category that earlier rounds kept: `example_id`, `instruction`, `input`, `output`, ..."""
+    kept = [
+        sedi.store().read_tables("filtered_batches", outcome.round)["examples"].filter(pl.col("category") == category)
+        for outcome in sedi.history().before(round_key)
+    ]
+    return pl.concat(kept) if kept else pl.DataFrame(schema=dict.fromkeys(_EXAMPLE_TEXTS, pl.String))
 
 
 def promoted_checkpoint(sedi: SediResource, round_key: str) -> str | None:

@@ -16,7 +16,7 @@ from assets.generated_batches import generated_batches
 from assets.seed_pool import seed_pool
 from sedi_dagster.cli import main
 from sedi_dagster.errors import InputFileError
-from sedi_dagster.generation.self_instruct import CANDIDATE_SCHEMA
+from sedi_dagster.generation.candidates import CANDIDATE_SCHEMA
 from sedi_dagster.orchestration.io_manager import TablesIOManager
 from sedi_dagster.orchestration.planning import open_round
 from sedi_dagster.orchestration.preflight import preflight
