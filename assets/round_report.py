@@ -54,10 +54,7 @@ def round_report(
             verdicts=filtered_batches["verdicts"],
             examples=filtered_batches["examples"],
             batches=filtered_batches["batches"],
-            diversity={
-                "composed": filtered_batches["diversity"]["mean_in_batch_distance"][0],
-                "random": filtered_batches["diversity"]["mean_in_batch_distance"][1],
-            },
+            diversity=filtered_batches["diversity"],
             steps=sft_checkpoint["steps"],
             seeds=seed_feedback["seeds"],
             changes=seed_feedback["changes"],

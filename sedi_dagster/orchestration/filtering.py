@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.batching.embedding import embed
 from sedi_dagster.filtering.ifd import IFD_SCHEMA, drop_by_ifd, ifd_verdicts
 from sedi_dagster.filtering.verdicts import Rules, judge_candidates
+from sedi_dagster.orchestration.composing import stored_vectors
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_pool
 from sedi_dagster.orchestration.workloads import run_workload
@@ -17,18 +15,13 @@ from sedi_dagster.records import task_prompt
 from sedi_dagster.settings import Settings
 from sedi_dagster.student import student_source, token_counter
 
-if TYPE_CHECKING:
-    import numpy as np
-
 
 def round_rules(sedi: SediResource) -> Rules:
     """What the rules need to know, from the settings and the user's files."""
     settings = sedi.settings()
     filtering = settings.filtering
 
-    def vectors(texts: list[str]) -> np.ndarray:
-        return embed(texts, settings.batching.embedding_model)
-
+    vectors = stored_vectors(sedi)
     return Rules(
         decontaminator=evaluation_decontaminator(sedi, vectors),
         min_words=filtering.min_words,
