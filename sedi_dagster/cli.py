@@ -13,6 +13,7 @@ import click
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.estimating import estimate_command
+from sedi_dagster.reporting.commands import rejected_command
 from sedi_dagster.seed_pool.commands import seeds
 from sedi_dagster.settings import PROJECT_ROOT, SIMULATED, load_settings
 from sedi_dagster.teacher.commands import calls_group
@@ -116,6 +117,7 @@ def restore() -> None:
 main.add_command(seeds)
 main.add_command(calls_group)
 main.add_command(estimate_command)
+main.add_command(rejected_command)
 
 
 def _set(variable: str, value: str | None) -> None:

@@ -178,6 +178,29 @@ class FilteringSettings(_Group):
     decontamination_ngram: int = Field(
         13, ge=3, description="Words in a row shared with an evaluation item that drop it"
     )
+    decontamination_cosine: float | None = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Cosine of sentence vectors with an evaluation item at or above which a candidate is dropped; "
+        "empty: vectors are not compared",
+    )
+    decontaminate_files: str = Field(
+        "",
+        description="Files (.jsonl, .json, .txt), separated by commas, whose texts no example may be near either",
+    )
+    semantic_threshold: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Cosine of sentence vectors above which an instruction is a semantic duplicate; empty: off",
+    )
+    ifd: Literal["off", "loss_ratio", "perplexity_ratio"] = Field(
+        "off",
+        description="Instruction-following difficulty, scored by the base student: ratio of mean losses (Cherry) or "
+        "of perplexities (Superfiltering); drops above 1, keeps the highest share of each category",
+    )
+    ifd_share: float = Field(0.5, gt=0, le=1, description="Share of each category's scored examples that IFD keeps")
 
     @property
     def threshold(self) -> float:

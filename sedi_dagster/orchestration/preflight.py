@@ -24,6 +24,7 @@ def preflight(sedi: SediResource) -> None:
     check_mix(settings.generation.methods)
     sedi.seed_file()
     sedi.all_items()
+    sedi.guarded_texts()
     sedi.store().check_writable()
     _check_models(settings)
     asyncio.run(_check_teacher(settings))
