@@ -19,7 +19,7 @@ import polars as pl
 from sedi_dagster.evaluation.verifiers import verify
 from sedi_dagster.records import EvaluationItem, content_id
 
-ITEM_SCHEMA = {
+ITEM_SCHEMA: dict[str, Any] = {
     "key": pl.String,
     "item_id": pl.String,
     "category": pl.String,

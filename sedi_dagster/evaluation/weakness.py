@@ -137,30 +137,22 @@ def judge_categories(
             is the paired one (exact McNemar).
     """
     sheets = _sheets(items, categories, reference)
-    evidence = [sheet.evidence() for sheet in sheets]
-    p_values = [e.p_value for e in evidence]
-    adjusted = benjamini_hochberg(p_values)
-    fresh_half = "B" if first_half == "A" else "A"
-    weak = []
-    told = []
-    for sheet, whole, q in zip(sheets, evidence, adjusted, strict=True):
-        first, fresh = sheet.evidence(first_half), sheet.evidence(fresh_half)
-        suspected = first.gap >= rules.min_gap
-        confirmed = fresh.p_value <= rules.confirm_alpha
-        significant = q <= rules.alpha and whole.gap >= rules.min_gap
-        weak.append(significant and suspected and confirmed)
-        told.append((significant, suspected, confirmed, fresh.p_value))
+    whole = [sheet.evidence() for sheet in sheets]
+    adjusted = benjamini_hochberg([evidence.p_value for evidence in whole])
+    verdicts = [
+        _verdict(sheet, evidence, q, rules, first_half)
+        for sheet, evidence, q in zip(sheets, whole, adjusted, strict=True)
+    ]
     # What Benjamini-Hochberg would ask of the next category, were it to join those that are weak already.
-    level = rules.alpha * min(len(sheets), sum(weak) + 1) / max(1, len(sheets))
+    weak = sum(decision == "weak" for decision, _ in verdicts)
+    level = rules.alpha * min(len(sheets), weak + 1) / max(1, len(sheets))
     return [
-        _outcome(sheet, whole, p, q, rules, is_weak, flags, sheet.items_to_decide(level))
-        for sheet, whole, p, q, is_weak, flags in zip(sheets, evidence, p_values, adjusted, weak, told, strict=True)
+        _outcome(sheet, evidence.p_value, q, decision, reason, level)
+        for sheet, evidence, q, (decision, reason) in zip(sheets, whole, adjusted, verdicts, strict=True)
     ]
 
 
-def _sheets(
-    items: pl.DataFrame, categories: Mapping[str, Category], reference: pl.DataFrame | None
-) -> list[_Sheet]:
+def _sheets(items: pl.DataFrame, categories: Mapping[str, Category], reference: pl.DataFrame | None) -> list[_Sheet]:
     values = pl.col("passed").cast(pl.Float64)
     if reference is not None:
         beside = reference.select("item_id", pl.col("passed").alias("beside"))
@@ -174,36 +166,31 @@ def _sheets(
     ]
 
 
+def _verdict(
+    sheet: _Sheet, whole: _Evidence, adjusted_p: float, rules: WeaknessRules, first_half: str
+) -> tuple[Decision, str]:
+    """The decision on a category, and why in words."""
+    against = "a target" if sheet.beside is None else "the reference model's rate"
+    seen = f"{int(sheet.passed.sum())} of {len(sheet.passed)} passed against {against} of {sheet.target:.0%}"
+    if whole.gap < rules.min_gap:
+        return "fine", f"{seen}: no gap of {rules.min_gap:.0%} or more"
+    if adjusted_p > rules.alpha:
+        return "not enough evidence", f"{seen}: could be chance (adjusted p = {adjusted_p:.2g})"
+    if sheet.evidence(first_half).gap < rules.min_gap:
+        return "not enough evidence", f"{seen}: only one half of the items shows it"
+    fresh = sheet.evidence("B" if first_half == "A" else "A")
+    if fresh.p_value > rules.confirm_alpha:
+        return "not enough evidence", f"{seen}: not confirmed on the fresh half (p = {fresh.p_value:.2g})"
+    return "weak", f"{seen}: significantly below (adjusted p = {adjusted_p:.2g}), confirmed on the fresh half"
+
+
 def _outcome(
-    sheet: _Sheet,
-    whole: _Evidence,
-    p_value: float,
-    adjusted_p: float,
-    rules: WeaknessRules,
-    is_weak: bool,
-    flags: tuple[bool, bool, bool, float],
-    needed: int | None,
+    sheet: _Sheet, p_value: float, adjusted_p: float, decision: Decision, reason: str, level: float
 ) -> CategoryOutcome:
     passed, count = int(sheet.passed.sum()), len(sheet.passed)
-    against = "a target" if sheet.beside is None else "the reference model's rate"
-    seen = f"{passed} of {count} passed against {against} of {sheet.target:.0%}"
-    significant, suspected, confirmed, fresh_p = flags
-    decision: Decision
-    if is_weak:
-        decision = "weak"
-        reason = f"{seen}: significantly below (adjusted p = {adjusted_p:.2g}), confirmed on the fresh half"
-    elif whole.gap < rules.min_gap:
-        decision, reason = "fine", f"{seen}: no gap of {rules.min_gap:.0%} or more"
-    else:
-        decision = "not enough evidence"
-        if not significant:
-            reason = f"{seen}: could be chance (adjusted p = {adjusted_p:.2g})"
-        elif not suspected:
-            reason = f"{seen}: only one half of the items shows it"
-        else:
-            reason = f"{seen}: not confirmed on the fresh half (p = {fresh_p:.2g})"
-        if needed is not None and needed > count:
-            reason += f"; about {needed} items would decide it"
+    needed = sheet.items_to_decide(level) if decision == "not enough evidence" else None
+    if needed is not None and needed > count:
+        reason += f"; about {needed} items would decide it"
     low, high = wilson_interval(passed, count)
     return CategoryOutcome(
         category=sheet.category.id,
@@ -219,7 +206,7 @@ def _outcome(
         errors=_errors(sheet.items),
         difficulty=_difficulty(sheet.items, sheet.target),
         reference_loss=_mean(sheet.items["reference_loss"]),
-        items_to_decide=needed if decision == "not enough evidence" else None,
+        items_to_decide=needed,
     )
 
 

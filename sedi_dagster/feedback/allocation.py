@@ -74,9 +74,7 @@ def usd_per_token(finished: Sequence[RoundOutcome]) -> float | None:
     return sum(known) / tokens if tokens and len(known) == len(finished) else None
 
 
-def _rates(
-    categories: Sequence[str], finished: Sequence[RoundOutcome], what: str, overall: float
-) -> dict[str, float]:
+def _rates(categories: Sequence[str], finished: Sequence[RoundOutcome], what: str, overall: float) -> dict[str, float]:
     rates = {}
     for category in categories:
         seen = [o for outcome in finished if (o := outcome.of(category)) is not None]

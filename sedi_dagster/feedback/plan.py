@@ -124,14 +124,12 @@ def _reason_to_stop(request: PlanRequest, plans: Sequence[RoundPlan], finished: 
 
 def _nothing_to_do(last: RoundOutcome) -> str:
     given_up = stuck(last.categories)
-    told = f"no category is weak after {last.round}"
     if not given_up:
-        return told
+        return f"no category is weak after {last.round}"
     return (
-        f"{'nothing else' if len(given_up) > 1 else 'no other category'} is weak after {last.round}, and "
-        f"{', '.join(given_up)} {'are' if len(given_up) > 1 else 'is'} stuck: rounds that asked for more gained nothing "
-        "that can be measured. A person is needed: look at the report, then name it with `sedi run --categories`, "
-        "use a better teacher, or lower the target"
+        f"after {last.round} no category is weak that more candidates may help: {', '.join(given_up)} gained nothing "
+        "that can be measured and count as stuck. A person is needed: see the report, then name what is to be tried "
+        "again with `sedi run --categories`, use a better teacher, or change the target"
     )
 
 

@@ -32,7 +32,9 @@ def json_fields(args: Args, answer: str, prompt: str) -> Score:
     if wrong:
         return failed("wrong or missing: " + ", ".join(shown(name) for name in wrong[:5]), "wrong field", score=share)
     if args.get("exact_keys", False) and (extra := sorted(found.keys() - fields.keys())):
-        return failed("keys which were not asked for: " + ", ".join(shown(key) for key in extra[:5]), "extra field", score=share)
+        return failed(
+            "keys which were not asked for: " + ", ".join(shown(key) for key in extra[:5]), "extra field", score=share
+        )
     return passed("all fields right")
 
 
