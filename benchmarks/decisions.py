@@ -144,7 +144,7 @@ RULES: dict[str, Rule] = {
 def measure(world: World, loops: int) -> list[dict[str, Any]]:
     """For each rule: how often a round spends on a category that is not weak, and how surely it finds the weak one."""
     rng = np.random.default_rng([world.items, round(100 * world.alike), round(100 * world.gap)])
-    false_rounds, found_first, found_any = ({name: 0 for name in RULES} for _ in range(3))
+    false_rounds, found_first, found_any = (dict.fromkeys(RULES, 0) for _ in range(3))
     for _ in range(loops):
         evaluations, weak = simulated_loop(world, rng)
         for name, rule in RULES.items():

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from sedi_dagster.errors import SettingsError
-from sedi_dagster.settings import load_settings
+from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.teacher.budget import known_price, usd
 from sedi_dagster.teacher.calls import SUM_BY, CallFilter, SumBy, list_calls, mean_calls, sum_calls
 from sedi_dagster.teacher.estimate import Estimate, estimate_round
@@ -116,11 +116,15 @@ def prune_command(older_than_days: float) -> None:
 def estimate_command(candidates: int | None, categories: int) -> None:
     """Calls, tokens, money and time of the next round, before it is paid for."""
     settings = load_settings()
-    wanted = candidates or categories * settings.generation.candidates_per_category
+    tell_estimate(settings, candidates or categories * settings.generation.candidates_per_category)
+
+
+def tell_estimate(settings: Settings, candidates: int) -> None:
+    """Print what so many candidates will take."""
     price = known_price(settings)
     with open_ledger(settings) as ledger:
         means = mean_calls(ledger, make_endpoint(settings).identity, settings.teacher.model)
-    _print_estimate(estimate_round(settings, wanted, price, means), wanted)
+    _print_estimate(estimate_round(settings, candidates, price, means), candidates)
 
 
 def _print_estimate(estimate: Estimate, candidates: int) -> None:
