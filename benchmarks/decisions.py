@@ -1,6 +1,6 @@
 """How often a loop chases noise, and how surely it finds what is weak: simulated loops, three rules side by side.
 
-    python benchmarks/decisions.py                                     # the table, about four minutes on one core
+    python benchmarks/decisions.py                                     # the table, about three minutes on one core
     python benchmarks/decisions.py --figure docs/images/decisions.png  # and the figure of docs/statistics.md
 
 Twelve categories of differing difficulty, each with its target. Items come in clusters (templates) that do alike, and
@@ -58,7 +58,7 @@ def simulated_loop(world: World, rng: np.random.Generator) -> tuple[list[Frame],
     from scipy.special import ndtri
 
     weak = int(rng.integers(12)) if world.gap else None
-    frames = []
+    categories = []
     for i, name in enumerate(NAMES):
         cluster = _clusters(world.items, rng)
         common = np.sqrt(world.alike) * rng.standard_normal(cluster.max() + 1)[cluster]
@@ -66,8 +66,8 @@ def simulated_loop(world: World, rng: np.random.Generator) -> tuple[list[Frame],
         luck = np.sqrt((1 - world.alike) * (1 - PERSISTENCE)) * rng.standard_normal((ROUNDS, world.items))
         rate = TARGETS[i] - (world.gap if i == weak else 0.0)
         passed = common + own + luck < ndtri(rate)
-        frames.append((name, cluster, passed))
-    return [_frame(frames, r) for r in range(ROUNDS)], None if weak is None else NAMES[weak]
+        categories.append((name, cluster, passed))
+    return _frames(categories), None if weak is None else NAMES[weak]
 
 
 def _clusters(items: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
@@ -75,24 +75,24 @@ def _clusters(items: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
     return np.repeat(np.arange(items), sizes)[:items]
 
 
-def _frame(categories: list[tuple[str, Any, Any]], number: int) -> Frame:
-    parts = [
-        pl.DataFrame(
-            {
-                "item_id": [f"{name}-{i}" for i in range(len(cluster))],
-                "category": name,
-                "cluster": [f"{name}-{c}" for c in cluster],
-                "half": np.where(cluster % 2 == 0, "A", "B"),
-                "difficulty": "medium",
-                "passed": passed[number],
-                "reference_loss": 1.0,
-                "errors": [[]] * len(cluster),
-            },
-            schema_overrides={"errors": pl.List(pl.String)},
-        )
-        for name, cluster, passed in categories
+def _frames(categories: list[tuple[str, Any, Any]]) -> list[Frame]:
+    """One evaluation a round: the same items, answered anew."""
+    names = np.repeat([name for name, _, _ in categories], [len(cluster) for _, cluster, _ in categories])
+    cluster = np.concatenate([cluster for _, cluster, _ in categories])
+    items = pl.DataFrame(
+        {
+            "item_id": [f"item-{i}" for i in range(len(names))],
+            "category": names.tolist(),
+            "cluster": cluster.astype(str).tolist(),
+            "half": np.where(cluster % 2 == 0, "A", "B").tolist(),
+            "difficulty": ["medium"] * len(names),
+            "reference_loss": np.ones(len(names)),
+        }
+    ).with_columns(errors=pl.lit([], pl.List(pl.String)))
+    return [
+        items.with_columns(passed=pl.Series(np.concatenate([passed[number] for _, _, passed in categories])))
+        for number in range(ROUNDS)
     ]
-    return pl.concat(parts)
 
 
 def this_project(evaluations: list[Frame]) -> list[set[str]]:

@@ -223,8 +223,14 @@ def _errors(items: pl.DataFrame) -> tuple[str, ...]:
 
 def _difficulty(items: pl.DataFrame, target: float) -> str:
     """The easiest difficulty at which the student misses the target: where there is most to learn. Empty: none."""
-    for difficulty in DIFFICULTIES:
-        there = items.filter(pl.col("difficulty") == difficulty)
-        if there.height >= FEWEST_OF_A_DIFFICULTY and int(there["passed"].sum()) < target * there.height:
-            return difficulty
-    return ""
+    marks: dict[str, list[bool]] = {}
+    for difficulty, passed in zip(items["difficulty"].to_list(), items["passed"].to_list(), strict=True):
+        marks.setdefault(difficulty, []).append(passed)
+    return next(
+        (
+            difficulty
+            for difficulty in DIFFICULTIES
+            if len(there := marks.get(difficulty, [])) >= FEWEST_OF_A_DIFFICULTY and sum(there) < target * len(there)
+        ),
+        "",
+    )
