@@ -4,16 +4,19 @@ A category is weak only on evidence: a gap that matters, seen on one half of its
 significant over all after correction. One that was asked for in vain is stuck: a person is told. The checkpoint is
 promoted (the next round builds on it) unless a category, or the whole, dropped significantly.
 Tables: `items`, `before` (of the checkpoint it would replace), `categories` (score, interval, p, decision and reason),
-`comparisons` (with the untrained student, the checkpoint before, the best one), `promotion`.
+`comparisons` (with the untrained student, the checkpoint before, the best one), `promotion`, `judgements` (of
+the judge, if one is switched on; it decides nothing).
 """
 
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.evaluation.judge import win_rate
 from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.orchestration.deciding import decide, outcome_lines, outcome_table, person_needed
 from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student
 from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.judging import judgements
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
@@ -44,6 +47,7 @@ def evaluation_scores(
             evaluate_reference(context, sedi, pipes),
             lambda checkpoint: evaluate_student(context, sedi, pipes, checkpoint),
         )
+        judged = judgements(context, sedi.settings(), sedi.plan(round_key), decided.before, items)
     by_decision = {
         decision: [o.category for o in decided.outcomes if o.decision == decision] for decision in ("weak", "stuck")
     }
@@ -57,6 +61,7 @@ def evaluation_scores(
             "categories": outcome_table(decided.outcomes),
             "comparisons": decided.comparisons,
             "promotion": pl.DataFrame({"promoted": [decided.promoted], "reason": [decided.promotion]}),
+            "judgements": judged,
         },
         metadata={
             "pass_rate": pass_rate(items),
@@ -67,6 +72,7 @@ def evaluation_scores(
             "weak_categories": dg.MetadataValue.json(by_decision["weak"]),
             "stuck_categories": dg.MetadataValue.json(by_decision["stuck"]),
             **({"a_person_is_needed": needed} if needed else {}),
+            **({f"judge/{name}": value for name, value in vars(rate).items()} if (rate := win_rate(judged)) else {}),
             "promoted": decided.promoted,
             "promotion": decided.promotion,
             "categories": dg.MetadataValue.md(outcome_lines(decided.outcomes)),

@@ -17,7 +17,7 @@ from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.evaluation.weakness import WeaknessRules, judge_categories
 from sedi_dagster.feedback.standing import StandingRules, settle
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import promoted_checkpoint
+from sedi_dagster.orchestration.rounds import is_of_this_student, promoted_checkpoint
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
 
 Evaluate = Callable[[str | None], pl.DataFrame]
@@ -56,12 +56,12 @@ def decide(
     parent = promoted_checkpoint(sedi, plan.round)
     before = evaluate(parent)
     promoted, promotion = judge_promotion(before, items, settings.evaluation.alpha, settings.evaluation.max_drop)
-    against = {"untrained": None, "before": parent, "best": _best(history.before(plan.round), parent)}
+    earlier = [outcome for outcome in history.before(plan.round) if is_of_this_student(sedi, outcome.round)]
+    against = {"untrained": None, "before": parent, "best": _best(earlier)}
     comparisons = pl.concat([compare(name, evaluate(checkpoint), items) for name, checkpoint in against.items()])
     rules = WeaknessRules(settings.evaluation.alpha, settings.evaluation.min_gap, settings.evaluation.confirm_alpha)
     judged = judge_categories(items, sedi.categories(), rules, first_half(plan.number), reference)
     standing = StandingRules(settings.evaluation.alpha, settings.loop.cool_down_rounds, settings.loop.stuck_after)
-    earlier = history.before(plan.round)
     last = earlier[-1] if earlier else None
     stands_now = plan.round if promoted else (parent or "")
     outcomes = []
@@ -74,10 +74,10 @@ def decide(
     return Decided(outcomes, before, comparisons, promoted, promotion)
 
 
-def _best(earlier: list[RoundOutcome], parent: str | None) -> str | None:
-    """The promoted round with the best overall score so far; the checkpoint before if that is none."""
+def _best(earlier: list[RoundOutcome]) -> str | None:
+    """The promoted round with the best overall score so far; None: there is none but the untrained student."""
     promoted = [outcome for outcome in earlier if outcome.promoted]
-    return max(promoted, key=lambda o: o.score).round if promoted and parent else parent
+    return max(promoted, key=lambda o: o.score).round if promoted else None
 
 
 def outcome_table(outcomes: list[CategoryOutcome]) -> pl.DataFrame:

@@ -6,6 +6,7 @@ import asyncio
 
 from sedi_dagster.errors import ModelError
 from sedi_dagster.models import bundled_gguf, bundled_minilm
+from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.settings import Settings
 from sedi_dagster.student import BUNDLED as BUNDLED_STUDENT
@@ -23,6 +24,7 @@ def preflight(sedi: SediResource) -> None:
     sedi.seed_file()
     sedi.all_items()
     sedi.store().check_writable()
+    check_judge(settings)
     _check_models(settings)
     asyncio.run(_check_teacher(settings))
 
