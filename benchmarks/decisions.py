@@ -183,7 +183,8 @@ def draw(results: pl.DataFrame, file: Path) -> None:
                 rows = results.filter((pl.col("gap") == gap) & (pl.col("rule") == rule) & (pl.col("alike") == alike))
                 label = rule if alike == 0 and axis is axes[0] else None
                 axis.plot(rows["items"], rows[column], style, color=colour, marker="o", markersize=4, label=label)
-        axis.set(title=title, xlabel="items a category", xticks=ITEMS, ylim=(-0.03, 1.03))
+        axis.set_title(title, fontsize=10)
+        axis.set(xlabel="items a category", xticks=ITEMS, ylim=(-0.03, 1.03))
         axis.grid(alpha=0.25)
     axes[0].axhline(0.1, color="#1a2332", linewidth=0.8, linestyle=":")
     axes[0].set_ylabel("share of rounds or loops")
