@@ -50,6 +50,10 @@ AFTER_FIRST = outcome(
 )
 
 
+def candidates(plan: RoundPlan) -> dict[str, int]:
+    return {c.category: c.candidates for c in plan.categories}
+
+
 def wanted(plan: RoundPlan) -> dict[str, int | None]:
     return {c.category: c.wanted for c in plan.categories}
 
@@ -57,7 +61,7 @@ def wanted(plan: RoundPlan) -> dict[str, int | None]:
 def test_a_later_round_asks_for_weak_categories_the_widest_gap_first_and_most() -> None:
     plan = planned(plan_round(replace(REQUEST, floor_share=0), KNOWN, [FIRST], [AFTER_FIRST]))
     assert plan.category_ids == ["coding", "math"] and plan.parent == "round-0001"
-    assert plan.candidates_for("coding") > 2 * plan.candidates_for("math") > 0
+    assert candidates(plan)["coding"] > 2 * candidates(plan)["math"] > 0
     assert [c.reason for c in plan.categories] == ["coding is weak", "math is weak"]
 
 
@@ -152,7 +156,7 @@ def test_a_weak_category_that_is_no_longer_known_is_not_asked_for() -> None:
 
 def test_a_category_at_its_target_is_planned_without_dividing_by_its_gap() -> None:
     after = outcome(FIRST, category("math", 0.8))
-    assert planned(plan_round(REQUEST, KNOWN, [FIRST], [after])).candidates_for("math") > 0
+    assert planned(plan_round(REQUEST, KNOWN, [FIRST], [after])).categories[0].candidates > 0
 
 
 def test_a_person_may_ask_for_categories_weak_or_not_and_each_counts_once() -> None:

@@ -50,6 +50,10 @@ MEASURED = st.lists(
 )
 
 
+def candidates_of(plan: RoundPlan, category: str) -> int:
+    return next((c.candidates for c in plan.categories if c.category == category), 0)
+
+
 class Loop(RuleBasedStateMachine):
     """A loop: rounds are asked for by anyone, opened or lost on the way, and finished with any outcome."""
 
@@ -109,7 +113,7 @@ class Loop(RuleBasedStateMachine):
         tokens = int(share * (5_000 if plan.max_tokens is None else plan.max_tokens))  # the client holds the cap
         categories = []
         for name, (passed, decision, gain_p, kept) in zip(KNOWN, measured, strict=True):
-            candidates = plan.candidates_for(name)
+            candidates = candidates_of(plan, name)
             judged = CategoryOutcome(
                 name, ITEMS, passed, 0.0, 1.0, TARGET, 0.01, 0.02, decision, "as drawn", gain_p=gain_p,
                 candidates=candidates, kept=int(kept * candidates),

@@ -1,9 +1,8 @@
 """Evaluation as the assets use it: asked only for what is not known, decided on with memory of earlier rounds."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -11,7 +10,7 @@ import pytest
 
 from sedi_dagster.errors import SettingsError
 from sedi_dagster.orchestration.deciding import decide, outcome_table, person_needed, round_outcome
-from sedi_dagster.orchestration.evaluating import evaluate_student, evaluation_fingerprint
+from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student, evaluation_fingerprint
 from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan
@@ -214,3 +213,26 @@ def test_outcomes_of_an_older_version_are_still_read(project: Path) -> None:
             del category[name]
     read = RoundOutcome.from_json(old)
     assert read.score == outcome.score and replace(read.categories[0], errors=()).targeted == 0
+
+
+def test_a_reference_model_answers_the_same_items_in_a_process_of_its_own_and_once(
+    project: Path, tiny_student: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sedi = SediResource()
+    found: list[Any] = []
+
+    @dg.asset
+    def measured(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> dg.Output[int]:
+        found.append(evaluate_reference(context, sedi, pipes))
+        return dg.Output(len(found))
+
+    dg.materialize([measured], resources={"pipes": dg.PipesSubprocessClient()})
+    assert found == [None], "the settings name none"
+    monkeypatch.setenv("SEDI_EVALUATION_REFERENCE", str(tiny_student))
+    work = project / "cache" / "work" / "evaluate-untrained"
+    dg.materialize([measured], resources={"pipes": dg.PipesSubprocessClient()})
+    work.rename(project / "the-first-time")
+    dg.materialize([measured], resources={"pipes": dg.PipesSubprocessClient()})
+    _, first, second = found
+    assert first.height == 12 and first["reference_loss"].null_count() == 0 and first.equals(second)
+    assert not work.exists(), "the second time nothing was started"
