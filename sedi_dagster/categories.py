@@ -24,6 +24,9 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
+_OPTIONAL: dict[str, type] = {"is_classification": bool}
+
+
 def load_categories(path: Path) -> dict[str, Category]:
     """Categories by id, in the file's order.
 
@@ -50,10 +53,11 @@ def load_categories(path: Path) -> dict[str, Category]:
 def _problems(number: int, entry: Any) -> list[str]:
     if not isinstance(entry, dict):
         return [f"category {number} is {entry!r}; expected fields"]
+    known = _FIELDS | _OPTIONAL
     name = f"category {number} ({entry.get('id', 'no id')})"
-    found = [f"{name}: unknown field {extra!r}; known: {', '.join(_FIELDS)}" for extra in entry.keys() - _FIELDS.keys()]
-    for field, kind in _FIELDS.items():
-        if not isinstance(entry.get(field), kind):
+    found = [f"{name}: unknown field {extra!r}; known: {', '.join(known)}" for extra in entry.keys() - known.keys()]
+    for field, kind in known.items():
+        if (field in entry or field in _FIELDS) and not isinstance(entry.get(field), kind):
             found.append(
                 f"{name}: field {field!r} is {entry.get(field)!r}; expected {getattr(kind, '__name__', 'number')}"
             )

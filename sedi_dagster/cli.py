@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from sedi_dagster.errors import SediError
+from sedi_dagster.estimating import estimate_command
 from sedi_dagster.seed_pool.commands import seeds
 from sedi_dagster.settings import PROJECT_ROOT, load_settings
-from sedi_dagster.teacher.commands import calls_group, estimate_command
+from sedi_dagster.teacher.commands import calls_group
 
 
 class _Group(click.Group):

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sedi_dagster.records import TeacherAnswer
+
 
 class SediError(Exception):
     """A problem with what the user gave us (file, setting, endpoint), not a defect of the program.
@@ -36,7 +42,12 @@ class TeacherError(SediError):
 
 
 class BudgetExceeded(SediError):
-    """The next call's worst case does not fit into what is left of a budget."""
+    """The next call's worst case does not fit into what is left of a budget.
+
+    `answers` are those that came in the same request for answers, None where there was no room: they are paid for.
+    """
+
+    answers: Sequence[TeacherAnswer | None] = ()
 
 
 class WorkloadError(SediError):

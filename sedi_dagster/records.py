@@ -98,6 +98,7 @@ class Category:
     target: float
     max_answer_tokens: int
     verifiers: tuple[str, ...] = ()
+    is_classification: bool | None = None  # whether all its tasks are, or none; None: each task is looked at
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,19 @@ AskTeacher = Callable[[Sequence[TeacherRequest]], Awaitable[list[TeacherAnswer]]
 
 
 @dataclass(frozen=True)
+class CallShape:
+    """A kind of call that generation makes: how many a candidate takes, and how long they are, before any is made.
+
+    `per_candidate` may be below 1, if one call gives several candidates.
+    """
+
+    purpose: str
+    per_candidate: float
+    prompt_tokens: float
+    max_tokens: int
+
+
+@dataclass(frozen=True)
 class CategoryPlan:
     """How much of a category a round asks for, and why.
 
@@ -191,6 +205,10 @@ class RoundPlan:
     def candidates_for(self, category: str) -> int:
         """Candidates planned for the category; 0 if the round does not ask for it."""
         return next((c.candidates for c in self.categories if c.category == category), 0)
+
+    def for_category(self, category: str) -> CategoryPlan | None:
+        """What is planned for the category; None if the round does not ask for it."""
+        return next((c for c in self.categories if c.category == category), None)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
@@ -18,13 +19,9 @@ def trace_example(store: Store, history: LoopHistory, example_id: str) -> dict[s
         SediError: no candidate, or more than one, has that id.
     """
     found = [
-        (plan.round, category, row)
-        for plan in history.plans
-        for category in plan.category_ids
-        if store.tables_marker("generated_batches", plan.round, category)
-        for row in store.read_tables("generated_batches", plan.round, category)["candidates"]
-        .filter(pl.col("candidate_id").str.starts_with(example_id))
-        .iter_rows(named=True)
+        (round_key, category, row)
+        for round_key, category, row in _candidates(store, history)
+        if row["candidate_id"].startswith(example_id)
     ]
     if len({row["candidate_id"] for _, _, row in found}) != 1:
         raise SediError(
@@ -34,9 +31,10 @@ def trace_example(store: Store, history: LoopHistory, example_id: str) -> dict[s
     round_key, category, candidate = found[0]
     trace: dict[str, Any] = {"candidate": candidate, "round": round_key, "category": category}
     calls = store.read_tables("generated_batches", round_key, category)["calls"]
-    keys = [key for key in (candidate["instruction_key"], candidate["answer_key"]) if key]
+    keys = [candidate["instruction_key"], candidate["answer_key"], *candidate["further_keys"]]
     trace["teacher_calls"] = calls.filter(pl.col("request_key").is_in(keys)).to_dicts()
     trace["shown_seeds"] = _seeds(store, candidate["demonstration_ids"], history, round_key)
+    trace["evolved_from"] = _ancestors(store, candidate["parent_id"], history, round_key)
     if store.tables_marker("filtered_batches", round_key):
         tables = store.read_tables("filtered_batches", round_key)
         judged = tables["verdicts"].filter(pl.col("candidate_id") == candidate["candidate_id"]).to_dicts()
@@ -51,6 +49,26 @@ def trace_example(store: Store, history: LoopHistory, example_id: str) -> dict[s
         changes = store.read_tables("seed_feedback", round_key)["changes"]
         trace["seed_changes"] = changes.filter(pl.col("seed_id") == candidate["candidate_id"]).to_dicts()
     return trace
+
+
+def _candidates(store: Store, history: LoopHistory) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Round, category and row of every candidate."""
+    for plan in history.plans:
+        for category in plan.category_ids:
+            if store.tables_marker("generated_batches", plan.round, category):
+                rows = store.read_tables("generated_batches", plan.round, category)["candidates"]
+                yield from ((plan.round, category, row) for row in rows.iter_rows(named=True))
+
+
+def _ancestors(store: Store, parent_id: str | None, history: LoopHistory, round_key: str) -> list[dict[str, Any]]:
+    """What an example was evolved from, nearest first, back to a seed."""
+    rows = {row["candidate_id"]: row for _, _, row in _candidates(store, history)} if parent_id else {}
+    found: list[dict[str, Any]] = []
+    while parent_id in rows:
+        row = rows[parent_id]
+        found.append({name: row[name] for name in ("candidate_id", "round", "method", "instruction")})
+        parent_id = row["parent_id"]
+    return found + (_seeds(store, [parent_id], history, round_key) if parent_id else [])
 
 
 def _seeds(store: Store, seed_ids: list[str], history: LoopHistory, round_key: str) -> list[dict[str, Any]]:

@@ -19,8 +19,9 @@ def every_candidate_has_its_call(generated_batches: Tables) -> dg.AssetCheckResu
         pl.col("output").is_null() & pl.col("problem").is_null() & pl.col("screened_rule").is_null()
     ).height
     repeated = candidates.height - candidates["candidate_id"].n_unique()
+    nothing_to_ask = generated_batches["result"]["stopped"].to_list() == ["nothing"]
     return dg.AssetCheckResult(
-        passed=unknown == undecided == repeated == 0 and candidates.height > 0,
+        passed=unknown == undecided == repeated == 0 and (candidates.height > 0 or nothing_to_ask),
         metadata={
             "candidates": candidates.height,
             "unknown_call": unknown,

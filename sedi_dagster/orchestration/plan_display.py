@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from sedi_dagster.estimating import print_estimate
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.deciding import person_needed
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, next_plan
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan
 from sedi_dagster.settings import Settings
-from sedi_dagster.teacher.commands import tell_estimate
 
 
 def print_next_plan(settings: Settings, categories: Sequence[str] | None, candidates_per_category: int | None) -> None:
@@ -33,7 +33,7 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
     console.print(_table(decided))
     if decided.max_tokens is not None:
         console.print(f"At most {decided.max_tokens:,} teacher tokens; the budget allows no more.", highlight=False)
-    tell_estimate(settings, sum(c.candidates for c in decided.categories))
+    print_estimate(settings, sum(c.candidates for c in decided.categories))
     console.print("Nothing was started. `sedi run --rounds 1` does it.", highlight=False)
 
 

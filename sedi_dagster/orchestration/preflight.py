@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from sedi_dagster.errors import ModelError
+from sedi_dagster.generation.methods import check_mix
 from sedi_dagster.models import bundled_gguf, bundled_minilm
 from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.resources import SediResource
@@ -21,6 +22,7 @@ def preflight(sedi: SediResource) -> None:
         SediError: the first thing that is wrong, with its mend.
     """
     settings = sedi.settings()
+    check_mix(settings.generation.methods)
     sedi.seed_file()
     sedi.all_items()
     sedi.store().check_writable()

@@ -8,6 +8,8 @@ from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.verdicts import InstructionScreen
 from sedi_dagster.orchestration.resources import SediResource
 
+_EXAMPLE_TEXTS = ("example_id", "instruction", "input", "output")
+
 
 def machine_seeds(sedi: SediResource, round_key: str) -> pl.DataFrame | None:
     """The seed set that the last finished round before this one left behind; None before the first."""
@@ -32,6 +34,15 @@ def instruction_screen(
         examples = store.read_tables("filtered_batches", outcome.round)["examples"]
         pool += list(examples.select("example_id", "instruction").iter_rows())
     return InstructionScreen(pool, decontaminator, settings.threshold, settings.min_words, settings.max_words)
+
+
+def kept_examples(sedi: SediResource, round_key: str, category: str) -> pl.DataFrame:
+    """The examples of a category that earlier rounds kept: `example_id`, `instruction`, `input`, `output`, ..."""
+    kept = [
+        sedi.store().read_tables("filtered_batches", outcome.round)["examples"].filter(pl.col("category") == category)
+        for outcome in sedi.history().before(round_key)
+    ]
+    return pl.concat(kept) if kept else pl.DataFrame(schema=dict.fromkeys(_EXAMPLE_TEXTS, pl.String))
 
 
 def promoted_checkpoint(sedi: SediResource, round_key: str) -> str | None:

@@ -29,6 +29,17 @@ RULES = {
     "answer cut by length": "the answer was cut off by the token limit",
     "empty answer": "the teacher wrote nothing",
     "no instruction": "a piece of the teacher's text without an instruction",
+    "not a numbered task": "talk around the tasks",
+    "no output": "an example without its output",
+    "no class label": "an instance of a classification task without its label",
+    "ran on to another task": "the teacher went on to tasks that nobody asked for",
+    "not answered": "the budget was spent before it was answered",
+    "too_many_instances": "an instruction has enough instances already",
+    "answers_disagree": "no answer was given by more than half of the samples",
+    "evolved_without_gain": "the rewrite adds nothing to the task that it was made of",
+    "evolved_copies_prompt": "the rewrite has words of the rewriting prompt in it",
+    "evolved_short_refusal": "the answer to the rewrite is a short apology",
+    "evolved_answer_only_stop_words": "the answer to the rewrite has nothing but stop words",
 }
 """What the rules mean, in words. A rule that is not here is shown by its name alone."""
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from sedi_dagster.errors import TeacherError
+from sedi_dagster.errors import BudgetExceeded, TeacherError
 from sedi_dagster.records import TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher import preflight, structured
@@ -110,7 +110,8 @@ class Teacher:
         are under way are waited for first, as they are paid for.
 
         Raises:
-            TeacherError: the endpoint cannot be used; BudgetExceeded: the next call does not fit in.
+            TeacherError: the endpoint cannot be used; BudgetExceeded: the next call does not fit in (it has the
+                answers that came).
         """
         answers: list[TeacherAnswer | None] = [None] * len(requests)
 
@@ -120,7 +121,11 @@ class Teacher:
                 if on_answer is not None:
                     on_answer(index, answers[index] or answer)
 
-        await Crew(self, requests, tell).run()
+        try:
+            await Crew(self, requests, tell).run()
+        except BudgetExceeded as error:
+            error.answers = answers
+            raise
         return [answer for answer in answers if answer is not None]
 
     async def structured_output(self) -> StructuredOutput:

@@ -1,4 +1,4 @@
-"""`sedi calls` and `sedi estimate`."""
+"""`sedi calls`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from sedi_dagster.errors import SettingsError
-from sedi_dagster.settings import Settings, load_settings
-from sedi_dagster.teacher.budget import known_price, usd
-from sedi_dagster.teacher.calls import SUM_BY, CallFilter, SumBy, list_calls, mean_calls, sum_calls
-from sedi_dagster.teacher.estimate import Estimate, estimate_round
+from sedi_dagster.settings import load_settings
+from sedi_dagster.teacher.budget import usd
+from sedi_dagster.teacher.calls import SUM_BY, CallFilter, SumBy, list_calls, sum_calls
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.teacher.open import make_endpoint, open_ledger
+from sedi_dagster.teacher.open import open_ledger
 
 _DAY_S = 86_400.0
 
@@ -51,7 +50,7 @@ def list_command(limit: int, **chosen: str) -> None:
                 line.category,
                 line.purpose,
                 f"{line.prompt_tokens} + {line.completion_tokens}",
-                _money(usd(line.nanousd)),
+                money(usd(line.nanousd)),
                 f"{line.latency_s:.1f}",
                 line.error[:60] or line.finish_reason,
             )
@@ -92,7 +91,7 @@ def sum_command(by: SumBy, **chosen: str) -> None:
                 f"{line.completion_tokens:,}",
                 f"{line.lost_tokens:,}",
                 f"{line.estimated:,}",
-                _money(usd(line.nanousd)),
+                money(usd(line.nanousd)),
                 f"{line.latency_s:,.0f}",
             )
     Console().print(table)
@@ -110,32 +109,5 @@ def prune_command(older_than_days: float) -> None:
     click.echo(f"{count:,} calls pruned.")
 
 
-@click.command("estimate")
-@click.option("--candidates", type=int, help="Candidates in all; default: the settings' number for each category.")
-@click.option("--categories", default=12, show_default=True, help="Categories in the round.")
-def estimate_command(candidates: int | None, categories: int) -> None:
-    """Calls, tokens, money and time of the next round, before it is paid for."""
-    settings = load_settings()
-    tell_estimate(settings, candidates or categories * settings.generation.candidates_per_category)
-
-
-def tell_estimate(settings: Settings, candidates: int) -> None:
-    """Print what so many candidates will take."""
-    price = known_price(settings)
-    with open_ledger(settings) as ledger:
-        means = mean_calls(ledger, make_endpoint(settings).identity, settings.teacher.model)
-    _print_estimate(estimate_round(settings, candidates, price, means), candidates)
-
-
-def _print_estimate(estimate: Estimate, candidates: int) -> None:
-    basis = "earlier calls of this teacher" if estimate.measured else "the settings' limits (no calls so far)"
-    table = Table("", "about", "at most", title=f"{candidates:,} candidates, from {basis}")
-    table.add_row("calls", f"{estimate.calls:,}", "")
-    table.add_row("tokens", f"{estimate.tokens:,}", f"{estimate.most_tokens:,}")
-    table.add_row("USD", _money(estimate.usd), _money(estimate.most_usd))
-    table.add_row("time", f"{estimate.seconds / 60:.1f} min", "")
-    Console().print(table)
-
-
-def _money(amount: float | None) -> str:
+def money(amount: float | None) -> str:
     return "unknown" if amount is None else f"{amount:.4f}"

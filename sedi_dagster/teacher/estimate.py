@@ -1,7 +1,7 @@
-"""What a round will take before it is paid for: calls, tokens, money, time.
+"""What calls will take before they are paid for: tokens, money, time.
 
-From what earlier calls took, where there are any; else from the settings' limits, which gives too much rather
-than too little.
+From what earlier calls of the same purpose took, where there are any; else from the shape that the method of generation
+gives them and the settings' limits, which gives too much rather than too little.
 """
 
 from __future__ import annotations
@@ -9,17 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sedi_dagster.settings import Price, Settings
+from sedi_dagster.records import CallShape
+from sedi_dagster.settings import Price
 from sedi_dagster.teacher.budget import cost_nanousd, usd
 from sedi_dagster.teacher.calls import Means
 
-INSTRUCTIONS = "instructions"
-ANSWER = "answer"
-
-_TASKS_PER_CALL = 3.0
-"""Candidates that an instruction call yields, before anything is known."""
-_PROMPT_TOKENS = {INSTRUCTIONS: 900.0, ANSWER: 120.0}
-_LATENCY_S = {INSTRUCTIONS: 8.0, ANSWER: 4.0}
+_FIRST_S, _S_PER_TOKEN = 1.0, 0.03
+"""Time of a call, before anything is known: until it begins, and for a token that is written."""
 
 
 @dataclass(frozen=True)
@@ -41,33 +37,28 @@ class Estimate:
         return self.prompt_tokens + self.completion_tokens
 
 
-def estimate_round(settings: Settings, candidates: int, price: Price | None, means: Sequence[Means] = ()) -> Estimate:
-    """Estimate a round of so many candidates in all: instruction calls, then one answer to each candidate."""
+def estimate_calls(
+    candidates: float, shapes: Sequence[CallShape], price: Price | None, concurrency: int, means: Sequence[Means] = ()
+) -> Estimate:
+    """Estimate the calls that so many candidates take, each the calls of `shapes`."""
     known = {m.purpose: m for m in means}
-    limits = {
-        INSTRUCTIONS: settings.generation.max_instruction_tokens,
-        ANSWER: settings.generation.max_answer_tokens,
-    }
-    tasks_per_call = _TASKS_PER_CALL
-    if INSTRUCTIONS in known and ANSWER in known:
-        tasks_per_call = max(0.2, known[ANSWER].calls / known[INSTRUCTIONS].calls)
-    calls = {INSTRUCTIONS: max(1, round(candidates / tasks_per_call)), ANSWER: candidates}
-    prompt = completion = most = 0.0
-    seconds = 0.0
-    for purpose, count in calls.items():
-        seen = known.get(purpose)
-        prompt_tokens = seen.prompt_tokens if seen else _PROMPT_TOKENS[purpose]
-        prompt += count * prompt_tokens
-        completion += count * (seen.completion_tokens if seen else limits[purpose])
-        most += count * (prompt_tokens + limits[purpose])
-        seconds += count * (seen.latency_s if seen else _LATENCY_S[purpose]) / settings.teacher.max_concurrency
+    count = prompt = completion = most = seconds = 0.0
+    for shape in shapes:
+        calls = candidates * shape.per_candidate
+        seen = known.get(shape.purpose)
+        prompt_tokens = seen.prompt_tokens if seen else shape.prompt_tokens
+        count += calls
+        prompt += calls * prompt_tokens
+        completion += calls * (seen.completion_tokens if seen else shape.max_tokens)
+        most += calls * (prompt_tokens + shape.max_tokens)
+        seconds += calls * (seen.latency_s if seen else _FIRST_S + _S_PER_TOKEN * shape.max_tokens) / concurrency
     return Estimate(
-        calls=sum(calls.values()),
+        calls=round(count),
         prompt_tokens=round(prompt),
         completion_tokens=round(completion),
         seconds=seconds,
         usd=usd(cost_nanousd(price, round(prompt), round(completion))),
         most_tokens=round(most),
         most_usd=usd(cost_nanousd(price, round(prompt), round(most - prompt))),
-        measured=bool(known),
+        measured=any(shape.purpose in known for shape in shapes),
     )

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import click
 
-from sedi_dagster.testing.simulated_writing import write
+from sedi_dagster.testing.simulated_methods import write
 
 MODEL = "simulated-teacher"
 STAMP = "simulated"
@@ -399,6 +399,8 @@ def _text(dials: Dials, asked: dict[str, Any], prompt: str, digest: bytes, fault
     rng = random.Random(f"{dials.seed} {digest.hex()}")
     if asked.get("response_format") is not None:
         schema = asked["response_format"].get("json_schema", {}).get("schema", {"type": "object"})
+        if fault != "wrong_schema" and "examples" in schema.get("properties", {}):
+            return write(prompt, rng)
         return json.dumps({"unexpected": True} if fault == "wrong_schema" else _instance(schema, rng))
     if fault == "wrong_schema":
         return json.dumps({"unexpected": True})

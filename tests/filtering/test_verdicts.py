@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA, InstructionScreen, judge_candidates
-from sedi_dagster.generation.self_instruct import CANDIDATE_SCHEMA
+from sedi_dagster.generation.candidates import CANDIDATE_SCHEMA
 
 ITEM = "Which planet of our solar system has the most moons?"
 SEED = ("seed-1", "Name three rivers that flow through Germany.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,16 +158,3 @@ def test_no_text_upsets_the_parser_and_none_of_it_is_lost(text: str, cut_off: bo
     assert not rest.strip()
     assert all(task.instruction or task.problem for task in tasks)
     assert all(task.problem != "cut by length" for task in tasks[:-1])
-
-
-@pytest.mark.parametrize("start", ["", "Task 1: a\nInput: "])
-@pytest.mark.parametrize("unit", ["1", "\n", " ", "1 ", "\t\n", "*", "#", "```", "Task ", "Input:\n", "none ", "-"])
-def test_a_megabyte_of_anything_is_read_in_linear_time(unit: str, start: str) -> None:
-    def seconds(size: int) -> float:
-        text = start + unit * (size // len(unit))
-        started = time.process_time()
-        parse_tasks(text, cut_off=True)
-        return time.process_time() - started
-
-    small, large = max(seconds(62_500), 0.004), seconds(1_000_000)
-    assert large < 60 * small, "16 times the text must not take 60 times as long"

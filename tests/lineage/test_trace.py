@@ -11,7 +11,7 @@ import pytest
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.seed_update import CHANGE_SCHEMA, SEED_SET_SCHEMA
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
-from sedi_dagster.generation.self_instruct import CALL_SCHEMA, CANDIDATE_SCHEMA
+from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA
 from sedi_dagster.lineage.trace import trace_example
 from sedi_dagster.records import CategoryPlan, RoundPlan
 from sedi_dagster.rounds import load_history, save_plan
@@ -36,7 +36,8 @@ def store(tmp_path: Path) -> Store:
         CANDIDATE_SCHEMA,
         *(
             {"candidate_id": f"cand-{i}0", "instruction_key": "call-i", "answer_key": f"call-{i}",
-             "demonstration_ids": ["seed-2", "seed-0"]}
+             "further_keys": [], "demonstration_ids": ["seed-2", "seed-0"],
+             "parent_id": {1: "seed-1", 2: "cand-10"}[i], "instruction": f"Task {i}."}
             for i in (1, 2)
         ),
     )  # fmt: skip
@@ -57,6 +58,12 @@ def test_a_fresh_candidate_has_its_calls_and_the_seeds_it_was_shown(store: Store
     assert [call["request_key"] for call in trace["teacher_calls"]] == ["call-i", "call-1"]
     assert [seed["seed_id"] for seed in trace["shown_seeds"]] == ["seed-0", "seed-2"]
     assert "verdict" not in trace and "training_steps" not in trace
+
+
+def test_an_evolved_example_is_followed_back_to_its_seed(store: Store) -> None:
+    evolved_from = trace_example(store, load_history(store), "cand-20")["evolved_from"]
+    assert [parent["instruction"] for parent in evolved_from[:1]] == ["Task 1."]
+    assert [parent["seed_id"] for parent in evolved_from[1:]] == ["seed-1"]
 
 
 def test_a_trained_example_has_its_verdict_batch_steps_and_promotion(store: Store) -> None:

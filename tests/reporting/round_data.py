@@ -11,7 +11,7 @@ import polars as pl
 from sedi_dagster.evaluation.results import ITEM_SCHEMA
 from sedi_dagster.feedback.seed_update import CHANGE_SCHEMA, SEED_SET_SCHEMA
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
-from sedi_dagster.generation.self_instruct import CALL_SCHEMA, CANDIDATE_SCHEMA
+from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA
 from sedi_dagster.records import (
     CategoryOutcome,
     CategoryPlan,

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from sedi_dagster.categories import load_categories
+from sedi_dagster.errors import InputFileError
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.evaluation.verifiers import verify
 from sedi_dagster.filtering.decontamination import Decontaminator
@@ -121,3 +122,15 @@ def _assert_good_examples(seeds: list[SeedTask], items: list[EvaluationItem]) ->
 )
 def test_the_page_explains_every_field_of_the_entry(field: str) -> None:
     assert f"\n| `{field}` |" in (ROOT / "docs" / "categories.md").read_text(encoding="utf-8")
+
+
+def test_a_category_may_say_whether_its_tasks_are_classification(tmp_path: Path) -> None:
+    entry = (ROOT / "seeds" / "categories.yaml").read_text(encoding="utf-8").split("\n\n")[0]
+    path = tmp_path / "categories.yaml"
+    for line, expected in (("", None), ("\n  is_classification: true", True)):
+        path.write_text(entry.replace("\n  is_classification: false", line), encoding="utf-8")
+        (category,) = load_categories(path).values()
+        assert category.is_classification is expected
+    path.write_text(entry.replace("is_classification: false", "is_classification: maybe"), encoding="utf-8")
+    with pytest.raises(InputFileError, match="is_classification"):
+        load_categories(path)

@@ -1,4 +1,4 @@
-"""`sedi calls` and `sedi estimate` on a ledger with a few calls."""
+"""`sedi calls` on a ledger with a few calls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from teacher_bench import Bench, chats
 
 from sedi_dagster.settings import Price
 from sedi_dagster.teacher.calls import CallFilter, list_calls, sum_calls
-from sedi_dagster.teacher.commands import calls_group, estimate_command
+from sedi_dagster.teacher.commands import calls_group
 
 
 @pytest.fixture
@@ -22,8 +22,7 @@ def filled(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def run(*words: str) -> str:
-    command = estimate_command if words[0] == "estimate" else calls_group
-    result = CliRunner().invoke(command, [w for w in words if w != "estimate"], catch_exceptions=False)
+    result = CliRunner().invoke(calls_group, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -52,9 +51,3 @@ def test_calls_are_listed_shown_summed_and_pruned(filled: Bench) -> None:
     assert "0 calls pruned" in run("prune", "--older-than-days", "1", "--yes")
     assert "9 calls pruned" in run("prune", "--older-than-days", "-1", "--yes")
     assert "pruned or not there" in run("show", key[:12])
-
-
-def test_an_estimate_is_told(filled: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEDI_TEACHER_BASE_URL", filled.server.base_url)
-    told = run("estimate", "--candidates", "50")
-    assert "50 candidates" in told and "tokens" in told and "unknown" in told

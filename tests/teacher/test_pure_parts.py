@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from teacher_bench import chat
 
-from sedi_dagster.records import TeacherRequest
-from sedi_dagster.settings import Settings, TeacherSettings
+from sedi_dagster.records import CallShape, TeacherRequest
+from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher.answers import read_answer, storable_text
 from sedi_dagster.teacher.calls import Means
-from sedi_dagster.teacher.estimate import estimate_round
+from sedi_dagster.teacher.estimate import estimate_calls
 from sedi_dagster.teacher.failures import EndpointNames, Failure, from_status
 from sedi_dagster.teacher.rendering import RenderedRequest, render
 
@@ -159,10 +159,12 @@ def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> 
 
 
 def test_an_estimate_follows_earlier_calls_and_else_the_limits() -> None:
-    settings = Settings(_env_file=None)
-    unseen = estimate_round(settings, 120, None)
-    assert unseen.calls == 160 and not unseen.measured and unseen.usd is None
+    shapes = [CallShape("instructions", 0.5, 700.0, 200), CallShape("answer", 1.0, 120.0, 128)]
+    unseen = estimate_calls(120, shapes, None, 8)
+    assert (unseen.calls, unseen.tokens) == (180, 60 * 900 + 120 * 248)
+    assert unseen.most_tokens == unseen.tokens and not unseen.measured and unseen.usd is None
     means = [Means("instructions", 50, 800.0, 150.0, 2.0), Means("answer", 100, 100.0, 60.0, 1.0)]
-    seen = estimate_round(settings, 120, None, means)
-    assert seen.measured and seen.calls == 180
-    assert seen.tokens == 60 * 950 + 120 * 160 and seen.most_tokens > seen.tokens
+    seen = estimate_calls(120, shapes, Price(input=1.0, output=2.0, as_of="2026-11-01"), 8, means)
+    assert seen.measured and seen.tokens == 60 * 950 + 120 * 160
+    assert seen.most_tokens == 60 * 1000 + 120 * 228 and seen.seconds == (60 * 2 + 120) / 8
+    assert seen.usd == pytest.approx((60 * 800 + 120 * 100 + 2 * (60 * 150 + 120 * 60)) / 1e6)

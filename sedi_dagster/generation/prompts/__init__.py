@@ -1,32 +1,47 @@
-"""The prompts, each a file of its own, so that a change of a prompt is a diff of that file."""
+"""The prompts, each a file of its own, so that a change of a prompt is a diff of that file.
+
+`NAME.chat.j2` asks in a message, `NAME.completion.j2` is a text to continue, and `NAME.yaml` holds the few-shot
+examples that both show, as `few_shot`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+import yaml
+from jinja2 import Environment, StrictUndefined, Template
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 @cache
-def _template(name: str) -> tuple[Any, str]:
-    source = files(__package__).joinpath(f"{name}.j2").read_text(encoding="utf-8")
-    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=False)
-    environment.filters["one_line"] = _one_line
-    return environment.from_string(source), hashlib.blake2b(source.encode(), digest_size=4).hexdigest()
+def _prompt(name: str) -> tuple[Template, Any, str]:
+    """Template, its few-shot examples, and the hash of both files."""
+    source = files(__package__).joinpath(f"{name}.j2").read_bytes()
+    data = files(__package__).joinpath(f"{name.split('.')[0]}.yaml")
+    examples = data.read_bytes() if data.is_file() else b""
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"one_line": _one_line, "as_json": _as_json}
+    digest = hashlib.blake2b(source + examples, digest_size=4).hexdigest()
+    return environment.from_string(source.decode()), yaml.safe_load(examples), digest
 
 
 def render(name: str, **values: Any) -> str:
     """The prompt `name` (a file here without `.j2`) with its values filled in."""
-    return str(_template(name)[0].render(**values)).rstrip("\n")
+    template, few_shot, _ = _prompt(name)
+    return template.render(few_shot=few_shot, **values).rstrip("\n")
 
 
-def version(name: str) -> str:
-    """`name@hash of its text`: changes exactly when the file does."""
-    return f"{name}@{_template(name)[1]}"
+def version(*names: str) -> str:
+    """`name@hash of its text` for each prompt that was put together: changes exactly when a file does."""
+    return "+".join(f"{name}@{_prompt(name)[2]}" for name in names)

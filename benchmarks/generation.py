@@ -1,0 +1,202 @@
+"""Each method of generation on the same categories with one teacher: what is kept, what is lost and why, what it costs.
+
+python benchmarks/generation.py [--candidates 12] [--only single_call] > docs/generation_trial.md
+Run it again to go on: every answer is in the ledger (SEDI_DATA), so what was asked is not asked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+import polars as pl
+
+from sedi_dagster.filtering.verdicts import InstructionScreen, judge_candidates
+from sedi_dagster.generation.generate import generate
+from sedi_dagster.generation.method import GenerationJob
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_screen
+from sedi_dagster.orchestration.screening import GenerationScreen
+from sedi_dagster.records import AskTeacher, Category, Tables, TeacherAnswer, TeacherRequest, derived_rng, task_prompt
+from sedi_dagster.settings import Settings
+from sedi_dagster.student import length_check, student_source
+from sedi_dagster.teacher.open import open_teacher
+
+SHOWN = 10
+ROUND = "trial"
+NO_KEPT = dict.fromkeys(("example_id", "category", "instruction", "input", "output"), pl.String)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method in one form, as a column of the table."""
+
+    label: str
+    method: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+VARIANTS = (
+    Variant("self_instruct, few-shot instances", "self_instruct", {"instances": "few_shot"}),
+    Variant("self_instruct, answered", "self_instruct", {"instances": "answer"}),
+    Variant("single_call", "single_call"),
+    Variant("evol_instruct", "evol_instruct"),
+)
+
+
+@dataclass
+class Outcome:
+    """What a variant came to, over all categories."""
+
+    variant: Variant
+    candidates: pl.DataFrame
+    verdicts: pl.DataFrame
+    calls: pl.DataFrame
+    results: pl.DataFrame
+
+    @property
+    def kept(self) -> pl.DataFrame:
+        ids = self.verdicts.filter(pl.col("state") == "kept")["candidate_id"]
+        return self.candidates.filter(pl.col("candidate_id").is_in(ids.implode()))
+
+    @property
+    def tokens(self) -> int:
+        return int((self.calls["prompt_tokens"] + self.calls["completion_tokens"]).sum())
+
+
+@click.command()
+@click.option("--candidates", default=12, show_default=True, help="Well-formed candidates a category and method.")
+@click.option("--only", default="", help="Only methods whose label contains this.")
+def main(candidates: int, only: str) -> None:
+    """Run the variants and print the page."""
+    chosen = [v for v in VARIANTS if only in v.label]
+    outcomes = [asyncio.run(run(variant, candidates)) for variant in chosen]
+    print("\n".join(page(outcomes, candidates)))
+
+
+async def run(variant: Variant, count: int) -> Outcome:
+    """All categories with one variant, at once, so that the teacher always has something to do."""
+    sedi = SediResource(overrides={"generation": {"methods": {variant.method: 1.0}, **variant.settings}})
+    settings, seeds = sedi.settings(), sedi.seeds()
+    decontaminator = evaluation_decontaminator(sedi)
+
+    def screen() -> InstructionScreen:
+        return instruction_screen(sedi, seeds, ROUND, decontaminator)
+
+    began = time.monotonic()
+    async with open_teacher(settings, run="generation trial") as teacher:
+
+        async def ask(requests: Sequence[TeacherRequest]) -> list[TeacherAnswer]:
+            return await teacher.ask(requests)
+
+        jobs = [job(settings, category, seeds, count) for category in sedi.categories().values()]
+        tables = await asyncio.gather(*(one(j, variant.method, ask, GenerationScreen(screen())) for j in jobs))
+    print(f"{variant.label}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    candidates = pl.concat([t["candidates"] for t in tables])
+    fits = length_check(
+        student_source(settings.training.student, settings.path(settings.cache)), settings.training.max_length
+    )
+    verdicts = judge_candidates(
+        candidates, screen(), decontaminator, lambda told, given, output: fits(task_prompt(told, given), output)
+    )
+    return Outcome(
+        variant,
+        candidates,
+        verdicts,
+        pl.concat([t["calls"] for t in tables]).unique("request_key"),
+        pl.concat([t["result"] for t in tables]),
+    )
+
+
+async def one(chosen: GenerationJob, method: str, ask: AskTeacher, screen: GenerationScreen) -> Tables:
+    return await generate(chosen, {method: 1.0}, ask, screen)
+
+
+def job(settings: Settings, category: Category, seeds: pl.DataFrame, count: int) -> GenerationJob:
+    return GenerationJob(
+        round=ROUND,
+        category=category,
+        wanted=None,
+        candidates=count,
+        seeds=seeds.filter(seeds["category"] == category.id),
+        kept=pl.DataFrame(schema=NO_KEPT),
+        teacher=settings.teacher.model,
+        chat=settings.teacher.asks_in_chat,
+        settings=settings.generation,
+        temperature=settings.teacher.temperature,
+        top_p=settings.teacher.top_p,
+        project_seed=settings.project_seed,
+    )
+
+
+def page(outcomes: Sequence[Outcome], count: int) -> Iterator[str]:
+    """The figures and samples as Markdown."""
+    yield "| | " + " | ".join(o.variant.label for o in outcomes) + " |"
+    yield "| --- |" + " --- |" * len(outcomes)
+    for label, figure in FIGURES.items():
+        yield f"| {label} | " + " | ".join(figure(o) for o in outcomes) + " |"
+    reasons = Counter[str]()
+    lost = [Counter(_reasons(o)) for o in outcomes]
+    for counted in lost:
+        reasons.update(counted)
+    for reason, _ in reasons.most_common():
+        yield f"| lost: {reason} | " + " | ".join(str(counted[reason]) for counted in lost) + " |"
+    yield ""
+    yield f"Kept of the candidates, by category ({count} well-formed ones asked for):"
+    yield ""
+    yield "| category | " + " | ".join(o.variant.label for o in outcomes) + " |"
+    yield "| --- |" + " --- |" * len(outcomes)
+    for category in outcomes[0].results["category"]:
+        yield f"| {category} | " + " | ".join(_kept_of(o, category) for o in outcomes) + " |"
+    for outcome in outcomes:
+        yield from _samples(outcome)
+
+
+FIGURES: dict[str, Callable[[Outcome], str]] = {
+    "candidates": lambda o: str(o.candidates.height),
+    "kept": lambda o: str(o.kept.height),
+    "keep rate": lambda o: f"{o.kept.height / o.candidates.height:.0%}",
+    "calls": lambda o: str(o.calls.height),
+    "tokens": lambda o: f"{o.tokens:,}",
+    "of these, written by the teacher": lambda o: f"{o.calls['completion_tokens'].sum():,}",
+    "tokens per kept example": lambda o: f"{o.tokens / max(1, o.kept.height):,.0f}",
+    "written tokens per kept example": lambda o: f"{o.calls['completion_tokens'].sum() / max(1, o.kept.height):,.0f}",
+    "seconds of the model per kept example": lambda o: f"{o.calls['latency_s'].sum() / max(1, o.kept.height):,.1f}",
+}
+
+
+def _reasons(outcome: Outcome) -> list[str]:
+    lost = outcome.verdicts.filter(pl.col("state") != "kept")
+    return [str(rule).split(":")[0] for rule in lost["rule"]]
+
+
+def _kept_of(outcome: Outcome, category: str) -> str:
+    written = outcome.candidates.filter(pl.col("category") == category).height
+    return f"{outcome.kept.filter(pl.col('category') == category).height} of {written}"
+
+
+def _samples(outcome: Outcome) -> Iterator[str]:
+    kept = outcome.kept.to_dicts()
+    shown = derived_rng("generation trial", outcome.variant.label).sample(kept, min(SHOWN, len(kept)))
+    yield ""
+    yield f"## {len(shown)} kept examples of {outcome.variant.label}, drawn at random, as they are"
+    for row in shown:
+        yield ""
+        yield f"**{row['category']}**"
+        yield ""
+        yield "```text"
+        yield f"Instruction: {row['instruction']}"
+        if row["input"]:
+            yield f"Input: {row['input']}"
+        yield f"Output: {row['output']}".replace("```", "'''")
+        yield "```"
+
+
+if __name__ == "__main__":
+    main()

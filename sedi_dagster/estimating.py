@@ -1,0 +1,113 @@
+"""`sedi estimate`: what the next round will take, by method of generation, before it is paid for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import click
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from sedi_dagster.generation.methods import METHODS, check_mix
+from sedi_dagster.records import CallShape
+from sedi_dagster.rounds import load_history
+from sedi_dagster.settings import Settings, load_settings
+from sedi_dagster.store import Store
+from sedi_dagster.teacher.budget import known_price
+from sedi_dagster.teacher.calls import mean_calls
+from sedi_dagster.teacher.commands import money
+from sedi_dagster.teacher.estimate import Estimate, estimate_calls
+from sedi_dagster.teacher.open import make_endpoint, open_ledger
+
+
+@click.command("estimate")
+@click.option("--candidates", type=int, help="Candidates in all; default: the settings' number for each category.")
+@click.option("--categories", default=12, show_default=True, help="Categories in the round.")
+def estimate_command(candidates: int | None, categories: int) -> None:
+    """Calls, tokens, money and time of the next round, before it is paid for."""
+    settings = load_settings()
+    print_estimate(settings, candidates or categories * settings.generation.candidates_per_category)
+
+
+def estimate_round(settings: Settings, candidates: int) -> dict[str, Estimate]:
+    """An estimate for each method of the mix, of its share of the candidates.
+
+    Raises:
+        SettingsError: the mix of methods is none.
+    """
+    mix = settings.generation.methods
+    check_mix(mix)
+    price = known_price(settings)
+    with open_ledger(settings) as ledger:
+        means = mean_calls(ledger, make_endpoint(settings).identity, settings.teacher.model)
+    written = _written(Store(settings.data_root), settings.teacher.model)
+    return {
+        name: estimate_calls(
+            candidates * share,
+            _as_seen(METHODS[name].call_shapes(settings.generation, settings.teacher.asks_in_chat), written.get(name)),
+            price,
+            settings.teacher.max_concurrency,
+            means,
+        )
+        for name, share in mix.items()
+    }
+
+
+def _written(store: Store, teacher: str) -> dict[str, tuple[int, Counter[str]]]:
+    """By method, what the teacher has written in all rounds: well-formed candidates, and calls by purpose."""
+    counts: dict[str, tuple[int, Counter[str]]] = {}
+    for plan in load_history(store).plans:
+        for category in plan.category_ids:
+            if store.tables_marker("generated_batches", plan.round, category) is None:
+                continue
+            tables = store.read_tables("generated_batches", plan.round, category)
+            for (method,), rows in tables["candidates"].filter(pl.col("teacher") == teacher).group_by("method"):
+                well_formed, calls = counts.setdefault(str(method), (0, Counter()))
+                keys = [rows["instruction_key"], rows["answer_key"], rows["further_keys"].explode()]
+                mine = pl.concat([k.alias("key") for k in keys]).unique().implode()
+                calls.update(tables["calls"].filter(pl.col("request_key").is_in(mine))["purpose"])
+                counts[str(method)] = (well_formed + int(rows["problem"].is_null().sum()), calls)
+    return counts
+
+
+def _as_seen(shapes: Sequence[CallShape], written: tuple[int, Counter[str]] | None) -> list[CallShape]:
+    """The shapes with the calls a candidate that there really were, where candidates were written."""
+    if written is None or not written[0]:
+        return list(shapes)
+    candidates, calls = written
+    return [replace(shape, per_candidate=calls[shape.purpose] / candidates) for shape in shapes]
+
+
+def print_estimate(settings: Settings, candidates: int) -> None:
+    """Print what so many candidates will take, method by method."""
+    estimates = estimate_round(settings, candidates)
+    measured = any(estimate.measured for estimate in estimates.values())
+    basis = "earlier calls of this teacher" if measured else "the settings' limits (no calls so far)"
+    table = Table(title=f"{candidates:,} candidates, from {basis}")
+    for column in ("method", "calls", "tokens", "at most", "USD", "at most", "minutes"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for name, estimate in estimates.items():
+        table.add_row(name, *_cells([estimate]))
+    if len(estimates) > 1:
+        table.add_section()
+        table.add_row("all", *_cells(list(estimates.values())))
+    Console().print(table)
+
+
+def _cells(estimates: list[Estimate]) -> list[str]:
+    return [
+        f"{sum(e.calls for e in estimates):,}",
+        f"{sum(e.tokens for e in estimates):,}",
+        f"{sum(e.most_tokens for e in estimates):,}",
+        money(_sum([e.usd for e in estimates])),
+        money(_sum([e.most_usd for e in estimates])),
+        f"{sum(e.seconds for e in estimates) / 60:.1f}",
+    ]
+
+
+def _sum(amounts: list[float | None]) -> float | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if len(known) == len(amounts) else None

@@ -1,0 +1,97 @@
+"""Answering tasks that are written: each is put to the teacher as a user would put it, once or several times.
+
+With `answer_samples` above 1 an answer counts only if more than half of the samples agree with it (self-consistency,
+arXiv 2203.11171). Where that says little about quality, as in creative writing, it costs more than it gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from sedi_dagster.generation.agreement import most_agreed
+from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, Screened, answer_problem
+from sedi_dagster.generation.method import Desk
+from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest, task_prompt
+from sedi_dagster.settings import GenerationSettings
+
+SAMPLE = "answer_sample"
+"""Purpose of the calls for the second and further answers, so that the accounts show what they cost."""
+SAMPLING_TEMPERATURE = 0.7
+MAJORITY = 0.5
+
+
+async def answer_all(desk: Desk, candidates: Sequence[Candidate], purpose: str) -> None:
+    """Give every open candidate its output, or the problem that its answer has, or the verdict `answers_disagree`.
+
+    A candidate that came with its output keeps it as the first sample, so with one sample nothing is asked for it.
+    """
+    asked = [
+        (candidate, _request(desk, candidate, purpose, number))
+        for candidate in candidates
+        if candidate.is_open
+        for number in range(0 if candidate.output is None else 1, desk.job.settings.answer_samples)
+    ]
+    answers = await desk.ask([request for _, request in asked])
+    answered = zip((candidate for candidate, _ in asked), map(_sample, answers), strict=True)
+    for _, group in groupby(answered, key=lambda pair: pair[0].candidate_id):
+        pairs = list(group)
+        _settle(desk, pairs[0][0], [sample for _, sample in pairs])
+
+
+def answer_shapes(settings: GenerationSettings, purpose: str, written: bool = False) -> tuple[CallShape, ...]:
+    """The calls that `answer_all` makes for a candidate; `written`: it comes with its output."""
+    first = () if written else (CallShape(purpose, 1.0, 120.0, settings.max_answer_tokens),)
+    further = settings.answer_samples - 1
+    return (*first, CallShape(SAMPLE, float(further), 120.0, settings.max_answer_tokens)) if further else first
+
+
+def _request(desk: Desk, candidate: Candidate, purpose: str, number: int) -> TeacherRequest:
+    """A single answer is the likeliest one; several are drawn."""
+    several = desk.job.settings.answer_samples > 1
+    return desk.job.request(
+        SAMPLE if number else purpose,
+        task_prompt(candidate.instruction, candidate.input),
+        chat=True,
+        max_tokens=desk.job.max_answer_tokens,
+        temperature=SAMPLING_TEMPERATURE if several else 0.0,
+        seed=desk.job.seed("answer", candidate.instruction, candidate.input, number) if several else None,
+        sample_index=number,
+    )
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """An answer, and why it is of no use; None for `key`: not asked."""
+
+    text: str
+    key: str | None
+    problem: str | None = None
+
+
+def _sample(answer: TeacherAnswer | None) -> _Sample:
+    problem = answer_problem(answer)
+    return _Sample(answer.text.strip(), answer.request_key, problem) if answer else _Sample("", None, problem)
+
+
+def _settle(desk: Desk, candidate: Candidate, samples: list[_Sample]) -> None:
+    """Take the answer that most agree with. One that is missing or cut agrees with none."""
+    if candidate.output is not None:
+        samples = [_Sample(candidate.output, candidate.answer_key), *samples]
+    whole = [sample for sample in samples if sample.problem is None]
+    chosen = samples[0]
+    if whole:
+        numeric = desk.job.category.verifiers[:1] == ("numeric",)
+        index, agreeing = most_agreed([sample.text for sample in whole], numeric)
+        chosen = whole[index]
+        if agreeing <= MAJORITY * len(samples) and len(samples) > 1:
+            if any(sample.problem == NOT_ASKED for sample in samples):
+                candidate.problem = NOT_ASKED
+            else:
+                candidate.screened = Screened("answers_disagree", agreeing / len(samples), MAJORITY)
+    else:
+        candidate.problem = chosen.problem
+    if chosen.key is not None:
+        candidate.output, candidate.answer_key = chosen.text, chosen.key
+    candidate.further_keys += [sample.key for sample in samples if sample is not chosen and sample.key is not None]

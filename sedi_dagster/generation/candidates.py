@@ -1,0 +1,145 @@
+"""A candidate: what the teacher wrote, from first piece of text to answered example, and the calls it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import polars as pl
+
+from sedi_dagster.records import TeacherAnswer, content_id
+
+CANDIDATE_SCHEMA: dict[str, Any] = {
+    "candidate_id": pl.String,
+    "round": pl.String,
+    "category": pl.String,
+    "position": pl.Int64,
+    "instruction_id": pl.String,  # the same for all instances of one instruction
+    "instruction": pl.String,
+    "input": pl.String,
+    "output": pl.String,
+    "is_classification": pl.Boolean,
+    "problem": pl.String,
+    "screened_rule": pl.String,
+    "screened_score": pl.Float64,
+    "screened_threshold": pl.Float64,
+    "screened_neighbour_id": pl.String,
+    "screened_neighbour": pl.String,
+    "method": pl.String,
+    "teacher": pl.String,
+    "prompt_version": pl.String,
+    "parent_id": pl.String,  # the seed or example that this one was evolved from
+    "demonstration_ids": pl.List(pl.String),
+    "instruction_key": pl.String,  # the call that wrote the instruction
+    "answer_key": pl.String,  # the call that wrote the output
+    "further_keys": pl.List(pl.String),  # other calls that this candidate took
+    "raw": pl.String,
+}
+CALL_SCHEMA: dict[str, Any] = {
+    "request_key": pl.String,
+    "purpose": pl.String,
+    "category": pl.String,
+    "finish_reason": pl.String,
+    "prompt_tokens": pl.Int64,
+    "completion_tokens": pl.Int64,
+    "cost_usd": pl.Float64,
+    "latency_s": pl.Float64,
+}
+
+NOT_ASKED = "not answered: the budget was spent"
+
+
+class Screened(NamedTuple):
+    """Why an instruction is not worth an answer: the rule and what it measured; for near duplicates, the neighbour."""
+
+    rule: str
+    score: float | None = None
+    threshold: float | None = None
+    neighbour_id: str | None = None
+    neighbour: str | None = None
+
+
+class Screen(Protocol):
+    """The rules of filtering that generation asks before it pays for more."""
+
+    def instruction(self, candidate_id: str, instruction: str) -> Screened | None:
+        """Why the instruction is not worth an answer. Called in candidate order; what passes is remembered."""
+
+    def instance(self, instruction: str, text_input: str, output: str) -> str | None:
+        """The rule that a finished example breaks; remembers nothing."""
+
+
+@dataclass
+class Candidate:
+    """One row of `CANDIDATE_SCHEMA` in the making. `problem` is set if it is malformed, `screened` if it was not
+    worth an answer; a candidate with neither has an output in the end."""
+
+    candidate_id: str
+    instruction_id: str
+    instruction: str
+    input: str
+    is_classification: bool
+    method: str
+    prompt_version: str
+    instruction_key: str
+    raw: str
+    output: str | None = None
+    problem: str | None = None
+    screened: Screened | None = None
+    parent_id: str | None = None
+    demonstration_ids: list[str] = field(default_factory=list)
+    answer_key: str | None = None
+    further_keys: list[str] = field(default_factory=list)
+
+    @property
+    def is_open(self) -> bool:
+        """Neither malformed nor screened out: worth going on with."""
+        return self.problem is None and self.screened is None
+
+
+def candidate_id(request_key: str, number: int, raw: str) -> str:
+    """The id of the `number`-th piece of a call's text."""
+    return content_id("cand", request_key, number, raw)
+
+
+def instruction_id(request_key: str, instruction: str) -> str:
+    """The id of an instruction within its call: the instances of one instruction have it in common."""
+    return content_id("instr", request_key, instruction)
+
+
+def answer_problem(answer: TeacherAnswer | None) -> str | None:
+    """Why an answer is of no use whatever it says; None if it may be."""
+    if answer is None:
+        return NOT_ASKED
+    if answer.error:
+        return f"teacher refused: {answer.error}"
+    if answer.finish_reason == "length":
+        return "answer cut by length"
+    return None if answer.text.strip() else "empty answer"
+
+
+def candidate_frame(candidates: Iterable[Candidate], **same: Any) -> pl.DataFrame:
+    """The candidates as `CANDIDATE_SCHEMA`, in order; `same`: columns that are alike in all rows."""
+    rows = []
+    for position, candidate in enumerate(candidates):
+        row = asdict(candidate) | same | {"position": position}
+        screened = candidate.screened or (None,) * len(Screened._fields)
+        row |= {f"screened_{name}": value for name, value in zip(Screened._fields, screened, strict=True)}
+        del row["screened"]
+        rows.append(row)
+    return pl.DataFrame(rows, schema=CANDIDATE_SCHEMA)
+
+
+def call_row(answer: TeacherAnswer, purpose: str, category: str) -> dict[str, Any]:
+    """A row of `CALL_SCHEMA`."""
+    return {
+        "request_key": answer.request_key,
+        "purpose": purpose,
+        "category": category,
+        "finish_reason": answer.finish_reason,
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
+        "cost_usd": answer.cost_usd,
+        "latency_s": answer.latency_s,
+    }

@@ -1,0 +1,78 @@
+"""Which seeds a prompt shows: mostly human, a few machine-made, as often as training feedback says they are worth.
+
+Self-Instruct (arXiv 2212.10560, section 2.2) shows 8: 6 human, 2 machine-made, shuffled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import polars as pl
+
+from sedi_dagster.records import derived_rng
+
+LEAST_WEIGHT, MOST_WEIGHT = 0.25, 4.0
+
+
+class DemonstrationPicker:
+    """Chooses the seeds of one prompt after the other.
+
+    A seed is shown in proportion to its weight: the next ones are those that were shown least for what they weigh
+    (stride scheduling), so that with equal weights each is shown once before any is shown twice. No set is shown
+    twice while another is left.
+    """
+
+    def __init__(self, seeds: pl.DataFrame, seed: Sequence[object]) -> None:
+        """`seed`: what the choice derives from, such as (project seed, round, category)."""
+        rows = [{**row, "weight": w} for row, w in zip(seeds.iter_rows(named=True), weights(seeds), strict=True)]
+        self._human = [row for row in rows if row["origin"] == "human"]
+        self._machine = [row for row in rows if row["origin"] != "human"]
+        self._seed = tuple(seed)
+        self._shown: dict[str, int] = {}
+        self._sets: set[frozenset[str]] = set()
+        self._number = 0
+
+    def next(self, count: int, most_machine: int) -> list[dict[str, Any]]:
+        """The seeds of the next prompt, shuffled; missing machine-made ones give their places to human ones."""
+        machine = self._ranked(self._machine)[: min(most_machine, count)]
+        chosen = [*machine, *self._unseen_set(machine, self._ranked(self._human), count - len(machine))]
+        for row in chosen:
+            self._shown[row["seed_id"]] = self._shown.get(row["seed_id"], 0) + 1
+        self._sets.add(_ids(chosen))
+        derived_rng(*self._seed, "demonstrations", self._number).shuffle(chosen)
+        self._number += 1
+        return chosen
+
+    def _ranked(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return sorted(rows, key=lambda row: (self._due(row), row["seed_id"]))
+
+    def _due(self, row: dict[str, Any]) -> float:
+        shown = self._shown.get(row["seed_id"], 0)
+        chance = derived_rng(*self._seed, "demonstrations", row["seed_id"], shown).random()
+        return float((shown + chance) / row["weight"])
+
+    def _unseen_set(
+        self, machine: list[dict[str, Any]], human: list[dict[str, Any]], count: int
+    ) -> Sequence[dict[str, Any]]:
+        """The first `count` human ones that make a new set with the machine-made ones; the first if none does."""
+        for chosen in combinations(human, min(count, len(human))):
+            if _ids([*machine, *chosen]) not in self._sets:
+                return chosen
+        return human[:count]
+
+
+def weights(seeds: pl.DataFrame) -> list[float]:
+    """How often each seed should be shown, 1 being usual: its `weight`, else its `signal` by the mean signal."""
+    if "weight" in seeds.columns:
+        found = seeds["weight"]
+    elif "signal" in seeds.columns and seeds["signal"].drop_nulls().len():
+        found = seeds["signal"] / (seeds["signal"].mean() or 1.0)
+    else:
+        return [1.0] * seeds.height
+    return [float(w) for w in found.fill_nan(1.0).fill_null(1.0).clip(LEAST_WEIGHT, MOST_WEIGHT)]
+
+
+def _ids(rows: Sequence[dict[str, Any]]) -> frozenset[str]:
+    return frozenset(row["seed_id"] for row in rows)

@@ -1,0 +1,65 @@
+"""When an evolved task is eliminated: the four situations of Evol-Instruct (arXiv 2304.12244, section 2.2).
+
+Each rule has a name and what it measured; the filters put the same into the verdict.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from sedi_dagster.generation.candidates import Screened
+
+REFUSAL_WORDS = 80
+"""An answer that says sorry is a refusal if it has fewer words."""
+
+_REFUSAL = re.compile(r"\bsorry\b", re.IGNORECASE)
+_LEAKS = (
+    "given prompt", "rewritten prompt", "created prompt", "given task", "rewritten task", "changed task",
+    "evolved task", "the task above", "task 1", "task 2",
+)  # fmt: skip
+_LEAK = re.compile(rf"#?\b(?:{'|'.join(_LEAKS)})\b#?", re.IGNORECASE)
+_WORD = re.compile(r"\w+")
+_JUDGED = re.compile(r"\b(same|equal|identical|different|not|differ)\b", re.IGNORECASE)
+# Those that no question is answered with: "no", "a" (of a to d), "before", "all", "down" are answers.
+_STOP_WORDS = frozenset(
+    """also am an and any are as at be because been being but by can could did do does doing each for from had has have
+    having her hers him his how if in into is it its just me my nor of or our out own s shall she should so some such
+    t than that the their them these they this those through to too until very was we were what when where which while
+    whom why will with would you your yours""".split()
+)
+
+
+def unchanged(before: str, after: str) -> Screened | None:
+    """Nothing gained, told without a call: the rewrite has the words of the original in the same order."""
+    same = _WORD.findall(before.casefold()) == _WORD.findall(after.casefold())
+    return Screened("evolved_without_gain", 1.0, 1.0) if same else None
+
+
+def without_gain(judgement: str) -> Screened | None:
+    """Nothing gained, as the teacher judges: it says that both tasks come to the same.
+
+    A judgement that says neither eliminates nothing.
+    """
+    said = {word.casefold() for word in _JUDGED.findall(judgement)}
+    same = said & {"same", "equal", "identical"} and not said & {"different", "not", "differ"}
+    return Screened("evolved_without_gain", 1.0, 1.0) if same else None
+
+
+def leaked(before: str, after: str) -> Screened | None:
+    """The rewrite took over words of the prompt that asked for it and that the original does not have.
+
+    The score is the number of their kinds.
+    """
+    taken = {found.casefold() for found in _LEAK.findall(after)} - {found.casefold() for found in _LEAK.findall(before)}
+    return Screened("evolved_copies_prompt", float(len(taken)), 1.0) if taken else None
+
+
+def useless_answer(answer: str) -> Screened | None:
+    """The rewrite is too hard to answer: a short refusal, or nothing but punctuation and stop words."""
+    words = answer.split()
+    if len(words) < REFUSAL_WORDS and _REFUSAL.search(answer):
+        return Screened("evolved_short_refusal", float(len(words)), float(REFUSAL_WORDS))
+    tells = any(word.casefold() not in _STOP_WORDS for word in _WORD.findall(answer))
+    shows = any(unicodedata.category(character) in ("So", "Sm") for character in answer)  # an emoji, a sign such as >
+    return None if tells or shows else Screened("evolved_answer_only_stop_words", 0.0, 1.0)

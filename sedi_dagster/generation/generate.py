@@ -1,0 +1,139 @@
+"""Generation for one category in one round: waves of candidates by a mix of methods, until enough are kept.
+
+How many candidates the next wave asks for follows from the share that passed so far (the screen and the rules for
+instances), so a category of which much is dropped is asked for more. Every choice derives from (project seed, round,
+category, purpose): the same job with the same answers gives the same candidates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from sedi_dagster.generation.candidates import CALL_SCHEMA, Candidate, Screen, candidate_frame
+from sedi_dagster.generation.method import Desk, GenerationJob
+from sedi_dagster.generation.methods import METHODS, check_mix
+from sedi_dagster.records import AskTeacher, Tables
+
+DRY_WAVES = 3
+"""Waves in a row of which nothing passes, after which a category is given up."""
+
+RESULT_SCHEMA: dict[str, Any] = {
+    "round": pl.String,
+    "category": pl.String,
+    "wanted": pl.Int64,  # kept examples; null: no goal but the candidates
+    "allowed": pl.Int64,  # well-formed candidates
+    "candidates": pl.Int64,
+    "well_formed": pl.Int64,  # a whole instruction, whatever became of its answer
+    "passed": pl.Int64,  # the screen and the rules for instances
+    "waves": pl.Int64,
+    "stopped": pl.String,  # enough, allowed, nothing, dry, budget
+    "reason": pl.String,
+}
+
+
+@dataclass
+class _Tally:
+    """What the waves brought so far."""
+
+    candidates: int = 0
+    well_formed: int = 0
+    passed: int = 0
+    waves: int = 0
+    dry: int = 0
+
+    def add(self, written: list[Candidate], screen: Screen) -> None:
+        passed = sum(
+            c.is_open and c.output is not None and screen.instance(c.instruction, c.input, c.output) is None
+            for c in written
+        )
+        self.candidates += len(written)
+        self.well_formed += sum(c.problem is None or c.answer_key is not None for c in written)
+        self.passed += passed
+        self.waves += 1
+        self.dry = 0 if passed else self.dry + 1
+
+
+async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher, screen: Screen) -> Tables:
+    """Candidates (well-formed, screened out, or malformed: nothing is dropped) and the calls that made them.
+
+    Args:
+        mix: share of the candidates by method, summing to 1.
+
+    Returns:
+        `candidates` (`CANDIDATE_SCHEMA`), `calls` (`CALL_SCHEMA`, one row a distinct request) and `result`
+        (`RESULT_SCHEMA`, one row: what it came to and why it stopped).
+
+    Raises:
+        SettingsError: the mix is none (see `check_mix`).
+        BudgetExceeded: there was no room for a single answer. If some were paid for, they are candidates and the
+            result says that the budget stopped it.
+    """
+    check_mix(mix)
+    desk = Desk(job, ask, screen)
+    methods = {name: METHODS[name](job, desk) for name in mix}
+    asked = dict.fromkeys(mix, 0)
+    left = dict(mix)
+    candidates: list[Candidate] = []
+    tally = _Tally()
+    while not (stopped := _stop(job, desk, tally, bool(left))):
+        wave: list[Candidate] = []
+        for name, count in _split(_missing(job, tally), left, asked).items():
+            written = await methods[name].write(count)
+            if not written:
+                del left[name]  # the others take its share
+            wave += written
+            asked[name] += count
+        tally.add(wave, screen)
+        candidates += wave
+    if desk.spent is not None and not candidates:
+        raise desk.spent
+    result = {"round": job.round, "category": job.category.id, "wanted": job.wanted, "allowed": job.candidates}
+    result |= vars(tally) | {"stopped": stopped[0], "reason": stopped[1]}
+    del result["dry"]
+    return {
+        "candidates": candidate_frame(candidates, round=job.round, category=job.category.id, teacher=job.teacher),
+        "calls": pl.DataFrame(list(desk.calls.values()), schema=CALL_SCHEMA),
+        "result": pl.DataFrame([result], schema=RESULT_SCHEMA),
+    }
+
+
+def _stop(job: GenerationJob, desk: Desk, tally: _Tally, methods_left: bool) -> tuple[str, str] | None:
+    """Why nothing more is to be asked: a word and a sentence; None to go on."""
+    got = f"{tally.passed} passed" if job.wanted is None else f"{tally.passed} of {job.wanted} wanted passed"
+    if desk.spent is not None:
+        return "budget", f"{got}; {desk.spent.problem}"
+    if job.wanted is not None and tally.passed >= job.wanted:
+        return "enough", f"{got} the screen and the rules for instances"
+    if tally.well_formed >= job.candidates:
+        return "allowed", f"{got}; the {job.candidates} candidates that were allowed are there"
+    if not methods_left:
+        return "nothing", f"{got}; no method has anything more to ask (seed tasks: {job.seeds.height})"
+    if tally.dry >= DRY_WAVES:
+        return "dry", f"{got}; nothing of the last {tally.dry} waves did"
+    if tally.candidates >= job.candidates * job.settings.max_pieces_factor:
+        return "dry", f"{got}; of {tally.candidates} pieces of text only {tally.well_formed} were well-formed"
+    return None
+
+
+def _missing(job: GenerationJob, tally: _Tally) -> int:
+    """Well-formed candidates to ask for next: what is missing by the share that passed, within what is allowed."""
+    left = job.candidates - tally.well_formed
+    if job.wanted is None:
+        return left
+    share = (tally.passed + 1) / (tally.well_formed + 1)  # before anything is known: all pass
+    return min(left, math.ceil((job.wanted - tally.passed) / share))
+
+
+def _split(count: int, mix: Mapping[str, float], asked: Mapping[str, int]) -> dict[str, int]:
+    """The next `count` candidates by method, so that all asked for so far come as near to the shares as they can."""
+    total = {name: asked[name] for name in mix}
+    whole = sum(mix.values())
+    for _ in range(count):
+        behind = max(mix, key=lambda name: mix[name] / whole * (sum(total.values()) + 1) - total[name])
+        total[behind] += 1
+    return {name: total[name] - asked[name] for name in mix if total[name] > asked[name]}

@@ -1,0 +1,103 @@
+"""Instances of instructions as Self-Instruct writes them (arXiv 2212.10560, section 2.2).
+
+A few-shot prompt tells whether a task is classification. Classification tasks get their labels first and then an
+input for each, since input first gives inputs of one label only; other tasks get an input and then the output.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, Screened, candidate_id
+from sedi_dagster.generation.method import Desk
+from sedi_dagster.generation.parsing import ParsedTask, parse_instances, parse_labelled_instances
+from sedi_dagster.generation.prompts import render, version
+from sedi_dagster.records import TeacherAnswer, TeacherRequest
+
+MOST_INSTANCES = 5  # an instruction; the released code stops at as many
+CLASSIFY_TOKENS = 4
+_YES = re.compile(r"\W*yes\b", re.IGNORECASE)
+
+
+async def tell_classification(desk: Desk, tasks: Sequence[Candidate]) -> None:
+    """Set `is_classification` of every open task whose category does not decide it."""
+    job = desk.job
+    if job.category.is_classification is not None:
+        return
+    undecided = [task for task in tasks if task.is_open]
+    prompt = job.prompt("classify")
+    requests = [
+        job.request(
+            "classify",
+            render(prompt, instruction=task.instruction),
+            max_tokens=CLASSIFY_TOKENS,
+            temperature=0.0,
+            stop=() if job.chat else ("\n",),
+        )
+        for task in undecided
+    ]
+    for task, answer in zip(undecided, await desk.ask(requests), strict=True):
+        task.prompt_version += f"+{version(prompt)}"
+        if answer is None:
+            task.problem = NOT_ASKED
+        else:
+            task.is_classification = _YES.match(answer.text) is not None
+            task.further_keys.append(answer.request_key)
+
+
+async def instances_of(desk: Desk, tasks: Sequence[Candidate]) -> list[Candidate]:
+    """A candidate for each instance that the teacher wrote of the open tasks; the other tasks as they are."""
+    asked = [task for task in tasks if task.is_open]
+    answers = dict(
+        zip((task.candidate_id for task in asked), await desk.ask([_request(desk, t) for t in asked]), strict=True)
+    )
+    return [
+        candidate
+        for task in tasks
+        for candidate in (_instances(desk, task, answers[task.candidate_id]) if task.is_open else [task])
+    ]
+
+
+def _prompt(desk: Desk, task: Candidate) -> str:
+    return desk.job.prompt("labelled" if task.is_classification else "instances")
+
+
+def _request(desk: Desk, task: Candidate) -> TeacherRequest:
+    job = desk.job
+    further = "Class label:" if task.is_classification else f"Example {MOST_INSTANCES + 1}"
+    return job.request(
+        "instances",
+        render(_prompt(desk, task), instruction=task.instruction, most=MOST_INSTANCES),
+        max_tokens=job.settings.max_example_tokens,
+        temperature=0.0,
+        stop=() if job.chat else ("Task:", *(() if task.is_classification else (further,))),
+    )
+
+
+def _instances(desk: Desk, task: Candidate, answer: TeacherAnswer | None) -> list[Candidate]:
+    if answer is None or answer.error:
+        task.problem = NOT_ASKED if answer is None else f"teacher refused: {answer.error}"
+        return [task]
+    parse = parse_labelled_instances if task.is_classification else parse_instances
+    pieces = parse(answer.text, answer.finish_reason == "length", begins_inside=not desk.job.chat)
+    found: list[Candidate] = []
+    for number, piece in enumerate(pieces or [ParsedTask("", "", "empty answer", answer.text)]):
+        further_id = candidate_id(answer.request_key, number, task.candidate_id)
+        found.append(
+            replace(
+                task,
+                candidate_id=further_id if number else task.candidate_id,  # by which the screen knows the instruction
+                input=piece.input,
+                output=piece.output or None,
+                problem=piece.problem or None,
+                prompt_version=f"{task.prompt_version}+{version(_prompt(desk, task))}",
+                answer_key=answer.request_key,
+                further_keys=list(task.further_keys),
+                raw=f"{task.raw}\n{piece.raw}",
+            )
+        )
+    for instance in [candidate for candidate in found if candidate.is_open][MOST_INSTANCES:]:
+        instance.screened = Screened("too_many_instances", len(found), MOST_INSTANCES)
+    return found

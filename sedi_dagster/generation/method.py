@@ -1,0 +1,186 @@
+"""What a method of generation is given and what it gives: the interface, and the desk that methods work at.
+
+A new method is a file with a subclass of `Method`, and its line in `methods.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import polars as pl
+
+from sedi_dagster.errors import BudgetExceeded
+from sedi_dagster.generation.candidates import Candidate, Screen, call_row
+from sedi_dagster.generation.demonstrations import DemonstrationPicker
+from sedi_dagster.generation.prompts import render
+from sedi_dagster.records import (
+    AskTeacher,
+    CallShape,
+    Category,
+    Message,
+    TeacherAnswer,
+    TeacherRequest,
+    derived_seed,
+)
+from sedi_dagster.settings import GenerationSettings
+
+
+@dataclass(frozen=True)
+class GenerationJob:
+    """What to generate for a category in a round, and the limits.
+
+    Attributes:
+        wanted: examples to be kept; None: as many candidates as allowed.
+        candidates: well-formed candidates after which nothing more is asked (the last calls may bring a few above it).
+        difficulty: the band to aim at; empty: any.
+        errors: kinds of error to work against, most frequent first.
+        seeds: `seed_id`, `instruction`, `input`, `output`, `is_classification`, `origin` (human or machine) and,
+            where training has told, `signal` or `weight`.
+        kept: examples kept in earlier rounds: `example_id`, `instruction`, `input`, `output`.
+        chat: the teacher is asked in messages; else it continues a text.
+    """
+
+    round: str
+    category: Category
+    wanted: int | None
+    candidates: int
+    seeds: pl.DataFrame
+    kept: pl.DataFrame
+    teacher: str
+    chat: bool
+    settings: GenerationSettings
+    temperature: float = 0.7
+    top_p: float = 0.95
+    project_seed: int = 0
+    difficulty: str = ""
+    errors: tuple[str, ...] = ()
+
+    @property
+    def max_answer_tokens(self) -> int:
+        """Token limit of an answer: no more than this category can need."""
+        return min(self.settings.max_answer_tokens, 2 * self.category.max_answer_tokens)
+
+    @property
+    def aim(self) -> str:
+        """What the plan says of the tasks wanted, in words for a prompt; empty if it says nothing."""
+        return render("aim", difficulty=self.difficulty, errors=self.errors)
+
+    @property
+    def aim_prompts(self) -> tuple[str, ...]:
+        """The prompts that `aim` is made of, for the version."""
+        return ("aim",) if self.aim else ()
+
+    def prompt(self, name: str) -> str:
+        """The name of a prompt in the form that the teacher likes: `evolve` is the file evolve.chat.j2 or so."""
+        return f"{name}.{'chat' if self.chat else 'completion'}"
+
+    def seed(self, purpose: str, *parts: object) -> int:
+        """A sampling seed for a call: the same for the same work, another for any other."""
+        return derived_seed(self.project_seed, self.round, self.category.id, purpose, *parts)
+
+    def request(
+        self,
+        purpose: str,
+        text: str,
+        *,
+        max_tokens: int,
+        chat: bool | None = None,
+        temperature: float | None = None,
+        stop: Sequence[str] = (),
+        seed: int | None = None,
+        sample_index: int = 0,
+        json_schema: dict[str, Any] | None = None,
+    ) -> TeacherRequest:
+        """A call with this text, as a message or as a text to continue (`chat` None: as the teacher likes it).
+
+        `temperature` None: the job's, for calls that are to bring variety.
+        """
+        in_chat = self.chat if chat is None else chat
+        return TeacherRequest(
+            purpose=purpose,
+            round=self.round,
+            category=self.category.id,
+            prompt=None if in_chat else text,
+            messages=(Message("user", text),) if in_chat else (),
+            max_tokens=max_tokens,
+            temperature=self.temperature if temperature is None else temperature,
+            top_p=self.top_p if temperature is None else 1.0,
+            stop=tuple(stop),
+            seed=seed,
+            sample_index=sample_index,
+            json_schema=json_schema,
+        )
+
+
+class Desk:
+    """Where the methods of one job work: it asks and keeps the books, screens, and chooses demonstrations.
+
+    Attributes:
+        calls: rows of `CALL_SCHEMA` by request key.
+        spent: set once the budget did not allow a call; from then on nothing more is asked.
+    """
+
+    def __init__(self, job: GenerationJob, ask: AskTeacher, screen: Screen) -> None:
+        self.job = job
+        self.calls: dict[str, dict[str, Any]] = {}
+        self.spent: BudgetExceeded | None = None
+        self._ask = ask
+        self._screen = screen
+        self._picker = DemonstrationPicker(job.seeds, (job.project_seed, job.round, job.category.id))
+
+    async def ask(self, requests: Sequence[TeacherRequest]) -> list[TeacherAnswer | None]:
+        """Answers in the order of the requests; None for one that the budget did not allow."""
+        answers: list[TeacherAnswer | None] = [None] * len(requests)
+        if requests and self.spent is None:
+            try:
+                answers = list(await self._ask(requests))
+            except BudgetExceeded as error:
+                self.spent = error
+                answers = [*error.answers] or answers
+        for request, answer in zip(requests, answers, strict=True):
+            if answer is not None:
+                self.calls[answer.request_key] = call_row(answer, request.purpose, request.category)
+        return answers
+
+    def screen(self, candidate: Candidate) -> bool:
+        """Whether an instruction is worth going on with; if not, the candidate says why.
+
+        Ask in candidate order, and once an instruction: its further instances share the verdict.
+        """
+        if candidate.is_open:
+            candidate.screened = self._screen.instruction(candidate.candidate_id, candidate.instruction)
+        return candidate.is_open
+
+    def demonstrations(self, count: int | None = None) -> list[dict[str, Any]]:
+        """Seeds to show in the next prompt, rows of `job.seeds`: no set of them twice while others are left.
+
+        `count`: how many, of which the same share is machine-made; None: as in the settings.
+        """
+        settings = self.job.settings
+        count = count or settings.demonstrations
+        return self._picker.next(count, round(count * settings.machine_demonstrations / settings.demonstrations))
+
+
+class Method(ABC):
+    """One way to have candidates written. Made once for a job, so it may remember what it has asked."""
+
+    name: ClassVar[str]
+
+    def __init__(self, job: GenerationJob, desk: Desk) -> None:
+        self.job = job
+        self.desk = desk
+
+    @abstractmethod
+    async def write(self, wanted: int) -> list[Candidate]:
+        """About so many more well-formed candidates, with all that came besides: screened and malformed ones.
+
+        All are finished: each has an output, a problem, or the screen's verdict. An empty list: nothing more to ask.
+        """
+
+    @classmethod
+    @abstractmethod
+    def call_shapes(cls, settings: GenerationSettings, chat: bool) -> Sequence[CallShape]:
+        """The calls that a well-formed candidate takes, for an estimate before anything is paid."""

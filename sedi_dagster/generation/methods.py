@@ -1,0 +1,38 @@
+"""The methods by name. A new one is a file of its own and a line here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from sedi_dagster.errors import SettingsError
+from sedi_dagster.generation.evol_instruct import EvolInstruct
+from sedi_dagster.generation.method import Method
+from sedi_dagster.generation.self_instruct import SelfInstruct
+from sedi_dagster.generation.single_call import SingleCall
+
+METHODS: dict[str, type[Method]] = {
+    method.name: method
+    for method in (
+        SelfInstruct,
+        SingleCall,
+        EvolInstruct,
+    )
+}
+
+
+def check_mix(mix: Mapping[str, float]) -> None:
+    """Make sure that the setting `generation.methods` can be used.
+
+    Raises:
+        SettingsError: a method that is not there, or shares that are not positive or do not sum to 1.
+    """
+    shown = ", ".join(f"{name}: {share:g}" for name, share in mix.items()) or "nothing"
+    mend = (
+        f"Set SEDI_GENERATION_METHODS to JSON with shares that sum to 1, of {', '.join(METHODS)}, "
+        'such as {"self_instruct": 0.7, "single_call": 0.3}.'
+    )
+    if unknown := sorted(mix.keys() - METHODS.keys()):
+        raise SettingsError(f"Unknown method of generation: {', '.join(unknown)} (in {shown}).", mend)
+    if any(share <= 0 for share in mix.values()) or not math.isclose(sum(mix.values()), 1.0, abs_tol=1e-6):
+        raise SettingsError(f"The shares of the methods do not add up to 1, each above 0: {shown}.", mend)

@@ -1,0 +1,133 @@
+"""The words that models put before the parts of a task, in the languages that they write them in.
+
+A prompt in English with examples in another language is now and then answered with labels in that language. All
+patterns match at the start of a line only, so that a word in running text is no label, and none can backtrack over
+more than a few characters.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_DIRECTION = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks of writing direction may stand before a label
+_BLANK = rf"[ \t\u00a0\u3000{_DIRECTION}]*+"
+_BOLD = r"(?:\*\*|__)?"
+_COLON = r"[:：﹕]"
+
+_WORDS = {
+    "task": """
+        task aufgabe tarea tâche tarefa compito taak uppgift zadanie задача задание görev
+        任务 任務 課題 タスク 과제 작업 مهمة المهمة משימה कार्य""",
+    "instruction": """
+        instruction anweisung instrucción instrução istruzione instructie instruktion instrukcja инструкция talimat
+        指令 指示 지시 التعليمات הוראה निर्देश""",
+    "input": """
+        input eingabe entrada entrée ingresso invoer indata wejście ввод вход girdi giriş
+        输入 輸入 入力 입력 الإدخال المدخل المدخلات קלט इनपुट""",
+    "output": """
+        output answer response solution ausgabe antwort lösung salida respuesta sortie réponse saída resposta uscita
+        risposta uitvoer antwoord utdata svar wyjście odpowiedź вывод выход ответ решение çıktı cevap
+        输出 輸出 答案 回答 出力 출력 답변 الإخراج المخرجات الجواب الإجابة פלט תשובה आउटपुट उत्तर""",
+    "example": """
+        example beispiel ejemplo exemple exemplo esempio voorbeeld exempel przykład пример örnek
+        示例 例子 例 예시 예 مثال דוגמה उदाहरण""",
+    "class": """
+        class_label label class category klasse kategorie etiqueta étiquette clase classe etichetta categoria etykieta
+        метка класс etiket sınıf 类别 標籤 标签 ラベル クラス 레이블 التصنيف الفئة תווית वर्ग""",
+}
+
+
+def _any_of(role: str) -> str:
+    """The words of a role, longest first, so that none is taken for the beginning of another."""
+    words = sorted(_WORDS[role].split(), key=len, reverse=True)
+    return "(?:" + "|".join(word.replace("_", "[ \t_-]") for word in words) + ")"
+
+
+def _line(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"^{_BLANK}{pattern}", re.MULTILINE | re.IGNORECASE)
+
+
+NAMED_HEAD = _line(
+    rf"(?:#{{1,6}}[ \t]*)?{_BOLD}(?:{_any_of('task')}|{_any_of('instruction')})[ \t]{{0,3}}#?\d{{1,3}}{_BOLD}"
+    rf"(?:[ \t]{{0,3}}(?:[.)．、）]|{_COLON}|[-–—](?=[ \t])){_BOLD}|[ \t]*(?=\r?$))[ \t]*"
+)
+"""`Task 9:`, `**Task #9**:`, `### Task 9 - `, `任务9：`, or `Task 9` alone on its line."""
+
+_NUMBERING = r"(?:\d{1,3}[ \t]{0,3}[.:)．、：）](?!\d)|[(\[（【]\d{1,3}[)\]）】]|[①-⑳])"
+_PART = rf"{_BOLD}(?:{_any_of('input')}|{_any_of('output')}){_BOLD}{_COLON}"
+BARE_HEAD = _line(rf"(?:#{{1,6}}[ \t]+)?{_BOLD}(?P<number>{_NUMBERING}){_BOLD}[ \t]*+(?!{_PART})")
+"""`9.`, `9)`, `(9)`, `**9.**`, `9、`, `⑨`. Not before another digit: 3.5 and 10:30 are no numbering. Not before a
+label: `9. Input:`, as Alpaca writes it, is a part of task 9."""
+
+INSTRUCTION = re.compile(
+    rf"\s*{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}[ \t]{{0,3}}{_COLON}{_BOLD}[ \t]*", re.IGNORECASE
+)
+"""The label of an instruction, at the start of a text only (use `match`)."""
+
+
+def _label(role: str) -> re.Pattern[str]:
+    number, blank = rf"(?:{_NUMBERING}[ \t]*+)?", r"[ \t]{0,3}"
+    return _line(rf"{number}{_BOLD}{_any_of(role)}{blank}\d{{0,3}}{_BOLD}{blank}{_COLON}{_BOLD}[ \t]*")
+
+
+INPUT = _label("input")
+OUTPUT = _label("output")
+CLASS_LABEL = _label("class")
+OTHER_TASK = _line(rf"(?:#{{1,6}}[ \t]*)?{_BOLD}{_any_of('task')}[ \t]{{0,3}}#?\d{{0,3}}{_BOLD}[ \t]{{0,3}}{_COLON}")
+"""The head of a further task, where a model that was asked about one runs on."""
+EXAMPLE = _line(
+    rf"(?:#{{1,6}}[ \t]*)?{_BOLD}{_any_of('example')}(?:[ \t]{{0,3}}#?\d{{1,3}}{_BOLD}[ \t]{{0,3}}(?:[.)]|{_COLON})?"
+    rf"|{_BOLD}[ \t]{{0,3}}{_COLON}){_BOLD}[ \t]*(?=\r?$|{_BOLD}(?:{_any_of('input')}|{_any_of('output')}))"
+)
+"""`Example 2`, alone on its line or before a label of the instance."""
+
+FENCE = _line(r"```[\w+-]*[ \t]*\r?$")
+
+_DASHES_AND_BRACKETS = frozenset("-–—―_()[]{}<>（）［］【】「」\"'“”‘’*`. \t\r\n")
+_ENGLISH_NO_INPUT = re.compile(
+    r"(?:none|(?:no|without)(?: (?:additional|further|specific|extra|other))? inputs?)"
+    r"(?: (?:text|data))?(?: (?:is|was))?(?: (?:needed|necessary|required|given|provided|available))?"
+)
+
+
+def _plain(text: str) -> str:
+    """Letters and digits in lower case, words apart by one space; marks inside a word (Hindi, Thai) stay."""
+    spaced = (c if c.isalnum() or unicodedata.category(c) in ("Mn", "Mc") else " " for c in text)
+    return " ".join("".join(spaced).casefold().split())
+
+
+_NO_INPUT = frozenset(
+    map(
+        _plain,
+        """noinput|n/a|na|nil|null|not applicable|not needed|not required|empty|blank
+        keine|keine eingabe|kein input|keine eingabe erforderlich|keine eingabe nötig|entfällt|leer
+        sin entrada|ninguno|ninguna|no aplica|no se requiere entrada|no se necesita entrada|vacío|vacía
+        aucun|aucune|aucune entrée|pas d'entrée|sans entrée|néant|sans objet|vide
+        sem entrada|nenhum|nenhuma|nenhuma entrada|não aplicável|não se aplica|vazio|vazia
+        nessuno|nessuna|nessun input|nessun ingresso|senza input|non applicabile|vuoto
+        geen|geen invoer|geen input|niet van toepassing|leeg
+        ingen|ingen indata|inget|brak|brak danych|brak danych wejściowych|brak wejścia|nie dotyczy
+        нет ввода|без ввода|нет входных данных|ввод не требуется|не требуется|отсутствует|пусто
+        yok|girdi yok|giriş yok|boş
+        无|無|无输入|無輸入|没有输入|沒有輸入|不需要输入|不需要輸入|无需输入|無需輸入|不适用|不適用|空
+        なし|無し|入力なし|入力無し|入力は不要|入力は不要です|該当なし|特になし
+        없음|입력 없음|입력없음|해당 없음|해당없음
+        لا يوجد|لا شيء|لا يوجد إدخال|لا يوجد مدخلات|لا توجد مدخلات|بدون إدخال|بدون مدخلات|لا ينطبق|فارغ
+        אין|אין קלט|ללא קלט|ללא|לא רלוונטי|ריק
+        कोई नहीं|कोई इनपुट नहीं|इनपुट नहीं|लागू नहीं
+        không có|không có đầu vào|không áp dụng""".replace("\n", "|").split("|"),
+    )
+)
+_LONGEST_NO_INPUT = 80
+
+
+def means_no_input(text: str) -> bool:
+    """Whether an input says that there is none: `<noinput>`, `None.`, `N/A`, a dash, `keine Eingabe`, `无`."""
+    text = text.strip()
+    if len(text) > _LONGEST_NO_INPUT:
+        return False
+    plain = _plain(text)
+    if not plain:
+        return all(c in _DASHES_AND_BRACKETS for c in text)
+    return plain in _NO_INPUT or _ENGLISH_NO_INPUT.fullmatch(plain) is not None

@@ -1,0 +1,125 @@
+"""Single-call generation: instruction, input and output together, several examples a call.
+
+The way of Alpaca (Taori and others 2023, github.com/tatsu-lab/stanford_alpaca): 3 demonstrations with their outputs, up
+to 20 examples a call. Asked for as JSON where the teacher is asked in messages, with a schema that the server enforces
+if it can; a text to continue is a numbered series.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from sedi_dagster.generation.answering import answer_all, answer_shapes
+from sedi_dagster.generation.candidates import Candidate, candidate_id, instruction_id
+from sedi_dagster.generation.method import Desk, GenerationJob, Method
+from sedi_dagster.generation.parsing import ParsedTask, parse_examples
+from sedi_dagster.generation.prompts import render, version
+from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest
+from sedi_dagster.settings import GenerationSettings
+
+DEMONSTRATIONS = 3
+MOST_EXAMPLES = 20  # a call
+CONTINUED = 3  # examples that a small model writes on before it loses the thread
+TOKENS_PER_EXAMPLE = 150
+
+_TEXT = {"type": "string"}
+_FIELDS = {"instruction": _TEXT, "input": _TEXT, "output": _TEXT}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "examples": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": _FIELDS,
+                "required": list(_FIELDS),
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["examples"],
+    "additionalProperties": False,
+}
+
+
+class SingleCall(Method):
+    name = "single_call"
+
+    def __init__(self, job: GenerationJob, desk: Desk) -> None:
+        super().__init__(job, desk)
+        self._prompt = job.prompt("examples")
+        self._calls = 0
+        self._found = 0
+
+    async def write(self, wanted: int) -> list[Candidate]:
+        expected = self._found / self._calls if self._found else _asked_for(self.job.settings, self.job.chat)
+        calls = math.ceil(wanted / expected)
+        shown = [self.desk.demonstrations(DEMONSTRATIONS) for _ in range(calls)]
+        requests = [self._request(demos, self._calls + i) for i, demos in enumerate(shown)]
+        self._calls += calls
+        candidates = [
+            self._candidate(answer, number, example, demos)
+            for demos, answer in zip(shown, await self.desk.ask(requests), strict=True)
+            if answer is not None
+            for number, example in enumerate(self._parsed(answer))
+        ]
+        for candidate in candidates:
+            self.desk.screen(candidate)
+        await answer_all(self.desk, candidates, "answer")  # only where several samples are to agree
+        self._found += sum(c.problem is None for c in candidates)
+        return candidates
+
+    def _request(self, demos: Sequence[dict[str, Any]], number: int) -> TeacherRequest:
+        job, chat = self.job, self.job.chat
+        text = render(
+            self._prompt,
+            category=job.category,
+            aim=job.aim,
+            demonstrations=demos,
+            wanted=_asked_for(job.settings, chat),
+        )
+        return job.request(
+            "examples",
+            text,
+            max_tokens=job.settings.max_example_tokens,
+            stop=() if chat else (f"Task {len(demos) + 1 + CONTINUED}:",),
+            seed=job.seed("examples", number),
+            json_schema=SCHEMA if chat else None,
+        )
+
+    def _parsed(self, answer: TeacherAnswer) -> list[ParsedTask]:
+        if answer.error:
+            return [ParsedTask("", "", f"teacher refused: {answer.error}", answer.text)]
+        examples = parse_examples(answer.text, answer.finish_reason == "length", begins_inside=not self.job.chat)
+        return examples or [ParsedTask("", "", "empty answer", answer.text)]
+
+    def _candidate(
+        self, answer: TeacherAnswer, number: int, example: ParsedTask, demos: Sequence[dict[str, Any]]
+    ) -> Candidate:
+        return Candidate(
+            candidate_id=candidate_id(answer.request_key, number, example.raw),
+            instruction_id=instruction_id(answer.request_key, example.instruction),
+            instruction=example.instruction,
+            input=example.input,
+            output=example.output or None,
+            is_classification=bool(self.job.category.is_classification),
+            problem=example.problem or None,
+            method=self.name,
+            prompt_version=version(self._prompt, *self.job.aim_prompts),
+            demonstration_ids=[demo["seed_id"] for demo in demos],
+            instruction_key=answer.request_key,
+            answer_key=None if example.problem else answer.request_key,
+            raw=example.raw,
+        )
+
+    @classmethod
+    def call_shapes(cls, settings: GenerationSettings, chat: bool) -> Sequence[CallShape]:
+        examples = CallShape("examples", 1 / _asked_for(settings, chat), 600.0, settings.max_example_tokens)
+        return examples, *answer_shapes(settings, "answer", written=True)
+
+
+def _asked_for(settings: GenerationSettings, chat: bool) -> int:
+    """Examples a call: as many as the token limit has room for."""
+    return max(1, min(MOST_EXAMPLES if chat else CONTINUED, settings.max_example_tokens // TOKENS_PER_EXAMPLE))

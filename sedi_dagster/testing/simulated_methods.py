@@ -1,0 +1,138 @@
+"""What the simulated teacher writes when a method of generation asks for more than a series of tasks.
+
+It knows each prompt of `generation/prompts` by a phrase of it, and answers as a fair teacher would: mostly right, with
+some of the flaws that the methods have rules for.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable
+
+from rapidfuzz import fuzz
+
+from sedi_dagster.records import task_prompt
+from sedi_dagster.testing.simulated_writing import _FORMS as FORMS
+from sedi_dagster.testing.simulated_writing import _Form as Form
+from sedi_dagster.testing.simulated_writing import write as write_tasks
+
+_FLAWED = 0.1
+_TO_EVOLVE = re.compile(
+    r"^Task(?: 1)?: ([^\n]*)\nInput: ((?:(?!^Task: ).)*?)\n(?:\n|Changed:$)", re.MULTILINE | re.DOTALL
+)
+_LAST_INSTRUCTION = re.compile(r"^Task: (.*)", re.MULTILINE)
+_PAIR = re.compile(r"^First: ((?:.|\n)*?)\n+Second: ((?:.|\n)*?)(?:\n\n|\nVerdict)", re.MULTILINE)
+_KIND = re.compile(r"(?:of one kind: |series of different |of this kind: )([A-Za-z ]+?)(?:\.| tasks)")
+_WANTED = re.compile(r"Write (\d+) more")
+_CONDITIONS = (
+    "Answer on a single line and add nothing that was not asked for here.",
+    "Keep the wording plain enough for a child of ten to follow it.",
+    "Do not use the letter z anywhere, and leave out any greeting at the start.",
+    "Say first how sure you are, in one word of your own choosing.",
+)
+
+
+def write(prompt: str, rng: random.Random) -> str:
+    """The text for a prompt: by the phrase it is known by, else a series of tasks or an answer."""
+    for phrase, writer in _WRITERS:
+        if phrase in prompt:
+            return writer(prompt, rng)
+    return write_tasks(prompt, rng)
+
+
+def _evolved(prompt: str, rng: random.Random) -> str:
+    chat = "Task 2: the instruction" in prompt
+    instruction, text = _TO_EVOLVE.findall(prompt)[-1]
+    head = "Task 2: " if chat else " "
+    if rng.random() < _FLAWED:
+        return head + rng.choice((instruction, "Answer the given prompt in rhyme.", ""))
+    if "entirely new task" in prompt:
+        instruction, text = (rng.choice(_forms_of_kind(prompt)) if chat else _form_of(instruction)).make(rng)
+    else:
+        instruction = f"{instruction} {rng.choice(_CONDITIONS)}"
+    return f"{head}{instruction}\nInput: {text or '<noinput>'}\n"
+
+
+def _gain(prompt: str, rng: random.Random) -> str:
+    before, after = _PAIR.findall(prompt)[-1]
+    return "same" if before.split() == after.split() else "different"
+
+
+def _is_classification(prompt: str, rng: random.Random) -> str:
+    return "yes" if "classify" in _LAST_INSTRUCTION.findall(prompt)[-1].lower() else "no"
+
+
+def _instances(prompt: str, rng: random.Random) -> str:
+    instruction = _LAST_INSTRUCTION.findall(prompt)[-1]
+    form = _form_of(instruction)
+    texts = [form.make(rng)[1] for _ in range(2)]
+    if not texts[0]:
+        texts = texts[:1]
+    parts = [
+        f"Example {number}\nInput: {text or '<noinput>'}\nOutput: {_answer(form, task_prompt(instruction, text), rng)}"
+        for number, text in enumerate(texts, 1)
+    ]
+    told = "\n\n".join(parts)
+    return told if "Now write examples" in prompt else told.removeprefix("Example 1\nInput:")
+
+
+def _labelled(prompt: str, rng: random.Random) -> str:
+    form = next(form for form in FORMS if form.category == "classification")
+    by_label: dict[str, str] = {}
+    while len(by_label) < 2:
+        text = form.make(rng)[1]
+        by_label.setdefault(_answer(form, text, rng), text)
+    told = "\n\n".join(f"Class label: {label}\nInput: {text}" for label, text in by_label.items())
+    return told if "Now do the same" in prompt else told.removeprefix("Class label:")
+
+
+def _examples(prompt: str, rng: random.Random) -> str:
+    forms = _forms_of_kind(prompt)
+    wanted = _WANTED.search(prompt)
+    examples = []
+    for _ in range(int(wanted[1]) if wanted else 3):
+        form = rng.choice(forms)
+        instruction, text = form.make(rng)
+        answer = "" if rng.random() < _FLAWED else _answer(form, task_prompt(instruction, text), rng)
+        examples.append({"instruction": instruction, "input": text, "output": answer})
+    if wanted:
+        return json.dumps({"examples": examples}, ensure_ascii=False)
+    told = "\n".join(
+        f"Task {number}: {e['instruction']}\nInput: {e['input'] or '<noinput>'}\nOutput: {e['output']}\n"
+        for number, e in enumerate(examples, 1)
+    )
+    return told.removeprefix("Task 1:")
+
+
+def _forms_of_kind(prompt: str) -> list[Form]:
+    """The forms of the category that a prompt names; all if it names none."""
+    kind = _KIND.search(prompt)
+    return [form for form in FORMS if kind and form.category == kind[1].strip().lower()] or list(FORMS)
+
+
+def _form_of(instruction: str) -> Form:
+    """The form that an instruction was made in: the one that it looks most like."""
+    return max(FORMS, key=lambda form: fuzz.token_set_ratio(instruction, form.make(random.Random(0))[0]))
+
+
+def _answer(form: Form, text: str, rng: random.Random) -> str:
+    found = form.pattern.search(text)
+    return form.answer(found) if found else f"This is a simulated answer, number {rng.randrange(10_000)}."
+
+
+_WRITERS: tuple[tuple[str, Callable[[str, random.Random], str]], ...] = (
+    ("You change tasks for teaching an assistant.", _evolved),
+    ("In each pair a task is followed by a changed one.", _evolved),
+    ("Do they come to the same:", _gain),
+    ("Two tasks are the same if", _gain),
+    ("Is the following task classification?", _is_classification),
+    ("Which of these tasks are classification", _is_classification),
+    ("You write examples for tasks that assign a label", _labelled),
+    ("Each task below assigns a label.", _labelled),
+    ("You write examples for tasks:", _instances),
+    ("Each task below comes with examples of it", _instances),
+    ("You write examples for teaching an assistant.", _examples),
+    ("tasks, each with its answer.", _examples),
+)

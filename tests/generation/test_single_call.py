@@ -1,0 +1,78 @@
+"""Single-call generation: whole examples from one call, in JSON or as a series."""
+
+from __future__ import annotations
+
+import json
+
+from plain_teacher import Rules, job, run, text_of
+
+from sedi_dagster.generation.candidates import Screened
+from sedi_dagster.records import TeacherRequest
+
+MIX = {"single_call": 1.0}
+Replied = tuple[str, str, str]
+
+
+def in_json(request: TeacherRequest) -> Replied:
+    examples = [
+        {"instruction": f"Double {request.seed}.", "input": "", "output": f"{2 * (request.seed or 0)}"},
+        {"instruction": f"Halve the number of call {request.seed}.", "input": "8", "output": "4"},
+    ]
+    return json.dumps({"examples": examples}), "stop", ""
+
+
+def as_series(request: TeacherRequest) -> Replied:
+    return (
+        f" Double {request.seed}.\nInput: <noinput>\nOutput: {2 * (request.seed or 0)}\n\n"
+        f"Task 5: Halve the number of call {request.seed}.\nInput: 8\nOutput: 4\n",
+        "stop",
+        "",
+    )
+
+
+def test_a_chat_model_is_asked_for_json_and_a_completion_model_for_a_series() -> None:
+    asked, _ = run(job(chat=True, candidates=6), in_json, mix=MIX)[::-1]
+    assert all(request.json_schema and request.messages for request in asked.requests)
+    continued, _ = run(job(candidates=6), as_series, mix=MIX)[::-1]
+    assert all(request.json_schema is None and request.prompt for request in continued.requests)
+    assert continued.requests[0].stop == ("Task 7:",), "three demonstrations and three more"
+
+
+def test_both_forms_give_whole_examples_without_a_further_call() -> None:
+    for chat, reply in ((True, in_json), (False, as_series)):
+        tables, teacher = run(job(chat=chat, candidates=6), reply, mix=MIX)
+        rows = tables["candidates"]
+        assert rows["problem"].null_count() == rows["output"].count() == rows.height == 6
+        assert len(teacher.requests) == 3
+        assert rows["answer_key"].equals(rows["instruction_key"].alias("answer_key"))
+
+
+def test_demonstrations_show_their_outputs() -> None:
+    _, teacher = run(job(chat=True, candidates=2), in_json, mix=MIX)
+    assert text_of(teacher.requests[0]).count('"output": "answer') == 3
+
+
+def test_as_many_examples_are_asked_for_as_the_limit_has_room_for() -> None:
+    for tokens, wanted in ((150, 1), (1500, 10), (30_000, 20)):
+        _, teacher = run(job({"max_example_tokens": tokens}, chat=True, candidates=2), in_json, mix=MIX)
+        assert f"Write {wanted} more of this kind" in text_of(teacher.requests[0])
+
+
+def test_a_cut_or_screened_example_is_a_row_that_says_so() -> None:
+    def cut(request: TeacherRequest) -> Replied:
+        return in_json(request)[0][:-20], "length", ""
+
+    screen = Rules(lambda instruction: Screened("near_duplicate", 0.9) if "Double" in instruction else None)
+    tables, _ = run(job(chat=True, candidates=1), cut, screen, MIX)
+    rows = tables["candidates"]
+    assert set(rows["screened_rule"]) == {"near_duplicate", None}
+    assert "cut by length" in rows["problem"].to_list()
+
+
+def test_samples_that_disagree_with_the_example_drop_it() -> None:
+    def reply(request: TeacherRequest) -> Replied:
+        return (f"{request.sample_index + 100}", "stop", "") if request.purpose == "answer_sample" else in_json(request)
+
+    tables, teacher = run(job({"answer_samples": 3}, chat=True, candidates=2), reply, mix=MIX)
+    assert len(teacher.of("answer_sample")) == 4
+    assert tables["candidates"]["screened_rule"].unique().to_list() == ["answers_disagree"]
