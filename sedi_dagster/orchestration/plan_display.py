@@ -31,6 +31,8 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
             console.print(needed, style="bold", highlight=False, soft_wrap=True)
         return
     console.print(_table(decided))
+    for reason in _reasons(decided):
+        console.print(f"  {reason}", highlight=False, soft_wrap=True)
     if decided.max_tokens is not None:
         console.print(f"At most {decided.max_tokens:,} teacher tokens; the budget allows no more.", highlight=False)
     print_estimate(settings, sum(c.candidates for c in decided.categories))
@@ -39,10 +41,17 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
 
 def _table(plan: RoundPlan) -> Table:
     table = Table(title=f"{plan.round} would ask for", title_justify="left")
-    for name in ("category", "kept wanted", "candidates", "difficulty", "errors seen", "why"):
-        table.add_column(name, justify="right" if name in ("kept wanted", "candidates") else "left")
+    for name in ("category", "kept wanted", "candidates", "difficulty", "errors seen"):
+        table.add_column(name, justify="right" if name in ("kept wanted", "candidates") else "left", no_wrap=True)
     for c in plan.categories:
         wanted = "-" if c.wanted is None else str(c.wanted)
-        errors = ", ".join(c.errors[:3])
-        table.add_row(c.category, wanted, str(c.candidates), c.difficulty or "any", errors, c.reason)
+        table.add_row(c.category, wanted, str(c.candidates), c.difficulty or "any", ", ".join(c.errors[:2]))
     return table
+
+
+def _reasons(plan: RoundPlan) -> list[str]:
+    """Why each category is asked for; what holds for several is told once."""
+    by_reason: dict[str, list[str]] = {}
+    for c in plan.categories:
+        by_reason.setdefault(c.reason, []).append(c.category)
+    return [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
