@@ -1,27 +1,25 @@
 """A verdict for every candidate of a round, the kept examples, and the composed training batches.
 
-Rules in an order that spends least first; ROUGE-L novelty against seeds and everything kept before. Kept examples go
-with their vectors into the Lance table `examples`, tagged by round. Training batches mix them with human seed tasks
-and are composed across clusters, so that each is diverse inside.
-Tables: `verdicts`, `examples`, `batches` (in training order), `diversity`.
+What a candidate is by itself is judged first, then what it is beside seeds and everything kept before; IFD, if it is
+on, last, by the base student in a process of its own. Kept examples go with their vectors into the Lance table
+`examples`, tagged by round. Training batches mix them with human seed tasks and are composed so that each is as diverse
+inside as can be, with its share of every category and of human seed tasks.
+Tables: `verdicts`, `examples`, `batches` (in training order), `diversity`, `ifd` (scores; empty if IFD is off).
 """
 
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.batching.composition import compose, mean_pairwise_distance, training_rows
-from sedi_dagster.batching.embedding import embed
-from sedi_dagster.batching.example_table import replace_round
-from sedi_dagster.batching.replay import human_replay
 from sedi_dagster.feedback.seed_update import seed_set
-from sedi_dagster.filtering.verdicts import judge_candidates
+from sedi_dagster.orchestration.composing import compose_round, stored_vectors
 from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.filtering import judge_round
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_screen, machine_seeds
+from sedi_dagster.orchestration.rounds import machine_seeds
 from sedi_dagster.records import Tables, round_number, task_prompt
-from sedi_dagster.student import length_check, student_source
+from sedi_dagster.student import student_source, token_counter
 
 EXAMPLE_COLUMNS = ("example_id", "round", "category", "instruction", "input", "output", "is_classification")
 
@@ -31,12 +29,13 @@ EXAMPLE_COLUMNS = ("example_id", "round", "category", "instruction", "input", "o
     ins={"seed_pool": dg.AssetIn(), "generated_batches": dg.AssetIn(metadata={MANY: True})},
     kinds={"polars", "lancedb"},
     pool="examples",
-    code_version="1",
+    code_version="2",
     description=__doc__,
 )
 def filtered_batches(
     context: dg.AssetExecutionContext,
     sedi: SediResource,
+    pipes: dg.PipesSubprocessClient,
     seed_pool: Tables,
     generated_batches: dict[str, Tables],
 ) -> dg.Output[Tables]:
@@ -45,19 +44,8 @@ def filtered_batches(
         plan = sedi.plan(context.partition_key)
         batches_of_plan = sedi.planned_batches(plan, generated_batches)
         candidates = pl.concat([tables["candidates"] for tables in batches_of_plan])
-        decontaminator = evaluation_decontaminator(sedi)
-        fits = length_check(
-            student_source(settings.training.student, settings.path(settings.cache)),
-            settings.training.max_length,
-        )
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
-        screen = instruction_screen(sedi, seeds, plan.round, decontaminator)
-        verdicts = judge_candidates(
-            candidates,
-            screen,
-            decontaminator,
-            lambda instruction, text, output: fits(task_prompt(instruction, text), output),
-        )
+        verdicts, ifd = judge_round(context, sedi, pipes, plan.round, seeds, candidates)
         kept = verdicts.filter(pl.col("state") == "kept")["candidate_id"].implode()
         examples = (
             candidates.filter(pl.col("candidate_id").is_in(kept))
@@ -65,65 +53,36 @@ def filtered_batches(
             .select(EXAMPLE_COLUMNS)
         )
         human = seed_pool["seeds"].rename({"seed_id": "example_id"})
-        fitting = [
-            fits(task_prompt(r["instruction"], r["input"]), r["output"]) is None for r in human.iter_rows(named=True)
-        ]
+        count_tokens = token_counter(student_source(settings.training.student, settings.path(settings.cache)))
+        prompts = [task_prompt(text, given) for text, given in human.select("instruction", "input").iter_rows()]
+        tokens = count_tokens(prompts, human["output"].to_list())
+        fitting = [length <= settings.training.max_length for length in tokens]
         if not all(fitting):
             context.log.warning(
                 f"{fitting.count(False)} human seed tasks are longer than the student's training length."
             )
-        share = settings.batching.human_replay
-        size = settings.batching.batch_size
-        count = human.height if share == 1 else max(round(examples.height * share / (1 - share)), size)
-        replayed = human_replay(
-            human.filter(pl.Series(fitting)).rename({"example_id": "seed_id"}),
-            count,
-            plan.category_ids,
-            plan.number,
-            settings.project_seed,
-        ).rename({"seed_id": "example_id"})
-        rows = pl.concat(
-            [
-                examples.select("example_id", "category", "instruction", "input", "output", origin=pl.lit("machine")),
-                replayed.select("example_id", "category", "instruction", "input", "output", origin=pl.lit("human")),
-            ]
-        )
-        vectors = embed(rows["instruction"].to_list(), settings.batching.embedding_model)
-        seed = (settings.project_seed, plan.round)
-        composed, clusters = compose(vectors, size, settings.batching.composition, *seed)
-        random_batches, _ = compose(vectors, size, "random", *seed)
-        total = replace_round(
-            str(sedi.store().path("lance")),
-            plan.round,
-            examples,
-            vectors[: examples.height],
-            settings.batching.embedding_model,
-        )
-    batches = training_rows(rows, composed, clusters)
-    diversity = pl.DataFrame(
-        {
-            "composition": [settings.batching.composition, "random"],
-            "mean_in_batch_distance": [
-                mean_pairwise_distance(vectors, composed),
-                mean_pairwise_distance(vectors, random_batches),
-            ],
-        }
-    )
+        composed = compose_round(sedi, plan, examples, human.filter(pl.Series(fitting)), stored_vectors(sedi))
     by_state = dict(verdicts.group_by("state").len().iter_rows())
     return dg.Output(
-        {"verdicts": verdicts, "examples": examples, "batches": batches, "diversity": diversity},
+        {
+            "verdicts": verdicts,
+            "examples": examples,
+            "batches": composed.batches,
+            "diversity": composed.diversity,
+            "ifd": ifd,
+        },
         metadata={
             "candidates": candidates.height,
             "kept": by_state.get("kept", 0),
             "rejected": by_state.get("rejected", 0),
             "malformed": by_state.get("malformed", 0),
             "keep_rate": examples.height / max(1, candidates.height),
-            "training_rows": batches.height,
-            "human_rows": replayed.height,
-            "examples_of_all_rounds": total,
+            "training_rows": composed.batches.height,
+            "human_rows": composed.batches.filter(pl.col("origin") == "human").height,
+            "examples_of_all_rounds": composed.examples_of_all_rounds,
+            "texts_embedded": composed.texts_embedded,
             "round_number": round_number(plan.round),
-            "in_batch_distance": float(diversity["mean_in_batch_distance"][0]),
-            "in_batch_distance_random": float(diversity["mean_in_batch_distance"][1]),
+            **composed.figures(),
             "verdicts_by_rule": dg.MetadataValue.md(_rules_table(verdicts)),
         },
     )

@@ -53,10 +53,7 @@ def round_report(
             verdicts=filtered_batches["verdicts"],
             examples=filtered_batches["examples"],
             batches=filtered_batches["batches"],
-            diversity={
-                "composed": filtered_batches["diversity"]["mean_in_batch_distance"][0],
-                "random": filtered_batches["diversity"]["mean_in_batch_distance"][1],
-            },
+            diversity=filtered_batches["diversity"],
             steps=sft_checkpoint["steps"],
             seeds=seed_feedback["seeds"],
             changes=seed_feedback["changes"],
@@ -64,7 +61,7 @@ def round_report(
             items_before=evaluation_scores["before"],
             items_baseline=baseline_scores["items"],
             earlier=tuple(history.before(plan.round)),
-            teacher=settings.teacher.model + (" (bundled)" if settings.teacher.base_url is None else ""),
+            teacher=settings.teacher.shown,
             student=settings.training.student,
             simulated=settings.teacher.is_simulated,
         )

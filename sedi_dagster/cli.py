@@ -13,8 +13,9 @@ import click
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.estimating import estimate_command
+from sedi_dagster.reporting.commands import rejected_command
 from sedi_dagster.seed_pool.commands import seeds
-from sedi_dagster.settings import PROJECT_ROOT, load_settings
+from sedi_dagster.settings import PROJECT_ROOT, SIMULATED, load_settings
 from sedi_dagster.teacher.commands import calls_group
 
 
@@ -84,6 +85,8 @@ def ui(host: str, port: int) -> None:
 
     ensure_dagster_home(settings.profile)
     _check_port(host, port)
+    if settings.teacher.is_simulated:
+        click.echo(f"Rehearsal with the {SIMULATED}.")
     click.echo(f"Dagster UI: http://{host}:{port}   (Ctrl-C ends it)")
     workspace = str(PROJECT_ROOT / "workspace.yaml")
     dg = str(Path(sys.executable).with_name("dg"))
@@ -124,6 +127,7 @@ def restore() -> None:
 main.add_command(seeds)
 main.add_command(calls_group)
 main.add_command(estimate_command)
+main.add_command(rejected_command)
 
 
 def _names(listed: str | None) -> list[str] | None:

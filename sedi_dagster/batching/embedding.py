@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.errors import ModelError
-from sedi_dagster.models import bundled_minilm
+from sedi_dagster.models import bundled_minilm, file_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +23,27 @@ def embed(texts: Sequence[str], model_name: str) -> np.ndarray:
     Raises:
         ModelError: the model is missing or not a sentence-transformers model.
     """
+    import numpy as np
+
+    model = _loaded(model_name)
+    if not texts:
+        return np.empty((0, model.get_embedding_dimension()), dtype=np.float32)
+    vectors: np.ndarray = model.encode(
+        list(texts), batch_size=64, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+    )
+    return vectors.astype("float32")
+
+
+def model_identity(model_name: str) -> str:
+    """The name of a model; of one that is a folder, also a hash of its weights, as they may change under the name."""
+    folder = bundled_minilm() if model_name == BUNDLED else Path(model_name)
+    weights = folder / "model.safetensors"
+    return f"{model_name} {file_digest(weights)}" if weights.is_file() else model_name
+
+
+@lru_cache(maxsize=1)
+def _loaded(model_name: str) -> Any:
+    """The model, kept for the next texts: loading it takes as long as embedding a thousand."""
     source = model_name
     if model_name == BUNDLED:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -28,13 +51,9 @@ def embed(texts: Sequence[str], model_name: str) -> np.ndarray:
     from sentence_transformers import SentenceTransformer  # 5 s and 500 MB: only where vectors are needed
 
     try:
-        model = SentenceTransformer(source, trust_remote_code=False, model_kwargs={"use_safetensors": True})
+        return SentenceTransformer(source, trust_remote_code=False, model_kwargs={"use_safetensors": True})
     except (OSError, ValueError) as error:
         raise ModelError(
             f"The embedding model {model_name!r} cannot be loaded: {error}",
             f"Set SEDI_BATCHING_EMBEDDING_MODEL to {BUNDLED} or to a folder with a sentence-transformers model.",
         ) from None
-    vectors: np.ndarray = model.encode(
-        list(texts), batch_size=64, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
-    )
-    return vectors.astype("float32")

@@ -1,12 +1,13 @@
 """The Lance table of kept examples with their vectors, tagged by round.
 
-Lance's merge_insert can silently duplicate keys when handles are stale, so a round is replaced whole: its rows
-are deleted and written again in one batch. Writers take turns through the `examples` pool of the graph.
+A round is replaced whole and in one commit, so that no reader sees it half there and a killed writer leaves it as it
+was. Lance's merge_insert can silently duplicate keys when handles are stale: the table is opened anew for each write,
+and writers take turns through the `examples` pool of the graph.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -28,7 +29,7 @@ def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.
         model: name of the embedding model, stored with each vector.
 
     Raises:
-        StorageError: the table holds vectors of another length, from another embedding model.
+        StorageError: other rounds in the table have vectors from another embedding model.
     """
     import lancedb
     import pyarrow as pa
@@ -45,19 +46,30 @@ def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.
         pa.field("embedding_model", pa.string(), nullable=False), pa.array([model] * len(data), pa.string())
     )
     database = lancedb.connect(uri)
-    there = TABLE in database.list_tables().tables
+    there = TABLE in database.list_tables(limit=10_000).tables
     table = database.open_table(TABLE) if there else database.create_table(TABLE, schema=data.schema)
-    stored = table.schema.field("vector").type.list_size
-    if stored != dimensions:
-        raise StorageError(
-            f"The table {TABLE} in {uri} holds vectors of {stored} numbers; {model} makes {dimensions}.",
-            "Set SEDI_BATCHING_EMBEDDING_MODEL back, or remove that folder and filter its rounds again.",
-        )
-    table.delete(f"round = '{round_key}'")
-    if len(data):
-        table.add(data)
+    _check_model(table, uri, round_key, model, dimensions)
+    (
+        table.merge_insert(["round", "example_id"])
+        .when_matched_update_all()
+        .when_not_matched_insert_all()
+        .when_not_matched_by_source_delete(f"round = '{round_key}'")
+        .execute(data)
+    )
     if round_key in table.tags.list():
         table.tags.update(round_key, table.version)
     else:
         table.tags.create(round_key, table.version)
     return int(table.count_rows())
+
+
+def _check_model(table: Any, uri: str, round_key: str, model: str, dimensions: int) -> None:
+    """Distances between vectors of two models mean nothing, also if they are equally long."""
+    quoted = model.replace("'", "''")
+    others = table.count_rows(f"embedding_model != '{quoted}' AND round != '{round_key}'")
+    stored = table.schema.field("vector").type.list_size
+    if others or stored != dimensions:
+        raise StorageError(
+            f"The table {TABLE} in {uri} holds vectors of {stored} numbers from another embedding model than {model}.",
+            f"Set SEDI_BATCHING_EMBEDDING_MODEL back, or remove {TABLE}.lance there and filter its rounds again.",
+        )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.evaluation.results import append_results, judged
+from sedi_dagster.losses import answer_losses
 from sedi_dagster.student import load_student, load_tokenizer
 from sedi_dagster.workload import Log, progress_log
 
@@ -87,37 +88,6 @@ def _reference_losses(
     references: Sequence[str],
 ) -> list[float]:
     """Mean negative log-likelihood per token of each reference answer (end of turn included), in nats."""
-    import torch
-
     prompt_ids = [tokenizer(p, add_special_tokens=False)["input_ids"] for p in prompts]
     answer_ids = [[*tokenizer(r, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for r in references]
-    longest = max(len(p) + len(a) for p, a in zip(prompt_ids, answer_ids, strict=True))
-    pad = tokenizer.pad_token_id
-    tokens = torch.tensor(
-        [p + a + [pad] * (longest - len(p) - len(a)) for p, a in zip(prompt_ids, answer_ids, strict=True)]
-    )
-    mask = torch.tensor(
-        [
-            [1] * (len(p) + len(a)) + [0] * (longest - len(p) - len(a))
-            for p, a in zip(prompt_ids, answer_ids, strict=True)
-        ]
-    )
-    keep = (
-        max(len(a) for a in answer_ids)
-        + longest
-        - min(len(p) + len(a) for p, a in zip(prompt_ids, answer_ids, strict=True))
-        + 1
-    )
-    with torch.inference_mode():
-        # Only the last positions hold answers; logits for the prompt would cost most of the memory.
-        logits = model(
-            input_ids=tokens.to(model.device), attention_mask=mask.to(model.device), logits_to_keep=keep
-        ).logits.float()
-    losses = []
-    offset = longest - logits.shape[1]
-    for row, (prompt, answer) in enumerate(zip(prompt_ids, answer_ids, strict=True)):
-        first = len(prompt) - 1 - offset
-        predicted = torch.log_softmax(logits[row, first : first + len(answer)], dim=-1)
-        target = torch.tensor(answer, device=predicted.device)
-        losses.append(float(-predicted.gather(1, target[:, None]).mean()))
-    return losses
+    return answer_losses(model, prompt_ids, answer_ids)

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.batching.diversity import collapse
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
@@ -61,8 +62,37 @@ def every_kept_example_is_trained_once(filtered_batches: Tables) -> dg.AssetChec
     )
 
 
+@dg.asset_check(asset="filtered_batches", partitions_def=ROUNDS)
+def the_pool_stays_diverse(
+    context: dg.AssetCheckExecutionContext, sedi: SediResource, filtered_batches: Tables
+) -> dg.AssetCheckResult:
+    """Warns when examples of all rounds lie closer together, twice in a row, than they once did (docs/batching.md)."""
+    store = sedi.store()
+    earlier = [
+        store.read_tables("filtered_batches", outcome.round)["diversity"]
+        for outcome in sedi.history().before(context.partition_key)
+    ]
+    now = filtered_batches["diversity"]
+    of_pool = pl.concat([*earlier, now], how="vertical").filter(
+        (pl.col("scope") == "pool") & (pl.col("embedding_model") == now["embedding_model"][0])
+    )
+    distances, errors = (
+        of_pool.filter(pl.col("measure") == name)["value"].to_list()
+        for name in ("equal_size_distance", "equal_size_error")
+    )
+    values = list(zip(distances, errors, strict=True))
+    falling = collapse(values)
+    return dg.AssetCheckResult(
+        passed=falling is None,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=falling or "Equally many examples lie as far apart as in earlier rounds.",
+        metadata={"rounds_measured": len(values)},
+    )
+
+
 CHECKS: list[Any] = [
     every_candidate_has_its_call,
     every_candidate_has_one_verdict,
     every_kept_example_is_trained_once,
+    the_pool_stays_diverse,
 ]

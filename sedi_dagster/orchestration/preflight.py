@@ -25,6 +25,7 @@ def preflight(sedi: SediResource) -> None:
     check_mix(settings.generation.methods)
     sedi.seed_file()
     sedi.all_items()
+    sedi.guarded_texts()
     sedi.store().check_writable()
     check_judge(settings)
     _check_models(settings)

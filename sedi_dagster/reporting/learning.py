@@ -32,12 +32,35 @@ class BatchFigures:
     human: int
     machine: int
     mean_categories: float
-    mean_clusters: float
-    composed: float | None
-    random: float | None
+    distance: float | None
+    random_distance: float | None
+    vendi_score: float | None
+    random_vendi_score: float | None
     shown: int
     shown_why: str
     shown_rows: tuple[Mapping[str, Any], ...]
+
+
+SET_MEASURES = {
+    "nearest_neighbour_distance": "cosine distance to the nearest other instruction, mean",
+    "novelsum": "NovelSum: distances to the others, near ones and dense regions weighing more (arXiv 2502.17184)",
+    "cluster_entropy": "evenness over the clusters of the human seed tasks, 0 to 1",
+    "distinct_1": "different words per word",
+    "distinct_2": "different pairs of words per pair",
+    "equal_size_distance": "cosine distance to the nearest among as many examples as the first rounds kept",
+    "equal_size_error": "standard error of that",
+}
+"""What each measure of a whole set says, in words."""
+
+
+@dataclass(frozen=True)
+class SetMeasure:
+    """A measure of diversity of what this round kept, and of what all rounds kept so far."""
+
+    name: str
+    meaning: str
+    of_round: float | None
+    of_pool: float | None
 
 
 @dataclass(frozen=True)
@@ -73,13 +96,13 @@ def training_figures(steps: pl.DataFrame) -> TrainingFigures | None:
     )
 
 
-def batch_figures(batches: pl.DataFrame, steps: pl.DataFrame, diversity: Mapping[str, float]) -> BatchFigures | None:
+def batch_figures(batches: pl.DataFrame, steps: pl.DataFrame, diversity: pl.DataFrame) -> BatchFigures | None:
     """None if nothing was composed."""
     if not batches.height:
         return None
-    inside = batches.group_by("batch").agg(
-        pl.col("category").n_unique().alias("categories"), pl.col("cluster").n_unique().alias("clusters")
-    )
+    inside = batches.group_by("batch").agg(pl.col("category").n_unique().alias("categories"))
+    measured = {row["measure"]: row for row in diversity.filter(pl.col("scope") == "batches").iter_rows(named=True)}
+    distance, vendi_score = measured.get("distance", {}), measured.get("vendi_score", {})
     shown, why = _telling_batch(batches, steps)
     return BatchFigures(
         batches=inside.height,
@@ -87,13 +110,24 @@ def batch_figures(batches: pl.DataFrame, steps: pl.DataFrame, diversity: Mapping
         human=batches.filter(pl.col("origin") == "human").height,
         machine=batches.filter(pl.col("origin") != "human").height,
         mean_categories=sum(inside["categories"].to_list()) / inside.height,
-        mean_clusters=sum(inside["clusters"].to_list()) / inside.height,
-        composed=diversity.get("composed"),
-        random=diversity.get("random"),
+        distance=distance.get("value"),
+        random_distance=distance.get("random"),
+        vendi_score=vendi_score.get("value"),
+        random_vendi_score=vendi_score.get("random"),
         shown=shown,
         shown_why=why,
         shown_rows=tuple(batches.filter(pl.col("batch") == shown).sort("position").to_dicts()),
     )
+
+
+def set_measures(diversity: pl.DataFrame) -> list[SetMeasure]:
+    """The measures that were taken, in the order of `SET_MEASURES`."""
+    found = {(row["scope"], row["measure"]): row["value"] for row in diversity.iter_rows(named=True)}
+    return [
+        SetMeasure(name, meaning, found.get(("round", name)), found.get(("pool", name)))
+        for name, meaning in SET_MEASURES.items()
+        if ("round", name) in found or ("pool", name) in found
+    ]
 
 
 def _telling_batch(batches: pl.DataFrame, steps: pl.DataFrame) -> tuple[int, str]:

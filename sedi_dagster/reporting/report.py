@@ -6,7 +6,7 @@ address to fetch from. Reports are named after their round (`round-0001.html`); 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +35,9 @@ class RoundData:
         calls: the teacher calls, one row a distinct request.
         verdicts: what became of each candidate.
         examples: the kept ones: example_id, round, category, instruction, input, output, is_classification.
-        batches: composed rows: batch, position, example_id, origin (human, machine), category, cluster,
-            prompt, output.
-        diversity: mean cosine distance inside batches, `composed` and `random`.
+        batches: composed rows: batch, position, example_id, origin (human, machine), category, prompt,
+            output.
+        diversity: measures of the batches and of what was kept: scope, measure, value, random.
         steps: training signals: step, loss, grad_norm, learning_rate, completion_tokens, example_ids.
         seeds: the seed set for the next round.
         changes: what this round changed in it.
@@ -57,7 +57,7 @@ class RoundData:
     verdicts: pl.DataFrame
     examples: pl.DataFrame
     batches: pl.DataFrame
-    diversity: Mapping[str, float]
+    diversity: pl.DataFrame
     steps: pl.DataFrame
     seeds: pl.DataFrame
     changes: pl.DataFrame
@@ -146,6 +146,7 @@ def _learning_view(data: RoundData) -> dict[str, Any]:
         "loss_plot": _plot(figures.loss_figure, data.steps, "Training loss by optimiser step"),
         "norm_plot": _plot(figures.norm_figure, data.steps, "Gradient norm by optimiser step"),
         "batches": learning.batch_figures(data.batches, data.steps, data.diversity),
+        "set_measures": learning.set_measures(data.diversity),
         "seed_rows": learning.seed_rows(data.seeds, data.changes),
     }
 

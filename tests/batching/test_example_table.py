@@ -53,3 +53,21 @@ def test_another_embedding_model_gets_one_clear_error_and_loses_nothing(tmp_path
     with pytest.raises(StorageError, match="SEDI_BATCHING_EMBEDDING_MODEL"):
         replace_round(str(tmp_path), "round-0001", frame, np.eye(2, 6, dtype="float32"), "large")
     assert len(ids(tmp_path)) == 2
+
+
+def test_vectors_of_another_model_are_refused_also_if_they_are_as_long(tmp_path: Path) -> None:
+    replace_round(str(tmp_path), "round-0001", *examples("round-0001", 2), "one's")
+    with pytest.raises(StorageError, match="another embedding model"):
+        replace_round(str(tmp_path), "round-0002", *examples("round-0002", 2), "other")
+    assert replace_round(str(tmp_path), "round-0002", *examples("round-0002", 2), "one's") == 4
+
+
+def test_a_round_is_replaced_in_one_commit(tmp_path: Path) -> None:
+    import lancedb
+
+    replace_round(str(tmp_path), "round-0001", *examples("round-0001", 3), "m")
+    table = lancedb.connect(str(tmp_path)).open_table(TABLE)
+    before = table.version
+    replace_round(str(tmp_path), "round-0001", *examples("round-0001", 2), "m")
+    table.checkout_latest()
+    assert table.version == before + 1

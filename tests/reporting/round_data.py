@@ -43,9 +43,15 @@ BATCH_SCHEMA: dict[str, Any] = {
     "example_id": pl.String,
     "origin": pl.String,
     "category": pl.String,
-    "cluster": pl.Int64,
     "prompt": pl.String,
     "output": pl.String,
+}
+DIVERSITY_SCHEMA: dict[str, Any] = {
+    "scope": pl.String,
+    "measure": pl.String,
+    "value": pl.Float64,
+    "random": pl.Float64,
+    "embedding_model": pl.String,
 }
 STEP_SCHEMA: dict[str, Any] = {
     "step": pl.Int64,
@@ -193,7 +199,7 @@ def full_round() -> RoundData:
         verdicts=verdicts,
         examples=examples,
         batches=batches,
-        diversity={"composed": 0.812, "random": 0.764},
+        diversity=_diversity(),
         steps=_steps(batches),
         seeds=_seeds(),
         changes=_changes(examples),
@@ -222,7 +228,7 @@ def empty_round() -> RoundData:
         verdicts=pl.DataFrame(schema=VERDICT_SCHEMA),
         examples=pl.DataFrame(schema=EXAMPLE_SCHEMA),
         batches=pl.DataFrame(schema=BATCH_SCHEMA),
-        diversity={},
+        diversity=pl.DataFrame(schema=DIVERSITY_SCHEMA),
         steps=pl.DataFrame(schema=STEP_SCHEMA),
         seeds=pl.DataFrame(schema=SEED_SET_SCHEMA),
         changes=pl.DataFrame(schema=CHANGE_SCHEMA),
@@ -311,13 +317,27 @@ def _batches(examples: pl.DataFrame) -> pl.DataFrame:
                 "example_id": example_id,
                 "origin": origin,
                 "category": category,
-                "cluster": (3 * i) % 7,
                 "prompt": task_prompt(instruction, text_input),
                 "output": output,
             }
             for i, (example_id, origin, category, instruction, text_input, output) in enumerate(rows)
         ],
         schema=BATCH_SCHEMA,
+    )
+
+
+def _diversity() -> pl.DataFrame:
+    model = "bundled:all-MiniLM-L6-v2"
+    return pl.DataFrame(
+        [
+            ("batches", "distance", 0.912, 0.864, model),
+            ("batches", "vendi_score", 7.61, 7.28, model),
+            ("round", "nearest_neighbour_distance", 0.431, None, model),
+            ("pool", "nearest_neighbour_distance", 0.387, None, model),
+            ("pool", "equal_size_distance", 0.402, None, model),
+        ],
+        schema=DIVERSITY_SCHEMA,
+        orient="row",
     )
 
 

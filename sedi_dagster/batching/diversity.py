@@ -1,0 +1,224 @@
+"""How diverse batches, and the whole set of kept examples, are.
+
+Distances are cosine distances of unit vectors. Every measure of a set depends on its size, so the one that is followed
+over the rounds, `equal_size_distance`, is taken on samples of one size and one mix of categories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from sedi_dagster.records import derived_seed
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NEIGHBOURS = 10
+DENSITY_POWER = 0.5
+CLUSTERS = 20
+MEASURED_ROWS = 4_000
+"""A larger set is measured on a sample of so many rows, as nearest neighbours take quadratic time."""
+
+BASE_ROWS = 50
+SAMPLED_ROWS = 500
+DRAWS = 10
+FALL, CERTAIN = 0.05, 2.0
+"""What `equal_size_distance` may lose: a share of its highest value, and standard errors of the difference."""
+
+
+# batches
+
+
+def batch_distances(vectors: np.ndarray, batches: Sequence[Sequence[int]]) -> list[float]:
+    """Mean cosine distance of the pairs inside each batch of two or more rows.
+
+    For n unit vectors with sum s the mean pairwise cosine is (|s|^2 - n) / (n (n - 1)).
+    """
+    distances = []
+    for batch in batches:
+        n = len(batch)
+        if n > 1:
+            total = vectors[list(batch)].sum(axis=0, dtype="float64")
+            distances.append(1.0 - (float(total @ total) - n) / (n * (n - 1)))
+    return distances
+
+
+def vendi_score(vectors: np.ndarray) -> float:
+    """Effective number of different rows: exp of the entropy of the eigenvalues of the cosine matrix over n.
+
+    Friedman and Dieng, arXiv 2210.02410, definition 3.1. 1 if all rows are the same, n if all are orthogonal. X X^T
+    and X^T X have the same eigenvalues but zeros: the smaller is taken.
+    """
+    import numpy as np
+
+    rows, dimensions = vectors.shape
+    if not rows:
+        return 0.0
+    wide = vectors.astype(np.float64)
+    shares = np.linalg.eigvalsh((wide @ wide.T if rows <= dimensions else wide.T @ wide) / rows)
+    shares = shares[shares > 1e-12]
+    return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
+def in_batch(vectors: np.ndarray, batches: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Means over batches of two or more rows of `distance` and `vendi_score`; both 0 if there is none."""
+    distances = batch_distances(vectors, batches)
+    if not distances:
+        return {"distance": 0.0, "vendi_score": 0.0}
+    scores = [vendi_score(vectors[list(batch)]) for batch in batches if len(batch) > 1]
+    return {"distance": sum(distances) / len(distances), "vendi_score": sum(scores) / len(scores)}
+
+
+# whole sets
+
+
+def nearest_neighbour_distances(vectors: np.ndarray) -> np.ndarray:
+    """Cosine distance of each row to the nearest other one, shape (rows,); 0 for a single row."""
+    import numpy as np
+
+    nearest = np.ones(len(vectors))
+    for start in range(0, len(vectors) if len(vectors) > 1 else 0, 1024):
+        cosines = vectors[start : start + 1024] @ vectors.T
+        cosines[np.arange(len(cosines)), start + np.arange(len(cosines))] = -np.inf
+        nearest[start : start + 1024] = cosines.max(axis=1)
+    return 1.0 - nearest
+
+
+def novelsum(vectors: np.ndarray, reference: np.ndarray) -> float:
+    """NovelSum (Yang and others, arXiv 2502.17184): the mean novelty of a row; 0 with less than two rows.
+
+    A row's novelty is the mean of its distances to the others, nearer ones weighing more (1 / rank), each times the
+    square root of the other's density: 1 / mean squared Euclidean distance to its 10 nearest in `reference`. A
+    mean, not a sum, over ranks and rows, as in the authors' program, so that sets of other sizes compare.
+
+    Args:
+        reference: vectors that stand for where information lies; here those of the human seed tasks.
+    """
+    import numpy as np
+
+    n = len(vectors)
+    if n < 2 or not len(reference):
+        return 0.0
+    near = np.sort(vectors @ reference.T, axis=1)[:, -NEIGHBOURS:]
+    density = (2.0 * (1.0 - near).mean(axis=1, dtype=np.float64) + 1e-9) ** -DENSITY_POWER
+    weights = 1.0 / np.arange(1, n)
+    total = 0.0
+    for start in range(0, n, 512):
+        distances = 1.0 - (vectors[start : start + 512] @ vectors.T).astype(np.float64)
+        distances[np.arange(len(distances)), start + np.arange(len(distances))] = -np.inf  # itself: first, and left out
+        order = np.argsort(distances, axis=1, kind="stable")[:, 1:]
+        ordered = np.take_along_axis(distances, order, axis=1) * density[order]
+        total += float((ordered @ weights).sum())
+    return total / float(weights.sum()) / n
+
+
+def cluster_entropy(vectors: np.ndarray, reference: np.ndarray) -> float | None:
+    """How evenly the rows lie over the clusters of `reference`: entropy of the shares, from 0 to 1.
+
+    None if there is no row, or less than twenty in the reference.
+
+    The clusters (k-means, one for every ten rows of the reference, at most 20) are those of the human seed tasks and so
+    the same in all rounds; clusters of the set itself would follow it wherever it goes.
+    """
+    import numpy as np
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    count = min(CLUSTERS, len(reference) // 10)
+    if count < 2 or not len(vectors):
+        return None
+    with threadpool_limits(1):  # sums in one order, so that the same data gives the same figure
+        centres = KMeans(n_clusters=count, n_init=4, random_state=0).fit(reference).cluster_centers_
+    nearest = (2.0 * vectors @ centres.T - np.square(centres).sum(axis=1)).argmax(axis=1)
+    shares = np.bincount(nearest, minlength=count) / len(vectors)
+    shares = shares[shares > 0]
+    return float(-np.sum(shares * np.log(shares)) / np.log(count))
+
+
+def distinct_n(texts: Sequence[str], n: int) -> float:
+    """Distinct n-grams of words over all n-grams (Li and others, arXiv 1510.03055); 0 if there is none."""
+    grams = [tuple(words[i : i + n]) for words in (t.lower().split() for t in texts) for i in range(len(words) - n + 1)]
+    return len(set(grams)) / len(grams) if grams else 0.0
+
+
+def whole_set(vectors: np.ndarray, texts: Sequence[str], reference: np.ndarray) -> dict[str, float]:
+    """Every measure of a set by name; without those that cannot be taken."""
+    nearest = nearest_neighbour_distances(vectors)
+    entropy = cluster_entropy(vectors, reference)
+    return {
+        "nearest_neighbour_distance": float(nearest.mean()) if len(nearest) else 0.0,
+        "novelsum": novelsum(vectors, reference),
+        **({} if entropy is None else {"cluster_entropy": entropy}),
+        "distinct_1": distinct_n(texts, 1),
+        "distinct_2": distinct_n(texts, 2),
+    }
+
+
+# over the rounds
+
+
+def equal_size_draws(pool: pl.DataFrame, *seed: object) -> list[list[int]]:
+    """Samples of the pool as large as its first rounds and with their mix of categories, whatever was added since.
+
+    The first rounds are those that together kept 50 examples; a larger base is represented by 500 of its rows. As the
+    base is in the pool, there always are enough rows of each category.
+
+    Args:
+        pool: kept examples of all rounds, with `round` and `category`.
+
+    Returns:
+        Row numbers, 10 draws; none if the pool has less than 50 rows.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(derived_seed(*seed, "equal size"))
+    sizes = pool.group_by("round").len().sort("round").with_columns(pl.col("len").cum_sum().alias("so_far"))
+    reached = sizes.filter(pl.col("so_far") >= BASE_ROWS)
+    if not reached.height:
+        return []
+    base = pool.filter(pl.col("round") <= reached["round"][0])["category"].to_numpy()
+    if len(base) > SAMPLED_ROWS:
+        base = np.random.default_rng(0).choice(base, SAMPLED_ROWS, replace=False)
+    categories = pool["category"].to_numpy()
+    wanted = [(np.flatnonzero(categories == c), int((base == c).sum())) for c in sorted(set(base))]
+    return [
+        [int(row) for rows, count in wanted for row in rng.choice(rows, count, replace=False)] for _ in range(DRAWS)
+    ]
+
+
+def equal_size_distance(vectors: np.ndarray, draws: Sequence[Sequence[int]]) -> tuple[float, float]:
+    """Mean distance to the nearest neighbour within a draw, and its standard error.
+
+    The error is that of so many independent rows as all draws have between them: what chance would make of another
+    pool of the same kind, which more draws from this one do not lessen.
+    """
+    import numpy as np
+
+    distances = np.concatenate([nearest_neighbour_distances(vectors[list(draw)]) for draw in draws])
+    independent = len({row for draw in draws for row in draw})
+    return float(distances.mean()), float(distances.std() / np.sqrt(independent))
+
+
+def collapse(values: Sequence[tuple[float, float]]) -> str | None:
+    """Why the pool seems to collapse, or None.
+
+    Args:
+        values: `equal_size_distance` after each round that has one, in order.
+
+    The rule: after each of the last two rounds it lay below its highest value before them, by more than 5 % of that
+    and by more than two standard errors of the difference.
+    """
+    if len(values) < 3:
+        return None
+    highest, highest_error = max(values[:-2])
+    for value, error in values[-2:]:
+        if highest - value <= max(FALL * highest, CERTAIN * (highest_error**2 + error**2) ** 0.5):
+            return None
+    before, now = values[-2][0], values[-1][0]
+    return (
+        f"Among equally many examples the nearest is now {now:.3f} away; it was {highest:.3f} "
+        f"({1 - now / highest:.0%} less), and {before:.3f} a round ago."
+    )

@@ -1,0 +1,110 @@
+"""Vectors of texts, kept in the Lance table of their model: no text is embedded twice.
+
+The key is a hash of the text; a model has a table of its own, named after the model and, where the model is a folder,
+its weights. Rows are only ever appended. Two processes that embed the same text at the same time may both store it;
+both rows say the same, and the first that is found counts. So no lock is needed, and none would hold on a URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sedi_dagster.batching.embedding import embed, model_identity
+
+if TYPE_CHECKING:
+    import numpy as np
+
+STORED_AT_ONCE = 8192
+"""Texts embedded between two writes: what an interrupted run keeps, in steps."""
+
+LOOKED_UP_AT_ONCE = 10_000
+MOST_FRAGMENTS = 64
+
+
+class StoredVectors:
+    """`vectors(texts)`: as `embed`, but each distinct text is embedded once for all rounds and runs.
+
+    Attributes:
+        model: name of the embedding model.
+        embedded: how many texts had to be embedded since this object was made.
+    """
+
+    def __init__(self, uri: str, model_name: str) -> None:
+        """`uri`: folder or object-store URL of the Lance database."""
+        self.model, self.embedded = model_name, 0
+        self._uri = uri
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors, float32, shape (len(texts), dimensions).
+
+        Raises:
+            ModelError: the model is missing or not a sentence-transformers model.
+        """
+        import lancedb
+        import numpy as np
+
+        keys = [text_hash(text) for text in texts]
+        wanted = dict(zip(keys, texts, strict=True))
+        database = lancedb.connect(self._uri)
+        name = _table_name(self.model)
+        table = database.open_table(name) if name in database.list_tables(limit=10_000).tables else None
+        found = _look_up(table, list(wanted)) if table is not None else {}
+        missing = [key for key in wanted if key not in found]
+        for start in range(0, len(missing), STORED_AT_ONCE):
+            part = missing[start : start + STORED_AT_ONCE]
+            made = embed([wanted[key] for key in part], self.model)
+            rows = _rows(part, made, self.model)
+            table = table or database.create_table(name, schema=rows.schema, exist_ok=True)
+            table.add(rows)
+            found |= zip(part, made, strict=True)
+            self.embedded += len(part)
+        if missing and table is not None and table.stats()["fragment_stats"]["num_fragments"] > MOST_FRAGMENTS:
+            table.optimize()
+        return np.stack([found[key] for key in keys]) if keys else embed([], self.model)
+
+
+def text_hash(text: str) -> str:
+    """32 hex digits of BLAKE2b over the text."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _table_name(model_name: str) -> str:
+    return f"vectors-{text_hash(model_identity(model_name))[:16]}"
+
+
+def _look_up(table: Any, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    found: dict[str, np.ndarray] = {}
+    dimensions = table.schema.field("vector").type.list_size
+    for start in range(0, len(keys), LOOKED_UP_AT_ONCE):
+        part = keys[start : start + LOOKED_UP_AT_ONCE]
+        listed = ", ".join(f"'{key}'" for key in part)
+        rows = table.search().where(f"text_hash IN ({listed})").select(["text_hash", "vector"]).to_arrow()
+        flat = np.asarray(rows["vector"].combine_chunks().flatten(), dtype=np.float32).reshape(-1, dimensions)
+        for key, vector in zip(rows["text_hash"].to_pylist(), flat, strict=True):
+            found.setdefault(key, vector)
+    return found
+
+
+def _rows(keys: Sequence[str], vectors: np.ndarray, model: str) -> Any:
+    import pyarrow as pa
+
+    dimensions = vectors.shape[1]
+    flat = pa.array(vectors.reshape(-1), type=pa.float32())
+    return pa.table(
+        [
+            pa.array(keys, pa.string()),
+            pa.array([model] * len(keys), pa.string()),
+            pa.FixedSizeListArray.from_arrays(flat, dimensions),
+        ],
+        schema=pa.schema(
+            [
+                pa.field("text_hash", pa.string(), nullable=False),
+                pa.field("embedding_model", pa.string(), nullable=False),
+                pa.field("vector", pa.list_(pa.float32(), dimensions), nullable=False),
+            ]
+        ),
+    )

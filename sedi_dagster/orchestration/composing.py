@@ -1,0 +1,147 @@
+"""What `filtered_batches` does once it knows what is kept: rows, vectors, batches, measures of diversity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from sedi_dagster.batching.composition import compose, training_rows
+from sedi_dagster.batching.diversity import (
+    MEASURED_ROWS,
+    equal_size_distance,
+    equal_size_draws,
+    in_batch,
+    whole_set,
+)
+from sedi_dagster.batching.example_table import replace_round
+from sedi_dagster.batching.replay import human_replay
+from sedi_dagster.batching.vectors import StoredVectors
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.records import RoundPlan, derived_seed
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DIVERSITY_SCHEMA = {
+    "scope": pl.String,  # batches: inside them; round: what it kept; pool: what all rounds kept so far
+    "measure": pl.String,
+    "value": pl.Float64,
+    "random": pl.Float64,  # the same of random batches of the same rows; null for whole sets
+    "embedding_model": pl.String,
+}
+_ROW = ("example_id", "category", "instruction", "input", "output")
+
+
+@dataclass(frozen=True)
+class ComposedRound:
+    """The tables, and what the UI is told besides."""
+
+    batches: pl.DataFrame
+    diversity: pl.DataFrame
+    examples_of_all_rounds: int
+    texts_embedded: int
+
+    def figures(self) -> dict[str, float]:
+        """The diversity table as metadata: `in_batch_distance`, `in_batch_distance_random`, `pool_novelsum`, ..."""
+        told = {}
+        for row in self.diversity.iter_rows(named=True):
+            name = f"{row['scope'].replace('batches', 'in_batch')}_{row['measure']}"
+            told[name] = row["value"]
+            if row["random"] is not None:
+                told[f"{name}_random"] = row["random"]
+        return told
+
+
+def stored_vectors(sedi: SediResource) -> StoredVectors:
+    """Vectors of texts by the embedding model of the settings, each embedded once for all rounds."""
+    return StoredVectors(str(sedi.store().path("lance")), sedi.settings().batching.embedding_model)
+
+
+def compose_round(
+    sedi: SediResource, plan: RoundPlan, examples: pl.DataFrame, human: pl.DataFrame, vectors_of: StoredVectors
+) -> ComposedRound:
+    """Mix a round's examples with human seed tasks, compose the training batches, and measure them.
+
+    Args:
+        examples: kept in this round: example_id, round, category, instruction, input, output.
+        human: human seed tasks that fit the student's length, ids in `example_id`.
+        vectors_of: see `stored_vectors`.
+    """
+    settings = sedi.settings()
+    size, seed = settings.batching.batch_size, (settings.project_seed, plan.round)
+    replayed = _replayed(human, examples.height, settings.batching.human_replay, size, plan, settings.project_seed)
+    rows = pl.concat(
+        [
+            examples.select(*_ROW, origin=pl.lit("machine")),
+            replayed.select(*_ROW, origin=pl.lit("human")),
+        ]
+    )
+    vectors = vectors_of(rows["instruction"].to_list())
+    batches = compose(
+        vectors,
+        size,
+        settings.batching.composition,
+        *seed,
+        categories=rows["category"].to_list(),
+        human=(rows["origin"] == "human").to_list(),
+    )
+    total = replace_round(
+        str(sedi.store().path("lance")), plan.round, examples, vectors[: examples.height], vectors_of.model
+    )
+    inside, by_chance = in_batch(vectors, batches), in_batch(vectors, compose(vectors, size, "random", *seed))
+    reference = vectors_of(human["instruction"].to_list())
+    pool = _pool(sedi, plan, examples)
+    measured: list[tuple[str, str, float, float | None]] = [
+        ("batches", name, value, by_chance[name]) for name, value in inside.items()
+    ]
+    for scope, kept in (("round", examples), ("pool", pool)):
+        measured += [(scope, name, value, None) for name, value in _measures(kept, reference, vectors_of, *seed)]
+    measured += [("pool", name, value, None) for name, value in _followed(pool, vectors_of, *seed)]
+    return ComposedRound(
+        batches=training_rows(rows, batches),
+        diversity=pl.DataFrame([(*row, vectors_of.model) for row in measured], schema=DIVERSITY_SCHEMA, orient="row"),
+        examples_of_all_rounds=total,
+        texts_embedded=vectors_of.embedded,
+    )
+
+
+def _replayed(
+    human: pl.DataFrame, kept: int, share: float, batch_size: int, plan: RoundPlan, project_seed: int
+) -> pl.DataFrame:
+    """The human seed tasks of the round, so many that they are `share` of all rows; one batch at least."""
+    count = human.height if share == 1 else max(round(kept * share / (1 - share)), batch_size)
+    by_id = human.rename({"example_id": "seed_id"})
+    replayed = human_replay(by_id, count, plan.category_ids, plan.number, project_seed)
+    return replayed.rename({"seed_id": "example_id"})
+
+
+def _pool(sedi: SediResource, plan: RoundPlan, examples: pl.DataFrame) -> pl.DataFrame:
+    """What all rounds up to this one kept: round, category, instruction."""
+    columns = ("round", "category", "instruction")
+    earlier = [
+        sedi.store().read_tables("filtered_batches", outcome.round)["examples"].select(columns)
+        for outcome in sedi.history().before(plan.round)
+    ]
+    return pl.concat([*earlier, examples.select(columns)])
+
+
+def _measures(
+    kept: pl.DataFrame, reference: np.ndarray, vectors_of: StoredVectors, *seed: object
+) -> list[tuple[str, float]]:
+    sample = kept.sample(min(kept.height, MEASURED_ROWS), seed=derived_seed(*seed, "measured"))
+    texts = sample["instruction"].to_list()
+    return list(whole_set(vectors_of(texts), texts, reference).items())
+
+
+def _followed(pool: pl.DataFrame, vectors_of: StoredVectors, *seed: object) -> list[tuple[str, float]]:
+    """What the check of the pool follows over the rounds; nothing before there are enough examples."""
+    draws = equal_size_draws(pool, *seed)
+    if not draws:
+        return []
+    drawn = sorted({row for draw in draws for row in draw})
+    place = {row: number for number, row in enumerate(drawn)}
+    vectors = vectors_of(pool["instruction"].gather(drawn).to_list())
+    distance, error = equal_size_distance(vectors, [[place[row] for row in draw] for draw in draws])
+    return [("equal_size_distance", distance), ("equal_size_error", error)]
