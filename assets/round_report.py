@@ -6,7 +6,6 @@ Tables: `pages` (path and size).
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.orchestration.evaluating import items_before
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import picture
@@ -59,7 +58,7 @@ def round_report(
             seeds=seed_feedback["seeds"],
             changes=seed_feedback["changes"],
             items=evaluation_scores["items"],
-            items_before=items_before(sedi, plan.round, baseline_scores),
+            items_before=evaluation_scores["before"],
             items_baseline=baseline_scores["items"],
             earlier=tuple(history.before(plan.round)),
             teacher=settings.teacher.shown,

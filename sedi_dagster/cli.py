@@ -61,8 +61,18 @@ def run(
     settings = load_settings()
     from sedi_dagster.orchestration.console import run_with_display  # Dagster: only where it is needed
 
-    wanted = [name.strip() for name in categories.split(",") if name.strip()] if categories else None
-    sys.exit(run_with_display(settings, rounds, wanted, candidates_per_category))
+    sys.exit(run_with_display(settings, rounds, _names(categories), candidates_per_category))
+
+
+@main.command()
+@click.option("--categories", metavar="A,B", help="Ask for these categories only, weak or not.")
+@click.option("--candidates-per-category", type=click.IntRange(1), help="Candidates to ask for, per category.")
+def plan(categories: str | None, candidates_per_category: int | None) -> None:
+    """What the next round would be, why, and what it would cost. Nothing is written down or asked."""
+    settings = load_settings()
+    from sedi_dagster.orchestration.plan_display import print_next_plan  # Dagster: only where it is needed
+
+    print_next_plan(settings, _names(categories), candidates_per_category)
 
 
 @main.command()
@@ -118,6 +128,10 @@ main.add_command(seeds)
 main.add_command(calls_group)
 main.add_command(estimate_command)
 main.add_command(rejected_command)
+
+
+def _names(listed: str | None) -> list[str] | None:
+    return [name.strip() for name in listed.split(",") if name.strip()] if listed else None
 
 
 def _set(variable: str, value: str | None) -> None:

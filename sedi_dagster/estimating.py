@@ -29,8 +29,7 @@ from sedi_dagster.teacher.open import make_endpoint, open_ledger
 def estimate_command(candidates: int | None, categories: int) -> None:
     """Calls, tokens, money and time of the next round, before it is paid for."""
     settings = loaded_settings()
-    wanted = candidates or categories * settings.generation.candidates_per_category
-    _print(estimate_round(settings, wanted), wanted)
+    print_estimate(settings, candidates or categories * settings.generation.candidates_per_category)
 
 
 def estimate_round(settings: Settings, candidates: int) -> dict[str, Estimate]:
@@ -82,7 +81,9 @@ def _as_seen(shapes: Sequence[CallShape], written: tuple[int, Counter[str]] | No
     return [replace(shape, per_candidate=calls[shape.purpose] / candidates) for shape in shapes]
 
 
-def _print(estimates: dict[str, Estimate], candidates: int) -> None:
+def print_estimate(settings: Settings, candidates: int) -> None:
+    """Print what so many candidates will take, method by method."""
+    estimates = estimate_round(settings, candidates)
     measured = any(estimate.measured for estimate in estimates.values())
     basis = "earlier calls of this teacher" if measured else "the settings' limits (no calls so far)"
     table = Table(title=f"{candidates:,} candidates, from {basis}")

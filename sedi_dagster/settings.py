@@ -242,11 +242,40 @@ class TrainingSettings(_Group):
 
 class EvaluationSettings(_Group):
     items_per_category: int = Field(
-        12, ge=1, description="Evaluation items used per category: a fixed, stratified subset"
+        12, ge=2, description="Evaluation items used per category: a fixed, stratified subset, in two halves"
     )
     batch_size: int = Field(24, ge=1, description="Items answered at once")
+    base_url: str | None = Field(
+        None,
+        description="OpenAI-compatible endpoint that serves the student; empty: it answers in a process of its own. "
+        "Evaluation items are sent there",
+    )
+    model: str = Field(
+        "{checkpoint}", description="Model name sent to it; {checkpoint} stands for untrained, round-0001, ..."
+    )
+    api_key: SecretStr = Field(SecretStr(""), description="Key for that endpoint; never written anywhere")
+    timeout_s: float = Field(300.0, gt=0, description="Time allowed for one answer of that endpoint, in seconds")
+    reference: str = Field(
+        "",
+        description="Reference model (bundled:..., a folder or a hub name) that categories are held against on the "
+        "same items; empty: the targets of the categories",
+    )
     alpha: float = Field(0.05, gt=0, lt=1, description="Level of the tests after correction over categories")
     min_gap: float = Field(0.05, ge=0, lt=1, description="Smallest gap to the target that counts, as a share of items")
+    confirm_alpha: float = Field(
+        0.2, gt=0, lt=1, description="Level at which the fresh half of the items alone must confirm a weak category"
+    )
+    max_drop: float = Field(
+        0.05, ge=0, lt=1, description="Largest drop of a category that does not stop promotion, however significant"
+    )
+    judge: bool = Field(
+        False,
+        description="Let a model compare answers of brainstorming and creative writing with those before. It is sent "
+        "evaluation items, so it needs an endpoint of its own; what it says is reported and decides nothing",
+    )
+    judge_base_url: str | None = Field(None, description="OpenAI-compatible endpoint of the judge; no default")
+    judge_model: str = Field("", description="Model name sent to the judge's endpoint")
+    judge_api_key: SecretStr = Field(SecretStr(""), description="Key for the judge's endpoint; never written anywhere")
 
 
 class FeedbackSettings(_Group):
@@ -260,6 +289,16 @@ class LoopSettings(_Group):
     max_tokens: int | None = Field(None, ge=1, description="Teacher tokens the whole loop may use; empty: no limit")
     max_tokens_per_round: int | None = Field(None, ge=1, description="Teacher tokens a round may use; empty: no limit")
     plateau_rounds: int = Field(4, ge=1, description="Rounds without a better score after which the loop ends")
+    floor_share: float = Field(
+        0.1, ge=0, le=1, description="Share of a round's examples spread over all categories, against forgetting"
+    )
+    most_per_category: float = Field(
+        2.0, ge=1, description="A category gets at most so many times the usual number of candidates"
+    )
+    cool_down_rounds: int = Field(1, ge=0, description="Rounds in which a category that left weakness is left alone")
+    stuck_after: int = Field(
+        2, ge=1, description="Rounds that asked for a weak category without a significant gain, after which it is stuck"
+    )
     nightly_cron: str = Field("0 2 * * *", description="When nightly_regeneration starts a round")
 
 

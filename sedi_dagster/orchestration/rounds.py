@@ -69,7 +69,10 @@ def promoted_checkpoint(sedi: SediResource, round_key: str) -> str | None:
     None: build on, and compare with, the untrained student.
     """
     promoted = sedi.history().promoted_before(round_key)
-    if promoted is None:
-        return None
-    origin = sedi.store().read_tables("sft_checkpoint", promoted)["origin"].row(0, named=True)
-    return promoted if origin["student"] == sedi.settings().training.student else None
+    return promoted if promoted is not None and is_of_this_student(sedi, promoted) else None
+
+
+def is_of_this_student(sedi: SediResource, round_key: str) -> bool:
+    """Whether a round trained the student of the settings; another one's checkpoints cannot be compared with."""
+    origin = sedi.store().read_tables("sft_checkpoint", round_key)["origin"].row(0, named=True)
+    return bool(origin["student"] == sedi.settings().training.student)

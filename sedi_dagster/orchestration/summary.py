@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sedi_dagster.evaluation.statistics import wilson_interval
+from sedi_dagster.orchestration.deciding import person_needed
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import CategoryOutcome, RoundOutcome
 from sedi_dagster.settings import SIMULATED, Settings
@@ -30,8 +31,12 @@ def print_summary(
     last = history.finished[-1]
     console.print(_scores(last, _passed_before(sedi, history.finished, first), sedi))
     for outcome in last.categories:
-        if outcome.decision == "weak":
-            console.print(f"  weak: {outcome.category}: {outcome.reason}", highlight=False, soft_wrap=True)
+        if outcome.decision in ("weak", "stuck"):
+            told = f"  {outcome.decision}: {outcome.category}: {outcome.reason}"
+            console.print(told, highlight=False, soft_wrap=True)
+    needed = person_needed(list(last.categories))
+    if needed:
+        console.print(f"  {needed}", style="bold", highlight=False, soft_wrap=True)
     for told in _mended(history.finished):
         console.print(f"  mended: {told}", highlight=False, soft_wrap=True)
     store = sedi.store()
