@@ -34,7 +34,7 @@ from sedi_dagster.records import AskTeacher, Tables
     partitions_def=CATEGORY_ROUNDS,
     ins={"seed_pool": dg.AssetIn()},
     kinds={"openai", "polars"},
-    code_version="1",
+    code_version="2",
     description=__doc__,
 )
 def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, seed_pool: Tables) -> dg.Output[Tables]:

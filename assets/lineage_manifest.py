@@ -8,13 +8,13 @@ Tables: `partitions` (each partition with its data version).
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.lineage.manifest import build_manifest
+from sedi_dagster.orchestration.deciding import round_outcome
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.records import CategoryOutcome, RoundOutcome, Tables
+from sedi_dagster.records import RoundOutcome, Tables
 from sedi_dagster.store import Store
 from sedi_dagster.training.card import with_scores
 
@@ -29,7 +29,7 @@ from sedi_dagster.training.card import with_scores
     },
     deps=["seed_feedback"],
     kinds={"json"},
-    code_version="1",
+    code_version="2",
     description=__doc__,
 )
 def lineage_manifest(
@@ -45,16 +45,13 @@ def lineage_manifest(
         plan = sedi.plan(context.partition_key)
         calls = pl.concat([tables["calls"] for tables in sedi.planned_batches(plan, generated_batches)])
         promotion = evaluation_scores["promotion"].row(0, named=True)
-        outcome = RoundOutcome(
-            round=plan.round,
-            kept=filtered_batches["examples"].height,
-            candidates=filtered_batches["verdicts"].height,
-            tokens=int((calls["prompt_tokens"] + calls["completion_tokens"]).sum()),
-            score=pass_rate(evaluation_scores["items"]),
-            promoted=promotion["promoted"],
-            categories=tuple(
-                CategoryOutcome(**row) for row in evaluation_scores["categories"].drop("score").iter_rows(named=True)
-            ),
+        outcome = round_outcome(
+            plan,
+            filtered_batches["verdicts"],
+            calls,
+            evaluation_scores["items"],
+            evaluation_scores["categories"],
+            promotion["promoted"],
         )
         checkpoint = {
             **sft_checkpoint["origin"].row(0, named=True),

@@ -71,7 +71,7 @@ def seed_feedback(
             plan.round,
             seeds,
             filtered_batches["examples"]
-            .join(measured.select("example_id", ifd="ifd_loss_ratio").unique("example_id"), on="example_id", how="left")
+            .join(_known_ifd(measured, filtered_batches["ifd"]), on="example_id", how="left")
             .with_columns(
                 depth=pl.col("example_id").replace_strict(generations, default=1, return_dtype=pl.Int64),
                 kept=pl.col("example_id").is_in(kept.implode()),
@@ -115,3 +115,11 @@ def seed_feedback(
             "seed_set": dg.MetadataValue.md(seed_table(after)),
         },
     )
+
+
+def _known_ifd(measured: pl.DataFrame, filtered: pl.DataFrame) -> pl.DataFrame:
+    """`example_id`, `ifd`: the loss ratio as training measured it, else as the filter did, else null."""
+    by_filter = filtered.select(example_id="candidate_id", by_filter="ifd_loss_ratio").unique("example_id")
+    by_training = measured.select("example_id", ifd="ifd_loss_ratio").unique("example_id")
+    both = by_training.join(by_filter, on="example_id", how="left")
+    return both.select("example_id", ifd=pl.coalesce("ifd", "by_filter"))

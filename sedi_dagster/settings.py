@@ -31,6 +31,10 @@ PROJECT_ROOT = _project_root()
 ENV_FILE = PROJECT_ROOT / ".env"
 
 
+SIMULATED = "SIMULATED teacher"
+"""What everything says that was made with it: console, metadata, report, dataset, and in capitals."""
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -63,6 +67,11 @@ class TeacherSettings(_Group):
     patience_s: float = Field(
         900.0, gt=0, description="Longest time to bear with nothing but rate limit answers (429), in seconds"
     )
+    silence_s: float = Field(
+        20.0,
+        gt=0,
+        description="Calls under way without any answer for so long: the endpoint is asked whether it is there, in s",
+    )
     local_threads: int = Field(0, ge=0, description="Threads of the bundled model's server; 0: all cores")
     local_context: int = Field(2048, ge=256, le=8192, description="Context of the bundled model, in tokens a call")
 
@@ -70,6 +79,13 @@ class TeacherSettings(_Group):
     def is_simulated(self) -> bool:
         """Whether everything the teacher writes is made up by the simulated one."""
         return (self.base_url or "").startswith("simulated:")
+
+    @property
+    def shown(self) -> str:
+        """The teacher's name as people are told it."""
+        if self.is_simulated:
+            return SIMULATED
+        return f"{self.model} (bundled)" if self.base_url is None else self.model
 
     @property
     def asks_in_chat(self) -> bool:
@@ -80,15 +96,20 @@ class TeacherSettings(_Group):
 class Price(_Group):
     input: float = Field(ge=0, description="USD for a million prompt tokens")
     output: float = Field(ge=0, description="USD for a million answer tokens")
-    as_of: str = Field(min_length=4, description="Day the price was read off the seller's page, such as 2026-11-01")
+    as_of: str = Field(min_length=4, description="When this was the price, such as 2026-11 or 2026-11-21")
 
 
+# Input is the dearest that a prompt token can be: where writing to the prompt cache is charged above the plain price,
+# it is that. The GPT-6 models: their pages at OpenAI, October 2026. The others: OpenAI's price list as of March 2026;
+# they leave the API on 2027-01-14. Sources: docs/teacher.md.
 _PRICES = {
-    "gpt-4.1": Price(input=2.0, output=8.0, as_of="2025-04-14"),
-    "gpt-4.1-mini": Price(input=0.4, output=1.6, as_of="2025-04-14"),
-    "gpt-4.1-nano": Price(input=0.1, output=0.4, as_of="2025-04-14"),
-    "gpt-4o": Price(input=2.5, output=10.0, as_of="2024-10-02"),
-    "gpt-4o-mini": Price(input=0.15, output=0.6, as_of="2024-07-18"),
+    "gpt-6-luna": Price(input=0.125, output=0.5, as_of="2026-10"),
+    "gpt-6.1-terra": Price(input=1.25, output=5.0, as_of="2026-10"),
+    "gpt-6.1-sol": Price(input=2.5, output=10.0, as_of="2026-10"),
+    "gpt-4.1": Price(input=2.0, output=8.0, as_of="2026-03"),
+    "gpt-4.1-mini": Price(input=0.4, output=1.6, as_of="2026-03"),
+    "gpt-4o": Price(input=2.5, output=10.0, as_of="2026-03"),
+    "gpt-4o-mini": Price(input=0.15, output=0.6, as_of="2026-03"),
 }
 
 
@@ -157,6 +178,29 @@ class FilteringSettings(_Group):
     decontamination_ngram: int = Field(
         13, ge=3, description="Words in a row shared with an evaluation item that drop it"
     )
+    decontamination_cosine: float | None = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Cosine of sentence vectors with an evaluation item at or above which a candidate is dropped; "
+        "empty: vectors are not compared",
+    )
+    decontaminate_files: str = Field(
+        "",
+        description="Files (.jsonl, .json, .txt), separated by commas, whose texts no example may be near either",
+    )
+    semantic_threshold: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Cosine of sentence vectors above which an instruction is a semantic duplicate; empty: off",
+    )
+    ifd: Literal["off", "loss_ratio", "perplexity_ratio"] = Field(
+        "off",
+        description="Instruction-following difficulty, scored by the base student: ratio of mean losses (Cherry) or "
+        "of perplexities (Superfiltering); drops above 1, keeps the highest share of each category",
+    )
+    ifd_share: float = Field(0.5, gt=0, le=1, description="Share of each category's scored examples that IFD keeps")
 
     @property
     def threshold(self) -> float:
@@ -244,11 +288,40 @@ class TrainingSettings(_Group):
 
 class EvaluationSettings(_Group):
     items_per_category: int = Field(
-        12, ge=1, description="Evaluation items used per category: a fixed, stratified subset"
+        12, ge=2, description="Evaluation items used per category: a fixed, stratified subset, in two halves"
     )
     batch_size: int = Field(24, ge=1, description="Items answered at once")
+    base_url: str | None = Field(
+        None,
+        description="OpenAI-compatible endpoint that serves the student; empty: it answers in a process of its own. "
+        "Evaluation items are sent there",
+    )
+    model: str = Field(
+        "{checkpoint}", description="Model name sent to it; {checkpoint} stands for untrained, round-0001, ..."
+    )
+    api_key: SecretStr = Field(SecretStr(""), description="Key for that endpoint; never written anywhere")
+    timeout_s: float = Field(300.0, gt=0, description="Time allowed for one answer of that endpoint, in seconds")
+    reference: str = Field(
+        "",
+        description="Reference model (bundled:..., a folder or a hub name) that categories are held against on the "
+        "same items; empty: the targets of the categories",
+    )
     alpha: float = Field(0.05, gt=0, lt=1, description="Level of the tests after correction over categories")
     min_gap: float = Field(0.05, ge=0, lt=1, description="Smallest gap to the target that counts, as a share of items")
+    confirm_alpha: float = Field(
+        0.2, gt=0, lt=1, description="Level at which the fresh half of the items alone must confirm a weak category"
+    )
+    max_drop: float = Field(
+        0.05, ge=0, lt=1, description="Largest drop of a category that does not stop promotion, however significant"
+    )
+    judge: bool = Field(
+        False,
+        description="Let a model compare answers of brainstorming and creative writing with those before. It is sent "
+        "evaluation items, so it needs an endpoint of its own; what it says is reported and decides nothing",
+    )
+    judge_base_url: str | None = Field(None, description="OpenAI-compatible endpoint of the judge; no default")
+    judge_model: str = Field("", description="Model name sent to the judge's endpoint")
+    judge_api_key: SecretStr = Field(SecretStr(""), description="Key for the judge's endpoint; never written anywhere")
 
 
 class FeedbackSettings(_Group):
@@ -285,6 +358,16 @@ class LoopSettings(_Group):
     max_tokens: int | None = Field(None, ge=1, description="Teacher tokens the whole loop may use; empty: no limit")
     max_tokens_per_round: int | None = Field(None, ge=1, description="Teacher tokens a round may use; empty: no limit")
     plateau_rounds: int = Field(4, ge=1, description="Rounds without a better score after which the loop ends")
+    floor_share: float = Field(
+        0.1, ge=0, le=1, description="Share of a round's examples spread over all categories, against forgetting"
+    )
+    most_per_category: float = Field(
+        2.0, ge=1, description="A category gets at most so many times the usual number of candidates"
+    )
+    cool_down_rounds: int = Field(1, ge=0, description="Rounds in which a category that left weakness is left alone")
+    stuck_after: int = Field(
+        2, ge=1, description="Rounds that asked for a weak category without a significant gain, after which it is stuck"
+    )
     nightly_cron: str = Field("0 2 * * *", description="When nightly_regeneration starts a round")
 
 
@@ -292,17 +375,31 @@ PROFILES: dict[str, dict[str, Any]] = {
     "local": {"generation": {"instances": "answer"}},  # docs/generation_trial.md: keeps more for fewer tokens
     "rehearsal": {
         "data": "data-rehearsal",  # simulated text must never lie among real examples
+        # Five skills by template, which the simulated teacher can teach and the bundled student learn in minutes.
+        "seeds": "seeds/rehearsal/seed_tasks.jsonl",
+        "categories": "seeds/rehearsal/categories.yaml",
+        "items": "seeds/rehearsal/evaluation_items.jsonl",
         "teacher": {
             "base_url": "simulated:",
             "model": "simulated-teacher",
             "max_concurrency": 16,
         },
+        "generation": {
+            "candidates_per_category": 24,
+            "instances": "answer",  # a task, then its answer: the fewest calls
+            "max_instruction_tokens": 150,
+            "max_answer_tokens": 64,
+        },
+        "training": {"learning_rate": 1e-3, "micro_batch_size": 8, "max_length": 128},
+        "evaluation": {"items_per_category": 16, "batch_size": 40},
     },
     "openai": {
         "teacher": {
             "base_url": "https://api.openai.com/v1",
-            "model": "gpt-4.1-mini",
+            "model": "gpt-6-luna",
             "max_concurrency": 64,
+            "token_parameter": "max_completion_tokens",
+            "extra_body": {"reasoning_effort": "none"},  # thoughts are paid as answer tokens; some want temperature 1
         },
         "generation": {
             "candidates_per_category": 100,

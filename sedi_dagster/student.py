@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,23 +123,30 @@ def load_student(
     return model.to(f"cuda:{process}" if torch.cuda.is_available() else "cpu")
 
 
-def length_check(source: str, max_length: int) -> Callable[[str, str], tuple[int, int] | None]:
-    """`check(prompt, output)`: (tokens, limit) if the pair does not fit into the student's training length, else None.
+def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[int]]:
+    """`count(prompts, outputs)`: tokens of each example as the student is trained on it, chat template included.
 
-    TRL drops or cuts such rows without a word, which would shift every batch behind them.
+    TRL drops or cuts rows that are too long without a word, which would shift every batch behind them.
     """
     tokenizer = load_tokenizer(source)
 
-    def check(prompt: str, output: str) -> tuple[int, int] | None:
-        chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": output}]
-        tokens = len(
-            tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"]
-        )
-        return (tokens, max_length) if tokens > max_length else None
+    def count(prompts: Sequence[str], outputs: Sequence[str]) -> list[int]:
+        chats = [
+            [{"role": "user", "content": prompt}, {"role": "assistant", "content": output}]
+            for prompt, output in zip(prompts, outputs, strict=True)
+        ]
+        texts = tokenizer.apply_chat_template(chats, tokenize=False) if chats else []
+        counts: list[int] = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            some = texts[start : start + _TEXTS_AT_ONCE]
+            ids = tokenizer(some, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+            counts += map(len, ids)
+        return counts
 
-    return check
+    return count
 
 
+_TEXTS_AT_ONCE = 10_000
 _MEND = "Set SEDI_TRAINING_STUDENT to bundled:smollm2-135m-instruct or to a folder with safetensors weights."
 
 

@@ -44,9 +44,9 @@ def test_each_source_wins_over_the_ones_below_it(env_file: Path, monkeypatch: py
 
 
 def test_a_profile_may_be_chosen_by_override_or_file(env_file: Path) -> None:
-    assert load_settings({"profile": "openai"}).teacher.model == "gpt-4.1-mini"
+    assert load_settings({"profile": "openai"}).teacher.model == "gpt-6-luna"
     env_file.write_text("SEDI_PROFILE=openai\n")
-    assert load_settings().teacher.model == "gpt-4.1-mini"
+    assert load_settings().teacher.model == "gpt-6-luna"
     assert "Unknown profile 'opanai'" in problem({"profile": "opanai"})
 
 

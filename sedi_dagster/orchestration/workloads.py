@@ -18,6 +18,8 @@ from sedi_dagster.settings import PROJECT_ROOT, Settings
 from sedi_dagster.student import is_local
 from sedi_dagster.workload import ERROR_FILE
 
+KEYS = ("SEDI_TEACHER_API_KEY", "SEDI_EVALUATION_API_KEY", "SEDI_EVALUATION_JUDGE_API_KEY")
+
 
 def run_workload(
     context: dg.AssetExecutionContext,
@@ -48,8 +50,8 @@ def run_workload(
     (output / ERROR_FILE).unlink(missing_ok=True)
     command = [*_interpreter(settings.training.python, launcher), "-m", module, "--job", str(job_file)]
     try:
-        # The key of the teacher is nobody's business there.
-        pipes.run(command=command, context=context, cwd=str(PROJECT_ROOT), env={"SEDI_TEACHER_API_KEY": ""})
+        # The keys of the endpoints are nobody's business there.
+        pipes.run(command=command, context=context, cwd=str(PROJECT_ROOT), env=dict.fromkeys(KEYS, ""))
     except DagsterPipesExecutionError as error:
         told = output / ERROR_FILE
         if told.exists():
