@@ -12,7 +12,7 @@ from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.evaluation.verifiers import verify
 from sedi_dagster.filtering.decontamination import Decontaminator
-from sedi_dagster.filtering.verdicts import InstructionScreen
+from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.records import EvaluationItem
 from sedi_dagster.seed_pool import read_seed_file
 from sedi_dagster.settings import FilteringSettings
