@@ -94,6 +94,13 @@ class Skill:
         return None
 
 
+_SIGNS = {"add": "+", "subtract": "-", "multiply": "*"}
+_WORDS = r"[^\n.:;]+?"
+_FORMS = dict.fromkeys(("count", "a", "b", "year"), r"\d+")
+_FORMS |= {"day": "|".join(DAYS), "country": "|".join(CAPITALS), "verb": "|".join(_SIGNS)}
+"""What a slot can hold that an answer counts or looks up with; any words where it is not told."""
+
+
 @cache
 def _pattern(wording: str) -> re.Pattern[str]:
     """Finds a task of this wording; its groups are the slots."""
@@ -102,7 +109,7 @@ def _pattern(wording: str) -> re.Pattern[str]:
         if place % 2 == 0:
             pattern += re.escape(part)
         else:
-            pattern += f"(?P={part})" if part in seen else rf"(?P<{part}>[^\n.:;]+?)"
+            pattern += f"(?P={part})" if part in seen else f"(?P<{part}>{_FORMS.get(part, _WORDS)})"
             seen.add(part)
     return re.compile(pattern + r"(?!\w)")
 
@@ -149,9 +156,6 @@ def _all_sorts(rng: random.Random, words: Words) -> dict[str, str]:
 
 def _later_day(slots: Slots) -> str:
     return DAYS[(DAYS.index(slots["day"]) + int(slots["count"])) % len(DAYS)]
-
-
-_SIGNS = {"add": "+", "subtract": "-", "multiply": "*"}
 
 
 EXTRACTION = Skill(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from sedi_dagster.records import TeacherAnswer
 from sedi_dagster.settings import load_settings
 from sedi_dagster.teacher.open import open_teacher
 from sedi_dagster.testing.simulated_writing import CATEGORIES, write
-from sedi_dagster.testing.skills import SKILLS
+from sedi_dagster.testing.skills import SKILLS, Skill
 
 
 def test_it_answers_every_task_that_it_writes() -> None:
@@ -23,6 +24,13 @@ def test_it_answers_every_task_that_it_writes() -> None:
             instruction, text = skill.task(rng)
             answer = write(instruction + (f"\n\n{text}" if text else ""), rng)
             assert answer and "simulated" not in answer
+
+
+@pytest.mark.parametrize("skill", SKILLS, ids=lambda skill: skill.category)
+def test_a_task_that_a_method_changed_beyond_its_skill_gets_an_answer_all_the_same(skill: Skill) -> None:
+    for wording in skill.wordings:
+        text = re.sub(r"\{\w+\}", "a pinch of salt", wording)
+        assert skill.answer_to(text) or write(text, random.Random(1))
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
