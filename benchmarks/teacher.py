@@ -7,7 +7,10 @@
 
 The server is the simulated teacher in a process of its own. Peers run in the interpreters given with
 --curator-python and --data-designer-python, as they do not get along with one another's dependencies.
-Prints one JSON line a measurement.
+Prints one JSON line a measurement. Two more trials are tests, as each of them can fail on its own account:
+
+    pytest -s -m slow tests/teacher/test_kill.py      # kill -9 at 100 random moments of a generation
+    pytest -s -m slow tests/teacher/test_budget.py    # 1,000 random workloads of up to three processes under caps
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -31,10 +35,11 @@ from openai import AsyncOpenAI
 
 from sedi_dagster.records import Message, TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import TeacherSettings
+from sedi_dagster.teacher.calls import sum_calls
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import RemoteEndpoint
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.testing.simulated_teacher import MODEL
+from sedi_dagster.testing.simulated_teacher import MODEL, STAMP
 
 PARALLEL = 64
 PROMPT = "Come up with a task for an assistant, and make it differ from all the others. " * 12
@@ -152,7 +157,7 @@ def main() -> None:
 @click.option("--curator-python", default="")
 @click.option("--data-designer-python", default="")
 def throughput(count: int, repeats: int, curator_python: str, data_designer_python: str) -> None:
-    """64 parallel calls against a 50 ms server, taken in turns."""
+    """64 parallel calls against a 50 ms server, in turns: on a shared machine, compare within a turn (the ratio)."""
     results: dict[str, list[dict[str, float]]] = {}
     peers = {"curator": curator_python, "data-designer": data_designer_python}
     with served() as server:
@@ -167,7 +172,11 @@ def throughput(count: int, repeats: int, curator_python: str, data_designer_pyth
                     results.setdefault(name, []).append(run_peer(server, python, name, count))
     for name, runs in results.items():
         middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-        click.echo(json.dumps({"benchmark": "throughput", "client": name, "calls": count, **middle}))
+        ratios = [ours["calls_per_s"] / run["calls_per_s"] for ours, run in zip(results["ours"], runs, strict=True)]
+        middle["ours_is_faster_by"] = round(statistics.median(ratios), 2)
+        told = {"benchmark": "throughput", "client": name, "calls": count, "turns": repeats, **middle}
+        click.echo(json.dumps(told | {"slowest_and_fastest": [f(r["calls_per_s"] for r in runs) for f in (min, max)]}))
+    click.echo(json.dumps({"load": os.getloadavg(), "cores": os.cpu_count()}))
 
 
 @main.command()
@@ -216,25 +225,37 @@ def faults(count: int) -> None:
             meter = server.control()
         told[name] = {
             "useful_per_s": round(useful_per_s, 1),
-            "answered": sum(not a.error and a.finish_reason == "stop" for a in answers),
+            "useful": sum(_is_useful(a) for a in answers),
+            "wrong_form": sum(not a.error and a.finish_reason == "stop" and not _is_useful(a) for a in answers),
             "with_reason": sum(bool(a.error) or a.finish_reason == "length" for a in answers),
+            "billed": meter["billed"],
             "billed_twice": meter["billed_twice"],
+            "billed_tokens": meter["tokens"],
             "requests": meter["requests"],
             **totals,
         }
     told["useful_share"] = round(told["faulty"]["useful_per_s"] / told["quiet"]["useful_per_s"], 3)
+    told["load"] = os.getloadavg()
     click.echo(json.dumps(told))
 
 
-async def _ask_all(server: Server, folder: str, count: int) -> tuple[list[TeacherAnswer], float, dict[str, int]]:
+def _is_useful(answer: TeacherAnswer) -> bool:
+    """Whole, and of the form that was asked for."""
+    return not answer.error and answer.finish_reason == "stop" and answer.text.startswith(STAMP)
+
+
+async def _ask_all(server: Server, folder: str, count: int) -> tuple[list[TeacherAnswer], float, dict[str, Any]]:
     async with teacher(server, folder, timeout_s=1.0) as client:
         began = time.perf_counter()
         answers = await client.ask([request(prompt) for prompt in prompts(count, "candidate")])
         took = time.perf_counter() - began
         account = client.ledger.account("loop")
         assert account.reserved_tokens == 0
-        useful = sum(not a.error for a in answers)
-        return answers, useful / took, {"charged_tokens": account.spent_tokens, "lost_tokens": client.usage.lost_tokens}
+        useful = sum(_is_useful(a) for a in answers)
+        states = {total.name: total.calls for total in sum_calls(client.ledger, "state")}
+        assert sum(states.values()) == len(answers) == count
+        totals = {"charged_tokens": account.spent_tokens, "lost_tokens": client.usage.lost_tokens, "states": states}
+        return answers, useful / took, totals
 
 
 @main.command("rate-limits")
@@ -262,7 +283,7 @@ def rate_limits(outage_s: float) -> None:
 
     with served() as server, tempfile.TemporaryDirectory() as folder:
         told = asyncio.run(run(server, folder))
-    click.echo(json.dumps({"benchmark": "rate-limits", "outage_s": outage_s, **told}))
+    click.echo(json.dumps({"benchmark": "rate-limits", "outage_s": outage_s, **told, "load": os.getloadavg()}))
 
 
 def _halves() -> Iterator[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +16,7 @@ from teacher_bench import Bench, chat, chats
 
 from sedi_dagster.errors import BudgetExceeded, SettingsError
 from sedi_dagster.settings import Price, Settings, TeacherSettings
-from sedi_dagster.teacher.budget import Budget, cost_nanousd, known_price
+from sedi_dagster.teacher.budget import Budget, cost_nanousd, known_price, nanousd
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.testing.simulated_teacher import Dials, SimulatedTeacher
 
@@ -77,8 +78,11 @@ def random_dials(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def check_workload(rng: random.Random, server: SimulatedTeacher, folder: Path, run: Any) -> None:
-    """Random faults, caps and workers; then what the server billed is compared with the caps and the accounts."""
+def check_workload(rng: random.Random, server: SimulatedTeacher, folder: Path, run: Any) -> Counter[str]:
+    """Random faults, caps and workers; then what the server billed is compared with the caps and the accounts.
+
+    Returns: what kind of workload it was, for a count.
+    """
     server.forget()
     server.turn(**random_dials(rng))
     url = f"sqlite:///{folder / f'{rng.randrange(10**9)}.sqlite'}"
@@ -88,26 +92,31 @@ def check_workload(rng: random.Random, server: SimulatedTeacher, folder: Path, r
         Workload(url, server.base_url, rng.choice((0, 10)), rng.randrange(5, 25), budget, rng.choice((2, 8)))
         for _ in range(rng.choice((1, 2, 3)))
     ]
-    run(loads)
+    ends = run(loads)
     with Ledger(url) as ledger:
         account = ledger.account("loop")
     billed = cost_nanousd(PRICE, server.meter.prompt_tokens, server.meter.completion_tokens) or 0
     assert account.reserved_tokens == account.reserved_nanousd == 0
     assert server.meter.tokens <= account.spent_tokens <= (tokens or 10**12)
-    assert billed <= account.spent_nanousd + 1000 and account.spent_nanousd <= (money or 1000) * 1e9
+    assert billed <= account.spent_nanousd <= nanousd(money or 1000)
+    told = Counter(requests=server.meter.requests, faults=server.meter.faults.total(), workloads=1)
+    told |= {f"with {len(loads)} workers": 1, "capped": int(tokens is not None or money is not None)}
+    return told + Counter({"stopped by a cap": int("out of budget" in ends)})
 
 
-def here(loads: list[Workload]) -> None:
-    async def all_at_once() -> None:
-        await asyncio.gather(*(asyncio.to_thread(work, load) for load in loads))
+def here(loads: list[Workload]) -> list[str]:
+    async def all_at_once() -> list[str]:
+        return await asyncio.gather(*(asyncio.to_thread(work, load) for load in loads))
 
-    asyncio.run(all_at_once())
+    return asyncio.run(all_at_once())
 
 
 def test_random_workloads_never_spend_above_a_cap(server: SimulatedTeacher, tmp_path: Path) -> None:
     rng = random.Random(11)
+    told = Counter[str]()
     for _ in range(8):
-        check_workload(rng, server, tmp_path, here)
+        told += check_workload(rng, server, tmp_path, here)
+    assert told["stopped by a cap"] and told["faults"], "the workloads try nothing"
 
 
 @pytest.mark.slow
@@ -117,5 +126,8 @@ def test_a_thousand_random_workloads_in_processes_never_spend_above_a_cap(tmp_pa
         SimulatedTeacher(Dials(content="short")) as server,
         ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool,
     ):
+        told = Counter[str]()
         for _ in range(1000):
-            check_workload(rng, server, tmp_path, lambda loads: list(pool.map(work, loads)))
+            told += check_workload(rng, server, tmp_path, lambda loads: list(pool.map(work, loads)))
+    assert told["stopped by a cap"] > 100 and told["faults"] > 1000, "the workloads try too little"
+    print(dict(told))
