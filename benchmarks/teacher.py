@@ -216,46 +216,63 @@ FAULTS = {
 
 @main.command()
 @click.option("--calls", "count", default=10_000)
-def faults(count: int) -> None:
-    """30 % of answers bad in every way, against the same without faults."""
+@click.option("--turns", default=4, help="Parts asked with and without faults in turns, so that other work slows both.")
+def faults(count: int, turns: int) -> None:
+    """30 % of answers bad in every way, beside the same without faults."""
     told: dict[str, Any] = {"benchmark": "faults", "calls": count, "share_bad": round(sum(FAULTS.values()), 3)}
-    for name, dials in (("quiet", {}), ("faulty", FAULTS | {"stall_s": 8.0, "idempotent": True})):
-        with served(**dials) as server, tempfile.TemporaryDirectory() as folder:
-            answers, useful_per_s, totals = asyncio.run(_ask_all(server, folder, count))
-            meter = server.control()
-        told[name] = {
-            "useful_per_s": round(useful_per_s, 1),
-            "useful": sum(_is_useful(a) for a in answers),
-            "wrong_form": sum(not a.error and a.finish_reason == "stop" and not _is_useful(a) for a in answers),
-            "with_reason": sum(bool(a.error) or a.finish_reason == "length" for a in answers),
-            "billed": meter["billed"],
-            "billed_twice": meter["billed_twice"],
-            "billed_tokens": meter["tokens"],
-            "requests": meter["requests"],
-            **totals,
-        }
+    with (
+        served() as quiet,
+        served(**FAULTS, stall_s=8.0, idempotent=True) as faulty,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        told |= asyncio.run(_ask_in_turns({"quiet": quiet, "faulty": faulty}, folder, count, turns))
     told["useful_share"] = round(told["faulty"]["useful_per_s"] / told["quiet"]["useful_per_s"], 3)
     told["load"] = os.getloadavg()
     click.echo(json.dumps(told))
 
 
+async def _ask_in_turns(servers: dict[str, Server], folder: str, count: int, turns: int) -> dict[str, Any]:
+    answers: dict[str, list[TeacherAnswer]] = {name: [] for name in servers}
+    took = dict.fromkeys(servers, 0.0)
+    async with contextlib.AsyncExitStack() as stack:
+        clients: dict[str, Teacher] = {}
+        for name, server in servers.items():
+            Path(folder, name).mkdir()
+            clients[name] = await stack.enter_async_context(teacher(server, f"{folder}/{name}", timeout_s=1.0))
+        for turn in range(turns):
+            asked = [request(prompt) for prompt in prompts(count // turns, f"candidate {turn}")]
+            for name, client in clients.items():
+                began = time.perf_counter()
+                answers[name] += await client.ask(asked)
+                took[name] += time.perf_counter() - began
+        return {n: _accounts_of(c, servers[n].control(), answers[n], took[n]) for n, c in clients.items()}
+
+
+def _accounts_of(client: Teacher, meter: dict[str, Any], answers: list[TeacherAnswer], took: float) -> dict[str, Any]:
+    """What became of the calls, in the client's books and on the server's meter; every call is in one state."""
+    account = client.ledger.account("loop")
+    states = {total.name: total.calls for total in sum_calls(client.ledger, "state")}
+    assert account.reserved_tokens == 0 and account.spent_tokens >= meter["tokens"]
+    assert sum(states.values()) == len(answers)
+    useful = sum(_is_useful(a) for a in answers)
+    with_reason = sum(bool(a.error) or a.finish_reason == "length" for a in answers)
+    return {
+        "useful_per_s": round(useful / took, 1),
+        "useful": useful,
+        "wrong_form": len(answers) - useful - with_reason,
+        "with_reason": with_reason,
+        "states": states,
+        "charged_tokens": account.spent_tokens,
+        "lost_tokens": client.usage.lost_tokens,
+        "billed_tokens": meter["tokens"],
+        "billed_twice": meter["billed_twice"],
+        "requests": meter["requests"],
+    }
+
+
 def _is_useful(answer: TeacherAnswer) -> bool:
     """Whole, and of the form that was asked for."""
     return not answer.error and answer.finish_reason == "stop" and answer.text.startswith(STAMP)
-
-
-async def _ask_all(server: Server, folder: str, count: int) -> tuple[list[TeacherAnswer], float, dict[str, Any]]:
-    async with teacher(server, folder, timeout_s=1.0) as client:
-        began = time.perf_counter()
-        answers = await client.ask([request(prompt) for prompt in prompts(count, "candidate")])
-        took = time.perf_counter() - began
-        account = client.ledger.account("loop")
-        assert account.reserved_tokens == 0
-        useful = sum(_is_useful(a) for a in answers)
-        states = {total.name: total.calls for total in sum_calls(client.ledger, "state")}
-        assert sum(states.values()) == len(answers) == count
-        totals = {"charged_tokens": account.spent_tokens, "lost_tokens": client.usage.lost_tokens, "states": states}
-        return answers, useful / took, totals
 
 
 @main.command("rate-limits")
