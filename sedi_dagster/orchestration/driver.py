@@ -17,7 +17,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.utils import make_new_run_id  # not exported
-from dagster._utils.error import SerializableErrorInfo  # not exported
+from dagster_shared.error import SerializableErrorInfo
 
 from sedi_dagster.errors import SediError, WorkloadError
 from sedi_dagster.feedback.plan import Stop
