@@ -17,6 +17,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.utils import make_new_run_id  # not exported
+from dagster_shared.error import SerializableErrorInfo
 
 from sedi_dagster.errors import SediError, WorkloadError
 from sedi_dagster.feedback.plan import Stop
@@ -174,7 +175,7 @@ def _failure(result: dg.ExecuteInProcessResult, stage: Stage) -> SediError:
     for event in result.all_events:
         data = event.event_specific_data
         if event.is_step_failure and data.error is not None:
-            if "ExecutionInterrupted" in (data.error.cls_name or "") or "ExecutionInterrupted" in data.error.message:
+            if _was_interrupted(data.error):
                 raise KeyboardInterrupt
             cause = data.error.cause or data.error
             return WorkloadError(
@@ -182,6 +183,14 @@ def _failure(result: dg.ExecuteInProcessResult, stage: Stage) -> SediError:
                 "The run's page in the UI (`make ui`) has the whole story.",
             )
     return WorkloadError(f"{stage.name} did not succeed.", "The run's page in the UI (`make ui`) has the whole story.")
+
+
+def _was_interrupted(error: SerializableErrorInfo | None) -> bool:
+    """Whether Ctrl-C is what it comes from, also where stopping a workload then failed."""
+    if error is None:
+        return False
+    named = "ExecutionInterrupted" in (error.cls_name or "") or "ExecutionInterrupted" in error.message
+    return named or _was_interrupted(error.cause) or _was_interrupted(error.context)
 
 
 @contextmanager

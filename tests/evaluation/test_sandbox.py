@@ -482,4 +482,4 @@ def test_on_another_system_nothing_is_run(monkeypatch: pytest.MonkeyPatch):
 def test_a_run_is_quick():
     outcome("def f(x): return 3")
     times = [outcome("def f(x): return 3").seconds for _ in range(5)]
-    assert min(times) < 0.15
+    assert min(times) < 1.0  # far above what it takes, far below what a slow start would

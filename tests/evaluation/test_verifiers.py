@@ -401,7 +401,7 @@ def judged_in_time(name: str, args: dict[str, Any], answer: str) -> Score:
     started = time.process_time()
     result = verify(name, args, answer, "prompt " * 100)
     seconds = time.process_time() - started
-    assert seconds < 0.1
+    assert seconds < 1.0  # it takes a hundredth; what runs away takes minutes
     assert 0 <= result.score <= 1
     result.reason.encode("utf-8")
     return result

@@ -130,7 +130,7 @@ def test_ctrl_c_says_that_everything_is_kept(project: Path, simulated_teacher: S
                 process.send_signal(signal.SIGINT)
                 break
         rest = process.stdout.read()
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=60) == 130, rest
     assert "kept" in rest
     assert "Traceback" not in rest
 
