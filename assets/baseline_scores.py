@@ -14,7 +14,7 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
 
 
-@dg.asset(kinds={"pytorch"}, pool="student", code_version="1", description=__doc__)
+@dg.asset(kinds={"pytorch"}, pool="student", code_version="2", description=__doc__)
 def baseline_scores(
     context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient
 ) -> dg.Output[Tables]:

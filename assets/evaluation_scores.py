@@ -1,16 +1,22 @@
-"""How the student does after the round: each item's answer and score, each category's verdict.
+"""How the student does after the round: each item's answer and score, each category's decision.
 
-A category is weak only if it is significantly below its target after correction over categories, by a gap that
-matters. The checkpoint is promoted (the next round builds on it) unless its pass rate dropped significantly.
-Tables: `items`, `categories` (score, interval, p, decision and reason), `promotion`.
+A category is weak only on evidence: a gap that matters, seen on one half of its items, confirmed on the other,
+significant over all after correction. One that was asked for in vain is stuck: a person is told. The checkpoint is
+promoted (the next round builds on it) unless a category, or the whole, dropped significantly.
+Tables: `items`, `before` (of the checkpoint it would replace), `categories` (score, interval, p, decision and reason),
+`comparisons` (with the untrained student, the checkpoint before, the best one), `promotion`, `judgements` (of
+the judge, if one is switched on; it decides nothing).
 """
 
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.evaluation.statistics import judge_categories, may_be_promoted, pass_rate
-from sedi_dagster.orchestration.evaluating import evaluate_student, items_before
+from sedi_dagster.evaluation.judge import win_rate
+from sedi_dagster.evaluation.statistics import pass_rate
+from sedi_dagster.orchestration.deciding import decide, outcome_lines, outcome_table, person_needed
+from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student
 from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.judging import judgements
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
@@ -22,7 +28,7 @@ from sedi_dagster.records import Tables
     deps=["sft_checkpoint"],
     kinds={"pytorch"},
     pool="student",
-    code_version="1",
+    code_version="2",
     description=__doc__,
 )
 def evaluation_scores(
@@ -33,33 +39,42 @@ def evaluation_scores(
 ) -> dg.Output[Tables]:
     round_key = context.partition_key
     with told_plainly():
-        settings = sedi.settings().evaluation
-        items = evaluate_student(context, sedi, pipes, checkpoint=round_key)
-        before = items_before(sedi, round_key, baseline_scores)
-        outcomes = judge_categories(items, sedi.categories(), settings.alpha, settings.min_gap)
-        promoted, promotion_reason = may_be_promoted(before, items, settings.alpha)
-    weak = [outcome.category for outcome in outcomes if outcome.decision == "weak"]
-    rows = [{**vars(outcome), "score": outcome.score} for outcome in outcomes]
-    table = ["| category | passed | 95 % interval | decision |", "| --- | --- | --- | --- |"]
-    table += [
-        f"| {o.category} | {o.passed}/{o.items} | {o.low:.2f} to {o.high:.2f} | {o.decision}: {o.reason} |"
-        for o in outcomes
-    ]
+        items = evaluate_student(context, sedi, pipes, round_key)
+        decided = decide(
+            sedi,
+            sedi.plan(round_key),
+            items,
+            evaluate_reference(context, sedi, pipes),
+            lambda checkpoint: evaluate_student(context, sedi, pipes, checkpoint),
+        )
+        judged = judgements(context, sedi.settings(), sedi.plan(round_key), decided.before, items)
+    by_decision = {
+        decision: [o.category for o in decided.outcomes if o.decision == decision] for decision in ("weak", "stuck")
+    }
+    needed = person_needed(decided.outcomes)
+    if needed:
+        context.log.warning(needed)
     return dg.Output(
         {
             "items": items,
-            "categories": pl.DataFrame(rows),
-            "promotion": pl.DataFrame({"promoted": [promoted], "reason": [promotion_reason]}),
+            "before": decided.before,
+            "categories": outcome_table(decided.outcomes),
+            "comparisons": decided.comparisons,
+            "promotion": pl.DataFrame({"promoted": [decided.promoted], "reason": [decided.promotion]}),
+            "judgements": judged,
         },
         metadata={
             "pass_rate": pass_rate(items),
-            "pass_rate_before": pass_rate(before),
+            "pass_rate_before": pass_rate(decided.before),
             "pass_rate_untrained": pass_rate(baseline_scores["items"]),
-            "mean_reference_loss": items.select(pl.mean("reference_loss")).item(),
-            **{f"pass_rate/{o.category}": o.score for o in outcomes},
-            "weak_categories": dg.MetadataValue.json(weak),
-            "promoted": promoted,
-            "promotion": promotion_reason,
-            "categories": dg.MetadataValue.md("\n".join(table)),
+            **({"mean_reference_loss": loss} if (loss := items.select(pl.mean("reference_loss")).item()) else {}),
+            **{f"pass_rate/{o.category}": o.score for o in decided.outcomes},
+            "weak_categories": dg.MetadataValue.json(by_decision["weak"]),
+            "stuck_categories": dg.MetadataValue.json(by_decision["stuck"]),
+            **({"a_person_is_needed": needed} if needed else {}),
+            **({f"judge/{name}": value for name, value in vars(rate).items()} if (rate := win_rate(judged)) else {}),
+            "promoted": decided.promoted,
+            "promotion": decided.promotion,
+            "categories": dg.MetadataValue.md(outcome_lines(decided.outcomes)),
         },
     )

@@ -8,13 +8,15 @@ Tables: `partitions` (each partition with its data version).
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.lineage.manifest import build_manifest
+from sedi_dagster.orchestration.deciding import round_outcome
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.records import CategoryOutcome, RoundOutcome, Tables
+from sedi_dagster.records import RoundOutcome, Tables
+from sedi_dagster.store import Store
+from sedi_dagster.training.card import with_scores
 
 
 @dg.asset(
@@ -27,7 +29,7 @@ from sedi_dagster.records import CategoryOutcome, RoundOutcome, Tables
     },
     deps=["seed_feedback"],
     kinds={"json"},
-    code_version="1",
+    code_version="2",
     description=__doc__,
 )
 def lineage_manifest(
@@ -43,16 +45,13 @@ def lineage_manifest(
         plan = sedi.plan(context.partition_key)
         calls = pl.concat([tables["calls"] for tables in sedi.planned_batches(plan, generated_batches)])
         promotion = evaluation_scores["promotion"].row(0, named=True)
-        outcome = RoundOutcome(
-            round=plan.round,
-            kept=filtered_batches["examples"].height,
-            candidates=filtered_batches["verdicts"].height,
-            tokens=int((calls["prompt_tokens"] + calls["completion_tokens"]).sum()),
-            score=pass_rate(evaluation_scores["items"]),
-            promoted=promotion["promoted"],
-            categories=tuple(
-                CategoryOutcome(**row) for row in evaluation_scores["categories"].drop("score").iter_rows(named=True)
-            ),
+        outcome = round_outcome(
+            plan,
+            filtered_batches["verdicts"],
+            calls,
+            evaluation_scores["items"],
+            evaluation_scores["categories"],
+            promotion["promoted"],
         )
         checkpoint = {
             **sft_checkpoint["origin"].row(0, named=True),
@@ -62,6 +61,7 @@ def lineage_manifest(
             plan, outcome, sedi.settings(), store, checkpoint, context.run_id, promotion["reason"]
         )
         store.write_json(manifest, "manifests", f"{plan.round}.json")
+        _complete_card(store, outcome)
     partitions = [(name, marker["data_version"]) for name, marker in manifest["partitions"].items() if marker]
     return dg.Output(
         {"partitions": pl.DataFrame(partitions, schema=["partition", "data_version"], orient="row")},
@@ -73,3 +73,12 @@ def lineage_manifest(
             "score": outcome.score,
         },
     )
+
+
+def _complete_card(store: Store, outcome: RoundOutcome) -> None:
+    """The checkpoint's model card with what the evaluation found; an old checkpoint may be gone."""
+    card = store.path("checkpoints", outcome.round, "README.md")
+    if card.exists():
+        categories = ((c.category, c.passed, c.items) for c in outcome.categories)
+        scored = with_scores(card.read_text(encoding="utf-8"), outcome.score, outcome.promoted, categories)
+        store.write_text(scored, "checkpoints", outcome.round, "README.md")

@@ -6,7 +6,6 @@ Tables: `pages` (path and size).
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.orchestration.evaluating import items_before
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import picture
@@ -59,10 +58,10 @@ def round_report(
             seeds=seed_feedback["seeds"],
             changes=seed_feedback["changes"],
             items=evaluation_scores["items"],
-            items_before=items_before(sedi, plan.round, baseline_scores),
+            items_before=evaluation_scores["before"],
             items_baseline=baseline_scores["items"],
             earlier=tuple(history.before(plan.round)),
-            teacher=settings.teacher.model + (" (bundled)" if settings.teacher.base_url is None else ""),
+            teacher=settings.teacher.shown,
             student=settings.training.student,
             simulated=settings.teacher.is_simulated,
         )

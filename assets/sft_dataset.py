@@ -44,5 +44,5 @@ def sft_dataset(sedi: SediResource, filtered_batches: dict[str, Tables]) -> dg.O
         store.write_text("\n".join([*lines, ""]), "exports", "sft_dataset.jsonl")
         target = store.path("exports", "sft_dataset.parquet")
         target.write_bytes(parquet_bytes(examples))
-        store.write_text(dataset_card(examples, settings.teacher.model, settings.profile), "exports", "README.md")
+        store.write_text(dataset_card(examples, settings.teacher.shown, settings.profile), "exports", "README.md")
     return dg.Output({"examples": examples}, metadata={"examples": examples.height, "path": str(store.path("exports"))})

@@ -19,15 +19,16 @@ from typing import Any
 import click
 import polars as pl
 
-from sedi_dagster.filtering.verdicts import InstructionScreen, judge_candidates
+from sedi_dagster.filtering.screen import InstructionScreen
+from sedi_dagster.filtering.verdicts import judge_candidates
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
+from sedi_dagster.orchestration.filtering import round_rules
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_screen
+from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_pool, instruction_screen
 from sedi_dagster.orchestration.screening import GenerationScreen
-from sedi_dagster.records import AskTeacher, Category, Tables, TeacherAnswer, TeacherRequest, derived_rng, task_prompt
+from sedi_dagster.records import AskTeacher, Category, Tables, TeacherAnswer, TeacherRequest, derived_rng
 from sedi_dagster.settings import Settings
-from sedi_dagster.student import length_check, student_source
 from sedi_dagster.teacher.open import open_teacher
 
 SHOWN = 10
@@ -101,12 +102,7 @@ async def run(variant: Variant, count: int) -> Outcome:
         tables = await asyncio.gather(*(one(j, variant.method, ask, GenerationScreen(screen())) for j in jobs))
     print(f"{variant.label}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     candidates = pl.concat([t["candidates"] for t in tables])
-    fits = length_check(
-        student_source(settings.training.student, settings.path(settings.cache)), settings.training.max_length
-    )
-    verdicts = judge_candidates(
-        candidates, screen(), decontaminator, lambda told, given, output: fits(task_prompt(told, given), output)
-    )
+    verdicts = judge_candidates(candidates, instruction_pool(sedi, seeds, ROUND), round_rules(sedi))
     return Outcome(
         variant,
         candidates,

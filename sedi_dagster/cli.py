@@ -13,8 +13,9 @@ import click
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.estimating import estimate_command
+from sedi_dagster.reporting.commands import rejected_command
 from sedi_dagster.seed_pool.commands import seeds
-from sedi_dagster.settings import PROJECT_ROOT, load_settings
+from sedi_dagster.settings import PROJECT_ROOT, SIMULATED, load_settings
 from sedi_dagster.teacher.commands import calls_group
 
 
@@ -60,8 +61,18 @@ def run(
     settings = load_settings()
     from sedi_dagster.orchestration.console import run_with_display  # Dagster: only where it is needed
 
-    wanted = [name.strip() for name in categories.split(",") if name.strip()] if categories else None
-    sys.exit(run_with_display(settings, rounds, wanted, candidates_per_category))
+    sys.exit(run_with_display(settings, rounds, _names(categories), candidates_per_category))
+
+
+@main.command()
+@click.option("--categories", metavar="A,B", help="Ask for these categories only, weak or not.")
+@click.option("--candidates-per-category", type=click.IntRange(1), help="Candidates to ask for, per category.")
+def plan(categories: str | None, candidates_per_category: int | None) -> None:
+    """What the next round would be, why, and what it would cost. Nothing is written down or asked."""
+    settings = load_settings()
+    from sedi_dagster.orchestration.plan_display import print_next_plan  # Dagster: only where it is needed
+
+    print_next_plan(settings, _names(categories), candidates_per_category)
 
 
 @main.command()
@@ -74,6 +85,8 @@ def ui(host: str, port: int) -> None:
 
     ensure_dagster_home(settings.profile)
     _check_port(host, port)
+    if settings.teacher.is_simulated:
+        click.echo(f"Rehearsal with the {SIMULATED}.")
     click.echo(f"Dagster UI: http://{host}:{port}   (Ctrl-C ends it)")
     workspace = str(PROJECT_ROOT / "workspace.yaml")
     dg = str(Path(sys.executable).with_name("dg"))
@@ -114,6 +127,11 @@ def restore() -> None:
 main.add_command(seeds)
 main.add_command(calls_group)
 main.add_command(estimate_command)
+main.add_command(rejected_command)
+
+
+def _names(listed: str | None) -> list[str] | None:
+    return [name.strip() for name in listed.split(",") if name.strip()] if listed else None
 
 
 def _set(variable: str, value: str | None) -> None:

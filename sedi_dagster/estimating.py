@@ -14,11 +14,11 @@ from rich.table import Table
 from sedi_dagster.generation.methods import METHODS, check_mix
 from sedi_dagster.records import CallShape
 from sedi_dagster.rounds import load_history
-from sedi_dagster.settings import Settings, load_settings
+from sedi_dagster.settings import Settings
 from sedi_dagster.store import Store
 from sedi_dagster.teacher.budget import known_price
 from sedi_dagster.teacher.calls import mean_calls
-from sedi_dagster.teacher.commands import money
+from sedi_dagster.teacher.commands import loaded_settings, money
 from sedi_dagster.teacher.estimate import Estimate, estimate_calls
 from sedi_dagster.teacher.open import make_endpoint, open_ledger
 
@@ -28,9 +28,8 @@ from sedi_dagster.teacher.open import make_endpoint, open_ledger
 @click.option("--categories", default=12, show_default=True, help="Categories in the round.")
 def estimate_command(candidates: int | None, categories: int) -> None:
     """Calls, tokens, money and time of the next round, before it is paid for."""
-    settings = load_settings()
-    wanted = candidates or categories * settings.generation.candidates_per_category
-    _print(estimate_round(settings, wanted), wanted)
+    settings = loaded_settings()
+    print_estimate(settings, candidates or categories * settings.generation.candidates_per_category)
 
 
 def estimate_round(settings: Settings, candidates: int) -> dict[str, Estimate]:
@@ -82,7 +81,9 @@ def _as_seen(shapes: Sequence[CallShape], written: tuple[int, Counter[str]] | No
     return [replace(shape, per_candidate=calls[shape.purpose] / candidates) for shape in shapes]
 
 
-def _print(estimates: dict[str, Estimate], candidates: int) -> None:
+def print_estimate(settings: Settings, candidates: int) -> None:
+    """Print what so many candidates will take, method by method."""
+    estimates = estimate_round(settings, candidates)
     measured = any(estimate.measured for estimate in estimates.values())
     basis = "earlier calls of this teacher" if measured else "the settings' limits (no calls so far)"
     table = Table(title=f"{candidates:,} candidates, from {basis}")

@@ -234,9 +234,20 @@ class RoundPlan:
         )
 
 
+Decision = Literal["weak", "stuck", "cooling", "fine", "not enough evidence"]
+"""weak: on evidence; stuck: weak, and targeted rounds gained nothing; cooling: lately left weakness, left alone."""
+
+
 @dataclass(frozen=True)
 class CategoryOutcome:
-    """How the student did in a category after a round, and what was decided about it."""
+    """How the student did in a category after a round, and what was decided about it.
+
+    `low`, `high`: 95 % Wilson interval of the pass rate. `errors` and `difficulty` say where it fails, see
+    `CategoryPlan`. `items_to_decide`: how many items would decide what these leave open. `since`: the round whose
+    checkpoint a weak category's gain is counted from (empty: the untrained student), `gain_p` the p-value of that
+    gain, `targeted` the rounds spent on it since. `cooling`: further rounds in which it is left alone. `candidates`,
+    `kept`, `tokens`: what the round asked for, got and spent on it.
+    """
 
     category: str
     items: int
@@ -246,13 +257,33 @@ class CategoryOutcome:
     target: float
     p_value: float
     adjusted_p: float
-    decision: Literal["weak", "fine", "not enough evidence"]
+    decision: Decision
     reason: str
-    errors: tuple[str, ...] = ()  # kinds of error seen, most frequent first; see CategoryPlan
+    errors: tuple[str, ...] = ()  # kinds of error seen, most frequent first
+    difficulty: str = ""
+    reference_loss: float | None = None
+    items_to_decide: int | None = None
+    since: str = ""
+    gain_p: float | None = None
+    targeted: int = 0
+    cooling: int = 0
+    candidates: int = 0
+    kept: int = 0
+    tokens: int = 0
 
     @property
     def score(self) -> float:
         return self.passed / self.items if self.items else 0.0
+
+    @property
+    def gap(self) -> float:
+        """How far the score is below the target; negative above it. 0.5 - 9 / 20 is 0.05, whatever floats say."""
+        return round(self.target - self.score, 9)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CategoryOutcome:
+        """From a JSON object or a row of a table; fields that an older version did not write have their defaults."""
+        return cls(**{**data, "errors": tuple(data.get("errors") or ())})
 
 
 @dataclass(frozen=True)
@@ -266,11 +297,15 @@ class RoundOutcome:
     score: float
     promoted: bool
     categories: tuple[CategoryOutcome, ...] = field(default_factory=tuple)
+    cost_usd: float | None = None
+
+    def of(self, category: str) -> CategoryOutcome | None:
+        """What came of a category; None if it was not measured."""
+        return next((c for c in self.categories if c.category == category), None)
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "categories": [vars(c) for c in self.categories]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RoundOutcome:
-        categories = (CategoryOutcome(**{**c, "errors": tuple(c.get("errors", ()))}) for c in data["categories"])
-        return cls(**{**data, "categories": tuple(categories)})
+        return cls(**{**data, "categories": tuple(CategoryOutcome.from_json(c) for c in data["categories"])})

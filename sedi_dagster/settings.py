@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -29,6 +29,10 @@ def _project_root() -> Path:
 
 PROJECT_ROOT = _project_root()
 ENV_FILE = PROJECT_ROOT / ".env"
+
+
+SIMULATED = "SIMULATED teacher"
+"""What everything says that was made with it: console, metadata, report, dataset, and in capitals."""
 
 
 class _Group(BaseModel):
@@ -63,6 +67,11 @@ class TeacherSettings(_Group):
     patience_s: float = Field(
         900.0, gt=0, description="Longest time to bear with nothing but rate limit answers (429), in seconds"
     )
+    silence_s: float = Field(
+        20.0,
+        gt=0,
+        description="Calls under way without any answer for so long: the endpoint is asked whether it is there, in s",
+    )
     local_threads: int = Field(0, ge=0, description="Threads of the bundled model's server; 0: all cores")
     local_context: int = Field(2048, ge=256, le=8192, description="Context of the bundled model, in tokens a call")
 
@@ -70,6 +79,13 @@ class TeacherSettings(_Group):
     def is_simulated(self) -> bool:
         """Whether everything the teacher writes is made up by the simulated one."""
         return (self.base_url or "").startswith("simulated:")
+
+    @property
+    def shown(self) -> str:
+        """The teacher's name as people are told it."""
+        if self.is_simulated:
+            return SIMULATED
+        return f"{self.model} (bundled)" if self.base_url is None else self.model
 
     @property
     def asks_in_chat(self) -> bool:
@@ -80,15 +96,20 @@ class TeacherSettings(_Group):
 class Price(_Group):
     input: float = Field(ge=0, description="USD for a million prompt tokens")
     output: float = Field(ge=0, description="USD for a million answer tokens")
-    as_of: str = Field(min_length=4, description="Day the price was read off the seller's page, such as 2026-11-01")
+    as_of: str = Field(min_length=4, description="When this was the price, such as 2026-11 or 2026-11-21")
 
 
+# Input is the dearest that a prompt token can be: where writing to the prompt cache is charged above the plain price,
+# it is that. The GPT-6 models: their pages at OpenAI, October 2026. The others: OpenAI's price list as of March 2026;
+# they leave the API on 2027-01-14. Sources: docs/teacher.md.
 _PRICES = {
-    "gpt-4.1": Price(input=2.0, output=8.0, as_of="2025-04-14"),
-    "gpt-4.1-mini": Price(input=0.4, output=1.6, as_of="2025-04-14"),
-    "gpt-4.1-nano": Price(input=0.1, output=0.4, as_of="2025-04-14"),
-    "gpt-4o": Price(input=2.5, output=10.0, as_of="2024-10-02"),
-    "gpt-4o-mini": Price(input=0.15, output=0.6, as_of="2024-07-18"),
+    "gpt-6-luna": Price(input=0.125, output=0.5, as_of="2026-10"),
+    "gpt-6.1-terra": Price(input=1.25, output=5.0, as_of="2026-10"),
+    "gpt-6.1-sol": Price(input=2.5, output=10.0, as_of="2026-10"),
+    "gpt-4.1": Price(input=2.0, output=8.0, as_of="2026-03"),
+    "gpt-4.1-mini": Price(input=0.4, output=1.6, as_of="2026-03"),
+    "gpt-4o": Price(input=2.5, output=10.0, as_of="2026-03"),
+    "gpt-4o-mini": Price(input=0.15, output=0.6, as_of="2026-03"),
 }
 
 
@@ -157,6 +178,29 @@ class FilteringSettings(_Group):
     decontamination_ngram: int = Field(
         13, ge=3, description="Words in a row shared with an evaluation item that drop it"
     )
+    decontamination_cosine: float | None = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Cosine of sentence vectors with an evaluation item at or above which a candidate is dropped; "
+        "empty: vectors are not compared",
+    )
+    decontaminate_files: str = Field(
+        "",
+        description="Files (.jsonl, .json, .txt), separated by commas, whose texts no example may be near either",
+    )
+    semantic_threshold: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Cosine of sentence vectors above which an instruction is a semantic duplicate; empty: off",
+    )
+    ifd: Literal["off", "loss_ratio", "perplexity_ratio"] = Field(
+        "off",
+        description="Instruction-following difficulty, scored by the base student: ratio of mean losses (Cherry) or "
+        "of perplexities (Superfiltering); drops above 1, keeps the highest share of each category",
+    )
+    ifd_share: float = Field(0.5, gt=0, le=1, description="Share of each category's scored examples that IFD keeps")
 
     @property
     def threshold(self) -> float:
@@ -177,38 +221,136 @@ class BatchingSettings(_Group):
     human_replay: float = Field(
         0.5, ge=0, le=1, description="Share of human seed tasks in the training batches of a round"
     )
+    earlier_replay: float = Field(
+        0.1, ge=0, lt=1, description="Share of examples kept in earlier rounds in the training batches of a round"
+    )
+
+    @model_validator(mode="after")
+    def _leave_room_for_the_rounds_own_examples(self) -> BatchingSettings:
+        if self.human_replay < 1 <= self.human_replay + self.earlier_replay:
+            raise ValueError(
+                "SEDI_BATCHING_HUMAN_REPLAY and _EARLIER_REPLAY together must be less than 1, or the first 1"
+            )
+        return self
 
 
 class TrainingSettings(_Group):
     student: str = Field("bundled:smollm2-135m-instruct", description="Student: bundled:..., a folder or a hub name")
     method: Literal["lora", "full"] = Field("lora", description="Train LoRA adapters or all weights")
-    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate")
-    epochs: float = Field(1.0, gt=0, description="Passes over the round's training batches")
-    micro_batch_size: int = Field(
-        4, ge=1, description="Examples in memory at once; a training batch is made of several (gradient accumulation)"
-    )
-    max_length: int = Field(512, ge=32, description="Tokens of prompt and answer together; longer rows are rejected")
-    lora_rank: int = Field(16, ge=1, description="Rank of the LoRA adapters, on all linear layers")
     start: Literal["previous", "base"] = Field(
         "previous",
-        description="previous: go on from the last promoted checkpoint; base: from the untrained student",
+        description="previous: go on from the last promoted checkpoint with this round's examples and some replayed; "
+        "base: from the untrained student on everything kept so far",
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, description="Peak learning rate; empty: by the student's size (5e-4 for LoRA on the bundled one)"
+    )
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = Field(
+        "cosine", description="How the learning rate falls after the warm-up"
+    )
+    warmup_steps: int = Field(3, ge=0, description="Optimiser steps over which the learning rate rises")
+    epochs: float = Field(1.0, gt=0, description="Passes over the round's training batches")
+    max_length: int = Field(512, ge=32, description="Tokens of prompt and answer together; longer rows are rejected")
+    lora_rank: int = Field(16, ge=1, description="Rank of the LoRA adapters, on all linear layers")
+    micro_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Examples in memory at once on a device; a training batch is made of several (gradient "
+        "accumulation); empty: 2 on a CPU, 8 on a GPU",
+    )
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="bf16: autocast, what is trained stays fp32; auto: bf16 where the device multiplies it"
+    )
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = Field(
+        "auto", description="Attention implementation; auto: what transformers chooses"
+    )
+    gradient_checkpointing: bool | None = Field(
+        None,
+        description="Less memory, a third slower: activations are made again; empty: from a billion parameters on",
+    )
+    example_losses: bool = Field(
+        True, description="Measure each example's loss before and after the round (two passes without gradients)"
+    )
+    held_out_share: float = Field(
+        0.125, ge=0, lt=1, description="Share of each category's human seed tasks that is measured, never trained on"
+    )
+    save_steps: int = Field(10, ge=1, description="Optimiser steps between two saved states that a kill goes back to")
+    keep_checkpoints: int | None = Field(
+        5, ge=1, description="Newest rounds whose checkpoints stay; promoted ones always do; empty: all stay"
     )
     python: str = Field("", description="Interpreter of the training and evaluation process; empty: this one")
+    launcher: str = Field(
+        "",
+        description="For several devices: `accelerate launch` with its options, such as accelerate launch "
+        "--num_processes 4; empty: one process",
+    )
 
 
 class EvaluationSettings(_Group):
     items_per_category: int = Field(
-        12, ge=1, description="Evaluation items used per category: a fixed, stratified subset"
+        12, ge=2, description="Evaluation items used per category: a fixed, stratified subset, in two halves"
     )
     batch_size: int = Field(24, ge=1, description="Items answered at once")
+    base_url: str | None = Field(
+        None,
+        description="OpenAI-compatible endpoint that serves the student; empty: it answers in a process of its own. "
+        "Evaluation items are sent there",
+    )
+    model: str = Field(
+        "{checkpoint}", description="Model name sent to it; {checkpoint} stands for untrained, round-0001, ..."
+    )
+    api_key: SecretStr = Field(SecretStr(""), description="Key for that endpoint; never written anywhere")
+    timeout_s: float = Field(300.0, gt=0, description="Time allowed for one answer of that endpoint, in seconds")
+    reference: str = Field(
+        "",
+        description="Reference model (bundled:..., a folder or a hub name) that categories are held against on the "
+        "same items; empty: the targets of the categories",
+    )
     alpha: float = Field(0.05, gt=0, lt=1, description="Level of the tests after correction over categories")
     min_gap: float = Field(0.05, ge=0, lt=1, description="Smallest gap to the target that counts, as a share of items")
+    confirm_alpha: float = Field(
+        0.2, gt=0, lt=1, description="Level at which the fresh half of the items alone must confirm a weak category"
+    )
+    max_drop: float = Field(
+        0.05, ge=0, lt=1, description="Largest drop of a category that does not stop promotion, however significant"
+    )
+    judge: bool = Field(
+        False,
+        description="Let a model compare answers of brainstorming and creative writing with those before. It is sent "
+        "evaluation items, so it needs an endpoint of its own; what it says is reported and decides nothing",
+    )
+    judge_base_url: str | None = Field(None, description="OpenAI-compatible endpoint of the judge; no default")
+    judge_model: str = Field("", description="Model name sent to the judge's endpoint")
+    judge_api_key: SecretStr = Field(SecretStr(""), description="Key for the judge's endpoint; never written anywhere")
 
 
 class FeedbackSettings(_Group):
+    signal: Literal["grad_norm", "loss_drop", "ifd", "heldout_gain", "random"] = Field(
+        "grad_norm", description="What ranks examples for promotion to seeds; see docs/training.md"
+    )
+    window_steps: int = Field(10, ge=1, description="Optimiser steps of a window (grad_norm, heldout_gain)")
+    window_batches: int = Field(
+        1, ge=1, description="Batches of highest gradient norm whose examples are considered, of each window"
+    )
     promote_per_category: int = Field(2, ge=0, description="Examples that may become seeds, per category and round")
+    max_entering: int = Field(24, ge=0, description="Examples that may become seeds in a round")
+    max_leaving: int = Field(12, ge=0, description="Seeds that may be rested in a round")
     max_machine_seeds_per_category: int = Field(12, ge=0, description="Machine-made seeds in prompting, per category")
-    window_steps: int = Field(10, ge=1, description="Of so many steps the batch with the highest signal is promoted")
+    min_human_seeds_per_category: int = Field(
+        8, ge=0, description="Human seeds that stay in prompting in each category, whatever they earned"
+    )
+    max_depth: int = Field(
+        3, ge=1, description="Generations from a human seed at most: a child of human seeds has depth 1"
+    )
+    max_ifd: float = Field(1.0, gt=0, description="Instruction-following difficulty above which none is promoted")
+    duplicate_threshold: float = Field(
+        0.7, gt=0, le=1, description="ROUGE-L F1 with a seed above which an example is no new seed"
+    )
+    min_children: int = Field(20, ge=1, description="Children a seed must have had before it is judged by them")
+    rest_alpha: float = Field(
+        0.05, gt=0, lt=1, description="Level of the test that a seed's children are kept less often than others'"
+    )
+    rest_rounds: int = Field(3, ge=1, description="Rounds that a seed rests before it is tried again")
 
 
 class LoopSettings(_Group):
@@ -216,6 +358,16 @@ class LoopSettings(_Group):
     max_tokens: int | None = Field(None, ge=1, description="Teacher tokens the whole loop may use; empty: no limit")
     max_tokens_per_round: int | None = Field(None, ge=1, description="Teacher tokens a round may use; empty: no limit")
     plateau_rounds: int = Field(4, ge=1, description="Rounds without a better score after which the loop ends")
+    floor_share: float = Field(
+        0.1, ge=0, le=1, description="Share of a round's examples spread over all categories, against forgetting"
+    )
+    most_per_category: float = Field(
+        2.0, ge=1, description="A category gets at most so many times the usual number of candidates"
+    )
+    cool_down_rounds: int = Field(1, ge=0, description="Rounds in which a category that left weakness is left alone")
+    stuck_after: int = Field(
+        2, ge=1, description="Rounds that asked for a weak category without a significant gain, after which it is stuck"
+    )
     nightly_cron: str = Field("0 2 * * *", description="When nightly_regeneration starts a round")
 
 
@@ -223,17 +375,31 @@ PROFILES: dict[str, dict[str, Any]] = {
     "local": {"generation": {"instances": "answer"}},  # two calls a candidate, not three or more: they are slow
     "rehearsal": {
         "data": "data-rehearsal",  # simulated text must never lie among real examples
+        # Five skills by template, which the simulated teacher can teach and the bundled student learn in minutes.
+        "seeds": "seeds/rehearsal/seed_tasks.jsonl",
+        "categories": "seeds/rehearsal/categories.yaml",
+        "items": "seeds/rehearsal/evaluation_items.jsonl",
         "teacher": {
             "base_url": "simulated:",
             "model": "simulated-teacher",
             "max_concurrency": 16,
         },
+        "generation": {
+            "candidates_per_category": 24,
+            "instances": "answer",  # a task, then its answer: the fewest calls
+            "max_instruction_tokens": 150,
+            "max_answer_tokens": 64,
+        },
+        "training": {"learning_rate": 1e-3, "micro_batch_size": 8, "max_length": 128},
+        "evaluation": {"items_per_category": 16, "batch_size": 40},
     },
     "openai": {
         "teacher": {
             "base_url": "https://api.openai.com/v1",
-            "model": "gpt-4.1-mini",
+            "model": "gpt-6-luna",
             "max_concurrency": 64,
+            "token_parameter": "max_completion_tokens",
+            "extra_body": {"reasoning_effort": "none"},  # thoughts are paid as answer tokens; some want temperature 1
         },
         "generation": {
             "candidates_per_category": 100,
@@ -309,6 +475,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings, _ProfileSource(settings_cls)
 
+    @model_validator(mode="after")
+    def _measure_what_feedback_asks_for(self) -> Settings:
+        if self.feedback.signal == "loss_drop" and not self.training.example_losses:
+            raise ValueError("SEDI_FEEDBACK_SIGNAL=loss_drop needs SEDI_TRAINING_EXAMPLE_LOSSES=true")
+        if self.feedback.signal == "heldout_gain" and not self.training.held_out_share:
+            raise ValueError("SEDI_FEEDBACK_SIGNAL=heldout_gain needs SEDI_TRAINING_HELD_OUT_SHARE above 0")
+        return self
+
     def path(self, value: Path) -> Path:
         """A path of the settings, relative ones taken from the project's root."""
         return PROJECT_ROOT / value.expanduser()
@@ -370,7 +544,13 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     try:
         return Settings(**(overrides or {}))
     except ValidationError as error:
-        problems = [f"{_variable(e['loc'])}: {e['msg']}{_got(e['loc'], e['input'])}" for e in error.errors()]
+        problems = [
+            # what several settings come to together names them itself
+            e["msg"].removeprefix("Value error, ")
+            if e["type"] == "value_error"
+            else f"{_variable(e['loc'])}: {e['msg']}{_got(e['loc'], e['input'])}"
+            for e in error.errors()
+        ]
         raise SettingsError("Bad setting. " + "; ".join(problems), ".env.example explains each setting.") from None
     except UnreadableVariable as error:
         text = getattr(error.__cause__, "doc", None)

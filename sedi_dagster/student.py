@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,13 +79,22 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(f"The student {source!r} has no usable tokenizer: {error}", _MEND) from None
+    if not tokenizer.chat_template:
+        raise ModelError(f"The student {source!r} has no chat template.", "Take a model made for chat. " + _MEND)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_student(source: str, adapter: Path | None, trainable: bool = False) -> PreTrainedModel:
-    """The student's weights in fp32 on the best device, with a round's adapter on top if one is named.
+def load_student(
+    source: str, adapter: Path | None, trainable: bool = False, attention: str | None = None
+) -> PreTrainedModel:
+    """The student's weights in fp32 on the best device, after a round if its checkpoint is named.
+
+    Args:
+        adapter: a round's checkpoint: an adapter, or a whole model in place of the student's weights.
+        trainable: keep an adapter apart, to train it on; else it is folded into the weights.
+        attention: implementation that transformers should use; None: its own choice.
 
     Raises:
         ModelError: missing or incompatible weights. Only safetensors are read, remote code is never run.
@@ -100,6 +109,7 @@ def load_student(source: str, adapter: Path | None, trainable: bool = False) -> 
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
+            **({"attn_implementation": attention} if attention else {}),
         )
         if adapter is not None and not full_checkpoint:
             from peft import PeftModel
@@ -107,28 +117,36 @@ def load_student(source: str, adapter: Path | None, trainable: bool = False) -> 
             model = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
             if not trainable:  # one matrix product a layer instead of three
                 model = model.merge_and_unload()
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise ModelError(f"The student {source!r} cannot be loaded: {error}", _MEND) from None
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    process = os.environ.get("LOCAL_RANK", "0")  # several processes, each with a device of its own
+    return model.to(f"cuda:{process}" if torch.cuda.is_available() else "cpu")
 
 
-def length_check(source: str, max_length: int) -> Callable[[str, str], tuple[int, int] | None]:
-    """`check(prompt, output)`: (tokens, limit) if the pair does not fit into the student's training length, else None.
+def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[int]]:
+    """`count(prompts, outputs)`: tokens of each example as the student is trained on it, chat template included.
 
-    TRL drops or cuts such rows without a word, which would shift every batch behind them.
+    TRL drops or cuts rows that are too long without a word, which would shift every batch behind them.
     """
     tokenizer = load_tokenizer(source)
 
-    def check(prompt: str, output: str) -> tuple[int, int] | None:
-        chat = [{"role": "user", "content": prompt}, {"role": "assistant", "content": output}]
-        tokens = len(
-            tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"]
-        )
-        return (tokens, max_length) if tokens > max_length else None
+    def count(prompts: Sequence[str], outputs: Sequence[str]) -> list[int]:
+        chats = [
+            [{"role": "user", "content": prompt}, {"role": "assistant", "content": output}]
+            for prompt, output in zip(prompts, outputs, strict=True)
+        ]
+        texts = tokenizer.apply_chat_template(chats, tokenize=False) if chats else []
+        counts: list[int] = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            some = texts[start : start + _TEXTS_AT_ONCE]
+            ids = tokenizer(some, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+            counts += map(len, ids)
+        return counts
 
-    return check
+    return count
 
 
+_TEXTS_AT_ONCE = 10_000
 _MEND = "Set SEDI_TRAINING_STUDENT to bundled:smollm2-135m-instruct or to a folder with safetensors weights."
 
 

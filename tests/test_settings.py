@@ -44,9 +44,9 @@ def test_each_source_wins_over_the_ones_below_it(env_file: Path, monkeypatch: py
 
 
 def test_a_profile_may_be_chosen_by_override_or_file(env_file: Path) -> None:
-    assert load_settings({"profile": "openai"}).teacher.model == "gpt-4.1-mini"
+    assert load_settings({"profile": "openai"}).teacher.model == "gpt-6-luna"
     env_file.write_text("SEDI_PROFILE=openai\n")
-    assert load_settings().teacher.model == "gpt-4.1-mini"
+    assert load_settings().teacher.model == "gpt-6-luna"
     assert "Unknown profile 'opanai'" in problem({"profile": "opanai"})
 
 
@@ -150,3 +150,11 @@ def test_the_novelty_threshold_goes_by_mode_unless_given() -> None:
     assert load_settings().filtering.threshold == 0.85
     assert load_settings({"filtering": {"mode": "self_instruct"}}).filtering.threshold == 0.7
     assert load_settings({"filtering": {"mode": "self_instruct", "novelty_threshold": 0.5}}).filtering.threshold == 0.5
+
+
+@pytest.mark.parametrize(
+    ("signal", "training"), [("loss_drop", {"example_losses": False}), ("heldout_gain", {"held_out_share": 0})]
+)
+def test_a_signal_needs_what_it_is_made_of(signal: str, training: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match=f"{signal} needs"):
+        load_settings(overrides={"feedback": {"signal": signal}, "training": training})

@@ -1,9 +1,9 @@
-"""The evaluation workload: the student answers every item, a verifier scores each answer.
+"""The evaluation workload: the student answers items, a verifier scores each answer.
 
 The job file (JSON) has:
     student: what `from_pretrained` takes       adapter: checkpoint folder, or null for the untrained student
-    items: list of evaluation items with `max_answer_tokens`
-    output: folder for `items.parquet`          batch_size
+    items: list of evaluation items with `key` and `max_answer_tokens`
+    results: file that rows are appended to     batch_size
 """
 
 from __future__ import annotations
@@ -12,32 +12,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from sedi_dagster.evaluation.verifiers import verify
+from sedi_dagster.evaluation.results import append_results, judged
+from sedi_dagster.losses import answer_losses
 from sedi_dagster.student import load_student, load_tokenizer
 from sedi_dagster.workload import Log, progress_log
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ITEM_SCHEMA = {
-    "item_id": pl.String,
-    "category": pl.String,
-    "cluster": pl.String,
-    "prompt": pl.String,
-    "answer": pl.String,
-    "score": pl.Float64,
-    "passed": pl.Boolean,
-    "reason": pl.String,
-    "reference_loss": pl.Float64,
-    "answer_tokens": pl.Int64,
-    "truncated": pl.Boolean,
-}
-
 
 def evaluate(job: Mapping[str, Any], log: Log) -> None:
-    """Write `items.parquet`: one row an item with answer, score, pass mark, reference loss."""
+    """Append a row an item: answer, score, kinds of error, loss of the reference answer."""
     report = progress_log(log, "evaluate")
     tokenizer = load_tokenizer(job["student"])
     model = load_student(job["student"], Path(job["adapter"]) if job["adapter"] else None)
@@ -51,33 +36,20 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
     ]
     # Neighbours in length and cap share a batch, so that little is padded and none waits for a longer answer.
     order = sorted(range(len(items)), key=lambda i: (items[i]["max_answer_tokens"], len(prompts[i])))
-    rows: list[dict[str, Any]] = []
+    done = passed = 0
     for start in range(0, len(order), job["batch_size"]):
         chosen = order[start : start + job["batch_size"]]
         batch = [items[i] for i in chosen]
         texts = [prompts[i] for i in chosen]
         answers = _answers(model, tokenizer, texts, [item["max_answer_tokens"] for item in batch])
         losses = _reference_losses(model, tokenizer, texts, [item["reference"] for item in batch])
-        for item, (answer, tokens, truncated), loss in zip(batch, answers, losses, strict=True):
-            score = verify(item["verifier"], item["args"], answer, item["prompt"])
-            rows.append(
-                {
-                    "item_id": item["id"],
-                    "category": item["category"],
-                    "cluster": item["cluster"],
-                    "prompt": item["prompt"],
-                    "answer": answer,
-                    "score": score.score,
-                    "passed": score.passed,
-                    "reason": score.reason,
-                    "reference_loss": loss,
-                    "answer_tokens": tokens,
-                    "truncated": truncated,
-                }
-            )
-        report(len(rows), len(items), {"passed": sum(row["passed"] for row in rows)})
-    frame = pl.DataFrame(rows, schema=ITEM_SCHEMA).sort("category", "item_id")
-    frame.write_parquet(Path(job["output"]) / "items.parquet")
+        rows = [
+            judged(item, answer, tokens, truncated, loss)
+            for item, (answer, tokens, truncated), loss in zip(batch, answers, losses, strict=True)
+        ]
+        append_results(Path(job["results"]), rows)
+        done, passed = done + len(rows), passed + sum(row["passed"] for row in rows)
+        report(done, len(items), {"passed": passed})
 
 
 def _answers(
@@ -116,37 +88,6 @@ def _reference_losses(
     references: Sequence[str],
 ) -> list[float]:
     """Mean negative log-likelihood per token of each reference answer (end of turn included), in nats."""
-    import torch
-
     prompt_ids = [tokenizer(p, add_special_tokens=False)["input_ids"] for p in prompts]
     answer_ids = [[*tokenizer(r, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for r in references]
-    longest = max(len(p) + len(a) for p, a in zip(prompt_ids, answer_ids, strict=True))
-    pad = tokenizer.pad_token_id
-    tokens = torch.tensor(
-        [p + a + [pad] * (longest - len(p) - len(a)) for p, a in zip(prompt_ids, answer_ids, strict=True)]
-    )
-    mask = torch.tensor(
-        [
-            [1] * (len(p) + len(a)) + [0] * (longest - len(p) - len(a))
-            for p, a in zip(prompt_ids, answer_ids, strict=True)
-        ]
-    )
-    keep = (
-        max(len(a) for a in answer_ids)
-        + longest
-        - min(len(p) + len(a) for p, a in zip(prompt_ids, answer_ids, strict=True))
-        + 1
-    )
-    with torch.inference_mode():
-        # Only the last positions hold answers; logits for the prompt would cost most of the memory.
-        logits = model(
-            input_ids=tokens.to(model.device), attention_mask=mask.to(model.device), logits_to_keep=keep
-        ).logits.float()
-    losses = []
-    offset = longest - logits.shape[1]
-    for row, (prompt, answer) in enumerate(zip(prompt_ids, answer_ids, strict=True)):
-        first = len(prompt) - 1 - offset
-        predicted = torch.log_softmax(logits[row, first : first + len(answer)], dim=-1)
-        target = torch.tensor(answer, device=predicted.device)
-        losses.append(float(-predicted.gather(1, target[:, None]).mean()))
-    return losses
+    return answer_losses(model, prompt_ids, answer_ids)

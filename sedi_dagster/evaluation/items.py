@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import reprlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sedi_dagster.evaluation.verifiers import check_args
 from sedi_dagster.jsonl import Problems, read_objects, text_field
-from sedi_dagster.records import Category, EvaluationItem, derived_rng
+from sedi_dagster.records import Category, EvaluationItem, content_id, derived_rng
 
 DIFFICULTIES = ("easy", "medium", "hard")
 
@@ -57,8 +58,9 @@ def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
 
 
 def draw_items(items: Sequence[EvaluationItem], per_category: int, project_seed: int) -> list[EvaluationItem]:
-    """A fixed subset, stratified by difficulty: the same for every round, so that rounds can be compared.
+    """A fixed subset: the same for every round, so that rounds can be compared.
 
+    Stratified by difficulty, and spread over the clusters: items of one template tell less than as many of several.
     It depends on the project seed and on the items of the category, not on their order in the file.
     """
     drawn: list[EvaluationItem] = []
@@ -67,8 +69,54 @@ def draw_items(items: Sequence[EvaluationItem], per_category: int, project_seed:
         derived_rng(project_seed, "evaluation items", category).shuffle(of_category)
         strata = [[item for item in of_category if item.difficulty == d] for d in DIFFICULTIES]
         quota = _proportional([len(stratum) for stratum in strata], min(per_category, len(of_category)))
-        drawn += [item for stratum, n in zip(strata, quota, strict=True) for item in stratum[:n]]
+        used: Counter[str] = Counter()
+        for stratum, n in zip(strata, quota, strict=True):
+            for item in _spread(stratum, n, used):
+                used[item.cluster] += 1
+                drawn.append(item)
     return drawn
+
+
+def _spread(stratum: Sequence[EvaluationItem], n: int, used: Mapping[str, int]) -> list[EvaluationItem]:
+    """`n` items, those first whose cluster has given fewest so far."""
+    taken = Counter(used)
+    places = []
+    for item in stratum:
+        places.append(taken[item.cluster])
+        taken[item.cluster] += 1
+    order = sorted(range(len(stratum)), key=lambda i: places[i])
+    return [stratum[i] for i in order[:n]]
+
+
+def split_halves(items: Sequence[EvaluationItem]) -> dict[str, str]:
+    """The half, A or B, of each item by id: as equal as can be in number and difficulty, each cluster whole.
+
+    A suspicion that one half raises is confirmed on the other (`weakness`); a cluster on both sides would carry its
+    luck over. It depends on the ids alone, so an item stays in its half while the items are the same.
+    """
+    halves: dict[str, str] = {}
+    for category in sorted({item.category for item in items}):
+        clusters: dict[str, list[EvaluationItem]] = {}
+        for item in sorted(items, key=lambda item: item.id):
+            if item.category == category:
+                clusters.setdefault(item.cluster, []).append(item)
+        names = sorted(clusters, key=lambda name: content_id("half", name))
+        sizes = {"A": 0, "B": 0}
+        of_difficulty: Counter[tuple[str, str]] = Counter()
+        ordered = sorted((clusters[name] for name in names), key=lambda members: members[0].difficulty)
+        for members in sorted(ordered, key=len, reverse=True):
+            difficulty = members[0].difficulty
+            half = min("AB", key=lambda h: (sizes[h] > min(sizes.values()), of_difficulty[h, difficulty], sizes[h], h))
+            sizes[half] += len(members)
+            for item in members:
+                halves[item.id] = half
+                of_difficulty[half, item.difficulty] += 1
+    return halves
+
+
+def first_half(round_number: int) -> str:
+    """The half that raises suspicions in a round; the other confirms. They change places every round."""
+    return "A" if round_number % 2 else "B"
 
 
 def _proportional(sizes: Sequence[int], total: int) -> list[int]:

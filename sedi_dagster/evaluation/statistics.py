@@ -1,17 +1,22 @@
-"""What the scores allow to be said: intervals, which category is weak, whether a checkpoint may be built on.
+"""Intervals, exact tests and corrections: what a count allows to be said.
 
-A category is weak only on evidence (design: "a category is weak only on evidence"): a one-sided exact
-binomial test against its target, Benjamini-Hochberg over the categories, and a gap that matters.
+scipy does what it already does. Added here: items that share a template are not independent, so a count is shrunk to
+its effective sample size before it is tested (Korn and Graubard 1998, Survey Methodology 24, on the exact interval).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from sedi_dagster.records import Category, CategoryOutcome
+POWER = 0.8
+"""How surely a difference as large as the one seen is to be found; for the number of items that would decide."""
 
 
 def pass_rate(items: pl.DataFrame) -> float:
@@ -19,6 +24,7 @@ def pass_rate(items: pl.DataFrame) -> float:
     return int(items["passed"].sum()) / max(1, items.height)
 
 
+@lru_cache(maxsize=4096)
 def wilson_interval(passed: int, items: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of a pass rate (Wilson 1927)."""
     from scipy.stats import binomtest  # a second to import; the code location does not need it
@@ -27,75 +33,84 @@ def wilson_interval(passed: int, items: int, confidence: float = 0.95) -> tuple[
     return float(interval.low), float(interval.high)
 
 
-def judge_categories(
-    items: pl.DataFrame, categories: Mapping[str, Category], alpha: float, min_gap: float
-) -> list[CategoryOutcome]:
-    """Weak, fine, or not enough evidence, for every category in `items`.
+def tail_below(passed: float, items: float, rate: float) -> float:
+    """P(X <= passed) of a binomial: the one-sided exact test that a pass rate is below `rate`.
 
-    Args:
-        items: one row an evaluation item, with `category` and `passed`.
-        categories: by id; `target` is the pass rate that is asked for.
-        alpha: level of the one-sided exact tests after Benjamini-Hochberg.
-        min_gap: a gap to the target below this is fine, however significant.
+    Written with the incomplete beta function, so that counts need not be whole: an effective sample size is not.
     """
-    from scipy.stats import binomtest, false_discovery_control
+    from scipy.special import betainc
 
-    counts = items.group_by("category").agg(pl.len().alias("n"), pl.col("passed").sum().alias("k")).sort("category")
-    rows = [(r["category"], int(r["n"]), int(r["k"])) for r in counts.iter_rows(named=True)]
-    p_values = [binomtest(k, n, categories[c].target, alternative="less").pvalue for c, n, k in rows]
-    adjusted = [float(p) for p in false_discovery_control(p_values, method="bh")] if rows else []
-    return [
-        _judge(categories[c], n, k, float(p), float(q), alpha, min_gap)
-        for (c, n, k), p, q in zip(rows, p_values, adjusted, strict=True)
-    ]
+    return 1.0 if passed >= items else float(betainc(items - passed, passed + 1, 1 - rate))
 
 
-def _judge(
-    category: Category,
-    items: int,
-    passed: int,
-    p_value: float,
-    adjusted_p: float,
-    alpha: float,
-    min_gap: float,
-) -> CategoryOutcome:
-    low, high = wilson_interval(passed, items)
-    gap = round(category.target - passed / items, 9)  # 0.5 - 9 / 20 is a gap of 0.05, whatever floats say
-    seen = f"{passed} of {items} passed against a target of {category.target:.0%}"
-    decision: Literal["weak", "fine", "not enough evidence"]
-    if adjusted_p <= alpha and gap >= min_gap:
-        decision, reason = "weak", f"{seen}: significantly below (adjusted p = {adjusted_p:.2g})"
-    elif gap < min_gap:
-        decision, reason = "fine", f"{seen}: no gap of {min_gap:.0%} or more"
-    else:
-        decision, reason = "not enough evidence", f"{seen}: could be chance (adjusted p = {adjusted_p:.2g})"
-    return CategoryOutcome(
-        category.id,
-        items,
-        passed,
-        low,
-        high,
-        category.target,
-        p_value,
-        adjusted_p,
-        decision,
-        reason,
-    )
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values that bound the share of false discoveries (Benjamini and Hochberg 1995)."""
+    from scipy.stats import false_discovery_control
+
+    return [float(p) for p in false_discovery_control(p_values, method="bh")] if p_values else []
 
 
-def may_be_promoted(before: pl.DataFrame, after: pl.DataFrame, alpha: float) -> tuple[bool, str]:
-    """Whether the new checkpoint may be built on: its overall pass rate did not drop significantly.
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values that bound the chance of any false alarm (Holm 1979)."""
+    adjusted, highest = [1.0] * len(p_values), 0.0
+    for place, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, p_values[i] * (len(p_values) - place)))
+        adjusted[i] = highest
+    return adjusted
 
-    One-sided exact McNemar test on the items that both answered: of those where they differ, losses
-    against wins (McNemar 1947; exact form: binomial with p = 1/2).
+
+def intraclass_correlation(values: NDArray[Any], groups: Sequence[str], clusters: Sequence[str]) -> float:
+    """How alike items of one cluster do, in [0, 1]: the one-way analysis of variance estimate, within groups.
+
+    Donner (1986), International Statistical Review 54. Pooled over the groups (categories), each about its own
+    mean, because one category has too few clusters to tell. 0 if no cluster has two items.
     """
-    from scipy.stats import binomtest
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    names = np.char.add(np.char.add(np.asarray(groups, dtype=str), "\0"), np.asarray(clusters, dtype=str))
+    _, first, cluster = np.unique(names, return_index=True, return_inverse=True)
+    sizes = np.bincount(cluster)
+    between_df, within_df = len(sizes) - (group.max() + 1 if len(group) else 0), len(values) - len(sizes)
+    if between_df <= 0 or within_df <= 0:
+        return 0.0
+    group_means = np.bincount(group, values) / np.bincount(group)
+    cluster_means = np.bincount(cluster, values) / sizes
+    between = float(np.sum(sizes * (cluster_means - group_means[group[first]]) ** 2)) / between_df
+    within = float(np.sum((values - cluster_means[cluster]) ** 2)) / within_df
+    squares = np.bincount(group[first], sizes**2) / np.bincount(group)
+    typical = (len(values) - float(np.sum(squares))) / between_df
+    spread = between + (typical - 1) * within
+    return min(1.0, max(0.0, (between - within) / spread)) if spread > 0 else 0.0
 
-    both = before.select("item_id", pl.col("passed").alias("before")).join(
-        after.select("item_id", pl.col("passed").alias("after")), on="item_id"
-    )
-    won = both.filter(~pl.col("before") & pl.col("after")).height
-    lost = both.filter(pl.col("before") & ~pl.col("after")).height
-    p_value = float(binomtest(lost, won + lost, 0.5, alternative="greater").pvalue) if won + lost else 1.0
-    told = f"{won} items won and {lost} lost of {both.height} (one-sided exact McNemar p = {p_value:.2g})"
-    return p_value > alpha, told
+
+def design_effect(clusters: Sequence[str], correlation: float) -> float:
+    """By how much clustering inflates the variance of a mean: 1 + (sum m^2 / n - 1) * correlation (Kish 1965)."""
+    _, sizes = np.unique(np.asarray(clusters), return_counts=True)
+    return 1.0 + (float(np.sum(sizes**2)) / max(1, len(clusters)) - 1.0) * correlation if len(clusters) else 1.0
+
+
+def items_for_rate(rate: float, target: float, level: float) -> int | None:
+    """Items at which a true pass rate of `rate` is found to be below `target` with 80 % power; None if it is not.
+
+    Normal approximation of the one-sided test of one proportion (Fleiss, Levin and Paik 2003, section 2.4).
+    """
+    if rate >= target:
+        return None
+    z_level, z_power = _quantiles(level)
+    spread = z_level * math.sqrt(target * (1 - target)) + z_power * math.sqrt(rate * (1 - rate))
+    return math.ceil((spread / (target - rate)) ** 2)
+
+
+def items_for_pairs(won: int, lost: int, items: int, level: float) -> int | None:
+    """Items at which a paired difference as seen is found with 80 % power (Connor 1987, Biometrics 43)."""
+    if lost <= won:
+        return None
+    z_level, z_power = _quantiles(level)
+    differing, difference = (won + lost) / items, (lost - won) / items
+    spread = z_level * math.sqrt(differing) + z_power * math.sqrt(max(0.0, differing - difference**2))
+    return math.ceil((spread / difference) ** 2)
+
+
+def _quantiles(level: float) -> tuple[float, float]:
+    from scipy.special import ndtri
+
+    return float(ndtri(1 - level)), float(ndtri(POWER))

@@ -1,17 +1,27 @@
 """The planner: one pure function from the history of rounds to the next round plan, or a reason to stop.
 
-Everyone who starts a round asks it: `weak_category_sensor`, `nightly_regeneration`, the job `open_round`, `sedi run`.
+Everyone who starts a round asks it: `weak_category_sensor`, `nightly_regeneration`, the job `open_round`, `sedi run`,
+and `sedi plan`, which only tells. What a category's outcome means is settled before (`standing`); the planner spends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from sedi_dagster.feedback.allocation import (
+    keep_rates,
+    shared_out,
+    shrunken_gaps,
+    tokens_per_candidate,
+    usd_per_token,
+)
+from sedi_dagster.feedback.standing import stuck
 from sedi_dagster.records import CategoryOutcome, CategoryPlan, RoundOutcome, RoundPlan, round_key
 
-MOST_PER_CATEGORY = 2.0  # a category with a wide gap gets at most this many times the usual number of candidates
-LEAST_PER_CATEGORY = 0.5
+LEAST_WEIGHT = 0.02
+"""A weak category whose gap shrinks to nothing still gets a share: it was found weak on evidence."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +33,14 @@ class Stop:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What a planner is asked. `categories`: ask for these, weak or not (a person chose); None: decide by evidence."""
+    """What a planner is asked, and the limits it keeps.
+
+    Attributes:
+        categories: ask for these, weak or not (a person chose); None: decide by evidence.
+        candidates_per_category: candidates that a category gets on average; all of them in the first round.
+        floor_share: share of a round's examples that is spread over all categories, against forgetting.
+        most_per_category: a category gets at most so many times the average.
+    """
 
     trigger: str
     categories: tuple[str, ...] | None = None
@@ -32,7 +49,11 @@ class PlanRequest:
     max_rounds: int = 20
     max_tokens: int | None = None
     max_tokens_per_round: int | None = None
+    max_usd: float | None = None
+    max_usd_per_round: float | None = None
     plateau_rounds: int = 4
+    floor_share: float = 0.1
+    most_per_category: float = 2.0
 
 
 def plan_round(
@@ -52,32 +73,28 @@ def plan_round(
     if stop:
         return Stop(stop)
     if request.categories is not None:
-        wanted = [
-            CategoryPlan(c, request.candidates_per_category, f"asked for ({request.trigger})")
-            for c in dict.fromkeys(request.categories)
-        ]
+        wanted = _asked_for(request.categories, request, f"asked for ({request.trigger})")
     elif not finished:
-        wanted = [
-            CategoryPlan(c, request.candidates_per_category, "first round: nothing is known yet")
-            for c in known_categories
-        ]
+        wanted = _asked_for(known_categories, request, "first round: nothing is known yet")
     else:
-        wanted = _for_weak(finished[-1], known_categories, request.candidates_per_category)
+        wanted = _by_evidence(request, known_categories, plans, finished)
         if not wanted:
-            return Stop(f"no category is weak after {finished[-1].round}")
+            return Stop(_nothing_to_do(finished[-1]))
     if not wanted:
         return Stop("no category is asked for")
-    spent = sum(outcome.tokens for outcome in finished)
-    left = None if request.max_tokens is None else request.max_tokens - spent
-    caps = [cap for cap in (request.max_tokens_per_round, left) if cap is not None]
+    caps = _token_caps(request, finished)
+    afforded = _afforded(wanted, finished, caps)
+    if not afforded:
+        return Stop(f"what is left of the budget ({min(caps):,.0f} teacher tokens) does not pay for one candidate")
     number = max((plan.number for plan in plans), default=0) + 1
+    token_limit = _token_limit(request, finished)
     return RoundPlan(
         round=round_key(number),
         parent=plans[-1].round if plans else None,
         trigger=request.trigger,
-        categories=tuple(wanted),
+        categories=tuple(afforded),
         target_round=max(request.target_round, number),
-        max_tokens=min(caps) if caps else None,
+        max_tokens=token_limit,
     )
 
 
@@ -91,6 +108,9 @@ def _reason_to_stop(request: PlanRequest, plans: Sequence[RoundPlan], finished: 
     spent = sum(outcome.tokens for outcome in finished)
     if request.max_tokens is not None and spent >= request.max_tokens:
         return f"the budget is spent: {spent:,} of {request.max_tokens:,} teacher tokens (SEDI_LOOP_MAX_TOKENS)"
+    paid = _paid(finished)
+    if request.max_usd is not None and paid >= request.max_usd:
+        return f"the budget is spent: {paid:.2f} of {request.max_usd:.2f} USD (SEDI_BUDGET_MAX_USD)"
     scores = [outcome.score for outcome in finished]
     recent = scores[-request.plateau_rounds :]
     if (
@@ -102,19 +122,127 @@ def _reason_to_stop(request: PlanRequest, plans: Sequence[RoundPlan], finished: 
     return ""
 
 
-def _for_weak(last: RoundOutcome, known_categories: Sequence[str], usual: int) -> list[CategoryPlan]:
-    """More for a wider gap: the usual number times gap / mean gap, within limits."""
-    weak = [o for o in last.categories if o.decision == "weak" and o.category in known_categories]
-    mean_gap = sum(_gap(o) for o in weak) / max(1, len(weak))
-    shares = [_gap(o) / mean_gap if mean_gap > 0 else 1.0 for o in weak]
-    by_gap = sorted(zip(weak, shares, strict=True), key=lambda pair: pair[1], reverse=True)
-    return [
-        CategoryPlan(
-            o.category, max(1, round(usual * min(max(share, LEAST_PER_CATEGORY), MOST_PER_CATEGORY))), o.reason
-        )
-        for o, share in by_gap
+def _nothing_to_do(last: RoundOutcome) -> str:
+    given_up = stuck(last.categories)
+    if not given_up:
+        return f"no category is weak after {last.round}"
+    return (
+        f"after {last.round} no category is weak that more candidates may help: {', '.join(given_up)} gained nothing "
+        "that can be measured and count as stuck. A person is needed: see the report, then name what is to be tried "
+        "again with `sedi run --categories`, use a better teacher, or change the target"
+    )
+
+
+def _asked_for(categories: Sequence[str], request: PlanRequest, reason: str) -> list[CategoryPlan]:
+    return [CategoryPlan(c, request.candidates_per_category, reason) for c in dict.fromkeys(categories)]
+
+
+def _by_evidence(
+    request: PlanRequest, known: Sequence[str], plans: Sequence[RoundPlan], finished: Sequence[RoundOutcome]
+) -> list[CategoryPlan]:
+    """More for a wider gap, the widest first; then the floor. Empty if no category is weak."""
+    standing = _standing(known, finished)
+    weak = [o for o in standing if o.decision == "weak"]
+    if not weak:
+        return []
+    rates = keep_rates(known, finished)
+    usual = request.candidates_per_category
+    total = max(len(weak), round(sum(usual * rates[o.category] for o in weak)))
+    floor = shared_out(round(request.floor_share * total), _floor_weights(known, standing, plans))
+    gaps = shrunken_gaps(standing)
+    weak = sorted(weak, key=lambda o: (-gaps[o.category], o.category))
+    targeted = shared_out(total - sum(floor.values()), {o.category: max(LEAST_WEIGHT, gaps[o.category]) for o in weak})
+    most = max(1, int(usual * request.most_per_category))
+    planned = [
+        _planned(o.category, max(1, targeted[o.category] + floor.pop(o.category, 0)), rates, most, o.reason, o)
+        for o in weak
+    ]
+    seen = {o.category: o for o in standing}
+    return planned + [
+        _planned(c, count, rates, most, "kept up, so that it is not forgotten", seen.get(c))
+        for c, count in floor.items()
+        if count
     ]
 
 
-def _gap(outcome: CategoryOutcome) -> float:
-    return outcome.target - outcome.score
+def _standing(known: Sequence[str], finished: Sequence[RoundOutcome]) -> list[CategoryOutcome]:
+    """The categories as the checkpoint that is built on left them.
+
+    If the last checkpoint was not promoted, the scores of the last promoted one hold; but a category that was given
+    up, or is left alone, since then stays so. Before any was promoted, the last scores are all there is.
+    """
+    last = finished[-1]
+    kept = next((outcome for outcome in reversed(finished) if outcome.promoted), last)
+    standing = []
+    for outcome in kept.categories:
+        newest = last.of(outcome.category)
+        rests = newest is not None and newest.decision in ("stuck", "cooling")
+        if outcome.category in known:
+            standing.append(replace(outcome, decision=newest.decision) if newest and rests else outcome)
+    return standing
+
+
+def _floor_weights(
+    known: Sequence[str], standing: Sequence[CategoryOutcome], plans: Sequence[RoundPlan]
+) -> dict[str, float]:
+    """Equal weights for every category that is not stuck or cooling, those not asked for longest first."""
+    rests = {o.category for o in standing if o.decision in ("stuck", "cooling")}
+    last_asked = {c: max((p.number for p in plans if c in p.category_ids), default=0) for c in known}
+    return {c: 1.0 for c in sorted(known, key=lambda c: last_asked[c]) if c not in rests}
+
+
+def _planned(
+    category: str, wanted: int, rates: Mapping[str, float], most: int, reason: str, seen: CategoryOutcome | None
+) -> CategoryPlan:
+    """So many kept examples, from as many candidates as the keep rate so far says they take."""
+    candidates = min(most, math.ceil(wanted / rates[category]))
+    return CategoryPlan(
+        category=category,
+        candidates=candidates,
+        reason=reason,
+        wanted=min(wanted, candidates),
+        difficulty=seen.difficulty if seen else "",
+        errors=seen.errors if seen else (),
+    )
+
+
+def _paid(finished: Sequence[RoundOutcome]) -> float:
+    return sum(outcome.cost_usd or 0.0 for outcome in finished)
+
+
+def _token_limit(request: PlanRequest, finished: Sequence[RoundOutcome]) -> int | None:
+    """The hard limit of the round, which the teacher client holds: its own, or what is left of the loop's."""
+    left = None if request.max_tokens is None else request.max_tokens - sum(o.tokens for o in finished)
+    return min((cap for cap in (request.max_tokens_per_round, left) if cap is not None), default=None)
+
+
+def _token_caps(request: PlanRequest, finished: Sequence[RoundOutcome]) -> list[float]:
+    """All limits of the round in tokens; those in money at what a token cost so far, if that is known."""
+    limit = _token_limit(request, finished)
+    caps = [] if limit is None else [float(limit)]
+    price = usd_per_token(finished)
+    if price:
+        left = None if request.max_usd is None else request.max_usd - _paid(finished)
+        caps += [cap / price for cap in (request.max_usd_per_round, left) if cap is not None]
+    return caps
+
+
+def _afforded(
+    wanted: Sequence[CategoryPlan], finished: Sequence[RoundOutcome], caps: Sequence[float]
+) -> list[CategoryPlan]:
+    """As much of the plan as the limits pay for, every category cut alike; empty if not one candidate fits."""
+    each = tokens_per_candidate([c.category for c in wanted], finished)
+    if not caps or each is None:
+        return list(wanted)
+    expected = sum(each[c.category] * c.candidates for c in wanted)
+    share = min(1.0, min(caps) / expected)
+    if share == 1.0:
+        return list(wanted)
+    left, fitting = min(caps), []
+    for c in wanted:
+        candidates = min(max(1, int(c.candidates * share)), int(left / each[c.category]))
+        if candidates:
+            left -= candidates * each[c.category]
+            goal = None if c.wanted is None else max(1, min(round(c.wanted * share), candidates))
+            fitting.append(replace(c, candidates=candidates, wanted=goal))
+    return fitting

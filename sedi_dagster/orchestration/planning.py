@@ -43,7 +43,11 @@ def next_plan(
         max_rounds=settings.loop.max_rounds,
         max_tokens=settings.loop.max_tokens,
         max_tokens_per_round=settings.loop.max_tokens_per_round,
+        max_usd=settings.budget.max_usd,
+        max_usd_per_round=settings.budget.max_usd_per_round,
         plateau_rounds=settings.loop.plateau_rounds,
+        floor_share=settings.loop.floor_share,
+        most_per_category=settings.loop.most_per_category,
     )
     decided = plan_round(request, known, history.plans, history.finished)
     if isinstance(decided, Stop):

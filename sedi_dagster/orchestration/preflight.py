@@ -7,6 +7,7 @@ import asyncio
 from sedi_dagster.errors import ModelError
 from sedi_dagster.generation.methods import check_mix
 from sedi_dagster.models import bundled_gguf, bundled_minilm
+from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.settings import Settings
 from sedi_dagster.student import BUNDLED as BUNDLED_STUDENT
@@ -24,7 +25,9 @@ def preflight(sedi: SediResource) -> None:
     check_mix(settings.generation.methods)
     sedi.seed_file()
     sedi.all_items()
+    sedi.guarded_texts()
     sedi.store().check_writable()
+    check_judge(settings)
     _check_models(settings)
     asyncio.run(_check_teacher(settings))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,6 +13,7 @@ from pydantic import Field
 from sedi_dagster.categories import load_categories
 from sedi_dagster.errors import SediError
 from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
+from sedi_dagster.filtering.guarded_texts import read_guarded_texts
 from sedi_dagster.records import Category, EvaluationItem, RoundPlan, Tables
 from sedi_dagster.rounds import LoopHistory, load_history, load_plan
 from sedi_dagster.seed_pool import SeedFile, read_seed_file, seed_frame
@@ -41,9 +43,8 @@ class SediResource(dg.ConfigurableResource[None]):
     def seed_file(self) -> SeedFile:
         """The user's seed tasks; a file without categories has got some, with how sure they are."""
         settings = self.settings()
-        found = read_seed_file(settings.path(settings.seeds), self.categories(), settings.path(settings.cache))
-        found.problems.raise_any()
-        return found
+        path, cache = settings.path(settings.seeds), settings.path(settings.cache)
+        return read_seed_file(path, self.categories(), cache).checked()
 
     def seeds(self) -> pl.DataFrame:
         """The same as a frame (`SEED_SCHEMA`)."""
@@ -58,6 +59,12 @@ class SediResource(dg.ConfigurableResource[None]):
         """The fixed subset that rounds are measured on."""
         settings = self.settings()
         return draw_items(self.all_items(), settings.evaluation.items_per_category, settings.project_seed)
+
+    def guarded_texts(self) -> list[tuple[str, str]]:
+        """(id, text) of the user's files that no example may be near."""
+        settings = self.settings()
+        names = (name.strip() for name in settings.filtering.decontaminate_files.split(","))
+        return [text for name in names if name for text in read_guarded_texts(settings.path(Path(name)))]
 
     def history(self) -> LoopHistory:
         return load_history(self.store())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from sedi_dagster.filtering.decontamination import Decontaminator
-from sedi_dagster.filtering.verdicts import InstructionScreen
+from sedi_dagster.filtering.screen import InstructionScreen
+from sedi_dagster.filtering.semantic import Embed
 from sedi_dagster.orchestration.resources import SediResource
 
 _EXAMPLE_TEXTS = ("example_id", "instruction", "input", "output")
@@ -17,23 +18,59 @@ def machine_seeds(sedi: SediResource, round_key: str) -> pl.DataFrame | None:
     return sedi.store().read_tables("seed_feedback", earlier[-1].round)["seeds"] if earlier else None
 
 
-def evaluation_decontaminator(sedi: SediResource) -> Decontaminator:
-    """Knows every evaluation item, also those that this project's rounds are not measured on."""
-    settings = sedi.settings().filtering
-    items = ((item.id, item.prompt) for item in sedi.all_items())
-    return Decontaminator(items, settings.decontamination_threshold, settings.decontamination_ngram)
+def evaluation_decontaminator(sedi: SediResource, embed: Embed | None = None) -> Decontaminator:
+    """Knows every evaluation item, also those that this project's rounds are not measured on, and the user's files.
+
+    Args:
+        embed: makes sentence vectors; without it they are not compared, whatever the settings say.
+    """
+    filtering = sedi.settings().filtering
+    items = [(item.id, item.prompt) for item in sedi.all_items()] + sedi.guarded_texts()
+    return Decontaminator(
+        items,
+        filtering.decontamination_threshold,
+        filtering.decontamination_ngram,
+        filtering.decontamination_cosine,
+        embed,
+    )
+
+
+def instruction_pool(sedi: SediResource, seeds: pl.DataFrame, round_key: str) -> pl.DataFrame:
+    """What a new instruction is compared with, as `id` and `text`: all seeds, every example kept in earlier rounds."""
+    store = sedi.store()
+    kept = [
+        store.read_tables("filtered_batches", outcome.round)["examples"].select(id="example_id", text="instruction")
+        for outcome in sedi.history().before(round_key)
+    ]
+    return pl.concat([seeds.select(id="seed_id", text="instruction"), *kept])
 
 
 def instruction_screen(
     sedi: SediResource, seeds: pl.DataFrame, round_key: str, decontaminator: Decontaminator
 ) -> InstructionScreen:
-    """The instruction rules, knowing all seeds and every example kept in earlier rounds."""
-    settings, store = sedi.settings().filtering, sedi.store()
-    pool = list(seeds.select("seed_id", "instruction").iter_rows())
+    """The rules that need the instruction alone, for a teacher that is still to be paid for its answer."""
+    filtering = sedi.settings().filtering
+    pool = instruction_pool(sedi, seeds, round_key).iter_rows()
+    return InstructionScreen(pool, decontaminator, filtering.threshold, filtering.min_words, filtering.max_words)
+
+
+def earlier_examples(sedi: SediResource, round_key: str, like: pl.DataFrame) -> pl.DataFrame:
+    """The examples kept in all finished rounds before this one, with the columns of `like`."""
+    store = sedi.store()
+    rounds = [outcome.round for outcome in sedi.history().before(round_key)]
+    tables = [store.read_tables("filtered_batches", key)["examples"].select(like.columns) for key in rounds]
+    return pl.concat([like.clear(), *tables])
+
+
+def earlier_depths(sedi: SediResource, round_key: str) -> dict[str, int]:
+    """Generations from a human seed of the examples that feedback considered in earlier rounds."""
+    store = sedi.store()
+    found: dict[str, int] = {}
     for outcome in sedi.history().before(round_key):
-        examples = store.read_tables("filtered_batches", outcome.round)["examples"]
-        pool += list(examples.select("example_id", "instruction").iter_rows())
-    return InstructionScreen(pool, decontaminator, settings.threshold, settings.min_words, settings.max_words)
+        considered = store.read_tables("seed_feedback", outcome.round).get("considered")
+        if considered is not None:
+            found |= dict(considered.select("example_id", "depth").iter_rows())
+    return found
 
 
 def kept_examples(sedi: SediResource, round_key: str, category: str) -> pl.DataFrame:
@@ -51,7 +88,10 @@ def promoted_checkpoint(sedi: SediResource, round_key: str) -> str | None:
     None: build on, and compare with, the untrained student.
     """
     promoted = sedi.history().promoted_before(round_key)
-    if promoted is None:
-        return None
-    origin = sedi.store().read_tables("sft_checkpoint", promoted)["origin"].row(0, named=True)
-    return promoted if origin["student"] == sedi.settings().training.student else None
+    return promoted if promoted is not None and is_of_this_student(sedi, promoted) else None
+
+
+def is_of_this_student(sedi: SediResource, round_key: str) -> bool:
+    """Whether a round trained the student of the settings; another one's checkpoints cannot be compared with."""
+    origin = sedi.store().read_tables("sft_checkpoint", round_key)["origin"].row(0, named=True)
+    return bool(origin["student"] == sedi.settings().training.student)

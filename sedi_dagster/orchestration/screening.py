@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sedi_dagster.filtering.rules import instance_problem
-from sedi_dagster.filtering.verdicts import InstructionScreen
+from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.generation.candidates import Screened
 
 

@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from sedi_dagster.evaluation.statistics import wilson_interval
+from sedi_dagster.orchestration.deciding import person_needed
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import CategoryOutcome, RoundOutcome
-from sedi_dagster.settings import Settings
+from sedi_dagster.settings import SIMULATED, Settings
 
 
 def print_summary(
@@ -30,8 +31,14 @@ def print_summary(
     last = history.finished[-1]
     console.print(_scores(last, _passed_before(sedi, history.finished, first), sedi))
     for outcome in last.categories:
-        if outcome.decision == "weak":
-            console.print(f"  weak: {outcome.category}: {outcome.reason}", highlight=False, soft_wrap=True)
+        if outcome.decision in ("weak", "stuck"):
+            told = f"  {outcome.decision}: {outcome.category}: {outcome.reason}"
+            console.print(told, highlight=False, soft_wrap=True)
+    needed = person_needed(list(last.categories))
+    if needed:
+        console.print(f"  {needed}", style="bold", highlight=False, soft_wrap=True)
+    for told in _mended(history.finished):
+        console.print(f"  mended: {told}", highlight=False, soft_wrap=True)
     store = sedi.store()
     for name, place in {
         "report": store.path("reports", f"{last.round}.html"),
@@ -42,7 +49,8 @@ def print_summary(
         console.print(f"  {name:<11}{place}", highlight=False, soft_wrap=True)
     if settings.teacher.is_simulated:
         console.print(
-            "  The teacher of this rehearsal is SIMULATED: its text and its figures mean nothing.", soft_wrap=True
+            f"  Rehearsal with the {SIMULATED}: it shows how the loop moves, and nothing of how good real data is.",
+            soft_wrap=True,
         )
     if settings.teacher.base_url is None:
         console.print(
@@ -97,6 +105,16 @@ def _scores(last: RoundOutcome, before: dict[str, tuple[int, int]], sedi: SediRe
     table.add_section()
     table.add_row("all", _interval(k, n), _interval(passed, items), "", "")
     return table
+
+
+def _mended(finished: list[RoundOutcome]) -> list[str]:
+    """Categories that are not weak any more, with the last round after which they were."""
+    weak_after = {o.category: outcome.round for outcome in finished for o in outcome.categories if o.decision == "weak"}
+    return [
+        f"{o.category}: weak after {weak_after[o.category]}, now {o.passed} of {o.items} ({o.decision})"
+        for o in finished[-1].categories
+        if o.decision != "weak" and o.category in weak_after
+    ]
 
 
 def _of(outcome: CategoryOutcome) -> str:

@@ -20,8 +20,12 @@ async def ask_teacher(
     settings: Settings,
     plan: RoundPlan,
     work: Callable[[AskTeacher], Awaitable[Tables]],
-) -> tuple[Tables, dict[str, int | float]]:
-    """Run `work` with a teacher; its calls share the round's budget. Also returns what the teacher did, as numbers."""
+) -> tuple[Tables, dict[str, int | float | str]]:
+    """Run `work` with a teacher; its calls share the round's budget.
+
+    Returns:
+        The tables, and as metadata who the teacher was and what it did, in numbers.
+    """
     async with open_teacher(settings, run=context.run_id, max_tokens_per_round=plan.max_tokens) as teacher:
         pace = _Pace(context)
 
@@ -31,7 +35,7 @@ async def ask_teacher(
 
         tables = await work(ask)
         pace.tell()
-        return tables, teacher.usage.metadata()
+        return tables, {"teacher": settings.teacher.shown, **teacher.usage.metadata()}
 
 
 class _Pace:

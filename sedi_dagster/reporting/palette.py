@@ -44,5 +44,11 @@ DARK = {
     "reason-rest": "#b8a387",
     "malformed": "#6b7687",
 }
-DECISION_COLOUR = {"weak": "bad", "fine": "good", "not enough evidence": "accent"}
+DECISION_COLOUR = {
+    "weak": "bad",
+    "stuck": "warn",
+    "fine": "good",
+    "cooling": "muted",
+    "not enough evidence": "accent",
+}
 """How a category's decision is coloured, in plots and on the page."""

@@ -6,6 +6,6 @@ Does not: the seed set of a round, which also holds machine-made examples (feedb
 
 from __future__ import annotations
 
-from sedi_dagster.seed_pool.loading import SEED_SCHEMA, SeedFile, load_seed_tasks, read_seed_file, seed_frame
+from sedi_dagster.seed_pool.loading import SEED_SCHEMA, SeedFile, read_seed_file, seed_frame
 
-__all__ = ["SEED_SCHEMA", "SeedFile", "load_seed_tasks", "read_seed_file", "seed_frame"]
+__all__ = ["SEED_SCHEMA", "SeedFile", "read_seed_file", "seed_frame"]

@@ -6,20 +6,18 @@ evaluation item). A remark is worth a look: the filters would drop an example li
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+import polars as pl
+
 from sedi_dagster.filtering.decontamination import Decontaminator
-from sedi_dagster.filtering.novelty import near_duplicates
-from sedi_dagster.filtering.rules import instance_problem, instruction_problem
+from sedi_dagster.filtering.novelty import greedy_novelty
+from sedi_dagster.filtering.rules import first_broken, form_rules, instance_rules
 from sedi_dagster.jsonl import Problems
-from sedi_dagster.records import SeedTask
 from sedi_dagster.seed_pool.loading import SeedFile
 from sedi_dagster.settings import FilteringSettings
-
-COMPARED_TASKS = 5_000
-"""Near duplicates are looked for among so many tasks at most: the comparison is of all with all."""
 
 
 @dataclass
@@ -65,49 +63,55 @@ def check_seeds(
     threshold, ngram = filtering.decontamination_threshold, filtering.decontamination_ngram
     decontaminator = Decontaminator(items, threshold, ngram)
     duplicates = _near_duplicates(seeds, filtering.threshold, remarks)
+    tasks = pl.DataFrame(
+        [(task.instruction, task.input, task.output) for task in seeds.tasks],
+        schema={"instruction": pl.String, "input": pl.String, "output": pl.String},
+        orient="row",
+    ).with_row_index("row")
+    near_items = _near_items(tasks, seeds.lines, decontaminator, problems)
+    _filter_remarks(tasks, seeds.lines, filtering, remarks)
     for task, line in zip(seeds.tasks, seeds.lines, strict=True):
         row = rows.setdefault(task.category, CategoryRow(task.category))
         row.tasks += 1
         row.with_input += bool(task.input)
         row.duplicates += line in duplicates
-        row.near_items += _near_item(task, line, decontaminator, problems)
+        row.near_items += line in near_items
         if task.id in seeds.confidence:
             row.confidence.append(seeds.confidence[task.id])
-        _filter_remarks(task, line, filtering, remarks)
     notes = list(seeds.notes)
-    if len(seeds.tasks) > COMPARED_TASKS:
-        notes.append(f"near duplicates were looked for among the first {COMPARED_TASKS:,} tasks only")
     return SeedReport(list(rows.values()), problems, remarks, notes)
 
 
-def _near_item(task: SeedTask, line: int, decontaminator: Decontaminator, problems: Problems) -> bool:
-    for name, text in (("instruction", task.instruction), ("input", task.input)):
-        near = decontaminator.contamination(text) if text else None
-        if near:
-            rule, score, _, item_id, _ = near
-            how = f"ROUGE-L {score:.2f}" if rule == "evaluation_rouge_l" else f"{score:.0f} words in a row"
-            problems.add(line, name, f"is near evaluation item {item_id} ({how})", "another task, or none")
-            return True
-    return False
-
-
-def _near_duplicates(seeds: SeedFile, threshold: float, remarks: Problems) -> set[int]:
-    """Lines of tasks whose instruction is near that of an earlier line."""
-    instructions = [task.instruction for task in seeds.tasks[:COMPARED_TASKS]]
-    pairs = near_duplicates(instructions, instructions, threshold)
+def _near_items(
+    tasks: pl.DataFrame, lines: Sequence[int], decontaminator: Decontaminator, problems: Problems
+) -> set[int]:
+    """Lines of tasks of which the instruction or the input is near an evaluation item."""
     found: set[int] = set()
-    for later, earlier, score in pairs.iter_rows():
-        if earlier < later and seeds.lines[later] not in found:
-            found.add(seeds.lines[later])
-            told = f"is near that of line {seeds.lines[earlier]} (ROUGE-L {score:.2f})"
-            remarks.add(seeds.lines[later], "instruction", told, f"at most {threshold:g}")
+    for name in ("instruction", "input"):
+        for row, rule, score, _, item_id, _ in decontaminator.near(tasks.select("row", text=name)).sort("row").rows():
+            if lines[row] not in found:
+                found.add(lines[row])
+                how = f"ROUGE-L {score:.2f}" if rule == "evaluation_rouge_l" else f"{score:.0f} words in a row"
+                problems.add(lines[row], name, f"is near evaluation item {item_id} ({how})", "another task, or none")
     return found
 
 
-def _filter_remarks(task: SeedTask, line: int, filtering: FilteringSettings, remarks: Problems) -> None:
-    form = instruction_problem(task.instruction, filtering.min_words, filtering.max_words)
-    if form:
-        remarks.add(line, "instruction", f"breaks the filter rule {form[0]}", "what the filters let through")
-    instance = instance_problem(task.input, task.output)
-    if instance:
-        remarks.add(line, "output", f"breaks the filter rule {instance}", "what the filters let through")
+def _near_duplicates(seeds: SeedFile, threshold: float, remarks: Problems) -> set[int]:
+    """Lines of tasks whose instruction the greedy procedure would drop, as near that of an earlier line."""
+    verdicts = greedy_novelty([task.instruction for task in seeds.tasks], [], threshold)
+    found: set[int] = set()
+    for line, (novel, _, earlier, score) in zip(seeds.lines, verdicts.iter_rows(), strict=True):
+        if not novel:
+            found.add(line)
+            told = f"is near that of line {seeds.lines[earlier]} (ROUGE-L {score:.2f})"
+            remarks.add(line, "instruction", told, f"at most {threshold:g}")
+    return found
+
+
+def _filter_remarks(tasks: pl.DataFrame, lines: Sequence[int], filtering: FilteringSettings, remarks: Problems) -> None:
+    for name, rules in (
+        ("instruction", form_rules(filtering.min_words, filtering.max_words)),
+        ("output", instance_rules()),
+    ):
+        for row, rule in first_broken(tasks, rules).select("row", "rule").iter_rows():
+            remarks.add(lines[row], name, f"breaks the filter rule {rule}", "what the filters let through")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import polars as pl
 
@@ -46,25 +47,23 @@ class SeedFile:
     notes: list[str]
     problems: Problems
 
+    def checked(self) -> Self:
+        """The same, if nothing is wrong with it.
 
-def load_seed_tasks(path: Path, categories: Collection[str], cache: Path | None = None) -> list[SeedTask]:
-    """The seed tasks of a file without problems.
-
-    Args:
-        cache: folder that keeps assigned categories, since they take an embedding model and some seconds.
-
-    Raises:
-        InputFileError: names every bad line, its field, and what was expected.
-    """
-    seeds = read_seed_file(path, categories, cache)
-    seeds.problems.raise_any()
-    return seeds.tasks
+        Raises:
+            InputFileError: names every bad line, its field, and what was expected.
+        """
+        self.problems.raise_any()
+        return self
 
 
 def read_seed_file(path: Path, categories: Collection[str], cache: Path | None = None) -> SeedFile:
     """Read a file of seed tasks and note all that is wrong with it.
 
     If no row names a category, each is given that of the nearest of the seeds that come with the project.
+
+    Args:
+        cache: folder that keeps assigned categories, since they take an embedding model and some seconds.
 
     Raises:
         InputFileError: the file as a whole cannot be read.

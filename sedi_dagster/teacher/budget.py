@@ -17,8 +17,6 @@ from sedi_dagster.settings import Price, Settings
 
 LOOP_ACCOUNT = "loop"
 NANO = 1_000_000_000
-SIMULATED = "simulated:"
-"""In place of an address: the simulated teacher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def known_price(settings: Settings) -> Price | None:
     Raises:
         SettingsError: a cap in USD is set and no price is known.
     """
-    if settings.teacher.base_url is None or settings.teacher.base_url.startswith(SIMULATED):
+    if settings.teacher.base_url is None or settings.teacher.is_simulated:
         return Price(input=0, output=0, as_of="free")
     price = settings.budget.prices.get(settings.teacher.model)
     if price is None and settings.budget.caps_usd:

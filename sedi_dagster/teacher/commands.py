@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from sedi_dagster.errors import SettingsError
-from sedi_dagster.settings import load_settings
+from sedi_dagster.settings import SIMULATED, Settings, load_settings
 from sedi_dagster.teacher.budget import usd
 from sedi_dagster.teacher.calls import SUM_BY, CallFilter, SumBy, list_calls, sum_calls
 from sedi_dagster.teacher.ledger import Ledger
@@ -27,7 +27,15 @@ def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _ledger() -> Ledger:
-    return open_ledger(load_settings())
+    return open_ledger(loaded_settings())
+
+
+def loaded_settings() -> Settings:
+    """The settings; a rehearsal says on stderr that it is one."""
+    settings = load_settings()
+    if settings.teacher.is_simulated:
+        click.echo(f"Rehearsal with the {SIMULATED}.", err=True)
+    return settings
 
 
 @click.group("calls")

@@ -119,6 +119,13 @@ def dead_error(message: str, names: EndpointNames) -> TeacherError:
     return TeacherError(f"{names.endpoint} cannot be reached or fails every call: {message}.", f"Check it. {_SAVED}")
 
 
+def silent_error(quiet_s: float, names: EndpointNames) -> TeacherError:
+    return TeacherError(
+        f"{names.endpoint} takes calls but answers nothing: no call for {quiet_s:.0f} s, nor which models it has.",
+        f"Check it. If it works on one request at a time and takes longer, raise SEDI_TEACHER_SILENCE_S. {_SAVED}",
+    )
+
+
 def impatient_error(waited_s: float, names: EndpointNames) -> TeacherError:
     return TeacherError(
         f"{names.endpoint} has answered nothing but 429 (too many requests) for {waited_s:.0f} s.",

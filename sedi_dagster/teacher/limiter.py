@@ -120,6 +120,7 @@ class Gate:
         self._trouble: _Trouble | None = None
         self._closed_until = 0.0
         self._succeeded_at = 0.0
+        self._heard_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, tokens: int, again: bool = False) -> None:
@@ -182,6 +183,14 @@ class Gate:
         self.left()
         return counts
 
+    def heard(self) -> None:
+        """The endpoint gave a sign of life: an answer of any kind."""
+        self._heard_at = time.monotonic()
+
+    def quiet_s(self) -> float:
+        """Time that calls have been under way without any sign of life; 0 if none is under way."""
+        return time.monotonic() - self._heard_at if self.under_way else 0.0
+
     def left(self) -> None:
         """The call is out; nothing is learnt from how it went."""
         self.under_way -= 1
@@ -212,6 +221,8 @@ class Gate:
         return max(0.0, closed_s, self._requests.wait_s(), self._tokens.wait_s())
 
     def _admit(self, tokens: int) -> None:
+        if not self.under_way:
+            self.heard()  # silence begins with the first call
         self.under_way += 1
         self._requests.take(1)
         self._tokens.take(tokens)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sedi_dagster.errors import SettingsError
 from sedi_dagster.settings import Settings
-from sedi_dagster.teacher.budget import SIMULATED, Budget, known_price
+from sedi_dagster.teacher.budget import Budget, known_price
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import Endpoint, RemoteEndpoint
 from sedi_dagster.teacher.ledger import Ledger
@@ -40,7 +40,7 @@ def open_ledger(settings: Settings) -> Ledger:
 def make_endpoint(settings: Settings) -> Endpoint:
     """The endpoint of the settings, not started yet: an address, the bundled model's server, or the stand-in."""
     teacher = settings.teacher
-    if teacher.base_url is not None and teacher.base_url.startswith(SIMULATED):
+    if teacher.is_simulated:
         from sedi_dagster.testing.simulated_endpoint import SimulatedEndpoint
 
         return SimulatedEndpoint()

@@ -43,6 +43,18 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> None:
         raise TeacherError(f"{names.endpoint} has no model {names.model!r}.", f"Set SEDI_TEACHER_MODEL; it has: {few}.")
 
 
+async def answers(endpoint: Endpoint, within_s: float) -> bool:
+    """Whether it answers the same question within the time, with whatever status."""
+    try:
+        async with asyncio.timeout(within_s), open_client(endpoint) as client:
+            await client.models.list()
+    except (TimeoutError, *FAILURES):
+        return False
+    except (openai.APIError, ValueError, TypeError, AttributeError):
+        return True  # an error, or something else than a list of models
+    return True
+
+
 def _unreachable(names: EndpointNames, why: str) -> TeacherError:
     return TeacherError(
         f"{names.endpoint} cannot be reached: {why}.",

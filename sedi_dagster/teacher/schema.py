@@ -142,7 +142,12 @@ def open_engines(url: str) -> tuple[Engine, Engine]:
         engine = create_engine(url, pool_pre_ping=True)
         _create(engine)
         return engine, engine
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"The ledger's database needs the Python package {error.name}, which is not installed.",
+            "Run `pip install 'sedi-dagster[postgres]'` and write the URL as postgresql+psycopg://...",
+        ) from None
+    except (ArgumentError, NoSuchModuleError) as error:
         raise SettingsError(f"The ledger's URL cannot be used: {type(error).__name__}.", _MEND) from None
     except SQLAlchemyError as error:
         raise storage_error(url, error) from None

@@ -7,15 +7,16 @@ what was found. An endpoint that takes a request and ignores its schema is found
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from sedi_dagster.errors import TeacherError
-from sedi_dagster.records import Message, TeacherRequest
-from sedi_dagster.teacher.failures import BAD_REQUEST
+from sedi_dagster.records import Message, TeacherAnswer, TeacherRequest
+from sedi_dagster.teacher.failures import BAD_REQUEST, EndpointNames
 from sedi_dagster.teacher.rendering import StructuredOutput
 
-if TYPE_CHECKING:
-    from sedi_dagster.teacher.client import Teacher
+TryForm = Callable[[TeacherRequest, StructuredOutput], Awaitable[TeacherAnswer]]
+"""`try_form(request, form)`: the answer to the request when its form is asked for in this way."""
 
 PURPOSE = "probe"
 _SCHEMA = {
@@ -26,18 +27,19 @@ _SCHEMA = {
 }
 _QUESTION = 'Is 4 an even number? Answer as JSON with the field "is_even".'
 _TOKENS = 64
+_STRICTEST_FIRST: tuple[StructuredOutput, ...] = ("json_schema", "json_object")
 
 
-async def probe(teacher: Teacher) -> StructuredOutput:
+async def probe(try_form: TryForm, chat: bool, names: EndpointNames) -> StructuredOutput:
     """The strictest form that works.
 
     Raises:
         TeacherError: the endpoint did not answer at all.
     """
-    request = _request(teacher.settings.asks_in_chat)
-    if await _works(teacher, request, "json_schema"):
-        return "json_schema"
-    return "json_object" if await _works(teacher, request, "json_object") else "prompt"
+    for form in _STRICTEST_FIRST:
+        if _works(await try_form(_request(chat), form), form, names):
+            return form
+    return "prompt"
 
 
 def _request(chat: bool) -> TeacherRequest:
@@ -45,13 +47,12 @@ def _request(chat: bool) -> TeacherRequest:
     return TeacherRequest(PURPOSE, PURPOSE, PURPOSE, _TOKENS, temperature=0.0, json_schema=_SCHEMA, **asked)
 
 
-async def _works(teacher: Teacher, request: TeacherRequest, form: StructuredOutput) -> bool:
-    answer = await teacher.answer(request, teacher.render(request, form))
+def _works(answer: TeacherAnswer, form: StructuredOutput, names: EndpointNames) -> bool:
     if answer.error.startswith(BAD_REQUEST):
         return False
     if answer.error and not answer.total_tokens:
         raise TeacherError(
-            f"{teacher.names.endpoint} could not be tried for structured output: {answer.error}.",
+            f"{names.endpoint} could not be tried for structured output: {answer.error}.",
             "Run again, or set SEDI_TEACHER_STRUCTURED_OUTPUT to json_schema, json_object or prompt.",
         )
     try:

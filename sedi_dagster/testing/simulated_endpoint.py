@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from sedi_dagster.settings import SIMULATED
 from sedi_dagster.testing.simulated_teacher import Dials, SimulatedTeacher
 
 _LATENCY_S = 0.05
@@ -14,7 +15,7 @@ class SimulatedEndpoint:
     """Runs the server in a thread of this process; everyone who looks is told that it is simulated."""
 
     identity = "simulated:"
-    shown = "The SIMULATED teacher"
+    shown = f"The {SIMULATED}"
     api_key = ""
 
     def __init__(self, dials: Dials | None = None) -> None:
@@ -26,7 +27,7 @@ class SimulatedEndpoint:
 
     async def start(self) -> None:
         logging.getLogger("sedi_dagster.teacher").warning(
-            "The teacher is SIMULATED: its tasks and answers come from a few templates and are good for rehearsal only."
+            f"This is the {SIMULATED}: its tasks and answers come from a few templates, for rehearsal only."
         )
         await asyncio.to_thread(self._server.__enter__)
 

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from rapidfuzz import fuzz
 
 from sedi_dagster.records import task_prompt
-from sedi_dagster.testing.simulated_writing import _FORMS as FORMS
-from sedi_dagster.testing.simulated_writing import _Form as Form
 from sedi_dagster.testing.simulated_writing import write as write_tasks
+from sedi_dagster.testing.skills import CLASSIFICATION, SKILLS, Skill
 
 _FLAWED = 0.1
 _TO_EVOLVE = re.compile(
@@ -49,7 +48,7 @@ def _evolved(prompt: str, rng: random.Random) -> str:
     if rng.random() < _FLAWED:
         return head + rng.choice((instruction, "Answer the given prompt in rhyme.", ""))
     if "entirely new task" in prompt:
-        instruction, text = (rng.choice(_forms_of_kind(prompt)) if chat else _form_of(instruction)).make(rng)
+        instruction, text = (rng.choice(_skills_of_kind(prompt)) if chat else _skill_of(instruction)).task(rng)
     else:
         instruction = f"{instruction} {rng.choice(_CONDITIONS)}"
     return f"{head}{instruction}\nInput: {text or '<noinput>'}\n"
@@ -61,17 +60,17 @@ def _gain(prompt: str, rng: random.Random) -> str:
 
 
 def _is_classification(prompt: str, rng: random.Random) -> str:
-    return "yes" if "classify" in _LAST_INSTRUCTION.findall(prompt)[-1].lower() else "no"
+    return "yes" if _skill_of(_LAST_INSTRUCTION.findall(prompt)[-1]) is CLASSIFICATION else "no"
 
 
 def _instances(prompt: str, rng: random.Random) -> str:
     instruction = _LAST_INSTRUCTION.findall(prompt)[-1]
-    form = _form_of(instruction)
-    texts = [form.make(rng)[1] for _ in range(2)]
+    skill = _skill_of(instruction)
+    texts = [skill.task(rng)[1] for _ in range(2)]
     if not texts[0]:
         texts = texts[:1]
     parts = [
-        f"Example {number}\nInput: {text or '<noinput>'}\nOutput: {_answer(form, task_prompt(instruction, text), rng)}"
+        f"Example {number}\nInput: {text or '<noinput>'}\nOutput: {_answer(skill, task_prompt(instruction, text), rng)}"
         for number, text in enumerate(texts, 1)
     ]
     told = "\n\n".join(parts)
@@ -79,23 +78,22 @@ def _instances(prompt: str, rng: random.Random) -> str:
 
 
 def _labelled(prompt: str, rng: random.Random) -> str:
-    form = next(form for form in FORMS if form.category == "classification")
     by_label: dict[str, str] = {}
     while len(by_label) < 2:
-        text = form.make(rng)[1]
-        by_label.setdefault(_answer(form, text, rng), text)
+        text, _ = CLASSIFICATION.task(rng)
+        by_label.setdefault(_answer(CLASSIFICATION, text, rng), text)
     told = "\n\n".join(f"Class label: {label}\nInput: {text}" for label, text in by_label.items())
     return told if "Now do the same" in prompt else told.removeprefix("Class label:")
 
 
 def _examples(prompt: str, rng: random.Random) -> str:
-    forms = _forms_of_kind(prompt)
+    skills = _skills_of_kind(prompt)
     wanted = _WANTED.search(prompt)
     examples = []
     for _ in range(int(wanted[1]) if wanted else 3):
-        form = rng.choice(forms)
-        instruction, text = form.make(rng)
-        answer = "" if rng.random() < _FLAWED else _answer(form, task_prompt(instruction, text), rng)
+        skill = rng.choice(skills)
+        instruction, text = skill.task(rng)
+        answer = "" if rng.random() < _FLAWED else _answer(skill, task_prompt(instruction, text), rng)
         examples.append({"instruction": instruction, "input": text, "output": answer})
     if wanted:
         return json.dumps({"examples": examples}, ensure_ascii=False)
@@ -106,20 +104,22 @@ def _examples(prompt: str, rng: random.Random) -> str:
     return told.removeprefix("Task 1:")
 
 
-def _forms_of_kind(prompt: str) -> list[Form]:
-    """The forms of the category that a prompt names; all if it names none."""
+def _skills_of_kind(prompt: str) -> list[Skill]:
+    """The skills of the category that a prompt names; all if it names none."""
     kind = _KIND.search(prompt)
-    return [form for form in FORMS if kind and form.category == kind[1].strip().lower()] or list(FORMS)
+    return [skill for skill in SKILLS if kind and skill.category == kind[1].strip().lower()] or list(SKILLS)
 
 
-def _form_of(instruction: str) -> Form:
-    """The form that an instruction was made in: the one that it looks most like."""
-    return max(FORMS, key=lambda form: fuzz.token_set_ratio(instruction, form.make(random.Random(0))[0]))
+def _skill_of(instruction: str) -> Skill:
+    """The skill that an instruction is of: the one whose wording it looks most like."""
+    alike = {
+        skill: max(fuzz.token_set_ratio(instruction, w.partition("\n")[0]) for w in skill.wordings) for skill in SKILLS
+    }
+    return max(alike, key=lambda skill: alike[skill])
 
 
-def _answer(form: Form, text: str, rng: random.Random) -> str:
-    found = form.pattern.search(text)
-    return form.answer(found) if found else f"This is a simulated answer, number {rng.randrange(10_000)}."
+def _answer(skill: Skill, text: str, rng: random.Random) -> str:
+    return skill.answer_to(text) or f"This is a simulated answer, number {rng.randrange(10_000)}."
 
 
 _WRITERS: tuple[tuple[str, Callable[[str, random.Random], str]], ...] = (

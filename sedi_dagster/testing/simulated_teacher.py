@@ -26,6 +26,7 @@ from sedi_dagster.testing.simulated_methods import write
 
 MODEL = "simulated-teacher"
 STAMP = "simulated"
+_SILENCE_POLL_S = 0.05
 
 Fault = Literal[
     "rate_limited",
@@ -65,8 +66,8 @@ class Dials:
     stall_s: float = 30.0
     giant_bytes: int = 8 * 1024 * 1024
     retry_after_s: float | None = None
-    outage: Literal["", "rate_limited", "server_error", "no_quota", "bad_key", "no_model", "bad_request"] = ""
-    """All requests get this until the dial is set back."""
+    outage: Literal["", "silent", "rate_limited", "server_error", "no_quota", "bad_key", "no_model", "bad_request"] = ""
+    """All requests get this until the dial is set back. silent: connections are taken, nothing is answered."""
     capacity: int = 0
     """Requests at once above which 429 is answered; 0: any number."""
     api_key: str = ""
@@ -181,6 +182,8 @@ class SimulatedTeacher:
         """The response to a request; None: cut the connection."""
         if path == "/control":
             return self._control(method, body)
+        while self.dials.outage == "silent":
+            await asyncio.sleep(_SILENCE_POLL_S)
         dials = self.dials
         key = headers.get("authorization", "").removeprefix("Bearer ")
         if dials.api_key and key != dials.api_key:

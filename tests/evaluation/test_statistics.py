@@ -1,28 +1,24 @@
-"""What the scores allow to be said, against published figures and computations by hand."""
+"""Intervals, tests and corrections, against published figures and computations by hand."""
 
 from __future__ import annotations
 
 from math import comb
 
+import numpy as np
 import polars as pl
 import pytest
 
-from sedi_dagster.evaluation.statistics import judge_categories, may_be_promoted, pass_rate, wilson_interval
-from sedi_dagster.records import Category, CategoryOutcome
-
-
-def category(name: str, target: float = 0.5) -> Category:
-    return Category(name, name, "", "", 0.1, target, 64)
-
-
-def items(**passed_of: tuple[int, int]) -> pl.DataFrame:
-    rows = [(f"{name}-{i}", name, i < passed) for name, (passed, count) in passed_of.items() for i in range(count)]
-    return pl.DataFrame(rows, schema={"item_id": pl.String, "category": pl.String, "passed": pl.Boolean}, orient="row")
-
-
-def judge(target: float = 0.5, min_gap: float = 0.05, **passed_of: tuple[int, int]) -> dict[str, CategoryOutcome]:
-    known = {name: category(name, target) for name in passed_of}
-    return {o.category: o for o in judge_categories(items(**passed_of), known, 0.05, min_gap)}
+from sedi_dagster.evaluation.statistics import (
+    benjamini_hochberg,
+    design_effect,
+    holm,
+    intraclass_correlation,
+    items_for_pairs,
+    items_for_rate,
+    pass_rate,
+    tail_below,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,79 +30,75 @@ def test_the_wilson_interval_is_that_of_newcombes_table(passed: int, count: int,
     assert wilson_interval(passed, count) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
 
 
-def test_the_test_is_the_exact_one_sided_binomial() -> None:
-    tail = sum(comb(20, k) for k in range(6)) / 2**20
-    assert judge(math=(5, 20))["math"].p_value == pytest.approx(tail)
+@pytest.mark.parametrize(("passed", "count"), [(5, 20), (0, 12), (19, 20), (20, 20)])
+def test_the_test_of_whole_counts_is_the_exact_one_sided_binomial(passed: int, count: int) -> None:
+    tail = sum(comb(count, k) * 0.6**k * 0.4 ** (count - k) for k in range(passed + 1))
+    assert tail_below(passed, count, 0.6) == pytest.approx(tail)
 
 
-def test_p_values_are_adjusted_as_benjamini_and_hochberg_say() -> None:
-    outcomes = judge(a=(2, 20), b=(5, 20), c=(6, 20), d=(12, 20))
-    p = {name: o.p_value for name, o in outcomes.items()}
-    assert p["a"] < p["b"] < p["c"] < p["d"]
-    by_hand = {"d": p["d"], "c": p["c"] * 4 / 3, "b": min(p["b"] * 4 / 2, p["c"] * 4 / 3), "a": p["a"] * 4}
-    assert {name: o.adjusted_p for name, o in outcomes.items()} == pytest.approx(by_hand)
+def test_a_smaller_effective_sample_says_less() -> None:
+    assert tail_below(5, 20, 0.5) < tail_below(2.5, 10, 0.5) < tail_below(1.25, 5, 0.5)
 
 
-def test_a_category_far_below_its_target_is_weak() -> None:
-    outcome = judge(math=(2, 40))["math"]
-    assert outcome.decision == "weak" and outcome.score == 0.05 and outcome.low < 0.05 < outcome.high
-    assert outcome.reason.startswith("2 of 40 passed against a target of 50%: significantly below")
+PUBLISHED = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719]
+PUBLISHED += [0.6528, 0.7590, 1.0]
+"""The fifteen p-values of Benjamini and Hochberg (1995), section 3.2: their procedure rejects four at 0.05,
+Bonferroni's and Holm's three."""
 
 
-def test_the_same_rate_on_few_items_is_not_enough_evidence() -> None:
-    assert judge(math=(1, 4))["math"].decision == "not enough evidence"
-    assert judge(math=(25, 100))["math"].decision == "weak"
+def test_corrections_reject_what_benjamini_and_hochbergs_example_says() -> None:
+    assert sum(p <= 0.05 for p in benjamini_hochberg(PUBLISHED)) == 4
+    assert sum(p <= 0.05 for p in holm(PUBLISHED)) == 3
+    assert benjamini_hochberg(PUBLISHED)[3] == pytest.approx(0.0095 * 15 / 4)
+    assert holm(PUBLISHED)[:3] == pytest.approx([0.0001 * 15, 0.0004 * 14, 0.0019 * 13])
 
 
-def test_a_category_is_weak_alone_but_not_among_many_that_are_fine() -> None:
-    assert judge(math=(5, 20))["math"].decision == "weak"
-    fine = {f"fine_{i:02d}": (20, 20) for i in range(11)}
-    assert judge(math=(5, 20), **fine)["math"].decision == "not enough evidence"
+def test_holm_never_ranks_a_larger_p_value_before_a_smaller_one_and_stays_below_one() -> None:
+    shuffled = [PUBLISHED[i] for i in (7, 0, 14, 3, 9)]
+    adjusted = holm(shuffled)
+    assert sorted(range(5), key=lambda i: (adjusted[i], shuffled[i])) == sorted(range(5), key=lambda i: shuffled[i])
+    assert max(adjusted) <= 1 and holm([]) == [] == benjamini_hochberg([])
 
 
-def test_a_gap_that_does_not_matter_is_fine_however_significant() -> None:
-    outcome = judge(math=(48_000, 100_000))["math"]
-    assert outcome.adjusted_p < 1e-6 and outcome.decision == "fine"
+def test_the_intraclass_correlation_is_that_of_shrout_and_fleiss() -> None:
+    """Shrout and Fleiss (1979), Psychological Bulletin 86, table 2: six targets, four judges, ICC(1,1) = 0.17."""
+    ratings = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)
+    targets = [f"target-{i}" for i in range(6) for _ in range(4)]
+    assert intraclass_correlation(ratings.ravel(), ["all"] * 24, targets) == pytest.approx(0.17, abs=0.005)
 
 
-def test_a_gap_of_exactly_the_smallest_that_counts_counts() -> None:
-    assert judge(math=(9, 20))["math"].decision == "not enough evidence"
-    assert judge(math=(4_500, 10_000))["math"].decision == "weak"
+def test_without_a_cluster_of_two_items_nothing_is_said_of_clusters() -> None:
+    assert intraclass_correlation(np.array([1.0, 0, 1]), ["a"] * 3, ["x", "y", "z"]) == 0.0
+    assert design_effect(["x", "y", "z"], 0.9) == 1.0
+    assert design_effect(["x"] * 5, 1.0) == 5.0 and design_effect([], 1.0) == 1.0
 
 
-def test_a_target_of_every_item_is_missed_by_one_failure() -> None:
-    assert judge(target=1.0, math=(18, 20))["math"].decision == "weak"
-    assert judge(target=1.0, math=(20, 20))["math"].decision == "fine"
+def test_means_of_categories_do_not_pass_for_likeness_within_clusters() -> None:
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.random(400) < 0.9, rng.random(400) < 0.1]).astype(float)
+    groups = ["easy"] * 400 + ["hard"] * 400
+    clusters = [str(i // 4) for i in range(800)]
+    assert intraclass_correlation(values, groups, clusters) < 0.08
 
 
-def test_categories_are_judged_in_the_order_of_their_names_and_none_is_none() -> None:
-    assert list(judge(b=(1, 2), a=(1, 2))) == ["a", "b"]
-    assert judge_categories(items(), {}, 0.05, 0.05) == []
+@pytest.mark.parametrize(("rate", "target"), [(0.5, 0.6), (0.45, 0.6), (0.3, 0.6)])
+def test_as_many_items_as_told_find_a_gap_four_times_of_five(rate: float, target: float) -> None:
+    needed = items_for_rate(rate, target, 0.01)
+    assert needed is not None
+    passed = np.random.default_rng(1).binomial(needed, rate, size=4000)
+    found = np.mean([tail_below(int(k), needed, target) <= 0.01 for k in passed])
+    assert found == pytest.approx(0.8, abs=0.05)
+
+
+def test_no_number_of_items_decides_a_gap_that_is_not_there() -> None:
+    assert items_for_rate(0.6, 0.6, 0.05) is None and items_for_pairs(3, 3, 20, 0.05) is None
+
+
+def test_pairs_needed_are_those_of_connors_formula() -> None:
+    """Differing 0.4, difference 0.2, one-sided 5 %, power 80 %: (1.645 sqrt(0.4) + 0.842 sqrt(0.36))^2 / 0.04."""
+    assert items_for_pairs(10, 30, 100, 0.05) == 60
 
 
 def test_the_pass_rate_of_nothing_is_zero() -> None:
-    assert pass_rate(items()) == 0.0 and pass_rate(items(a=(1, 4))) == 0.25
-
-
-def answered(passed: list[bool]) -> pl.DataFrame:
-    return pl.DataFrame({"item_id": [f"i{n}" for n in range(len(passed))], "passed": passed})
-
-
-def test_promotion_is_refused_on_an_exact_mcnemar_test() -> None:
-    before = answered([True] * 10 + [False] * 4)
-    after = answered([False] * 9 + [True] * 1 + [True] + [False] * 3)
-    promoted, told = may_be_promoted(before, after, alpha=0.05)
-    p = sum(comb(10, k) for k in (9, 10)) / 2**10
-    assert not promoted and told == f"1 items won and 9 lost of 14 (one-sided exact McNemar p = {p:.2g})"
-    assert may_be_promoted(before, after, alpha=p / 2)[0]
-
-
-def test_a_checkpoint_that_wins_or_changes_nothing_is_promoted() -> None:
-    before = answered([False] * 20)
-    assert may_be_promoted(before, answered([True] * 20), 0.05)[0]
-    assert may_be_promoted(before, before, 0.05)[0]
-
-
-def test_only_items_that_both_answered_are_compared() -> None:
-    before, after = answered([True] * 20), answered([True] * 10)
-    assert may_be_promoted(before, after, 0.05)[1].startswith("0 items won and 0 lost of 10")
+    nothing = pl.DataFrame(schema={"passed": pl.Boolean})
+    assert pass_rate(nothing) == 0.0 and pass_rate(pl.DataFrame({"passed": [True, False, False, False]})) == 0.25

@@ -437,7 +437,7 @@ def test_a_list_of_many_different_items_is_judged_in_time():
 @pytest.mark.parametrize("name", ARGS)
 @pytest.mark.parametrize("answer", ["", " \n", "\u200b", "\x00\x01"])
 def test_an_empty_answer_fails_every_verifier(name: str, answer: str):
-    assert verify(name, ARGS[name], answer) == Score(0.0, False, "the answer is empty")
+    assert verify(name, ARGS[name], answer) == Score(0.0, False, "the answer is empty", ("empty",))
 
 
 # Arguments

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from string import ascii_lowercase
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedi_dagster.filtering.decontamination import Decontaminator
-from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA, InstructionScreen, judge_candidates
+from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA, Rules, judge_candidates
 from sedi_dagster.generation.candidates import CANDIDATE_SCHEMA
 
 ITEM = "Which planet of our solar system has the most moons?"
@@ -21,20 +24,43 @@ def candidate(
     name: str, instruction: str, text_input: str = "", output: str | None = "Fine.", **more: Any
 ) -> dict[str, Any]:
     return {
-        "candidate_id": name, "category": "math", "instruction": instruction, "input": text_input, "output": output,
-        **more,
+        "candidate_id": name, "instruction_id": name, "category": "math", "instruction": instruction,
+        "input": text_input, "output": output, **more,
     }  # fmt: skip
 
 
-def judge(*rows: dict[str, Any], threshold: float = 0.85, limit: int = 10_000) -> pl.DataFrame:
-    decontaminator = Decontaminator([("item-1", ITEM)], 0.7, 13)
-    screen = InstructionScreen([SEED], decontaminator, threshold, min_words=4, max_words=150)
+def screened_out(name: str, instruction: str, neighbour_id: str, neighbour: str) -> dict[str, Any]:
+    return candidate(
+        name, instruction, output=None, screened_rule="near_duplicate", screened_score=0.9, screened_threshold=0.85,
+        screened_neighbour_id=neighbour_id, screened_neighbour=neighbour,
+    )  # fmt: skip
 
-    def too_long(instruction: str, text_input: str, output: str) -> tuple[int, int] | None:
-        length = len(f"{instruction}{text_input}{output}")
-        return (length, limit) if length > limit else None
 
-    return judge_candidates(pl.DataFrame(list(rows), schema=CANDIDATE_SCHEMA), screen, decontaminator, too_long)
+def characters(prompts: Sequence[str], outputs: Sequence[str]) -> list[int]:
+    """A student whose tokens are characters."""
+    return [len(prompt + output) for prompt, output in zip(prompts, outputs, strict=True)]
+
+
+def letters(texts: list[str]) -> np.ndarray:
+    """Vectors of letter counts: nearness that has nothing to do with the order of words."""
+    counts = np.array([[text.lower().count(letter) for letter in ascii_lowercase] for text in texts], np.float32)
+    return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
+
+
+def judge(*rows: dict[str, Any], threshold: float = 0.85, limit: int = 10_000, **more: Any) -> pl.DataFrame:
+    rules = Rules(
+        **{
+            "decontaminator": Decontaminator([("item-1", ITEM)], 0.7, 13),
+            "min_words": 4,
+            "max_words": 150,
+            "novelty_threshold": threshold,
+            "max_length": limit,
+            "count_tokens": characters,
+            **more,
+        }
+    )
+    pool = pl.DataFrame([SEED], schema={"id": pl.String, "text": pl.String}, orient="row")
+    return judge_candidates(pl.DataFrame(list(rows), schema=CANDIDATE_SCHEMA), pool, rules)
 
 
 RIVER = "Explain why rivers meander in flat country."
@@ -119,6 +145,89 @@ def test_a_candidate_screened_before_it_was_answered_keeps_that_verdict() -> Non
     assert [verdict[name] for name in ("state", "rule", "score", "threshold", "neighbour_id", "neighbour")] == [
         "rejected", "near_duplicate", 0.95, 0.85, "seed-9", "Name rivers.",
     ]  # fmt: skip
+
+
+OTHER = "Describe how a lock lifts a boat."
+NEAR_OTHER = "Describe how a lock lifts a heavy boat."
+
+
+def test_a_screened_candidate_never_names_a_neighbour_that_was_dropped() -> None:
+    verdicts = judge(
+        candidate("first", OTHER, output=None, problem="answer cut by length"),
+        screened_out("second", NEAR_OTHER, "first", OTHER),
+    )
+    assert verdicts["state"].to_list() == ["malformed", "rejected"]
+    assert verdicts["rule"][1] == "unanswered_duplicate"
+    assert verdicts.row(1)[4:8] == (0.9, 0.85, "first", OTHER)
+
+
+def test_a_screened_candidate_is_near_whatever_was_kept_instead_of_its_neighbour() -> None:
+    verdicts = judge(
+        candidate("first", OTHER, output="So:"),
+        screened_out("second", NEAR_OTHER, "first", OTHER),
+        candidate("third", NEAR_OTHER.replace("heavy", "long"), output="With water."),
+    )
+    assert verdicts["rule"].to_list() == ["output_ends_with_colon", "near_duplicate", None]
+    assert verdicts["neighbour_id"][1] == "third" and verdicts["score"][1] == pytest.approx(14 / 16)
+
+
+def test_a_candidate_is_not_dropped_for_the_sake_of_one_that_is_dropped_itself() -> None:
+    verdicts = judge(candidate("a", OTHER, output=ITEM), candidate("b", NEAR_OTHER), candidate("c", OTHER, "A canal"))
+    assert verdicts["rule"].to_list() == ["evaluation_rouge_l", None, "near_duplicate"]
+    assert verdicts["neighbour_id"][2] == "b"
+
+
+def test_instances_of_one_instruction_are_no_duplicates_of_one_another() -> None:
+    rows = [candidate(f"i{n}", RIVER, f"River {n}", f"Bend {n}", instruction_id="one call") for n in range(3)]
+    again = candidate("again", RIVER, "River 1", "Bend 1", instruction_id="one call")
+    other = candidate("other", RIVER, "River 9", "Bend 9", instruction_id="another call")
+    verdicts = judge(*rows, again, other)
+    assert verdicts["state"].to_list() == ["kept"] * 3 + ["rejected"] * 2
+    assert verdicts["rule"].to_list()[3:] == ["repeated_instance", "exact_duplicate"]
+    assert verdicts["neighbour_id"].to_list()[3:] == ["i1", "i0"]
+
+
+def test_all_instances_of_a_near_duplicate_are_dropped() -> None:
+    rows = [candidate(f"i{n}", SEED[1] + " Now.", f"{n}", instruction_id="one call") for n in range(2)]
+    verdicts = judge(*rows)
+    assert verdicts["rule"].to_list() == ["near_duplicate"] * 2
+    assert verdicts["neighbour_id"].to_list() == ["seed-1"] * 2
+
+
+def test_an_instruction_is_judged_by_its_good_instances() -> None:
+    bad = candidate("bad", RIVER, output="So:", instruction_id="one call")
+    good = candidate("good", RIVER, "The Rhine", instruction_id="one call")
+    verdicts = judge(bad, good, candidate("later", RIVER))
+    assert verdicts["rule"].to_list() == ["output_ends_with_colon", None, "exact_duplicate"]
+    assert verdicts["neighbour_id"][2] == "good"
+
+
+ANAGRAM = "In flat country, explain why rivers meander."
+
+
+def test_nearness_by_meaning_is_off_by_default_and_names_its_neighbour() -> None:
+    rows = (candidate("a", RIVER), candidate("b", ANAGRAM))
+    assert judge(*rows, threshold=0.95)["state"].to_list() == ["kept", "kept"]
+    verdicts = judge(*rows, threshold=0.95, semantic_threshold=0.98, embed=letters)
+    assert verdicts["rule"].to_list() == [None, "semantic_duplicate"]
+    assert (verdicts["neighbour_id"][1], verdicts["neighbour"][1], verdicts["threshold"][1]) == ("a", RIVER, 0.98)
+    assert verdicts["score"][1] == pytest.approx(1.0)
+
+
+def test_what_novelty_drops_for_the_sake_of_a_semantic_duplicate_is_judged_again() -> None:
+    like_anagram = ANAGRAM.replace("flat", "flat xyz xyz xyz")
+    rows = (candidate("a", RIVER), candidate("b", ANAGRAM), candidate("c", like_anagram))
+    assert judge(*rows, threshold=0.8)["neighbour_id"].to_list() == [None, None, "b"], "c is near b by words"
+    verdicts = judge(*rows, threshold=0.8, semantic_threshold=0.98, embed=letters)
+    assert verdicts["rule"].to_list() == [None, "semantic_duplicate", None]
+
+
+def test_an_item_may_be_recognised_by_its_vector() -> None:
+    text = "Most moons: the planet which our solar system has of?"
+    rules = {"decontaminator": Decontaminator([("item-1", ITEM)], 0.7, 13, cosine=0.98, embed=letters)}
+    assert judge(candidate("a", text))["state"][0] == "kept"
+    rejected = judge(candidate("a", text), **rules).to_dicts()[0]
+    assert (rejected["rule"], rejected["neighbour_id"], rejected["threshold"]) == ("evaluation_cosine", "item-1", 0.98)
 
 
 def test_no_candidates_give_no_verdicts() -> None:

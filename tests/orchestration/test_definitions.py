@@ -23,6 +23,7 @@ HEAVY = (
     "peft",
     "sklearn",
     "matplotlib",
+    "numba",
 )
 
 

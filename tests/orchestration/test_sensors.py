@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
+from sedi_dagster.cli import main
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, BY_SENSOR, needs_preparation, next_plan, open_round
 from sedi_dagster.orchestration.resources import SediResource
@@ -190,3 +193,33 @@ def test_the_schedule_opens_a_round_only_when_the_planner_finds_one(
     rested = nightly_regeneration(context)
     assert isinstance(rested, dg.SkipReason)
     assert "no category is weak" in str(rested.skip_message)
+
+
+def test_sedi_plan_says_what_the_sensor_would_do_and_does_nothing(
+    sedi: SediResource, instance: dg.DagsterInstance, project: Path
+) -> None:
+    prepared(sedi)
+    finished(sedi, instance, opened(sedi, instance, "person"), "math")
+    before = sorted(str(file) for file in (project / "data" / "plans").rglob("*"))
+    told = CliRunner().invoke(main, ["plan"], catch_exceptions=False, env={"COLUMNS": "200"})
+    assert told.exit_code == 0, told.output
+    assert "round-0002 would ask for" in told.output and "math" in told.output and "as planted" in told.output
+    assert "tokens" in told.output, "what it would cost"
+    assert sorted(str(file) for file in (project / "data" / "plans").rglob("*")) == before
+    tick(weak_category_sensor, sedi, instance)
+    assert sedi.plan("round-0002").category_ids == ["math"]
+
+
+def test_a_stuck_category_is_told_to_a_person_by_the_sensor_and_by_sedi_plan(
+    sedi: SediResource, instance: dg.DagsterInstance
+) -> None:
+    prepared(sedi)
+    finished(sedi, instance, opened(sedi, instance, "person"))
+    outcome = sedi.history().finished[0]
+    stuck = replace(outcome, categories=(replace(outcome.categories[0], decision="stuck"), *outcome.categories[1:]))
+    sedi.store().write_json({"outcome": stuck.to_json()}, "manifests", f"{outcome.round}.json")
+    result = tick(weak_category_sensor, sedi, instance)
+    assert isinstance(result, dg.SensorResult)
+    told = CliRunner().invoke(main, ["plan"], catch_exceptions=False).output
+    for text in (str(result.skip_reason), told):
+        assert outcome.categories[0].category in text and "person is needed" in text

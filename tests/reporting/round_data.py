@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from sedi_dagster.evaluation.answering import ITEM_SCHEMA
+from sedi_dagster.evaluation.results import ITEM_SCHEMA
 from sedi_dagster.feedback.seed_update import CHANGE_SCHEMA, SEED_SET_SCHEMA
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
 from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA

@@ -220,7 +220,7 @@ def test_a_round_that_kept_and_trained_nothing_still_has_a_report() -> None:
         "rules": "No rule dropped a candidate",
         "training": "No training step was made",
         "batches": "No batch was composed",
-        "seeds": "No seed was promoted or retired",
+        "seeds": "No seed came or went",
         "examples": "No example was kept",
         "answers": "Nothing was evaluated",
         "cost": "No call to the teacher was made",
@@ -374,3 +374,11 @@ def test_importing_the_report_loads_neither_matplotlib_nor_dagster() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_a_stuck_category_asks_for_a_person_and_is_coloured(data: RoundData) -> None:
+    assert "A person is needed" not in render_report(data)
+    first, *others = data.outcome.categories
+    given_up = replace(first, decision="stuck", reason="no significant gain in 2 rounds")
+    html = render_report(replace(data, outcome=replace(data.outcome, categories=(given_up, *others))))
+    assert "A person is needed" in html and "pill warn" in html and "no significant gain in 2 rounds" in html

@@ -12,7 +12,7 @@ import pytest
 from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.records import Category, EvaluationItem, SeedTask
-from sedi_dagster.seed_pool import load_seed_tasks
+from sedi_dagster.seed_pool import read_seed_file
 
 SEEDS = Path(__file__).resolve().parents[2] / "seeds"
 
@@ -26,7 +26,7 @@ def categories() -> dict[str, Category]:
 
 @pytest.fixture(scope="session")
 def seed_tasks(categories: dict[str, Category]) -> list[SeedTask]:
-    return load_seed_tasks(SEEDS / "seed_tasks.jsonl", categories)
+    return read_seed_file(SEEDS / "seed_tasks.jsonl", categories).checked().tasks
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from sedi_dagster.evaluation.verifiers import verify
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.rules import instruction_problem
 from sedi_dagster.records import Category, EvaluationItem, SeedTask, task_prompt
-from sedi_dagster.seed_pool import load_seed_tasks, read_seed_file
+from sedi_dagster.seed_pool import read_seed_file
 from sedi_dagster.seed_pool.assignment import Votes, features
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,11 +67,11 @@ def test_rows_without_category_get_one_with_a_confidence_and_a_note(write_jsonl:
 def test_assigned_categories_are_kept_for_the_next_time(write_jsonl: Write, tmp_path: Path) -> None:
     categories = {"open_qa", "reasoning"}
     path = write_jsonl([{"instruction": "Name a river in Peru.", "output": "The Ucayali."}])
-    first = load_seed_tasks(path, categories, tmp_path / "cache")
+    first = read_seed_file(path, categories, tmp_path / "cache").checked().tasks
     (kept,) = (tmp_path / "cache").rglob("*.json")
     assert [category for category, _ in json.loads(kept.read_text())] == [first[0].category]
     kept.write_text('[["reasoning", 0.9]]')
-    assert load_seed_tasks(path, categories, tmp_path / "cache")[0].category == "reasoning"
+    assert read_seed_file(path, categories, tmp_path / "cache").checked().tasks[0].category == "reasoning"
 
 
 def test_categories_that_our_seeds_do_not_know_cannot_be_assigned(write_jsonl: Write) -> None:
@@ -97,7 +97,7 @@ def test_following_the_page_adds_a_category(with_the_pages_category: Path, categ
     folder = with_the_pages_category
     known = load_categories(folder / "categories.yaml")
     assert known.keys() - categories.keys() == {"translation"}
-    seeds = load_seed_tasks(folder / "seed_tasks.jsonl", known)
+    seeds = read_seed_file(folder / "seed_tasks.jsonl", known).checked().tasks
     items = load_evaluation_items(folder / "evaluation_items.jsonl", known)
     new_seeds = [task for task in seeds if task.category == "translation"]
     new_items = [item for item in items if item.category == "translation"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sedi_dagster.errors import InputFileError
 from sedi_dagster.jsonl import MAX_ROWS, Problems, read_objects
 from sedi_dagster.records import SeedTask
-from sedi_dagster.seed_pool import load_seed_tasks, read_seed_file
+from sedi_dagster.seed_pool import read_seed_file
 
 Write = Callable[[Any], Path]
 SUM = {"instruction": "Add the two numbers.", "input": "3 and 4", "output": "7", "category": "math"}
@@ -27,13 +27,13 @@ def _rows(count: int) -> list[Any]:
 
 def _problem(path: Path) -> str:
     with pytest.raises(InputFileError) as error:
-        load_seed_tasks(path, {"math"})
+        read_seed_file(path, {"math"}).checked()
     return error.value.problem
 
 
 def test_our_format(write_jsonl: Write) -> None:
     path = write_jsonl([SUM, {**SUM, "input": "", "is_classification": True}])
-    assert load_seed_tasks(path, {"math"}) == [
+    assert read_seed_file(path, {"math"}).checked().tasks == [
         SeedTask("Add the two numbers.", "3 and 4", "7", "math"),
         SeedTask("Add the two numbers.", "", "7", "math", is_classification=True),
     ]
@@ -166,14 +166,14 @@ def test_a_category_that_some_rows_lack_is_told(write_jsonl: Write) -> None:
 
 def test_a_category_without_a_seed_is_told(write_jsonl: Write) -> None:
     with pytest.raises(InputFileError, match="no seed task for category 'coding'; expected at least one"):
-        load_seed_tasks(write_jsonl([SUM]), {"math", "coding"})
+        read_seed_file(write_jsonl([SUM]), {"math", "coding"}).checked()
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_no_problem(tmp_path: Path) -> None:
     path = tmp_path / "seeds.jsonl"
     text = "\r\n".join(json.dumps(row) for row in _rows(3)) + "\r\n\r\n"
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert len(load_seed_tasks(path, {"math"})) == 3
+    assert len(read_seed_file(path, {"math"}).checked().tasks) == 3
 
 
 def test_invalid_utf8_is_told_with_line_and_byte(tmp_path: Path) -> None:
@@ -245,4 +245,4 @@ def test_no_bytes_raise_anything_but_an_input_file_error(tmp_path: Path, parts: 
     path = tmp_path / "bytes.jsonl"
     path.write_bytes(b"\n".join(parts))
     with pytest.raises(InputFileError):
-        load_seed_tasks(path, {"math"})
+        read_seed_file(path, {"math"}).checked()

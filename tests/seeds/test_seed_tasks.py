@@ -17,7 +17,7 @@ from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.novelty import near_duplicates
 from sedi_dagster.filtering.rules import instance_problem, instruction_problem
 from sedi_dagster.records import Category, EvaluationItem, SeedTask, task_prompt
-from sedi_dagster.seed_pool import load_seed_tasks, seed_frame
+from sedi_dagster.seed_pool import read_seed_file, seed_frame
 from sedi_dagster.settings import FilteringSettings
 
 SEEDS = Path(__file__).resolve().parents[2] / "seeds"
@@ -84,7 +84,7 @@ def _assert_no_cosine_of_090(tasks: list[str], prompts: list[str]) -> None:
 def test_loading_and_checking_all_files_takes_under_two_seconds() -> None:
     start = time.process_time()
     categories = load_categories(SEEDS / "categories.yaml")
-    load_seed_tasks(SEEDS / "seed_tasks.jsonl", categories)
+    read_seed_file(SEEDS / "seed_tasks.jsonl", categories).checked()
     load_evaluation_items(SEEDS / "evaluation_items.jsonl", categories)
     assert time.process_time() - start < 2.0
 

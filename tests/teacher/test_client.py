@@ -9,7 +9,7 @@ import pytest
 from teacher_bench import Bench, chat, chats
 
 from sedi_dagster.errors import TeacherError
-from sedi_dagster.records import TeacherAnswer
+from sedi_dagster.records import TeacherAnswer, TeacherRequest
 from sedi_dagster.teacher import limiter
 from sedi_dagster.teacher.client import Teacher
 
@@ -186,6 +186,30 @@ def test_a_dead_endpoint_fails_in_time_with_everything_saved_and_a_retry_goes_on
     bench.server.turn(outage="")
     answers = bench.ask(chats(50))
     assert not any(a.error for a in answers) and sum(a.cached for a in answers) > 10
+
+
+def test_an_endpoint_that_takes_calls_and_never_answers_is_found_dead_long_before_the_time_out(bench: Bench) -> None:
+    bench.settings = {"timeout_s": 300.0, "silence_s": 0.6}
+    assert not any(a.error for a in bench.ask(chats(10)))
+    bench.server.turn(outage="silent")
+    began = time.monotonic()
+    with pytest.raises(TeacherError, match="answers nothing") as dead:
+        bench.ask(chats(60))
+    assert 1.5 <= time.monotonic() - began < 60.0 and "SEDI_TEACHER_SILENCE_S" in dead.value.mend
+    account = bench.ledger.account("loop")
+    assert account.reserved_tokens == 0 and len(bench.ledger.read_answered(keys(bench, chats(60)))) == 10
+    bench.server.turn(outage="")
+    assert not any(a.error for a in bench.ask(chats(60)))
+
+
+def test_a_slow_endpoint_that_is_alive_is_waited_for(bench: Bench) -> None:
+    bench.settings = {"timeout_s": 60.0, "silence_s": 1.0}
+    bench.server.turn(latency_s=4.0)
+    assert not any(a.error for a in bench.ask(chats(4)))
+
+
+def keys(bench: Bench, requests: list[TeacherRequest]) -> list[str]:
+    return [one.key for one in bench.run(lambda teacher: teacher.render_all(requests))]
 
 
 def test_a_server_that_restarts_is_survived(bench: Bench) -> None:

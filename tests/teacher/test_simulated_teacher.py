@@ -12,15 +12,16 @@ from teacher_bench import Bench, chat, chats
 from sedi_dagster.records import TeacherAnswer
 from sedi_dagster.settings import load_settings
 from sedi_dagster.teacher.open import open_teacher
-from sedi_dagster.testing.simulated_writing import _FORMS, CATEGORIES, write
+from sedi_dagster.testing.simulated_writing import CATEGORIES, write
+from sedi_dagster.testing.skills import SKILLS
 
 
 def test_it_answers_every_task_that_it_writes() -> None:
     for seed in range(50):
         rng = random.Random(seed)
-        for form in _FORMS:
-            instruction, text = form.make(rng)
-            answer = write(f"{instruction[:1].upper()}{instruction[1:]}" + (f"\n\n{text}" if text else ""), rng)
+        for skill in SKILLS:
+            instruction, text = skill.task(rng)
+            answer = write(instruction + (f"\n\n{text}" if text else ""), rng)
             assert answer and "simulated" not in answer
 
 

@@ -18,9 +18,9 @@ from .formats import format_constraints
 from .matching import choice, copy_limit, facts, label, match, token_f1, word_count
 from .numeric import numeric
 from .structured import json_fields, list_items
-from .text import MAX_ANSWER_CHARS, Args, Score, failed, harden, is_too_long, normalise, passed
+from .text import MAX_ANSWER_CHARS, Args, ErrorKind, Score, failed, harden, is_too_long, normalise, passed
 
-__all__ = ["MAX_ANSWER_CHARS", "VERIFIERS", "Score", "check_args", "normalise", "verify"]
+__all__ = ["MAX_ANSWER_CHARS", "VERIFIERS", "ErrorKind", "Score", "check_args", "normalise", "verify"]
 
 Verifier = Callable[[Args, str, str], Score]
 
@@ -32,7 +32,8 @@ def all_of(args: Args, answer: str, prompt: str) -> Score:
     broken = [
         f"{one['verifier']}: {part.reason}" for one, part in zip(args["of"], parts, strict=True) if not part.passed
     ]
-    return failed("; ".join(broken), mean) if broken else passed("every part passes", mean)
+    errors = [error for part in parts for error in part.errors]
+    return failed("; ".join(broken), *errors, score=mean) if broken else passed("every part passes", mean)
 
 
 VERIFIERS: Mapping[str, Verifier] = {
@@ -64,7 +65,7 @@ def verify(name: str, args: Mapping[str, Any], answer: str, prompt: str = "") ->
     if problems := check_args(name, args):
         raise ValueError("; ".join(problems))
     if not any(char.isprintable() and not char.isspace() for char in answer[: MAX_ANSWER_CHARS + 1]):
-        return failed("the answer is empty")
+        return failed("the answer is empty", "empty")
     if is_too_long(answer):
-        return failed(f"the answer is longer than {MAX_ANSWER_CHARS} characters")
+        return failed(f"the answer is longer than {MAX_ANSWER_CHARS} characters", "too long")
     return VERIFIERS[name](args, harden(answer), prompt)

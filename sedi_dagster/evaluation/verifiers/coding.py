@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from .text import Args, Score, failed, passed, shown
+from .text import Args, ErrorKind, Score, failed, passed, shown
 
 _FENCE = re.compile(r"^[ \t]{0,8}(?:```|~~~)[^\n]*$", re.MULTILINE)
 _CODE_START = re.compile(r"(?:async )?def |class |import |from \w+|@")
@@ -12,6 +13,9 @@ _CODE_LINE = re.compile(
     r"[\s#@)\]}\"']|(?:async |def |class |import |from |if |for |while |try|except|else|elif|finally|with |"
     r"return|assert |raise |print)|[A-Za-z_]\w*\s{0,3}[=(\[.:+*-]"
 )
+
+
+_ERRORS: Mapping[str, ErrorKind] = {"failed": "wrong result", "timeout": "too slow"}
 
 
 def code_tests(args: Args, answer: str, prompt: str) -> Score:
@@ -28,14 +32,15 @@ def code_tests(args: Args, answer: str, prompt: str) -> Score:
     function, tests = args["function"], args["tests"]
     code = find_code(answer, function)
     if code is None:
-        return failed(f"no code that defines {shown(function)}")
+        return failed(f"no code that defines {shown(function)}", "no code")
     result = run_tests(code, function, tests, timeout_s=float(args.get("timeout_s", 5.0)))
     if result.reason == "unavailable":
         raise SandboxUnavailable(result.detail)
     share = result.passed / len(tests)
     if share == 1.0:
         return passed(f"all {len(tests)} tests pass")
-    return failed(f"{result.passed} of {len(tests)} tests pass: {result.reason} {shown(result.detail, 120)}", share)
+    reason = f"{result.passed} of {len(tests)} tests pass: {result.reason} {shown(result.detail, 120)}"
+    return failed(reason, _ERRORS.get(result.reason, "code does not run"), score=share)
 
 
 def find_code(answer: str, function: str) -> str | None:

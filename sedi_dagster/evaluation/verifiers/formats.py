@@ -42,7 +42,9 @@ def format_constraints(args: Args, answer: str, prompt: str) -> Score:
     constraints = args["constraints"]
     broken = [c["kind"] for c in constraints if not CONSTRAINTS[c["kind"]](answer, c)]
     if broken:
-        return failed("broken: " + ", ".join(map(shown, broken)), 1 - len(broken) / len(constraints))
+        return failed(
+            "broken: " + ", ".join(map(shown, broken)), "missing constraint", score=1 - len(broken) / len(constraints)
+        )
     return passed()
 
 

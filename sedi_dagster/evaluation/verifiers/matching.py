@@ -36,14 +36,14 @@ def match(args: Args, answer: str, prompt: str) -> Score:
     text = normalise(answer)
     count, limit = len(text.split()), int(args.get("max_words", 40))
     if count > limit:
-        return failed(f"{count} words, at most {limit} allowed")
+        return failed(f"{count} words, at most {limit} allowed", "too long")
     if hit := first_occurring(args.get("forbidden", ()), answer, text):
-        return failed(f"contains {shown(hit)}, which a right answer does not")
+        return failed(f"contains {shown(hit)}, which a right answer does not", "something wrong added")
     if args.get("whole", False):
         found = next((a for a in args["aliases"] if _same(a, answer, text)), None)
     else:
         found = first_occurring(args["aliases"], answer, text)
-    return passed(f"found {shown(found)}") if found is not None else failed("no expected answer found")
+    return passed(f"found {shown(found)}") if found is not None else failed("no expected answer found", "wrong answer")
 
 
 def _same(alias: str, answer: str, text: str) -> bool:
@@ -62,13 +62,13 @@ def choice(args: Args, answer: str, prompt: str) -> Score:
     letters = _letters(list(options), answer)
     texts = names_occurring({letter: [text] for letter, text in options.items()}, normalise(answer))
     if len(letters) > 1 or (not letters and len(texts) > 1):
-        return failed("more than one option is named: " + ", ".join(sorted(letters or texts)))
+        return failed("more than one option is named: " + ", ".join(sorted(letters or texts)), "no clear choice")
     if not letters and not texts:
-        return failed("no option is named")
+        return failed("no option is named", "no clear choice")
     if letters and len(texts) == 1 and letters != texts:
-        return failed(f"the letter {min(letters)} stands beside the text of option {min(texts)}")
+        return failed(f"the letter {min(letters)} stands beside the text of option {min(texts)}", "no clear choice")
     chosen = min(letters or texts)
-    return passed(f"chose {chosen}") if chosen == args["answer"] else failed(f"chose {chosen}")
+    return passed(f"chose {chosen}") if chosen == args["answer"] else failed(f"chose {chosen}", "wrong choice")
 
 
 def _letters(options: list[str], answer: str) -> set[str]:
@@ -103,16 +103,16 @@ def label(args: Args, answer: str, prompt: str) -> Score:
     """
     count, limit = len(words(answer)), int(args.get("max_words", 30))
     if count > limit:
-        return failed(f"{count} words, at most {limit} allowed")
+        return failed(f"{count} words, at most {limit} allowed", "too long")
     aliases = args.get("aliases", {})
     spellings = {name: [name, *aliases.get(name, [])] for name in args["labels"]}
     found = names_occurring(spellings, normalise(answer))
     if not found:
-        return failed("no label found")
+        return failed("no label found", "no clear label")
     named = ", ".join(map(shown, sorted(found)))
     if len(found) > 1:
-        return failed(f"more than one label: {named}")
-    return passed(f"label {named}") if found == {args["answer"]} else failed(f"label {named}")
+        return failed(f"more than one label: {named}", "no clear label")
+    return passed(f"label {named}") if found == {args["answer"]} else failed(f"label {named}", "wrong label")
 
 
 def token_f1(args: Args, answer: str, prompt: str) -> Score:
@@ -124,7 +124,7 @@ def token_f1(args: Args, answer: str, prompt: str) -> Score:
     best = max(f1(tokens, Counter(normalise(reference).split())) for reference in args["references"])
     threshold = float(args.get("threshold", 0.6))
     reason = f"token F1 {best:.2f}, {threshold:.2f} needed"
-    return passed(reason, best) if best >= threshold - 1e-9 else failed(reason, best)
+    return passed(reason, best) if best >= threshold - 1e-9 else failed(reason, "wrong answer", score=best)
 
 
 def facts(args: Args, answer: str, prompt: str) -> Score:
@@ -137,9 +137,9 @@ def facts(args: Args, answer: str, prompt: str) -> Score:
     missing = [fact for fact in args["required"] if first_occurring(fact, answer, text) is None]
     share = 1 - len(missing) / len(args["required"])
     if hit := first_occurring(args.get("forbidden", ()), answer, text):
-        return failed(f"contains {shown(hit)}, which a right answer does not", share)
+        return failed(f"contains {shown(hit)}, which a right answer does not", "something wrong added", score=share)
     if share < float(args.get("min_share", 1.0)) - 1e-9:
-        return failed("missing: " + ", ".join(shown(fact[0]) for fact in missing[:5]), share)
+        return failed("missing: " + ", ".join(shown(fact[0]) for fact in missing[:5]), "missing fact", score=share)
     return passed(f"{len(args['required']) - len(missing)} of {len(args['required'])} facts found", share)
 
 
@@ -147,9 +147,9 @@ def word_count(args: Args, answer: str, prompt: str) -> Score:
     """Length in words. Score 1 or 0. Passes when the count is within `min` and `max`."""
     count = len(words(answer))
     if count < args.get("min", 0):
-        return failed(f"{count} words, at least {args['min']} needed")
+        return failed(f"{count} words, at least {args['min']} needed", "too short")
     if count > args.get("max", count):
-        return failed(f"{count} words, at most {args['max']} allowed")
+        return failed(f"{count} words, at most {args['max']} allowed", "too long")
     return passed(f"{count} words")
 
 
@@ -165,7 +165,7 @@ def copy_limit(args: Args, answer: str, prompt: str) -> Score:
     reason = f"{share:.0%} of the answer is copied, at most {limit:.0%} allowed"
     if share <= limit + 1e-9:
         return passed(reason)
-    return failed(reason, (1 - share) / (1 - limit) if limit < 1 else 0.0)
+    return failed(reason, "copied", score=(1 - share) / (1 - limit) if limit < 1 else 0.0)
 
 
 def _copied_share(answer: str, source: str) -> float:

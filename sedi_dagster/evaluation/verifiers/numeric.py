@@ -44,12 +44,12 @@ def numeric(args: Args, answer: str, prompt: str) -> Score:
     """
     values = final_number(answer)
     if not values:
-        return failed("no number found")
+        return failed("no number found", "no number")
     value, tolerance = float(args["value"]), float(args.get("tolerance", 1e-6))
     slack = max(tolerance, 1e-12 * abs(value))
     right = any(abs(found - value) <= slack for found in values)
     reason = f"final number {shown(f'{values[0]:g}')}"
-    return passed(reason) if right else failed(reason)
+    return passed(reason) if right else failed(reason, "wrong number")
 
 
 def final_number(answer: str) -> list[float]:

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from .text import Args, Score, failed, normalise, passed, shown, token_f1, words
+from .text import Args, ErrorKind, Score, failed, normalise, passed, shown, token_f1, words
 
 _MAX_OBJECT_STARTS = 50  # how many "{" are tried; a right answer has its object at the first or second
 _MAX_ITEMS_COMPARED = 60  # near-duplicates are looked for among the first items, since the cost is quadratic
@@ -25,14 +25,16 @@ def json_fields(args: Args, answer: str, prompt: str) -> Score:
     """
     found = first_json_object(answer)
     if found is None:
-        return failed("no JSON object found")
+        return failed("no JSON object found", "no JSON")
     fields: dict[str, Any] = args["fields"]
     wrong = [name for name, value in fields.items() if name not in found or not same_value(value, found[name])]
     share = 1 - len(wrong) / len(fields)
     if wrong:
-        return failed("wrong or missing: " + ", ".join(shown(name) for name in wrong[:5]), share)
+        return failed("wrong or missing: " + ", ".join(shown(name) for name in wrong[:5]), "wrong field", score=share)
     if args.get("exact_keys", False) and (extra := sorted(found.keys() - fields.keys())):
-        return failed("keys which were not asked for: " + ", ".join(shown(key) for key in extra[:5]), share)
+        return failed(
+            "keys which were not asked for: " + ", ".join(shown(key) for key in extra[:5]), "extra field", score=share
+        )
     return passed("all fields right")
 
 
@@ -106,16 +108,22 @@ def list_items(args: Args, answer: str, prompt: str) -> Score:
     distinct = distinct_share(items)
     fewest, most = args.get("min_items", 1), args.get("max_items", math.inf)
     shortest, longest = args.get("min_words_per_item", 0), args.get("max_words_per_item", math.inf)
-    checks = {
-        f"{len(items)} items, at least {fewest} needed": len(items) >= fewest,
-        f"{len(items)} items, at most {most} allowed": len(items) <= most,
-        f"an item is under {shortest} words": min(lengths, default=0) >= shortest,
-        f"an item is over {longest} words": max(lengths, default=0) <= longest,
-        f"only {distinct:.0%} of the items are distinct": distinct >= args.get("min_distinct", 1.0) - 1e-9,
-    }
-    broken = [reason for reason, holds in checks.items() if not holds]
+    checks: list[tuple[str, ErrorKind, bool]] = [
+        (f"{len(items)} items, at least {fewest} needed", "too few items", len(items) >= fewest),
+        (f"{len(items)} items, at most {most} allowed", "too many items", len(items) <= most),
+        (f"an item is under {shortest} words", "too short", min(lengths, default=0) >= shortest),
+        (f"an item is over {longest} words", "too long", max(lengths, default=0) <= longest),
+        (
+            f"only {distinct:.0%} of the items are distinct",
+            "repeated items",
+            distinct >= args.get("min_distinct", 1.0) - 1e-9,
+        ),
+    ]
+    broken = [(reason, error) for reason, error, holds in checks if not holds]
     if not items or broken:
-        return failed("; ".join(broken) or "no items", 1 - len(broken) / len(checks) if items else 0.0)
+        reasons = "; ".join(reason for reason, _ in broken) or "no items"
+        errors: list[ErrorKind] = [error for _, error in broken] or ["too few items"]
+        return failed(reasons, *errors, score=1 - len(broken) / len(checks) if items else 0.0)
     return passed(f"{len(items)} items")
 
 

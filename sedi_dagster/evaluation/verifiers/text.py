@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 Args = Mapping[str, Any]
 
@@ -26,13 +26,44 @@ _MINUS = re.compile(r"(?<![\w)])-(?=[0-9])")
 _NOT_A_WORD = re.compile(r"(?:[^\w.]|_|(?<![0-9])\.|\.(?![0-9]))+")
 
 
+ErrorKind = Literal[
+    "empty",
+    "cut off",
+    "too long",
+    "too short",
+    "wrong answer",
+    "wrong number",
+    "no number",
+    "wrong choice",
+    "no clear choice",
+    "wrong label",
+    "no clear label",
+    "missing fact",
+    "something wrong added",
+    "copied",
+    "no JSON",
+    "wrong field",
+    "extra field",
+    "too few items",
+    "too many items",
+    "repeated items",
+    "missing constraint",
+    "no code",
+    "code does not run",
+    "wrong result",
+    "too slow",
+]
+"""What can be wrong with an answer: a closed set, so that no text of an item or an answer can travel in it."""
+
+
 @dataclass(frozen=True)
 class Score:
-    """A verifier's judgement: how right the answer is in [0, 1], whether it passes, and why."""
+    """A verifier's judgement: how right the answer is in [0, 1], whether it passes, why, and the kinds of error."""
 
     score: float
     passed: bool
     reason: str
+    errors: tuple[ErrorKind, ...] = ()
 
 
 def passed(reason: str = "all conditions hold", score: float = 1.0) -> Score:
@@ -40,9 +71,9 @@ def passed(reason: str = "all conditions hold", score: float = 1.0) -> Score:
     return Score(min(1.0, max(0.0, score)), True, reason)
 
 
-def failed(reason: str, score: float = 0.0) -> Score:
-    """A failing judgement; `score` keeps what was right of it."""
-    return Score(min(1.0, max(0.0, score)), False, reason)
+def failed(reason: str, *errors: ErrorKind, score: float = 0.0) -> Score:
+    """A failing judgement with its kinds of error; `score` keeps what was right of it."""
+    return Score(min(1.0, max(0.0, score)), False, reason, tuple(dict.fromkeys(errors)))
 
 
 def shown(text: object, limit: int = 60) -> str:

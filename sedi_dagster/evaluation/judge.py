@@ -1,0 +1,131 @@
+"""A model as judge of open-ended answers: which of two checkpoints answers better, in both orders, length held equal.
+
+Off by default, reported only: it decides nothing. Judges prefer what they read first and what is longer. So every pair
+is asked in both orders (Zheng and others 2023, arXiv 2306.05685), and the win rate is that at equal length, from a
+logistic regression on the difference in length (Dubois and others 2024, arXiv 2404.04475, without its item terms).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sedi_dagster.records import AskTeacher, Message, TeacherAnswer, TeacherRequest
+
+CATEGORIES = ("brainstorming", "creative_writing")
+PURPOSE = "judge"
+PENALTY = 0.1
+"""Weight of the ridge on the regression: with few pairs all won, the win rate must not run off to certainty."""
+
+JUDGEMENT_SCHEMA = {
+    "item_id": pl.String,
+    "category": pl.String,
+    "after_first": pl.String,
+    "before_first": pl.String,
+    "preference": pl.Float64,
+    "length_after": pl.Int64,
+    "length_before": pl.Int64,
+}
+_VERDICT = re.compile(r"\b(A|B|TIE)\b")
+
+
+@dataclass(frozen=True)
+class WinRate:
+    """Of the new checkpoint against the one before; `consistent` is the share of pairs judged alike in both orders."""
+
+    pairs: int
+    raw: float
+    at_equal_length: float
+    consistent: float
+
+
+async def judge_pairs(ask: AskTeacher, before: pl.DataFrame, after: pl.DataFrame, round_key: str) -> pl.DataFrame:
+    """`JUDGEMENT_SCHEMA`, one row an item of `CATEGORIES` that both answered, and answered differently.
+
+    Args:
+        ask: the judge, an endpoint that was opted into for this: it is sent evaluation items.
+        before, after: items as the two checkpoints answered them (`ITEM_SCHEMA`).
+    """
+    earlier = before.select("item_id", pl.col("answer").alias("answer_before"))
+    pairs = (
+        after.filter(pl.col("category").is_in(CATEGORIES))
+        .join(earlier, on="item_id")
+        .filter(pl.col("answer") != pl.col("answer_before"))
+        .sort("item_id")
+    )
+    rows = pairs.to_dicts()
+    requests = [_request(row, round_key, row["answer"], row["answer_before"]) for row in rows]
+    requests += [_request(row, round_key, row["answer_before"], row["answer"]) for row in rows]
+    answers = await ask(requests)
+    found = [_judgement(row, answers[i], answers[len(rows) + i]) for i, row in enumerate(rows)]
+    return pl.DataFrame(found, schema=JUDGEMENT_SCHEMA)
+
+
+def win_rate(judgements: pl.DataFrame) -> WinRate | None:
+    """How often the new checkpoint's answer is preferred, ties counting half; None if no pair was judged."""
+    known = judgements.drop_nulls("preference")
+    if not known.height:
+        return None
+    preference = known["preference"].to_numpy()
+    difference = np.log1p(known["length_after"].to_numpy()) - np.log1p(known["length_before"].to_numpy())
+    ties = (known["after_first"] == "TIE").to_numpy() & (known["before_first"] == "TIE").to_numpy()
+    alike = (preference == 0.0) | (preference == 1.0) | ties
+    return WinRate(known.height, float(preference.mean()), at_equal_length(preference, difference), float(alike.mean()))
+
+
+def at_equal_length(preference: NDArray[Any], difference: NDArray[Any]) -> float:
+    """Intercept, as a probability, of a logistic regression of the preference on the difference in log length."""
+    from scipy.optimize import minimize
+
+    def loss(weights: NDArray[Any]) -> float:
+        logit = weights[0] + weights[1] * difference
+        likelihood = preference * np.logaddexp(0, -logit) + (1 - preference) * np.logaddexp(0, logit)
+        return float(likelihood.sum() + PENALTY * (weights @ weights))
+
+    intercept = float(minimize(loss, np.zeros(2)).x[0])
+    return 1 / (1 + math.exp(-intercept))
+
+
+def _request(row: dict[str, Any], round_key: str, first: str, second: str) -> TeacherRequest:
+    text = (
+        "Two answers to the same task follow. Judge which one serves the person who asked better: does it do what was "
+        "asked, is it right, varied and well written? Length alone is no merit, and neither is the order.\n\n"
+        f"[Task]\n{row['prompt']}\n\n[Answer A]\n{first}\n\n[Answer B]\n{second}\n\n"
+        "Reply with one word: A, B or TIE."
+    )
+    return TeacherRequest(
+        purpose=PURPOSE,
+        round=round_key,
+        category=row["category"],
+        max_tokens=8,
+        messages=(Message("user", text),),
+        temperature=0.0,
+    )
+
+
+def _verdict(answer: TeacherAnswer) -> str | None:
+    """A, B or TIE; None if the judge said something else, or refused."""
+    found = set(_VERDICT.findall(answer.text.upper())) if not answer.error else set()
+    return found.pop() if len(found) == 1 else None
+
+
+def _judgement(row: dict[str, Any], after_first: TeacherAnswer, before_first: TeacherAnswer) -> dict[str, Any]:
+    first, second = _verdict(after_first), _verdict(before_first)
+    preference = None
+    if first is not None and second is not None:
+        preference = ({"A": 1.0, "B": 0.0, "TIE": 0.5}[first] + {"A": 0.0, "B": 1.0, "TIE": 0.5}[second]) / 2
+    return {
+        "item_id": row["item_id"],
+        "category": row["category"],
+        "after_first": first,
+        "before_first": second,
+        "preference": preference,
+        "length_after": len(row["answer"]),
+        "length_before": len(row["answer_before"]),
+    }

@@ -1,0 +1,236 @@
+"""Which categories are weak, which are fine, and where the items do not allow to say.
+
+A category is weak only if three things hold, so that a loop that looks every round does not chase noise:
+
+1. suspicion: on this round's first half of its items its pass rate is at least `min_gap` below the target;
+2. confirmation: the other half, which had no say in that, shows it alone (one-sided exact test, `confirm_alpha`);
+3. evidence: on all its items the one-sided exact test stays significant at `alpha` after Benjamini-Hochberg over the
+   categories, and the gap is at least `min_gap`.
+
+The halves change places every round. Counts are taken at their effective size, because items of one template are
+alike. docs/statistics.md explains it, with figures.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sedi_dagster.evaluation.items import DIFFICULTIES
+from sedi_dagster.evaluation.statistics import (
+    benjamini_hochberg,
+    design_effect,
+    intraclass_correlation,
+    items_for_pairs,
+    items_for_rate,
+    tail_below,
+    wilson_interval,
+)
+from sedi_dagster.records import Category, CategoryOutcome, Decision
+
+FEWEST_OF_A_DIFFICULTY = 4
+"""Below so many items of a difficulty nothing is said about it."""
+
+
+@dataclass(frozen=True)
+class WeaknessRules:
+    """What counts as weak.
+
+    Attributes:
+        alpha: level of the test on all items, after Benjamini-Hochberg.
+        min_gap: smallest gap that matters, as a share of items.
+        confirm_alpha: level of the test on the fresh half alone.
+    """
+
+    alpha: float = 0.05
+    min_gap: float = 0.05
+    confirm_alpha: float = 0.2
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """A category's items, or one half of them: what the test looks at, and the gap seen."""
+
+    k: float
+    n: float
+    rate: float
+    gap: float
+
+    @property
+    def p_value(self) -> float:
+        return tail_below(self.k, self.n, self.rate)
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """The items of one category; with a column `beside` if a reference model answered them too."""
+
+    category: Category
+    items: pl.DataFrame
+    correlation: float
+
+    @cached_property
+    def passed(self) -> NDArray[Any]:
+        return self.items["passed"].to_numpy().astype(bool)
+
+    @cached_property
+    def beside(self) -> NDArray[Any] | None:
+        return self.items["beside"].to_numpy().astype(bool) if "beside" in self.items.columns else None
+
+    @cached_property
+    def half(self) -> NDArray[Any]:
+        return self.items["half"].to_numpy()
+
+    @cached_property
+    def clusters(self) -> NDArray[Any]:
+        return self.items["cluster"].to_numpy()
+
+    @property
+    def target(self) -> float:
+        return self.category.target if self.beside is None else float(np.mean(self.beside))
+
+    def evidence(self, half: str | None = None) -> _Evidence:
+        """Against the target: passes of all items. Against a reference: wins of the items where the two differ."""
+        chosen = np.ones(len(self.passed), dtype=bool) if half is None else self.half == half
+        passed = self.passed[chosen]
+        effect = design_effect(self.clusters[chosen].tolist(), self.correlation)
+        seen = float(np.mean(passed)) if len(passed) else self.target
+        if self.beside is None:
+            k, n, rate, gap = int(passed.sum()), len(passed), self.category.target, self.category.target - seen
+        else:
+            beside = self.beside[chosen]
+            won, lost = int((passed & ~beside).sum()), int((~passed & beside).sum())
+            k, n, rate, gap = won, won + lost, 0.5, (lost - won) / max(1, len(passed))
+        return _Evidence(k / effect, n / effect, rate, round(gap, 9))  # 0.5 - 9 / 20 is 0.05, whatever floats say
+
+    def items_to_decide(self, level: float) -> int | None:
+        effect = design_effect(self.clusters.tolist(), self.correlation)
+        if self.beside is None:
+            needed = items_for_rate(float(np.mean(self.passed)), self.category.target, level)
+        else:
+            won, lost = int((self.passed & ~self.beside).sum()), int((~self.passed & self.beside).sum())
+            needed = items_for_pairs(won, lost, len(self.passed), level)
+        return None if needed is None else round(needed * effect)
+
+
+def judge_categories(
+    items: pl.DataFrame,
+    categories: Mapping[str, Category],
+    rules: WeaknessRules,
+    first_half: str,
+    reference: pl.DataFrame | None = None,
+) -> list[CategoryOutcome]:
+    """Weak, fine, or not enough evidence, for every category in `items`, in the order of their ids.
+
+    Args:
+        items: one row an evaluation item (`ITEM_SCHEMA`).
+        categories: by id; `target` is the pass rate that is asked for.
+        first_half: the half that raises a suspicion in this round; the other one confirms it.
+        reference: the same items as a reference model answered them; then its pass rate is the target, and the test
+            is the paired one (exact McNemar).
+    """
+    sheets = _sheets(items, categories, reference)
+    whole = [sheet.evidence() for sheet in sheets]
+    adjusted = benjamini_hochberg([evidence.p_value for evidence in whole])
+    verdicts = [
+        _verdict(sheet, evidence, q, rules, first_half)
+        for sheet, evidence, q in zip(sheets, whole, adjusted, strict=True)
+    ]
+    # What Benjamini-Hochberg would ask of the next category, were it to join those that are weak already.
+    weak = sum(decision == "weak" for decision, _ in verdicts)
+    level = rules.alpha * min(len(sheets), weak + 1) / max(1, len(sheets))
+    return [
+        _outcome(sheet, evidence.p_value, q, decision, reason, level)
+        for sheet, evidence, q, (decision, reason) in zip(sheets, whole, adjusted, verdicts, strict=True)
+    ]
+
+
+def _sheets(items: pl.DataFrame, categories: Mapping[str, Category], reference: pl.DataFrame | None) -> list[_Sheet]:
+    values = pl.col("passed").cast(pl.Float64)
+    if reference is not None:
+        beside = reference.select("item_id", pl.col("passed").alias("beside"))
+        items = items.join(beside, on="item_id", maintain_order="left")
+        values = values - pl.col("beside").cast(pl.Float64)
+    groups, clusters = items["category"].to_list(), items["cluster"].to_list()
+    correlation = intraclass_correlation(items.select(values).to_series().to_numpy(), groups, clusters)
+    return [
+        _Sheet(categories[frame["category"][0]], frame, correlation)
+        for frame in items.sort("category").partition_by("category", maintain_order=True)
+    ]
+
+
+def _verdict(
+    sheet: _Sheet, whole: _Evidence, adjusted_p: float, rules: WeaknessRules, first_half: str
+) -> tuple[Decision, str]:
+    """The decision on a category, and why in words."""
+    against = "a target" if sheet.beside is None else "the reference model's rate"
+    seen = f"{int(sheet.passed.sum())} of {len(sheet.passed)} passed against {against} of {sheet.target:.0%}"
+    if whole.gap < rules.min_gap:
+        return "fine", f"{seen}: no gap of {rules.min_gap:.0%} or more"
+    if adjusted_p > rules.alpha:
+        return "not enough evidence", f"{seen}: could be chance (adjusted p = {adjusted_p:.2g})"
+    if sheet.evidence(first_half).gap < rules.min_gap:
+        return "not enough evidence", f"{seen}: only one half of the items shows it"
+    fresh = sheet.evidence("B" if first_half == "A" else "A")
+    if fresh.p_value > rules.confirm_alpha:
+        return "not enough evidence", f"{seen}: not confirmed on the fresh half (p = {fresh.p_value:.2g})"
+    return "weak", f"{seen}: significantly below (adjusted p = {adjusted_p:.2g}), confirmed on the fresh half"
+
+
+def _outcome(
+    sheet: _Sheet, p_value: float, adjusted_p: float, decision: Decision, reason: str, level: float
+) -> CategoryOutcome:
+    passed, count = int(sheet.passed.sum()), len(sheet.passed)
+    needed = sheet.items_to_decide(level) if decision == "not enough evidence" else None
+    if needed is not None and needed > count:
+        reason += f"; about {needed} items would decide it"
+    low, high = wilson_interval(passed, count)
+    return CategoryOutcome(
+        category=sheet.category.id,
+        items=count,
+        passed=passed,
+        low=low,
+        high=high,
+        target=sheet.target,
+        p_value=p_value,
+        adjusted_p=adjusted_p,
+        decision=decision,
+        reason=reason,
+        errors=_errors(sheet.items),
+        difficulty=_difficulty(sheet.items, sheet.target),
+        reference_loss=_mean(sheet.items["reference_loss"]),
+        items_to_decide=needed,
+    )
+
+
+def _mean(values: pl.Series) -> float | None:
+    mean = values.mean()
+    return float(mean) if isinstance(mean, int | float) else None
+
+
+def _errors(items: pl.DataFrame) -> tuple[str, ...]:
+    """Kinds of error, most frequent first; equal ones by name."""
+    counted = Counter(kind for kinds in items["errors"].to_list() for kind in kinds or ())
+    return tuple(sorted(counted, key=lambda kind: (-counted[kind], kind)))
+
+
+def _difficulty(items: pl.DataFrame, target: float) -> str:
+    """The easiest difficulty at which the student misses the target: where there is most to learn. Empty: none."""
+    marks: dict[str, list[bool]] = {}
+    for difficulty, passed in zip(items["difficulty"].to_list(), items["passed"].to_list(), strict=True):
+        marks.setdefault(difficulty, []).append(passed)
+    return next(
+        (
+            difficulty
+            for difficulty in DIFFICULTIES
+            if len(there := marks.get(difficulty, [])) >= FEWEST_OF_A_DIFFICULTY and sum(there) < target * len(there)
+        ),
+        "",
+    )

@@ -1,0 +1,83 @@
+"""What a category's evidence means after the rounds before it: hysteresis, cool-down, and giving up in time.
+
+One evaluation judges a category without memory. Acting on that alone, a loop would go in and out of a category at the
+edge of its target, and pay for ever for one that does not learn. So:
+
+- a weak category stays weak until its score reaches its target (it entered at `min_gap` below it);
+- one that left weakness is left alone for `cool_down_rounds` rounds;
+- one that was asked for in `stuck_after` rounds without a significant paired gain is stuck: no more money is spent on
+  it until a person asks for it by name, its score reaches the target, or a significant gain shows after all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from sedi_dagster.records import CategoryOutcome
+
+
+@dataclass(frozen=True)
+class StandingRules:
+    """When a category is left alone. `alpha`: level of the test of a gain."""
+
+    alpha: float = 0.05
+    cool_down_rounds: int = 1
+    stuck_after: int = 2
+
+
+def settle(
+    judged: CategoryOutcome,
+    before: CategoryOutcome | None,
+    asked_for: bool,
+    since: str,
+    rules: StandingRules,
+) -> CategoryOutcome:
+    """A category's outcome after a round, with what the rounds before say about it.
+
+    Args:
+        judged: by this round's evaluation alone; `gain_p` is the gain since `before.since`, if it was weak.
+        before: its outcome after the last round; None after the first.
+        asked_for: whether this round asked for candidates of it; of a stuck one only a person asks, by name.
+        since: the round whose checkpoint stands now (empty: the untrained student).
+    """
+    if before is None:
+        return replace(judged, since=since)
+    if before.cooling > 0:
+        told = f"{judged.reason}; cooling down after it left weakness"
+        return replace(judged, decision="cooling", cooling=before.cooling - 1, since=since, reason=told)
+    if before.decision not in ("weak", "stuck"):
+        return replace(judged, since=since)
+    if judged.gap <= 0:
+        return _leaves(judged, since, rules)
+    gained = judged.gain_p is not None and judged.gain_p <= rules.alpha
+    if gained:
+        return replace(judged, decision="weak", since=since, targeted=0, reason=_still(judged, "but gaining"))
+    targeted = 1 if before.decision == "stuck" and asked_for else before.targeted + asked_for
+    kept = replace(judged, since=before.since, targeted=targeted)
+    if targeted >= rules.stuck_after:
+        told = (
+            f"{judged.passed} of {judged.items} passed against a target of {judged.target:.0%}: no significant gain "
+            f"since {before.since or 'the untrained student'} in {targeted} rounds that asked for it"
+        )
+        return replace(kept, decision="stuck", reason=told)
+    return replace(kept, decision="weak", reason=_still(judged, "it was weak"))
+
+
+def _leaves(judged: CategoryOutcome, since: str, rules: StandingRules) -> CategoryOutcome:
+    """Its target is reached: no longer weak, and left alone for a while so that it does not come and go."""
+    told = f"{judged.passed} of {judged.items} passed: its target of {judged.target:.0%} is reached"
+    if rules.cool_down_rounds == 0:
+        return replace(judged, decision="fine", since=since, reason=told)
+    return replace(judged, decision="cooling", cooling=rules.cool_down_rounds - 1, since=since, reason=told)
+
+
+def _still(judged: CategoryOutcome, how: str) -> str:
+    if judged.decision == "weak":
+        return judged.reason
+    return f"{judged.passed} of {judged.items} passed: {how} and has not reached its target of {judged.target:.0%}"
+
+
+def stuck(outcomes: Collection[CategoryOutcome]) -> list[str]:
+    """Categories that are given up until a person looks at them."""
+    return [outcome.category for outcome in outcomes if outcome.decision == "stuck"]

@@ -1,0 +1,153 @@
+"""Instruction-following difficulty: how much an instruction helps the student to predict the answer.
+
+For an answer A of N tokens to a prompt Q, with the student's mean losses per token
+
+    L(A|Q) = -1/N sum_i log p(a_i | Q, a_1 ... a_(i-1)),     L(A) = -1/N sum_i log p(a_i | a_1 ... a_(i-1)),
+
+two ratios go by the name IFD, and they rank differently:
+
+    ifd_loss_ratio       = L(A|Q) / L(A)                     Cherry LLM (Li and others, NAACL 2024, long 421)
+    ifd_perplexity_ratio = exp(L(A|Q)) / exp(L(A))           Superfiltering (Li and others, ACL 2024, long 769)
+
+Either is above 1 where the other is: then the instruction makes the answer less likely, and the example is dropped. Of
+the others the highest are kept: there the instruction helps least, and most is left to learn. As a global filter this
+starves editing and classification, whose answers follow from the input, so the share is taken in each category.
+
+As in Cherry LLM, the answer alone still follows the mark that opens an answer (the chat template's generation prompt).
+The workload scores; `ifd_verdicts` decides. Run it by hand with `python -m sedi_dagster.filtering.ifd --job job.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from sedi_dagster.losses import answer_losses
+from sedi_dagster.student import load_student, load_tokenizer
+from sedi_dagster.workload import Log, progress_log, run_workload
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Ratio = Literal["loss_ratio", "perplexity_ratio"]
+
+IFD_SCHEMA: dict[str, Any] = {
+    "candidate_id": pl.String,
+    "category": pl.String,
+    "answer_tokens": pl.Int64,
+    "loss_given_prompt": pl.Float64,  # nats per token
+    "loss_alone": pl.Float64,
+    "ifd_loss_ratio": pl.Float64,
+    "ifd_perplexity_ratio": pl.Float64,
+}
+TOKENS_AT_ONCE = 4096
+"""Tokens of a batch, padding included. Their logits take 0.8 GB with a vocabulary of 49,152."""
+
+
+def score_examples(job: Mapping[str, Any], log: Log) -> None:
+    """The workload: write `ifd.parquet` (`IFD_SCHEMA`), one row an example, in order.
+
+    The job file (JSON) has:
+        student: what `from_pretrained` takes (the base student, without an adapter)
+        rows: Parquet with candidate_id, category, prompt, output
+        output: folder for `ifd.parquet`
+    """
+    rows = pl.read_parquet(job["rows"])
+    report = progress_log(log, "ifd")
+    tokenizer = load_tokenizer(job["student"])
+    model = load_student(job["student"], adapter=None)
+    model.eval()
+    answers = [[*_ids(tokenizer, output), tokenizer.eos_token_id] for output in rows["output"]]
+    prompts, opening = _contexts(tokenizer, rows["prompt"].to_list())
+    losses: dict[str, list[float]] = {"given": [0.0] * rows.height, "alone": [0.0] * rows.height}
+    for name, contexts in (("given", prompts), ("alone", [opening] * rows.height)):
+        done = 0
+        for places in _batches([len(c) + len(a) for c, a in zip(contexts, answers, strict=True)]):
+            scored = answer_losses(model, [contexts[i] for i in places], [answers[i] for i in places])
+            for place, loss in zip(places, scored, strict=True):
+                losses[name][place] = loss
+            done += len(places)
+            report(done + (name == "alone") * rows.height, 2 * rows.height, {})
+    scores = rows.select("candidate_id", "category").with_columns(
+        pl.Series("answer_tokens", [len(answer) for answer in answers], dtype=pl.Int64),
+        pl.Series("loss_given_prompt", losses["given"], dtype=pl.Float64),
+        pl.Series("loss_alone", losses["alone"], dtype=pl.Float64),
+    )
+    with_ratios(scores).write_parquet(Path(job["output"]) / "ifd.parquet")
+
+
+def with_ratios(scores: pl.DataFrame) -> pl.DataFrame:
+    """The scores with both ratios, from `loss_given_prompt` and `loss_alone`."""
+    given, alone = pl.col("loss_given_prompt"), pl.col("loss_alone")
+    return scores.with_columns(ifd_loss_ratio=given / alone, ifd_perplexity_ratio=(given - alone).exp()).select(
+        pl.col(name).cast(kind) for name, kind in IFD_SCHEMA.items()
+    )
+
+
+def ifd_verdicts(scores: pl.DataFrame, ratio: Ratio, share: float) -> pl.DataFrame:
+    """Which examples are dropped, as `candidate_id`, `rule`, `score`, `threshold`.
+
+    Args:
+        scores: as the workload wrote them.
+        share: of each category's examples with a ratio of at most 1, so many are kept (rounded up), the highest first.
+    """
+    name = f"ifd_{ratio}"
+    value = pl.col(name)
+    above = scores.filter((value > 1) | ~value.is_finite())
+    rest = scores.join(above, on="candidate_id", how="anti", maintain_order="left").sort(
+        "category", name, descending=[False, True], maintain_order=True
+    )
+    kept = (pl.len().over("category") * share).ceil()
+    place = pl.int_range(pl.len()).over("category")
+    lowest_kept = value.filter(place < kept).min().over("category")
+    low = rest.with_columns(threshold=lowest_kept, dropped=place >= kept).filter("dropped")
+    return pl.concat(
+        frame.select("candidate_id", rule=pl.lit(rule), score=value, threshold="threshold")
+        for frame, rule in (
+            (above.with_columns(threshold=pl.lit(1.0)), f"{name}_above_one"),
+            (low, f"{name}_not_in_share"),
+        )
+    )
+
+
+def drop_by_ifd(verdicts: pl.DataFrame, dropped: pl.DataFrame) -> pl.DataFrame:
+    """The verdicts, with what `ifd_verdicts` drops rejected."""
+    told = dropped.select("candidate_id", state=pl.lit("rejected"), rule="rule", score="score", threshold="threshold")
+    return verdicts.update(told, on="candidate_id", how="left")
+
+
+def _contexts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
+    """Token ids of each prompt up to where the answer begins, and those of the mark that opens any answer."""
+    chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
+    texts = [tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
+    closed = tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False)
+    opened = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "x"}], tokenize=False, add_generation_prompt=True
+    )
+    opening = _ids(tokenizer, opened.removeprefix(closed)) if opened.startswith(closed) else []
+    start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    return [_ids(tokenizer, text) for text in texts], opening or [start]
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places in order of length, in batches of at most `TOKENS_AT_ONCE` padded tokens: neighbours pad little."""
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[place] > TOKENS_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+if __name__ == "__main__":
+    run_workload("Score the instruction-following difficulty of examples with the base student.", score_examples)

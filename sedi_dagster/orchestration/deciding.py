@@ -1,0 +1,146 @@
+"""What a round's answers come to: each category's outcome, the comparisons, and whether the checkpoint is promoted.
+
+Puts together what evaluation measures and what feedback makes of it; both are pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from sedi_dagster.evaluation.comparison import compare, gain_p_value, judge_promotion
+from sedi_dagster.evaluation.items import first_half
+from sedi_dagster.evaluation.statistics import pass_rate
+from sedi_dagster.evaluation.weakness import WeaknessRules, judge_categories
+from sedi_dagster.feedback.standing import StandingRules, settle
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.rounds import is_of_this_student, promoted_checkpoint
+from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
+
+Evaluate = Callable[[str | None], pl.DataFrame]
+"""Items as the student after a round answers them, or as the untrained one does (None). Costs nothing if known."""
+
+OUTCOME_TYPES: dict[str, Any] = {
+    "errors": pl.List(pl.String),
+    "reference_loss": pl.Float64,
+    "items_to_decide": pl.Int64,
+    "gain_p": pl.Float64,
+}
+"""Columns of a table of outcomes whose type may not show in its rows."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """`before`: the items of the checkpoint that this one would replace."""
+
+    outcomes: list[CategoryOutcome]
+    before: pl.DataFrame
+    comparisons: pl.DataFrame
+    promoted: bool
+    promotion: str
+
+
+def decide(
+    sedi: SediResource, plan: RoundPlan, items: pl.DataFrame, reference: pl.DataFrame | None, evaluate: Evaluate
+) -> Decided:
+    """All decisions after a round.
+
+    Args:
+        items: as the student answers them after the round.
+        reference: as the reference model answers them, if there is one.
+    """
+    settings, history = sedi.settings(), sedi.history()
+    parent = promoted_checkpoint(sedi, plan.round)
+    before = evaluate(parent)
+    promoted, promotion = judge_promotion(before, items, settings.evaluation.alpha, settings.evaluation.max_drop)
+    earlier = [outcome for outcome in history.before(plan.round) if is_of_this_student(sedi, outcome.round)]
+    against = {"untrained": None, "before": parent, "best": _best(earlier)}
+    comparisons = pl.concat([compare(name, evaluate(checkpoint), items) for name, checkpoint in against.items()])
+    rules = WeaknessRules(settings.evaluation.alpha, settings.evaluation.min_gap, settings.evaluation.confirm_alpha)
+    judged = judge_categories(items, sedi.categories(), rules, first_half(plan.number), reference)
+    standing = StandingRules(settings.evaluation.alpha, settings.loop.cool_down_rounds, settings.loop.stuck_after)
+    last = earlier[-1] if earlier else None
+    stands_now = plan.round if promoted else (parent or "")
+    outcomes = []
+    for outcome in judged:
+        seen = last.of(outcome.category) if last else None
+        if seen is not None and seen.decision in ("weak", "stuck"):
+            outcome = replace(outcome, gain_p=gain_p_value(evaluate(seen.since or None), items, outcome.category))
+        asked_for = outcome.category in plan.category_ids
+        outcomes.append(settle(outcome, seen, asked_for, stands_now, standing))
+    return Decided(outcomes, before, comparisons, promoted, promotion)
+
+
+def _best(earlier: list[RoundOutcome]) -> str | None:
+    """The promoted round with the best overall score so far; None: there is none but the untrained student."""
+    promoted = [outcome for outcome in earlier if outcome.promoted]
+    return max(promoted, key=lambda o: o.score).round if promoted else None
+
+
+def outcome_table(outcomes: list[CategoryOutcome]) -> pl.DataFrame:
+    """Outcomes as a table; `CategoryOutcome.from_json` reads its rows back."""
+    rows = [{**vars(outcome), "errors": list(outcome.errors)} for outcome in outcomes]
+    return pl.DataFrame(rows, schema_overrides=OUTCOME_TYPES)
+
+
+def round_outcome(
+    plan: RoundPlan,
+    verdicts: pl.DataFrame,
+    calls: pl.DataFrame,
+    items: pl.DataFrame,
+    categories: pl.DataFrame,
+    promoted: bool,
+) -> RoundOutcome:
+    """What the planner will know of the round: scores, and by category what was asked for, kept and spent.
+
+    Args:
+        categories: as `outcome_table` wrote it.
+    """
+    calls = calls.with_columns(tokens=pl.col("prompt_tokens") + pl.col("completion_tokens"))
+    candidates = dict(verdicts.group_by("category").len().iter_rows())
+    kept = dict(verdicts.filter(pl.col("state") == "kept").group_by("category").len().iter_rows())
+    tokens = dict(calls.group_by("category").agg(pl.col("tokens").sum()).iter_rows())
+    costs = calls["cost_usd"]
+    return RoundOutcome(
+        round=plan.round,
+        kept=sum(kept.values()),
+        candidates=verdicts.height,
+        tokens=int(calls["tokens"].sum()),
+        score=pass_rate(items),
+        promoted=promoted,
+        categories=tuple(
+            replace(
+                CategoryOutcome.from_json(row),
+                candidates=candidates.get(row["category"], 0),
+                kept=kept.get(row["category"], 0),
+                tokens=int(tokens.get(row["category"], 0)),
+            )
+            for row in categories.iter_rows(named=True)
+        ),
+        cost_usd=None if costs.null_count() else float(costs.sum()),
+    )
+
+
+def outcome_lines(outcomes: list[CategoryOutcome]) -> str:
+    """Outcomes as a Markdown table for the Dagster UI."""
+    lines = ["| category | passed | 95 % interval (Wilson) | decision |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {o.category} | {o.passed}/{o.items} | {o.low:.2f} to {o.high:.2f} | {o.decision}: {o.reason} |"
+        for o in outcomes
+    ]
+    return "\n".join(lines)
+
+
+def person_needed(outcomes: list[CategoryOutcome]) -> str:
+    """What a person is told of categories that are given up; empty if there are none."""
+    stuck = [outcome for outcome in outcomes if outcome.decision == "stuck"]
+    if not stuck:
+        return ""
+    return (
+        f"Stuck: {', '.join(o.category for o in stuck)}. No more is spent on "
+        f"{'them' if len(stuck) > 1 else 'it'} until somebody asks for {'them' if len(stuck) > 1 else 'it'} by name "
+        "(`sedi run --categories`). A better teacher, other seed tasks or another target may help."
+    )

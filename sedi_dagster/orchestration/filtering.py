@@ -1,0 +1,75 @@
+"""Judging a round's candidates: the rules with what they need to know, and IFD in its own process if it is on."""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from sedi_dagster.filtering.ifd import IFD_SCHEMA, drop_by_ifd, ifd_verdicts
+from sedi_dagster.filtering.verdicts import Rules, judge_candidates
+from sedi_dagster.orchestration.composing import stored_vectors
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_pool
+from sedi_dagster.orchestration.workloads import run_workload
+from sedi_dagster.records import task_prompt
+from sedi_dagster.settings import Settings
+from sedi_dagster.student import student_source, token_counter
+
+
+def round_rules(sedi: SediResource) -> Rules:
+    """What the rules need to know, from the settings and the user's files."""
+    settings = sedi.settings()
+    filtering = settings.filtering
+
+    vectors = stored_vectors(sedi)
+    return Rules(
+        decontaminator=evaluation_decontaminator(sedi, vectors),
+        min_words=filtering.min_words,
+        max_words=filtering.max_words,
+        novelty_threshold=filtering.threshold,
+        max_length=settings.training.max_length,
+        count_tokens=token_counter(_student(settings)),
+        semantic_threshold=filtering.semantic_threshold,
+        embed=vectors,
+    )
+
+
+def judge_round(
+    context: dg.AssetExecutionContext,
+    sedi: SediResource,
+    pipes: dg.PipesSubprocessClient,
+    round_key: str,
+    seeds: pl.DataFrame,
+    candidates: pl.DataFrame,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """A verdict for every candidate, and the IFD scores of those that passed all other rules (none if IFD is off)."""
+    filtering = sedi.settings().filtering
+    verdicts = judge_candidates(candidates, instruction_pool(sedi, seeds, round_key), round_rules(sedi))
+    if filtering.ifd == "off":
+        return verdicts, pl.DataFrame(schema=IFD_SCHEMA)
+    kept = verdicts.filter(pl.col("state") == "kept").select("candidate_id")
+    scores = _ifd_scores(context, sedi, pipes, round_key, candidates.join(kept, on="candidate_id"))
+    return drop_by_ifd(verdicts, ifd_verdicts(scores, filtering.ifd, filtering.ifd_share)), scores
+
+
+def _student(settings: Settings) -> str:
+    return student_source(settings.training.student, settings.path(settings.cache))
+
+
+def _ifd_scores(
+    context: dg.AssetExecutionContext,
+    sedi: SediResource,
+    pipes: dg.PipesSubprocessClient,
+    round_key: str,
+    examples: pl.DataFrame,
+) -> pl.DataFrame:
+    settings = sedi.settings()
+    prompts = [task_prompt(text, given) for text, given in examples.select("instruction", "input").iter_rows()]
+    rows = settings.path(settings.cache) / "work" / f"ifd-rows-{round_key}.parquet"
+    rows.parent.mkdir(parents=True, exist_ok=True)
+    examples.select("candidate_id", "category", "output", prompt=pl.Series(prompts, dtype=pl.String)).write_parquet(
+        rows
+    )
+    job = {"student": _student(settings), "rows": str(rows)}
+    output = run_workload(context, pipes, "sedi_dagster.filtering.ifd", settings, f"ifd-{round_key}", job)
+    return pl.read_parquet(output / "ifd.parquet")

@@ -1,0 +1,129 @@
+"""Two checkpoints on the same items: McNemar, the cluster bootstrap, promotion."""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+import polars as pl
+import pytest
+
+from sedi_dagster.evaluation.comparison import compare, gain_p_value, judge_promotion, mcnemar, paired_bootstrap
+
+
+def answered(**passed_of: list[bool]) -> pl.DataFrame:
+    rows = [
+        {
+            "item_id": f"{category}-{i}",
+            "category": category,
+            "cluster": f"{category}-{i // 2}",
+            "passed": passed,
+            "score": float(passed),
+            "reference_loss": 2.0 - passed,
+        }
+        for category, marks in passed_of.items()
+        for i, passed in enumerate(marks)
+    ]
+    return pl.DataFrame(rows)
+
+
+def test_mcnemar_is_exact_and_one_sided() -> None:
+    """Agresti (2002), section 10.1: 150 and 86 change sides; a tail of 1.8e-05 on one side (exact)."""
+    assert mcnemar(150, 86) == pytest.approx(1.8e-5, rel=0.05)
+    assert mcnemar(86, 150) > 0.99 and mcnemar(0, 0) == 1.0
+    assert mcnemar(9, 1) == pytest.approx(sum(comb(10, k) for k in (0, 1)) / 2**10)
+
+
+def test_the_bootstrap_of_independent_items_has_the_width_of_the_normal_interval() -> None:
+    changes = np.random.default_rng(0).normal(0.3, 1.0, 400)
+    change = paired_bootstrap(changes, np.arange(400), seed=0)
+    half_width = 1.96 * changes.std() / 20
+    assert change.mean == pytest.approx(changes.mean())
+    assert (change.high - change.low) / 2 == pytest.approx(half_width, rel=0.08)
+
+
+def test_clusters_that_move_together_widen_the_interval() -> None:
+    rng = np.random.default_rng(1)
+    clusters = np.repeat(np.arange(50), 8)
+    changes = rng.normal(0, 1, 50)[clusters]
+    by_cluster = paired_bootstrap(changes, clusters, seed=0)
+    by_item = paired_bootstrap(changes, np.arange(400), seed=0)
+    ratio = (by_cluster.high - by_cluster.low) / (by_item.high - by_item.low)
+    assert ratio == pytest.approx(np.sqrt(8), rel=0.15)
+
+
+def test_the_bootstrap_interval_covers_the_true_change_nine_times_of_ten_or_more() -> None:
+    rng = np.random.default_rng(2)
+    covered = 0
+    for trial in range(150):
+        clusters = np.repeat(np.arange(60), rng.integers(1, 4, 60))
+        changes = 0.2 + rng.normal(0, 0.5, 60)[clusters] + rng.normal(0, 0.5, len(clusters))
+        change = paired_bootstrap(changes, clusters, seed=trial, resamples=500)
+        covered += change.low <= 0.2 <= change.high
+    assert covered >= 135
+
+
+def test_a_comparison_tells_wins_losses_and_changes_by_category_and_over_all() -> None:
+    before, after = (
+        answered(math=[False] * 4, coding=[True] * 4),
+        answered(math=[True] * 4, coding=[True] * 3 + [False]),
+    )
+    table = {row["category"]: row for row in compare("before", before, after).iter_rows(named=True)}
+    assert list(table) == ["all", "coding", "math"]
+    assert (table["all"]["won"], table["all"]["lost"], table["all"]["items"]) == (4, 1, 8)
+    assert table["math"]["score_change"] == 1.0 and table["math"]["loss_change"] == -1.0
+    assert table["math"]["p_gain"] == pytest.approx(1 / 16) and table["coding"]["p_drop"] == pytest.approx(1 / 2)
+    assert table["math"]["loss_low"] == table["math"]["loss_high"] == -1.0
+
+
+def test_a_student_that_tells_no_loss_is_compared_without_it() -> None:
+    silent = answered(math=[True] * 4).with_columns(reference_loss=pl.lit(None, pl.Float64))
+    row = compare("before", silent, answered(math=[False] * 4)).row(0, named=True)
+    assert row["loss_change"] is None and row["score_change"] == -1.0
+
+
+def test_a_gain_is_tested_within_its_category() -> None:
+    before = answered(math=[False] * 6, coding=[True] * 6)
+    after = answered(math=[True] * 6, coding=[False] * 6)
+    assert gain_p_value(before, after, "math") == pytest.approx(1 / 64)
+    assert gain_p_value(before, after, "coding") == 1.0
+
+
+def test_a_category_that_dropped_significantly_stops_promotion_and_is_named() -> None:
+    before = answered(math=[True] * 20, coding=[False] * 20, open_qa=[True] * 20)
+    after = answered(math=[True] * 20, coding=[True] * 20, open_qa=[True] * 8 + [False] * 12)
+    promoted, told = judge_promotion(before, after, 0.05, 0.05)
+    assert not promoted and told.startswith("open_qa dropped by 60% of 20 items")
+    assert "20 items won and 12 lost" in told, "the gain elsewhere does not make up for it"
+
+
+def test_a_drop_within_the_margin_or_within_chance_stops_nothing() -> None:
+    before = answered(math=[True] * 20, coding=[True] * 20)
+    chance = answered(math=[True] * 17 + [False] * 3, coding=[True] * 20)
+    assert judge_promotion(before, chance, 0.05, 0.05)[0]
+    large = answered(math=[True] * 400)
+    margin = answered(math=[True] * 385 + [False] * 15)
+    assert not judge_promotion(large, margin, 0.05, 0.05)[0], "but then the whole dropped significantly"
+    assert "overall" in judge_promotion(large, margin, 0.05, 0.05)[1]
+
+
+def test_many_categories_take_more_to_accuse_one() -> None:
+    def outcome(others: int) -> bool:
+        more = {f"other_{i:02d}": [True, False] * 10 for i in range(others)}
+        before, after = answered(math=[True] * 12, **more), answered(math=[True] * 6 + [False] * 6, **more)
+        won = answered(math=[True] * 12, **{**more, "zz": [False] * 20})
+        return judge_promotion(won, pl.concat([after, answered(zz=[True] * 20)]), 0.05, 0.05)[0] and before.height > 0
+
+    assert not outcome(0) and outcome(11)
+
+
+def test_nothing_to_compare_is_no_promotion() -> None:
+    before = answered(math=[True] * 4)
+    promoted, told = judge_promotion(before, before.with_columns(item_id=pl.lit("other")), 0.05, 0.05)
+    assert not promoted and "nothing to compare" in told
+
+
+def test_a_checkpoint_that_wins_or_changes_nothing_is_promoted() -> None:
+    before = answered(math=[False] * 20)
+    assert judge_promotion(before, answered(math=[True] * 20), 0.05, 0.05)[0]
+    assert judge_promotion(before, before, 0.05, 0.05)[0]

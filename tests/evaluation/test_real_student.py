@@ -1,0 +1,33 @@
+"""The bundled student itself: batching, padding and sorting change none of its answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sedi_dagster.categories import load_categories
+from sedi_dagster.evaluation.answering import evaluate
+from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
+from sedi_dagster.evaluation.results import read_results
+from sedi_dagster.settings import load_settings
+from sedi_dagster.student import student_source
+
+
+@pytest.mark.slow
+def test_batched_answers_of_the_bundled_student_equal_those_one_by_one(tmp_path: Path) -> None:
+    settings = load_settings()
+    categories = load_categories(settings.path(settings.categories))
+    drawn = draw_items(load_evaluation_items(settings.path(settings.items), categories), 2, 0)
+    items = [{**vars(item), "key": item.id, "max_answer_tokens": 24} for item in drawn]
+    source = student_source(settings.training.student, settings.path(settings.cache))
+    rows = []
+    for batch_size in (24, 1):
+        results = tmp_path / f"{batch_size}.jsonl"
+        job = {"student": source, "adapter": None, "items": items, "results": str(results), "batch_size": batch_size}
+        evaluate(job, lambda line: None)
+        rows.append(read_results(results))
+    batched, single = rows
+    assert {key: row["answer"] for key, row in batched.items()} == {key: row["answer"] for key, row in single.items()}
+    for key, row in batched.items():
+        assert row["reference_loss"] == pytest.approx(single[key]["reference_loss"], abs=1e-3)

@@ -1,0 +1,28 @@
+"""The UI with its daemon, as a user starts it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import Ui
+
+
+@pytest.fixture
+def ui(project: Path) -> Iterator[Ui]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "sedi_dagster.cli", "ui", "--port", str(port)]
+    with (project / "ui.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            running = Ui(port)
+            running.wait_until_up(300)
+            yield running
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
