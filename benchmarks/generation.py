@@ -7,11 +7,13 @@ Run it again to go on: every answer is in the ledger (SEDI_DATA), so what was as
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import click
@@ -133,6 +135,14 @@ def job(settings: Settings, category: Category, seeds: pl.DataFrame, count: int)
 
 def page(outcomes: Sequence[Outcome], count: int) -> Iterator[str]:
     """The figures and samples as Markdown."""
+    yield "# What each method gave"
+    yield ""
+    command = f"python benchmarks/generation.py --candidates {count}"
+    yield f"Printed by `{command}`, {date.today():%B %Y}, on {os.cpu_count()} CPU cores."
+    yield f"Teacher: {outcomes[0].candidates['teacher'][0]}. Every method had the same {outcomes[0].results.height}"
+    yield "categories and seeds, and no examples of earlier rounds. Tokens count prompts, also what a server has in its"
+    yield "cache. Nothing below was chosen or mended by hand."
+    yield ""
     yield "| | " + " | ".join(o.variant.label for o in outcomes) + " |"
     yield "| --- |" + " --- |" * len(outcomes)
     for label, figure in FIGURES.items():

@@ -372,7 +372,7 @@ class LoopSettings(_Group):
 
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "local": {"generation": {"instances": "answer"}},  # docs/generation_trial.md: keeps more for fewer tokens
+    "local": {"generation": {"instances": "answer"}},  # two calls a candidate, not three or more: they are slow
     "rehearsal": {
         "data": "data-rehearsal",  # simulated text must never lie among real examples
         # Five skills by template, which the simulated teacher can teach and the bundled student learn in minutes.
