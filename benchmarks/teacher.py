@@ -226,14 +226,15 @@ def faults(count: int, turns: int) -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         told |= asyncio.run(_ask_in_turns({"quiet": quiet, "faulty": faulty}, folder, count, turns))
-    told["useful_share"] = round(told["faulty"]["useful_per_s"] / told["quiet"]["useful_per_s"], 3)
+    for rate in ("useful_per_s", "useful_per_cpu_s"):
+        told[f"share_of_{rate}"] = round(told["faulty"][rate] / told["quiet"][rate], 3)
     told["load"] = os.getloadavg()
     click.echo(json.dumps(told))
 
 
 async def _ask_in_turns(servers: dict[str, Server], folder: str, count: int, turns: int) -> dict[str, Any]:
     answers: dict[str, list[TeacherAnswer]] = {name: [] for name in servers}
-    took = dict.fromkeys(servers, 0.0)
+    took, cpu = dict.fromkeys(servers, 0.0), dict.fromkeys(servers, 0.0)
     async with contextlib.AsyncExitStack() as stack:
         clients: dict[str, Teacher] = {}
         for name, server in servers.items():
@@ -242,13 +243,18 @@ async def _ask_in_turns(servers: dict[str, Server], folder: str, count: int, tur
         for turn in range(turns):
             asked = [request(prompt) for prompt in prompts(count // turns, f"candidate {turn}")]
             for name, client in clients.items():
-                began = time.perf_counter()
+                began, cpu_began = time.perf_counter(), time.process_time()
                 answers[name] += await client.ask(asked)
                 took[name] += time.perf_counter() - began
-        return {n: _accounts_of(c, servers[n].control(), answers[n], took[n]) for n, c in clients.items()}
+                cpu[name] += time.process_time() - cpu_began
+        told = {n: _accounts_of(c, servers[n].control(), answers[n]) for n, c in clients.items()}
+    for name, accounts in told.items():
+        accounts["useful_per_s"] = round(accounts["useful"] / took[name], 1)
+        accounts["useful_per_cpu_s"] = round(accounts["useful"] / cpu[name], 1)
+    return told
 
 
-def _accounts_of(client: Teacher, meter: dict[str, Any], answers: list[TeacherAnswer], took: float) -> dict[str, Any]:
+def _accounts_of(client: Teacher, meter: dict[str, Any], answers: list[TeacherAnswer]) -> dict[str, Any]:
     """What became of the calls, in the client's books and on the server's meter; every call is in one state."""
     account = client.ledger.account("loop")
     states = {total.name: total.calls for total in sum_calls(client.ledger, "state")}
@@ -257,7 +263,6 @@ def _accounts_of(client: Teacher, meter: dict[str, Any], answers: list[TeacherAn
     useful = sum(_is_useful(a) for a in answers)
     with_reason = sum(bool(a.error) or a.finish_reason == "length" for a in answers)
     return {
-        "useful_per_s": round(useful / took, 1),
         "useful": useful,
         "wrong_form": len(answers) - useful - with_reason,
         "with_reason": with_reason,
