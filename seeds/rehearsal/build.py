@@ -17,7 +17,7 @@ from typing import Any
 from sedi_dagster.testing.skills import HELD_OUT, REHEARSED, Skill, Slots
 
 FOLDER = Path(__file__).resolve().parent
-SEED_TASKS = 12
+SEED_TASKS = 24
 ITEMS = 24
 
 

@@ -12,7 +12,7 @@ from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.evaluation.verifiers import verify
 from sedi_dagster.filtering.decontamination import Decontaminator
-from sedi_dagster.filtering.verdicts import InstructionScreen
+from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.records import EvaluationItem
 from sedi_dagster.seed_pool import read_seed_file
 from sedi_dagster.settings import FilteringSettings
@@ -37,7 +37,7 @@ def test_the_files_are_what_their_builder_makes() -> None:
 
 def test_the_seed_tasks_and_items_are_good_input_and_every_reference_passes(items: list[EvaluationItem]) -> None:
     categories = load_categories(FOLDER / "categories.yaml")
-    assert len(read_seed_file(FOLDER / "seed_tasks.jsonl", categories).checked().tasks) == 60
+    assert len(read_seed_file(FOLDER / "seed_tasks.jsonl", categories).checked().tasks) == 120
     for item in items:
         assert verify(item.verifier, item.args, item.reference, item.prompt).passed, item
         assert not verify(item.verifier, item.args, "I am a helpful assistant.", item.prompt).passed, item
