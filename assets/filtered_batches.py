@@ -4,12 +4,16 @@ What a candidate is by itself is judged first, then what it is beside seeds and 
 on, last, by the base student in a process of its own. Kept examples go with their vectors into the Lance table
 `examples`, tagged by round. Training batches mix them with human seed tasks and are composed so that each is as diverse
 inside as can be, with its share of every category and of human seed tasks.
-Tables: `verdicts`, `examples`, `batches` (in training order), `diversity`, `ifd` (scores; empty if IFD is off).
+Tables: `verdicts`, `examples`, `batches` (in training order), `heldout` (human seed tasks that are measured, never
+trained on), `diversity`, `ifd` (scores; empty if IFD is off).
 """
+
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.batching.replay import ReplayRules, held_out_seeds, rows_to_train
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.orchestration.composing import compose_round, stored_vectors
 from sedi_dagster.orchestration.failures import told_plainly
@@ -17,7 +21,7 @@ from sedi_dagster.orchestration.filtering import judge_round
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import machine_seeds
+from sedi_dagster.orchestration.rounds import earlier_examples, machine_seeds
 from sedi_dagster.records import Tables, round_number, task_prompt
 from sedi_dagster.student import student_source, token_counter
 
@@ -52,22 +56,36 @@ def filtered_batches(
             .rename({"candidate_id": "example_id"})
             .select(EXAMPLE_COLUMNS)
         )
-        human = seed_pool["seeds"].rename({"seed_id": "example_id"})
         count_tokens = token_counter(student_source(settings.training.student, settings.path(settings.cache)))
-        prompts = [task_prompt(text, given) for text, given in human.select("instruction", "input").iter_rows()]
-        tokens = count_tokens(prompts, human["output"].to_list())
-        fitting = [length <= settings.training.max_length for length in tokens]
-        if not all(fitting):
-            context.log.warning(
-                f"{fitting.count(False)} human seed tasks are longer than the student's training length."
-            )
-        composed = compose_round(sedi, plan, examples, human.filter(pl.Series(fitting)), stored_vectors(sedi))
+        human = _fitting(seed_pool["seeds"], count_tokens, settings.training.max_length)
+        earlier = earlier_examples(sedi, plan.round, examples)
+        earlier = _fitting(earlier, count_tokens, settings.training.max_length)
+        too_long = seed_pool["seeds"].height - human.height
+        if too_long:
+            context.log.warning(f"{too_long} human seed tasks are longer than the student's training length.")
+        heldout = held_out_seeds(human, settings.training.held_out_share, settings.project_seed)
+        rows = rows_to_train(
+            examples,
+            earlier,
+            human.filter(~pl.col("seed_id").is_in(heldout["seed_id"].implode())),
+            ReplayRules(
+                settings.batching.human_replay,
+                settings.batching.earlier_replay,
+                settings.batching.batch_size,
+                everything=settings.training.start == "base",
+            ),
+            plan.category_ids,
+            plan.number,
+            settings.project_seed,
+        )
+        composed = compose_round(sedi, plan, examples, rows, human["instruction"].to_list(), stored_vectors(sedi))
     by_state = dict(verdicts.group_by("state").len().iter_rows())
     return dg.Output(
         {
             "verdicts": verdicts,
             "examples": examples,
             "batches": composed.batches,
+            "heldout": _as_prompts(heldout),
             "diversity": composed.diversity,
             "ifd": ifd,
         },
@@ -78,13 +96,32 @@ def filtered_batches(
             "malformed": by_state.get("malformed", 0),
             "keep_rate": examples.height / max(1, candidates.height),
             "training_rows": composed.batches.height,
-            "human_rows": composed.batches.filter(pl.col("origin") == "human").height,
+            "human_rows": rows.filter(pl.col("origin") == "human").height,
+            "replayed_rows": rows.filter(pl.col("origin") == "earlier").height,
+            "held_out_seeds": heldout.height,
             "examples_of_all_rounds": composed.examples_of_all_rounds,
             "texts_embedded": composed.texts_embedded,
             "round_number": round_number(plan.round),
             **composed.figures(),
             "verdicts_by_rule": dg.MetadataValue.md(_rules_table(verdicts)),
         },
+    )
+
+
+def _fitting(
+    rows: pl.DataFrame, count_tokens: Callable[[Sequence[str], Sequence[str]], list[int]], most: int
+) -> pl.DataFrame:
+    """The rows that the student's training length has room for."""
+    prompts = [task_prompt(text, given) for text, given in rows.select("instruction", "input").iter_rows()]
+    tokens = count_tokens(prompts, rows["output"].to_list())
+    return rows.filter(pl.Series(tokens, dtype=pl.Int64) <= most)
+
+
+def _as_prompts(seeds: pl.DataFrame) -> pl.DataFrame:
+    """Seed tasks as the student sees them: example_id, category, prompt, output."""
+    prompts = [task_prompt(row["instruction"], row["input"]) for row in seeds.iter_rows(named=True)]
+    return seeds.select(
+        pl.col("seed_id").alias("example_id"), "category", pl.Series("prompt", prompts, dtype=pl.String), "output"
     )
 
 

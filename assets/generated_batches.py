@@ -12,7 +12,7 @@ import asyncio
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.feedback.seed_update import seed_set
+from sedi_dagster.feedback.seed_update import prompting, seed_set
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.failures import told_plainly
@@ -57,7 +57,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
             candidates=planned.candidates,
             difficulty=planned.difficulty,
             errors=planned.errors,
-            seeds=seeds.filter(seeds["category"] == category.id),
+            seeds=prompting(seeds).filter(pl.col("category") == category.id),
             kept=kept_examples(sedi, plan.round, category.id),
             teacher=settings.teacher.model,
             chat=settings.teacher.asks_in_chat,

@@ -14,7 +14,9 @@ from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.records import Tables
+from sedi_dagster.records import RoundOutcome, Tables
+from sedi_dagster.store import Store
+from sedi_dagster.training.card import with_scores
 
 
 @dg.asset(
@@ -59,6 +61,7 @@ def lineage_manifest(
             plan, outcome, sedi.settings(), store, checkpoint, context.run_id, promotion["reason"]
         )
         store.write_json(manifest, "manifests", f"{plan.round}.json")
+        _complete_card(store, outcome)
     partitions = [(name, marker["data_version"]) for name, marker in manifest["partitions"].items() if marker]
     return dg.Output(
         {"partitions": pl.DataFrame(partitions, schema=["partition", "data_version"], orient="row")},
@@ -70,3 +73,12 @@ def lineage_manifest(
             "score": outcome.score,
         },
     )
+
+
+def _complete_card(store: Store, outcome: RoundOutcome) -> None:
+    """The checkpoint's model card with what the evaluation found; an old checkpoint may be gone."""
+    card = store.path("checkpoints", outcome.round, "README.md")
+    if card.exists():
+        categories = ((c.category, c.passed, c.items) for c in outcome.categories)
+        scored = with_scores(card.read_text(encoding="utf-8"), outcome.score, outcome.promoted, categories)
+        store.write_text(scored, "checkpoints", outcome.round, "README.md")

@@ -1,52 +1,125 @@
-"""The seed set of the next round: who was promoted, who was retired, why.
+"""The seed set of the next round: who came, who went, and why.
 
-The batches with the highest gradient norm of every ten steps promote their machine-made instructions, within caps;
-human seeds always stay.
-Tables: `seeds` (the set), `changes` (each with its reason).
+Training ranks the round's examples by the chosen signal; those that pass the gate become seeds, within caps. Each seed
+is judged by its children: seeds that do not pay rest for some rounds, with the numbers that decided it. Human seeds
+always stay in the pool, and enough of them in the prompts of every category.
+Tables: `seeds` (the set, with weight, depth and account of each), `changes` (each with its reason), `considered` (every
+example that had a signal, and what refused it), `earnings` (what each seed earned in this round).
 """
 
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.feedback.seed_update import seed_set, update_seeds
+from sedi_dagster.feedback.earnings import children_of
+from sedi_dagster.feedback.gate import GateRules, depths
+from sedi_dagster.feedback.retirement import RestRules
+from sedi_dagster.feedback.seed_update import change_table, seed_set, seed_table, update_seeds
+from sedi_dagster.feedback.signals import SIGNALS, Training
+from sedi_dagster.filtering.novelty import near_duplicates
 from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import machine_seeds
+from sedi_dagster.orchestration.rounds import earlier_depths, machine_seeds
 from sedi_dagster.records import Tables
 
 
 @dg.asset(
     partitions_def=ROUNDS,
-    ins={"seed_pool": dg.AssetIn(), "filtered_batches": dg.AssetIn(), "sft_checkpoint": dg.AssetIn()},
+    ins={
+        "seed_pool": dg.AssetIn(),
+        "generated_batches": dg.AssetIn(metadata={MANY: True}),
+        "filtered_batches": dg.AssetIn(),
+        "sft_checkpoint": dg.AssetIn(),
+    },
     kinds={"polars"},
-    code_version="1",
+    code_version="2",
     description=__doc__,
 )
 def seed_feedback(
     context: dg.AssetExecutionContext,
     sedi: SediResource,
     seed_pool: Tables,
+    generated_batches: dict[str, Tables],
     filtered_batches: Tables,
     sft_checkpoint: Tables,
 ) -> dg.Output[Tables]:
     with told_plainly():
-        feedback = sedi.settings().feedback
-        seeds, changes = update_seeds(
-            context.partition_key,
-            seed_set(seed_pool["seeds"], machine_seeds(sedi, context.partition_key)),
-            filtered_batches["examples"],
-            sft_checkpoint["steps"],
-            feedback.window_steps,
-            feedback.promote_per_category,
-            feedback.max_machine_seeds_per_category,
+        settings = sedi.settings()
+        feedback = settings.feedback
+        plan = sedi.plan(context.partition_key)
+        generated = sedi.planned_batches(plan, generated_batches)
+        candidates = pl.concat([tables["candidates"] for tables in generated])
+        calls = pl.concat([tables["calls"] for tables in generated])
+        measured = sft_checkpoint["examples"]
+        seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
+        kept = filtered_batches["verdicts"].filter(pl.col("state") == "kept")["candidate_id"]
+        known = {**earlier_depths(sedi, plan.round), **dict(seeds.select("seed_id", "depth").iter_rows())}
+        generations = depths(candidates, known)
+        earned = children_of(candidates, calls, kept, measured)
+        scores = SIGNALS[feedback.signal](
+            Training(
+                sft_checkpoint["steps"],
+                measured,
+                sft_checkpoint["heldout"],
+                feedback.window_steps,
+                feedback.window_batches,
+                (settings.project_seed, plan.round),
+            )
         )
+        updated = update_seeds(
+            plan.round,
+            seeds,
+            filtered_batches["examples"]
+            .join(_known_ifd(measured, filtered_batches["ifd"]), on="example_id", how="left")
+            .with_columns(
+                depth=pl.col("example_id").replace_strict(generations, default=1, return_dtype=pl.Int64),
+                kept=pl.col("example_id").is_in(kept.implode()),
+            ),
+            scores,
+            earned,
+            GateRules(
+                feedback.max_ifd,
+                feedback.max_depth,
+                feedback.promote_per_category,
+                feedback.max_entering,
+                feedback.duplicate_threshold,
+            ),
+            RestRules(
+                feedback.min_children,
+                feedback.rest_alpha,
+                feedback.rest_rounds,
+                feedback.max_leaving,
+                feedback.min_human_seeds_per_category,
+                feedback.max_machine_seeds_per_category,
+            ),
+            near_duplicates,
+        )
+    after, changes = updated.seeds, updated.changes
+    if scores.is_empty():
+        context.log.warning(f"The signal {feedback.signal} tells nothing of this round's examples: none is promoted.")
+    count = {
+        change: changes.filter(pl.col("change") == change).height for change in ("promoted", "retired", "returned")
+    }
     return dg.Output(
-        {"seeds": seeds, "changes": changes},
+        {"seeds": after, "changes": changes, "considered": updated.considered, "earnings": earned},
         metadata={
-            "promoted": changes.filter(pl.col("change") == "promoted").height,
-            "retired": changes.filter(pl.col("change") == "retired").height,
-            "human_seeds": seeds.filter(pl.col("origin") == "human").height,
-            "machine_seeds": seeds.filter(pl.col("origin") == "machine").height,
+            "signal": feedback.signal,
+            **count,
+            "considered": updated.considered.height,
+            "refused": updated.considered.filter(pl.col("refused").is_not_null()).height,
+            "human_seeds": after.filter(pl.col("origin") == "human").height,
+            "machine_seeds": after.filter(pl.col("origin") == "machine").height,
+            "resting_seeds": after.filter(pl.col("weight") == 0).height,
+            "who_came_and_went": dg.MetadataValue.md(change_table(changes)),
+            "seed_set": dg.MetadataValue.md(seed_table(after)),
         },
     )
+
+
+def _known_ifd(measured: pl.DataFrame, filtered: pl.DataFrame) -> pl.DataFrame:
+    """`example_id`, `ifd`: the loss ratio as training measured it, else as the filter did, else null."""
+    by_filter = filtered.select(example_id="candidate_id", by_filter="ifd_loss_ratio").unique("example_id")
+    by_training = measured.select("example_id", ifd="ifd_loss_ratio").unique("example_id")
+    both = by_training.join(by_filter, on="example_id", how="left")
+    return both.select("example_id", ifd=pl.coalesce("ifd", "by_filter"))

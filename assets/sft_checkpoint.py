@@ -1,9 +1,15 @@
-"""The student after the round, and what training told about each step.
+"""The student after the round, and what training told about each step, each example and each category.
 
 TRL fine-tunes it in its own process, in exactly the composed order, from the last promoted checkpoint (or from the
-base model). The checkpoint lies in `checkpoints/<round>/` as safetensors.
-Tables: `steps` (loss, gradient norm before clipping, learning rate, example ids), `files` (SHA-256 of each file).
+base model). A run that was killed or cancelled goes on from its last saved state. The checkpoint lies in
+`checkpoints/<round>/` as safetensors with tokenizer and model card; old ones go, promoted ones never.
+Tables: `steps` (loss, gradient norm before clipping, learning rate, tokens, seconds, example ids), `examples` (loss
+before and after the round, IFD if asked for), `heldout` (loss by category of human seed tasks that are never trained
+on), `files` (SHA-256 of each file), `origin` (student, parent).
 """
+
+import json
+import shutil
 
 import dagster as dg
 import polars as pl
@@ -16,8 +22,11 @@ from sedi_dagster.orchestration.rounds import promoted_checkpoint
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import Tables, derived_seed
 from sedi_dagster.reporting.report import plot_training
-from sedi_dagster.store import folder_hashes
+from sedi_dagster.rounds import checkpoints_to_prune
+from sedi_dagster.store import folder_hashes, tables_version
 from sedi_dagster.student import student_source
+
+TABLES = ("steps", "examples", "heldout")
 
 
 @dg.asset(
@@ -25,7 +34,7 @@ from sedi_dagster.student import student_source
     ins={"filtered_batches": dg.AssetIn()},
     kinds={"pytorch", "huggingface"},
     pool="student",
-    code_version="1",
+    code_version="2",
     description=__doc__,
 )
 def sft_checkpoint(
@@ -37,11 +46,15 @@ def sft_checkpoint(
     round_key = context.partition_key
     with told_plainly():
         settings, store = sedi.settings(), sedi.store()
+        training, feedback = settings.training, settings.feedback
         cache = settings.path(settings.cache)
-        parent = promoted_checkpoint(sedi, round_key) if settings.training.start == "previous" else None
-        rows = cache / "work" / f"rows-{round_key}.parquet"
-        rows.parent.mkdir(parents=True, exist_ok=True)
-        filtered_batches["batches"].write_parquet(rows)
+        parent = promoted_checkpoint(sedi, round_key) if training.start == "previous" else None
+        start = store.local_copy(cache, "checkpoints", parent) if parent else None
+        inputs = cache / "work" / f"rows-{round_key}"
+        inputs.mkdir(parents=True, exist_ok=True)
+        for name in ("batches", "heldout"):
+            filtered_batches[name].write_parquet(inputs / f"{name}.parquet")
+        by_window = feedback.signal == "heldout_gain"
         output = run_workload(
             context,
             pipes,
@@ -49,26 +62,49 @@ def sft_checkpoint(
             settings,
             f"train-{round_key}",
             {
-                "student": student_source(settings.training.student, cache),
-                "adapter": str(store.local_copy(cache, "checkpoints", parent)) if parent else None,
-                "rows": str(rows),
-                "settings": settings.training.model_dump(mode="json"),
+                "student": student_source(training.student, cache),
+                "checkpoint": str(start) if start else None,
+                "rows": str(inputs / "batches.parquet"),
+                "held_out": str(inputs / "heldout.parquet"),
+                "settings": training.model_dump(mode="json"),
                 "batch_size": settings.batching.batch_size,
                 "seed": derived_seed(settings.project_seed, round_key, "training"),
+                "held_out_every": feedback.window_steps if by_window else 0,
+                "ifd": feedback.signal == "ifd",
+                "about": {
+                    "round": round_key,
+                    "student": training.student,
+                    "parent": parent,
+                    "parent_files": folder_hashes(start, ["*.safetensors"]) if start else {},
+                    "data_version": tables_version({name: filtered_batches[name] for name in ("batches", "heldout")}),
+                    "location": str(store.path("checkpoints", round_key)),
+                },
             },
+            launcher=training.launcher,
+            resume=True,
         )
         store.upload(output / "checkpoint", "checkpoints", round_key)
-    steps = pl.read_parquet(output / "steps.parquet")
-    files = folder_hashes(output / "checkpoint")
+        tables = {name: pl.read_parquet(output / f"{name}.parquet") for name in TABLES}
+        # The card is written again once the round is evaluated.
+        files = folder_hashes(output / "checkpoint", ["*.safetensors", "*.json", "*.jinja"])
+        summary = json.loads((output / "summary.json").read_text())
+        history = sedi.history()
+        promoted = [outcome.round for outcome in history.finished if outcome.promoted]
+        there = store.names("checkpoints")
+        pruned = checkpoints_to_prune(there, promoted, round_key, training.keep_checkpoints)
+        for old in pruned:
+            store.remove("checkpoints", old)
+        shutil.rmtree(output)  # so that training this round again begins anew
+    steps, examples, heldout = (tables[name] for name in TABLES)
     return dg.Output(
         {
-            "steps": steps,
+            **tables,
             "files": pl.DataFrame(
                 {"file": list(files), "sha256": list(files.values())},
                 schema={"file": pl.String, "sha256": pl.String},
             ),
             "origin": pl.DataFrame(
-                {"student": [settings.training.student], "parent": [parent]},
+                {"student": [training.student], "parent": [parent]},
                 schema={"student": pl.String, "parent": pl.String},
             ),
         },
@@ -78,7 +114,32 @@ def sft_checkpoint(
             "first_loss": float(steps["loss"][0]),
             "last_loss": steps.tail(5).select(pl.mean("loss")).item(),
             "completion_tokens": int(steps["completion_tokens"].sum()),
+            "tokens_per_s": summary["tokens_per_s"],
+            "device": summary["device"],
             "path": str(store.path("checkpoints", round_key)),
+            "pruned_checkpoints": ", ".join(pruned) or "none",
+            "example_loss": dg.MetadataValue.md(_losses(examples, heldout)),
             "loss_and_gradient_norm": picture(plot_training(steps)),
         },
     )
+
+
+def _losses(examples: pl.DataFrame, heldout: pl.DataFrame) -> str:
+    """Loss before and after the round by category: of what was trained on, and of what was held out."""
+    trained = examples.group_by("category").agg(pl.mean("loss_before", "loss_after"), pl.len()).sort("category")
+    last = heldout["step"].max()
+    held = {(c, s): loss for c, s, loss in heldout.select("category", "step", "loss").iter_rows()}
+    lines = [
+        "| category | rows | loss before | after | held-out loss before | after |",
+        "| --- | --: | --: | --: | --: | --: |",
+    ]
+    for row in trained.iter_rows(named=True):
+        figures = [
+            row["loss_before"],
+            row["loss_after"],
+            held.get((row["category"], 0)),
+            held.get((row["category"], last)),
+        ]
+        cells = " | ".join("-" if figure is None else f"{figure:.3f}" for figure in figures)
+        lines.append(f"| {row['category']} | {row['len']} | {cells} |")
+    return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sedi_dagster.records import RoundOutcome, RoundPlan
@@ -53,3 +54,14 @@ def load_plan(store: Store, round_key: str) -> RoundPlan | None:
 
 def save_plan(store: Store, plan: RoundPlan) -> None:
     store.write_json(plan.to_json(), "plans", f"{plan.round}.json")
+
+
+def checkpoints_to_prune(there: Sequence[str], promoted: Collection[str], current: str, keep: int | None) -> list[str]:
+    """Rounds whose checkpoints may go: older than the newest `keep`, never promoted, and not the current one.
+
+    A promoted checkpoint is what later rounds build on and are compared with; it is never touched.
+    """
+    if keep is None:
+        return []
+    older = sorted(key for key in there if key <= current)[:-keep]
+    return [key for key in older if key not in promoted and key != current]

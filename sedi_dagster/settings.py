@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -221,23 +221,69 @@ class BatchingSettings(_Group):
     human_replay: float = Field(
         0.5, ge=0, le=1, description="Share of human seed tasks in the training batches of a round"
     )
+    earlier_replay: float = Field(
+        0.1, ge=0, lt=1, description="Share of examples kept in earlier rounds in the training batches of a round"
+    )
+
+    @model_validator(mode="after")
+    def _leave_room_for_the_rounds_own_examples(self) -> BatchingSettings:
+        if self.human_replay < 1 <= self.human_replay + self.earlier_replay:
+            raise ValueError(
+                "SEDI_BATCHING_HUMAN_REPLAY and _EARLIER_REPLAY together must be less than 1, or the first 1"
+            )
+        return self
 
 
 class TrainingSettings(_Group):
     student: str = Field("bundled:smollm2-135m-instruct", description="Student: bundled:..., a folder or a hub name")
     method: Literal["lora", "full"] = Field("lora", description="Train LoRA adapters or all weights")
-    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate")
-    epochs: float = Field(1.0, gt=0, description="Passes over the round's training batches")
-    micro_batch_size: int = Field(
-        4, ge=1, description="Examples in memory at once; a training batch is made of several (gradient accumulation)"
-    )
-    max_length: int = Field(512, ge=32, description="Tokens of prompt and answer together; longer rows are rejected")
-    lora_rank: int = Field(16, ge=1, description="Rank of the LoRA adapters, on all linear layers")
     start: Literal["previous", "base"] = Field(
         "previous",
-        description="previous: go on from the last promoted checkpoint; base: from the untrained student",
+        description="previous: go on from the last promoted checkpoint with this round's examples and some replayed; "
+        "base: from the untrained student on everything kept so far",
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, description="Peak learning rate; empty: by the student's size (5e-4 for LoRA on the bundled one)"
+    )
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = Field(
+        "cosine", description="How the learning rate falls after the warm-up"
+    )
+    warmup_steps: int = Field(3, ge=0, description="Optimiser steps over which the learning rate rises")
+    epochs: float = Field(1.0, gt=0, description="Passes over the round's training batches")
+    max_length: int = Field(512, ge=32, description="Tokens of prompt and answer together; longer rows are rejected")
+    lora_rank: int = Field(16, ge=1, description="Rank of the LoRA adapters, on all linear layers")
+    micro_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Examples in memory at once on a device; a training batch is made of several (gradient "
+        "accumulation); empty: 2 on a CPU, 8 on a GPU",
+    )
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="bf16: autocast, what is trained stays fp32; auto: bf16 where the device multiplies it"
+    )
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = Field(
+        "auto", description="Attention implementation; auto: what transformers chooses"
+    )
+    gradient_checkpointing: bool | None = Field(
+        None,
+        description="Less memory, a third slower: activations are made again; empty: from a billion parameters on",
+    )
+    example_losses: bool = Field(
+        True, description="Measure each example's loss before and after the round (two passes without gradients)"
+    )
+    held_out_share: float = Field(
+        0.125, ge=0, lt=1, description="Share of each category's human seed tasks that is measured, never trained on"
+    )
+    save_steps: int = Field(10, ge=1, description="Optimiser steps between two saved states that a kill goes back to")
+    keep_checkpoints: int | None = Field(
+        5, ge=1, description="Newest rounds whose checkpoints stay; promoted ones always do; empty: all stay"
     )
     python: str = Field("", description="Interpreter of the training and evaluation process; empty: this one")
+    launcher: str = Field(
+        "",
+        description="For several devices: `accelerate launch` with its options, such as accelerate launch "
+        "--num_processes 4; empty: one process",
+    )
 
 
 class EvaluationSettings(_Group):
@@ -279,9 +325,32 @@ class EvaluationSettings(_Group):
 
 
 class FeedbackSettings(_Group):
+    signal: Literal["grad_norm", "loss_drop", "ifd", "heldout_gain", "random"] = Field(
+        "grad_norm", description="What ranks examples for promotion to seeds; see docs/training.md"
+    )
+    window_steps: int = Field(10, ge=1, description="Optimiser steps of a window (grad_norm, heldout_gain)")
+    window_batches: int = Field(
+        1, ge=1, description="Batches of highest gradient norm whose examples are considered, of each window"
+    )
     promote_per_category: int = Field(2, ge=0, description="Examples that may become seeds, per category and round")
+    max_entering: int = Field(24, ge=0, description="Examples that may become seeds in a round")
+    max_leaving: int = Field(12, ge=0, description="Seeds that may be rested in a round")
     max_machine_seeds_per_category: int = Field(12, ge=0, description="Machine-made seeds in prompting, per category")
-    window_steps: int = Field(10, ge=1, description="Of so many steps the batch with the highest signal is promoted")
+    min_human_seeds_per_category: int = Field(
+        8, ge=0, description="Human seeds that stay in prompting in each category, whatever they earned"
+    )
+    max_depth: int = Field(
+        3, ge=1, description="Generations from a human seed at most: a child of human seeds has depth 1"
+    )
+    max_ifd: float = Field(1.0, gt=0, description="Instruction-following difficulty above which none is promoted")
+    duplicate_threshold: float = Field(
+        0.7, gt=0, le=1, description="ROUGE-L F1 with a seed above which an example is no new seed"
+    )
+    min_children: int = Field(20, ge=1, description="Children a seed must have had before it is judged by them")
+    rest_alpha: float = Field(
+        0.05, gt=0, lt=1, description="Level of the test that a seed's children are kept less often than others'"
+    )
+    rest_rounds: int = Field(3, ge=1, description="Rounds that a seed rests before it is tried again")
 
 
 class LoopSettings(_Group):
@@ -406,6 +475,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings, _ProfileSource(settings_cls)
 
+    @model_validator(mode="after")
+    def _measure_what_feedback_asks_for(self) -> Settings:
+        if self.feedback.signal == "loss_drop" and not self.training.example_losses:
+            raise ValueError("SEDI_FEEDBACK_SIGNAL=loss_drop needs SEDI_TRAINING_EXAMPLE_LOSSES=true")
+        if self.feedback.signal == "heldout_gain" and not self.training.held_out_share:
+            raise ValueError("SEDI_FEEDBACK_SIGNAL=heldout_gain needs SEDI_TRAINING_HELD_OUT_SHARE above 0")
+        return self
+
     def path(self, value: Path) -> Path:
         """A path of the settings, relative ones taken from the project's root."""
         return PROJECT_ROOT / value.expanduser()
@@ -467,7 +544,13 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     try:
         return Settings(**(overrides or {}))
     except ValidationError as error:
-        problems = [f"{_variable(e['loc'])}: {e['msg']}{_got(e['loc'], e['input'])}" for e in error.errors()]
+        problems = [
+            # what several settings come to together names them itself
+            e["msg"].removeprefix("Value error, ")
+            if e["type"] == "value_error"
+            else f"{_variable(e['loc'])}: {e['msg']}{_got(e['loc'], e['input'])}"
+            for e in error.errors()
+        ]
         raise SettingsError("Bad setting. " + "; ".join(problems), ".env.example explains each setting.") from None
     except UnreadableVariable as error:
         text = getattr(error.__cause__, "doc", None)

@@ -142,14 +142,19 @@ class Store:
 
     def upload(self, folder: Path, *parts: str) -> None:
         """Put a local folder's files under the root, replacing what was there."""
+        self.remove(*parts)
         target = self.path(*parts)
-        if target.exists():
-            target.fs.rm(target.path, recursive=True)
         for source in sorted(p for p in folder.rglob("*") if p.is_file()):
             destination = target.joinpath(*source.relative_to(folder).parts)
             destination.parent.mkdir(parents=True, exist_ok=True)
             with source.open("rb") as reading, destination.open("wb") as writing:
                 shutil.copyfileobj(reading, writing)
+
+    def remove(self, *parts: str) -> None:
+        """Delete a folder and what is in it; nothing happens if there is none."""
+        target = self.path(*parts)
+        if target.exists():
+            target.fs.rm(target.path, recursive=True)
 
     def local_copy(self, cache: Path, *parts: str) -> Path:
         """The folder as a local path: itself when the root is local, else a copy in `cache`."""

@@ -79,13 +79,22 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(f"The student {source!r} has no usable tokenizer: {error}", _MEND) from None
+    if not tokenizer.chat_template:
+        raise ModelError(f"The student {source!r} has no chat template.", "Take a model made for chat. " + _MEND)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_student(source: str, adapter: Path | None, trainable: bool = False) -> PreTrainedModel:
-    """The student's weights in fp32 on the best device, with a round's adapter on top if one is named.
+def load_student(
+    source: str, adapter: Path | None, trainable: bool = False, attention: str | None = None
+) -> PreTrainedModel:
+    """The student's weights in fp32 on the best device, after a round if its checkpoint is named.
+
+    Args:
+        adapter: a round's checkpoint: an adapter, or a whole model in place of the student's weights.
+        trainable: keep an adapter apart, to train it on; else it is folded into the weights.
+        attention: implementation that transformers should use; None: its own choice.
 
     Raises:
         ModelError: missing or incompatible weights. Only safetensors are read, remote code is never run.
@@ -100,6 +109,7 @@ def load_student(source: str, adapter: Path | None, trainable: bool = False) -> 
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
+            **({"attn_implementation": attention} if attention else {}),
         )
         if adapter is not None and not full_checkpoint:
             from peft import PeftModel
@@ -107,9 +117,10 @@ def load_student(source: str, adapter: Path | None, trainable: bool = False) -> 
             model = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
             if not trainable:  # one matrix product a layer instead of three
                 model = model.merge_and_unload()
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise ModelError(f"The student {source!r} cannot be loaded: {error}", _MEND) from None
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    process = os.environ.get("LOCAL_RANK", "0")  # several processes, each with a device of its own
+    return model.to(f"cuda:{process}" if torch.cuda.is_available() else "cpu")
 
 
 def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[int]]:

@@ -23,12 +23,17 @@ ERROR_FILE = "error.json"
 Log = Callable[[str], None]
 
 
-def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None]) -> None:
+def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None], job_help: str = "") -> None:
     """Parse the command line, call `work(job, log)` and end the process.
 
     A `SediError` goes to `error.json` in the job's output folder and to stderr; the exit status is 2.
+
+    Args:
+        job_help: what the job file holds, for `--help`.
     """
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(
+        description=description, epilog=job_help, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--job", type=Path, required=True, help="JSON file that says what to do")
     job = json.loads(parser.parse_args().job.read_text(encoding="utf-8"))
     os.environ.setdefault("HF_HUB_OFFLINE", "1" if job.get("offline", True) else "0")
@@ -36,6 +41,8 @@ def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None
     # two cores, 12 answers of 48 tokens: quiet 4.9 s by default, 5.5 s so; beside one busy process over 45 s, 20 s.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if "LOCAL_RANK" not in os.environ:  # one process works on one device, also where more are visible
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     try:
         if "DAGSTER_PIPES_CONTEXT" in os.environ:
             from dagster_pipes import open_dagster_pipes

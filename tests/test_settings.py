@@ -150,3 +150,11 @@ def test_the_novelty_threshold_goes_by_mode_unless_given() -> None:
     assert load_settings().filtering.threshold == 0.85
     assert load_settings({"filtering": {"mode": "self_instruct"}}).filtering.threshold == 0.7
     assert load_settings({"filtering": {"mode": "self_instruct", "novelty_threshold": 0.5}}).filtering.threshold == 0.5
+
+
+@pytest.mark.parametrize(
+    ("signal", "training"), [("loss_drop", {"example_losses": False}), ("heldout_gain", {"held_out_share": 0})]
+)
+def test_a_signal_needs_what_it_is_made_of(signal: str, training: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match=f"{signal} needs"):
+        load_settings(overrides={"feedback": {"signal": signal}, "training": training})

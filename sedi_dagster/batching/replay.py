@@ -1,8 +1,13 @@
-"""Human seed tasks in every round's training: without them a student drifts to the teacher's habits."""
+"""Which rows a round trains on besides its own examples, and which human seed tasks are only measured.
+
+Human seed tasks are in every round's training: without them a student drifts to the teacher's habits. Some examples of
+earlier rounds guard against forgetting. A share of each category's human seed tasks is held out of all training.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -34,3 +39,61 @@ def human_replay(
         chosen[queue[turn // len(queues) % len(queue)]] = None
         turn += 1
     return seeds.filter(pl.col("seed_id").is_in(list(chosen)))
+
+
+ROW_COLUMNS = ("example_id", "category", "instruction", "input", "output", "origin")
+
+
+@dataclass(frozen=True)
+class ReplayRules:
+    """`human_share`, `earlier_share`: of a round's rows. `everything`: train on all there is, from the base on."""
+
+    human_share: float
+    earlier_share: float
+    batch_size: int
+    everything: bool = False
+
+
+def held_out_seeds(seeds: pl.DataFrame, share: float, project_seed: int) -> pl.DataFrame:
+    """The human seed tasks that are measured and never trained on: the same in every round, by category.
+
+    A category gives up `share` of its tasks, rounded down, so one with few tasks gives up none.
+    """
+    chosen: list[str] = []
+    for category in sorted(seeds["category"].unique()):
+        ids = sorted(seeds.filter(pl.col("category") == category)["seed_id"].unique().to_list())
+        derived_rng(project_seed, category, "held out").shuffle(ids)
+        chosen += ids[: int(len(ids) * share)]
+    return seeds.filter(pl.col("seed_id").is_in(chosen))
+
+
+def rows_to_train(
+    examples: pl.DataFrame,
+    earlier: pl.DataFrame,
+    seeds: pl.DataFrame,
+    rules: ReplayRules,
+    categories: Sequence[str],
+    round_number: int,
+    project_seed: int,
+) -> pl.DataFrame:
+    """The rows of a round's training batches (`ROW_COLUMNS`): its examples (origin machine), earlier ones, human ones.
+
+    Args:
+        examples, earlier: examples kept in this round, and in the rounds before it.
+        seeds: human seed tasks that may be trained on (`seed_id` in place of `example_id`).
+        categories: those of the round, first in turn for human replay.
+    """
+    if rules.everything:
+        replayed, human = earlier, seeds
+    else:
+        share = rules.human_share + rules.earlier_share
+        own = examples.height / (1 - share) if share < 1 else 0.0
+        count = min(round(own * rules.earlier_share), earlier.height)
+        chosen = derived_rng(project_seed, round_number, "earlier replay").sample(
+            sorted(earlier["example_id"].to_list()), count
+        )
+        replayed = earlier.filter(pl.col("example_id").is_in(chosen))
+        wanted = seeds.height if rules.human_share == 1 else max(round(own * rules.human_share), rules.batch_size)
+        human = human_replay(seeds, wanted, categories, round_number, project_seed)
+    sources = (("machine", examples), ("earlier", replayed), ("human", human.rename({"seed_id": "example_id"})))
+    return pl.concat([rows.select(*ROW_COLUMNS[:-1], origin=pl.lit(origin)) for origin, rows in sources])

@@ -1,15 +1,29 @@
-"""The seed set of the next round (SeDi-Instruct, arXiv 2502.04774): training says which examples become seeds.
+"""The seed set of the next round: training says which examples become seeds, their children say which seeds pay.
 
-Of every window of optimiser steps, the batch with the highest gradient norm promotes its machine-made
-instructions to seeds, within a cap by category. Human seeds always stay in the pool. Known weakness: a high
-gradient norm also marks noise, so what it promotes had to pass every filter first.
+SeDi-Instruct (arXiv 2502.04774) promotes the examples of the batches with the highest gradient norm and drops seeds
+that do not pay. Here the signal is a setting (`signals.py`), a gate stands before promotion (`gate.py`), and leaving is
+a rest with numbers and a way back (`retirement.py`). Human seeds always stay in the pool.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+
+from sedi_dagster.feedback.earnings import EARNING_SCHEMA, NUMBERS, added
+from sedi_dagster.feedback.gate import GateRules, NearDuplicates, pass_gate
+from sedi_dagster.feedback.retirement import (
+    Change,
+    RestRules,
+    bring_back,
+    rest,
+    rest_those_that_do_not_pay,
+    set_weights,
+)
 
 SEED_SET_SCHEMA: dict[str, Any] = {
     "seed_id": pl.String,
@@ -21,105 +35,185 @@ SEED_SET_SCHEMA: dict[str, Any] = {
     "origin": pl.String,  # human, machine
     "since_round": pl.String,
     "signal": pl.Float64,
+    "depth": pl.Int64,  # generations from a human seed; 0 for human ones
+    "weight": pl.Float64,  # how often prompts should show it, 1 being usual; 0: it rests
+    "rested_since": pl.String,
+    **{name: EARNING_SCHEMA[name] for name in NUMBERS},
 }
 CHANGE_SCHEMA: dict[str, Any] = {
     "seed_id": pl.String,
     "category": pl.String,
-    "change": pl.String,  # promoted, retired
+    "change": pl.String,  # promoted, retired (rests), returned
     "signal": pl.Float64,
     "reason": pl.String,
     "instruction": pl.String,
+    "origin": pl.String,
+}
+CONSIDERED_SCHEMA: dict[str, Any] = {
+    "example_id": pl.String,
+    "category": pl.String,
+    "signal": pl.Float64,
+    "why": pl.String,
+    "depth": pl.Int64,
+    "refused": pl.String,  # null if it was promoted
+}
+_NEW: dict[str, Any] = {
+    "since_round": None,
+    "signal": None,
+    "depth": 0,
+    "weight": 1.0,
+    "rested_since": None,
+    **dict.fromkeys(NUMBERS, 0),
 }
 
 
-def seed_set(human: pl.DataFrame, machine: pl.DataFrame | None) -> pl.DataFrame:
-    """All seeds a round may show: every human one, and the machine-made ones that earlier rounds promoted."""
-    pool = human.with_columns(since_round=pl.lit(None, pl.String), signal=pl.lit(None, pl.Float64)).select(
-        *SEED_SET_SCHEMA
-    )
-    return pool if machine is None else pl.concat([pool, machine.filter(pl.col("origin") == "machine")])
+@dataclass(frozen=True)
+class Updated:
+    """`seeds` (`SEED_SET_SCHEMA`), `changes` (`CHANGE_SCHEMA`), `considered` (`CONSIDERED_SCHEMA`)."""
+
+    seeds: pl.DataFrame
+    changes: pl.DataFrame
+    considered: pl.DataFrame
 
 
-def highest_norm_examples(steps: pl.DataFrame, window: int) -> dict[str, tuple[float, int]]:
-    """Examples of each window's highest-norm batch: id to (gradient norm, step).
+def seed_set(human: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
+    """All seeds of a round: every human one, and the machine-made ones that earlier rounds promoted.
 
     Args:
-        steps: training signals with `step`, `grad_norm`, `example_ids`.
-        window: optimiser steps of which one batch is taken (SeDi-Instruct: 10). A step whose norm is not finite
-            (training overflowed) is never taken: it would win every window.
+        human: the validated seed pool.
+        before: the set that the round before left, whose accounts and weights go on; None before the first.
     """
-    chosen: dict[str, tuple[float, int]] = {}
-    in_order = steps.sort("step")
-    for start in range(0, steps.height, window):
-        finite = in_order.slice(start, window).filter(pl.col("grad_norm").is_finite())
-        for best in finite.sort("grad_norm", descending=True, maintain_order=True).head(1).iter_rows(named=True):
-            for example_id in best["example_ids"]:
-                chosen.setdefault(example_id, (best["grad_norm"], best["step"]))
-    return chosen
+    pool = _completed(human)
+    if before is None:
+        return pool
+    before = _completed(before)
+    known = before.filter(pl.col("origin") == "human", pl.col("seed_id").is_in(pool["seed_id"].implode()))
+    new = pool.filter(~pl.col("seed_id").is_in(known["seed_id"].implode()))
+    order = pool.select("seed_id")
+    humans = order.join(pl.concat([known, new]), on="seed_id", how="left", maintain_order="left")
+    return pl.concat([humans.select(*SEED_SET_SCHEMA), before.filter(pl.col("origin") == "machine")])
+
+
+def prompting(seeds: pl.DataFrame) -> pl.DataFrame:
+    """The seeds that prompts may show: those that do not rest."""
+    return seeds.filter(pl.col("weight") > 0)
 
 
 def update_seeds(
     round_key: str,
     seeds: pl.DataFrame,
     examples: pl.DataFrame,
-    steps: pl.DataFrame,
-    window: int,
-    promote_per_category: int,
-    max_machine_per_category: int,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Promote and retire machine-made seeds.
+    scores: pl.DataFrame,
+    earned: pl.DataFrame,
+    gate: GateRules,
+    rules: RestRules,
+    near_duplicates: NearDuplicates,
+) -> Updated:
+    """Who comes, who goes, and why.
 
     Args:
         seeds: the set this round showed (`SEED_SET_SCHEMA`).
-        examples: the round's kept examples, with `example_id`.
-        steps: its training signals.
+        examples: what may be promoted: the seeds' columns with `example_id`, and `depth`, `ifd`, `kept`.
+        scores: signal and reason of each example considered (`signals.SCORE_SCHEMA`).
+        earned: this round's account of each seed (`earnings.EARNING_SCHEMA`).
+    """
+    pool = added(seeds, earned).to_dicts()
+    leaving = rest_those_that_do_not_pay(round_key, pool, rules)
+    ranked = examples.join(scores, on="example_id", how="inner", maintain_order="left").sort(
+        ["signal", "example_id"], descending=[True, False]
+    )
+    verdicts = pass_gate(ranked.to_dicts(), seeds, gate, near_duplicates)
+    passed = [_as_seed(row, round_key) for row, refused in verdicts if not refused]
+    arrivals, displaced, no_room = _make_room(round_key, pool, passed, rules, rules.max_leaving - len(leaving))
+    reasons = {row["example_id"]: row["reason"] for row, _ in verdicts}
+    promoted: list[Change] = [(seed, "promoted", reasons[seed["seed_id"]]) for seed in arrivals]
+    after = pool + arrivals
+    returned = bring_back(round_key, after, rules)
+    set_weights(after)
+    considered = [
+        {**row, "why": row["reason"], "refused": refused or no_room.get(row["example_id"])} for row, refused in verdicts
+    ]
+    return Updated(
+        pl.DataFrame(after, schema=SEED_SET_SCHEMA),
+        pl.DataFrame([_change(*change) for change in promoted + leaving + displaced + returned], schema=CHANGE_SCHEMA),
+        pl.DataFrame([{name: row[name] for name in CONSIDERED_SCHEMA} for row in considered], schema=CONSIDERED_SCHEMA),
+    )
+
+
+def _make_room(
+    round_key: str,
+    pool: Sequence[dict[str, Any]],
+    arrivals: Sequence[dict[str, Any]],
+    rules: RestRules,
+    may_leave: int,
+) -> tuple[list[dict[str, Any]], list[Change], dict[str, str]]:
+    """Let arrivals in while their category has room; where it is full the machine-made seed that pays least rests.
+
+    An old signal was measured on an older student, so of seeds that pay alike the oldest goes.
 
     Returns:
-        The next round's set (`SEED_SET_SCHEMA`) and the changes (`CHANGE_SCHEMA`), each with its reason.
+        Those let in, the changes, and for each that was not let in the reason.
     """
-    chosen = highest_norm_examples(steps, window)
-    candidates = [
-        {**row, "signal": chosen[row["example_id"]][0], "step": chosen[row["example_id"]][1]}
-        for row in examples.iter_rows(named=True)
-        if row["example_id"] in chosen
+    most = rules.max_machine_per_category
+    entered: list[dict[str, Any]] = []
+    changes: list[Change] = []
+    refused: dict[str, str] = {}
+    for seed in arrivals:
+        category = seed["category"]
+        active = [s for s in pool if s["origin"] == "machine" and s["category"] == category and s["weight"] > 0]
+        full = len(active) + sum(s["category"] == category for s in entered) >= most
+        if full and (not active or len(changes) >= may_leave):
+            refused[seed["seed_id"]] = f"no room: {most} machine-made seeds in {category}"
+            continue
+        if full:
+            least = min(active, key=lambda s: (s["weight"], s["since_round"] or "", s["signal"] or 0, s["seed_id"]))
+            why = f"makes room for {seed['seed_id']}: of {most} machine-made in {category} it pays least or is oldest"
+            changes.append(rest(round_key, least, why))
+        entered.append(seed)
+    return entered, changes, refused
+
+
+def seed_table(seeds: pl.DataFrame) -> str:
+    """The set by category and origin, as Markdown."""
+    counts = Counter((s["category"], s["origin"], s["weight"] > 0) for s in seeds.iter_rows(named=True))
+    lines = ["| category | human | resting | machine | resting |", "| --- | --: | --: | --: | --: |"]
+    for category in sorted(seeds["category"].unique().to_list()):
+        cells = [counts[category, origin, active] for origin in ("human", "machine") for active in (True, False)]
+        lines.append(f"| {category} | {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def change_table(changes: pl.DataFrame) -> str:
+    """Who came, who went, and why, as Markdown."""
+    if changes.is_empty():
+        return "Nobody came or went."
+    lines = ["| change | category | origin | instruction | why |", "| --- | --- | --- | --- | --- |"]
+    for row in changes.sort("change", "category", "seed_id").iter_rows(named=True):
+        text = " ".join(row["instruction"].split()).replace("|", "\\|")
+        shown = text if len(text) <= 80 else f"{text[:77]}..."
+        lines.append(f"| {row['change']} | {row['category']} | {row['origin']} | {shown} | {row['reason']} |")
+    return "\n".join(lines)
+
+
+def _completed(seeds: pl.DataFrame) -> pl.DataFrame:
+    """The frame with every column of the schema; a seed without history starts with a clean account."""
+    missing = [
+        pl.lit(value, SEED_SET_SCHEMA[name]).alias(name) for name, value in _NEW.items() if name not in seeds.columns
     ]
-    candidates.sort(key=lambda row: (-row["signal"], row["example_id"]))
-    promoted: list[dict[str, Any]] = []
-    changes: list[dict[str, Any]] = []
-    for row in candidates:
-        if sum(p["category"] == row["category"] for p in promoted) < promote_per_category:
-            promoted.append(_as_seed(row, round_key))
-            reason = f"in its window's batch of highest gradient norm ({row['signal']:.2f}, step {row['step']})"
-            changes.append(_change(promoted[-1], "promoted", reason))
-    after = pl.concat([seeds, pl.DataFrame(promoted, schema=SEED_SET_SCHEMA)]).unique(
-        "seed_id", keep="first", maintain_order=True
-    )
-    ranked = after.filter(pl.col("origin") == "machine").with_columns(
-        rank=pl.col("signal").rank("ordinal", descending=True).over("category")
-    )
-    for row in ranked.filter(pl.col("rank") > max_machine_per_category).iter_rows(named=True):
-        reason = (
-            f"over {max_machine_per_category} machine-made seeds in {row['category']}, and its signal is the lowest"
-        )
-        changes.append(_change(row, "retired", reason))
-    gone = {change["seed_id"] for change in changes if change["change"] == "retired"}
-    no_change = gone - set(seeds["seed_id"])  # promoted and retired at once: never a seed
-    changes = [change for change in changes if change["seed_id"] not in no_change]
-    return after.filter(~pl.col("seed_id").is_in(list(gone))), pl.DataFrame(changes, schema=CHANGE_SCHEMA)
+    return seeds.with_columns(missing).select(*SEED_SET_SCHEMA)
 
 
-def _as_seed(row: dict[str, Any], round_key: str) -> dict[str, Any]:
+def _as_seed(row: Mapping[str, Any], round_key: str) -> dict[str, Any]:
+    kept = ("category", "instruction", "input", "output", "is_classification", "signal", "depth")
     return {
+        **_NEW,
+        **{name: row[name] for name in kept},
         "seed_id": row["example_id"],
-        **{name: row[name] for name in ("category", "instruction", "input", "output", "is_classification", "signal")},
         "origin": "machine",
         "since_round": round_key,
     }
 
 
-def _change(seed: dict[str, Any], change: str, reason: str) -> dict[str, Any]:
-    return {
-        **{name: seed[name] for name in ("seed_id", "category", "signal", "instruction")},
-        "change": change,
-        "reason": reason,
-    }
+def _change(seed: Mapping[str, Any], change: str, reason: str) -> dict[str, Any]:
+    told = {name: seed[name] for name in ("seed_id", "category", "signal", "instruction", "origin")}
+    return {**told, "change": change, "reason": reason}

@@ -41,12 +41,20 @@ def trace_example(store: Store, history: LoopHistory, example_id: str) -> dict[s
         trace["verdict"] = judged[0] if judged else None  # none if it was written after its round was filtered
         trace["training_rows"] = tables["batches"].filter(pl.col("example_id") == candidate["candidate_id"]).to_dicts()
     if store.tables_marker("sft_checkpoint", round_key):
-        steps = store.read_tables("sft_checkpoint", round_key)["steps"]
+        told = store.read_tables("sft_checkpoint", round_key)
+        steps = told["steps"]
         trace["training_steps"] = (
             steps.filter(pl.col("example_ids").list.contains(candidate["candidate_id"])).drop("example_ids").to_dicts()
         )
+        if "examples" in told:  # rounds of earlier versions have none
+            measured = told["examples"].filter(pl.col("example_id") == candidate["candidate_id"])
+            trace["training_losses"] = measured.drop("example_id", "category", "origin").to_dicts()
     if store.tables_marker("seed_feedback", round_key):
-        changes = store.read_tables("seed_feedback", round_key)["changes"]
+        feedback = store.read_tables("seed_feedback", round_key)
+        changes = feedback["changes"]
+        if "considered" in feedback:
+            considered = feedback["considered"].filter(pl.col("example_id") == candidate["candidate_id"])
+            trace["promotion"] = considered.drop("example_id", "category").to_dicts()
         trace["seed_changes"] = changes.filter(pl.col("seed_id") == candidate["candidate_id"]).to_dicts()
     return trace
 

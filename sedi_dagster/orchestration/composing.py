@@ -16,7 +16,6 @@ from sedi_dagster.batching.diversity import (
     whole_set,
 )
 from sedi_dagster.batching.example_table import replace_round
-from sedi_dagster.batching.replay import human_replay
 from sedi_dagster.batching.vectors import StoredVectors
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan, derived_seed
@@ -31,7 +30,6 @@ DIVERSITY_SCHEMA = {
     "random": pl.Float64,  # the same of random batches of the same rows; null for whole sets
     "embedding_model": pl.String,
 }
-_ROW = ("example_id", "category", "instruction", "input", "output")
 
 
 @dataclass(frozen=True)
@@ -60,24 +58,23 @@ def stored_vectors(sedi: SediResource) -> StoredVectors:
 
 
 def compose_round(
-    sedi: SediResource, plan: RoundPlan, examples: pl.DataFrame, human: pl.DataFrame, vectors_of: StoredVectors
+    sedi: SediResource,
+    plan: RoundPlan,
+    examples: pl.DataFrame,
+    rows: pl.DataFrame,
+    human_instructions: list[str],
+    vectors_of: StoredVectors,
 ) -> ComposedRound:
-    """Mix a round's examples with human seed tasks, compose the training batches, and measure them.
+    """Compose a round's training batches, and measure them.
 
     Args:
         examples: kept in this round: example_id, round, category, instruction, input, output.
-        human: human seed tasks that fit the student's length, ids in `example_id`.
+        rows: what the round trains on (`rows_to_train`), its examples first.
+        human_instructions: of all human seed tasks, what diversity is measured against.
         vectors_of: see `stored_vectors`.
     """
     settings = sedi.settings()
     size, seed = settings.batching.batch_size, (settings.project_seed, plan.round)
-    replayed = _replayed(human, examples.height, settings.batching.human_replay, size, plan, settings.project_seed)
-    rows = pl.concat(
-        [
-            examples.select(*_ROW, origin=pl.lit("machine")),
-            replayed.select(*_ROW, origin=pl.lit("human")),
-        ]
-    )
     vectors = vectors_of(rows["instruction"].to_list())
     batches = compose(
         vectors,
@@ -91,7 +88,7 @@ def compose_round(
         str(sedi.store().path("lance")), plan.round, examples, vectors[: examples.height], vectors_of.model
     )
     inside, by_chance = in_batch(vectors, batches), in_batch(vectors, compose(vectors, size, "random", *seed))
-    reference = vectors_of(human["instruction"].to_list())
+    reference = vectors_of(human_instructions)
     pool = _pool(sedi, plan, examples)
     measured: list[tuple[str, str, float, float | None]] = [
         ("batches", name, value, by_chance[name]) for name, value in inside.items()
@@ -105,16 +102,6 @@ def compose_round(
         examples_of_all_rounds=total,
         texts_embedded=vectors_of.embedded,
     )
-
-
-def _replayed(
-    human: pl.DataFrame, kept: int, share: float, batch_size: int, plan: RoundPlan, project_seed: int
-) -> pl.DataFrame:
-    """The human seed tasks of the round, so many that they are `share` of all rows; one batch at least."""
-    count = human.height if share == 1 else max(round(kept * share / (1 - share)), batch_size)
-    by_id = human.rename({"example_id": "seed_id"})
-    replayed = human_replay(by_id, count, plan.category_ids, plan.number, project_seed)
-    return replayed.rename({"seed_id": "example_id"})
 
 
 def _pool(sedi: SediResource, plan: RoundPlan, examples: pl.DataFrame) -> pl.DataFrame:

@@ -54,6 +54,25 @@ def instruction_screen(
     return InstructionScreen(pool, decontaminator, filtering.threshold, filtering.min_words, filtering.max_words)
 
 
+def earlier_examples(sedi: SediResource, round_key: str, like: pl.DataFrame) -> pl.DataFrame:
+    """The examples kept in all finished rounds before this one, with the columns of `like`."""
+    store = sedi.store()
+    rounds = [outcome.round for outcome in sedi.history().before(round_key)]
+    tables = [store.read_tables("filtered_batches", key)["examples"].select(like.columns) for key in rounds]
+    return pl.concat([like.clear(), *tables])
+
+
+def earlier_depths(sedi: SediResource, round_key: str) -> dict[str, int]:
+    """Generations from a human seed of the examples that feedback considered in earlier rounds."""
+    store = sedi.store()
+    found: dict[str, int] = {}
+    for outcome in sedi.history().before(round_key):
+        considered = store.read_tables("seed_feedback", outcome.round).get("considered")
+        if considered is not None:
+            found |= dict(considered.select("example_id", "depth").iter_rows())
+    return found
+
+
 def kept_examples(sedi: SediResource, round_key: str, category: str) -> pl.DataFrame:
     """The examples of a category that earlier rounds kept: `example_id`, `instruction`, `input`, `output`, ..."""
     kept = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -27,19 +28,27 @@ def run_workload(
     settings: Settings,
     name: str,
     job: Mapping[str, Any],
+    launcher: str = "",
+    resume: bool = False,
 ) -> Path:
     """Run `python -m <module>` on a job and return its output folder in the cache.
+
+    Args:
+        launcher: command that starts the module in several processes, such as `accelerate launch --num_processes 2`.
+        resume: leave what an earlier run of the very same job wrote, so that the workload can go on from it.
 
     Raises:
         WorkloadError: it failed; with its own words if it had any.
     """
     output = settings.path(settings.cache) / "work" / name
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
     job_file = output / "job.json"
-    offline = is_local(settings.training.student)
-    job_file.write_text(json.dumps({**job, "output": str(output), "offline": offline}), encoding="utf-8")
-    command = [settings.training.python or sys.executable, "-m", module, "--job", str(job_file)]
+    asked = json.dumps({**job, "output": str(output), "offline": is_local(settings.training.student)})
+    if not (resume and job_file.exists() and job_file.read_text(encoding="utf-8") == asked):
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir(parents=True)
+        job_file.write_text(asked, encoding="utf-8")
+    (output / ERROR_FILE).unlink(missing_ok=True)
+    command = [*_interpreter(settings.training.python, launcher), "-m", module, "--job", str(job_file)]
     try:
         # The keys of the endpoints are nobody's business there.
         pipes.run(command=command, context=context, cwd=str(PROJECT_ROOT), env=dict.fromkeys(KEYS, ""))
@@ -52,3 +61,16 @@ def run_workload(
             "See its stderr. Out of memory: lower SEDI_TRAINING_MICRO_BATCH_SIZE, SEDI_EVALUATION_BATCH_SIZE.",
         ) from None
     return output
+
+
+def _interpreter(python: str, launcher: str) -> list[str]:
+    """The command before `-m <module>`. `accelerate` is run by the workload's interpreter, wherever that is."""
+    interpreter = python or sys.executable
+    if not launcher:
+        return [interpreter]
+    first, *options = shlex.split(launcher)
+    return (
+        [interpreter, "-m", "accelerate.commands.accelerate_cli", *options]
+        if first == "accelerate"
+        else [first, *options]
+    )

@@ -1,210 +1,207 @@
 """Supervised fine-tuning of the student with TRL, in exactly the composed order.
 
-The job file (JSON) has:
-    student: what `from_pretrained` takes       adapter: checkpoint folder to go on from, or null
-    rows: Parquet with batch, position, example_id, prompt, output (sorted by batch, position)
-    output: folder for `checkpoint/`, `steps.parquet`
-    settings: the training settings             batch_size, seed
+`train` is the workload's one way in; `job.py` says what it is given, `signals.py` what it tells besides weights.
+Runs in one process, or in several of the same command under `accelerate launch`.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
-from itertools import count, islice
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from sedi_dagster.errors import WorkloadError
-from sedi_dagster.student import load_student, load_tokenizer
+from sedi_dagster.records import Progress
+from sedi_dagster.student import load_tokenizer
+from sedi_dagster.training.job import TrainingJob
+from sedi_dagster.training.order import PADDING, OrderGuard, check_same, padding_rows
+from sedi_dagster.training.setup import Setup, build, encode
+from sedi_dagster.training.state import FOLDER, StopRequest, last_state
 from sedi_dagster.workload import Log, progress_log
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
 
-LORA_ALPHA_PER_RANK = 2
+    from sedi_dagster.training.losses import Encoded
+
+SUMMARY = "summary.json"
 
 
-def train(job: Mapping[str, Any], log: Log) -> None:
-    """Train, write the checkpoint (safetensors) and one row of signals per optimiser step.
+def train(data: Mapping[str, Any], log: Log) -> None:
+    """Train; write the checkpoint and the tables of signals. A saved state of the same job is gone on from.
 
     Raises:
-        WorkloadError: the trained order differs from the composed one, or the loss is not a number.
+        WorkloadError: the job file is not as expected, the trained order differs from the composed one, training
+            diverged, ran out of memory or disk, or was stopped.
+        ModelError: the student or the checkpoint cannot be loaded.
     """
-    from transformers import TrainerCallback, set_seed
-    from trl import SFTTrainer
-
-    rows = pl.read_parquet(job["rows"])
-    output = Path(job["output"])
-    set_seed(job["seed"])
-    tokenizer = load_tokenizer(job["student"])
-    adapter = Path(job["adapter"]) if job["adapter"] else None
-    model = load_student(job["student"], adapter, trainable=True)
-    recorder = RecordingCollator()
-
-    report = progress_log(log, "train")
-
-    class LogSteps(TrainerCallback):
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if logs and "loss" in logs and (state.global_step % 5 == 0 or state.global_step == state.max_steps):
-                report(state.global_step, state.max_steps, {"loss": logs["loss"], "grad_norm": logs["grad_norm"]})
-
-    trainer = SFTTrainer(
-        model=model,
-        args=_sft_config(job, output),
-        train_dataset=_dataset(rows),
-        processing_class=tokenizer,
-        peft_config=_lora_config(job) if adapter is None and job["settings"]["method"] == "lora" else None,
-        callbacks=[LogSteps()],
-    )
-    recorder.wrap(trainer)
-    _check_same("after preparing", list(trainer.train_dataset["example_id"]), rows["example_id"].to_list())
-    trainer.train()
-
-    composed = rows.group_by("batch", maintain_order=True).agg("example_id")["example_id"].to_list()
-    steps = _steps(trainer.state.log_history, recorder.by_step([len(ids) for ids in composed], _micro_batch_size(job)))
-    _check_same("while training", steps["example_ids"].to_list()[: len(composed)], composed[: steps.height])
-    if not steps["loss"].is_finite().all():
-        step = steps.filter(~pl.col("loss").is_finite())["step"][0]
-        raise WorkloadError(
-            f"The loss stopped being a number at step {step}.",
-            "Lower SEDI_TRAINING_LEARNING_RATE and run again.",
-        )
-    trainer.save_model(str(output / "checkpoint"))
-    tokenizer.save_pretrained(str(output / "checkpoint"))
-    (output / "checkpoint" / "training_args.bin").unlink(missing_ok=True)  # a pickle; nobody needs it
-    steps.write_parquet(output / "steps.parquet")
-    (output / "summary.json").write_text(json.dumps({"device": str(trainer.args.device), "steps": steps.height}))
-
-
-def _sft_config(job: Mapping[str, Any], output: Path) -> Any:
-    import torch
-    from trl import SFTConfig
-
-    settings = job["settings"]
-    gpu = torch.cuda.is_available()
-    return SFTConfig(
-        output_dir=str(output / "trainer"),
-        # Several micro-batches make one optimiser step: the same gradient with less memory.
-        per_device_train_batch_size=_micro_batch_size(job),
-        gradient_accumulation_steps=job["batch_size"] // _micro_batch_size(job),
-        num_train_epochs=settings["epochs"],
-        learning_rate=settings["learning_rate"],
-        lr_scheduler_type="cosine",
-        warmup_steps=3,
-        max_length=settings["max_length"],
-        # The order of the rows is the composition; each of these would change it.
-        train_sampling_strategy="sequential",
-        shuffle_dataset=False,
-        packing=False,
-        remove_unused_columns=False,
-        bf16=True,  # autocast: weights stay fp32
-        use_cpu=not gpu,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=gpu,
-        seed=job["seed"],
-        data_seed=job["seed"],
-    )
-
-
-def _micro_batch_size(job: Mapping[str, Any]) -> int:
-    """The largest size up to the setting that divides a training batch."""
-    return math.gcd(job["batch_size"], job["settings"]["micro_batch_size"])
-
-
-def _lora_config(job: Mapping[str, Any]) -> Any:
-    from peft import LoraConfig
-
-    rank = job["settings"]["lora_rank"]
-    return LoraConfig(
-        r=rank,
-        lora_alpha=LORA_ALPHA_PER_RANK * rank,
-        lora_dropout=0.0,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-
-
-def _dataset(rows: pl.DataFrame) -> Dataset:
-    from datasets import Dataset
-
-    return Dataset.from_list(
-        [
-            {
-                "prompt": [{"role": "user", "content": row["prompt"]}],
-                "completion": [{"role": "assistant", "content": row["output"]}],
-                "example_id": row["example_id"],
-            }
-            for row in rows.iter_rows(named=True)
-        ]
-    )
-
-
-class RecordingCollator:
-    """Notes which examples each micro-batch holds, so that the composed order can be asserted, not assumed."""
-
-    def __init__(self) -> None:
-        self.batches: list[tuple[list[str], int]] = []
-
-    def wrap(self, trainer: Any) -> None:
-        """Put this collator in front of the trainer's own."""
-        self._collate = trainer.data_collator
-        trainer.data_collator = self
-
-    def __call__(self, features: list[dict[str, Any]]) -> Any:
-        ids = [feature["example_id"] for feature in features]
-        kept = ("input_ids", "completion_mask", "assistant_masks", "labels", "seq_lengths")
-        batch = self._collate([{k: f[k] for k in kept if k in f} for f in features])
-        self.batches.append((ids, int((batch["labels"] != -100).sum())))
-        return batch
-
-    def by_step(self, sizes: list[int], micro_batch_size: int) -> list[tuple[list[str], int]]:
-        """Ids and completion tokens of each optimiser step; `sizes` are those of the composed batches, in turn."""
-        micro = iter(self.batches)
-        steps: list[tuple[list[str], int]] = []
-        for step in count():
-            parts = list(islice(micro, math.ceil(sizes[step % len(sizes)] / micro_batch_size)))
-            if not parts:
-                return steps
-            steps.append(([example for ids, _ in parts for example in ids], sum(tokens for _, tokens in parts)))
-        return steps
-
-
-def _steps(history: list[dict[str, Any]], batches: list[tuple[list[str], int]]) -> pl.DataFrame:
-    """Signals by step: loss, grad_norm (before clipping), learning_rate, completion_tokens, example_ids."""
-    logged = [entry for entry in history if "loss" in entry]
-    return pl.DataFrame(
-        [
-            {
-                "step": entry["step"],
-                "loss": float(entry["loss"]),
-                "grad_norm": float(entry["grad_norm"]),
-                "learning_rate": float(entry["learning_rate"]),
-                "completion_tokens": tokens,
-                "example_ids": ids,
-            }
-            for entry, (ids, tokens) in zip(logged, batches, strict=False)
-        ]
-    )
-
-
-def _check_same(when: str, got: list[Any], expected: list[Any]) -> None:
-    if got == expected:
+    job = TrainingJob.from_json(data)
+    if (job.output / SUMMARY).exists():
+        log("This job is done; its results are taken as they are.")
         return
-    first = next(
-        (i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b),
-        min(len(got), len(expected)),
-    )
-    raise WorkloadError(
-        f"Training order is not the composed order ({when}): first difference at {first}, "
-        f"{len(got)} rows or batches against {len(expected)} composed.",
-        "Report this as a defect; nothing was saved, the last checkpoint is untouched.",
-    )
+    from datasets import disable_progress_bars
+    from transformers import set_seed
+
+    from sedi_dagster.training.failures import told_clearly
+
+    disable_progress_bars()  # the log tells of progress
+    set_seed(job.seed)
+    with told_clearly(job.settings):
+        rows = pl.read_parquet(job.rows)
+        tokenizer = load_tokenizer(job.student)
+        setup = build(job, rows, tokenizer)
+        Run(job, rows, tokenizer, setup, log).carry_out()
+
+
+class Run:
+    """One training from its start or its saved state to its results."""
+
+    def __init__(
+        self, job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, setup: Setup, log: Log
+    ) -> None:
+        from sedi_dagster.training.losses import Encoded
+        from sedi_dagster.training.signals import batches_of
+
+        self.job, self.rows, self.tokenizer, self.setup, self.log = job, rows, tokenizer, setup, log
+        self.trainer = setup.trainer
+        self.encoded = [Encoded(row["input_ids"], row["labels"]) for row in self.trainer.train_dataset]
+        self.batches = batches_of(rows, self.encoded)
+        self.state = job.output / FOLDER
+        self.held_out = pl.read_parquet(job.held_out) if job.held_out else None
+        self.held_out_rows = encode(self.trainer, self.held_out) if self.held_out is not None else []
+
+    def carry_out(self) -> None:
+        from sedi_dagster.training.signals import example_table
+
+        self.state.mkdir(parents=True, exist_ok=True)
+        before, alone = self._losses_before()
+        self._measure_held_out(0)
+        steps = self.train()
+        self._measure_held_out(steps.height)
+        after = self._losses(self.encoded, "after") if self.job.settings.example_losses else None
+        self._save(steps, example_table(self.rows, self.encoded, before, after, alone))
+
+    def train(self) -> pl.DataFrame:
+        """Train to the end and return the signals by step."""
+        from sedi_dagster.training.signals import STEP_SCHEMA, StepSignals
+
+        stop = StopRequest()
+        job, trainer = self.job, self.trainer
+        process, devices = trainer.args.process_index, trainer.args.world_size
+        guard = OrderGuard([b.example_ids for b in self.batches], self.setup.micro_batch_size, process, devices)
+        report: Progress = progress_log(self.log if trainer.args.should_log else lambda _: None, "train")
+        signals = StepSignals(self.batches, job.output, report, stop, self._measure_held_out, job.held_out_every)
+        trainer.add_callback(signals)
+        self._fill_up(devices)
+        guard.wrap(trainer)
+        saved = last_state(job.output)
+        if saved is not None:
+            signals.rows += saved[1]
+            guard.go_on_after(len(signals.rows))
+            self.log(f"Going on from the state saved after step {len(signals.rows)}.")
+        with stop.listening():
+            trainer.train(resume_from_checkpoint=str(saved[0]) if saved else None)
+        done, planned = trainer.state.global_step, trainer.state.max_steps
+        if stop.asked and done < planned:
+            raise WorkloadError(
+                f"Training was stopped after step {done} of {planned}; its state is saved.",
+                "Run it again: it goes on from there.",
+            )
+        guard.check_complete(done)
+        composed = [list(self.batches[n % len(self.batches)].example_ids) for n in range(planned)]
+        check_same("after training", [row["example_ids"] for row in signals.rows], composed)
+        return pl.DataFrame(signals.rows, schema=STEP_SCHEMA)
+
+    def _fill_up(self, devices: int) -> None:
+        """On several devices: rows without labels, so that the last batch can be shared evenly."""
+        from datasets import Dataset, concatenate_datasets
+
+        missing = padding_rows(len(self.batches[-1].example_ids), self.setup.micro_batch_size, devices)
+        if missing:
+            rows = self.trainer.train_dataset
+            pad = self.tokenizer.pad_token_id
+            filler = [{"example_id": PADDING, "input_ids": [pad, pad], "labels": [-100, -100]}] * missing
+            columns = rows.select_columns(["example_id", "input_ids", "labels"])
+            fillers = Dataset.from_list(filler, features=columns.features)
+            self.trainer.train_dataset = concatenate_datasets([columns, fillers])
+
+    def _losses_before(self) -> tuple[list[float] | None, list[float] | None]:
+        """Each row's loss before the round, and of its answer alone if IFD is asked for. A resumed run reads them."""
+        if not (self.job.settings.example_losses or self.job.ifd):
+            return None, None
+        file = self.state / "before.json"
+        if not file.exists():
+            losses = {"before": self._losses(self.encoded, "before")}
+            if self.job.ifd:
+                opening = self._answer_opening()
+                losses["alone"] = self._losses([row.answer_alone(opening) for row in self.encoded], "alone")
+            if self.trainer.args.should_save:
+                temporary = file.with_suffix(".tmp")
+                temporary.write_text(json.dumps(losses))
+                temporary.replace(file)
+        else:
+            losses = json.loads(file.read_text())
+        self.trainer.accelerator.wait_for_everyone()
+        return losses["before"], losses.get("alone")
+
+    def _answer_opening(self) -> list[int]:
+        """The tokens that open an assistant's turn, without any instruction."""
+        chat = [{"role": "user", "content": ""}]
+        without = self.tokenizer.apply_chat_template(chat, tokenize=False)
+        opened = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        ids: list[int] = self.tokenizer(opened[len(without) :], add_special_tokens=False)["input_ids"]
+        return ids or [self.tokenizer.eos_token_id]
+
+    def _losses(self, encoded: Sequence[Encoded], when: str) -> list[float]:
+        """The loss of each row, its share by each process."""
+        from accelerate.utils import gather_object
+
+        from sedi_dagster.training.losses import example_losses
+
+        accelerator = self.trainer.accelerator
+        rank, devices = accelerator.process_index, accelerator.num_processes
+        if accelerator.is_main_process:
+            self.log(f"measuring the loss of {len(encoded)} rows ({when})")
+        model = accelerator.unwrap_model(self.trainer.model)
+        mine = example_losses(model, encoded[rank::devices], self.tokenizer.pad_token_id, self.setup.fitted.bf16)
+        shares = gather_object([mine])
+        return [shares[i % devices][i // devices] for i in range(len(encoded))]
+
+    def _measure_held_out(self, step: int) -> None:
+        """Write the held-out loss by category as it stands after `step`."""
+        from sedi_dagster.training.signals import heldout_rows
+
+        file = self.state / f"heldout-{step:08d}.parquet"
+        if self.held_out is None or not self.held_out_rows or file.exists():
+            return
+        losses = self._losses(self.held_out_rows, f"held out, step {step}")
+        if self.trainer.args.should_save:
+            table = heldout_rows(step, self.held_out["category"].to_list(), self.held_out_rows, losses)
+            table.write_parquet(file)
+
+    def _save(self, steps: pl.DataFrame, examples: pl.DataFrame) -> None:
+        """The checkpoint, the tables, and last the summary that says that all is there."""
+        from sedi_dagster.training.checkpoint import save_checkpoint
+        from sedi_dagster.training.signals import HELDOUT_SCHEMA
+
+        trainer, output = self.trainer, self.job.output
+        trainer.accelerator.wait_for_everyone()
+        if not trainer.args.should_save:
+            return
+        measured = [pl.read_parquet(file) for file in sorted(self.state.glob("heldout-*.parquet"))]
+        heldout = pl.concat(measured) if measured else pl.DataFrame(schema=HELDOUT_SCHEMA)
+        for name, table in (("steps", steps), ("examples", examples), ("heldout", heldout)):
+            table.write_parquet(output / f"{name}.parquet")
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        save_checkpoint(self.job, self.setup.fitted, model, self.tokenizer, self.setup.whole_model, steps, heldout)
+        summary = {
+            "device": str(trainer.args.device),
+            "processes": trainer.args.world_size,
+            "steps": steps.height,
+            "tokens_per_s": steps.select(pl.sum("tokens") / pl.sum("seconds")).item(),
+            **vars(self.setup.fitted),
+            "micro_batch_size": self.setup.micro_batch_size,
+        }
+        (output / SUMMARY).write_text(json.dumps(summary))

@@ -22,7 +22,7 @@ from sedi_dagster.generation.parsing import (
     words,
 )
 from sedi_dagster.generation.prompts import render
-from sedi_dagster.seed_pool.loading import load_seed_tasks
+from sedi_dagster.seed_pool import read_seed_file
 
 Shown = tuple[str, str, str]
 """Instruction, input and output."""
@@ -102,7 +102,11 @@ def read_back(form: str, examples: list[Shown]) -> tuple[list[Shown], list[Shown
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_seed_task_is_read_back_as_itself(form: str) -> None:
-    seeds = load_seed_tasks(ROOT / "seeds" / "seed_tasks.jsonl", load_categories(ROOT / "seeds" / "categories.yaml"))
+    seeds = (
+        read_seed_file(ROOT / "seeds" / "seed_tasks.jsonl", load_categories(ROOT / "seeds" / "categories.yaml"))
+        .checked()
+        .tasks
+    )
     tasks = [(seed.instruction, seed.input, seed.output) for seed in seeds]
     assert len(tasks) > 100
     for start in range(0, len(tasks), 8):

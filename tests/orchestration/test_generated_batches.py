@@ -93,7 +93,7 @@ def test_a_round_whose_budget_is_spent_midway_keeps_what_was_paid(
     monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS_PER_ROUND", "5000")
     plan = opened(instance, 40)
     ended = generated(instance, plan)
-    assert ended.success
+    assert ended.success, [event.step_failure_data for event in ended.all_events if event.is_step_failure]
     metadata = ended.asset_materializations_for_node("generated_batches")[0].metadata
     assert metadata["stopped"].value == "budget"
     assert tables(plan)["result"]["stopped"].to_list() == ["budget"]

@@ -220,7 +220,7 @@ def test_a_round_that_kept_and_trained_nothing_still_has_a_report() -> None:
         "rules": "No rule dropped a candidate",
         "training": "No training step was made",
         "batches": "No batch was composed",
-        "seeds": "No seed was promoted or retired",
+        "seeds": "No seed came or went",
         "examples": "No example was kept",
         "answers": "Nothing was evaluated",
         "cost": "No call to the teacher was made",

@@ -2,112 +2,102 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
 from sedi_dagster.errors import ModelError, WorkloadError
-from sedi_dagster.settings import TrainingSettings
 from sedi_dagster.training.sft import train
+from tests.training.conftest import MakeJob, silent, training_rows
 
 
-def job(folder: Path, student: Path, rows: int = 10, **changes: Any) -> dict[str, Any]:
-    folder.mkdir(exist_ok=True)
-    frame = pl.DataFrame(
-        {
-            "batch": [n // 4 for n in range(rows)],
-            "position": [n % 4 for n in range(rows)],
-            "example_id": [f"e{n}" for n in range(rows)],
-            "prompt": [f"Say the number {n}, please." for n in range(rows)],
-            "output": [f"The number is {n}." for n in range(rows)],
-        }
-    )
-    frame.write_parquet(folder / "rows.parquet")
-    settings = TrainingSettings(student=str(student), lora_rank=2, **changes).model_dump(mode="json")
-    return {
-        "student": str(student),
-        "adapter": None,
-        "rows": str(folder / "rows.parquet"),
-        "output": str(folder),
-        "settings": settings,
-        "batch_size": 4,
-        "seed": 1,
-    }
-
-
-def silent(_: str) -> None:
-    return None
-
-
-def test_it_trains_the_composed_batches_in_their_order(tmp_path: Path, tiny_student: Path) -> None:
+def test_it_trains_the_composed_batches_in_their_order_and_tells_of_each_step(
+    tmp_path: Path, make_job: MakeJob
+) -> None:
     lines: list[str] = []
-    train(job(tmp_path, tiny_student), lines.append)
+    train(make_job(tmp_path), lines.append)
     steps = pl.read_parquet(tmp_path / "steps.parquet")
-    assert steps["example_ids"].to_list() == [
-        ["e0", "e1", "e2", "e3"],
-        ["e4", "e5", "e6", "e7"],
-        ["e8", "e9"],
-    ]
-    assert (steps["grad_norm"] > 0).all()
-    assert (steps["completion_tokens"] > 0).all()
+    assert steps["example_ids"].to_list() == [["e0", "e1", "e2", "e3"], ["e4", "e5", "e6", "e7"], ["e8", "e9"]]
+    assert (steps["grad_norm"] > 0).all() and (steps["seconds"] > 0).all()
+    assert (steps["tokens"] > steps["completion_tokens"]).all() and (steps["completion_tokens"] > 0).all()
+    per_token = (steps["grad_norm"] / steps["completion_tokens"]).to_list()
+    assert steps["grad_norm_per_token"].to_list() == pytest.approx(per_token)
     assert any(line.startswith("progress train 3/3") for line in lines)
 
 
-@pytest.mark.parametrize("micro_batch_size", [1, 2, 3])
-def test_micro_batches_change_neither_order_nor_signals(
-    tmp_path: Path, tiny_student: Path, micro_batch_size: int
-) -> None:
-    train(job(tmp_path / "whole", tiny_student, epochs=2), silent)
-    train(job(tmp_path / "micro", tiny_student, epochs=2, micro_batch_size=micro_batch_size), silent)
-    whole, micro = (pl.read_parquet(tmp_path / name / "steps.parquet") for name in ("whole", "micro"))
-    assert micro["example_ids"].to_list() == whole["example_ids"].to_list()
-    assert micro["completion_tokens"].to_list() == whole["completion_tokens"].to_list()
-    assert micro["grad_norm"].to_list() == pytest.approx(whole["grad_norm"].to_list(), rel=0.05)
+def test_micro_batches_change_neither_order_nor_signals(tmp_path: Path, make_job: MakeJob) -> None:
+    for size in (4, 3, 1):
+        train(make_job(tmp_path / str(size), epochs=2, micro_batch_size=size, precision="fp32"), silent)
+    whole, *parts = (pl.read_parquet(tmp_path / str(size) / "steps.parquet") for size in (4, 3, 1))
+    for part in parts:
+        assert part.select("example_ids", "tokens").equals(whole.select("example_ids", "tokens"))
+        for name in ("loss", "grad_norm"):
+            assert part[name].to_list() == pytest.approx(whole[name].to_list(), rel=1e-3)
 
 
-def test_the_checkpoint_is_safetensors_and_holds_no_pickle(tmp_path: Path, tiny_student: Path) -> None:
-    train(job(tmp_path, tiny_student), silent)
-    names = {file.name for file in (tmp_path / "checkpoint").iterdir()}
-    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "chat_template.jinja"} <= names
-    assert not {name for name in names if name.endswith((".bin", ".pt", ".pkl"))}
-
-
-def test_the_same_seed_gives_the_same_weights(tmp_path: Path, tiny_student: Path) -> None:
-    weights = []
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path, make_job: MakeJob) -> None:
     for name in ("one", "two"):
-        train(job(tmp_path / name, tiny_student), silent)
-        weights.append((tmp_path / name / "checkpoint" / "adapter_model.safetensors").read_bytes())
-    assert weights[0] == weights[1]
+        train(make_job(tmp_path / name), silent)
+    one, two = (tmp_path / name / "checkpoint" / "adapter_model.safetensors" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_later_round_goes_on_from_the_adapter(tmp_path: Path, tiny_student: Path) -> None:
-    train(job(tmp_path / "first", tiny_student), silent)
-    later = job(tmp_path / "second", tiny_student) | {"adapter": str(tmp_path / "first" / "checkpoint")}
-    train(later, silent)
+def test_a_later_round_goes_on_from_the_adapter(tmp_path: Path, make_job: MakeJob) -> None:
+    train(make_job(tmp_path / "first"), silent)
+    train(make_job(tmp_path / "second", checkpoint=tmp_path / "first" / "checkpoint"), silent)
     first, second = (pl.read_parquet(tmp_path / name / "steps.parquet") for name in ("first", "second"))
     assert second["loss"][0] < first["loss"][0]
 
 
-def test_full_fine_tuning_leaves_a_whole_model(tmp_path: Path, tiny_student: Path) -> None:
-    train(job(tmp_path, tiny_student, method="full"), silent)
-    assert (tmp_path / "checkpoint" / "model.safetensors").exists()
-    assert not (tmp_path / "checkpoint" / "adapter_config.json").exists()
-
-
-def test_a_row_that_does_not_fit_stops_the_step_instead_of_shifting_the_batches(
-    tmp_path: Path, tiny_student: Path
-) -> None:
-    asked = job(tmp_path, tiny_student, max_length=40)
-    rows = pl.read_parquet(tmp_path / "rows.parquet")
+def test_a_row_that_does_not_fit_stops_the_step_and_is_named(tmp_path: Path, make_job: MakeJob) -> None:
+    asked = make_job(tmp_path, max_length=60)
     long = pl.when(pl.col("example_id") == "e2").then(pl.lit("word " * 200)).otherwise(pl.col("prompt"))
-    rows.with_columns(prompt=long).write_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(WorkloadError, match="not the composed order"):
+    training_rows(10).with_columns(prompt=long).write_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(WorkloadError, match="row 3: 'e3' where 'e2' was composed; 9 rows against 10"):
         train(asked, silent)
     assert not (tmp_path / "checkpoint").exists()
 
 
-def test_a_missing_student_is_told(tmp_path: Path) -> None:
+def test_a_finished_job_is_not_trained_again(tmp_path: Path, make_job: MakeJob) -> None:
+    job = make_job(tmp_path, rows=4)
+    train(job, silent)
+    (tmp_path / "steps.parquet").unlink()
+    lines: list[str] = []
+    train(job, lines.append)
+    assert not (tmp_path / "steps.parquet").exists() and "done" in lines[0]
+
+
+def test_a_loss_that_is_no_number_ends_training_at_once_and_says_what_to_change(
+    tmp_path: Path, make_job: MakeJob
+) -> None:
+    with pytest.raises(WorkloadError, match="SEDI_TRAINING_LEARNING_RATE") as told:
+        train(make_job(tmp_path, epochs=8, learning_rate=1e30, method="full"), silent)
+    assert "diverged" in told.value.problem
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_missing_student_is_told(tmp_path: Path, make_job: MakeJob) -> None:
     with pytest.raises(ModelError, match="SEDI_TRAINING_STUDENT"):
-        train(job(tmp_path, tmp_path / "nowhere"), silent)
+        train(make_job(tmp_path) | {"student": str(tmp_path / "nowhere")}, silent)
+
+
+def test_an_adapter_of_another_student_is_told(tmp_path: Path, make_job: MakeJob) -> None:
+    train(make_job(tmp_path / "first", rows=4), silent)
+    config = tmp_path / "first" / "checkpoint" / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"r": 3}))
+    with pytest.raises(ModelError, match="size mismatch"):
+        train(make_job(tmp_path / "second", checkpoint=tmp_path / "first" / "checkpoint"), silent)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_making_activations_again_changes_memory_and_nothing_else(
+    tmp_path: Path, make_job: MakeJob, method: str
+) -> None:
+    for again in (True, False):
+        asked = make_job(tmp_path / str(again), method=method, gradient_checkpointing=again, precision="fp32")
+        train(asked, silent)
+    one, two = (pl.read_parquet(tmp_path / str(again) / "steps.parquet") for again in (True, False))
+    assert one["loss"].to_list() == pytest.approx(two["loss"].to_list(), rel=1e-5)
+    assert one["grad_norm"].to_list() == pytest.approx(two["grad_norm"].to_list(), rel=1e-4)

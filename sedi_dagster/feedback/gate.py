@@ -1,0 +1,91 @@
+"""The gate before promotion: what an example must be, besides telling, to become a seed.
+
+A seed is copied in spirit by many children, so a bad one costs more than a bad example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+NearDuplicates = Callable[[list[str], list[str], float], pl.DataFrame]
+"""`near(queries, pool, threshold)`: columns `query` and `pool` (row numbers) and `score`, one row a pair."""
+
+
+@dataclass(frozen=True)
+class GateRules:
+    max_ifd: float
+    max_depth: int
+    per_category: int
+    in_all: int
+    duplicate_threshold: float
+
+
+def depths(candidates: pl.DataFrame, known: Mapping[str, int]) -> dict[str, int]:
+    """Generations between each candidate and a human seed: 1 for a child of human seeds.
+
+    Args:
+        candidates: `candidate_id`, `demonstration_ids`, and `parent_id` where an example was made of another.
+        known: depth of seeds (0 for human ones) and of earlier examples. An ancestor that is not known counts as 1.
+    """
+    parents = {
+        row["candidate_id"]: [*(row["demonstration_ids"] or []), *([row["parent_id"]] if row.get("parent_id") else [])]
+        for row in candidates.iter_rows(named=True)
+    }
+    found = dict(known)
+
+    def depth(name: str, on_the_way: frozenset[str]) -> int:
+        if name not in found:
+            above = [p for p in parents.get(name, ()) if p not in on_the_way]
+            found[name] = 1 + max((depth(p, on_the_way | {name}) for p in above), default=0)
+        return found[name]
+
+    return {name: depth(name, frozenset()) for name in parents}
+
+
+def pass_gate(
+    ranked: Sequence[Mapping[str, Any]], seeds: pl.DataFrame, rules: GateRules, near_duplicates: NearDuplicates
+) -> list[tuple[Mapping[str, Any], str]]:
+    """Each candidate in the order given, with "" if it passes, else the reason why not.
+
+    Args:
+        ranked: best first, each with `example_id`, `category`, `instruction`, `depth`, `ifd` (or None), `kept`.
+        seeds: `seed_id`, `category`, `instruction`: all seeds, also those that rest.
+    """
+    instructions = [row["instruction"] for row in ranked]
+    seed_ids, pool = seeds["seed_id"].to_list(), seeds["instruction"].to_list()
+    pairs = near_duplicates(instructions, [*pool, *instructions], rules.duplicate_threshold)
+    near: dict[int, list[tuple[float, int]]] = {}
+    for query, other, score in pairs.select("query", "pool", "score").iter_rows():
+        if other != len(pool) + query:
+            near.setdefault(query, []).append((score, other))
+    known = set(seed_ids)
+    passed: list[int] = []
+    verdicts: list[tuple[Mapping[str, Any], str]] = []
+    for i, row in enumerate(ranked):
+        seed_like = [(s, n) for s, n in near.get(i, ()) if n < len(pool) or n - len(pool) in passed]
+        of_category = sum(ranked[p]["category"] == row["category"] for p in passed)
+        if row["example_id"] in known:
+            why = "is a seed already"
+        elif not row["kept"]:
+            why = "not kept by the filters"
+        elif row["ifd"] is not None and row["ifd"] > rules.max_ifd:
+            why = f"IFD {row['ifd']:.2f} is above {rules.max_ifd:g}"
+        elif row["depth"] > rules.max_depth:
+            why = f"{row['depth']} generations from a human seed, more than {rules.max_depth}"
+        elif seed_like:
+            score, number = max(seed_like)
+            other = seed_ids[number] if number < len(pool) else ranked[number - len(pool)]["example_id"]
+            why = f"near duplicate of seed {other} (ROUGE-L {score:.2f})"
+        elif of_category >= rules.per_category:
+            why = f"{rules.per_category} of {row['category']} were promoted already"
+        elif len(passed) >= rules.in_all:
+            why = f"{rules.in_all} were promoted already"
+        else:
+            why = ""
+            passed.append(i)
+        verdicts.append((row, why))
+    return verdicts

@@ -1,0 +1,114 @@
+"""Seeds that do not pay leave the prompts for some rounds, with the numbers that decided it, and come back.
+
+What a seed earned are its children: how many the filters kept, how far training brought their loss down, what tokens
+they cost (`earnings.py`). A weight of 0 means resting; nothing is ever deleted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sedi_dagster.feedback.earnings import NUMBERS
+from sedi_dagster.records import round_number
+
+PRIOR_CHILDREN = 10
+"""A kept rate is shrunk towards the category's as if so many more children had been kept at that rate."""
+WEIGHT_LIMITS = (0.5, 2.0)
+
+Change = tuple[dict[str, Any], str, str]
+"""Seed, what changed (retired, returned), why."""
+
+
+@dataclass(frozen=True)
+class RestRules:
+    min_children: int
+    alpha: float
+    rest_rounds: int
+    max_leaving: int
+    min_human_per_category: int
+    max_machine_per_category: int
+
+
+def bring_back(round_key: str, seeds: list[dict[str, Any]], rules: RestRules) -> list[Change]:
+    """Wake the seeds whose rest is over, with a fresh account; machine-made ones only where there is room."""
+    changes: list[Change] = []
+    active = Counter(s["category"] for s in seeds if s["origin"] == "machine" and s["weight"] > 0)
+    for seed in seeds:
+        if seed["weight"] > 0 or seed["rested_since"] is None:
+            continue
+        rested = round_number(round_key) - round_number(seed["rested_since"])
+        room = seed["origin"] == "human" or active[seed["category"]] < rules.max_machine_per_category
+        if rested >= rules.rest_rounds and room:
+            seed |= {"weight": 1.0, "rested_since": None, **dict.fromkeys(NUMBERS, 0)}
+            active[seed["category"]] += seed["origin"] == "machine"
+            changes.append((seed, "returned", f"rested {rested} rounds; its account begins anew"))
+    return changes
+
+
+def rest_those_that_do_not_pay(round_key: str, seeds: list[dict[str, Any]], rules: RestRules) -> list[Change]:
+    """Rest seeds whose children are kept less often than the category's others, or teach nothing; the surest first.
+
+    The test is one-sided and exact (binomial), corrected over the judged seeds (Benjamini and Hochberg 1995).
+    """
+    from scipy.stats import binomtest, false_discovery_control
+
+    judged = [s for s in seeds if s["weight"] > 0 and s["children"] >= rules.min_children]
+    if not judged:
+        return []
+    others = [_kept_rate_of_others(seed, seeds) for seed in judged]
+    p_values = [
+        1.0 if rate is None else float(binomtest(seed["kept"], seed["children"], rate, alternative="less").pvalue)
+        for seed, rate in zip(judged, others, strict=True)
+    ]
+    adjusted = false_discovery_control(p_values).tolist()
+    reasons: list[tuple[float, dict[str, Any], str]] = []
+    for seed, rate, p in zip(judged, others, adjusted, strict=True):
+        if rate is not None and p < rules.alpha:
+            why = f"{_account(seed)}; {rate:.0%} of the category's other children are kept (adjusted p {p:.3f})"
+            reasons.append((p, seed, why))
+        elif seed["measured"] >= rules.min_children and seed["loss_drop"] <= 0:
+            reasons.append((1.0, seed, f"{_account(seed)}: training on them did not lower their loss"))
+    humans = Counter(s["category"] for s in seeds if s["origin"] == "human" and s["weight"] > 0)
+    changes: list[Change] = []
+    for _, seed, why in sorted(reasons, key=lambda reason: (reason[0], reason[1]["seed_id"])):
+        if len(changes) == rules.max_leaving:
+            break
+        if seed["origin"] == "human":
+            if humans[seed["category"]] <= rules.min_human_per_category:
+                continue
+            humans[seed["category"]] -= 1
+        changes.append(rest(round_key, seed, why))
+    return changes
+
+
+def rest(round_key: str, seed: dict[str, Any], why: str) -> Change:
+    """Take a seed out of the prompts."""
+    seed |= {"weight": 0.0, "rested_since": round_key}
+    return seed, "retired", why
+
+
+def set_weights(seeds: list[dict[str, Any]]) -> None:
+    """How often each active seed should be shown, 1 being usual: its shrunken kept rate by the category's."""
+    for seed in seeds:
+        if seed["weight"] > 0:
+            rate = _kept_rate_of_others(seed, seeds)
+            shrunk = (seed["kept"] + PRIOR_CHILDREN * (rate or 0)) / (seed["children"] + PRIOR_CHILDREN)
+            seed["weight"] = min(max(shrunk / rate, WEIGHT_LIMITS[0]), WEIGHT_LIMITS[1]) if rate else 1.0
+
+
+def _kept_rate_of_others(seed: Mapping[str, Any], seeds: list[dict[str, Any]]) -> float | None:
+    """Kept share of the children of the category's other seeds; None if they have none."""
+    same = [s for s in seeds if s["category"] == seed["category"] and s["seed_id"] != seed["seed_id"]]
+    children = sum(s["children"] for s in same)
+    return sum(s["kept"] for s in same) / children if children else None
+
+
+def _account(seed: Mapping[str, Any]) -> str:
+    """The seed's account in words."""
+    told = f"{seed['kept']} of {seed['children']} children kept"
+    if seed["measured"]:
+        told += f", loss drop {seed['loss_drop'] / seed['measured']:.2f} each"
+    return told + f", {seed['tokens'] / max(1, seed['kept']):,.0f} tokens a kept child"

@@ -1,0 +1,138 @@
+"""What ranks a round's examples for promotion to seeds: five signals behind one interface.
+
+A signal takes what training told and gives each example that it would consider a score (higher: sooner a seed) and the
+reason in words. Each has a known weakness, which is why the gate stands behind all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from sedi_dagster.records import derived_rng
+
+SCORE_SCHEMA: dict[str, Any] = {"example_id": pl.String, "signal": pl.Float64, "reason": pl.String}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A round's training signals.
+
+    Attributes:
+        steps: `step`, `grad_norm`, `example_ids`.
+        examples: `example_id`, `category`, `loss_before`, `loss_after`, `ifd_loss_ratio`.
+        heldout: `step`, `category`, `loss`.
+        window: optimiser steps of a window (SeDi-Instruct: 10).
+        window_batches: batches taken of each window.
+        seed: what a random choice derives from.
+    """
+
+    steps: pl.DataFrame
+    examples: pl.DataFrame
+    heldout: pl.DataFrame
+    window: int = 10
+    window_batches: int = 1
+    seed: tuple[object, ...] = ()
+
+
+Signal = Callable[[Training], pl.DataFrame]
+"""Scores as `SCORE_SCHEMA`; an example that is not in it is not considered."""
+
+
+def grad_norm(training: Training) -> pl.DataFrame:
+    """The batches of highest gradient norm in every window of steps (SeDi-Instruct, arXiv 2502.04774).
+
+    Weakness: it likes noise. A wrong or garbled answer also pulls hard, and a batch's norm is shared by all its rows.
+    """
+    rows: dict[str, tuple[float, str]] = {}
+    in_order = training.steps.sort("step")
+    for start in range(0, in_order.height, training.window):
+        # A step that overflowed would win every window.
+        finite = in_order.slice(start, training.window).filter(pl.col("grad_norm").is_finite())
+        best = finite.sort("grad_norm", descending=True, maintain_order=True).head(training.window_batches)
+        for step in best.iter_rows(named=True):
+            why = f"in a batch of highest gradient norm of its window ({step['grad_norm']:.2f}, step {step['step']})"
+            for example_id in step["example_ids"]:
+                rows.setdefault(example_id, (step["grad_norm"], why))
+    return _scores(rows)
+
+
+def loss_drop(training: Training) -> pl.DataFrame:
+    """Loss of the example before the round minus after it.
+
+    Source: learning progress as a curriculum signal (Graves and others, arXiv 1704.03003).
+    Weakness: it likes what is quickly memorised, such as short set phrases, and rewards a high loss at the start.
+    """
+    measured = training.examples.filter(pl.col("loss_before").is_finite() & pl.col("loss_after").is_finite())
+    return _scores(
+        {
+            row["example_id"]: (
+                row["loss_before"] - row["loss_after"],
+                f"its loss fell from {row['loss_before']:.2f} to {row['loss_after']:.2f}",
+            )
+            for row in measured.iter_rows(named=True)
+        }
+    )
+
+
+def ifd(training: Training) -> pl.DataFrame:
+    """Instruction-following difficulty, highest first (Li and others, NAACL 2024, long 421).
+
+    Weakness: rewriting and classification score low whatever they are worth, so it only ranks within a category; near
+    1 it is often an answer that ignores its instruction.
+    """
+    measured = training.examples.filter(pl.col("ifd_loss_ratio").is_finite())
+    return _scores(
+        {
+            row["example_id"]: (row["ifd_loss_ratio"], f"IFD {row['ifd_loss_ratio']:.2f}")
+            for row in measured.iter_rows(named=True)
+        }
+    )
+
+
+def heldout_gain(training: Training) -> pl.DataFrame:
+    """Drop of the category's held-out loss over the window of steps that used the example.
+
+    Source: the influence of a training step on a validation loss (TracIn, arXiv 2002.08484), by direct measurement.
+    Weakness: coarse. All of a category in a window share one number, other categories help too, few held-out tasks
+    are noisy, and early windows gain most because the learning rate is high.
+    """
+    category = dict(training.examples.select("example_id", "category").iter_rows())
+    moments = sorted(training.heldout["step"].unique().to_list())
+    loss = {
+        (step, name): value for step, name, value in training.heldout.select("step", "category", "loss").iter_rows()
+    }
+    rows: dict[str, tuple[float, str]] = {}
+    for step in training.steps.sort("step").iter_rows(named=True):
+        before = max((m for m in moments if m < step["step"]), default=None)
+        after = min((m for m in moments if m >= step["step"]), default=None)
+        for example_id in step["example_ids"]:
+            name = category.get(example_id)
+            if (before, name) in loss and (after, name) in loss:
+                gain = loss[before, name] - loss[after, name]
+                why = f"held-out loss of {name} fell by {gain:.3f} over steps {before} to {after}"
+                rows.setdefault(example_id, (gain, why))
+    return _scores(rows)
+
+
+def random(training: Training) -> pl.DataFrame:
+    """A control: what promotion is worth without any signal."""
+    ids = sorted(training.examples["example_id"].unique().to_list())
+    rng = derived_rng(*training.seed, "random signal")
+    return _scores({example_id: (rng.random(), "by lot (control)") for example_id in ids})
+
+
+SIGNALS: dict[str, Signal] = {
+    "grad_norm": grad_norm,
+    "loss_drop": loss_drop,
+    "ifd": ifd,
+    "heldout_gain": heldout_gain,
+    "random": random,
+}
+
+
+def _scores(rows: dict[str, tuple[float, str]]) -> pl.DataFrame:
+    return pl.DataFrame([(key, *value) for key, value in rows.items()], schema=SCORE_SCHEMA, orient="row")

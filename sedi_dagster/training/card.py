@@ -1,0 +1,92 @@
+"""The model card of a checkpoint: what it is, how it was made, how it scored, and the three lines that load it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import polars as pl
+
+from sedi_dagster.training.job import TrainingJob
+from sedi_dagster.training.sizing import Fitted
+
+SCORES = "## Scores\n"
+
+_LOAD_ADAPTER = """from peft import AutoPeftModelForCausalLM; from transformers import AutoTokenizer
+model = AutoPeftModelForCausalLM.from_pretrained({location!r})
+tokenizer = AutoTokenizer.from_pretrained({location!r})"""
+_LOAD_MODEL = """from transformers import AutoModelForCausalLM, AutoTokenizer
+model = AutoModelForCausalLM.from_pretrained({location!r})
+tokenizer = AutoTokenizer.from_pretrained({location!r})"""
+
+
+def model_card(job: TrainingJob, fitted: Fitted, is_adapter: bool, steps: pl.DataFrame, heldout: pl.DataFrame) -> str:
+    """Markdown with the front matter that model hubs read."""
+    about = job.about
+    load = (_LOAD_ADAPTER if is_adapter else _LOAD_MODEL).format(location=str(about.get("location", job.output)))
+    settings = json.dumps({**job.settings.model_dump(mode="json", exclude={"python"}), **vars(fitted)}, indent=2)
+    end = max(1, steps.height // 5)
+    return f"""---
+library_name: {"peft" if is_adapter else "transformers"}
+pipeline_tag: text-generation
+tags: [sedi-dagster, sft{", lora" if is_adapter else ""}]
+---
+# {about.get("round", "A student")} of a sedi-dagster loop
+
+| | |
+| --- | --- |
+| kind | {"LoRA adapter" if is_adapter else "whole model"} |
+| base | `{about.get("student", job.student)}` |
+| trained from | {about.get("parent") or "the untrained base"} |
+| round | {about.get("round", "")} |
+| data version of the training batches | `{about.get("data_version", "")}` |
+| optimiser steps, completion tokens | {steps.height}, {steps["completion_tokens"].sum():,} |
+| training loss, first and last fifth | {_mean(steps.head(end))}, {_mean(steps.tail(end))} |
+| held-out loss before and after | {_held_out(heldout)} |
+
+```python
+{load}
+```
+
+{"The adapter names the folder of its base in `adapter_config.json`." if is_adapter else ""}
+Trained on synthetic and human-written instructions; its answers may be wrong.
+
+## Settings
+
+```json
+{settings}
+```
+
+{SCORES}
+Not evaluated yet.
+"""
+
+
+def with_scores(card: str, score: float, promoted: bool, categories: Iterable[tuple[str, int, int]]) -> str:
+    """The card with what the evaluation found. `categories`: id, passed, items."""
+    rows = [f"| {name} | {passed} of {items} |" for name, passed, items in categories]
+    verdict = "promoted: later rounds build on it" if promoted else "not promoted"
+    told = [
+        f"{score:.1%} of the evaluation items passed; {verdict}.",
+        "",
+        "| category | passed |",
+        "| --- | --- |",
+        *rows,
+    ]
+    return card.split(SCORES)[0] + SCORES + "\n" + "\n".join(told) + "\n"
+
+
+def _mean(steps: pl.DataFrame) -> str:
+    return f"{float(steps.select(pl.mean('loss')).item()):.3f}" if steps.height else "-"
+
+
+def _held_out(heldout: pl.DataFrame) -> str:
+    if heldout.is_empty():
+        return "not measured"
+    tokens = (
+        heldout.with_columns(total=pl.col("loss") * pl.col("answer_tokens"))
+        .group_by("step")
+        .agg(loss=pl.sum("total") / pl.sum("answer_tokens"))
+    )
+    losses = tokens.sort("step")["loss"]
+    return f"{losses[0]:.3f}, {losses[-1]:.3f}"

@@ -1,0 +1,62 @@
+"""What goes wrong in training and is not a defect: told in one sentence, with the setting to change."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from safetensors import SafetensorError
+
+from sedi_dagster.errors import WorkloadError
+from sedi_dagster.settings import TrainingSettings
+
+_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
+_DISK = ("no space left", "disk quota exceeded", "enforce fail at inline_container")  # the last: torch's writer
+_KEPT = "What was saved before stays, and the same run goes on from it."
+
+
+@contextmanager
+def told_clearly(settings: TrainingSettings) -> Iterator[None]:
+    """Turn running out of memory or disk into a `WorkloadError`; everything else passes."""
+    try:
+        yield
+    except MemoryError:
+        raise _out_of_memory(settings) from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _disk_full(str(error)) from None
+        raise
+    except (RuntimeError, SafetensorError) as error:  # what torch and safetensors make of the two
+        text = str(error).lower()
+        if any(sign in text for sign in _MEMORY):
+            raise _out_of_memory(settings) from None
+        if any(sign in text for sign in _DISK):
+            raise _disk_full(str(error)) from None
+        raise
+
+
+def not_a_number(step: int, figure: str, value: float, learning_rate: float) -> WorkloadError:
+    return WorkloadError(
+        f"The {figure} is {value} at step {step}: training has diverged.",
+        f"Lower SEDI_TRAINING_LEARNING_RATE (now {learning_rate:g}), or set SEDI_TRAINING_PRECISION=fp32, and run "
+        "again. No checkpoint was written; the last promoted one is untouched.",
+    )
+
+
+def _out_of_memory(settings: TrainingSettings) -> WorkloadError:
+    changes = []
+    if settings.micro_batch_size != 1:
+        changes.append(f"lower SEDI_TRAINING_MICRO_BATCH_SIZE (now {settings.micro_batch_size or 'by device'})")
+    if not settings.gradient_checkpointing:
+        changes.append("set SEDI_TRAINING_GRADIENT_CHECKPOINTING=true")
+    changes.append(f"lower SEDI_TRAINING_MAX_LENGTH (now {settings.max_length})")
+    if settings.method == "full":
+        changes.append("set SEDI_TRAINING_METHOD=lora")
+    return WorkloadError("Training ran out of memory.", f"One of: {'; '.join(changes)}. {_KEPT}")
+
+
+def _disk_full(told: str) -> WorkloadError:
+    return WorkloadError(
+        f"The disk is full: {told[:200]}.", f"Free space in SEDI_CACHE and SEDI_DATA, then run again. {_KEPT}"
+    )

@@ -1,0 +1,156 @@
+"""Making the trainer: the student with its adapter, the rows in the composed order, the arguments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from sedi_dagster.student import load_student
+from sedi_dagster.training.job import TrainingJob
+from sedi_dagster.training.order import check_same, micro_batch_size
+from sedi_dagster.training.sizing import Fitted, fit
+from sedi_dagster.training.state import FOLDER
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from trl import SFTTrainer
+
+    from sedi_dagster.training.losses import Encoded
+
+LORA_ALPHA_PER_RANK = 2
+
+
+@dataclass(frozen=True)
+class Setup:
+    trainer: SFTTrainer
+    fitted: Fitted
+    micro_batch_size: int
+    whole_model: bool  # the checkpoint will be a whole model, not an adapter
+
+
+def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBase) -> Setup:
+    """The trainer with its model and its rows in the composed order."""
+    import torch
+    from transformers import PrinterCallback
+    from trl import SFTTrainer
+
+    from sedi_dagster.training.head import use_answer_head
+
+    gpu = torch.cuda.is_available()
+    method = job.settings.method
+    from_adapter = job.checkpoint is not None and (job.checkpoint / "adapter_config.json").exists()
+    model = load_student(
+        job.student,
+        job.checkpoint,
+        trainable=method == "lora",  # all weights are trained with an adapter folded in
+        attention=None if job.settings.attention == "auto" else job.settings.attention,
+    )
+    if method == "full":
+        model.requires_grad_(True)  # folding an adapter in leaves the weights frozen
+    fitted = fit(job.settings, model.num_parameters(), "cuda" if gpu else "cpu")
+    devices = _devices()
+    size = micro_batch_size(job.batch_size, fitted.micro_batch_size, devices)
+    adapt = method == "lora" and not from_adapter
+    trainer = SFTTrainer(
+        model=model,
+        args=_sft_config(job, fitted, size, devices, gpu),
+        train_dataset=dataset(rows),
+        processing_class=tokenizer,
+        peft_config=lora_config(job.settings.lora_rank) if adapt else None,
+    )
+    trainer.remove_callback(PrinterCallback)  # the signals are told in our own lines
+    check_same("after preparing", trainer.train_dataset["example_id"], rows["example_id"].to_list())
+    if not gpu:
+        use_answer_head(_innermost(trainer.model))
+    # An adapter on top of a whole checkpoint would need both to be loaded: it is folded in when saved.
+    folded = method == "lora" and job.checkpoint is not None and not from_adapter
+    return Setup(trainer, fitted, size, whole_model=folded or method == "full")
+
+
+def _sft_config(job: TrainingJob, fitted: Fitted, size: int, devices: int, gpu: bool) -> Any:
+    from trl import SFTConfig
+
+    settings = job.settings
+    return SFTConfig(
+        output_dir=str(job.output / FOLDER),
+        # Several micro-batches make one optimiser step: the same gradient with less memory.
+        per_device_train_batch_size=size,
+        gradient_accumulation_steps=job.batch_size // (size * devices),
+        num_train_epochs=settings.epochs,
+        learning_rate=fitted.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup_steps,
+        max_length=settings.max_length,
+        gradient_checkpointing=fitted.gradient_checkpointing,  # TRL's own default is on: a third slower
+        # The order of the rows is the composition; each of these would change it.
+        train_sampling_strategy="sequential",
+        shuffle_dataset=False,
+        packing=False,
+        remove_unused_columns=False,
+        bf16=fitted.bf16,  # autocast: what is trained stays fp32
+        use_cpu=not gpu,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=settings.save_steps,
+        save_total_limit=2,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=gpu,
+        seed=job.seed,
+        data_seed=job.seed,
+    )
+
+
+def lora_config(rank: int) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=rank,
+        lora_alpha=LORA_ALPHA_PER_RANK * rank,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def dataset(rows: pl.DataFrame) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_list(
+        [
+            {
+                "prompt": [{"role": "user", "content": row["prompt"]}],
+                "completion": [{"role": "assistant", "content": row["output"]}],
+                "example_id": row["example_id"],
+            }
+            for row in rows.iter_rows(named=True)
+        ]
+    )
+
+
+def encode(trainer: SFTTrainer, rows: pl.DataFrame) -> list[Encoded]:
+    """Rows tokenised and labelled exactly as the training rows are."""
+    from sedi_dagster.training.losses import Encoded
+
+    if rows.is_empty():
+        return []
+    prepared = trainer._prepare_dataset(dataset(rows), trainer.processing_class, trainer.args, False, None, "held out")
+    check_same("held out", prepared["example_id"], rows["example_id"].to_list())
+    return [Encoded(row["input_ids"], row["labels"]) for row in prepared]
+
+
+def _innermost(model: Any) -> Any:
+    """The causal language model under an adapter, or the model itself."""
+    get: Callable[[], Any] | None = getattr(model, "get_base_model", None)
+    return get() if get else model
+
+
+def _devices() -> int:
+    """Processes of this training; `accelerate launch` and `torchrun` tell each of them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -1,0 +1,177 @@
+"""What training tells about each step, each example and each category, at next to no cost.
+
+A step's loss, gradient norm (before clipping) and learning rate are what the trainer computes anyway; the norm by step
+is the signal of SeDi-Instruct (arXiv 2502.04774). Losses by example take one pass without gradients before the round
+and one after it; held-out losses likewise.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from sedi_dagster.records import Progress
+from sedi_dagster.training.failures import not_a_number
+from sedi_dagster.training.losses import Encoded
+from sedi_dagster.training.state import StopRequest, mark_state
+
+TELL_EVERY = 5
+
+STEP_SCHEMA: dict[str, Any] = {
+    "step": pl.Int64,
+    "loss": pl.Float64,  # mean over the completion tokens, in nats
+    "grad_norm": pl.Float64,  # before clipping
+    "grad_norm_per_token": pl.Float64,
+    "learning_rate": pl.Float64,
+    "tokens": pl.Int64,  # prompts, chat markers and completions
+    "completion_tokens": pl.Int64,
+    "seconds": pl.Float64,
+    "example_ids": pl.List(pl.String),
+}
+EXAMPLE_SCHEMA: dict[str, Any] = {
+    "example_id": pl.String,
+    "category": pl.String,
+    "origin": pl.String,
+    "loss_before": pl.Float64,
+    "loss_after": pl.Float64,
+    "answer_tokens": pl.Int64,
+    "ifd_loss_ratio": pl.Float64,  # null unless asked for (Cherry LLM, NAACL 2024, long 421)
+    "ifd_perplexity_ratio": pl.Float64,  # the other ratio of that name (Superfiltering, arXiv 2402.00530)
+}
+HELDOUT_SCHEMA: dict[str, Any] = {
+    "step": pl.Int64,  # 0: before the first
+    "category": pl.String,
+    "loss": pl.Float64,  # mean over the category's completion tokens
+    "examples": pl.Int64,
+    "answer_tokens": pl.Int64,
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A composed training batch."""
+
+    example_ids: Sequence[str]
+    tokens: int
+    completion_tokens: int
+
+
+class StepSignals(TrainerCallback):
+    """Notes each step's signals, tells of progress, marks saved states, and stops where it must."""
+
+    def __init__(
+        self,
+        batches: Sequence[Batch],
+        output: Path,
+        report: Progress,
+        stop: StopRequest,
+        held_out: Callable[[int], None] | None = None,
+        held_out_every: int = 0,
+    ) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._batches, self._output, self._report, self._stop = batches, output, report, stop
+        self._held_out, self._held_out_every = held_out, held_out_every
+        self._began = self._seconds = 0.0
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._began = time.perf_counter()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._seconds = time.perf_counter() - self._began
+        if self._stop.asked:
+            control.should_save = control.should_training_stop = True
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        if not logs or "loss" not in logs:  # the summary at the end
+            return
+        step = state.global_step
+        batch = self._batches[(step - 1) % len(self._batches)]
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(logs[name]):
+                raise not_a_number(
+                    step, name.replace("grad", "gradient").replace("_", " "), logs[name], args.learning_rate
+                )
+        self.rows.append(
+            {
+                "step": step,
+                "loss": float(logs["loss"]),
+                "grad_norm": float(logs["grad_norm"]),
+                "grad_norm_per_token": float(logs["grad_norm"]) / max(1, batch.completion_tokens),
+                "learning_rate": float(logs["learning_rate"]),
+                "tokens": batch.tokens,
+                "completion_tokens": batch.completion_tokens,
+                "seconds": self._seconds,
+                "example_ids": list(batch.example_ids),
+            }
+        )
+        if step % TELL_EVERY == 0 or step == state.max_steps:
+            figures = {name: self.rows[-1][name] for name in ("loss", "grad_norm")}
+            speed = sum(row["tokens"] for row in self.rows) / sum(row["seconds"] for row in self.rows)
+            self._report(step, state.max_steps, {**figures, "tokens_per_s": speed})
+        if self._held_out and self._held_out_every and step % self._held_out_every == 0 and step < state.max_steps:
+            self._held_out(step)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if args.should_save:  # one process of several
+            mark_state(self._output, state.global_step, self.rows)
+
+
+def batches_of(rows: pl.DataFrame, encoded: Sequence[Encoded]) -> list[Batch]:
+    """The composed batches with their token counts. `rows` and `encoded` go together."""
+    counted = rows.with_columns(
+        tokens=pl.Series([len(row.input_ids) for row in encoded], dtype=pl.Int64),
+        answer=pl.Series([row.answer_tokens for row in encoded], dtype=pl.Int64),
+    )
+    grouped = counted.group_by("batch", maintain_order=True).agg("example_id", pl.sum("tokens"), pl.sum("answer"))
+    return [Batch(row["example_id"], row["tokens"], row["answer"]) for row in grouped.iter_rows(named=True)]
+
+
+def example_table(
+    rows: pl.DataFrame,
+    encoded: Sequence[Encoded],
+    before: Sequence[float] | None,
+    after: Sequence[float] | None,
+    alone: Sequence[float] | None,
+) -> pl.DataFrame:
+    """`EXAMPLE_SCHEMA`, one row a distinct example; nulls for what was not measured."""
+    nothing = [None] * rows.height
+    ratios = [b / a if a else None for b, a in zip(before, alone, strict=True)] if before and alone else nothing
+    perplexities = [math.exp(b - a) for b, a in zip(before, alone, strict=True)] if before and alone else nothing
+    columns = {
+        **{name: rows[name].to_list() for name in ("example_id", "category", "origin")},
+        "loss_before": before or nothing,
+        "loss_after": after or nothing,
+        "answer_tokens": [row.answer_tokens for row in encoded],
+        "ifd_loss_ratio": ratios,
+        "ifd_perplexity_ratio": perplexities,
+    }
+    return pl.DataFrame(columns, schema=EXAMPLE_SCHEMA).unique("example_id", maintain_order=True)
+
+
+def heldout_rows(
+    step: int, categories: Sequence[str], encoded: Sequence[Encoded], losses: Sequence[float]
+) -> pl.DataFrame:
+    """`HELDOUT_SCHEMA` for one moment."""
+    tokens = [row.answer_tokens for row in encoded]
+    frame = pl.DataFrame({"category": categories, "loss": losses, "answer_tokens": tokens})
+    by_token = (pl.col("loss") * pl.col("answer_tokens")).sum() / pl.col("answer_tokens").sum()
+    return (
+        frame.group_by("category")
+        .agg(loss=by_token, examples=pl.len().cast(pl.Int64), answer_tokens=pl.sum("answer_tokens"))
+        .sort("category")
+        .select(pl.lit(step, pl.Int64).alias("step"), "category", "loss", "examples", "answer_tokens")
+    )

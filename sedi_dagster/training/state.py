@@ -1,0 +1,61 @@
+"""The state of an unfinished training: saved every few steps, found again after a kill, asked to stop.
+
+A saved state counts once its `steps.json` is there, which is written last; a process killed while saving leaves the
+state before it in force.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+MARKER = "steps.json"
+FOLDER = "state"
+
+
+def last_state(output: Path) -> tuple[Path, list[dict[str, Any]]] | None:
+    """The newest whole state under an output folder, and the signals of the steps up to it."""
+    whole = [path for path in (output / FOLDER).glob("checkpoint-*") if (path / MARKER).exists()]
+    if not whole:
+        return None
+    newest = max(whole, key=lambda path: int(path.name.split("-")[1]))
+    return newest, json.loads((newest / MARKER).read_text())
+
+
+def mark_state(output: Path, step: int, rows: list[dict[str, Any]]) -> None:
+    """Declare the state after `step` whole; `rows` are the signals of the steps so far."""
+    folder = output / FOLDER / f"checkpoint-{step}"
+    temporary = folder / f"{MARKER}.tmp"
+    temporary.write_text(json.dumps(rows))
+    temporary.replace(folder / MARKER)
+
+
+class StopRequest:
+    """Whether someone asked this process to stop (Ctrl-C, SIGTERM, a run cancelled in the UI)."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While inside, signals only note the wish, however many come: a Ctrl-C in a terminal reaches this process
+        twice, by itself and through the process that started it. SIGKILL loses no more than the steps since the last
+        saved state."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may set handlers
+            return
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True

@@ -1,0 +1,73 @@
+"""How a workload's process is started, and what it finds of an earlier run of the same job."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from sedi_dagster.orchestration.workloads import run_workload
+from sedi_dagster.settings import load_settings
+
+
+class NotedCommands(dg.PipesSubprocessClient):
+    """Starts nothing; notes what would be started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commands: list[Sequence[str]] = []
+
+    def run(self, *, command: Any, **_: Any) -> Any:
+        self.commands.append(command)
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Any:
+    """`started(job, **how)`: the output folder and the command."""
+    pipes = NotedCommands()
+
+    def start(job: dict[str, Any], python: str = "", **how: Any) -> tuple[Path, list[str]]:
+        settings = load_settings({"cache": str(tmp_path), "training": {"python": python}})
+        context: Any = None  # only the client looks at it
+        output = run_workload(context, pipes, "some.module", settings, "work", job, **how)
+        return output, list(pipes.commands[-1])
+
+    return start
+
+
+def test_what_the_same_job_saved_is_left_and_what_another_saved_is_not(started: Any) -> None:
+    output, _ = started({"rows": 1}, resume=True)
+    (output / "state").mkdir()
+    started({"rows": 1}, resume=True)
+    assert (output / "state").exists()
+    started({"rows": 2}, resume=True)
+    assert not (output / "state").exists()
+
+
+def test_without_resume_every_run_begins_anew(started: Any) -> None:
+    output, _ = started({"rows": 1})
+    (output / "state").mkdir()
+    started({"rows": 1})
+    assert not (output / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("python", "launcher", "begins"),
+    [
+        ("", "", [sys.executable, "-m", "some.module"]),
+        ("/env/python", "", ["/env/python", "-m", "some.module"]),
+        (
+            "/env/python",
+            "accelerate launch --num_processes 4",
+            ["/env/python", "-m", "accelerate.commands.accelerate_cli", "launch", "--num_processes", "4", "-m"],
+        ),
+        ("", "srun torchrun --nproc_per_node 2", ["srun", "torchrun", "--nproc_per_node", "2", "-m", "some.module"]),
+    ],
+)
+def test_interpreter_and_launcher_are_settings(started: Any, python: str, launcher: str, begins: list[str]) -> None:
+    _, command = started({}, python=python, launcher=launcher)
+    assert command[: len(begins)] == begins and command[-2] == "--job"

@@ -1,0 +1,138 @@
+"""The workload as a command: how it is described, what it imports, how it fails, how it runs on several devices."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from sedi_dagster.errors import WorkloadError
+from sedi_dagster.settings import PROJECT_ROOT, TrainingSettings
+from sedi_dagster.training.failures import told_clearly
+from sedi_dagster.training.job import FIELDS, TrainingJob, describe
+from sedi_dagster.training.order import OrderGuard, check_same, micro_batch_size, padding_rows
+from sedi_dagster.training.sizing import fit
+from tests.training.conftest import MakeJob
+
+
+def test_help_describes_every_field_of_the_job_file() -> None:
+    command = [sys.executable, "-m", "sedi_dagster.training", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT_ROOT)
+    assert describe() in done.stdout
+    assert all(f"\n  {name} " in done.stdout for name in FIELDS)
+
+
+def test_it_imports_nothing_of_dagster() -> None:
+    code = (
+        "import sys, sedi_dagster.training.sft, sedi_dagster.training.signals, sedi_dagster.training.checkpoint, "
+        "sedi_dagster.workload; print([m for m in sys.modules if m.split('.')[0].startswith('dagster')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT_ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_job_file_with_mistakes_is_told_field_by_field(tmp_path: Path, make_job: MakeJob) -> None:
+    job = make_job(tmp_path) | {"colour": 1, "rows": "nowhere.parquet", "batch_size": 0, "settings": {"epochs": -1}}
+    del job["seed"]
+    with pytest.raises(WorkloadError) as told:
+        TrainingJob.from_json(job)
+    for part in ("seed is missing", "colour is unknown", "no file nowhere.parquet", "batch_size must be", "epochs"):
+        assert part in told.value.problem
+    assert TrainingJob.from_json(make_job(tmp_path)).settings.lora_rank == 2
+
+
+def _raise(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "mend"),
+    [
+        (MemoryError(), "lower SEDI_TRAINING_MICRO_BATCH_SIZE (now 4)"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "GRADIENT_CHECKPOINTING=true"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "SEDI_TRAINING_MAX_LENGTH (now 512)"),
+        (OSError(errno.ENOSPC, "No space left on device"), "Free space in SEDI_CACHE"),
+        (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos"), "Free space in SEDI_CACHE"),
+    ],
+)
+def test_running_out_of_memory_or_disk_says_what_to_change(error: Exception, mend: str) -> None:
+    with pytest.raises(WorkloadError) as told, told_clearly(TrainingSettings(micro_batch_size=4)):
+        _raise(error)()
+    assert mend in told.value.mend and "goes on from it" in told.value.mend
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), OSError(errno.EACCES, "denied"), KeyError("x")])
+def test_other_errors_pass_as_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)), told_clearly(TrainingSettings(micro_batch_size=4)):
+        _raise(error)()
+
+
+def test_the_guard_stops_before_a_micro_batch_that_was_not_composed() -> None:
+    guard = OrderGuard([["a", "b"], ["c"]], 1)
+    guard._collate = len
+    for name in "abc":
+        assert guard([{"example_id": name, "input_ids": [1], "labels": [1]}]) == 1
+    guard.check_complete(2)
+    assert guard([{"example_id": "a", "input_ids": [], "labels": []}]) == 1, "the next epoch begins anew"
+    with pytest.raises(WorkloadError, match=r"micro-batch 5.*'c' where 'b' was composed"):
+        guard([{"example_id": "c"}])
+    with pytest.raises(WorkloadError, match="4 of 6"):
+        guard.check_complete(4)
+    resumed = OrderGuard([["a", "b"], ["c"]], 1)
+    resumed._collate = len
+    resumed.go_on_after(3)
+    assert resumed([{"example_id": "c"}]) == 1
+
+
+def test_the_first_difference_is_named() -> None:
+    with pytest.raises(WorkloadError, match=r"row 2: 'x' where 'b' was composed; 2 rows against 3"):
+        check_same("here", ["a", "x"], ["a", "b", "c"])
+    with pytest.raises(WorkloadError, match=r"row 3: nothing where 'c' was composed"):
+        check_same("here", ["a", "b"], ["a", "b", "c"])
+
+
+def test_a_training_batch_is_shared_evenly_or_not_at_all() -> None:
+    assert micro_batch_size(8, 3, 1) == 2 and micro_batch_size(8, 8, 2) == 4 and micro_batch_size(7, 4, 1) == 1
+    with pytest.raises(WorkloadError, match="SEDI_BATCHING_BATCH_SIZE"):
+        micro_batch_size(8, 2, 3)
+    assert padding_rows(3, 2, 2) == 1 and padding_rows(8, 2, 2) == 0 and padding_rows(3, 2, 1) == 0
+
+
+def test_what_is_left_open_suits_the_students_size_and_what_is_given_wins() -> None:
+    small, large = (fit(TrainingSettings(), int(size), "cpu") for size in (135e6, 14e9))
+    assert small.learning_rate == 5e-4 > large.learning_rate
+    assert not small.gradient_checkpointing and large.gradient_checkpointing
+    assert fit(TrainingSettings(method="full"), 10**8, "cpu").learning_rate == pytest.approx(5e-5)
+    given = fit(TrainingSettings(learning_rate=0.1, micro_batch_size=3, gradient_checkpointing=True), 10**8, "cpu")
+    assert (given.learning_rate, given.micro_batch_size, given.gradient_checkpointing) == (0.1, 3, True)
+    assert [fit(TrainingSettings(precision=p), 1, "cpu").bf16 for p in ("bf16", "fp32")] == [True, False]
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_composed_batches_as_one_does(tmp_path: Path, make_job: MakeJob) -> None:
+    frames = []
+    for processes in (1, 2):
+        job = make_job(tmp_path / str(processes), micro_batch_size=1, precision="fp32", example_losses=True)
+        file = tmp_path / f"job-{processes}.json"
+        file.write_text(json.dumps(job))
+        # `accelerate launch` does the same on GPUs; on CPUs alone it would want MPI.
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"] if processes == 2 else []
+        command = [sys.executable, *launch, "-m", "sedi_dagster.training", "--job", str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT_ROOT)
+        assert done.returncode == 0, done.stderr[-3000:]
+        frames.append({n: pl.read_parquet(Path(job["output"]) / f"{n}.parquet") for n in ("steps", "examples")})
+        assert json.loads((Path(job["output"]) / "summary.json").read_text())["processes"] == processes
+    one, two = frames
+    assert two["steps"]["example_ids"].to_list() == one["steps"]["example_ids"].to_list()
+    assert two["steps"]["loss"].to_list() == pytest.approx(one["steps"]["loss"].to_list(), rel=1e-4)
+    assert two["steps"]["grad_norm"].to_list() == pytest.approx(one["steps"]["grad_norm"].to_list(), rel=1e-3)
+    assert two["examples"]["loss_after"].to_list() == pytest.approx(one["examples"]["loss_after"].to_list(), rel=1e-3)
