@@ -181,7 +181,8 @@ EXTRACTION = Skill(
         "Somebody stole {count} {thing} from {person} in {place}. JSON, please, that tells who and where.",
         "Summarise as JSON under who and where: {person} gave away {count} {thing} at the fair of {place}.",
         "The parcel of {person} holds {count} {thing} and goes to {place}. Show who and where as JSON.",
-        "Convert to JSON having who and where: after lunch {person} unloaded {count} {thing} beside the port of {place}.",
+        "Convert to JSON having who and where: after lunch {person} unloaded {count} {thing} "
+        "beside the port of {place}.",
         "State who and where, formatted as JSON: {place} has a museum to which {person} left {count} {thing}.",
     ),
 )
