@@ -390,10 +390,11 @@ PROFILES: dict[str, dict[str, Any]] = {
             "max_instruction_tokens": 150,
             "max_answer_tokens": 64,
         },
-        "batching": {"human_replay": 0.3},  # seed tasks come of all categories; a round's own examples are to be felt
+        # Many small steps: there are few examples. Most are the round's own: seed tasks come of all categories.
+        "batching": {"batch_size": 4, "human_replay": 0.3},
         "training": {
-            "learning_rate": 1e-3,
-            "micro_batch_size": 8,
+            "learning_rate": 6e-4,
+            "micro_batch_size": 4,
             "max_length": 128,
             "example_losses": False,  # two passes saved; nothing here reads them
         },

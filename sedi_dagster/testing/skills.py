@@ -37,22 +37,31 @@ class Words:
 
 
 TAUGHT = Words(
-    people=tuple("Ada Boris Clara Dev Elif Farid Greta Hugo Ines Jonas Keiko Lars Mina Noor Otis Priya".split()),
+    people=tuple(
+        "Ada Boris Clara Dev Elif Farid Greta Hugo Ines Jonas Keiko Lars Mina Noor Otis Priya Ruth Sven Tamar Umberto "
+        "Vera Wanda Xavier Yusuf Zoe Anton Bettina Carlos Dagny Emil Fatima Gustav".split()
+    ),
     things=tuple(
-        "apples boots candles drums engines forks gloves hats jars kites lamps mugs nails ovens pens quilts".split()
+        "apples boots candles drums engines forks gloves hats jars kites lamps mugs nails ovens pens quilts ropes "
+        "saddles towels umbrellas vases wheels barrels cushions ladders mirrors needles pillows shovels tables violins "
+        "wallets buttons curtains helmets magnets pencils rubies statues trumpets".split()
     ),
-    places=tuple("Lisbon Oslo Nairobi Quito Hanoi Turin Bergen Cairo Dublin Lagos Seoul Tunis".split()),
+    places=tuple(
+        "Lisbon Oslo Nairobi Quito Hanoi Turin Bergen Cairo Dublin Lagos Seoul Tunis Madrid Vienna Bogota Manila "
+        "Havana Prague Geneva Ottawa Riga Kyoto Mumbai Glasgow".split()
+    ),
     adjectives=tuple(
-        "quiet bright narrow heavy gentle sudden early bitter smooth honest rapid modest".split(),
+        "quiet bright narrow heavy gentle sudden early bitter smooth honest rapid modest purple distant crooked lively "
+        "wooden fragile curious dusty elegant faint humble polite rusty shallow slender striped velvet weary".split(),
     ),
-    praise=tuple("lovely excellent delightful superb wonderful splendid perfect charming".split()),
-    complaint=tuple("dreadful broken disappointing awful faulty unpleasant useless rotten".split()),
+    praise=tuple("lovely excellent delightful superb wonderful splendid perfect charming great amazing".split()),
+    complaint=tuple("dreadful broken disappointing awful faulty unpleasant useless rotten bad terrible".split()),
 )
 """The simulated teacher's own."""
 
 HELD_OUT = Words(
     people=tuple("Agnes Bruno Celia Dario Edda Felix Gilda Henrik".split()),
-    things=tuple("anchors baskets carpets dishes easels flutes goggles hammocks".split()),
+    things=tuple("chairs doors shirts clocks bridges flowers horses knives".split()),
     places=tuple("Zagreb Malmo Porto Lyon Basel Gdansk Perth Leeds".split()),
     adjectives=tuple("silver hollow frozen golden tender ancient".split()),
     praise=tuple("magnificent brilliant fabulous terrific".split()),
@@ -122,7 +131,7 @@ def _remark(rng: random.Random, words: Words) -> dict[str, str]:
 
 
 def _word_row(rng: random.Random, words: Words) -> dict[str, str]:
-    row = [rng.choice(words.adjectives), *rng.sample(words.things, 2), rng.choice(words.places).lower()]
+    row = [*rng.sample(words.adjectives, 2), *rng.sample(words.things, 2)]
     rng.shuffle(row)
     return {"words": " ".join(row[: rng.choice((3, 4))])}
 
@@ -261,7 +270,7 @@ FORMAT_FOLLOWING = Skill(
         "Render as a list in square brackets whose separator is a plus sign: {words}.",
     ),
     _word_row,
-    lambda slots: f"[{'+'.join(slots['words'].split())}]",
+    lambda slots: f"[ {' + '.join(slots['words'].split())} ]",
     held_out=(
         "Connect them by plus signs inside square brackets: {words}.",
         "Take {words}. Show them with plus signs in between and square brackets outside.",
