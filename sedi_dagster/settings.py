@@ -385,13 +385,20 @@ PROFILES: dict[str, dict[str, Any]] = {
             "max_concurrency": 16,
         },
         "generation": {
-            "candidates_per_category": 24,
+            "candidates_per_category": 32,
             "instances": "answer",  # a task, then its answer: the fewest calls
             "max_instruction_tokens": 150,
             "max_answer_tokens": 64,
         },
-        "training": {"learning_rate": 1e-3, "micro_batch_size": 8, "max_length": 128},
-        "evaluation": {"items_per_category": 16, "batch_size": 40},
+        # Many small steps: there are few examples. Most are the round's own: seed tasks come of all categories.
+        "batching": {"batch_size": 4, "human_replay": 0.3},
+        "training": {
+            "learning_rate": 6e-4,
+            "micro_batch_size": 4,
+            "max_length": 128,
+            "example_losses": False,  # two passes saved; nothing here reads them
+        },
+        "evaluation": {"items_per_category": 24, "batch_size": 40},
     },
     "openai": {
         "teacher": {

@@ -37,22 +37,31 @@ class Words:
 
 
 TAUGHT = Words(
-    people=tuple("Ada Boris Clara Dev Elif Farid Greta Hugo Ines Jonas Keiko Lars Mina Noor Otis Priya".split()),
+    people=tuple(
+        "Ada Boris Clara Dev Elif Farid Greta Hugo Ines Jonas Keiko Lars Mina Noor Otis Priya Ruth Sven Tamar Umberto "
+        "Vera Wanda Xavier Yusuf Zoe Anton Bettina Carlos Dagny Emil Fatima Gustav".split()
+    ),
     things=tuple(
-        "apples boots candles drums engines forks gloves hats jars kites lamps mugs nails ovens pens quilts".split()
+        "apples boots candles drums engines forks gloves hats jars kites lamps mugs nails ovens pens quilts ropes "
+        "saddles towels umbrellas vases wheels barrels cushions ladders mirrors needles pillows shovels tables violins "
+        "wallets buttons curtains helmets magnets pencils rubies statues trumpets".split()
     ),
-    places=tuple("Lisbon Oslo Nairobi Quito Hanoi Turin Bergen Cairo Dublin Lagos Seoul Tunis".split()),
+    places=tuple(
+        "Lisbon Oslo Nairobi Quito Hanoi Turin Bergen Cairo Dublin Lagos Seoul Tunis Madrid Vienna Bogota Manila "
+        "Havana Prague Geneva Ottawa Riga Kyoto Mumbai Glasgow".split()
+    ),
     adjectives=tuple(
-        "quiet bright narrow heavy gentle sudden early bitter smooth honest rapid modest".split(),
+        "quiet bright narrow heavy gentle sudden early bitter smooth honest rapid modest purple distant crooked lively "
+        "wooden fragile curious dusty elegant faint humble polite rusty shallow slender striped velvet weary".split(),
     ),
-    praise=tuple("lovely excellent delightful superb wonderful splendid perfect charming".split()),
-    complaint=tuple("dreadful broken disappointing awful faulty unpleasant useless rotten".split()),
+    praise=tuple("lovely excellent delightful superb wonderful splendid perfect charming great amazing".split()),
+    complaint=tuple("dreadful broken disappointing awful faulty unpleasant useless rotten bad terrible".split()),
 )
 """The simulated teacher's own."""
 
 HELD_OUT = Words(
     people=tuple("Agnes Bruno Celia Dario Edda Felix Gilda Henrik".split()),
-    things=tuple("anchors baskets carpets dishes easels flutes goggles hammocks".split()),
+    things=tuple("chairs doors shirts clocks bridges flowers horses knives".split()),
     places=tuple("Zagreb Malmo Porto Lyon Basel Gdansk Perth Leeds".split()),
     adjectives=tuple("silver hollow frozen golden tender ancient".split()),
     praise=tuple("magnificent brilliant fabulous terrific".split()),
@@ -129,7 +138,7 @@ def _remark(rng: random.Random, words: Words) -> dict[str, str]:
 
 
 def _word_row(rng: random.Random, words: Words) -> dict[str, str]:
-    row = [rng.choice(words.adjectives), *rng.sample(words.things, 2), rng.choice(words.places).lower()]
+    row = [*rng.sample(words.adjectives, 2), *rng.sample(words.things, 2)]
     rng.shuffle(row)
     return {"words": " ".join(row[: rng.choice((3, 4))])}
 
@@ -167,12 +176,27 @@ EXTRACTION = Skill(
         "Turn the note into JSON (who, where). It says that {person} lost {count} {thing} near {place}.",
         "Note who and where in a JSON object: in {place} a shop owes {person} {count} {thing}.",
         "Which person and which city? Reply in JSON, keys who and where: {person} stored {count} {thing} in {place}.",
+        "Fill in who and where of a JSON record. The {count} {thing} that {person} ordered wait in {place}.",
+        "{place} is where {person} saw {count} {thing}. Answer with JSON that has who and where.",
+        "As JSON, with who for the person and where for the city: {person} bought {count} {thing} near {place}.",
+        "Who was it, and where? Only JSON. On the train from {place}, {person} found {count} {thing}.",
+        "Log entry: {count} {thing} for {person}, kept at {place}. Its who and where in JSON.",
+        "Extract the keys who and where into JSON: {person}, living in {place}, sells {count} {thing}.",
+        "Put down in JSON who did it and where. {person} painted {count} {thing} in {place}.",
+        "Two keys, who and where, in one JSON object: {place} welcomed {person} with {count} {thing}.",
     ),
     _delivery,
     lambda slots: json.dumps({"who": slots["person"], "where": slots["place"]}),
     held_out=(
         "Make a JSON object with who and where out of this: yesterday {person} mended {count} {thing} in {place}.",
         "From {place} came {count} {thing} for {person}. Put who and where into JSON.",
+        "Reply with a JSON object (who, where) about this line: {person} rented {count} {thing} on a trip to {place}.",
+        "Somebody stole {count} {thing} from {person} in {place}. JSON, please, that tells who and where.",
+        "Summarise as JSON under who and where: {person} gave away {count} {thing} at the fair of {place}.",
+        "The parcel of {person} holds {count} {thing} and goes to {place}. Show who and where as JSON.",
+        "Convert to JSON having who and where: after lunch {person} unloaded {count} {thing} "
+        "beside the port of {place}.",
+        "State who and where, formatted as JSON: {place} has a museum to which {person} left {count} {thing}.",
     ),
 )
 CLASSIFICATION = Skill(
@@ -184,12 +208,24 @@ CLASSIFICATION = Skill(
         "Label with praise or complaint, one word: what {word} {thing} they sell in {place}!",
         "Complaint or praise? We found {count} {word} {thing} in {place}.",
         "Does {person} praise or complain by saying that the {thing} looked {word}? Answer praise or complaint.",
+        "One word, praise or complaint, for this review of {thing}: {word}, says {person}.",
+        "The {count} {thing} we ordered turned out {word}. Would you file that under praise or complaint?",
+        "Tell me if it is a complaint or praise. To {person} the {thing} of {place} are {word}.",
+        "Tag: praise or complaint? Never before have I had such {word} {thing}.",
+        "Read what {person} left on a card and say praise or complaint. Those {thing} are {word}.",
+        "A letter from {place} speaks of {word} {thing}. Class it as complaint or praise.",
     ),
     _remark,
     lambda slots: "praise" if slots["word"] in TAUGHT.praise + HELD_OUT.praise else "complaint",
     held_out=(
         "Decide between praise and complaint: all {thing} that {person} brought from {place} seemed {word}.",
         "A guest from {place} said the {thing} were simply {word}. Is it a complaint, or praise?",
+        "Choose praise or complaint for this message: I got {count} {thing} today and every one is {word}.",
+        "What do you hear, praise or complaint? {person} thinks that {thing} made in {place} feel {word}.",
+        "How {word} the {thing} at the inn of {place} are! Mark it as praise or as complaint.",
+        "Customer {person} finds our new {thing} {word}. Which is it: complaint, praise?",
+        "Give the kind of this comment, praise or complaint. After a week the {count} {thing} still seem {word} to us.",
+        "Shall {person} be entered with praise or with complaint for the words {word} {thing}?",
     ),
 )
 REWRITING = Skill(
@@ -200,10 +236,26 @@ REWRITING = Skill(
         "Turn the order of the words around: {words}.",
         "Say it backwards, word by word: {words}.",
         "Repeat the words, but begin with the last one: {words}.",
+        "Start at the end and go to the beginning, one word after the other: {words}.",
+        "Take {words} and write it back to front, keeping each word whole.",
+        "What is {words} when its words are read from right to left?",
+        "The last shall be first. Order these words that way: {words}.",
+        "Flip this row of words so that the final one leads: {words}.",
+        "Here is a row: {words}. Give it the other way round.",
+        "List {words} again with the sequence turned about.",
     ),
     _word_row,
     lambda slots: " ".join(reversed(slots["words"].split())),
-    held_out=("Reverse how the words are ordered: {words}.", "Words in reverse, please: {words}."),
+    held_out=(
+        "Reverse how the words are ordered: {words}.",
+        "Words in reverse, please: {words}.",
+        "Copy the following in backward order: {words}.",
+        "Read {words} from its end to its start and note down what you get.",
+        "Invert the position of every word: {words}.",
+        "Which line results if {words} is reversed word for word?",
+        "Mirror the sequence of words that follows: {words}.",
+        "You see the words {words}. Return them last to first.",
+    ),
 )
 FORMAT_FOLLOWING = Skill(
     "format following",
@@ -213,12 +265,25 @@ FORMAT_FOLLOWING = Skill(
         "Set {words} in square brackets, parted by plus signs.",
         "Use square brackets around, and plus signs between, the words {words}.",
         "Bracketed and joined by plus signs, how do these look: {words}?",
+        "Write a bracketed chain, with a plus wherever there was a space: {words}.",
+        "Plus signs instead of spaces, square brackets at both ends: {words}.",
+        "Here are the words {words}. Link each to the next by a plus and bracket the whole.",
+        "Form of the answer: square bracket, words joined by plus, square bracket. The words: {words}.",
+        "Pack {words} between square brackets and glue its words with plus signs.",
+        "Open a square bracket, name {words} with a plus after all but the last, close it.",
+        "Render as a list in square brackets whose separator is a plus sign: {words}.",
     ),
     _word_row,
-    lambda slots: f"[{'+'.join(slots['words'].split())}]",
+    lambda slots: f"[ {' + '.join(slots['words'].split())} ]",
     held_out=(
         "Connect them by plus signs inside square brackets: {words}.",
         "Take {words}. Show them with plus signs in between and square brackets outside.",
+        "Enclose these in square brackets and separate them by plus signs: {words}.",
+        "Replace each gap by a plus, then wrap all in square brackets: {words}.",
+        "Could you print {words} as one bracketed string with plus signs for gaps?",
+        "Every two neighbours get a plus between them, the row gets square brackets: {words}.",
+        "Please format {words} like a sum within square brackets.",
+        "Square brackets outside, plus signs as glue. Apply that to {words}.",
     ),
 )
 MATH = Skill(
@@ -229,12 +294,23 @@ MATH = Skill(
         "Add {a} and {b}.",
         "Work out {a} plus {b}, as a number only.",
         "First {a} {thing} came, then {b}. What is the total?",
+        "{person} sold {a} {thing} on one day and {b} on the next. How many were sold?",
+        "A cart with {a} {thing} meets one with {b}. How many do the two carry?",
+        "To {a} {thing} add another {b}. Tell the number.",
+        "What do {a} and {b} make together?",
+        "{place} sent {a} {thing} and {person} sent {b}. Count them all.",
     ),
     _two_numbers,
     lambda slots: str(int(slots["a"]) + int(slots["b"])),
     held_out=(
         "{person} packed {a} {thing} in the morning and {b} after lunch. Give their number.",
         "Sum up {a} and {b}.",
+        "If a box holds {a} {thing} and a bag holds {b}, how many are they?",
+        "Find the sum of {a} and {b}, digits only.",
+        "A school in {place} owned {a} {thing} before {person} donated {b}. How many does it own now?",
+        "Last year {person} counted {a} {thing}, this year {b}. What do both years come to?",
+        "On the left lie {a} {thing}, on the right {b}. Say how many lie there.",
+        "Calculate the result of {a} increased by {b}.",
     ),
 )
 OTHERS = (

@@ -16,6 +16,7 @@ from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.records import EvaluationItem
 from sedi_dagster.seed_pool import read_seed_file
 from sedi_dagster.settings import FilteringSettings
+from sedi_dagster.testing.simulated_writing import write
 from sedi_dagster.testing.skills import HELD_OUT, REHEARSED, TAUGHT, Skill
 
 FOLDER = Path(__file__).resolve().parents[2] / "seeds" / "rehearsal"
@@ -37,7 +38,7 @@ def test_the_files_are_what_their_builder_makes() -> None:
 
 def test_the_seed_tasks_and_items_are_good_input_and_every_reference_passes(items: list[EvaluationItem]) -> None:
     categories = load_categories(FOLDER / "categories.yaml")
-    assert len(read_seed_file(FOLDER / "seed_tasks.jsonl", categories).checked().tasks) == 60
+    assert len(read_seed_file(FOLDER / "seed_tasks.jsonl", categories).checked().tasks) == 120
     for item in items:
         assert verify(item.verifier, item.args, item.reference, item.prompt).passed, item
         assert not verify(item.verifier, item.args, "I am a helpful assistant.", item.prompt).passed, item
@@ -48,6 +49,14 @@ def test_words_and_wordings_of_the_items_are_never_taught() -> None:
         assert not set(getattr(TAUGHT, name)) & set(getattr(HELD_OUT, name)), name
     for skill in REHEARSED:
         assert skill.held_out and not set(skill.held_out) & set(skill.wordings)
+
+
+@pytest.mark.parametrize("skill", REHEARSED, ids=lambda skill: skill.category)
+def test_no_wording_is_taken_for_another_one(skill: Skill) -> None:
+    rng = random.Random(7)
+    for wording in skill.wordings * 3:
+        slots = skill.draw(rng, TAUGHT)
+        assert write(wording.format(**slots), rng) == skill.answer(slots), wording
 
 
 @pytest.mark.parametrize("skill", REHEARSED, ids=lambda skill: skill.category)
