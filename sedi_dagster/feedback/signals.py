@@ -45,13 +45,17 @@ Signal = Callable[[Training], pl.DataFrame]
 def grad_norm(training: Training) -> pl.DataFrame:
     """The batches of highest gradient norm in every window of steps (SeDi-Instruct, arXiv 2502.04774).
 
+    A batch shorter than the others, the round's last, does not compete: the mean over fewer rows is noisier, and of one
+    or two rows its norm is the highest whatever they say.
+
     Weakness: it likes noise. A wrong or garbled answer also pulls hard, and a batch's norm is shared by all its rows.
     """
     rows: dict[str, tuple[float, str]] = {}
-    in_order = training.steps.sort("step")
+    size = pl.col("example_ids").list.len()
+    in_order = training.steps.sort("step").with_columns(whole=size == size.max())
     for start in range(0, in_order.height, training.window):
         # A step that overflowed would win every window.
-        finite = in_order.slice(start, training.window).filter(pl.col("grad_norm").is_finite())
+        finite = in_order.slice(start, training.window).filter(pl.col("grad_norm").is_finite() & pl.col("whole"))
         best = finite.sort("grad_norm", descending=True, maintain_order=True).head(training.window_batches)
         for step in best.iter_rows(named=True):
             why = f"in a batch of highest gradient norm of its window ({step['grad_norm']:.2f}, step {step['step']})"

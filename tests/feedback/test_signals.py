@@ -37,11 +37,16 @@ def scores(name: str, told: Training) -> dict[str, float]:
     return dict(SIGNALS[name](told).select("example_id", "signal").iter_rows())
 
 
-def test_grad_norm_takes_the_highest_batches_of_each_window_also_of_a_short_last_one() -> None:
-    told = training([(1.0, ["a"]), (3.0, ["b", "c"]), (2.0, ["d"]), (2.5, ["e"]), (0.1, ["f"])])
-    assert scores("grad_norm", told) == {"b": 3.0, "c": 3.0, "e": 2.5, "f": 0.1}
+def test_grad_norm_takes_the_highest_batches_of_each_window_also_of_a_short_last_window() -> None:
+    told = training([(1.0, ["a", "b"]), (3.0, ["c", "d"]), (2.0, ["e", "f"]), (2.5, ["g", "h"]), (0.1, ["i", "j"])])
+    assert scores("grad_norm", told) == {"c": 3.0, "d": 3.0, "g": 2.5, "h": 2.5, "i": 0.1, "j": 0.1}
     both = training([(1.0, ["a"]), (3.0, ["b"]), (2.0, ["c"])], window=3, window_batches=2)
     assert scores("grad_norm", both) == {"b": 3.0, "c": 2.0}
+
+
+def test_a_short_last_batch_does_not_win_by_its_size() -> None:
+    told = training([(1.0, ["a", "b"]), (0.5, ["c", "d"]), (0.7, ["e", "f"]), (17.0, ["g"])])
+    assert scores("grad_norm", told) == {"a": 1.0, "b": 1.0, "e": 0.7, "f": 0.7}
 
 
 @pytest.mark.parametrize("norm", [float("nan"), float("inf"), None])

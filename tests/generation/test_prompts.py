@@ -55,6 +55,14 @@ def test_no_few_shot_example_is_near_an_evaluation_item(name: str) -> None:
     assert [text for text in texts(examples) if known.contamination(text)] == []
 
 
+@pytest.mark.parametrize("name", ["instructions", "bare_instructions", "examples"])
+@pytest.mark.parametrize("form", ["chat", "completion"])
+def test_what_the_category_says_of_a_good_task_stands_in_the_prompt(name: str, form: str) -> None:
+    for category in load_categories(PROJECT_ROOT / "seeds" / "categories.yaml").values():
+        prompt = render(f"{name}.{form}", category=category, aim="", demonstrations=[], wanted=3)
+        assert category.definition in prompt and category.hint in prompt
+
+
 def test_classification_examples_are_12_and_19() -> None:
     examples = yaml.safe_load(FOLDER.joinpath("classify.yaml").read_text(encoding="utf-8"))
     told = [example["is_classification"] for example in examples]
