@@ -37,7 +37,7 @@ def print_summary(
     needed = person_needed(list(last.categories))
     if needed:
         console.print(f"  {needed}", style="bold", highlight=False, soft_wrap=True)
-    for told in _mended(history.finished):
+    for told in mended(history.finished):
         console.print(f"  mended: {told}", highlight=False, soft_wrap=True)
     store = sedi.store()
     for name, place in {
@@ -107,13 +107,13 @@ def _scores(last: RoundOutcome, before: dict[str, tuple[int, int]], sedi: SediRe
     return table
 
 
-def _mended(finished: list[RoundOutcome]) -> list[str]:
-    """Categories that are not weak any more, with the last round after which they were."""
+def mended(finished: list[RoundOutcome]) -> list[str]:
+    """Categories that were weak and have reached their target, with the last round after which they were weak."""
     weak_after = {o.category: outcome.round for outcome in finished for o in outcome.categories if o.decision == "weak"}
     return [
         f"{o.category}: weak after {weak_after[o.category]}, now {o.passed} of {o.items} ({o.decision})"
         for o in finished[-1].categories
-        if o.decision != "weak" and o.category in weak_after
+        if o.gap <= 0 and o.category in weak_after
     ]
 
 

@@ -144,7 +144,7 @@ def _word_row(rng: random.Random, words: Words) -> dict[str, str]:
 
 
 def _two_numbers(rng: random.Random, words: Words) -> dict[str, str]:
-    return _delivery(rng, words) | {"a": str(rng.randrange(11, 100)), "b": str(rng.randrange(11, 100))}
+    return _delivery(rng, words) | {"a": str(rng.randrange(2, 10)), "b": str(rng.randrange(2, 10))}
 
 
 def _all_sorts(rng: random.Random, words: Words) -> dict[str, str]:
