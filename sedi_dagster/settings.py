@@ -385,7 +385,7 @@ PROFILES: dict[str, dict[str, Any]] = {
             "max_concurrency": 16,
         },
         "generation": {
-            "candidates_per_category": 32,
+            "candidates_per_category": 20,
             "instances": "answer",  # a task, then its answer: the fewest calls
             "max_instruction_tokens": 150,
             "max_answer_tokens": 64,

@@ -19,13 +19,13 @@ What is left is measured, bit-parallel. Memory: 8 bytes a token, and per text 20
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from joblib import cpu_count
 
 from sedi_dagster.filtering.token_lists import Array, TokenLists
 
@@ -107,7 +107,7 @@ def in_threads(
         for begin in blocks:
             work(begin, min(begin + _TEXTS_AT_A_TIME, texts), scratch)
 
-    workers = min(len(os.sched_getaffinity(0)), -(-texts // _TEXTS_AT_A_TIME))
+    workers = min(cpu_count(), -(-texts // _TEXTS_AT_A_TIME))
     if workers <= 1:
         worker()
         return

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from joblib import cpu_count
+
 from sedi_dagster.errors import ModelError, TeacherError
 from sedi_dagster.models import BUNDLED_TEACHER, bundled_gguf, file_digest
 
@@ -40,7 +42,7 @@ class LocalServer:
         self.log = log_folder / f"teacher-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
         self._slots = slots
         self._context = context
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or cpu_count()
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

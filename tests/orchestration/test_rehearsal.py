@@ -38,13 +38,13 @@ def test_a_weak_category_is_found_targeted_and_mended(tmp_path: Path, monkeypatc
     data = tmp_path / "data"
     for name, folder in {"SEDI_DATA": data, "SEDI_CACHE": tmp_path / "cache", "DAGSTER_HOME": tmp_path / "dg"}.items():
         monkeypatch.setenv(name, str(folder))
-    command = [sys.executable, "-m", "sedi_dagster.cli", "run", "--profile", "rehearsal", "--rounds", "3"]
+    command = [sys.executable, "-m", "sedi_dagster.cli", "run", "--profile", "rehearsal", "--rounds", "4"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
 
     store = Store(str(data))
     history = load_history(store)
-    assert mended(history), done.stdout
+    assert mended(history) and "mended: " in done.stdout, done.stdout
     untrained = store.read_tables("baseline_scores")["items"]["passed"].mean()
     assert isinstance(untrained, float) and history.finished[-1].score > untrained + 0.2
 
