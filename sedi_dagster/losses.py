@@ -1,47 +1,78 @@
 """How well a student predicts given answers: mean loss per token, many at once.
 
-Right padding and an attention mask leave each row's numbers those of the row alone, up to rounding.
+Rows are padded on the left, so that all answers end at the same place and only their positions are projected onto the
+vocabulary. The attention mask and the positions leave each row's numbers those of the row alone, up to rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+Ids = Sequence[int]
+
+TOKENS_AT_ONCE = 4096
+"""Tokens of a batch, padding included. Were all of them answers, their logits would take 0.8 GB (49,152 tokens)."""
+
 
 def answer_losses(
-    model: PreTrainedModel, contexts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
+    model: PreTrainedModel,
+    contexts: Sequence[Ids],
+    answers: Sequence[Ids],
+    tokens_at_once: int = TOKENS_AT_ONCE,
+    report: Callable[[int], None] = lambda rows: None,
 ) -> list[float]:
-    """Mean negative log-likelihood of each answer's tokens after its context, in nats.
+    """Mean negative log-likelihood of each answer's tokens after its context, in nats, in the order given.
 
     Args:
         model: in evaluation mode.
-        contexts: token ids, at least one each. answers: token ids, at least one each.
+        contexts: token ids, at least one each. answers: token ids; of none the loss is 0.
+        tokens_at_once: of a batch, padding included; a longer row is a batch by itself.
+        report: is told after each batch how many rows are done.
     """
+    losses = [0.0] * len(answers)
+    done = 0
+    for places in _by_length([len(c) + len(a) for c, a in zip(contexts, answers, strict=True)], tokens_at_once):
+        told = [place for place in places if answers[place]]
+        if told:
+            for place, loss in zip(told, _losses(model, contexts, answers, told), strict=True):
+                losses[place] = loss
+        done += len(places)
+        report(done)
+    return losses
+
+
+def _losses(model: PreTrainedModel, contexts: Sequence[Ids], answers: Sequence[Ids], places: list[int]) -> list[float]:
     import torch
 
-    lengths = [len(context) + len(answer) for context, answer in zip(contexts, answers, strict=True)]
-    longest = max(lengths)
-    tokens = torch.zeros((len(lengths), longest), dtype=torch.long)
-    mask = torch.zeros((len(lengths), longest), dtype=torch.long)
-    for row, (context, answer) in enumerate(zip(contexts, answers, strict=True)):
-        tokens[row, : lengths[row]] = torch.tensor([*context, *answer])
-        mask[row, : lengths[row]] = 1
-    # Only positions from the first answer on are needed; logits for all contexts would cost most of the memory.
-    first = min(len(context) for context in contexts) - 1
-    with torch.inference_mode():
+    rows = [[*contexts[place], *answers[place]] for place in places]
+    longest = max(map(len, rows))
+    tokens = torch.tensor([[0] * (longest - len(row)) + row for row in rows], device=model.device)
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=model.device)
+    with torch.no_grad():
         logits = model(
-            input_ids=tokens.to(model.device),
-            attention_mask=mask.to(model.device),
-            logits_to_keep=longest - first,
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+            logits_to_keep=max(len(answers[place]) for place in places) + 1,
+            use_cache=False,
         ).logits
-        losses = []
-        for row, (context, answer) in enumerate(zip(contexts, answers, strict=True)):
-            start = len(context) - 1 - first
-            predicted = logits[row, start : start + len(answer)].float()
-            target = torch.tensor(answer, device=predicted.device)
-            losses.append(float(torch.nn.functional.cross_entropy(predicted, target)))
-    return losses
+        return [
+            float(torch.nn.functional.cross_entropy(kept[-1 - len(answer) : -1].float(), answer))
+            for kept, answer in zip(logits, (tokens[i, -len(answers[p]) :] for i, p in enumerate(places)), strict=True)
+        ]
+
+
+def _by_length(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Places, the longest first, in batches of at most `most` tokens: rows of like length pad little."""
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > most:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch

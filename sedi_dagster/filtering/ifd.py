@@ -19,7 +19,8 @@ The workload scores; `ifd_verdicts` decides. Run it by hand with `python -m sedi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,8 +44,6 @@ IFD_SCHEMA: dict[str, Any] = {
     "ifd_loss_ratio": pl.Float64,
     "ifd_perplexity_ratio": pl.Float64,
 }
-TOKENS_AT_ONCE = 4096
-"""Tokens of a batch, padding included. Their logits take 0.8 GB with a vocabulary of 49,152."""
 
 
 def score_examples(job: Mapping[str, Any], log: Log) -> None:
@@ -62,19 +61,16 @@ def score_examples(job: Mapping[str, Any], log: Log) -> None:
     model.eval()
     answers = [[*_ids(tokenizer, output), tokenizer.eos_token_id] for output in rows["output"]]
     prompts, opening = _contexts(tokenizer, rows["prompt"].to_list())
-    losses: dict[str, list[float]] = {"given": [0.0] * rows.height, "alone": [0.0] * rows.height}
-    for name, contexts in (("given", prompts), ("alone", [opening] * rows.height)):
-        done = 0
-        for places in _batches([len(c) + len(a) for c, a in zip(contexts, answers, strict=True)]):
-            scored = answer_losses(model, [contexts[i] for i in places], [answers[i] for i in places])
-            for place, loss in zip(places, scored, strict=True):
-                losses[name][place] = loss
-            done += len(places)
-            report(done + (name == "alone") * rows.height, 2 * rows.height, {})
+
+    def told(before: int, done: int) -> None:
+        report(before + done, 2 * rows.height, {})
+
+    given = answer_losses(model, prompts, answers, report=partial(told, 0))
+    alone = answer_losses(model, [opening] * rows.height, answers, report=partial(told, rows.height))
     scores = rows.select("candidate_id", "category").with_columns(
         pl.Series("answer_tokens", [len(answer) for answer in answers], dtype=pl.Int64),
-        pl.Series("loss_given_prompt", losses["given"], dtype=pl.Float64),
-        pl.Series("loss_alone", losses["alone"], dtype=pl.Float64),
+        pl.Series("loss_given_prompt", given, dtype=pl.Float64),
+        pl.Series("loss_alone", alone, dtype=pl.Float64),
     )
     with_ratios(scores).write_parquet(Path(job["output"]) / "ifd.parquet")
 
@@ -135,18 +131,6 @@ def _contexts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> tup
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Places in order of length, in batches of at most `TOKENS_AT_ONCE` padded tokens: neighbours pad little."""
-    batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[place] > TOKENS_AT_ONCE:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
 
 
 if __name__ == "__main__":

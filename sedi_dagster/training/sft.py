@@ -165,7 +165,7 @@ class Run:
         if accelerator.is_main_process:
             self.log(f"measuring the loss of {len(encoded)} rows ({when})")
         model = accelerator.unwrap_model(self.trainer.model)
-        mine = example_losses(model, encoded[rank::devices], self.tokenizer.pad_token_id, self.setup.fitted.bf16)
+        mine = example_losses(model, encoded[rank::devices], self.setup.fitted.bf16)
         shares = gather_object([mine])
         return [shares[i % devices][i // devices] for i in range(len(encoded))]
 
