@@ -216,7 +216,7 @@ FAULTS = {
 
 @main.command()
 @click.option("--calls", "count", default=10_000)
-@click.option("--turns", default=4, help="Parts asked with and without faults in turns, so that other work slows both.")
+@click.option("--turns", default=1, help="Parts asked with and without faults in turns, so that other work slows both.")
 def faults(count: int, turns: int) -> None:
     """30 % of answers bad in every way, beside the same without faults."""
     told: dict[str, Any] = {"benchmark": "faults", "calls": count, "share_bad": round(sum(FAULTS.values()), 3)}
