@@ -206,6 +206,8 @@ def compare(folder: Path, figure: Path | None) -> None:
     settings = load_settings()
     categories = load_categories(settings.path(settings.categories))
     found = read_parts(folder, list(categories))
+    if not found:
+        raise click.UsageError(f"No part of a stream in {folder}; `stream --folder {folder}` writes them.")
     candidates = pl.concat(found)
     calls = pl.concat(pl.read_parquet(path) for path in sorted(folder.glob("calls-*.parquet")))
     tokens = calls.select("request_key", tokens=pl.col("prompt_tokens") + pl.col("completion_tokens"))
