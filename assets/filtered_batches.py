@@ -23,6 +23,7 @@ from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import earlier_examples, machine_seeds
 from sedi_dagster.records import Tables, round_number, task_prompt
+from sedi_dagster.settings import Settings
 from sedi_dagster.student import student_source, token_counter
 
 EXAMPLE_COLUMNS = ("example_id", "round", "category", "instruction", "input", "output", "is_classification")
@@ -68,12 +69,7 @@ def filtered_batches(
             examples,
             earlier,
             human.filter(~pl.col("seed_id").is_in(heldout["seed_id"].implode())),
-            ReplayRules(
-                settings.batching.human_replay,
-                settings.batching.earlier_replay,
-                settings.batching.batch_size,
-                everything=settings.training.start == "base",
-            ),
+            replay_rules(settings),
             plan.category_ids,
             plan.number,
             settings.project_seed,
@@ -106,6 +102,13 @@ def filtered_batches(
             "verdicts_by_rule": dg.MetadataValue.md(_rules_table(verdicts)),
         },
     )
+
+
+def replay_rules(settings: Settings) -> ReplayRules:
+    """The shares of the settings; from the untrained student on, a round trains on everything."""
+    everything = settings.training.start == "base"
+    human, earlier = settings.batching.human_replay, settings.batching.earlier_replay
+    return ReplayRules(1.0 if everything else human, 1.0 if everything else earlier, settings.batching.batch_size)
 
 
 def _fitting(

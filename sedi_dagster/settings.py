@@ -214,22 +214,24 @@ class BatchingSettings(_Group):
         "bundled:all-MiniLM-L6-v2",
         description="sentence-transformers model: bundled:..., a folder or a hub name",
     )
-    composition: Literal["diverse", "random", "sequential"] = Field(
-        "diverse", description="How kept examples are put into training batches"
+    composition: Literal["diverse", "clusters", "random", "sequential"] = Field(
+        "diverse",
+        description="How kept examples are put into training batches; clusters: round robin over k-means clusters",
     )
     batch_size: int = Field(8, ge=1, description="Examples in a training batch (one optimiser step)")
     human_replay: float = Field(
-        0.5, ge=0, le=1, description="Share of human seed tasks in the training batches of a round"
+        0.5, ge=0, le=1, description="Share of human seed tasks among a round's training rows; 1: all of them"
     )
     earlier_replay: float = Field(
-        0.1, ge=0, lt=1, description="Share of examples kept in earlier rounds in the training batches of a round"
+        0.1, ge=0, le=1, description="Share of earlier rounds' examples among a round's training rows; 1: all of them"
     )
 
     @model_validator(mode="after")
     def _leave_room_for_the_rounds_own_examples(self) -> BatchingSettings:
-        if self.human_replay < 1 <= self.human_replay + self.earlier_replay:
+        if sum(share for share in (self.human_replay, self.earlier_replay) if share < 1) >= 1:
             raise ValueError(
-                "SEDI_BATCHING_HUMAN_REPLAY and _EARLIER_REPLAY together must be less than 1, or the first 1"
+                "SEDI_BATCHING_HUMAN_REPLAY and SEDI_BATCHING_EARLIER_REPLAY together must be less than 1; "
+                "either may be 1, which takes all there are"
             )
         return self
 
@@ -250,6 +252,9 @@ class TrainingSettings(_Group):
     )
     warmup_steps: int = Field(3, ge=0, description="Optimiser steps over which the learning rate rises")
     epochs: float = Field(1.0, gt=0, description="Passes over the round's training batches")
+    steps: int | None = Field(
+        None, ge=1, description="Optimiser steps a round, whatever the number of rows; empty: by epochs"
+    )
     max_length: int = Field(512, ge=32, description="Tokens of prompt and answer together; longer rows are rejected")
     lora_rank: int = Field(16, ge=1, description="Rank of the LoRA adapters, on all linear layers")
     micro_batch_size: int | None = Field(
@@ -358,6 +363,9 @@ class LoopSettings(_Group):
     max_tokens: int | None = Field(None, ge=1, description="Teacher tokens the whole loop may use; empty: no limit")
     max_tokens_per_round: int | None = Field(None, ge=1, description="Teacher tokens a round may use; empty: no limit")
     plateau_rounds: int = Field(4, ge=1, description="Rounds without a better score after which the loop ends")
+    allocation: Literal["gap", "even"] = Field(
+        "gap", description="How a round's examples are shared out: by the gap to the target, or alike"
+    )
     floor_share: float = Field(
         0.1, ge=0, le=1, description="Share of a round's examples spread over all categories, against forgetting"
     )

@@ -6,6 +6,7 @@ No optimiser step is to see near neighbours only. Every row is used exactly once
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -18,7 +19,7 @@ from sedi_dagster.records import derived_rng, derived_seed, task_prompt
 if TYPE_CHECKING:
     import numpy as np
 
-Composition = Literal["diverse", "random", "sequential"]
+Composition = Literal["diverse", "clusters", "random", "sequential"]
 
 
 def compose(
@@ -32,7 +33,8 @@ def compose(
     """Put row numbers into batches, in training order.
 
     Rows that fill no whole batch form a last, shorter one. `diverse` batches have each their proportional share, up
-    to rounding, of each category and of human seed tasks, the shorter one as well; `random` ones are as a plain
+    to rounding, of each category and of human seed tasks, the shorter one as well; `clusters` draws the rows of a
+    batch from k-means clusters of the instructions in turn, as SeDi-Instruct does; `random` ones are as a plain
     shuffle leaves them, and `sequential` ones keep the order of the rows.
 
     Args:
@@ -50,14 +52,17 @@ def compose(
     rows = list(range(len(vectors)))
     if composition == "random":
         derived_rng(*seed, "random composition").shuffle(rows)
-    if composition != "diverse" or len(rows) <= batch_size or batch_size == 1:
-        return [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    trivial = len(rows) <= batch_size or batch_size == 1
+    if trivial or composition in ("random", "sequential"):
+        return _in_slices(rows, batch_size)
     broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(broken):
         raise SediError(
             f"{len(broken)} of {len(rows)} vectors hold entries that are not numbers, the first in row {broken[0]}.",
             "Check the model that SEDI_BATCHING_EMBEDDING_MODEL names, and remove its table from the lance folder.",
         )
+    if composition == "clusters":
+        return _in_slices(_in_turn_by_cluster(vectors, batch_size, *seed), batch_size)
     rng = np.random.default_rng(derived_seed(*seed, "diverse composition"))
     _, category = np.unique(categories or [""] * len(rows), return_inverse=True)
     origin = np.asarray(human if human is not None else [False] * len(rows), dtype=np.int64)
@@ -67,6 +72,28 @@ def compose(
     sizes = np.array([batch_size] * whole + [left_over] * (left_over > 0))
     batches = anticlusters(vectors, category, origin, dealt_shares(counts, sizes, rng), rng)
     return [batches[i] for i in rng.permutation(whole)] + batches[whole:]
+
+
+def _in_slices(rows: list[int], size: int) -> list[list[int]]:
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def _in_turn_by_cluster(vectors: np.ndarray, clusters: int, *seed: object) -> list[int]:
+    """Rows, shuffled within their cluster, one of each cluster in turn until all are used.
+
+    The paper's summary leaves the number of clusters open; with one for each place in a batch, a batch holds one row
+    of every cluster as long as none has run out.
+    """
+    from sklearn.cluster import KMeans
+
+    found = KMeans(clusters, n_init=3, random_state=derived_seed(*seed, "clusters")).fit_predict(vectors)
+    members: dict[int, list[int]] = {}
+    for row, cluster in enumerate(found):
+        members.setdefault(int(cluster), []).append(row)
+    for cluster in sorted(members):
+        derived_rng(*seed, "clusters", cluster).shuffle(members[cluster])
+    turns = zip_longest(*(members[cluster] for cluster in sorted(members)))
+    return [row for turn in turns for row in turn if row is not None]
 
 
 def training_rows(rows: pl.DataFrame, batches: Sequence[Sequence[int]]) -> pl.DataFrame:

@@ -46,12 +46,16 @@ ROW_COLUMNS = ("example_id", "category", "instruction", "input", "output", "orig
 
 @dataclass(frozen=True)
 class ReplayRules:
-    """`human_share`, `earlier_share`: of a round's rows. `everything`: train on all there is, from the base on."""
+    """Shares of a round's training rows that are human seed tasks and earlier examples; 1: all there are."""
 
     human_share: float
     earlier_share: float
     batch_size: int
-    everything: bool = False
+
+    @property
+    def own_share(self) -> float:
+        """Share that is left for the round's own examples, where a share is asked for and not all."""
+        return 1 - sum(share for share in (self.human_share, self.earlier_share) if share < 1)
 
 
 def held_out_seeds(seeds: pl.DataFrame, share: float, project_seed: int) -> pl.DataFrame:
@@ -83,17 +87,17 @@ def rows_to_train(
         seeds: human seed tasks that may be trained on (`seed_id` in place of `example_id`).
         categories: those of the round, first in turn for human replay.
     """
-    if rules.everything:
-        replayed, human = earlier, seeds
-    else:
-        share = rules.human_share + rules.earlier_share
-        own = examples.height / (1 - share) if share < 1 else 0.0
-        count = min(round(own * rules.earlier_share), earlier.height)
-        chosen = derived_rng(project_seed, round_number, "earlier replay").sample(
-            sorted(earlier["example_id"].to_list()), count
-        )
+    rows = examples.height / rules.own_share
+    replayed = earlier
+    if rules.earlier_share < 1:
+        count = min(round(rows * rules.earlier_share), earlier.height)
+        ids = sorted(earlier["example_id"].to_list())
+        chosen = derived_rng(project_seed, round_number, "earlier replay").sample(ids, count)
         replayed = earlier.filter(pl.col("example_id").is_in(chosen))
-        wanted = seeds.height if rules.human_share == 1 else max(round(own * rules.human_share), rules.batch_size)
-        human = human_replay(seeds, wanted, categories, round_number, project_seed)
+    human = seeds
+    if rules.human_share < 1:
+        # A round that kept next to nothing still trains on a whole batch of them.
+        count = max(round(rows * rules.human_share), rules.batch_size) if rules.human_share else 0
+        human = human_replay(seeds, count, categories, round_number, project_seed)
     sources = (("machine", examples), ("earlier", replayed), ("human", human.rename({"seed_id": "example_id"})))
     return pl.concat([rows.select(*ROW_COLUMNS[:-1], origin=pl.lit(origin)) for origin, rows in sources])

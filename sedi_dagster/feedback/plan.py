@@ -52,6 +52,7 @@ class PlanRequest:
     max_usd: float | None = None
     max_usd_per_round: float | None = None
     plateau_rounds: int = 4
+    allocation: str = "gap"
     floor_share: float = 0.1
     most_per_category: float = 2.0
 
@@ -76,6 +77,8 @@ def plan_round(
         wanted = _asked_for(request.categories, request, f"asked for ({request.trigger})")
     elif not finished:
         wanted = _asked_for(known_categories, request, "first round: nothing is known yet")
+    elif request.allocation == "even":
+        wanted = _asked_for(known_categories, request, "all categories alike (SEDI_LOOP_ALLOCATION)")
     else:
         wanted = _by_evidence(request, known_categories, plans, finished)
         if not wanted:

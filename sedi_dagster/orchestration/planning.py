@@ -46,6 +46,7 @@ def next_plan(
         max_usd=settings.budget.max_usd,
         max_usd_per_round=settings.budget.max_usd_per_round,
         plateau_rounds=settings.loop.plateau_rounds,
+        allocation=settings.loop.allocation,
         floor_share=settings.loop.floor_share,
         most_per_category=settings.loop.most_per_category,
     )

@@ -81,6 +81,7 @@ def _sft_config(job: TrainingJob, fitted: Fitted, size: int, devices: int, gpu: 
         per_device_train_batch_size=size,
         gradient_accumulation_steps=job.batch_size // (size * devices),
         num_train_epochs=settings.epochs,
+        max_steps=settings.steps or -1,  # given: the batches are gone through again and again, in their order
         learning_rate=fitted.learning_rate,
         lr_scheduler_type=settings.schedule,
         warmup_steps=settings.warmup_steps,

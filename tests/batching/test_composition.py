@@ -37,7 +37,7 @@ def mean_distance(vectors: np.ndarray, batches: list[list[int]]) -> float:
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
-@given(st.integers(0, 40), st.integers(1, 9), st.sampled_from(["diverse", "random", "sequential"]))
+@given(st.integers(0, 40), st.integers(1, 9), st.sampled_from(["diverse", "clusters", "random", "sequential"]))
 def test_every_row_is_in_exactly_one_batch_and_only_the_last_is_short(
     rows: int, batch_size: int, composition: Composition
 ) -> None:
@@ -196,3 +196,10 @@ def test_training_rows_are_in_training_order() -> None:
         (0, 1, "a", "Add.\n\n1 2"),
         (1, 0, "b", "Count."),
     ]
+
+
+def test_batches_by_cluster_take_a_row_of_every_cluster() -> None:
+    vectors = unit_vectors(32, clusters=4, dimensions=32)
+    batches = compose(vectors, 4, "clusters", 0)
+    assert all({row * 4 // 32 for row in batch} == {0, 1, 2, 3} for batch in batches)
+    assert batches == compose(vectors, 4, "clusters", 0) != compose(vectors, 4, "clusters", 1)

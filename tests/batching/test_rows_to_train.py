@@ -52,13 +52,22 @@ def test_what_is_not_there_cannot_be_replayed() -> None:
     assert count(rows(0, 0, 20), "human") == 8, "a round without examples trains on a batch of human seed tasks"
 
 
+def test_all_earlier_examples_beside_a_share_of_human_seed_tasks() -> None:
+    chosen = rows(40, 200, 60, human_share=0.2, earlier_share=1.0)
+    assert (count(chosen, "new"), count(chosen, "old"), count(chosen, "human")) == (40, 200, 10)
+
+
+def test_no_human_seed_task_is_trained_on_where_their_share_is_zero() -> None:
+    assert count(rows(40, 200, 60, human_share=0.0), "human") == 0
+
+
 def test_another_round_replays_others_and_the_same_round_the_same() -> None:
     old = [set(rows(40, 200, 200, round_number=n)["example_id"].to_list()) for n in (1, 1, 2)]
     assert old[0] == old[1] != old[2]
 
 
-def test_from_the_base_on_everything_is_trained() -> None:
-    chosen = rows(40, 200, 60, everything=True)
+def test_a_share_of_one_takes_all_there_are() -> None:
+    chosen = rows(40, 200, 60, human_share=1.0, earlier_share=1.0)
     assert (count(chosen, "new"), count(chosen, "old"), count(chosen, "human")) == (40, 200, 60)
     assert chosen["example_id"].is_unique().all()
 
