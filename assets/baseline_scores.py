@@ -1,7 +1,10 @@
-"""The same evaluation of the untrained student: what every round is compared with.
+"""What every round is held against: the untrained student, and the one trained on the human seed tasks alone.
 
-Tables: `items` (answer, score, pass mark and reference loss of each evaluation item), `origin` (hash of what was
-measured, so that a changed student or item file is noticed).
+The second says what the user's own seed tasks give without a teacher; the first round builds on the better of the two
+(more items passed; if as many, the lower held-out loss). `SEDI_TRAINING_SEED_EPOCHS=0` leaves it out.
+Tables: `items` and `seed_items` (answer, score, pass mark and reference loss of each evaluation item: untrained, and
+after the seed tasks), `seed_steps`, `seed_heldout`, `seed_files` (of that training, as in `sft_checkpoint`), `origin`
+(hash of what was measured, so that a changed student, seed or item file is noticed; what the first round builds on).
 """
 
 import dagster as dg
@@ -11,16 +14,37 @@ from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.orchestration.evaluating import evaluate_student, evaluation_fingerprint
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.seed_student import train_on_seed_tasks
 from sedi_dagster.records import Tables
+from sedi_dagster.rounds import SEED_TASKS
 
 
-@dg.asset(kinds={"pytorch"}, pool="student", code_version="2", description=__doc__)
+@dg.asset(ins={"seed_pool": dg.AssetIn()}, kinds={"pytorch"}, pool="student", code_version="3", description=__doc__)
 def baseline_scores(
-    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient
+    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient, seed_pool: Tables
 ) -> dg.Output[Tables]:
     with told_plainly():
         items = evaluate_student(context, sedi, pipes, checkpoint=None)
+        tables, start = {"items": items}, ""
+        if sedi.settings().training.seed_epochs:
+            tables |= train_on_seed_tasks(context, sedi, pipes, seed_pool["seeds"])
+            tables["seed_items"] = evaluate_student(context, sedi, pipes, checkpoint=SEED_TASKS)
+            start = SEED_TASKS if _is_better(tables) else ""
+        tables["origin"] = pl.DataFrame({"fingerprint": [evaluation_fingerprint(sedi)], "start": [start]})
+    after_seeds = {"pass_rate_seed_tasks": pass_rate(tables["seed_items"])} if "seed_items" in tables else {}
     return dg.Output(
-        {"items": items, "origin": pl.DataFrame({"fingerprint": [evaluation_fingerprint(sedi)]})},
-        metadata={"items": items.height, "pass_rate": pass_rate(items)},
+        tables,
+        metadata={
+            "items": items.height,
+            "pass_rate": pass_rate(items),
+            **after_seeds,
+            "first_round_builds_on": "the human seed tasks' student" if start else "the untrained student",
+        },
     )
+
+
+def _is_better(tables: Tables) -> bool:
+    """Whether training on the seed tasks was a gain: in items passed, or, if as many, in held-out loss."""
+    before, after = (int(tables[name]["passed"].sum()) for name in ("items", "seed_items"))
+    heldout = tables["seed_heldout"].group_by("step").agg(pl.mean("loss")).sort("step")["loss"]
+    return after > before or (after == before and heldout.len() > 1 and heldout[-1] < heldout[0])

@@ -4,8 +4,8 @@ A category is weak only on evidence: a gap that matters, seen on one half of its
 significant over all after correction. One that was asked for in vain is stuck: a person is told. The checkpoint is
 promoted (the next round builds on it) unless a category, or the whole, dropped significantly.
 Tables: `items`, `before` (of the checkpoint it would replace), `categories` (score, interval, p, decision and reason),
-`comparisons` (with the untrained student, the checkpoint before, the best one), `promotion`, `judgements` (of
-the judge, if one is switched on; it decides nothing).
+`comparisons` (with the untrained student, the one of the seed tasks alone, the checkpoint before, the best one),
+`promotion`, `judgements` (of the judge, if one is switched on; it decides nothing).
 """
 
 import dagster as dg
@@ -48,6 +48,7 @@ def evaluation_scores(
             lambda checkpoint: evaluate_student(context, sedi, pipes, checkpoint),
         )
         judged = judgements(context, sedi.settings(), sedi.plan(round_key), decided.before, items)
+    seed_items = baseline_scores.get("seed_items")
     by_decision = {
         decision: [o.category for o in decided.outcomes if o.decision == decision] for decision in ("weak", "stuck")
     }
@@ -67,6 +68,7 @@ def evaluation_scores(
             "pass_rate": pass_rate(items),
             "pass_rate_before": pass_rate(decided.before),
             "pass_rate_untrained": pass_rate(baseline_scores["items"]),
+            **({"pass_rate_seed_tasks": pass_rate(seed_items)} if seed_items is not None else {}),
             **({"mean_reference_loss": loss} if (loss := items.select(pl.mean("reference_loss")).item()) else {}),
             **{f"pass_rate/{o.category}": o.score for o in decided.outcomes},
             "weak_categories": dg.MetadataValue.json(by_decision["weak"]),

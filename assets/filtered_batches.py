@@ -8,12 +8,10 @@ Tables: `verdicts`, `examples`, `batches` (in training order), `heldout` (human 
 trained on), `diversity`, `ifd` (scores; empty if IFD is off).
 """
 
-from collections.abc import Callable, Sequence
-
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.batching.replay import ReplayRules, held_out_seeds, rows_to_train
+from sedi_dagster.batching.replay import held_out_seeds, rows_to_train
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.orchestration.composing import compose_round, stored_vectors
 from sedi_dagster.orchestration.failures import told_plainly
@@ -22,9 +20,8 @@ from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import earlier_examples, machine_seeds
-from sedi_dagster.records import Tables, round_number, task_prompt
-from sedi_dagster.settings import Settings
-from sedi_dagster.student import student_source, token_counter
+from sedi_dagster.orchestration.rows import as_prompts, fitting, replay_rules
+from sedi_dagster.records import Tables, round_number
 
 EXAMPLE_COLUMNS = ("example_id", "round", "category", "instruction", "input", "output", "is_classification")
 
@@ -57,10 +54,8 @@ def filtered_batches(
             .rename({"candidate_id": "example_id"})
             .select(EXAMPLE_COLUMNS)
         )
-        count_tokens = token_counter(student_source(settings.training.student, settings.path(settings.cache)))
-        human = _fitting(seed_pool["seeds"], count_tokens, settings.training.max_length)
-        earlier = earlier_examples(sedi, plan.round, examples)
-        earlier = _fitting(earlier, count_tokens, settings.training.max_length)
+        human = fitting(sedi, seed_pool["seeds"])
+        earlier = fitting(sedi, earlier_examples(sedi, plan.round, examples))
         too_long = seed_pool["seeds"].height - human.height
         if too_long:
             context.log.warning(f"{too_long} human seed tasks are longer than the student's training length.")
@@ -81,7 +76,7 @@ def filtered_batches(
             "verdicts": verdicts,
             "examples": examples,
             "batches": composed.batches,
-            "heldout": _as_prompts(heldout),
+            "heldout": as_prompts(heldout),
             "diversity": composed.diversity,
             "ifd": ifd,
         },
@@ -101,30 +96,6 @@ def filtered_batches(
             **composed.figures(),
             "verdicts_by_rule": dg.MetadataValue.md(_rules_table(verdicts)),
         },
-    )
-
-
-def replay_rules(settings: Settings) -> ReplayRules:
-    """The shares of the settings; from the untrained student on, a round trains on everything."""
-    everything = settings.training.start == "base"
-    human, earlier = settings.batching.human_replay, settings.batching.earlier_replay
-    return ReplayRules(1.0 if everything else human, 1.0 if everything else earlier, settings.batching.batch_size)
-
-
-def _fitting(
-    rows: pl.DataFrame, count_tokens: Callable[[Sequence[str], Sequence[str]], list[int]], most: int
-) -> pl.DataFrame:
-    """The rows that the student's training length has room for."""
-    prompts = [task_prompt(text, given) for text, given in rows.select("instruction", "input").iter_rows()]
-    tokens = count_tokens(prompts, rows["output"].to_list())
-    return rows.filter(pl.Series(tokens, dtype=pl.Int64) <= most)
-
-
-def _as_prompts(seeds: pl.DataFrame) -> pl.DataFrame:
-    """Seed tasks as the student sees them: example_id, category, prompt, output."""
-    prompts = [task_prompt(row["instruction"], row["input"]) for row in seeds.iter_rows(named=True)]
-    return seeds.select(
-        pl.col("seed_id").alias("example_id"), "category", pl.Series("prompt", prompts, dtype=pl.String), "output"
     )
 
 

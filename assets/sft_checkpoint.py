@@ -19,12 +19,11 @@ from sedi_dagster.orchestration.metadata import picture
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import promoted_checkpoint
-from sedi_dagster.orchestration.workloads import run_workload
-from sedi_dagster.records import Tables, derived_seed
+from sedi_dagster.orchestration.training import CHECKPOINT_FILES, train_student
+from sedi_dagster.records import Tables
 from sedi_dagster.reporting.report import plot_training
 from sedi_dagster.rounds import checkpoints_to_prune
-from sedi_dagster.store import folder_hashes, tables_version
-from sedi_dagster.student import student_source
+from sedi_dagster.store import folder_hashes
 
 TABLES = ("steps", "examples", "heldout")
 
@@ -47,46 +46,22 @@ def sft_checkpoint(
     with told_plainly():
         settings, store = sedi.settings(), sedi.store()
         training, feedback = settings.training, settings.feedback
-        cache = settings.path(settings.cache)
         parent = promoted_checkpoint(sedi, round_key) if training.start == "previous" else None
-        start = store.local_copy(cache, "checkpoints", parent) if parent else None
-        inputs = cache / "work" / f"rows-{round_key}"
-        inputs.mkdir(parents=True, exist_ok=True)
-        for name in ("batches", "heldout"):
-            filtered_batches[name].write_parquet(inputs / f"{name}.parquet")
-        by_window = feedback.signal == "heldout_gain"
-        output = run_workload(
+        output = train_student(
             context,
+            sedi,
             pipes,
-            "sedi_dagster.training",
-            settings,
-            f"train-{round_key}",
-            {
-                "student": student_source(training.student, cache),
-                "checkpoint": str(start) if start else None,
-                "rows": str(inputs / "batches.parquet"),
-                "held_out": str(inputs / "heldout.parquet"),
-                "settings": training.model_dump(mode="json"),
-                "batch_size": settings.batching.batch_size,
-                "seed": derived_seed(settings.project_seed, round_key, "training"),
-                "held_out_every": feedback.window_steps if by_window else 0,
-                "ifd": feedback.signal == "ifd",
-                "about": {
-                    "round": round_key,
-                    "student": training.student,
-                    "parent": parent,
-                    "parent_files": folder_hashes(start, ["*.safetensors"]) if start else {},
-                    "data_version": tables_version({name: filtered_batches[name] for name in ("batches", "heldout")}),
-                    "location": str(store.path("checkpoints", round_key)),
-                },
-            },
-            launcher=training.launcher,
-            resume=True,
+            round_key,
+            filtered_batches["batches"],
+            filtered_batches["heldout"],
+            training,
+            parent,
+            held_out_every=feedback.window_steps if feedback.signal == "heldout_gain" else 0,
+            ifd=feedback.signal == "ifd",
         )
         store.upload(output / "checkpoint", "checkpoints", round_key)
         tables = {name: pl.read_parquet(output / f"{name}.parquet") for name in TABLES}
-        # The card is written again once the round is evaluated.
-        files = folder_hashes(output / "checkpoint", ["*.safetensors", "*.json", "*.jinja"])
+        files = folder_hashes(output / "checkpoint", CHECKPOINT_FILES)
         summary = json.loads((output / "summary.json").read_text())
         history = sedi.history()
         promoted = [outcome.round for outcome in history.finished if outcome.promoted]

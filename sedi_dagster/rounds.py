@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.store import Store
 
+SEED_TASKS = "seed-tasks"
+"""Name of the checkpoint that is trained on the human seed tasks alone: what the teacher's tokens are held against."""
+
 
 @dataclass(frozen=True)
 class LoopHistory:

@@ -255,6 +255,9 @@ class TrainingSettings(_Group):
     steps: int | None = Field(
         None, ge=1, description="Optimiser steps a round, whatever the number of rows; empty: by epochs"
     )
+    seed_epochs: float = Field(
+        3.0, ge=0, description="Passes over the human seed tasks of the student trained on them alone; 0: there is none"
+    )
     max_length: int = Field(512, ge=32, description="Tokens of prompt and answer together; longer rows are rejected")
     lora_rank: int = Field(16, ge=1, description="Rank of the LoRA adapters, on all linear layers")
     micro_batch_size: int | None = Field(

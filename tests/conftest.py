@@ -74,6 +74,7 @@ def project(
         "SEDI_TEACHER_MODEL": MODEL,
         "SEDI_TRAINING_STUDENT": str(tiny_student),
         "SEDI_TRAINING_LORA_RANK": "2",
+        "SEDI_TRAINING_SEED_EPOCHS": "0",  # a training less; test_seed_student.py has it
         "SEDI_BATCHING_BATCH_SIZE": "4",
         "SEDI_GENERATION_CANDIDATES_PER_CATEGORY": "4",
         "DAGSTER_HOME": str(tmp_path / "dagster"),

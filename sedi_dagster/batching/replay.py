@@ -71,6 +71,12 @@ def held_out_seeds(seeds: pl.DataFrame, share: float, project_seed: int) -> pl.D
     return seeds.filter(pl.col("seed_id").is_in(chosen))
 
 
+def seed_rows(seeds: pl.DataFrame) -> pl.DataFrame:
+    """Human seed tasks as training rows (`ROW_COLUMNS`)."""
+    named = seeds.rename({"seed_id": "example_id"})
+    return named.select(*ROW_COLUMNS[:-1], origin=pl.lit("human"))
+
+
 def rows_to_train(
     examples: pl.DataFrame,
     earlier: pl.DataFrame,
@@ -87,17 +93,18 @@ def rows_to_train(
         seeds: human seed tasks that may be trained on (`seed_id` in place of `example_id`).
         categories: those of the round, first in turn for human replay.
     """
-    rows = examples.height / rules.own_share
+    in_all = examples.height / rules.own_share
     replayed = earlier
     if rules.earlier_share < 1:
-        count = min(round(rows * rules.earlier_share), earlier.height)
+        count = min(round(in_all * rules.earlier_share), earlier.height)
         ids = sorted(earlier["example_id"].to_list())
         chosen = derived_rng(project_seed, round_number, "earlier replay").sample(ids, count)
         replayed = earlier.filter(pl.col("example_id").is_in(chosen))
     human = seeds
     if rules.human_share < 1:
         # A round that kept next to nothing still trains on a whole batch of them.
-        count = max(round(rows * rules.human_share), rules.batch_size) if rules.human_share else 0
+        count = max(round(in_all * rules.human_share), rules.batch_size) if rules.human_share else 0
         human = human_replay(seeds, count, categories, round_number, project_seed)
-    sources = (("machine", examples), ("earlier", replayed), ("human", human.rename({"seed_id": "example_id"})))
-    return pl.concat([rows.select(*ROW_COLUMNS[:-1], origin=pl.lit(origin)) for origin, rows in sources])
+    sources = (("machine", examples), ("earlier", replayed))
+    machine = [rows.select(*ROW_COLUMNS[:-1], origin=pl.lit(origin)) for origin, rows in sources]
+    return pl.concat([*machine, seed_rows(human)])

@@ -19,6 +19,7 @@ from sedi_dagster.feedback.standing import StandingRules, settle
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import is_of_this_student, promoted_checkpoint
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
+from sedi_dagster.rounds import SEED_TASKS
 
 Evaluate = Callable[[str | None], pl.DataFrame]
 """Items as the student after a round answers them, or as the untrained one does (None). Costs nothing if known."""
@@ -58,6 +59,8 @@ def decide(
     promoted, promotion = judge_promotion(before, items, settings.evaluation.alpha, settings.evaluation.max_drop)
     earlier = [outcome for outcome in history.before(plan.round) if is_of_this_student(sedi, outcome.round)]
     against = {"untrained": None, "before": parent, "best": _best(earlier)}
+    if settings.training.seed_epochs:
+        against["seed tasks"] = SEED_TASKS
     comparisons = pl.concat([compare(name, evaluate(checkpoint), items) for name, checkpoint in against.items()])
     rules = WeaknessRules(settings.evaluation.alpha, settings.evaluation.min_gap, settings.evaluation.confirm_alpha)
     judged = judge_categories(items, sedi.categories(), rules, first_half(plan.number), reference)

@@ -16,12 +16,20 @@ from sedi_dagster.evaluation.items import split_halves
 from sedi_dagster.evaluation.results import item_table, judging_version, read_results, result_key, results_in
 from sedi_dagster.evaluation.served import evaluate_served
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.training import CHECKPOINT_FILES
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.progress import format_progress
 from sedi_dagster.records import EvaluationItem, content_id
+from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.store import Store, folder_hashes, tables_version
 from sedi_dagster.student import BUNDLED, student_source
 
 UNTRAINED = "untrained"
+_SEED_TRAINING = (
+    "method", "learning_rate", "schedule", "warmup_steps", "steps", "seed_epochs", "max_length", "lora_rank",
+    "held_out_share",
+)  # fmt: skip
+"""Settings of training that the student of the human seed tasks depends on."""
 SECONDS_BETWEEN_LINES = 2.0
 
 
@@ -40,11 +48,7 @@ def evaluate_student(
         student = _served_identity(sedi, checkpoint)
     else:
         student = _identity(sedi, settings.training.student, checkpoint)
-    stored = ("evaluation_scores", checkpoint) if checkpoint else ("baseline_scores",)
-    try:
-        known = results_in(store.read_tables(*stored)["items"])
-    except StorageError:  # not evaluated before
-        known = {}
+    known = _known_results(store, checkpoint)
 
     def answer(missing: Sequence[Mapping[str, Any]], results: Path) -> None:
         if settings.evaluation.base_url:
@@ -53,6 +57,19 @@ def evaluate_student(
             _answer_here(context, sedi, pipes, settings.training.student, checkpoint, missing, results)
 
     return _evaluated(sedi, student, known, answer)
+
+
+def _known_results(store: Store, checkpoint: str | None) -> dict[str, dict[str, Any]]:
+    """What the data folder knows of a checkpoint's answers; nothing before it was evaluated."""
+    stored = ["baseline_scores"]
+    if checkpoint is not None and checkpoint != SEED_TASKS:
+        stored = ["evaluation_scores", checkpoint]
+    try:
+        tables = store.read_tables(*stored)
+    except StorageError:
+        return {}
+    items = tables.get("seed_items" if checkpoint == SEED_TASKS else "items")
+    return {} if items is None else results_in(items)
 
 
 def evaluate_reference(
@@ -70,10 +87,13 @@ def evaluate_reference(
 
 
 def evaluation_fingerprint(sedi: SediResource) -> str:
-    """Hash of what a baseline depends on: the student, who serves it, the items, the limits, the verifiers."""
+    """Hash of what the baselines depend on: the student, who serves it, the items, the limits, the verifiers; and the
+    seed tasks and how they are trained on."""
     settings = sedi.settings()
     asked = (settings.training.student, settings.evaluation.base_url, settings.evaluation.model, judging_version())
-    return content_id("eval", asked, _limits(sedi), [vars(item) for item in sedi.items()])
+    training = settings.training.model_dump(mode="json", include=set(_SEED_TRAINING))
+    trained = (tables_version({"seeds": sedi.seeds()}), training, settings.batching.batch_size)
+    return content_id("eval", asked, _limits(sedi), [vars(item) for item in sedi.items()], trained)
 
 
 def _evaluated(sedi: SediResource, student: str, known: dict[str, dict[str, Any]], answer: Any) -> pl.DataFrame:
@@ -119,7 +139,12 @@ def _served_identity(sedi: SediResource, checkpoint: str | None) -> str:
 
 
 def _checkpoint_files(sedi: SediResource, checkpoint: str | None) -> list[tuple[Any, ...]]:
-    return sorted(sedi.store().read_tables("sft_checkpoint", checkpoint)["files"].iter_rows()) if checkpoint else []
+    if checkpoint is None:
+        return []
+    if checkpoint == SEED_TASKS:  # asked for while its own table is being made
+        folder = sedi.store().local_copy(sedi.settings().path(sedi.settings().cache), "checkpoints", SEED_TASKS)
+        return sorted(folder_hashes(folder, CHECKPOINT_FILES).items())
+    return sorted(sedi.store().read_tables("sft_checkpoint", checkpoint)["files"].iter_rows())
 
 
 def _served_name(sedi: SediResource, checkpoint: str | None) -> str:

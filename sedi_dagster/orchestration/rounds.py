@@ -8,6 +8,7 @@ from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.filtering.semantic import Embed
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.rounds import SEED_TASKS
 
 _EXAMPLE_TEXTS = ("example_id", "instruction", "input", "output")
 
@@ -85,10 +86,21 @@ def kept_examples(sedi: SediResource, round_key: str, category: str) -> pl.DataF
 def promoted_checkpoint(sedi: SediResource, round_key: str) -> str | None:
     """The last promoted round before this one, if its checkpoint belongs to the student of the settings.
 
-    None: build on, and compare with, the untrained student.
+    Before the first: the student of the human seed tasks, if it is better than the untrained one (None).
     """
     promoted = sedi.history().promoted_before(round_key)
-    return promoted if promoted is not None and is_of_this_student(sedi, promoted) else None
+    if promoted is not None and is_of_this_student(sedi, promoted):
+        return promoted
+    return starting_checkpoint(sedi)
+
+
+def starting_checkpoint(sedi: SediResource) -> str | None:
+    """What the first round builds on: `SEED_TASKS` if training on the human seed tasks alone was a gain."""
+    store = sedi.store()
+    if store.tables_marker("baseline_scores") is None:
+        return None
+    origin = store.read_tables("baseline_scores")["origin"].row(0, named=True)
+    return SEED_TASKS if origin.get("start") == SEED_TASKS else None
 
 
 def is_of_this_student(sedi: SediResource, round_key: str) -> bool:

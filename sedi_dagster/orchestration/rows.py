@@ -1,0 +1,35 @@
+"""Rows on their way to training: which ones the student has room for, and in which shares they are mixed."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from sedi_dagster.batching.replay import ReplayRules
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.records import task_prompt
+from sedi_dagster.settings import Settings
+from sedi_dagster.student import student_source, token_counter
+
+
+def replay_rules(settings: Settings) -> ReplayRules:
+    """The shares of the settings; a round that starts from the untrained student trains on everything."""
+    everything = settings.training.start == "base"
+    human, earlier = settings.batching.human_replay, settings.batching.earlier_replay
+    return ReplayRules(1.0 if everything else human, 1.0 if everything else earlier, settings.batching.batch_size)
+
+
+def fitting(sedi: SediResource, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows (`instruction`, `input`, `output`, ...) that the student's training length has room for."""
+    settings = sedi.settings()
+    count_tokens = token_counter(student_source(settings.training.student, settings.path(settings.cache)))
+    prompts = [task_prompt(text, given) for text, given in rows.select("instruction", "input").iter_rows()]
+    tokens = count_tokens(prompts, rows["output"].to_list())
+    return rows.filter(pl.Series(tokens, dtype=pl.Int64) <= settings.training.max_length)
+
+
+def as_prompts(seeds: pl.DataFrame) -> pl.DataFrame:
+    """Seed tasks as the student sees them: example_id, category, prompt, output."""
+    prompts = [task_prompt(row["instruction"], row["input"]) for row in seeds.iter_rows(named=True)]
+    return seeds.select(
+        pl.col("seed_id").alias("example_id"), "category", pl.Series("prompt", prompts, dtype=pl.String), "output"
+    )
