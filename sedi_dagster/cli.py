@@ -6,21 +6,37 @@ import os
 import socket
 import sys
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sedi_dagster.errors import SediError
-from sedi_dagster.estimating import estimate_command
-from sedi_dagster.reporting.commands import rejected_command
-from sedi_dagster.seed_pool.commands import seeds
 from sedi_dagster.settings import PROJECT_ROOT, SIMULATED, load_settings
-from sedi_dagster.teacher.commands import calls_group
+
+COMMANDS = {
+    "calls": "sedi_dagster.teacher.commands:calls_group",
+    "estimate": "sedi_dagster.estimating:estimate_command",
+    "rejected": "sedi_dagster.reporting.commands:rejected_command",
+    "seeds": "sedi_dagster.seed_pool.commands:seeds",
+    "trace": "sedi_dagster.reporting.tracing:trace_command",
+}
+"""Commands that other modules define. A module is imported when its command is called, which keeps the others quick."""
 
 
 class _Group(click.Group):
     """Shows a `SediError` as text; a traceback only with --debug."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, name = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -95,20 +111,6 @@ def ui(host: str, port: int) -> None:
 
 
 @main.command()
-@click.argument("example_id")
-def trace(example_id: str) -> None:
-    """Where an example came from and what it did: seeds, calls, verdict, training. EXAMPLE_ID may be shortened."""
-    import json
-
-    from sedi_dagster.lineage.trace import trace_example
-    from sedi_dagster.rounds import load_history
-    from sedi_dagster.store import Store
-
-    store = Store(load_settings().data_root)
-    click.echo(json.dumps(trace_example(store, load_history(store), example_id), indent=2, ensure_ascii=False))
-
-
-@main.command()
 def restore() -> None:
     """Rebuild Dagster's records of rounds and partitions from the data folder, if DAGSTER_HOME was lost."""
     settings = load_settings()
@@ -122,12 +124,6 @@ def restore() -> None:
     with dg.DagsterInstance.get() as instance:
         restored = restore_records(instance, Store(settings.data_root))
     click.echo("\n".join(restored) or "Nothing to restore: Dagster knows every partition in the data folder.")
-
-
-main.add_command(seeds)
-main.add_command(calls_group)
-main.add_command(estimate_command)
-main.add_command(rejected_command)
 
 
 def _names(listed: str | None) -> list[str] | None:

@@ -130,6 +130,16 @@ class Store:
             for name, described in marker["tables"].items()
         }
 
+    def read_table(self, name: str, *parts: str) -> pl.DataFrame:
+        """One table of a partition; raises as `read_tables`, and if the partition has no such table."""
+        marker = self.tables_marker(*parts) or {"tables": {}}
+        described = marker["tables"].get(name)
+        if described is None:
+            raise StorageError(
+                f"There is no table {name} of {'/'.join(parts)} in {self.root}.", "Materialize that asset partition."
+            )
+        return self._read_table(self.path("assets", *parts, f"{name}.parquet"), described["blake2b"])
+
     def _read_table(self, file: UPath, written: str) -> pl.DataFrame:
         content = file.read_bytes() if file.exists() else b""
         if _hash(content) != written:

@@ -97,9 +97,12 @@ def _in_turn_by_cluster(vectors: np.ndarray, clusters: int, *seed: object) -> li
 
 
 def training_rows(rows: pl.DataFrame, batches: Sequence[Sequence[int]]) -> pl.DataFrame:
-    """Training rows in training order: batch, position, example_id, origin, category, prompt, output."""
+    """Training rows in training order: batch, position, example_id, origin, category, prompt, output.
+
+    Batches count from 1, as optimiser steps do: in the first epoch, step n trains on batch n.
+    """
     placed = pl.DataFrame(
-        [(b, p, row) for b, batch in enumerate(batches) for p, row in enumerate(batch)],
+        [(b, p, row) for b, batch in enumerate(batches, 1) for p, row in enumerate(batch)],
         schema={"batch": pl.Int64, "position": pl.Int64, "row": pl.UInt32},
         orient="row",
     )

@@ -4,32 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-from sedi_dagster.errors import SettingsError
 from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.budget import Budget, known_price
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import Endpoint, RemoteEndpoint
 from sedi_dagster.teacher.ledger import Ledger
+from sedi_dagster.teacher.ledger_url import ledger_url
 from sedi_dagster.teacher.local_server import BundledEndpoint
-
-
-def ledger_url(settings: Settings) -> str:
-    """Where the ledger is: as set, else SQLite in the data folder.
-
-    Raises:
-        SettingsError: the data is at a URL, where no SQLite can be, and no ledger is set.
-    """
-    if settings.ledger:
-        return settings.ledger
-    root = settings.data_root.removeprefix("file://")
-    if "://" in root:
-        raise SettingsError(
-            f"The ledger of teacher calls cannot be kept at {settings.data_root}.",
-            "Set SEDI_LEDGER to a database, such as postgresql+psycopg://user@host/sedi or sqlite:////path/ledger.sqlite.",
-        )
-    return f"sqlite:///{Path(root) / 'ledger.sqlite'}"
 
 
 def open_ledger(settings: Settings) -> Ledger:

@@ -192,9 +192,9 @@ def test_training_rows_are_in_training_order() -> None:
     )
     trained = training_rows(rows, [[2, 0], [1]])
     assert trained.select("batch", "position", "example_id", "prompt").rows() == [
-        (0, 0, "c", "Sort.\n\nb a"),
-        (0, 1, "a", "Add.\n\n1 2"),
-        (1, 0, "b", "Count."),
+        (1, 0, "c", "Sort.\n\nb a"),
+        (1, 1, "a", "Add.\n\n1 2"),
+        (2, 0, "b", "Count."),
     ]
 
 

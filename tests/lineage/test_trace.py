@@ -1,93 +1,215 @@
-"""The trace of an example names everything that was recorded about it, as far as its round has come."""
+"""Anything with an id can be followed to what it came from and what it led to, and agrees with the raw files."""
 
 from __future__ import annotations
 
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
+from raw_walk import RawFiles, check_trace
 
+from sedi_dagster.cli import main
 from sedi_dagster.errors import SediError
-from sedi_dagster.feedback.seed_update import CHANGE_SCHEMA, SEED_SET_SCHEMA
-from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
-from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA
-from sedi_dagster.lineage.trace import trace_example
-from sedi_dagster.records import CategoryPlan, RoundPlan
-from sedi_dagster.rounds import load_history, save_plan
-from sedi_dagster.store import Store
+from sedi_dagster.lineage.index import LineageIndex
+from sedi_dagster.lineage.trace import Archive, Node, descendants, trace
+from sedi_dagster.reporting.tracing import trace_page
+from sedi_dagster.store import Store, file_sha256
 
 ROUND = "round-0001"
 
 
-def frame(schema: dict[str, Any], *rows: dict[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=schema)
+def data(store: Store) -> Path:
+    return Path(store.root.path)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """A round of which two candidates were written, by one call for both and one answer each."""
-    made = Store(str(tmp_path))
-    save_plan(made, RoundPlan(ROUND, None, "test", (CategoryPlan("math", 2, ""), CategoryPlan("coding", 2, "")), 1))
-    made.write_tables(
-        {"seeds": frame(SEED_SET_SCHEMA, *({"seed_id": f"seed-{i}", "origin": "human"} for i in range(3)))}, "seed_pool"
-    )
-    candidates = frame(
-        CANDIDATE_SCHEMA,
-        *(
-            {"candidate_id": f"cand-{i}0", "instruction_key": "call-i", "answer_key": f"call-{i}",
-             "further_keys": [], "demonstration_ids": ["seed-2", "seed-0"],
-             "parent_id": {1: "seed-1", 2: "cand-10"}[i], "instruction": f"Task {i}."}
-            for i in (1, 2)
-        ),
-    )  # fmt: skip
-    calls = frame(CALL_SCHEMA, *({"request_key": key, "purpose": "any"} for key in ("call-i", "call-1", "call-2")))
-    made.write_tables({"candidates": candidates, "calls": calls}, "generated_batches", ROUND, "math")
-    return made
+@pytest.fixture(scope="module")
+def archive(finished: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    with LineageIndex(finished, tmp_path_factory.mktemp("cache")) as index:
+        yield Archive(finished, index, f"sqlite:///{data(finished)}/ledger.sqlite")
 
 
-def filtered(store: Store, *judged: str) -> None:
-    verdicts = frame(VERDICT_SCHEMA, *({"candidate_id": i, "state": "kept"} for i in judged))
-    batches = pl.DataFrame({"batch": [0, 0], "position": [0, 1], "example_id": ["cand-10", "seed-1"]})
-    store.write_tables({"verdicts": verdicts, "batches": batches}, "filtered_batches", ROUND)
+@pytest.fixture(scope="module")
+def raw(finished: Store) -> RawFiles:
+    return RawFiles(data(finished))
 
 
-def test_a_fresh_candidate_has_its_calls_and_the_seeds_it_was_shown(store: Store) -> None:
-    trace = trace_example(store, load_history(store), "cand-10")
-    assert (trace["round"], trace["category"], trace["candidate"]["candidate_id"]) == (ROUND, "math", "cand-10")
-    assert [call["request_key"] for call in trace["teacher_calls"]] == ["call-i", "call-1"]
-    assert [seed["seed_id"] for seed in trace["shown_seeds"]] == ["seed-0", "seed-2"]
-    assert "verdict" not in trace and "training_steps" not in trace
+def linked(node: Node, relation: str) -> list[Node]:
+    return [one for link in (*node.came_from, *node.led_to) if link.label == relation for one in link.nodes]
 
 
-def test_an_evolved_example_is_followed_back_to_its_seed(store: Store) -> None:
-    evolved_from = trace_example(store, load_history(store), "cand-20")["evolved_from"]
-    assert [parent["instruction"] for parent in evolved_from[:1]] == ["Task 1."]
-    assert [parent["seed_id"] for parent in evolved_from[1:]] == ["seed-1"]
+def test_the_trace_of_every_example_agrees_with_the_raw_files(archive: Archive, raw: RawFiles) -> None:
+    assert len(raw.examples) > 8
+    for id_ in raw.examples:
+        check_trace(raw, trace(archive, id_).to_json())
 
 
-def test_a_trained_example_has_its_verdict_batch_steps_and_promotion(store: Store) -> None:
-    filtered(store, "cand-10", "cand-20")
-    steps = pl.DataFrame({"step": [1, 2], "loss": [2.0, 1.0], "example_ids": [["cand-10", "seed-1"], ["cand-20"]]})
-    store.write_tables({"steps": steps}, "sft_checkpoint", ROUND)
-    changes = frame(CHANGE_SCHEMA, {"seed_id": "cand-10", "change": "promoted"})
-    store.write_tables({"seeds": frame(SEED_SET_SCHEMA), "changes": changes}, "seed_feedback", ROUND)
-    trace = trace_example(store, load_history(store), "cand-10")
-    assert trace["verdict"]["state"] == "kept" and [row["position"] for row in trace["training_rows"]] == [0]
-    assert trace["training_steps"] == [{"step": 1, "loss": 2.0}]
-    assert [change["change"] for change in trace["seed_changes"]] == ["promoted"]
+def test_a_rejected_candidate_has_its_rule_and_the_text_it_was_too_near_to(archive: Archive, raw: RawFiles) -> None:
+    id_, verdict = next((k, v) for k, v in raw.verdicts.items() if v["state"] == "rejected")
+    node = trace(archive, id_)
+    assert (node.kind, node.facts["rule"], node.facts["score"]) == ("candidate", "near_duplicate", 0.9)
+    assert [one.id for one in linked(node, "too near to")] == [verdict["neighbour_id"]]
+    assert id_ in [one.id for one in linked(trace(archive, verdict["neighbour_id"]), "kept out as too near")]
 
 
-def test_a_candidate_written_after_its_round_was_filtered_has_no_verdict(store: Store) -> None:
-    filtered(store, "cand-20")
-    assert trace_example(store, load_history(store), "cand-10")["verdict"] is None
+def test_a_seed_leads_to_every_candidate_that_saw_it_and_every_batch_that_trained_on_it(
+    archive: Archive, raw: RawFiles
+) -> None:
+    batches = raw.table("filtered_batches", ROUND, "batches")
+    assert batches is not None
+    id_ = batches.filter(pl.col("origin") == "human")["example_id"][0]
+    node = trace(archive, id_)
+    saw = {key for key, row in raw.candidates.items() if id_ in row["demonstration_ids"]}
+    assert node.kind == "seed" and node.facts["origin"] == "human" and node.facts["in the seed file now"]
+    (shown,) = [link for link in node.led_to if link.label == "shown to the teacher for"]
+    assert shown.total == len(saw) > 0 and {one.id for one in shown.nodes} <= saw
+    assert linked(node, "trained on")[0].facts["trained as"] == "human seed task"
 
 
-def test_an_unambiguous_beginning_is_enough(store: Store) -> None:
-    assert trace_example(store, load_history(store), "cand-2")["candidate"]["candidate_id"] == "cand-20"
+def test_descendants_go_on_through_machine_made_seeds(archive: Archive, raw: RawFiles) -> None:
+    promoted = next(row for row in raw.seeds.values() if row["origin"] == "machine" and row["since_round"] == ROUND)
+    children = {k for k, row in raw.candidates.items() if promoted["seed_id"] in row["demonstration_ids"]}
+    shown = raw.candidates[promoted["seed_id"]]["demonstration_ids"][0]
+    found = [node.id for node in descendants(archive, shown)]
+    assert children and children <= set(found) and promoted["seed_id"] in found
+    assert len(found) == len(set(found))
 
 
-@pytest.mark.parametrize(("example_id", "told"), [("cand-", "2 candidates"), ("cand-9", "0 candidates")])
-def test_an_ambiguous_or_unknown_id_is_told(store: Store, example_id: str, told: str) -> None:
+def test_a_call_leads_to_all_that_it_wrote_and_has_what_was_said(archive: Archive, raw: RawFiles) -> None:
+    row = next(iter(raw.candidates.values()))
+    key = row["instruction_key"]
+    node = trace(archive, key)
+    wrote = {k for k, r in raw.candidates.items() if key in (r["instruction_key"], r["answer_key"])}
+    assert node.kind == "call" and {one.id for one in linked(node, "wrote")} == wrote and len(wrote) > 1
+    assert node.facts["response"] == f"response of {key}" and node.facts["model"] == "a-teacher"
+
+
+def test_a_batch_has_its_rows_its_step_and_its_checkpoint(archive: Archive, raw: RawFiles) -> None:
+    batches = raw.table("filtered_batches", ROUND, "batches")
+    assert batches is not None
+    node = trace(archive, f"{ROUND}/batch-0002")
+    ids = batches.filter(pl.col("batch") == 2).sort("position")["example_id"].to_list()
+    assert [one.id for one in linked(node, "rows")] == ids
+    assert [one.id for one in linked(node, "trained in")] == [f"{ROUND}/step-0002"]
+    assert [one.id for one in linked(node, "checkpoint")] == [f"checkpoints/{ROUND}"]
+
+
+@pytest.mark.parametrize("named", ["round", "weights"])
+def test_a_checkpoint_is_found_by_round_or_weights_with_what_was_built_on_it(
+    archive: Archive, finished: Store, named: str
+) -> None:
+    weights = data(finished) / "checkpoints" / ROUND / "adapter_model.safetensors"
+    node = trace(archive, ROUND if named == "round" else file_sha256(weights)[:12])
+    assert node.id == f"checkpoints/{ROUND}" and node.facts["trained from"] == "the untrained student"
+    assert [one.id for one in linked(node, "trained on from here")] == ["checkpoints/round-0002"]
+    assert linked(node, "became seeds")
+
+
+def test_an_evaluation_item_has_the_answer_of_every_checkpoint(archive: Archive) -> None:
+    node = trace(archive, "math-1")
+    told = {one.id: one.facts["passed"] for one in linked(node, "answered by")}
+    assert told == {"untrained student": False, "checkpoints/round-0001": True, "checkpoints/round-0002": True}
+
+
+def test_a_unique_beginning_or_a_piece_of_text_is_enough(archive: Archive, raw: RawFiles) -> None:
+    id_ = raw.examples[0]
+    assert trace(archive, id_[:14]).id == id_
+    text = raw.candidates[id_]["instruction"]
+    assert trace(archive, f"  {text.upper()[6:]}\n").id == id_
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [("cand-", "begin with 'cand-'"), ("Write down coding", "have it in their text"), ("no such", "Nothing has an id"),
+     ("100%_\\", "Nothing has an id"), ("", "nothing to look for"), ("round-0009", "Nothing is known")],
+)  # fmt: skip
+def test_what_is_ambiguous_or_unknown_is_told(archive: Archive, wanted: str, told: str) -> None:
     with pytest.raises(SediError, match=told):
-        trace_example(store, load_history(store), example_id)
+        trace(archive, wanted)
+
+
+def test_a_partition_that_is_written_anew_is_indexed_anew(finished: Store, tmp_path: Path) -> None:
+    shutil.copytree(data(finished), tmp_path / "data")
+    store = Store(str(tmp_path / "data"))
+    tables = store.read_tables("generated_batches", ROUND, "math")
+    old = tables["candidates"]["candidate_id"][0]
+    with LineageIndex(store, tmp_path) as index:
+        assert index.mentions(old, "candidate")
+    renamed = tables["candidates"].with_columns(pl.col("candidate_id").replace(old, "cand-new"))
+    store.write_tables({**tables, "candidates": renamed}, "generated_batches", ROUND, "math")
+    with LineageIndex(store, tmp_path) as index:
+        assert not index.mentions(old, "candidate")
+        assert [m.partition for m in index.mentions("cand-new")] == [f"generated_batches/{ROUND}/math"]
+        assert len({found.id for found in index.with_text("Write down math rule 0 of round-0001")}) == 1
+
+
+def test_one_changed_file_hides_no_other_partition(finished: Store, tmp_path: Path) -> None:
+    shutil.copytree(data(finished), tmp_path / "data")
+    file = tmp_path / "data" / "assets" / "generated_batches" / ROUND / "math" / "candidates.parquet"
+    file.write_bytes(file.read_bytes()[:-1])
+    with LineageIndex(Store(str(tmp_path / "data")), tmp_path) as index:
+        assert list(index.unreadable) == [f"generated_batches/{ROUND}/math"]
+        assert index.with_prefix("cand-")
+
+
+def test_a_broken_index_is_made_again(finished: Store, tmp_path: Path) -> None:
+    for _ in range(2):
+        with LineageIndex(finished, tmp_path) as index:
+            assert index.with_prefix("cand-")
+        for file in (tmp_path / "lineage").iterdir():
+            file.write_bytes(b"not a database" * 100)
+
+
+def sedi(store: Store, cache: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
+    monkeypatch.setenv("SEDI_DATA", str(data(store)))
+    monkeypatch.setenv("SEDI_CACHE", str(cache))
+    return CliRunner().invoke(main, ["trace", *arguments])
+
+
+def test_the_command_prints_a_tree_json_or_a_page(
+    finished: Store, raw: RawFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = raw.examples[-1]
+    printed = sedi(finished, tmp_path, monkeypatch, id_)
+    assert printed.exit_code == 0 and "came from" in printed.stdout and "led to" in printed.stdout
+    check_trace(raw, json.loads(sedi(finished, tmp_path, monkeypatch, id_, "--json").stdout))
+    page = tmp_path / "trace.html"
+    assert sedi(finished, tmp_path, monkeypatch, id_, "--html", str(page)).exit_code == 0
+    assert f"sedi trace {id_}" in page.read_text()
+    told = sedi(finished, tmp_path, monkeypatch, "cand-")
+    assert told.exit_code == 2 and "Give more" in told.stderr
+
+
+def test_a_page_shows_hostile_text_as_text() -> None:
+    attack = '<script>alert(1)</script><img src=x onerror="a()">'
+    node = Node("example", "cand-1", attack, {"output": attack})
+    node.link_from("written by", [Node("call", attack, attack, {attack: attack})])
+    page = trace_page(node)
+    assert "<script" not in page and "<img" not in page and page.count("&lt;script&gt;") >= 5
+
+
+@pytest.mark.slow
+def test_a_thousand_random_examples_of_a_real_loop_are_traced(
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two rounds of the real loop with a tiny student."""
+    monkeypatch.setenv("SEDI_GENERATION_CANDIDATES_PER_CATEGORY", "700")
+    done = subprocess.run(
+        [sys.executable, "-m", "sedi_dagster.cli", "run"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    raw = RawFiles(project / "data")
+    chosen = random.Random(0).sample(raw.examples, min(1000, len(raw.examples)))
+    assert len(chosen) == 1000
+    store = Store(str(project / "data"))
+    with LineageIndex(store, tmp_path) as index:
+        archive = Archive(store, index, f"sqlite:///{project}/data/ledger.sqlite")
+        for id_ in chosen:
+            check_trace(raw, trace(archive, id_).to_json())

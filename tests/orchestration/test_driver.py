@@ -61,11 +61,12 @@ def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
 
     # a row of the dataset can be traced to seeds, paid calls and the step that trained on it
     row = json.loads((data / "exports" / "sft_dataset.jsonl").read_text().splitlines()[0])
-    traced = json.loads(sedi("trace", row["example_id"]).stdout)
-    assert traced["verdict"]["state"] == "kept"
-    assert len(traced["training_steps"]) == 1
-    assert len(traced["teacher_calls"]) == 2
-    assert all(seed["origin"] == "human" for seed in traced["shown_seeds"]) and traced["shown_seeds"]
+    traced = json.loads(sedi("trace", row["example_id"], "--json").stdout)
+    assert traced["facts"]["state"] == "kept"
+    came_from = {link["relation"]: link["nodes"] for link in traced["came_from"]}
+    trained_on = next(link["nodes"] for link in traced["led_to"] if link["relation"] == "trained on")
+    assert [len(came_from["written by"]), len(trained_on)] == [2, 1]
+    assert {seed["facts"]["origin"] for seed in came_from["shown in its prompt"]} == {"human"}
 
     # losing Dagster's records loses nothing
     billed = simulated_teacher.meter.told()["billed"]

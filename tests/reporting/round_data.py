@@ -312,7 +312,7 @@ def _batches(examples: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(
         [
             {
-                "batch": i // 8,
+                "batch": i // 8 + 1,
                 "position": i % 8,
                 "example_id": example_id,
                 "origin": origin,

@@ -1,0 +1,14 @@
+"""The trace of anything with an id: where it came from, and what it led to.
+
+`trace(archive, "cand-3f2a")` finds an example, candidate, seed, call, batch, checkpoint or evaluation item by its id,
+by the beginning of its id, or by a piece of its text.
+"""
+
+from __future__ import annotations
+
+from sedi_dagster.lineage.trace.archive import Archive
+from sedi_dagster.lineage.trace.descendants import descendants
+from sedi_dagster.lineage.trace.find import trace
+from sedi_dagster.lineage.trace.node import Link, Node
+
+__all__ = ["Archive", "Link", "Node", "descendants", "trace"]

@@ -1,0 +1,86 @@
+"""Finding what is meant: an id, the beginning of one, the hash of a weights file, or a piece of text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.lineage.index import MOST_FOUND, Found
+from sedi_dagster.lineage.trace.archive import Archive
+from sedi_dagster.lineage.trace.node import Node
+from sedi_dagster.lineage.trace.nodes import call_node, candidate_node, item_node, seed_node
+from sedi_dagster.lineage.trace.texts import brief
+from sedi_dagster.lineage.trace.training import batch_node, checkpoint_node
+
+_ROUND = re.compile(r"(?:checkpoints/)?(round-\d{4,})/?")
+_BATCH = re.compile(r"(round-\d{4,})/(?:batch|step)-0*(\d+)")
+_LISTED = 8
+
+
+def trace(archive: Archive, wanted: str) -> Node:
+    """The trace of what is meant.
+
+    Raises:
+        SediError: nothing has that id or text, or several things have; the error lists them.
+    """
+    wanted = wanted.strip()
+    if batch := _BATCH.fullmatch(wanted):
+        node = batch_node(archive, batch[1], int(batch[2]))
+    elif checkpoint := _ROUND.fullmatch(wanted):
+        node = checkpoint_node(archive, checkpoint[1])
+    else:
+        node = _by_id(archive, _only(archive, wanted))
+    if node is None:
+        raise SediError(f"Nothing is known of {wanted!r}.", _MEND)
+    return node
+
+
+_MEND = (
+    "Take an id (or its beginning) from the dataset (example_id), a report, `sedi rejected` or `sedi calls list`, "
+    "a round such as round-0001, a batch such as round-0001/batch-0003, or a piece of an instruction."
+)
+
+
+def _only(archive: Archive, wanted: str) -> str:
+    """The one id that is meant."""
+    if not wanted:
+        raise SediError("There is nothing to look for.", _MEND)
+    found = archive.index.with_prefix(wanted)
+    if any(one.id == wanted for one in found):
+        return wanted
+    found = found or archive.index.with_text(wanted)
+    ids = list(dict.fromkeys(one.id for one in found))
+    if not ids:
+        raise SediError(f"Nothing has an id that begins with {wanted!r}, or has it in its text.", _MEND)
+    if len(ids) > 1:
+        raise SediError(f"{_many(len(ids))} begin with {wanted!r} or have it in their text:\n{_list(archive, found)}",
+                        "Give more of the id or of the text.")  # fmt: skip
+    return ids[0]
+
+
+def _many(count: int) -> str:
+    return f"{MOST_FOUND} or more" if count >= MOST_FOUND else str(count)
+
+
+def _list(archive: Archive, found: Sequence[Found]) -> str:
+    lines = []
+    for one in found[:_LISTED]:
+        text = one.text or brief(archive, one.id).text
+        lines.append(f"  {one.id}  {text[:80]}")
+    return "\n".join(lines + ["  ..."] * (len(found) > _LISTED))
+
+
+def _by_id(archive: Archive, id_: str) -> Node | None:
+    roles = {mention.role for mention in archive.mentions(id_)}
+    if "candidate" in roles:
+        return candidate_node(archive, id_)
+    if roles & {"seed", "seed set"}:
+        return seed_node(archive, id_)
+    if "call" in roles:
+        return call_node(archive, id_)
+    if "item" in roles:
+        return item_node(archive, id_)
+    for mention in archive.mentions(id_, "file"):
+        return checkpoint_node(archive, mention.round)
+    return None

@@ -1,0 +1,154 @@
+"""Batches and checkpoints: what was trained on in which step, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from sedi_dagster.lineage.trace.archive import MOST_SHOWN, Archive
+from sedi_dagster.lineage.trace.node import Node
+from sedi_dagster.lineage.trace.texts import brief, brief_candidate
+
+ROW_FACTS = {"machine": "of this round", "earlier": "replayed from an earlier round", "human": "human seed task"}
+
+
+def batch_id(round_key: str, number: int) -> str:
+    return f"{round_key}/batch-{number:04d}"
+
+
+def batch_node(archive: Archive, round_key: str, number: int, of: str = "") -> Node | None:
+    """A batch with the rows in it, its steps and its checkpoint; None if the round has no such batch.
+
+    Args:
+        of: the id whose companions are asked for; the checkpoint's score in its category is told.
+    """
+    rows = archive.table(f"filtered_batches/{round_key}", "batches")
+    rows = rows.filter(pl.col("batch") == number) if rows.width else rows
+    if rows.is_empty():
+        return None
+    ids = rows.sort("position")["example_id"].to_list()
+    node = Node("batch", batch_id(round_key, number), facts={"round": round_key, "rows": len(ids)})
+    node.link_from("companions" if of else "rows", [brief(archive, id_) for id_ in ids if id_ != of])
+    node.link_to("trained in", [_step_node(round_key, step) for step in _steps(archive, round_key, ids)])
+    mine = rows.filter(pl.col("example_id") == of) if of else rows
+    checkpoint = checkpoint_brief(archive, round_key, mine["category"].unique().sort().to_list())
+    if checkpoint is not None:
+        node.link_to("checkpoint", [checkpoint])
+    return node
+
+
+def training_of(archive: Archive, example_id: str) -> list[Node]:
+    """Every batch of every round that trained on an example or a seed task, with its loss before and after."""
+    found = []
+    for mention in archive.mentions(example_id, "row"):
+        for row in archive.rows(mention.partition, "batches", "example_id", example_id):
+            node = batch_node(archive, mention.round, row["batch"], of=example_id)
+            if node is not None:
+                node.facts["trained as"] = ROW_FACTS.get(row["origin"], row["origin"])
+                node.facts["position"] = row["position"] + 1
+                measured = archive.row(f"sft_checkpoint/{mention.round}", "examples", "example_id", example_id) or {}
+                losses = {f"its {name.replace('_', ' ')} the round": measured.get(name) for name in _LOSSES}
+                node.facts |= {name: loss for name, loss in losses.items() if loss is not None}
+                found.append(node)
+    return found
+
+
+_LOSSES = ("loss_before", "loss_after")
+
+
+def checkpoint_brief(archive: Archive, round_key: str, categories: list[str] | None = None) -> Node | None:
+    """The checkpoint of a round without links: parent, weights, score; None if it was not trained.
+
+    Args:
+        categories: those whose score is told as well.
+    """
+    partition = f"sft_checkpoint/{round_key}"
+    files = archive.table(partition, "files")
+    if files.is_empty():
+        return None
+    origin = archive.table(partition, "origin").row(0, named=True)
+    facts: dict[str, Any] = {"student": origin["student"], "trained from": origin["parent"] or "the untrained student"}
+    facts |= {file: f"sha256 {sha}" for file, sha in files.iter_rows() if file.endswith(".safetensors")}
+    there = archive.store.path("checkpoints", round_key).exists()
+    facts["files"] = f"checkpoints/{round_key}" if there else "pruned (older than SEDI_TRAINING_KEEP_CHECKPOINTS)"
+    return Node("checkpoint", f"checkpoints/{round_key}", facts=facts | _scores(archive, round_key, categories))
+
+
+def checkpoint_node(archive: Archive, round_key: str) -> Node | None:
+    """The checkpoint of a round: its plan, its parent, its batches, what was built on it."""
+    node = checkpoint_brief(archive, round_key, _measured_categories(archive, round_key))
+    if node is None:
+        return None
+    manifest = archive.manifest(round_key)
+    plan = manifest.get("plan") or archive.store.read_json("plans", f"{round_key}.json") or {}
+    node.facts["opened by"] = plan.get("trigger", "unknown")
+    node.facts["asked for"] = {c["category"]: c["candidates"] for c in plan.get("categories", [])}
+    if manifest:
+        node.facts["run"] = manifest["run_id"]
+        node.facts["code"] = manifest["code"].get("commit") or manifest["code"].get("sedi_dagster")
+    parent = archive.table(f"sft_checkpoint/{round_key}", "origin")["parent"][0]
+    if parent:
+        node.link_from("trained from", [n for n in [checkpoint_brief(archive, parent)] if n])
+    rows = archive.table(f"filtered_batches/{round_key}", "batches")
+    numbers = rows["batch"].unique().sort().to_list() if rows.width else []
+    batches = [Node("batch", batch_id(round_key, n), facts=_batch_facts(rows, n)) for n in numbers[:MOST_SHOWN]]
+    node.link_from("batches", batches, len(numbers))
+    later = [key for key in _trained_rounds(archive) if _parent(archive, key) == round_key]
+    node.link_to("trained on from here", [n for key in later if (n := checkpoint_brief(archive, key))])
+    changes = archive.table(f"seed_feedback/{round_key}", "changes")
+    if changes.width:
+        came = changes.filter(pl.col("change") == "promoted")["seed_id"].to_list()
+        node.link_to("became seeds", [brief_candidate(archive, id_) for id_ in came[:MOST_SHOWN]], len(came))
+    return node
+
+
+def _parent(archive: Archive, round_key: str) -> str | None:
+    origin = archive.table(f"sft_checkpoint/{round_key}", "origin")
+    return origin["parent"][0] if origin.height else None
+
+
+def _trained_rounds(archive: Archive) -> list[str]:
+    return [partition.split("/")[1] for partition in archive.index.partitions("sft_checkpoint")]
+
+
+def _batch_facts(rows: pl.DataFrame, number: int) -> dict[str, Any]:
+    mine = rows.filter(pl.col("batch") == number)
+    return {"rows": mine.height, "of them human": mine.filter(pl.col("origin") == "human").height}
+
+
+def _steps(archive: Archive, round_key: str, ids: list[str]) -> list[dict[str, Any]]:
+    """The optimiser steps that trained on exactly this batch: one an epoch."""
+    steps = archive.table(f"sft_checkpoint/{round_key}", "steps")
+    if steps.is_empty():
+        return []
+    return [row for row in steps.sort("step").iter_rows(named=True) if row["example_ids"] == ids]
+
+
+def _step_node(round_key: str, step: dict[str, Any]) -> Node:
+    facts = {name.replace("_", " "): step[name] for name in ("loss", "grad_norm", "learning_rate") if name in step}
+    return Node("step", f"{round_key}/step-{step['step']:04d}", facts=facts)
+
+
+def _measured_categories(archive: Archive, round_key: str) -> list[str]:
+    categories = archive.table(f"evaluation_scores/{round_key}", "categories")
+    return categories["category"].to_list() if categories.width else []
+
+
+def _scores(archive: Archive, round_key: str, categories: list[str] | None) -> dict[str, Any]:
+    partition = f"evaluation_scores/{round_key}"
+    items, before = archive.table(partition, "items"), archive.table(partition, "before")
+    if items.is_empty():
+        return {"score": "not evaluated"}
+    told = {"score": _passed(items), "score before": _passed(before)}
+    for category in categories or ():
+        mine = items.filter(pl.col("category") == category)
+        if mine.height:
+            told[f"score in {category}"] = _passed(mine)
+            told[f"score in {category} before"] = _passed(before.filter(pl.col("category") == category))
+    promotion = archive.table(partition, "promotion").row(0, named=True)
+    return {**told, "promoted": bool(promotion["promoted"])}
+
+
+def _passed(items: pl.DataFrame) -> str:
+    return f"{items['passed'].sum()} of {items.height}"

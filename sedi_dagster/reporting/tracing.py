@@ -1,0 +1,148 @@
+"""`sedi trace`: a trace as a tree in the terminal, as JSON, or as a page."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.lineage.index import LineageIndex
+from sedi_dagster.lineage.trace import Archive, Link, Node, descendants, trace
+from sedi_dagster.reporting.numbers import clip, count, printable
+from sedi_dagster.settings import Settings, load_settings
+from sedi_dagster.store import Store
+
+LONGEST_LINE = 160
+LONGEST_FACT = 2000
+PIPED_WIDTH = 200
+
+
+@click.command("trace")
+@click.argument("wanted", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="The trace as JSON, texts in full.")
+@click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write the trace as a page.")
+@click.option("--descendants", "all_of_it", is_flag=True, help="List everything that grew from it, one a line.")
+def trace_command(wanted: str, as_json: bool, page: Path | None, all_of_it: bool) -> None:
+    """Where something came from and what it led to.
+
+    ID: of an example, candidate, seed, teacher call or evaluation item, or its beginning; a batch
+    (round-0001/batch-0003); a checkpoint (round-0001, or the SHA-256 of its weights); or a piece of text.
+    """
+    with open_archive(load_settings()) as archive:
+        node = trace(archive, wanted)
+        if all_of_it:
+            _print_descendants(archive, node, as_json)
+            return
+        for partition, error in archive.index.unreadable.items():
+            click.echo(f"Left out: {partition}. {error.problem}", err=True)
+    if page is not None:
+        _write_page(node, page)
+    elif as_json:
+        click.echo(json.dumps(node.to_json(), indent=2, ensure_ascii=False))
+    else:
+        width = None if sys.stdout.isatty() else PIPED_WIDTH
+        Console(highlight=False, width=width).print(tree(node))
+
+
+@contextmanager
+def open_archive(settings: Settings) -> Iterator[Archive]:
+    """All that a trace is read from. Brings the index up to date first, which is told on stderr if it takes long."""
+    from sedi_dagster.teacher.ledger_url import ledger_url
+
+    def tell(done: int, total: int) -> None:
+        if done % 100 == 0 and total > 100:
+            click.echo(f"Indexing {total:,} new or changed partitions: {done:,} done.", err=True)
+
+    store = Store(settings.data_root)
+    ledger = ledger_url(settings) if settings.ledger or "://" not in settings.data_root else None
+    with LineageIndex(store, settings.path(settings.cache), tell) as index:
+        yield Archive(store, index, ledger)
+
+
+def tree(node: Node) -> Tree:
+    """The trace for a terminal: what it is, what it came from, what it led to."""
+    root = Tree(_line(node), guide_style="dim")
+    for name, value in node.facts.items():
+        root.add(_fact(name, value))
+    for label, links in (("came from", node.came_from), ("led to", node.led_to)):
+        if links:
+            _grow(root.add(Text(label, style="bold cyan")), links)
+    return root
+
+
+def trace_page(node: Node) -> str:
+    """The trace as one HTML page."""
+    from sedi_dagster.reporting.page import fill
+
+    return fill("trace.html.j2", node=node)
+
+
+def _grow(branch: Tree, links: list[Link]) -> None:
+    for link in links:
+        told = Text(link.label, style="cyan")
+        if link.total > len(link.nodes):
+            told.append(f"  {count(len(link.nodes))} of {count(link.total)}", style="dim")
+        below = branch.add(told)
+        for node in link.nodes:
+            twig = below.add(_line(node))
+            if node.facts:
+                twig.add(Text("  ".join(_short(k, v) for k, v in node.facts.items()), style="dim"))
+            _grow(twig, node.came_from)
+            _grow(twig, node.led_to)
+
+
+def _line(node: Node) -> Text:
+    named = node.id.startswith(node.kind)  # "seed seed-3f..." says it twice
+    line = Text.assemble(("" if named else f"{node.kind} ", "dim"), (node.id, "bold"))
+    if node.text:
+        line.append(f"  {_one_line(node.text, LONGEST_LINE)}")
+    return line
+
+
+def _fact(name: str, value: Any) -> Text:
+    text = _one_line(_told(value), LONGEST_FACT)
+    return Text.assemble((f"{name}: ", "dim"), text)
+
+
+def _short(name: str, value: Any) -> str:
+    return f"{name} {_one_line(_told(value), LONGEST_LINE)}"
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {inner}" for name, inner in value.items())
+    return str(value)
+
+
+def _one_line(text: str, longest: int) -> str:
+    return clip(printable(" ".join(text.split())), longest)
+
+
+def _print_descendants(archive: Archive, node: Node, as_json: bool) -> None:
+    for child in descendants(archive, node.id):
+        if as_json:
+            click.echo(json.dumps(child.to_json(), ensure_ascii=False))
+        else:
+            told = "  ".join((child.id, child.facts.get("round", ""), child.facts.get("state", "")))
+            click.echo(f"{told}  {_one_line(child.text, LONGEST_LINE)}")
+
+
+def _write_page(node: Node, page: Path) -> None:
+    try:
+        page.write_text(trace_page(node), encoding="utf-8")
+    except OSError as error:
+        raise SediError(f"{page} cannot be written: {error.strerror}.", "Name another file with --html.") from None
+    click.echo(f"Wrote {page}.", err=True)
