@@ -344,7 +344,7 @@ def test_cost_by_purpose_and_by_category_come_to_the_same_total(data: RoundData)
 def test_the_first_batch_is_shown_when_no_step_trained_a_composed_batch(data: RoundData) -> None:
     shown = learning.batch_figures(data.batches, data.steps.clear(), data.diversity.clear())
     assert shown is not None
-    assert (shown.shown, shown.shown_why) == (0, "the first one")
+    assert (shown.shown, shown.shown_why) == (1, "the first one")
 
 
 def test_seed_counts_by_category_cover_the_whole_set(data: RoundData) -> None:
