@@ -287,6 +287,11 @@ class TrainingSettings(_Group):
         5, ge=1, description="Newest rounds whose checkpoints stay; promoted ones always do; empty: all stay"
     )
     python: str = Field("", description="Interpreter of the training and evaluation process; empty: this one")
+    warm_worker: bool = Field(
+        True,
+        description="Import training's libraries once, and fork for each training and evaluation (Linux without a GPU, "
+        "one process, this interpreter); it ends with `sedi run`, or after 5 idle minutes",
+    )
     launcher: str = Field(
         "",
         description="For several devices: `accelerate launch` with its options, such as accelerate launch "

@@ -36,13 +36,8 @@ def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None
     )
     parser.add_argument("--job", type=Path, required=True, help="JSON file that says what to do")
     job = json.loads(parser.parse_args().job.read_text(encoding="utf-8"))
-    os.environ.setdefault("HF_HUB_OFFLINE", "1" if job.get("offline", True) else "0")
-    # A thread that waits by spinning for long loses whole time slices once something else wants a core. Measured on
-    # two cores, 12 answers of 48 tokens: quiet 4.9 s by default, 5.5 s so; beside one busy process over 45 s, 20 s.
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if "LOCAL_RANK" not in os.environ:  # one process works on one device, also where more are visible
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    for name, value in environment(job.get("offline", True)).items():
+        os.environ.setdefault(name, value)
     try:
         if "DAGSTER_PIPES_CONTEXT" in os.environ:
             from dagster_pipes import open_dagster_pipes
@@ -55,6 +50,21 @@ def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None
         Path(job["output"], ERROR_FILE).write_text(json.dumps({"problem": error.problem, "mend": error.mend}))
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+def environment(offline: bool) -> dict[str, str]:
+    """Variables that libraries read when they are imported, as a workload wants them where nobody has set them."""
+    variables = {
+        "HF_HUB_OFFLINE": "1" if offline else "0",
+        # A thread that waits by spinning for long loses whole time slices once something else wants a core. Measured
+        # on two cores, 12 answers of 48 tokens: quiet 4.9 s by default, 5.5 s so; beside one busy process over 45 s,
+        # 20 s.
+        "GOMP_SPINCOUNT": "2000",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if "LOCAL_RANK" not in os.environ:  # one process works on one device, also where more are visible
+        variables["CUDA_VISIBLE_DEVICES"] = "0"
+    return variables
 
 
 def progress_log(log: Log, stage: str) -> Callable[[int, int, Mapping[str, int | float]], None]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +17,21 @@ import pytest
 from sedi_dagster.testing.simulated_teacher import MODEL, SimulatedTeacher
 
 CATEGORIES = ("math", "open_qa")
+_WORKERS = "XDG_RUNTIME_DIR"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Warm workers of these tests are theirs alone, and shared by all processes of the tests."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ[_WORKERS] = tempfile.mkdtemp(prefix="sedi-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        for worker in Path(os.environ[_WORKERS]).glob("*/*.sock"):
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as last:  # it ends when the last leaves
+                last.connect(str(worker))
+        shutil.rmtree(os.environ.pop(_WORKERS), ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

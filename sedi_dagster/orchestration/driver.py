@@ -35,6 +35,7 @@ from sedi_dagster.orchestration.planning import (
 )
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.workloads import ready_for_workloads
 from sedi_dagster.progress import ProgressLine, parse_progress
 from sedi_dagster.records import RoundPlan
 
@@ -72,6 +73,10 @@ class Driver:
         """
         check_categories(self._sedi, categories)
         preflight(self._sedi)
+        with ready_for_workloads(self._sedi.settings()):
+            return self._run(rounds, categories, candidates_per_category)
+
+    def _run(self, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None) -> str:
         self._close_orphans()
         restore(self._instance, self._sedi.store())
         self._prepare()
@@ -165,6 +170,9 @@ class Driver:
 
 def _failure(result: dg.ExecuteInProcessResult, stage: Stage) -> SediError:
     """The error that ended a run, in its own words."""
+    # Ctrl-C may also come where no step is under way: while resources are set up.
+    if any(_was_interrupted(getattr(event.event_specific_data, "error", None)) for event in result.all_events):
+        raise KeyboardInterrupt
     for event in result.all_events:
         data: Any = event.event_specific_data
         if event.is_step_failure and data.user_failure_data is not None:
@@ -175,8 +183,6 @@ def _failure(result: dg.ExecuteInProcessResult, stage: Stage) -> SediError:
     for event in result.all_events:
         data = event.event_specific_data
         if event.is_step_failure and data.error is not None:
-            if _was_interrupted(data.error):
-                raise KeyboardInterrupt
             cause = data.error.cause or data.error
             return WorkloadError(
                 f"{event.step_key} failed: {cause.message.strip()}",

@@ -1,4 +1,7 @@
-"""Running a heavy workload (training, evaluation) in its own process through Dagster Pipes."""
+"""Running a heavy workload (training, evaluation) in its own process through Dagster Pipes.
+
+The process is a fork of a warm worker where that is possible: its libraries are imported already (`warm_worker/`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,12 @@ import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError  # not exported
 
 from sedi_dagster.errors import WorkloadError
-from sedi_dagster.settings import PROJECT_ROOT, Settings
+from sedi_dagster.settings import PROJECT_ROOT, Settings, TrainingSettings
 from sedi_dagster.student import is_local
+from sedi_dagster.warm_worker.address import is_possible, kept_ready
 from sedi_dagster.workload import ERROR_FILE
 
+CLIENT = "sedi_dagster.warm_worker.client"
 KEYS = ("SEDI_TEACHER_API_KEY", "SEDI_EVALUATION_API_KEY", "SEDI_EVALUATION_JUDGE_API_KEY")
 
 
@@ -31,7 +37,7 @@ def run_workload(
     launcher: str = "",
     resume: bool = False,
 ) -> Path:
-    """Run `python -m <module>` on a job and return its output folder in the cache.
+    """Run a module on a job, as `python -m <module>` does, and return its output folder in the cache.
 
     Args:
         launcher: command that starts the module in several processes, such as `accelerate launch --num_processes 2`.
@@ -48,7 +54,7 @@ def run_workload(
         output.mkdir(parents=True)
         job_file.write_text(asked, encoding="utf-8")
     (output / ERROR_FILE).unlink(missing_ok=True)
-    command = [*_interpreter(settings.training.python, launcher), "-m", module, "--job", str(job_file)]
+    command = [*_interpreter(settings.training, launcher), module, "--job", str(job_file)]
     try:
         # The keys of the endpoints are nobody's business there.
         pipes.run(command=command, context=context, cwd=str(PROJECT_ROOT), env=dict.fromkeys(KEYS, ""))
@@ -63,14 +69,27 @@ def run_workload(
     return output
 
 
-def _interpreter(python: str, launcher: str) -> list[str]:
-    """The command before `-m <module>`. `accelerate` is run by the workload's interpreter, wherever that is."""
-    interpreter = python or sys.executable
+@contextmanager
+def ready_for_workloads(settings: Settings) -> Iterator[None]:
+    """A warm worker that imports its libraries while generation is under way, and ends with the block."""
+    with ExitStack() as stack:
+        if _forks(settings.training, ""):
+            stack.enter_context(kept_ready(is_local(settings.training.student), PROJECT_ROOT))
+        yield
+
+
+def _forks(training: TrainingSettings, launcher: str) -> bool:
+    return training.warm_worker and not training.python and not launcher and is_possible()
+
+
+def _interpreter(training: TrainingSettings, launcher: str) -> list[str]:
+    """The command before the module. `accelerate` is run by the workload's interpreter, wherever that is."""
+    interpreter = training.python or sys.executable
+    if _forks(training, launcher):
+        return [interpreter, "-m", CLIENT]
     if not launcher:
-        return [interpreter]
+        return [interpreter, "-m"]
     first, *options = shlex.split(launcher)
-    return (
-        [interpreter, "-m", "accelerate.commands.accelerate_cli", *options]
-        if first == "accelerate"
-        else [first, *options]
-    )
+    if first == "accelerate":
+        return [interpreter, "-m", "accelerate.commands.accelerate_cli", *options, "-m"]
+    return [first, *options, "-m"]

@@ -24,7 +24,9 @@ def model_card(job: TrainingJob, fitted: Fitted, is_adapter: bool, steps: pl.Dat
     """Markdown with the front matter that model hubs read."""
     about = job.about
     load = (_LOAD_ADAPTER if is_adapter else _LOAD_MODEL).format(location=str(about.get("location", job.output)))
-    settings = json.dumps({**job.settings.model_dump(mode="json", exclude={"python"}), **vars(fitted)}, indent=2)
+    settings = json.dumps(
+        {**job.settings.model_dump(mode="json", exclude={"python", "warm_worker"}), **vars(fitted)}, indent=2
+    )
     end = max(1, steps.height // 5)
     return f"""---
 library_name: {"peft" if is_adapter else "transformers"}

@@ -12,9 +12,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 
+from sedi_dagster.orchestration.driver import Stage, _failure
 from sedi_dagster.rounds import load_history
 from sedi_dagster.store import Store
 from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
@@ -117,6 +120,24 @@ def test_a_run_killed_in_the_middle_goes_on_and_pays_for_nothing_twice(
     assert len(history.finished) == len(history.plans) == already + 1
     assert simulated_teacher.meter.told()["billed_twice"] == 0
     assert examples(project / "data")["example_id"].is_unique().all()
+
+
+def test_ctrl_c_before_any_step_began_is_still_ctrl_c() -> None:
+    @dg.resource
+    def data_folder() -> None:
+        raise DagsterExecutionInterruptedError
+
+    @dg.op(required_resource_keys={"data_folder"})
+    def work() -> None:
+        raise AssertionError("never reached")
+
+    @dg.job(resource_defs={"data_folder": data_folder})
+    def interrupted() -> None:
+        work()
+
+    result = interrupted.execute_in_process(raise_on_error=False)
+    with pytest.raises(KeyboardInterrupt):
+        _failure(result, Stage("", "prepare", 0, 1))
 
 
 @pytest.mark.parametrize("stage", ["baseline_scores", "generate open_qa"])

@@ -10,8 +10,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from sedi_dagster.orchestration.workloads import run_workload
+from sedi_dagster.orchestration.workloads import CLIENT, run_workload
 from sedi_dagster.settings import load_settings
+from sedi_dagster.warm_worker.address import is_possible
 
 
 class NotedCommands(dg.PipesSubprocessClient):
@@ -30,8 +31,8 @@ def started(tmp_path: Path) -> Any:
     """`started(job, **how)`: the output folder and the command."""
     pipes = NotedCommands()
 
-    def start(job: dict[str, Any], python: str = "", **how: Any) -> tuple[Path, list[str]]:
-        settings = load_settings({"cache": str(tmp_path), "training": {"python": python}})
+    def start(job: dict[str, Any], python: str = "", warm_worker: bool = False, **how: Any) -> tuple[Path, list[str]]:
+        settings = load_settings({"cache": str(tmp_path), "training": {"python": python, "warm_worker": warm_worker}})
         context: Any = None  # only the client looks at it
         output = run_workload(context, pipes, "some.module", settings, "work", job, **how)
         return output, list(pipes.commands[-1])
@@ -71,3 +72,15 @@ def test_without_resume_every_run_begins_anew(started: Any) -> None:
 def test_interpreter_and_launcher_are_settings(started: Any, python: str, launcher: str, begins: list[str]) -> None:
     _, command = started({}, python=python, launcher=launcher)
     assert command[: len(begins)] == begins and command[-2] == "--job"
+
+
+@pytest.mark.skipif(not is_possible(), reason="no fork server on this machine")
+@pytest.mark.parametrize(
+    ("how", "forked"),
+    [({}, True), ({"python": "/env/python"}, False), ({"launcher": "accelerate launch --num_processes 2"}, False)],
+)
+def test_one_process_of_this_interpreter_is_forked_off_a_warm_worker(
+    started: Any, how: dict[str, str], forked: bool
+) -> None:
+    _, command = started({}, warm_worker=True, **how)
+    assert (CLIENT in command) == forked and command[-3:-1] == ["some.module", "--job"]
