@@ -43,8 +43,8 @@ if kind == "torch":
 if kind == "polite":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(11))
 children = [subprocess.Popen(["sleep", "60"])] if kind == "family" else []
-print(os.getpid(), *(child.pid for child in children), flush=True)
 try:
+    print(os.getpid(), *(child.pid for child in children), flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     sys.exit(9)
