@@ -24,6 +24,7 @@ from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.generation.candidates import Screened
 from sedi_dagster.generation.generate import generate
@@ -76,7 +77,7 @@ def screen_of(settings: Settings, seeds: pl.DataFrame, threshold: float) -> Inst
         filtering.decontamination_ngram,
     )
     pool = seeds.select("seed_id", "instruction").iter_rows()
-    return InstructionScreen(pool, decontaminator, threshold, filtering.min_words, filtering.max_words)
+    return InstructionScreen(pool, decontaminator, threshold, InstructionForm.of(filtering))
 
 
 def kept_rows(settings: Settings, seeds: pl.DataFrame, candidates: pl.DataFrame, threshold: float) -> list[bool]:

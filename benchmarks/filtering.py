@@ -28,7 +28,7 @@ import click
 import numpy as np
 
 from sedi_dagster.filtering.novelty import greedy_novelty, near_duplicates
-from sedi_dagster.filtering.token_lists import tokens
+from sedi_dagster.filtering.words import tokens
 
 ROOT = Path(__file__).parents[1]
 PLOT = ROOT / "docs" / "images" / "novelty_growth.png"

@@ -23,6 +23,7 @@ from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.filtering import verdicts
 from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.seed_pool import read_seed_file
 from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.student import student_source, token_counter
@@ -112,8 +113,7 @@ def main(candidates: int) -> None:
             filtering.decontamination_threshold,
             filtering.decontamination_ngram,
         ),
-        filtering.min_words,
-        filtering.max_words,
+        InstructionForm.of(filtering),
         filtering.threshold,
         settings.training.max_length,
         token_counter(student_source(settings.training.student, settings.path(settings.cache))),

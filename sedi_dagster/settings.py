@@ -135,6 +135,11 @@ class GenerationSettings(_Group):
     methods: dict[str, float] = Field(
         {"self_instruct": 1.0}, description="Share of the candidates by method of generation, summing to 1"
     )
+    language: str = Field(
+        "",
+        description="Language that the teacher is asked to write in: a name or a code (Japanese, ja, pt-BR); "
+        "empty: that of the seed tasks",
+    )
     candidates_per_category: int = Field(4, ge=1, description="Candidates to ask for, per category and round")
     demonstrations: int = Field(8, ge=1, le=20, description="Seed tasks shown in a prompt (Self-Instruct: 8)")
     machine_demonstrations: int = Field(

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from sedi_dagster.filtering.novelty import NoveltyIndex, tokens
+from sedi_dagster.filtering.novelty import NoveltyIndex
 from sedi_dagster.filtering.rules import FOUND_SCHEMA, found_frame
 from sedi_dagster.filtering.semantic import Embed, greedy_by_cosine
+from sedi_dagster.filtering.words import mostly_foreign, tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +32,7 @@ def duplicates(
     novelty_threshold: float,
     semantic_threshold: float | None = None,
     embed: Embed | None = None,
+    latin_only: bool = False,
 ) -> pl.DataFrame:
     """The instructions that are not new, each with its neighbour (`FOUND_SCHEMA`).
 
@@ -40,6 +42,7 @@ def duplicates(
         novelty_threshold: ROUGE-L F1 above which an instruction is a near duplicate.
         semantic_threshold: cosine above which it is a semantic duplicate; None: vectors are not compared.
         embed: makes the vectors; needed with `semantic_threshold`.
+        latin_only: they tell texts in the Latin script apart only; others are not compared by them.
     """
     instructions, pool = _with_key(instructions), _with_key(pool)
     first = instructions.unique("key", keep="first", maintain_order=True)
@@ -47,7 +50,7 @@ def duplicates(
     found = [in_pool]
     waiting = first.join(in_pool, on="row", how="anti")
     if semantic_threshold is not None and embed is not None:
-        near_by_meaning = _by_meaning(waiting, pool, semantic_threshold, embed)
+        near_by_meaning = _by_meaning(waiting, pool, semantic_threshold, embed, latin_only)
     else:
         near_by_meaning = None
     while waiting.height:
@@ -101,7 +104,7 @@ def _near(instructions: pl.DataFrame, pool: pl.DataFrame, threshold: float) -> p
 
 
 def _by_meaning(
-    instructions: pl.DataFrame, pool: pl.DataFrame, threshold: float, embed: Embed
+    instructions: pl.DataFrame, pool: pl.DataFrame, threshold: float, embed: Embed, latin_only: bool
 ) -> Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]:
     """`near(texts, pool)`: those whose vector is near one of the pool or one kept before. A text is embedded once."""
     texts = pl.concat([pool.select("text"), instructions.select("text")])["text"].unique(maintain_order=True)
@@ -115,6 +118,8 @@ def _by_meaning(
         return chosen
 
     def near(texts: pl.DataFrame, pool: pl.DataFrame) -> pl.DataFrame:
+        if latin_only:
+            texts, pool = (frame.filter(~mostly_foreign(frame["text"])) for frame in (texts, pool))
         if texts.is_empty():
             return pl.DataFrame(schema=FOUND_SCHEMA)
         dropped = greedy_by_cosine(vectors_of(texts), vectors_of(pool), threshold)

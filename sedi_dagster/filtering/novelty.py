@@ -17,12 +17,12 @@ import polars as pl
 
 from sedi_dagster.filtering.prefix_index import Bounds, PrefixIndex, in_threads, new_scratch
 from sedi_dagster.filtering.similarity_join import near_duplicates
-from sedi_dagster.filtering.token_lists import Array, TokenLists, Vocabulary, tokens
+from sedi_dagster.filtering.token_lists import Array, TokenLists, Vocabulary
 
 if TYPE_CHECKING:
     from sedi_dagster.filtering.compiled_join import Scratch
 
-__all__ = ["NoveltyIndex", "greedy_novelty", "near_duplicates", "tokens"]
+__all__ = ["NoveltyIndex", "greedy_novelty", "near_duplicates"]
 
 _UNINDEXED = 1_024
 

@@ -1,4 +1,5 @@
-"""Self-Instruct's rules for instructions and instances (arXiv 2212.10560, section 2.2 and its released code).
+"""The rules for instructions and instances: those of Self-Instruct (arXiv 2212.10560, section 2.2 and its released
+code), which are for English, and the same in any language.
 
 Each rule is a Polars expression that is true where the rule is broken, so that a million candidates are judged in
 one pass over the columns.
@@ -8,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
+
+from sedi_dagster.filtering.keywords import KEYWORDS, asks_for_what_text_cannot_serve
+from sedi_dagster.filtering.words import word_counts
+from sedi_dagster.settings import FilteringSettings
 
 FOUND_SCHEMA: dict[str, Any] = {
     "row": pl.UInt32,
@@ -22,12 +27,20 @@ FOUND_SCHEMA: dict[str, Any] = {
 }
 """What a rule finds: one line a row that it rejects, with what it measured and, for near texts, the neighbour."""
 
-# What a text-only model cannot serve; as whole words, like the original.
-UNSERVABLE = (
-    "image images graph graphs picture pictures file files map maps draw plot video audio music flowchart diagram"
-).split()
-
 _ONE = pl.lit(1.0)
+
+
+@dataclass(frozen=True)
+class InstructionForm:
+    """What the rules of form need to know: the fewest and the most words of an instruction, and whose rules."""
+
+    min_words: int = 4
+    max_words: int = 150
+    mode: Literal["sedi", "self_instruct"] = "sedi"
+
+    @classmethod
+    def of(cls, settings: FilteringSettings) -> InstructionForm:
+        return cls(settings.min_words, settings.max_words, settings.mode)
 
 
 @dataclass(frozen=True)
@@ -40,15 +53,32 @@ class Rule:
     threshold: float | None
 
 
-def form_rules(min_words: int, max_words: int) -> tuple[Rule, ...]:
-    """The rules of form for the column `instruction`. The score is words for the length rules, otherwise 1."""
+# What a task may begin with besides letters and digits: brackets, quotation marks, Spanish ones.
+_OPENING = r"\p{Ps}\p{Pi}\"'`¿¡"
+
+
+def form_rules(form: InstructionForm) -> tuple[Rule, ...]:
+    """The rules of form for the column `instruction`. The score is words for the length rules, otherwise 1.
+
+    In the mode self_instruct the published rules, which are for English alone; else the same in every script.
+    """
     instruction = pl.col("instruction")
-    words = instruction.str.count_matches(r"\S+")
-    unservable = rf"(?i)\b(?:{'|'.join(UNSERVABLE)}|go to)\b"
+    words = instruction.map_batches(word_counts, return_dtype=pl.UInt32)
+    length = (
+        Rule("too_short", words < form.min_words, words, form.min_words),
+        Rule("too_long", words > form.max_words, words, form.max_words),
+    )
+    if form.mode != "self_instruct":
+        unservable = instruction.map_batches(asks_for_what_text_cannot_serve, return_dtype=pl.Boolean)
+        sign = rf"^[\p{{P}}$+<=>^|~&&[^{_OPENING}]]"
+        return (
+            *length,
+            Rule("unservable_keyword", unservable, _ONE, 1.0),
+            Rule("starts_with_punctuation", instruction.str.contains(sign), _ONE, 1.0),
+        )
     return (
-        Rule("too_short", words < min_words, words, min_words),
-        Rule("too_long", words > max_words, words, max_words),
-        Rule("unservable_keyword", instruction.str.contains(unservable), _ONE, 1.0),
+        *length,
+        Rule("unservable_keyword", instruction.str.contains(rf"(?i){KEYWORDS['en']}"), _ONE, 1.0),
         Rule("starts_with_write_a_program", instruction.str.starts_with("Write a program"), _ONE, 1.0),
         Rule("starts_with_punctuation", instruction.str.contains(r"^[!-/:-@\[-`{-~]"), _ONE, 1.0),
         Rule("starts_with_non_ascii", instruction.str.contains(r"^[^\x00-\x7F]"), _ONE, 1.0),
@@ -62,13 +92,13 @@ def instance_rules() -> tuple[Rule, ...]:
     return (
         Rule("empty_output", output == "", nothing, None),
         Rule("output_equals_input", (text_input != "") & (output == text_input), nothing, None),
-        Rule("output_ends_with_colon", output.str.ends_with(":"), nothing, None),
+        Rule("output_ends_with_colon", output.str.contains("[:：]$"), nothing, None),
     )
 
 
 def contradiction_rule() -> Rule:
-    """The same task answered in different ways somewhere in the frame: none of these answers is to be trusted."""
-    answers = pl.col("output").n_unique().over("instruction", "input")
+    """Instances of one instruction with one input and different outputs: Self-Instruct trusts none of them."""
+    answers = pl.col("output").n_unique().over("instruction_id", "input")
     return Rule("same_input_different_outputs", answers > 1, answers, 1.0)
 
 
@@ -96,10 +126,10 @@ def found_frame(found: pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in FOUND_SCHEMA.items())
 
 
-def instruction_problem(instruction: str, min_words: int, max_words: int) -> tuple[str, float, float] | None:
+def instruction_problem(instruction: str, form: InstructionForm) -> tuple[str, float, float] | None:
     """Why one instruction is dropped for its form: (rule, score, threshold), or None."""
     frame = pl.DataFrame({"row": [0], "instruction": [instruction]})
-    found = first_broken(frame, form_rules(min_words, max_words))
+    found = first_broken(frame, form_rules(form))
     return found.select("rule", "score", "threshold").row(0) if found.height else None
 
 

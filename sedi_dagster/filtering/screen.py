@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sedi_dagster.filtering.decontamination import Decontaminator
-from sedi_dagster.filtering.novelty import NoveltyIndex, tokens
-from sedi_dagster.filtering.rules import instruction_problem
+from sedi_dagster.filtering.novelty import NoveltyIndex
+from sedi_dagster.filtering.rules import InstructionForm, instruction_problem
+from sedi_dagster.filtering.words import tokens
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,10 @@ class InstructionScreen:
         pool: Iterable[tuple[str, str]],
         decontaminator: Decontaminator,
         novelty_threshold: float,
-        min_words: int,
-        max_words: int,
+        form: InstructionForm,
     ) -> None:
         self._decontaminator = decontaminator
-        self._threshold, self._min_words, self._max_words = novelty_threshold, min_words, max_words
+        self._threshold, self._form = novelty_threshold, form
         self._index = NoveltyIndex()
         self._exact: dict[tuple[str, ...], tuple[str, str]] = {}
         for text_id, text in pool:
@@ -49,7 +49,7 @@ class InstructionScreen:
 
     def judge(self, instruction: str) -> Verdict | None:
         """Why the instruction is rejected, or None."""
-        form = instruction_problem(instruction, self._min_words, self._max_words)
+        form = instruction_problem(instruction, self._form)
         if form:
             return Verdict(*form)
         contaminated = self._decontaminator.contamination(instruction)

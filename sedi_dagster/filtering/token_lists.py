@@ -1,46 +1,20 @@
 """Texts as lists of token numbers, which is what comparing them needs.
 
-What counts as a token is `tokens`; ASCII text, nearly all there is, takes the same rule in compiled code.
+What counts as a token is `words.tokens`; ASCII text takes the same rule in compiled code.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from sedi_dagster.filtering.words import tokens
+
 Array = npt.NDArray[Any]
 
-_TOKEN = re.compile(r"[a-z0-9]+")
-_TOKEN_OR_CHARACTER = re.compile(r"[a-z0-9]+|\S")
 _TEXTS_AT_A_TIME = 8_192
-
-
-def tokens(text: str) -> list[str]:
-    """The tokens by which texts are compared.
-
-    Those of `rouge_score` without a stemmer: lower case, runs of a-z and 0-9. That leaves nothing, or only a stray
-    number or name, of text in another script; so if letters, digits and pictures of other scripts are at least as many
-    as the characters of those runs, each character that is not in a run is a token too, blanks apart. Letters of the
-    Latin alphabet with accents count for neither side: French or Vietnamese is compared as `rouge_score` does.
-    """
-    lowered = text.lower()
-    found: list[str] = _TOKEN.findall(lowered)
-    foreign = 0 if lowered.isascii() else sum(map(_is_foreign, lowered))
-    return found if sum(map(len, found)) > foreign else _TOKEN_OR_CHARACTER.findall(lowered)
-
-
-@cache
-def _is_foreign(character: str) -> bool:
-    """A letter, mark, digit or picture (emoji) that is not of the Latin alphabet."""
-    kind = unicodedata.category(character)
-    counts = kind[0] in "LM" or kind in ("Nd", "Nl", "So")
-    latin = character < "\u0250" or unicodedata.name(character, "").startswith(("LATIN ", "COMBINING "))
-    return counts and not latin
 
 
 class TokenLists(NamedTuple):

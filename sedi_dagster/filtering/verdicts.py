@@ -22,6 +22,7 @@ from sedi_dagster.filtering.duplicates import duplicates
 from sedi_dagster.filtering.novelty import NoveltyIndex
 from sedi_dagster.filtering.rules import (
     FOUND_SCHEMA,
+    InstructionForm,
     contradiction_rule,
     first_broken,
     form_rules,
@@ -29,6 +30,7 @@ from sedi_dagster.filtering.rules import (
     instance_rules,
 )
 from sedi_dagster.filtering.semantic import Embed
+from sedi_dagster.filtering.words import mostly_foreign
 
 VERDICT_SCHEMA: dict[str, Any] = {
     "candidate_id": pl.String,
@@ -45,16 +47,20 @@ VERDICT_SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Rules:
-    """What the rules need to know. `count_tokens(prompts, outputs)`: tokens of each example in the student's terms."""
+    """What the rules need to know.
+
+    `count_tokens(prompts, outputs)`: tokens of each example in the student's terms. `latin_only`: the vectors are of a
+    model that reads the Latin script alone; texts in other scripts, which look all the same to it, are not compared.
+    """
 
     decontaminator: Decontaminator
-    min_words: int
-    max_words: int
+    form: InstructionForm
     novelty_threshold: float
     max_length: int
     count_tokens: Callable[[Sequence[str], Sequence[str]], list[int]]
     semantic_threshold: float | None = None
     embed: Embed | None = None
+    latin_only: bool = False
 
 
 def judge_candidates(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules) -> pl.DataFrame:
@@ -68,10 +74,11 @@ def judge_candidates(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules)
     frame = candidates.with_row_index("row")
     docket = _Docket(frame.filter(pl.col("screened_rule").is_null()))
     docket.reject(found_frame(docket.open.drop_nulls("problem").with_columns(rule="problem")))
-    docket.reject(first_broken(docket.open, form_rules(rules.min_words, rules.max_words)))
+    docket.reject(first_broken(docket.open, form_rules(rules.form)))
     docket.reject(first_broken(docket.open, instance_rules()))
-    docket.reject(first_broken(docket.open, [contradiction_rule()]))  # a broken answer contradicts nothing
-    docket.reject(_near_items(docket.open, rules.decontaminator))
+    if rules.form.mode == "self_instruct":
+        docket.reject(first_broken(docket.open, [contradiction_rule()]))  # a broken answer contradicts nothing
+    docket.reject(_near_items(docket.open, rules))
     docket.reject(_too_long(docket.open, rules))
     docket.reject(_not_new(docket.open, pool, rules))
     docket.reject(_repeated_instances(docket.open))
@@ -102,12 +109,15 @@ def _prompt() -> pl.Expr:
     return pl.when(pl.col("input") == "").then("instruction").otherwise(with_input)
 
 
-def _near_items(candidates: pl.DataFrame, decontaminator: Decontaminator) -> pl.DataFrame:
+def _near_items(candidates: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """An item may be the instruction, be spread over instruction and input, stand in the input, or be recited."""
     parts = [pl.col("instruction"), _prompt(), pl.col("input"), pl.col("output")]
-    near = decontaminator.near(pl.concat([candidates.select("row", text=part) for part in parts]))
+    near = rules.decontaminator.near(pl.concat([candidates.select("row", text=part) for part in parts]))
     rest = candidates.join(near, on="row", how="anti", maintain_order="left")
-    return pl.concat([near, decontaminator.near_by_cosine(rest.select("row", text=_prompt()))])
+    prompts = rest.select("row", text=_prompt())
+    if rules.latin_only:
+        prompts = prompts.filter(~mostly_foreign(prompts["text"]))
+    return pl.concat([near, rules.decontaminator.near_by_cosine(prompts)])
 
 
 def _too_long(candidates: pl.DataFrame, rules: Rules) -> pl.DataFrame:
@@ -123,19 +133,26 @@ def _not_new(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules) -> pl.D
     instances = candidates.select("row", "instruction_id", id="candidate_id", text="instruction")
     first = instances.unique("instruction_id", keep="first", maintain_order=True)
     found = duplicates(
-        first.select("row", "id", "text"), pool, rules.novelty_threshold, rules.semantic_threshold, rules.embed
+        first.select("row", "id", "text"),
+        pool,
+        rules.novelty_threshold,
+        rules.semantic_threshold,
+        rules.embed,
+        rules.latin_only,
     )
     of_instruction = first.select("row", "instruction_id").join(found, on="row").drop("row")
     return found_frame(instances.select("row", "instruction_id").join(of_instruction, on="instruction_id"))
 
 
 def _repeated_instances(candidates: pl.DataFrame) -> pl.DataFrame:
-    """Instances of an instruction that one before it equals."""
-    key = ["instruction_id", "input", "output"]
+    """Instances of an instruction whose input one before it has: of several answers the first is kept."""
+    key = ["instruction_id", "input"]
     first = candidates.unique(key, keep="first", maintain_order=True)
-    named = first.select(*key, neighbour_id="candidate_id", neighbour="instruction")
+    named = first.select(*key, neighbour_id="candidate_id", neighbour="instruction", first_output="output")
     later = candidates.join(first, on="row", how="anti").join(named, on=key)
-    return found_frame(later.with_columns(rule=pl.lit("repeated_instance")))
+    same = pl.col("output") == pl.col("first_output")
+    rule = pl.when(same).then(pl.lit("repeated_instance")).otherwise(pl.lit("same_input_different_outputs"))
+    return found_frame(later.with_columns(rule=rule))
 
 
 def _screened(

@@ -69,7 +69,7 @@ def _request(desk: Desk, task: Candidate) -> TeacherRequest:
     further = "Class label:" if task.is_classification else f"Example {MOST_INSTANCES + 1}"
     return job.request(
         "instances",
-        render(_prompt(desk, task), instruction=task.instruction, most=MOST_INSTANCES),
+        render(_prompt(desk, task), instruction=task.instruction, most=MOST_INSTANCES, languages=job.languages),
         max_tokens=job.settings.max_example_tokens,
         temperature=0.0,
         stop=() if job.chat else ("Task:", *(() if task.is_classification else (further,))),

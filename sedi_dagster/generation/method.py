@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import polars as pl
@@ -16,6 +17,7 @@ from sedi_dagster.errors import BudgetExceeded
 from sedi_dagster.generation.candidates import Candidate, Screen, call_row
 from sedi_dagster.generation.demonstrations import DemonstrationPicker
 from sedi_dagster.generation.prompts import render
+from sedi_dagster.language import languages_to_ask_for
 from sedi_dagster.records import (
     AskTeacher,
     CallShape,
@@ -66,7 +68,12 @@ class GenerationJob:
     @property
     def aim(self) -> str:
         """What the plan says of the tasks wanted, in words for a prompt; empty if it says nothing."""
-        return render("aim", difficulty=self.difficulty, errors=self.errors)
+        return render("aim", difficulty=self.difficulty, errors=self.errors, languages=self.languages)
+
+    @cached_property
+    def languages(self) -> list[str]:
+        """The languages that the teacher is told to write in; none if it need not be told (English seeds)."""
+        return languages_to_ask_for(self.settings.language, self.seeds["instruction"].to_list())
 
     @property
     def aim_prompts(self) -> tuple[str, ...]:

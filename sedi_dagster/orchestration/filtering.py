@@ -5,7 +5,9 @@ from __future__ import annotations
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.batching.embedding import BUNDLED
 from sedi_dagster.filtering.ifd import IFD_SCHEMA, drop_by_ifd, ifd_verdicts
+from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.verdicts import Rules, judge_candidates
 from sedi_dagster.orchestration.composing import stored_vectors
 from sedi_dagster.orchestration.resources import SediResource
@@ -24,13 +26,13 @@ def round_rules(sedi: SediResource) -> Rules:
     vectors = stored_vectors(sedi)
     return Rules(
         decontaminator=evaluation_decontaminator(sedi, vectors),
-        min_words=filtering.min_words,
-        max_words=filtering.max_words,
+        form=InstructionForm.of(filtering),
         novelty_threshold=filtering.threshold,
         max_length=settings.training.max_length,
         count_tokens=token_counter(_student(settings)),
         semantic_threshold=filtering.semantic_threshold,
         embed=vectors,
+        latin_only=settings.batching.embedding_model == BUNDLED,
     )
 
 

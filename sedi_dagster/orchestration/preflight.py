@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from sedi_dagster.errors import ModelError
+from sedi_dagster.errors import InputFileError, ModelError
 from sedi_dagster.generation.methods import check_mix
 from sedi_dagster.models import bundled_gguf, bundled_minilm
 from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.seed_pool.check import hopeless_rules
 from sedi_dagster.settings import Settings
 from sedi_dagster.student import BUNDLED as BUNDLED_STUDENT
 from sedi_dagster.student import is_local
@@ -23,13 +24,19 @@ def preflight(sedi: SediResource) -> None:
     """
     settings = sedi.settings()
     check_mix(settings.generation.methods)
-    sedi.seed_file()
+    _check_seeds(sedi, settings)
     sedi.all_items()
     sedi.guarded_texts()
     sedi.store().check_writable()
     check_judge(settings)
     _check_models(settings)
     asyncio.run(_check_teacher(settings))
+
+
+def _check_seeds(sedi: SediResource, settings: Settings) -> None:
+    """The file can be used, and its tasks are of a kind that the filters let through."""
+    for _, told, mend in hopeless_rules(sedi.seeds().with_row_index("row"), settings.filtering):
+        raise InputFileError(f"{settings.path(settings.seeds)}: {told}.", f"What helps: {mend}.")
 
 
 def _check_models(settings: Settings) -> None:

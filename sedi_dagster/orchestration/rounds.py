@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.filtering.semantic import Embed
 from sedi_dagster.orchestration.resources import SediResource
@@ -52,7 +53,7 @@ def instruction_screen(
     """The rules that need the instruction alone, for a teacher that is still to be paid for its answer."""
     filtering = sedi.settings().filtering
     pool = instruction_pool(sedi, seeds, round_key).iter_rows()
-    return InstructionScreen(pool, decontaminator, filtering.threshold, filtering.min_words, filtering.max_words)
+    return InstructionScreen(pool, decontaminator, filtering.threshold, InstructionForm.of(filtering))
 
 
 def earlier_examples(sedi: SediResource, round_key: str, like: pl.DataFrame) -> pl.DataFrame:

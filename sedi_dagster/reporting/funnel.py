@@ -26,7 +26,7 @@ RULES = {
     "empty_output": "the output is empty",
     "output_equals_input": "the output repeats the input",
     "output_ends_with_colon": "the output ends in a colon: it announces an answer and does not give it",
-    "same_input_different_outputs": "the same task was answered in different ways",
+    "same_input_different_outputs": "another answer to an instruction and input that have one",
     "too_long_for_student": "more tokens than the student is trained on",
     "ifd_loss_ratio_above_one": "the instruction makes the answer less likely (ratio of mean losses)",
     "ifd_loss_ratio_not_in_share": "the instruction gives more of the answer away than in the share that was kept",

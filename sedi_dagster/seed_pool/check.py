@@ -14,10 +14,11 @@ import polars as pl
 
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.novelty import greedy_novelty
-from sedi_dagster.filtering.rules import first_broken, form_rules, instance_rules
+from sedi_dagster.filtering.rules import InstructionForm, Rule, first_broken, form_rules, instance_rules
 from sedi_dagster.jsonl import Problems
+from sedi_dagster.seed_pool.languages import language_notes
 from sedi_dagster.seed_pool.loading import SeedFile
-from sedi_dagster.settings import FilteringSettings
+from sedi_dagster.settings import FilteringSettings, Settings
 
 
 @dataclass
@@ -50,16 +51,17 @@ def check_seeds(
     seeds: SeedFile,
     categories: Collection[str],
     items: Iterable[tuple[str, str]],
-    filtering: FilteringSettings,
+    settings: Settings,
 ) -> SeedReport:
     """Report on a file of seed tasks.
 
     Args:
         items: (id, prompt) of the evaluation items.
-        filtering: thresholds, those which the loop will use.
+        settings: those of the loop; its thresholds and models decide.
     """
     rows = {category: CategoryRow(category) for category in categories}
     problems, remarks = seeds.problems, Problems(seeds.problems.path)
+    filtering = settings.filtering
     threshold, ngram = filtering.decontamination_threshold, filtering.decontamination_ngram
     decontaminator = Decontaminator(items, threshold, ngram)
     duplicates = _near_duplicates(seeds, filtering.threshold, remarks)
@@ -70,6 +72,8 @@ def check_seeds(
     ).with_row_index("row")
     near_items = _near_items(tasks, seeds.lines, decontaminator, problems)
     _filter_remarks(tasks, seeds.lines, filtering, remarks)
+    for name, told, mend in hopeless_rules(tasks, filtering):
+        problems.add(None, name, told, mend)
     for task, line in zip(seeds.tasks, seeds.lines, strict=True):
         row = rows.setdefault(task.category, CategoryRow(task.category))
         row.tasks += 1
@@ -78,7 +82,7 @@ def check_seeds(
         row.near_items += line in near_items
         if task.id in seeds.confidence:
             row.confidence.append(seeds.confidence[task.id])
-    notes = list(seeds.notes)
+    notes = [*seeds.notes, *language_notes(tasks["instruction"].to_list(), settings)]
     return SeedReport(list(rows.values()), problems, remarks, notes)
 
 
@@ -108,10 +112,35 @@ def _near_duplicates(seeds: SeedFile, threshold: float, remarks: Problems) -> se
     return found
 
 
+_MEND = {
+    "too_short": "more words, or a lower SEDI_FILTERING_MIN_WORDS",
+    "too_long": "fewer words, or a higher SEDI_FILTERING_MAX_WORDS",
+    "starts_with_non_ascii": "SEDI_FILTERING_MODE=sedi, whose rules are for any language",
+}
+
+
+def hopeless_rules(tasks: pl.DataFrame, filtering: FilteringSettings) -> list[tuple[str, str, str]]:
+    """(field, what is wrong, mend) of each filter rule that every task breaks: nothing like them would be kept.
+
+    Args:
+        tasks: `row`, `instruction`, `input`, `output`.
+    """
+    found = []
+    for name, rules in _rules(filtering):
+        broken = first_broken(tasks, rules)
+        if tasks.height and broken.height == tasks.height:
+            counted = sorted(broken["rule"].value_counts().rows(), key=lambda pair: -pair[1])
+            named = ", ".join(rule if len(counted) == 1 else f"{rule} ({count})" for rule, count in counted)
+            told = f"all {tasks.height} seed tasks break the filter rule {named}: nothing would be kept"
+            found.append((name, told, _MEND.get(counted[0][0], "seed tasks that the filters would keep")))
+    return found
+
+
+def _rules(filtering: FilteringSettings) -> tuple[tuple[str, tuple[Rule, ...]], ...]:
+    return ("instruction", form_rules(InstructionForm.of(filtering))), ("output", instance_rules())
+
+
 def _filter_remarks(tasks: pl.DataFrame, lines: Sequence[int], filtering: FilteringSettings, remarks: Problems) -> None:
-    for name, rules in (
-        ("instruction", form_rules(filtering.min_words, filtering.max_words)),
-        ("output", instance_rules()),
-    ):
+    for name, rules in _rules(filtering):
         for row, rule in first_broken(tasks, rules).select("row", "rule").iter_rows():
             remarks.add(lines[row], name, f"breaks the filter rule {rule}", "what the filters let through")

@@ -42,7 +42,7 @@ def check(ctx: click.Context, file: Path | None, remarks: bool) -> None:
     with console.status("Reading; categories that are missing take a few minutes for thousands of rows"):
         found = read_seed_file(path, categories, settings.path(settings.cache))
         prompts = [(item.id, item.prompt) for item in items]
-        report = check_seeds(found, categories, prompts, settings.filtering)
+        report = check_seeds(found, categories, prompts, settings)
     show_report(console, path, report, remarks)
     if report.problems.count:
         ctx.exit(PROBLEMS_EXIT_CODE)

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
-from sedi_dagster.filtering.rules import UNSERVABLE, instance_problem, instruction_problem
+from sedi_dagster.filtering.keywords import UNSERVABLE
+from sedi_dagster.filtering.rules import InstructionForm, instance_problem, instruction_problem
 
 
-def rule(instruction: str) -> str | None:
-    found = instruction_problem(instruction, min_words=4, max_words=150)
+def rule(instruction: str, mode: Literal["sedi", "self_instruct"] = "sedi") -> str | None:
+    found = instruction_problem(instruction, InstructionForm(mode=mode))
     return found[0] if found else None
 
 
 @pytest.mark.parametrize(
-    ("instruction", "expected"),
+    ("instruction", "published", "in_any_language"),
     [
-        ("", "too_short"),
-        ("Sort these numbers", "too_short"),
-        ("Sort these three numbers", None),
-        ("word " * 150, None),
-        ("word " * 151, "too_long"),
-        ("Describe the picture in words", "unservable_keyword"),
-        ("DRAW a house with words", "unservable_keyword"),
-        ("Tell me how to go to Rome", "unservable_keyword"),
-        ("Write one paragraph about photography", None),
-        ("Explain mapping and filing to me", None),
-        ("Write a program that sorts numbers", "starts_with_write_a_program"),
-        ("Please Write a program that sorts", None),
-        ("'Sort' these three numbers", "starts_with_punctuation"),
-        ("- Sort these three numbers", "starts_with_punctuation"),
-        ("Écris une phrase sur Paris", "starts_with_non_ascii"),
-        ("写 一 首 诗", "starts_with_non_ascii"),
-        ("😀 means what in words", "starts_with_non_ascii"),
-        ("Translate 你好 into English words", None),
+        ("", "too_short", "too_short"),
+        ("Sort these numbers", "too_short", "too_short"),
+        ("Sort these three numbers", None, None),
+        ("word " * 150, None, None),
+        ("word " * 151, "too_long", "too_long"),
+        ("Describe the picture in words", "unservable_keyword", "unservable_keyword"),
+        ("DRAW a house with words", "unservable_keyword", "unservable_keyword"),
+        ("Tell me how to go to Rome", "unservable_keyword", "unservable_keyword"),
+        ("Write one paragraph about photography", None, None),
+        ("Explain mapping and filing to me", None, None),
+        ("Write a program that sorts numbers", "starts_with_write_a_program", None),
+        ("Please Write a program that sorts", None, None),
+        ("- Sort these three numbers", "starts_with_punctuation", "starts_with_punctuation"),
+        ("、この文を短くしてください。", "starts_with_non_ascii", "starts_with_punctuation"),
+        ("'Sort' these three numbers", "starts_with_punctuation", None),
+        ("(Sort) these three numbers", "starts_with_punctuation", None),
+        ("«Sort» these three numbers", "starts_with_non_ascii", None),
+        ("¿Qué es la luz del alba?", "starts_with_non_ascii", None),
+        ("Écris une phrase sur Paris", "starts_with_non_ascii", None),
+        ("请写一首关于春天的诗", "starts_with_non_ascii", None),
+        ("写 一 首 诗", "starts_with_non_ascii", None),
+        ("😀 means what in words", "starts_with_non_ascii", None),
+        ("Translate 你好 into English words", None, None),
     ],
 )
-def test_an_instruction_is_dropped_by_the_rule_it_breaks(instruction: str, expected: str | None) -> None:
-    assert rule(instruction) == expected
+def test_an_instruction_is_dropped_by_the_rule_it_breaks(
+    instruction: str, published: str | None, in_any_language: str | None
+) -> None:
+    assert rule(instruction, "self_instruct") == published
+    assert rule(instruction) == in_any_language
 
 
 @pytest.mark.parametrize("keyword", [*UNSERVABLE, "go to"])
@@ -46,8 +57,8 @@ def test_every_unservable_keyword_is_found_as_a_whole_word_only(keyword: str) ->
 
 
 def test_a_rule_of_length_tells_what_it_measured() -> None:
-    assert instruction_problem("Sort these", 4, 150) == ("too_short", 2.0, 4.0)
-    assert instruction_problem("a b c d e", 1, 4) == ("too_long", 5.0, 4.0)
+    assert instruction_problem("Sort these", InstructionForm()) == ("too_short", 2.0, 4.0)
+    assert instruction_problem("a b c d e", InstructionForm(1, 4)) == ("too_long", 5.0, 4.0)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +70,7 @@ def test_a_rule_of_length_tells_what_it_measured() -> None:
         ("", "3", None),
         ("", "Here is the list:", "output_ends_with_colon"),
         ("", "Here is the list:\n", "output_ends_with_colon"),
+        ("", "答案如下：", "output_ends_with_colon"),
         ("1 2", "3: yes", None),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.screen import InstructionScreen
 
 SEED = "Name three rivers that flow through Germany."
@@ -13,7 +14,7 @@ ITEM = "Which planet of our solar system has the most moons?"
 
 @pytest.fixture
 def screen() -> InstructionScreen:
-    return InstructionScreen([("seed-1", SEED)], Decontaminator([("item-1", ITEM)], 0.7, 13), 0.85, 4, 150)
+    return InstructionScreen([("seed-1", SEED)], Decontaminator([("item-1", ITEM)], 0.7, 13), 0.85, InstructionForm())
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA, Rules, judge_candidates
 from sedi_dagster.generation.candidates import CANDIDATE_SCHEMA
 
@@ -51,8 +52,7 @@ def judge(*rows: dict[str, Any], threshold: float = 0.85, limit: int = 10_000, *
     rules = Rules(
         **{
             "decontaminator": Decontaminator([("item-1", ITEM)], 0.7, 13),
-            "min_words": 4,
-            "max_words": 150,
+            "form": InstructionForm(),
             "novelty_threshold": threshold,
             "max_length": limit,
             "count_tokens": characters,
@@ -72,9 +72,7 @@ RIVER = "Explain why rivers meander in flat country."
         (candidate("c", "Too short"), "too_short", None),
         (candidate("c", "word " * 151), "too_long", None),
         (candidate("c", "Draw a house with a garden."), "unservable_keyword", None),
-        (candidate("c", "Write a program that adds numbers."), "starts_with_write_a_program", None),
         (candidate("c", "- Add all of the numbers."), "starts_with_punctuation", None),
-        (candidate("c", "Ćwicz to every single day."), "starts_with_non_ascii", None),
         (candidate("c", RIVER, output=" "), "empty_output", None),
         (candidate("c", RIVER, "Water", "Water"), "output_equals_input", None),
         (candidate("c", RIVER, output="Because:"), "output_ends_with_colon", None),
@@ -121,8 +119,19 @@ def test_the_second_of_two_equal_instructions_names_the_first() -> None:
     assert verdicts["rule"].to_list() == [None, "exact_duplicate"] and verdicts["neighbour_id"][1] == "a"
 
 
-def test_the_same_task_with_different_answers_is_dropped_altogether() -> None:
-    verdicts = judge(candidate("a", RIVER, output="One."), candidate("b", RIVER, output="Two."))
+def test_of_two_answers_to_one_task_the_first_is_kept() -> None:
+    from_two_calls = judge(candidate("a", RIVER, output="One."), candidate("b", RIVER, output="Two."))
+    assert from_two_calls["rule"].to_list() == [None, "exact_duplicate"]
+    instances = [
+        candidate(name, RIVER, output=output, instruction_id="i") for name, output in (("a", "One."), ("b", "Two."))
+    ]
+    verdicts = judge(*instances)
+    assert verdicts["rule"].to_list() == [None, "same_input_different_outputs"] and verdicts["neighbour_id"][1] == "a"
+
+
+def test_self_instruct_keeps_none_of_several_answers_to_one_input() -> None:
+    instances = [candidate(n, RIVER, output=n, instruction_id="i") for n in ("a", "b")]
+    verdicts = judge(*instances, form=InstructionForm(mode="self_instruct"))
     assert verdicts["rule"].to_list() == ["same_input_different_outputs"] * 2
 
 

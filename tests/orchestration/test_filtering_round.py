@@ -82,14 +82,14 @@ def test_every_rule_that_is_switched_on_has_its_verdict_and_can_be_asked_about(
     judged: dict[str, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdicts = {row["candidate_id"]: row for row in judged["verdicts"].iter_rows(named=True)}
-    # equal instructions with different outputs; near a line of the user's file by its vector; IFD on what is left
-    assert {verdicts[f"cand-{n}"]["rule"] for n in (0, 6)} == {"same_input_different_outputs"}
+    # the second of two equal instructions; near a line of the user's file by its vector; IFD on what is left
+    assert verdicts["cand-6"]["rule"] == "exact_duplicate" and verdicts["cand-6"]["neighbour_id"] == "cand-0"
     assert verdicts["cand-4"]["rule"] == "evaluation_cosine"
     assert verdicts["cand-4"]["neighbour_id"] == "bench.txt:1"
     assert verdicts["cand-7"]["state"] == "malformed"
 
     scores = judged["ifd"]
-    scored = {f"cand-{n}" for n in (1, 2, 3, 5)}
+    scored = {f"cand-{n}" for n in (0, 1, 2, 3, 5)}
     assert set(scores["candidate_id"]) == scored
     above = set(scores.filter(pl.col("ifd_loss_ratio") > 1)["candidate_id"])
     kept = set(judged["examples"]["example_id"])
@@ -109,7 +109,7 @@ def test_every_rule_that_is_switched_on_has_its_verdict_and_can_be_asked_about(
     summary = [json.loads(line) for line in sedi_rejected("--summary", "--json").splitlines()]
     assert sum(line["candidates"] for line in summary) == 8
     shown = sedi_rejected("--summary")
-    assert "8 candidates" in shown and "same_input_different_outputs 2" in shown
+    assert "8 candidates" in shown and "exact_duplicate 1" in shown
 
 
 @pytest.mark.parametrize(

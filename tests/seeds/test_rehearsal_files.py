@@ -12,6 +12,7 @@ from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.evaluation.verifiers import verify
 from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.records import EvaluationItem
 from sedi_dagster.seed_pool import read_seed_file
@@ -64,7 +65,7 @@ def test_no_task_that_is_taught_is_near_an_item_and_most_are_new(skill: Skill, i
     filtering = FilteringSettings()
     known = [(item.id, item.prompt) for item in items]
     decontaminator = Decontaminator(known, filtering.decontamination_threshold, filtering.decontamination_ngram)
-    screen = InstructionScreen([], decontaminator, filtering.threshold, filtering.min_words, filtering.max_words)
+    screen = InstructionScreen([], decontaminator, filtering.threshold, InstructionForm.of(filtering))
     rng = random.Random(5)
     rejected: list[str] = []
     for number in range(100):

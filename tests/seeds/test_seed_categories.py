@@ -17,7 +17,7 @@ from sedi_dagster.errors import InputFileError
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.evaluation.verifiers import verify
 from sedi_dagster.filtering.decontamination import Decontaminator
-from sedi_dagster.filtering.rules import instruction_problem
+from sedi_dagster.filtering.rules import InstructionForm, instruction_problem
 from sedi_dagster.records import Category, EvaluationItem, SeedTask, task_prompt
 from sedi_dagster.seed_pool import read_seed_file
 from sedi_dagster.seed_pool.assignment import Votes, features
@@ -108,7 +108,7 @@ def test_following_the_page_adds_a_category(with_the_pages_category: Path, categ
 def _assert_good_examples(seeds: list[SeedTask], items: list[EvaluationItem]) -> None:
     near = Decontaminator([(item.id, item.prompt) for item in items], threshold=0.7, ngram=13)
     for seed in seeds:
-        assert instruction_problem(seed.instruction, 4, 150) is None
+        assert instruction_problem(seed.instruction, InstructionForm()) is None
         assert near.contamination(task_prompt(seed.instruction, seed.input)) is None
     for item in items:
         assert verify(item.verifier, item.args, item.reference, item.prompt).passed

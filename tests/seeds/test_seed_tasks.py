@@ -15,7 +15,7 @@ from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.novelty import near_duplicates
-from sedi_dagster.filtering.rules import instance_problem, instruction_problem
+from sedi_dagster.filtering.rules import InstructionForm, instance_problem, instruction_problem
 from sedi_dagster.records import Category, EvaluationItem, SeedTask, task_prompt
 from sedi_dagster.seed_pool import read_seed_file, seed_frame
 from sedi_dagster.settings import FilteringSettings
@@ -45,7 +45,7 @@ def test_no_two_instructions_are_alike(seed_tasks: list[SeedTask]) -> None:
 def test_every_seed_passes_the_filters_of_the_project(seed_tasks: list[SeedTask]) -> None:
     rules = FilteringSettings()
     for task in seed_tasks:
-        assert instruction_problem(task.instruction, rules.min_words, rules.max_words) is None, task
+        assert instruction_problem(task.instruction, InstructionForm.of(rules)) is None, task
         assert instance_problem(task.input, task.output) is None, task
 
 

@@ -16,7 +16,7 @@ from sedi_dagster.records import EvaluationItem, SeedTask
 from sedi_dagster.seed_pool import SeedFile
 from sedi_dagster.seed_pool.check import check_seeds
 from sedi_dagster.seed_pool.commands import seeds, show_report
-from sedi_dagster.settings import FilteringSettings
+from sedi_dagster.settings import Settings
 
 Write = Callable[[Any], Path]
 
@@ -80,7 +80,7 @@ def test_assigned_categories_are_told_with_their_confidence(capsys: pytest.Captu
     tasks = [SeedTask(f"Add {number} to it.", "", "The sum.", "math") for number in range(3)]
     confidence = {task.id: sure for task, sure in zip(tasks, (0.2, 0.7, 0.9), strict=True)}
     found = SeedFile(tasks, [1, 2, 3], confidence, ["no row names a category"], Problems(Path("sums.jsonl")))
-    report = check_seeds(found, ["math", "coding"], [], FilteringSettings())
+    report = check_seeds(found, ["math", "coding"], [], Settings())
     show_report(Console(width=200), Path("sums.jsonl"), report, with_remarks=False)
     shown = " ".join(capsys.readouterr().out.split())
     assert "Confidence (median)" in shown
@@ -91,3 +91,19 @@ def test_assigned_categories_are_told_with_their_confidence(capsys: pytest.Captu
 def test_markup_in_a_file_is_shown_as_it_is(write_jsonl: Write) -> None:
     path = write_jsonl([{"instruction": "Say it.", "output": "x", "category": "[red]x[/red] [/nothing]"}])
     assert "'[red]x[/red] [/nothing]' is unknown" in _check(path).output
+
+
+def test_a_rule_that_all_seeds_break_is_a_problem(
+    write_jsonl: Write, seed_tasks: list[SeedTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    russian = ["Объясните, почему небо синее.", "Расскажите, откуда берётся снег.", "Опишите старый город."]
+    path = write_jsonl(
+        [{"instruction": f"{text} {t.category}", "output": "Да.", "category": t.category} for t in seed_tasks[::24]
+         for text in russian]
+    )  # fmt: skip
+    assert "nothing would be kept" not in _check(path).output
+    monkeypatch.setenv("SEDI_FILTERING_MODE", "self_instruct")
+    told = _check(path)
+    assert told.exit_code == 2
+    assert "all 36 seed tasks break the filter rule starts_with_non_ascii: nothing would be kept" in told.output
+    assert "expected SEDI_FILTERING_MODE=sedi" in told.output

@@ -1,0 +1,29 @@
+"""What a file's languages mean for the loop: told before anything is spent."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from sedi_dagster.batching.embedding import BUNDLED
+from sedi_dagster.filtering.words import mostly_foreign
+from sedi_dagster.language import language_name, main_languages
+from sedi_dagster.settings import Settings
+
+MULTILINGUAL_EXAMPLE = "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
+
+
+def language_notes(texts: list[str], settings: Settings) -> list[str]:
+    """Remarks on the languages of some instructions, for people; none if all is as in English."""
+    notes = []
+    found = main_languages(texts)
+    if found and found != ["en"] and not settings.generation.language:
+        named = " or ".join(language_name(code) for code in found)
+        notes.append(f"the teacher is asked to write in {named}; SEDI_GENERATION_LANGUAGE chooses another language")
+    foreign = int(mostly_foreign(pl.Series(texts, dtype=pl.String)).sum())
+    if foreign and settings.batching.embedding_model == BUNDLED:
+        notes.append(
+            f"{foreign} of {len(texts)} are not in the Latin script, which is all that the bundled embedding model "
+            "reads: they are not compared by meaning, and training batches of them are hardly more diverse than "
+            f"random ones. Set SEDI_BATCHING_EMBEDDING_MODEL to a multilingual model, such as {MULTILINGUAL_EXAMPLE}"
+        )
+    return notes
