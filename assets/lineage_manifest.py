@@ -1,14 +1,16 @@
 """Everything needed to reproduce and to audit the round, as `manifests/<round>.json`. With it the round is finished.
 
-Names every partition that went in with its data version, the files, models, settings and packages that made it,
-the checkpoint's hashes, and what the round came to.
-Tables: `partitions` (each partition with its data version).
+Names every file that went in or came out with its SHA-256, the models, settings, prompts and packages that made it,
+and what the round came to; chained to the manifest before (docs/lineage.md). `sedi verify` compares all with it.
+Tables: `partitions` (each with its data version), `manifest` (path and SHA-256 of the manifest), `calls` (digest of
+each row of the ledger that the round used).
 """
 
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.lineage.manifest import build_manifest
+from sedi_dagster.lineage.contents import call_digests, file_hashes
+from sedi_dagster.lineage.manifest import RoundRecords, write_manifest
 from sedi_dagster.orchestration.deciding import round_outcome
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
@@ -16,6 +18,7 @@ from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundOutcome, Tables
 from sedi_dagster.store import Store
+from sedi_dagster.teacher.ledger_url import ledger_url
 from sedi_dagster.training.card import with_scores
 
 
@@ -29,7 +32,7 @@ from sedi_dagster.training.card import with_scores
     },
     deps=["seed_feedback"],
     kinds={"json"},
-    code_version="2",
+    code_version="3",
     description=__doc__,
 )
 def lineage_manifest(
@@ -41,9 +44,10 @@ def lineage_manifest(
     evaluation_scores: Tables,
 ) -> dg.Output[Tables]:
     with told_plainly():
-        store = sedi.store()
+        settings, store = sedi.settings(), sedi.store()
         plan = sedi.plan(context.partition_key)
-        calls = pl.concat([tables["calls"] for tables in sedi.planned_batches(plan, generated_batches)])
+        generated = sedi.planned_batches(plan, generated_batches)
+        calls = pl.concat([tables["calls"] for tables in generated])
         promotion = evaluation_scores["promotion"].row(0, named=True)
         outcome = round_outcome(
             plan,
@@ -57,16 +61,36 @@ def lineage_manifest(
             **sft_checkpoint["origin"].row(0, named=True),
             "files": dict(sft_checkpoint["files"].iter_rows()),
         }
-        manifest = build_manifest(
-            plan, outcome, sedi.settings(), store, checkpoint, context.run_id, promotion["reason"]
-        )
-        store.write_json(manifest, "manifests", f"{plan.round}.json")
         _complete_card(store, outcome)
-    partitions = [(name, marker["data_version"]) for name, marker in manifest["partitions"].items() if marker]
+        digests = call_digests(ledger_url(settings), calls["request_key"].unique())
+        manifest = write_manifest(
+            store,
+            settings,
+            RoundRecords(
+                plan=plan,
+                outcome=outcome,
+                checkpoint=checkpoint,
+                candidates=pl.concat([tables["candidates"] for tables in generated]),
+                verdicts=filtered_batches["verdicts"],
+                calls=digests,
+                promotion=promotion["reason"],
+                run_id=context.run_id,
+            ),
+        )
+        path = f"manifests/{plan.round}.json"
+        sha256 = file_hashes(store, [path])[path]
+    partitions = [(name, version) for name, version in manifest["partitions"].items() if version]
     return dg.Output(
-        {"partitions": pl.DataFrame(partitions, schema=["partition", "data_version"], orient="row")},
+        {
+            "partitions": pl.DataFrame(partitions, schema=["partition", "data_version"], orient="row"),
+            "manifest": pl.DataFrame({"path": [path], "sha256": [sha256]}),
+            "calls": digests,
+        },
         metadata={
-            "path": str(store.path("manifests", f"{plan.round}.json")),
+            "path": str(store.path(path)),
+            "sha256": sha256,
+            "previous": (manifest["previous"] or {}).get("sha256", "none: the first round"),
+            "files": len(manifest["data"]),
             "kept": outcome.kept,
             "tokens": outcome.tokens,
             "tokens_per_kept": outcome.tokens / max(1, outcome.kept),

@@ -1,11 +1,12 @@
 """The round as a person wants to see it: one HTML page with plots, `reports/<round>.html`, and an index of all rounds.
 
-Tables: `pages` (path and size).
+Tables: `pages` (path under the data folder, SHA-256 and size of each).
 """
 
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import picture
@@ -65,12 +66,22 @@ def round_report(
             student=settings.training.student,
             simulated=settings.teacher.is_simulated,
         )
-        page = render_report(data)
-        store.write_text(page, "reports", f"{plan.round}.html")
-        store.write_text(render_index(history.finished, history.plans), "reports", "index.html")
+        pages = {
+            f"reports/{plan.round}.html": render_report(data),
+            "reports/index.html": render_index(history.finished, history.plans),
+        }
+        for name, page in pages.items():
+            store.write_text(page, *name.split("/"))
+        hashes = file_hashes(store, pages)
     path = str(store.path("reports", f"{plan.round}.html"))
     return dg.Output(
-        {"pages": pl.DataFrame({"path": [path], "bytes": [len(page.encode())]})},
+        {
+            "pages": pl.DataFrame(
+                [(name, hashes[name], len(page.encode())) for name, page in pages.items()],
+                schema=["path", "sha256", "bytes"],
+                orient="row",
+            )
+        },
         metadata={
             "report": dg.MetadataValue.url(f"file://{path}") if path.startswith("/") else path,
             "scores": picture(plot_scores(data)),

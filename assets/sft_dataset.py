@@ -1,7 +1,7 @@
 """The kept examples of all rounds as a dataset: `exports/sft_dataset.jsonl`, Parquet, and a dataset card.
 
 Chat messages, the format that trainers read; each row carries the example id that `sedi trace` explains.
-Tables: `examples`.
+Tables: `examples`, `files` (path under the data folder and SHA-256 of each).
 """
 
 import json
@@ -9,6 +9,7 @@ import json
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.lineage.dataset_card import dataset_card
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
@@ -45,4 +46,10 @@ def sft_dataset(sedi: SediResource, filtered_batches: dict[str, Tables]) -> dg.O
         target = store.path("exports", "sft_dataset.parquet")
         target.write_bytes(parquet_bytes(examples))
         store.write_text(dataset_card(examples, settings.teacher.shown, settings.profile), "exports", "README.md")
-    return dg.Output({"examples": examples}, metadata={"examples": examples.height, "path": str(store.path("exports"))})
+        paths = [f"exports/{name}" for name in ("sft_dataset.jsonl", "sft_dataset.parquet", "README.md")]
+        hashes = file_hashes(store, paths)
+    files = pl.DataFrame({"path": paths, "sha256": [hashes[path] for path in paths]})
+    return dg.Output(
+        {"examples": examples, "files": files},
+        metadata={"examples": examples.height, "path": str(store.path("exports"))},
+    )

@@ -21,6 +21,7 @@ COMMANDS = {
     "rejected": "sedi_dagster.reporting.commands:rejected_command",
     "seeds": "sedi_dagster.seed_pool.commands:seeds",
     "trace": "sedi_dagster.reporting.tracing:trace_command",
+    "verify": "sedi_dagster.reporting.verifying:verify_command",
 }
 """Commands that other modules define. A module is imported when its command is called, which keeps the others quick."""
 

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,16 @@ class Store:
         folder = self.path(*parts)
         return sorted(child.name for child in folder.iterdir()) if folder.exists() else []
 
+    def files(self, *parts: str) -> list[str]:
+        """All files in a folder and below it, as sorted paths under the root; empty if there is none."""
+        folder = self.path(*parts)
+        if folder.protocol in ("", "file"):
+            root = Path(self.root.path)
+            below = (Path(at, name) for at, _, names in os.walk(folder.path) for name in names)
+            return sorted(file.relative_to(root).as_posix() for file in below)
+        prefix = f"{self.root.path.rstrip('/')}/"
+        return sorted(str(found).removeprefix(prefix) for found in folder.fs.find(folder.path))
+
     # tables
 
     def write_tables(self, tables: Tables, *parts: str) -> dict[str, Any]:
@@ -99,12 +109,10 @@ class Store:
         marker.unlink(missing_ok=True)
         for stale in folder.glob("*.parquet"):
             stale.unlink()
-        described = {}
-        for name, frame in tables.items():
-            content = parquet_bytes(frame)
+        contents = {name: parquet_bytes(frame) for name, frame in tables.items()}
+        for name, content in contents.items():
             (folder / f"{name}.parquet").write_bytes(content)
-            described[name] = {"rows": frame.height, "columns": frame.columns, "blake2b": _hash(content)}
-        record = {"data_version": tables_version(tables), "tables": described}
+        record = marker_of(contents)
         self.write_json(record, "assets", *parts, MARKER)
         return record
 
@@ -142,7 +150,7 @@ class Store:
 
     def _read_table(self, file: UPath, written: str) -> pl.DataFrame:
         content = file.read_bytes() if file.exists() else b""
-        if _hash(content) != written:
+        if content_hash(content) != written:
             raise StorageError(
                 f"{file} is missing or not as it was written.", "Materialize that asset partition again."
             )
@@ -187,9 +195,23 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+def marker_of(contents: Mapping[str, bytes]) -> dict[str, Any]:
+    """The marker that a partition of these Parquet files has, by table in the order in which they were written."""
+    described = {}
+    for name, content in contents.items():
+        frame = pl.read_parquet(io.BytesIO(content))
+        described[name] = {"rows": frame.height, "columns": frame.columns, "blake2b": content_hash(content)}
+    return {"data_version": version_of(contents), "tables": described}
+
+
+def version_of(contents: Mapping[str, bytes]) -> str:
+    """The data version of a partition of these Parquet files."""
+    return content_hash(*(part for name in sorted(contents) for part in (name.encode(), contents[name])))
+
+
 def tables_version(tables: Tables) -> str:
     """Hash of the tables' contents: equal data, equal version (for one Polars version)."""
-    return _hash(*(part for name in sorted(tables) for part in (name.encode(), parquet_bytes(tables[name]))))
+    return version_of({name: parquet_bytes(frame) for name, frame in tables.items()})
 
 
 def folder_hashes(folder: Path, patterns: Sequence[str] = ("*",)) -> dict[str, str]:
@@ -206,7 +228,8 @@ def file_sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _hash(*parts: bytes) -> str:
+def content_hash(*parts: bytes) -> str:
+    """32 hex digits of BLAKE2b, as a marker has it."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(part)

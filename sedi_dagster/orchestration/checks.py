@@ -8,6 +8,7 @@ import polars as pl
 from sedi_dagster.batching.diversity import collapse
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.verifying import the_data_folder_is_as_recorded
 from sedi_dagster.records import Tables
 
 
@@ -95,4 +96,5 @@ CHECKS: list[Any] = [
     every_candidate_has_one_verdict,
     every_kept_example_is_trained_once,
     the_pool_stays_diverse,
+    the_data_folder_is_as_recorded,
 ]

@@ -12,6 +12,7 @@ from sedi_dagster.orchestration.planning import next_plan
 from sedi_dagster.orchestration.planning import open_round as write_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.verifying import the_data_folder_is_as_recorded, verify_records
 
 PREPARE_ASSETS = ("seed_pool", "baseline_scores")
 ROUND_ASSETS = (
@@ -37,7 +38,8 @@ generate_batch = dg.define_asset_job(
 )
 train_round = dg.define_asset_job(
     "train_round",
-    selection=dg.AssetSelection.assets(*ROUND_ASSETS),
+    # Verification reads the whole data folder: it has a job of its own.
+    selection=dg.AssetSelection.assets(*ROUND_ASSETS) - dg.AssetSelection.checks(the_data_folder_is_as_recorded),
     partitions_def=ROUNDS,
     description="Filter a round's candidates, train, evaluate, and report.",
 )
@@ -75,4 +77,4 @@ def open_round() -> None:
     plan_next_round()
 
 
-JOBS: list[Any] = [prepare, generate_batch, train_round, open_round]
+JOBS: list[Any] = [prepare, generate_batch, train_round, open_round, verify_records]

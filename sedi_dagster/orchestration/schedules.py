@@ -7,6 +7,7 @@ from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.jobs import open_round
 from sedi_dagster.orchestration.planning import next_plan
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.verifying import nightly_verification
 from sedi_dagster.settings import load_settings
 
 NIGHTLY = "nightly_regeneration"
@@ -27,4 +28,4 @@ def nightly_regeneration(context: dg.ScheduleEvaluationContext, sedi: SediResour
     )
 
 
-SCHEDULES = [nightly_regeneration]
+SCHEDULES = [nightly_regeneration, nightly_verification]

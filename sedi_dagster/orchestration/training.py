@@ -76,7 +76,7 @@ def train_student(
                 "parent": parent,
                 "parent_files": folder_hashes(start, ["*.safetensors"]) if start else {},
                 "data_version": tables_version(tables),
-                "location": str(store.path("checkpoints", name)),
+                "location": f"checkpoints/{name}",  # under the data folder: a card names no path of this machine
             },
         },
         launcher=training.launcher,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import PurePath
 
 import polars as pl
 
@@ -24,9 +25,8 @@ def model_card(job: TrainingJob, fitted: Fitted, is_adapter: bool, steps: pl.Dat
     """Markdown with the front matter that model hubs read."""
     about = job.about
     load = (_LOAD_ADAPTER if is_adapter else _LOAD_MODEL).format(location=str(about.get("location", job.output)))
-    settings = json.dumps(
-        {**job.settings.model_dump(mode="json", exclude={"python", "warm_worker"}), **vars(fitted)}, indent=2
-    )
+    told = job.settings.model_dump(mode="json", exclude={"python", "warm_worker"}) | vars(fitted)
+    settings = json.dumps(told | {"student": _public_name(str(told["student"]))}, indent=2)
     end = max(1, steps.height // 5)
     return f"""---
 library_name: {"peft" if is_adapter else "transformers"}
@@ -38,7 +38,7 @@ tags: [sedi-dagster, sft{", lora" if is_adapter else ""}]
 | | |
 | --- | --- |
 | kind | {"LoRA adapter" if is_adapter else "whole model"} |
-| base | `{about.get("student", job.student)}` |
+| base | `{_public_name(str(about.get("student", job.student)))}` |
 | trained from | {about.get("parent") or "the untrained base"} |
 | round | {about.get("round", "")} |
 | data version of the training batches | `{about.get("data_version", "")}` |
@@ -49,6 +49,8 @@ tags: [sedi-dagster, sft{", lora" if is_adapter else ""}]
 ```python
 {load}
 ```
+
+The folder is as seen from the data folder.
 
 {"The adapter names the folder of its base in `adapter_config.json`." if is_adapter else ""}
 Trained on synthetic and human-written instructions; its answers may be wrong.
@@ -76,6 +78,11 @@ def with_scores(card: str, score: float, promoted: bool, categories: Iterable[tu
         *rows,
     ]
     return card.split(SCORES)[0] + SCORES + "\n" + "\n".join(told) + "\n"
+
+
+def _public_name(model: str) -> str:
+    """The name of a model; of a folder of this machine only its last part."""
+    return PurePath(model).name if PurePath(model).is_absolute() else model
 
 
 def _mean(steps: pl.DataFrame) -> str:

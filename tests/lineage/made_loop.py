@@ -18,8 +18,11 @@ from sedi_dagster.evaluation.results import ITEM_SCHEMA
 from sedi_dagster.feedback.seed_update import CHANGE_SCHEMA, CONSIDERED_SCHEMA, SEED_SET_SCHEMA
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
 from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA, candidate_id, instruction_id
-from sedi_dagster.records import CategoryPlan, RoundPlan, SeedTask, content_id, derived_rng, round_key
-from sedi_dagster.rounds import save_plan
+from sedi_dagster.lineage.contents import call_digests, file_hashes
+from sedi_dagster.lineage.manifest import RoundRecords, write_manifest
+from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, SeedTask, content_id, derived_rng, round_key
+from sedi_dagster.rounds import load_plan, save_plan
+from sedi_dagster.settings import load_settings
 from sedi_dagster.store import Store, file_sha256
 from sedi_dagster.teacher.schema import calls as calls_table
 from sedi_dagster.teacher.schema import open_engines
@@ -34,7 +37,7 @@ def frame(schema: dict[str, Any], rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def make_loop(root: Path, per_category: int = 6) -> Store:
-    """Two finished rounds, up to (not including) their manifests."""
+    """Two finished rounds, with manifests, reports and the dataset."""
     store = Store(str(root))
     seeds = [
         SeedTask(f"Count the {thing} of a {category} club.", "", f"There are {n} {thing}.", category)
@@ -48,7 +51,16 @@ def make_loop(root: Path, per_category: int = 6) -> Store:
     promoted = write.round(1, CATEGORIES, human, None, per_category)
     write.round(2, CATEGORIES[1:], promoted, round_key(1), per_category)
     write.close()
+    hashes = _write(store, {"exports/sft_dataset.jsonl": "{}\n" * 9, "exports/README.md": "# A dataset\n"})
+    store.write_tables({"files": hashes}, "sft_dataset")
     return store
+
+
+def _write(store: Store, texts: dict[str, str]) -> pl.DataFrame:
+    for path, text in texts.items():
+        store.write_text(text, *path.split("/"))
+    hashes = file_hashes(store, texts)
+    return pl.DataFrame({"path": list(hashes), "sha256": list(hashes.values())})
 
 
 class _Writer:
@@ -140,7 +152,27 @@ class _Writer:
              "categories": pl.DataFrame({"category": list(CATEGORIES), "decision": ["fine", "weak"]})},
             "evaluation_scores", key,
         )  # fmt: skip
+        self.finish(key, candidates, verdicts)
         return left
+
+    def finish(self, key: str, candidates: pl.DataFrame, verdicts: pl.DataFrame) -> None:
+        """Manifest and report, with their partitions."""
+        store = self.store
+        plan = load_plan(store, key)
+        assert plan is not None
+        keys = [store.read_table("calls", "generated_batches", key, c)["request_key"] for c in plan.category_ids]
+        digests = call_digests(str(self._engine.url), pl.concat(keys))
+        outcome = RoundOutcome(key, 5, candidates.height, 100, 0.5, promoted=True)
+        origin = store.read_table("origin", "sft_checkpoint", key).row(0, named=True)
+        write_manifest(
+            store, load_settings(),
+            RoundRecords(plan, outcome, origin, candidates, verdicts, digests, "no category dropped", "run-1"),
+        )  # fmt: skip
+        sha256 = file_hashes(store, [f"manifests/{key}.json"])[f"manifests/{key}.json"]
+        manifest = pl.DataFrame({"path": [f"manifests/{key}.json"], "sha256": [sha256]})
+        store.write_tables({"manifest": manifest, "calls": digests}, "lineage_manifest", key)
+        pages = {f"reports/{key}.html": f"<p>{key}</p>" * 30, "reports/index.html": f"<p>all up to {key}</p>" * 30}
+        store.write_tables({"pages": _write(store, pages)}, "round_report", key)
 
     def checkpoint(self, key: str, batches: pl.DataFrame, parent: str | None) -> None:
         folder = self.store.path("checkpoints", key)

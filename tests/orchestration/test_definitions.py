@@ -67,7 +67,7 @@ def test_every_asset_says_what_it_holds(repository: dg.RepositoryDefinition) -> 
 
 def test_sensors_schedule_and_jobs_are_there(repository: dg.RepositoryDefinition) -> None:
     assert {s.name for s in repository.sensor_defs} >= {"weak_category_sensor", "round_ready_sensor"}
-    assert [s.name for s in repository.schedule_defs] == ["nightly_regeneration"]
+    assert {s.name for s in repository.schedule_defs} == {"nightly_regeneration", "nightly_verification"}
     assert set(repository.job_names) >= {"prepare", "generate_batch", "train_round", "open_round"}
 
 

@@ -1,0 +1,43 @@
+"""`verify` holds the data folder against the manifests, and names what was changed, is missing or has no origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sedi_dagster.lineage.verify.calls import check_calls
+from sedi_dagster.lineage.verify.chain import read_chain
+from sedi_dagster.lineage.verify.files import check_files
+from sedi_dagster.lineage.verify.finding import Finding, Verification
+from sedi_dagster.lineage.verify.origins import check_examples, check_origins
+from sedi_dagster.store import Store
+
+__all__ = ["Finding", "Verification", "verify"]
+
+
+def verify(
+    store: Store, ledger: str | None, head: str | None = None, progress: Callable[[int], None] | None = None
+) -> Verification:
+    """Recompute what the manifests, markers and tables say of the data folder.
+
+    A round that is not finished is checked as far as its partitions have markers.
+
+    Args:
+        ledger: URL of the ledger; None: its rows are not looked at.
+        head: SHA-256 (or its beginning) of a manifest, as an earlier verification told it: it must be there still.
+        progress: called with the number of bytes that were hashed.
+    """
+    told = Verification()
+    chain = read_chain(store, told)
+    if head and not any(str(sha256).startswith(head) for sha256 in chain.hashes.values()):
+        told.missing("manifests", f"no manifest has the SHA-256 {head}")
+    finished = set(store.names("assets", "lineage_manifest")) | set(chain.plans) - set(chain.open_rounds)
+    for key in sorted(finished - set(chain.rounds_with_file)):
+        told.missing(f"manifests/{key}.json", "the round was finished")
+    check_files(store, chain, told, progress)
+    if ledger is not None:
+        check_calls(store, chain, ledger, told)
+    if not any(name.startswith("lance/examples.lance") for name in told.names()):  # Lance aborts on broken files
+        check_examples(store, chain, told)
+    check_origins(store, chain, told)
+    told.findings = list(dict.fromkeys(told.findings))
+    return told

@@ -1,0 +1,131 @@
+"""Every file under the data folder: as the manifests name it, or as its own partition does, or of no origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sedi_dagster.lineage.contents import file_hashes
+from sedi_dagster.lineage.manifest import SHARED_ASSETS
+from sedi_dagster.lineage.verify.chain import Chain
+from sedi_dagster.lineage.verify.finding import Verification
+from sedi_dagster.lineage.verify.partitions import check_partition, files_named_in_tables
+from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.store import Store
+
+AFTERWARDS = ("lineage_manifest", "round_report", "sft_dataset")
+"""Assets that are made with the manifest or after it: their markers and tables answer for them."""
+
+_LEDGER = "ledger.sqlite"
+_SHARED = (*(f"assets/{asset}/" for asset in SHARED_ASSETS), f"checkpoints/{SEED_TASKS}/")
+"""What is made before the rounds, and again if seed file or student change."""
+
+
+def check_files(store: Store, chain: Chain, told: Verification, progress: Callable[[int], None] | None) -> None:
+    """Compare all files with their records."""
+    there = [path for path in store.files() if not path.startswith(_LEDGER)]
+    expected, named_by = _expected(chain)
+
+    def counted(number: int) -> None:
+        told.bytes += number
+        if progress is not None:
+            progress(number)
+
+    hashes = file_hashes(store, dict.fromkeys([*there, *expected]), counted)
+    told.files = len(there)
+    known = {*expected, *chain.hashes, *(f"plans/{key}.json" for key in chain.plans)}
+    known |= _check_partitions(store, chain, there, told)
+    pruned, remade = _pruned(chain, hashes), _remade(chain, hashes, told)
+    for path, sha256 in expected.items():
+        if hashes[path] == sha256 or (remade and path.startswith(_SHARED)):
+            continue
+        if hashes[path] is not None:
+            told.changed(path, f"the manifest of {named_by[path]} names another SHA-256")
+        elif path.startswith("lance/vectors-"):
+            told.notes.append(f"{path} is gone: compacting the stored vectors removes old versions of them.")
+        elif not path.startswith(tuple(f"checkpoints/{key}/" for key in pruned)):
+            told.missing(path, f"the manifest of {named_by[path]} names it")
+    for named in files_named_in_tables(store, _folders(there)):
+        known.add(named.path)
+        if hashes.get(named.path) is None:
+            told.missing(named.path, f"the table of {named.by} names it")
+        elif hashes[named.path] != named.sha256:
+            told.changed(named.path, f"the table of {named.by} names another SHA-256")
+    already = set(told.names())
+    for path in there:
+        if path not in known and path not in already and not _is_under_way(chain, path):
+            told.no_origin(path, "no manifest, marker or table names it")
+
+
+def _expected(chain: Chain) -> tuple[dict[str, str], dict[str, str]]:
+    """SHA-256 of each file, by the manifest that was written last of those that name it; and that manifest's round."""
+    expected: dict[str, str] = {}
+    named_by: dict[str, str] = {}
+    for manifest in chain.by_time():
+        expected |= manifest["data"]
+        named_by |= dict.fromkeys(manifest["data"], manifest["round"])
+    return expected, named_by
+
+
+def _check_partitions(store: Store, chain: Chain, there: list[str], told: Verification) -> set[str]:
+    """The partitions that no manifest names. Returns their files."""
+    folders = _folders(there)
+    for asset in ("lineage_manifest", "round_report"):
+        for key in chain.rounds_with_file:
+            if f"assets/{asset}/{key}" not in folders:
+                told.missing(f"assets/{asset}/{key}", "the round is finished")
+    own: set[str] = set()
+    for folder in sorted(folders):
+        if folder.split("/")[1] in AFTERWARDS or _is_under_way(chain, f"{folder}/"):
+            own |= set(check_partition(store, folder, told))
+    return own
+
+
+def _folders(there: list[str]) -> set[str]:
+    """The partitions: folders under `assets` with files in them."""
+    return {path.rsplit("/", 1)[0] for path in there if path.startswith("assets/")}
+
+
+def _pruned(chain: Chain, hashes: dict[str, str | None]) -> set[str]:
+    """Rounds whose checkpoint is gone as a whole and may be: never promoted, and older than those that are kept."""
+    pruned = set()
+    newest = list(chain.manifests)[-1:]
+    keep = chain.manifests[newest[0]]["settings"]["training"]["keep_checkpoints"] if newest else None
+    for key, manifest in chain.manifests.items():
+        mine = [path for path in manifest["data"] if path.startswith(f"checkpoints/{key}/")]
+        trained_later = sum(other > key for other in chain.plans)
+        may_go = keep is not None and trained_later >= keep and not manifest["outcome"]["promoted"]
+        if mine and may_go and all(hashes[path] is None for path in mine):
+            pruned.add(key)
+    return pruned
+
+
+def _remade(chain: Chain, hashes: dict[str, str | None], told: Verification) -> bool:
+    """Whether seed pool or baselines are, as a whole, others than the newest manifest names: made again since.
+
+    One changed file among them is no such thing: all their markers must be right, and one of them another.
+    """
+    if not chain.manifests:
+        return True
+    newest = chain.by_time()[-1]
+    markers = {p: s for p, s in newest["data"].items() if p.startswith("assets/") and p.startswith(_SHARED)}
+    others = [p for p, s in markers.items() if p.endswith("_tables.json") and hashes[p] not in (s, None)]
+    return bool(others) and _consistent(chain, others, told)
+
+
+def _consistent(chain: Chain, markers: list[str], told: Verification) -> bool:
+    trial = Verification()
+    for marker in markers:
+        check_partition(chain.store, marker.rsplit("/", 1)[0], trial)
+    if not trial.findings:
+        told.notes += [f"{marker.rsplit('/', 1)[0]} was made again since the newest manifest." for marker in markers]
+    return not trial.findings
+
+
+def _is_under_way(chain: Chain, path: str) -> bool:
+    """Whether a path belongs to a round that is not finished, or to what is made before the first."""
+    parts = path.split("/")
+    if parts[0] == "lance":
+        return bool(chain.open_rounds) or not chain.manifests
+    if parts[0] in ("assets", "checkpoints") and path.startswith(_SHARED):
+        return not chain.manifests
+    return parts[0] in ("assets", "checkpoints") and any(key in parts for key in chain.open_rounds)

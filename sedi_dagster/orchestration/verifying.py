@@ -1,0 +1,43 @@
+"""Verification of the data folder as a check in the UI, every night: the same as `sedi verify`."""
+
+from typing import Any
+
+import dagster as dg
+
+from sedi_dagster.lineage.verify import verify
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.teacher.ledger_url import ledger_url
+
+LISTED = 20
+
+
+@dg.asset_check(asset="lineage_manifest")
+def the_data_folder_is_as_recorded(sedi: SediResource) -> dg.AssetCheckResult:
+    """Every file, call and example against the manifests: what was changed, is missing or has no origin."""
+    told = verify(sedi.store(), ledger_url(sedi.settings()))
+    listed = [str(finding) for finding in told.findings[:LISTED]]
+    return dg.AssetCheckResult(
+        passed=told.passed,
+        description="; ".join(listed) or "All is as it was written.",
+        metadata={
+            "findings": len(told.findings),
+            "found": dg.MetadataValue.json(listed),
+            "notes": dg.MetadataValue.json(told.notes[:LISTED]),
+            "files": told.files,
+            "calls": told.calls,
+            "head": told.head or "no round is finished yet",
+        },
+    )
+
+
+verify_records = dg.define_asset_job(
+    "verify_records",
+    selection=dg.AssetSelection.checks(the_data_folder_is_as_recorded),
+    description="Compare the whole data folder with the manifests, as `sedi verify` does.",
+)
+nightly_verification: Any = dg.ScheduleDefinition(
+    name="nightly_verification",
+    job=verify_records,
+    cron_schedule="0 4 * * *",
+    description="Verifies the data folder every night at 04:00.",
+)

@@ -1,0 +1,186 @@
+"""Verification passes over what was written, and names every change, loss and intrusion."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+from made_loop import make_loop
+from tampering import data_files, tampered
+
+from sedi_dagster.batching.example_table import replace_round
+from sedi_dagster.cli import main
+from sedi_dagster.lineage.verify import Verification, verify
+from sedi_dagster.records import CategoryPlan, RoundPlan
+from sedi_dagster.rounds import save_plan
+from sedi_dagster.store import Store, file_sha256
+
+ROUND = "round-0001"
+
+
+@pytest.fixture
+def store(finished: Store, tmp_path: Path) -> Store:
+    """A copy that a test may spoil."""
+    shutil.copytree(finished.root.path, tmp_path / "data")
+    return Store(str(tmp_path / "data"))
+
+
+def check(store: Store, head: str | None = None) -> Verification:
+    return verify(store, f"sqlite:///{store.root.path}/ledger.sqlite", head)
+
+
+def named(told: Verification, what: str) -> list[str]:
+    return [finding.where for finding in told.findings if finding.what == what]
+
+
+def test_what_was_written_is_as_it_was_written(finished: Store) -> None:
+    told = check(finished)
+    assert told.passed and not told.notes, told.findings
+    assert (told.rounds, told.files) == (2, len(data_files(Path(finished.root.path))))
+    assert told.calls > 20 and told.examples > 10
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_tampering_is_found_and_named(finished: Store, tmp_path: Path, seed: int) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(finished.root.path, root)
+    with tampered(root, random.Random(seed)) as touched:
+        found = check(Store(str(root))).names()
+    assert all(any(path in where for where in found) for path in touched), (touched, found)
+
+
+@pytest.mark.slow
+def test_a_thousand_random_changes_deletions_and_swaps_are_found_and_named(tmp_path: Path) -> None:
+    store = make_loop(tmp_path / "data", per_category=30)
+    for seed in range(1000):
+        with tampered(tmp_path / "data", random.Random(seed)) as touched:
+            found = check(store).names()
+        assert all(any(path in where for where in found) for path in touched), (seed, touched, found)
+    assert check(store).passed
+
+
+@pytest.mark.slow
+def test_every_single_file_is_guarded_against_a_changed_byte_and_against_loss(tmp_path: Path) -> None:
+    store = make_loop(tmp_path / "data")
+    rng = random.Random(1)
+    for path in data_files(tmp_path / "data"):
+        file = tmp_path / "data" / path
+        content = file.read_bytes()
+        spoilt = bytearray(content)
+        spoilt[rng.randrange(len(spoilt))] ^= 1
+        file.write_bytes(spoilt)
+        assert path in check(store).names()
+        file.unlink()
+        assert any(path in where for where in check(store).names()), path
+        file.write_bytes(content)
+
+
+def test_a_file_that_nobody_wrote_has_no_origin(store: Store) -> None:
+    for path in ("plans/notes.txt", "assets/extra/t.parquet", "exports/more.jsonl", "lance/examples.lance/data/x.lance",
+                 "checkpoints/round-0001/payload.bin", "leaflet.pdf"):  # fmt: skip
+        store.write_text("text", *path.split("/"))
+        assert path in named(check(store), "no origin")
+        store.path(*path.split("/")).unlink()
+    assert check(store).passed
+
+
+def test_a_consistent_lie_is_found_by_the_chain(store: Store) -> None:
+    """A partition is replaced together with its marker, and the manifest is made to agree."""
+    tables = store.read_tables("evaluation_scores", ROUND)
+    lie = tables | {"items": tables["items"].with_columns(passed=pl.lit(True))}
+    store.write_tables(lie, "evaluation_scores", ROUND)
+    told = check(store)
+    assert f"assets/evaluation_scores/{ROUND}/items.parquet" in named(told, "changed")
+    manifest = store.read_json("manifests", f"{ROUND}.json")
+    for path in manifest["data"]:
+        if store.path(*path.split("/")).exists():
+            manifest["data"][path] = file_sha256(Path(store.root.path) / path)
+    store.write_json(manifest, "manifests", f"{ROUND}.json")
+    assert f"manifests/{ROUND}.json" in named(check(store), "changed")
+
+
+def test_the_head_of_the_chain_is_asked_for(store: Store) -> None:
+    head = check(store).head
+    assert head and check(store, head).passed and check(store, head[:12]).passed
+    assert check(store, "0" * 64).findings
+
+
+def test_an_open_round_is_no_finding_until_something_in_it_changes(store: Store) -> None:
+    save_plan(store, RoundPlan("round-0003", "round-0002", "test", (CategoryPlan("math", 2, ""),), 3))
+    tables = store.read_tables("generated_batches", "round-0002", "math")
+    store.write_tables(tables, "generated_batches", "round-0003", "math")
+    assert check(store).passed
+    file = store.path("assets", "generated_batches", "round-0003", "math", "calls.parquet")
+    file.write_bytes(file.read_bytes()[:-1])
+    assert named(check(store), "changed") == ["assets/generated_batches/round-0003/math/calls.parquet"] + (
+        ["assets/generated_batches/round-0003/math/_tables.json"] if len(tables) == 1 else []
+    )
+
+
+def test_a_seed_pool_that_was_read_again_is_noted_and_a_changed_file_of_it_is_found(store: Store) -> None:
+    seeds = store.read_tables("seed_pool")["seeds"]
+    file = store.path("assets", "seed_pool", "seeds.parquet")
+    before = file.read_bytes()
+    file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    assert "assets/seed_pool/seeds.parquet" in named(check(store), "changed")
+    store.write_tables({"seeds": seeds.head(4)}, "seed_pool")
+    told = check(store)
+    assert told.passed and "assets/seed_pool was made again" in told.notes[0]
+
+
+def test_a_pruned_checkpoint_is_noted_and_a_promoted_one_is_missed(store: Store) -> None:
+    store.remove("checkpoints", ROUND)
+    assert f"checkpoints/{ROUND}/adapter_model.safetensors" in named(check(store), "missing")
+
+
+def test_pruned_texts_of_calls_are_noted_and_their_accounts_still_checked(store: Store) -> None:
+    file = Path(store.root.path) / "ledger.sqlite"
+    with sqlite3.connect(file) as database:
+        database.execute("DELETE FROM texts")
+        database.execute("UPDATE calls SET state = 'pruned'")
+    told = check(store)
+    assert told.passed and "pruned" in told.notes[0]
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE calls SET nanousd = 0")
+    assert all("ledger.sqlite: call" in where for where in check(store).names()) and check(store).findings
+
+
+def test_a_damaged_ledger_is_named(store: Store) -> None:
+    file = Path(store.root.path) / "ledger.sqlite"
+    for suffix in ("-wal", "-shm"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+    content = bytearray(file.read_bytes())
+    content[:100] = bytes(100)
+    file.write_bytes(content)
+    assert "ledger.sqlite" in named(check(store), "changed")
+
+
+def test_rows_without_origin_are_found_where_all_hashes_agree(store: Store) -> None:
+    """The Lance table gets a row that no round kept, and a training row is of no example."""
+    examples = store.read_table("examples", "filtered_batches", "round-0002")
+    stranger = examples.head(1).with_columns(example_id=pl.lit("cand-stranger"), round=pl.lit("round-0009"))
+    import numpy as np
+
+    replace_round(str(store.path("lance")), "round-0009", stranger, np.eye(8, dtype=np.float32)[:1], "a-model")
+    assert any("round-0009" in where or "lance" in where for where in named(check(store), "no origin"))
+
+
+def test_the_command_tells_and_ends_with_2(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEDI_DATA", str(store.root.path))
+    done = CliRunner().invoke(main, ["verify"])
+    assert done.exit_code == 0 and "all as it was written" in done.output and "Head of the chain" in done.output
+    store.path("reports", "index.html").unlink()
+    done = CliRunner().invoke(main, ["verify"])
+    assert done.exit_code == 2 and "missing: reports/index.html" in done.output
+    told = json.loads(CliRunner().invoke(main, ["verify", "--json"]).output)
+    assert not told["passed"] and told["findings"][0]["where"] == "reports/index.html"
+
+
+def test_a_folder_without_rounds_passes(tmp_path: Path) -> None:
+    assert verify(Store(str(tmp_path)), None).passed
