@@ -13,6 +13,7 @@ import polars as pl
 from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.orchestration.evaluating import evaluate_student, evaluation_fingerprint
 from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.seed_student import train_on_seed_tasks
 from sedi_dagster.records import Tables
@@ -32,7 +33,7 @@ def baseline_scores(
             start = SEED_TASKS if _is_better(tables) else ""
         tables["origin"] = pl.DataFrame({"fingerprint": [evaluation_fingerprint(sedi)], "start": [start]})
     after_seeds = {"pass_rate_seed_tasks": pass_rate(tables["seed_items"])} if "seed_items" in tables else {}
-    return dg.Output(
+    return made(
         tables,
         metadata={
             "items": items.height,

@@ -17,8 +17,10 @@ from sedi_dagster.orchestration.deciding import decide, outcome_lines, outcome_t
 from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.judging import judgements
+from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.workloads import clear_workload
 from sedi_dagster.records import Tables
 
 
@@ -39,6 +41,7 @@ def evaluation_scores(
 ) -> dg.Output[Tables]:
     round_key = context.partition_key
     with told_plainly():
+        clear_workload(sedi.settings(), f"train-{round_key}")  # its results are stored; training it again begins anew
         items = evaluate_student(context, sedi, pipes, round_key)
         decided = decide(
             sedi,
@@ -55,7 +58,7 @@ def evaluation_scores(
     needed = person_needed(decided.outcomes)
     if needed:
         context.log.warning(needed)
-    return dg.Output(
+    return made(
         {
             "items": items,
             "before": decided.before,

@@ -17,13 +17,12 @@ from sedi_dagster.orchestration.composing import compose_round, stored_vectors
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.filtering import judge_round
 from sedi_dagster.orchestration.io_manager import MANY
+from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import earlier_examples, machine_seeds
+from sedi_dagster.orchestration.rounds import EXAMPLE_SCHEMA, earlier_examples, machine_seeds
 from sedi_dagster.orchestration.rows import as_prompts, fitting, replay_rules
 from sedi_dagster.records import Tables, round_number
-
-EXAMPLE_COLUMNS = ("example_id", "round", "category", "instruction", "input", "output", "is_classification")
 
 
 @dg.asset(
@@ -52,7 +51,7 @@ def filtered_batches(
         examples = (
             candidates.filter(pl.col("candidate_id").is_in(kept))
             .rename({"candidate_id": "example_id"})
-            .select(EXAMPLE_COLUMNS)
+            .select(list(EXAMPLE_SCHEMA))
         )
         human = fitting(sedi, seed_pool["seeds"])
         earlier = fitting(sedi, earlier_examples(sedi, plan.round, examples))
@@ -71,7 +70,7 @@ def filtered_batches(
         )
         composed = compose_round(sedi, plan, examples, rows, human["instruction"].to_list(), stored_vectors(sedi))
     by_state = dict(verdicts.group_by("state").len().iter_rows())
-    return dg.Output(
+    return made(
         {
             "verdicts": verdicts,
             "examples": examples,

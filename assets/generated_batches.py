@@ -16,6 +16,7 @@ from sedi_dagster.feedback.seed_update import prompting, seed_set
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS
 from sedi_dagster.orchestration.planning import check_categories
 from sedi_dagster.orchestration.resources import SediResource
@@ -74,7 +75,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
     candidates, calls = tables["candidates"], tables["calls"]
     result = tables["result"].row(0, named=True)
     context.log.info(f"{plan.round} {category.id}: stopped ({result['stopped']}): {result['reason']}")
-    return dg.Output(
+    return made(
         tables,
         metadata={
             **result,

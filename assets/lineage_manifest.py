@@ -14,6 +14,7 @@ from sedi_dagster.lineage.manifest import RoundRecords, write_manifest
 from sedi_dagster.orchestration.deciding import round_outcome
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
+from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundOutcome, Tables
@@ -80,7 +81,7 @@ def lineage_manifest(
         path = f"manifests/{plan.round}.json"
         sha256 = file_hashes(store, [path])[path]
     partitions = [(name, version) for name, version in manifest["partitions"].items() if version]
-    return dg.Output(
+    return made(
         {
             "partitions": pl.DataFrame(partitions, schema=["partition", "data_version"], orient="row"),
             "manifest": pl.DataFrame({"path": [path], "sha256": [sha256]}),

@@ -9,7 +9,7 @@ import polars as pl
 from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
-from sedi_dagster.orchestration.metadata import picture
+from sedi_dagster.orchestration.metadata import made, picture
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
@@ -74,7 +74,7 @@ def round_report(
             store.write_text(page, *name.split("/"))
         hashes = file_hashes(store, pages)
     path = str(store.path("reports", f"{plan.round}.html"))
-    return dg.Output(
+    return made(
         {
             "pages": pl.DataFrame(
                 [(name, hashes[name], len(page.encode())) for name, page in pages.items()],

@@ -18,6 +18,7 @@ from sedi_dagster.feedback.signals import SIGNALS, Training
 from sedi_dagster.filtering.novelty import near_duplicates
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
+from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import earlier_depths, machine_seeds
@@ -101,7 +102,7 @@ def seed_feedback(
     count = {
         change: changes.filter(pl.col("change") == change).height for change in ("promoted", "retired", "returned")
     }
-    return dg.Output(
+    return made(
         {"seeds": after, "changes": changes, "considered": updated.considered, "earnings": earned},
         metadata={
             "signal": feedback.signal,

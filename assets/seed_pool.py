@@ -8,6 +8,7 @@ the category is where the file named none).
 import dagster as dg
 
 from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
 from sedi_dagster.seed_pool.languages import language_notes
@@ -23,6 +24,4 @@ def seed_pool(context: dg.AssetExecutionContext, sedi: SediResource) -> dg.Outpu
     by_category = seeds.group_by("category").len().sort("category")
     metadata = {f"seeds/{row[0]}": row[1] for row in by_category.iter_rows()}
     notes = "\n".join(f"- {note}" for note in told) or "Every seed task names its category."
-    return dg.Output(
-        {"seeds": seeds}, metadata={"seeds": seeds.height, **metadata, "notes": dg.MetadataValue.md(notes)}
-    )
+    return made({"seeds": seeds}, metadata={"seeds": seeds.height, **metadata, "notes": dg.MetadataValue.md(notes)})

@@ -9,21 +9,22 @@ on), `files` (SHA-256 of each file), `origin` (student, parent).
 """
 
 import json
-import shutil
 
 import dagster as dg
 import polars as pl
 
 from sedi_dagster.orchestration.failures import told_plainly
-from sedi_dagster.orchestration.metadata import picture
+from sedi_dagster.orchestration.metadata import made, picture
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import promoted_checkpoint
 from sedi_dagster.orchestration.training import CHECKPOINT_FILES, train_student
-from sedi_dagster.records import Tables
+from sedi_dagster.orchestration.workloads import clear_workload
+from sedi_dagster.records import Tables, is_round_key
 from sedi_dagster.reporting.report import plot_training
-from sedi_dagster.rounds import checkpoints_to_prune
-from sedi_dagster.store import folder_hashes
+from sedi_dagster.rounds import SEED_TASKS, checkpoints_to_prune
+from sedi_dagster.store import folder_hashes, tables_version
+from sedi_dagster.superseding import supersede
 
 TABLES = ("steps", "examples", "heldout")
 
@@ -45,6 +46,7 @@ def sft_checkpoint(
     round_key = context.partition_key
     with told_plainly():
         settings, store = sedi.settings(), sedi.store()
+        clear_workload(settings, f"train-{SEED_TASKS}")  # what it made is stored in baseline_scores
         training, feedback = settings.training, settings.feedback
         parent = promoted_checkpoint(sedi, round_key) if training.start == "previous" else None
         output = train_student(
@@ -59,21 +61,9 @@ def sft_checkpoint(
             held_out_every=feedback.window_steps if feedback.signal == "heldout_gain" else 0,
             ifd=feedback.signal == "ifd",
         )
-        store.upload(output / "checkpoint", "checkpoints", round_key)
-        tables = {name: pl.read_parquet(output / f"{name}.parquet") for name in TABLES}
         files = folder_hashes(output / "checkpoint", CHECKPOINT_FILES)
-        summary = json.loads((output / "summary.json").read_text())
-        history = sedi.history()
-        promoted = [outcome.round for outcome in history.finished if outcome.promoted]
-        there = store.names("checkpoints")
-        pruned = checkpoints_to_prune(there, promoted, round_key, training.keep_checkpoints)
-        for old in pruned:
-            store.remove("checkpoints", old)
-        shutil.rmtree(output)  # so that training this round again begins anew
-    steps, examples, heldout = (tables[name] for name in TABLES)
-    return dg.Output(
-        {
-            **tables,
+        tables = {
+            **{name: pl.read_parquet(output / f"{name}.parquet") for name in TABLES},
             "files": pl.DataFrame(
                 {"file": list(files), "sha256": list(files.values())},
                 schema={"file": pl.String, "sha256": pl.String},
@@ -82,7 +72,20 @@ def sft_checkpoint(
                 {"student": [training.student], "parent": [parent]},
                 schema={"student": pl.String, "parent": pl.String},
             ),
-        },
+        }
+        place = ("sft_checkpoint", round_key)
+        supersede(store, round_key, place, tables_version(tables), context.run_id)  # before its weights are replaced
+        store.upload(output / "checkpoint", "checkpoints", round_key)
+        summary = json.loads((output / "summary.json").read_text())
+        history = sedi.history()
+        promoted = [outcome.round for outcome in history.finished if outcome.promoted]
+        there = [name for name in store.names("checkpoints") if is_round_key(name)]
+        pruned = checkpoints_to_prune(there, promoted, round_key, training.keep_checkpoints)
+        for old in pruned:
+            store.remove("checkpoints", old)
+    steps, examples, heldout = (tables[name] for name in TABLES)
+    return made(
+        tables,
         metadata={
             "trained_from": parent or "the untrained student",
             "steps": steps.height,

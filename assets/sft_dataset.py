@@ -1,4 +1,4 @@
-"""The kept examples of all rounds as a dataset: `exports/sft_dataset.jsonl`, Parquet, and a dataset card.
+"""The kept examples of all finished rounds as a dataset: `exports/sft_dataset.jsonl`, Parquet, and a dataset card.
 
 Chat messages, the format that trainers read; each row carries the example id that `sedi trace` explains.
 Tables: `examples`, `files` (path under the data folder and SHA-256 of each).
@@ -12,23 +12,23 @@ import polars as pl
 from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.lineage.dataset_card import dataset_card
 from sedi_dagster.orchestration.failures import told_plainly
-from sedi_dagster.orchestration.io_manager import MANY
+from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.rounds import finished_examples
 from sedi_dagster.records import Tables, task_prompt
 from sedi_dagster.store import parquet_bytes
 
 
 @dg.asset(
-    ins={"filtered_batches": dg.AssetIn(metadata={MANY: True})},
+    deps=["filtered_batches", "lineage_manifest"],
     kinds={"parquet"},
     code_version="1",
     description=__doc__,
 )
-def sft_dataset(sedi: SediResource, filtered_batches: dict[str, Tables]) -> dg.Output[Tables]:
-    rounds = [filtered_batches[key]["examples"] for key in sorted(filtered_batches)]
-    examples = pl.concat(rounds)
+def sft_dataset(sedi: SediResource) -> dg.Output[Tables]:
     with told_plainly():
         settings, store = sedi.settings(), sedi.store()
+        examples = finished_examples(sedi)
         lines = [
             json.dumps(
                 {
@@ -49,7 +49,7 @@ def sft_dataset(sedi: SediResource, filtered_batches: dict[str, Tables]) -> dg.O
         paths = [f"exports/{name}" for name in ("sft_dataset.jsonl", "sft_dataset.parquet", "README.md")]
         hashes = file_hashes(store, paths)
     files = pl.DataFrame({"path": paths, "sha256": [hashes[path] for path in paths]})
-    return dg.Output(
+    return made(
         {"examples": examples, "files": files},
         metadata={"examples": examples.height, "path": str(store.path("exports"))},
     )

@@ -8,7 +8,8 @@ from typing import Any
 import dagster as dg
 
 import assets
-from sedi_dagster.orchestration.checks import CHECKS
+from sedi_dagster.orchestration import checks  # noqa: F401 - registers the checks
+from sedi_dagster.orchestration.checking import CHECKS
 from sedi_dagster.orchestration.io_manager import TablesIOManager
 from sedi_dagster.orchestration.jobs import JOBS
 from sedi_dagster.orchestration.resources import SediResource
@@ -18,7 +19,7 @@ from sedi_dagster.orchestration.sensors import SENSORS
 
 def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """Fresh definitions; a test may swap resources."""
-    sedi = SediResource()
+    sedi = SediResource.configure_at_launch()  # one resource: what the launchpad overrides holds for the storage too
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(assets),
         asset_checks=CHECKS,

@@ -41,6 +41,10 @@ class TeacherError(SediError):
     """The teacher endpoint cannot be used: down, wrong key, unknown model, quota exhausted."""
 
 
+class TeacherUnavailable(TeacherError):
+    """The endpoint cannot be reached for now, or answers nothing: an outage, which passes."""
+
+
 class BudgetExceeded(SediError):
     """The next call's worst case does not fit into what is left of a budget.
 
@@ -52,3 +56,7 @@ class BudgetExceeded(SediError):
 
 class WorkloadError(SediError):
     """Training or evaluation failed in its own process."""
+
+
+class WorkloadDied(WorkloadError):
+    """The process of training or evaluation ended without a word: killed, or out of memory."""

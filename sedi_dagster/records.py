@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -50,6 +51,11 @@ def round_key(number: int) -> str:
 def round_number(key: str) -> int:
     """Inverse of `round_key`."""
     return int(key.removeprefix("round-"))
+
+
+def is_round_key(text: str) -> bool:
+    """Whether a round can have this key."""
+    return re.fullmatch(r"round-\d{4,}", text) is not None
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,9 @@ def load_plan(store: Store, round_key: str) -> RoundPlan | None:
     return None if data is None else RoundPlan.from_json(data)
 
 
-def save_plan(store: Store, plan: RoundPlan) -> None:
-    store.write_json(plan.to_json(), "plans", f"{plan.round}.json")
+def save_plan(store: Store, plan: RoundPlan) -> bool:
+    """Write a plan where none is. False if the round has one: somebody else opened it, and theirs holds."""
+    return store.create_json(plan.to_json(), "plans", f"{plan.round}.json")
 
 
 def checkpoints_to_prune(there: Sequence[str], promoted: Collection[str], current: str, keep: int | None) -> list[str]:

@@ -12,9 +12,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -390,6 +391,16 @@ class LoopSettings(_Group):
         2, ge=1, description="Rounds that asked for a weak category without a significant gain, after which it is stuck"
     )
     nightly_cron: str = Field("0 2 * * *", description="When nightly_regeneration starts a round")
+    nightly_timezone: str = Field("UTC", description="Time zone of that, such as Europe/Berlin")
+
+    @field_validator("nightly_timezone")
+    @classmethod
+    def _is_a_time_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError(f"SEDI_LOOP_NIGHTLY_TIMEZONE: no time zone is called {value!r}") from None
+        return value
 
 
 PROFILES: dict[str, dict[str, Any]] = {

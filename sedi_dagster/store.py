@@ -72,9 +72,29 @@ class Store:
     def write_json(self, value: Any, *parts: str) -> None:
         self.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", *parts)
 
+    def create_json(self, value: Any, *parts: str) -> bool:
+        """Write a JSON file only where none is. False if there is one: somebody else was first."""
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        target = self.path(*parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if target.protocol in ("", "file"):
+                temporary = Path(f"{target.path}.{os.getpid()}-{threading.get_ident()}.tmp")
+                temporary.write_text(text, encoding="utf-8")
+                try:
+                    os.link(temporary, target.path)  # whole or not at all, and never over another
+                finally:
+                    temporary.unlink()
+            else:
+                target.fs.pipe_file(target.path, text.encode(), mode="create")
+        except FileExistsError:
+            return False
+        return True
+
     def read_json(self, *parts: str) -> Any:
         """The JSON value, or None if there is no such file."""
         path = self.path(*parts)
+        path.fs.invalidate_cache(path.parent.path)  # see `names`
         if not path.exists():
             return None
         try:
@@ -87,6 +107,7 @@ class Store:
     def names(self, *parts: str) -> list[str]:
         """Sorted names of what lies in a folder; empty if there is none."""
         folder = self.path(*parts)
+        folder.fs.invalidate_cache(folder.path)  # object stores remember listings, and would miss new files
         return sorted(child.name for child in folder.iterdir()) if folder.exists() else []
 
     def files(self, *parts: str) -> list[str]:
@@ -159,14 +180,26 @@ class Store:
     # folders (checkpoints)
 
     def upload(self, folder: Path, *parts: str) -> None:
-        """Put a local folder's files under the root, replacing what was there."""
-        self.remove(*parts)
-        target = self.path(*parts)
+        """Put a local folder under the root. What was there stays until its replacement is whole."""
+        beside = (*parts[:-1], f".{parts[-1]}.new")
+        self.remove(*beside)
         for source in sorted(p for p in folder.rglob("*") if p.is_file()):
-            destination = target.joinpath(*source.relative_to(folder).parts)
+            destination = self.path(*beside).joinpath(*source.relative_to(folder).parts)
             destination.parent.mkdir(parents=True, exist_ok=True)
             with source.open("rb") as reading, destination.open("wb") as writing:
                 shutil.copyfileobj(reading, writing)
+        self.remove(*parts)
+        target = self.path(*parts)
+        target.fs.mv(self.path(*beside).path, target.path, recursive=True)
+
+    def copy(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
+        """Copy a file, or a folder with all that is in it; nothing happens if it is not there."""
+        there = self.path(*source)
+        for file in [there] if there.is_file() else sorted(there.rglob("*")):
+            if file.is_file():
+                destination = self.path(*target).joinpath(*file.relative_to(there).parts)
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                there.fs.copy(file.path, destination.path)
 
     def remove(self, *parts: str) -> None:
         """Delete a folder and what is in it; nothing happens if there is none."""

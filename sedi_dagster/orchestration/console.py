@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from sedi_dagster.errors import SediError
-from sedi_dagster.orchestration.driver import Driver, Stage, only_driver
+from sedi_dagster.orchestration.driver import Driver, Stage
 from sedi_dagster.orchestration.home import ensure_dagster_home
+from sedi_dagster.orchestration.ownership import only_driver
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.summary import print_summary
 from sedi_dagster.progress import ProgressLine

@@ -1,46 +1,47 @@
-"""`sedi run`: the loop without UI or daemon. Same jobs, same instance, same planner as the sensors.
+"""`sedi run`: executes in its own process what the engine says is due. Same jobs, same instance as the sensors.
 
-Every stage is a Dagster run that is skipped if its partition is there, so a driver that was stopped at any point
-goes on where it was when it is started again.
+Every step looks at the state anew, so a driver that was stopped at any point goes on where it was.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
 import dagster as dg
-from dagster._core.utils import make_new_run_id  # not exported
-from dagster_shared.error import SerializableErrorInfo
 
 from sedi_dagster.errors import SediError, WorkloadError
-from sedi_dagster.feedback.plan import Stop
+from sedi_dagster.orchestration.due import Launch, LoopState, Open, Rest, Wait, Work, due, waiting
 from sedi_dagster.orchestration.failures import USER_ERROR
-from sedi_dagster.orchestration.home import is_materialized, restore
-from sedi_dagster.orchestration.jobs import ROUND_ASSETS
-from sedi_dagster.orchestration.partitions import batch_key
-from sedi_dagster.orchestration.planning import (
-    BY_SEDI_RUN,
-    check_categories,
-    missing_batches,
-    needs_preparation,
-    next_plan,
-    open_round,
-)
+from sedi_dagster.orchestration.home import restore
+from sedi_dagster.orchestration.planning import BY_SEDI_RUN, add_partitions, check_categories, open_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.runs import (
+    INPUTS,
+    PROCESS,
+    ROUND,
+    WORK,
+    close_dead_runs,
+    nobody_dequeues,
+    step_failures,
+    take_over_queue,
+)
+from sedi_dagster.orchestration.state import ROUND_STAGE, look
 from sedi_dagster.orchestration.workloads import ready_for_workloads
 from sedi_dagster.progress import ProgressLine, parse_progress
-from sedi_dagster.records import RoundPlan
 
-DRIVER_TAG = "sedi/driver"
 POLL_S = 0.5
+POLL_WAITING_S = 2.0
+PASSING = ("lost", "outage", "vanished")
+"""Causes that `sedi run` bears with as the sensors do; a person who sits before it is told of others at once."""
+REPOSITORY = {".dagster/repository": "__repository__@sedi_dagster"}
+"""The tag by which the UI finds a job's runs: `dg dev` and workspace.yaml name the code location so."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,13 @@ class Driver:
 
     def __init__(self, defs: dg.Definitions, instance: dg.DagsterInstance, sedi: SediResource, watch: Watch) -> None:
         self._defs, self._instance, self._sedi, self._watch = defs, instance, sedi, watch
+        self._began = time.time()
 
     def run(self, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None) -> str:
         """Go on until `rounds` more rounds are finished, or the planner says stop. Returns why it ended.
 
-        An unfinished target of an interrupted driver is taken up instead of a new one.
+        A round that is open is finished first, whoever opened it, and is one of them. Of a target that an interrupted
+        `sedi run` left, what is missing is done, but never more than `rounds`.
 
         Raises:
             SediError: what the user can mend. Everything finished so far stays.
@@ -77,126 +80,118 @@ class Driver:
             return self._run(rounds, categories, candidates_per_category)
 
     def _run(self, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None) -> str:
-        self._close_orphans()
+        close_dead_runs(self._instance)
         restore(self._instance, self._sedi.store())
-        self._prepare()
-        self._complete_reports()
         target = self._target(rounds)
+        told = ""
         while True:
-            history = self._sedi.history()
-            plan = history.open_round
-            if plan is None and len(history.finished) >= target:
+            add_partitions(self._sedi, self._instance)
+            state = look(
+                self._sedi,
+                self._instance,
+                BY_SEDI_RUN,
+                categories,
+                candidates_per_category,
+                target,
+                since=self._began,
+            )
+            if state.open is None and not state.pieces and len(self._sedi.history().finished) >= target:
                 return f"{target} rounds are finished"
-            if plan is None:
-                decided = next_plan(self._sedi, BY_SEDI_RUN, categories, candidates_per_category, target)
-                if isinstance(decided, Stop):
-                    return decided.reason
-                plan = decided
-            elif plan.trigger != BY_SEDI_RUN:
-                raise SediError(
-                    f"{plan.round} is open, started by {plan.trigger}.",
-                    "Let the daemon finish it (`sedi ui`), then run again.",
-                )
-            open_round(self._sedi, self._instance, plan)
-            self._carry_through(plan)
+            steps = due(state)
+            first = steps[0]
+            if isinstance(first, Launch):
+                self._execute(state, first)
+            elif isinstance(first, Open):
+                open_round(self._sedi, self._instance, first.plan)
+            elif isinstance(first, Rest):
+                return first.why
+            else:
+                told = self._wait(state, [step for step in steps if isinstance(step, Wait)], told)
 
     def _target(self, rounds: int) -> int:
         history = self._sedi.history()
-        finished = len(history.finished)
-        last = history.plans[-1] if history.plans else None
-        if last is not None and last.trigger == BY_SEDI_RUN and last.target_round > finished:
-            return last.target_round
-        return finished + rounds
+        wanted = len(history.finished) + rounds
+        interrupted = history.open_round
+        if interrupted is not None and interrupted.trigger == BY_SEDI_RUN:
+            return min(wanted, interrupted.target_round)
+        return wanted
 
-    def _prepare(self) -> None:
-        stale = needs_preparation(self._sedi)
-        for number, asset in enumerate(stale):
-            self._launch("prepare", Stage("", asset, number, len(stale)), assets=[asset])
+    def _wait(self, state: LoopState, waits: Sequence[Wait], told: str) -> str:
+        """Wait for a run of the daemon, or for the next attempt. Returns what was told, so that it is told once."""
+        failed = [wait for wait in waits if wait.attempt and (wait.person or wait.attempt.cause not in PASSING)]
+        if failed:
+            raise self._failure(failed[0])
+        why = waiting(waits)
+        if why != told:
+            self._watch(Stage(state.open.round if state.open else "", f"waiting. {why}", 0, 1), None)
+        close_dead_runs(self._instance)
+        if nobody_dequeues(self._instance):
+            take_over_queue(self._instance)
+        time.sleep(POLL_WAITING_S)
+        return why
 
-    def _carry_through(self, plan: RoundPlan) -> None:
-        for category in missing_batches(self._sedi, self._instance, plan):
-            number = plan.category_ids.index(category)
-            stage = Stage(plan.round, f"generate {category}", number, len(plan.categories))
-            self._launch("generate_batch", stage, partition=str(batch_key(category, plan.round)))
-        self._finish(plan.round)
-
-    def _finish(self, round_key: str) -> None:
-        missing = [asset for asset in ROUND_ASSETS if asset != "sft_dataset" and not self._is_there(asset, round_key)]
-        if missing:
-            stage = Stage(round_key, "train and evaluate", len(ROUND_ASSETS) - 1 - len(missing), len(ROUND_ASSETS))
-            self._launch("train_round", stage, partition=round_key, assets=[*missing, "sft_dataset"])
-
-    def _complete_reports(self) -> None:
-        """A driver that was stopped between the manifest and the report has a finished round without a report."""
-        for outcome in self._sedi.history().finished[-1:]:
-            self._finish(outcome.round)
-
-    def _is_there(self, asset: str, round_key: str) -> bool:
-        marker = self._sedi.store().tables_marker(asset, round_key)
-        return marker is not None and is_materialized(self._instance, asset, round_key)
-
-    def _launch(
-        self, job_name: str, stage: Stage, partition: str | None = None, assets: Sequence[str] | None = None
-    ) -> None:
+    def _execute(self, state: LoopState, step: Launch) -> None:
         """Execute a job in this process, watched through the event log that the UI shows too."""
+        work, stage = step.work, _stage(state, step.work)
         self._watch(stage, None)
-        run_id = make_new_run_id()
+        run_id = str(uuid4())
+        tags = {
+            WORK: work.key,
+            ROUND: work.round,
+            INPUTS: state.inputs,
+            PROCESS: f"{os.uname().nodename}:{os.getpid()}",
+            **REPOSITORY,
+        }
         with _watching(self._instance, run_id, lambda line: self._watch(stage, line)):
-            result = self._defs.resolve_job_def(job_name).execute_in_process(
+            result = self._defs.resolve_job_def(work.job).execute_in_process(
                 instance=self._instance,
-                partition_key=partition,
-                asset_selection=None if assets is None else [dg.AssetKey(asset) for asset in assets],
-                tags={DRIVER_TAG: str(os.getpid()), **({"sedi/round": stage.round} if stage.round else {})},
+                partition_key=work.partition,
+                asset_selection=[dg.AssetKey(asset) for asset in work.assets] or None,
+                tags=tags,
                 run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
                 raise_on_error=False,
                 run_id=run_id,
             )
-        if not result.success:
-            raise _failure(result, stage)
+        if not result.success and _was_interrupted(result):
+            raise KeyboardInterrupt
 
-    def _close_orphans(self) -> None:
-        """Runs of a driver that was killed are still shown as started; say what became of them."""
-        unfinished = [
-            dg.DagsterRunStatus.STARTED,
-            dg.DagsterRunStatus.STARTING,
-            dg.DagsterRunStatus.NOT_STARTED,
-        ]
-        for run in self._instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-            if DRIVER_TAG in run.tags:
-                self._instance.report_run_failed(run, "`sedi run` was stopped; a later run goes on from here.")
-                # A step that was killed still holds its pool; the next step of that pool would wait for ever.
-                self._instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-
-
-def _failure(result: dg.ExecuteInProcessResult, stage: Stage) -> SediError:
-    """The error that ended a run, in its own words."""
-    # Ctrl-C may also come where no step is under way: while resources are set up.
-    if any(_was_interrupted(getattr(event.event_specific_data, "error", None)) for event in result.all_events):
-        raise KeyboardInterrupt
-    for event in result.all_events:
-        data: Any = event.event_specific_data
-        if event.is_step_failure and data.user_failure_data is not None:
-            told = data.user_failure_data.metadata
-            if USER_ERROR in told:
-                return SediError(str(told["problem"].value), str(told["mend"].value))
-            return SediError(data.user_failure_data.description or f"{stage.name} failed.")
-    for event in result.all_events:
-        data = event.event_specific_data
-        if event.is_step_failure and data.error is not None:
-            cause = data.error.cause or data.error
-            return WorkloadError(
-                f"{event.step_key} failed: {cause.message.strip()}",
-                "The run's page in the UI (`make ui`) has the whole story.",
-            )
-    return WorkloadError(f"{stage.name} did not succeed.", "The run's page in the UI (`make ui`) has the whole story.")
+    def _failure(self, wait: Wait) -> SediError:
+        """The error that ended the last run, in its own words."""
+        attempt = wait.attempt
+        if attempt is None:
+            return SediError(wait.why)
+        for failure in step_failures(self._instance, attempt.run_id):
+            told = failure.user_failure_data
+            if told is not None and USER_ERROR in told.metadata:
+                return SediError(str(told.metadata["problem"].value), str(told.metadata["mend"].value))
+        name = wait.work.name if wait.work else "A run"
+        return WorkloadError(
+            f"{name} failed: {attempt.said or attempt.cause}.",
+            "The run's page in the UI (`make ui`) has the whole story.",
+        )
 
 
-def _was_interrupted(error: SerializableErrorInfo | None) -> bool:
-    """Whether Ctrl-C is what it comes from, also where stopping a workload then failed."""
-    if error is None:
-        return False
-    named = "ExecutionInterrupted" in (error.cls_name or "") or "ExecutionInterrupted" in error.message
-    return named or _was_interrupted(error.cause) or _was_interrupted(error.context)
+def _stage(state: LoopState, work: Work) -> Stage:
+    if state.open is not None and work.partition and "|" in work.partition:
+        categories = state.open.category_ids
+        return Stage(work.round, work.name, categories.index(work.partition.split("|")[0]), len(categories))
+    return Stage(work.round if work.name == ROUND_STAGE else "", work.name, 0, 1)
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether Ctrl-C is what ended a run, also where stopping a workload then failed.
+
+    It may also come where no step is under way: while resources are set up.
+    """
+
+    def interrupted(error: object) -> bool:
+        if error is None:
+            return False
+        told = f"{getattr(error, 'cls_name', '')} {getattr(error, 'message', '')}"
+        inner = (getattr(error, "cause", None), getattr(error, "context", None))
+        return "ExecutionInterrupted" in told or any(map(interrupted, inner))
+
+    return any(interrupted(getattr(event.event_specific_data, "error", None)) for event in result.all_events)
 
 
 @contextmanager
@@ -221,20 +216,3 @@ def _watching(instance: dg.DagsterInstance, run_id: str, tell: Callable[[Progres
     finally:
         stop.set()
         follower.join()
-
-
-@contextmanager
-def only_driver(home: Path) -> Iterator[None]:
-    """At most one driver on a DAGSTER_HOME. The lock goes with the process, also after kill -9.
-
-    Raises:
-        SediError: another `sedi run` is at work.
-    """
-    with (home / "sedi-run.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SediError(
-                "Another `sedi run` is at work on this DAGSTER_HOME.", "Wait for it, or stop it first."
-            ) from None
-        yield

@@ -16,7 +16,7 @@ from sedi_dagster.evaluation.items import split_halves
 from sedi_dagster.evaluation.results import item_table, judging_version, read_results, result_key, results_in
 from sedi_dagster.evaluation.served import evaluate_served
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.training import CHECKPOINT_FILES
+from sedi_dagster.orchestration.training import CHECKPOINT_FILES, verified_checkpoint
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.progress import format_progress
 from sedi_dagster.records import EvaluationItem, content_id
@@ -147,6 +147,12 @@ def _checkpoint_files(sedi: SediResource, checkpoint: str | None) -> list[tuple[
     return sorted(sedi.store().read_tables("sft_checkpoint", checkpoint)["files"].iter_rows())
 
 
+def _adapter(sedi: SediResource, checkpoint: str) -> Path:
+    if checkpoint == SEED_TASKS:  # evaluated before the table with its hashes is stored
+        return sedi.store().local_copy(sedi.settings().path(sedi.settings().cache), "checkpoints", SEED_TASKS)
+    return verified_checkpoint(sedi, checkpoint)
+
+
 def _served_name(sedi: SediResource, checkpoint: str | None) -> str:
     return sedi.settings().evaluation.model.replace("{checkpoint}", checkpoint or UNTRAINED)
 
@@ -160,7 +166,7 @@ def _answer_here(
     missing: Sequence[Mapping[str, Any]],
     results: Path,
 ) -> None:
-    settings, store = sedi.settings(), sedi.store()
+    settings = sedi.settings()
     cache = settings.path(settings.cache)
     run_workload(
         context,
@@ -170,7 +176,7 @@ def _answer_here(
         f"evaluate-{checkpoint or UNTRAINED}",
         {
             "student": student_source(student, cache),
-            "adapter": str(store.local_copy(cache, "checkpoints", checkpoint)) if checkpoint else None,
+            "adapter": str(_adapter(sedi, checkpoint)) if checkpoint else None,
             "items": missing,
             "results": str(results),
             "batch_size": settings.evaluation.batch_size,

@@ -49,10 +49,11 @@ def restore(instance: dg.DagsterInstance, store: Store) -> list[str]:
     known = set(instance.get_dynamic_partitions(str(ROUNDS.name)))
     history = load_history(store)
     instance.add_dynamic_partitions(str(ROUNDS.name), [p.round for p in history.plans if p.round not in known])
-    wanted: list[tuple[str, str | None]] = [(asset, None) for asset in (*PREPARE_ASSETS, "sft_dataset")]
+    wanted: list[tuple[str, str | None]] = [(asset, None) for asset in PREPARE_ASSETS]
     for plan in history.plans:
         wanted += [("generated_batches", str(batch_key(c, plan.round))) for c in plan.category_ids]
         wanted += [(asset, plan.round) for asset in ROUND_ASSETS if asset != "sft_dataset"]
+    wanted.append(("sft_dataset", None))
     for asset, partition in wanted:
         marker = store.tables_marker(asset, *partition_path(partition))
         if marker is not None and not is_materialized(instance, asset, partition):

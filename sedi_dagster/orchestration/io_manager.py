@@ -1,26 +1,41 @@
 """Assets as Parquet in the data folder: `assets/<asset>/<round>/<category>/<table>.parquet`."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
+from sedi_dagster.rounds import load_history, load_plan
+from sedi_dagster.store import Store, tables_version
+from sedi_dagster.superseding import supersede
 
 MANY = "many_partitions"
 """Put on an `AssetIn` (metadata) to get `{partition key: Tables}` with the partitions that are there."""
 
 
 class TablesIOManager(dg.ConfigurableIOManager):
-    """Writes `Tables` with their completion marker; reads them back."""
+    """Writes `Tables` with their completion marker; reads them back.
+
+    `inputs/` says which data versions went into a partition. What a finished round made is not lost when it is
+    made again (`superseding`).
+    """
 
     sedi: dg.ResourceDependency[SediResource]
 
     def handle_output(self, context: dg.OutputContext, obj: Tables) -> None:
-        key = context.partition_key if context.has_partition_key else None
-        marker = self.sedi.store().write_tables(obj, context.asset_key.path[-1], *partition_path(key))
-        rows = {f"rows/{name}": table["rows"] for name, table in marker["tables"].items()}
-        context.add_output_metadata({**rows, "data_version": marker["data_version"]})
+        asset, store = context.asset_key.path[-1], self.sedi.store()
+        parts = (asset, *partition_path(context.partition_key if context.has_asset_partitions else None))
+        upstream = [dep.asset_key.path[-1] for dep in context.asset_spec.deps]
+        replaced = context.has_asset_partitions and supersede(
+            store, parts[1], parts, tables_version(obj), context.run_id
+        )
+        if replaced:
+            _tell_superseded(context, parts)
+        inputs = {"data_version": tables_version(obj), "inputs": dict(_input_versions(store, upstream, parts))}
+        store.write_json(inputs, *_inputs_file(parts))
+        store.write_tables(obj, *parts)
 
     def load_input(self, context: dg.InputContext) -> Tables | dict[str, Tables]:
         store = self.sedi.store()
@@ -31,6 +46,56 @@ class TablesIOManager(dg.ConfigurableIOManager):
             return store.read_tables(asset, *partition_path(context.asset_partition_key))
         there = [key for key in context.asset_partition_keys if store.tables_marker(asset, *partition_path(key))]
         return {key: store.read_tables(asset, *partition_path(key)) for key in there}
+
+
+def _tell_superseded(context: dg.OutputContext, parts: tuple[str, ...]) -> None:
+    """Say in the log, and on the round's manifest, that they disagree until the rest of the round is made again."""
+    told = (
+        f"{parts[1]} was finished: the former data of {'/'.join(parts)} is kept in superseded/{parts[1]}. Materialize "
+        "what builds on it, lineage_manifest included, so that the round fits together again."
+    )
+    context.log.warning(told)
+    context.step_context.instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey("lineage_manifest"),
+            check_name="the_manifest_agrees_with_the_data",
+            passed=False,
+            metadata={},
+            severity=dg.AssetCheckSeverity.WARN,
+            description=told,
+            partition=parts[1],
+        )
+    )
+
+
+def _input_versions(store: Store, upstream: list[str], parts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """(path, data version) of the partitions that a partition of a round is made of.
+
+    An asset without partitions is made of those of every finished round.
+    """
+    round_key = parts[1] if len(parts) > 1 else None
+    plan = load_plan(store, round_key) if round_key else None
+    finished = [] if round_key else [outcome.round for outcome in load_history(store).finished]
+    for asset in upstream:
+        paths: list[tuple[str, ...]] = [(asset,), *((asset, done) for done in finished)]
+        if plan is not None and round_key is not None:
+            paths += [(asset, round_key), *((asset, round_key, category) for category in plan.category_ids)]
+        for path in paths:
+            marker = store.tables_marker(*path)
+            if marker is not None:
+                yield "/".join(path), marker["data_version"]
+
+
+def inputs_of(store: Store, *parts: str) -> dict[str, str]:
+    """Data version, by path, of each partition that a partition was made of; empty if that is not known."""
+    marker, record = store.tables_marker(*parts), store.read_json(*_inputs_file(parts))
+    if marker is None or record is None or record["data_version"] != marker["data_version"]:
+        return {}
+    return dict(record["inputs"])
+
+
+def _inputs_file(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return ("inputs", *parts[:-1], f"{parts[-1]}.json")
 
 
 def partition_path(key: Any) -> tuple[str, ...]:

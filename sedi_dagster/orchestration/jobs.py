@@ -24,6 +24,11 @@ ROUND_ASSETS = (
     "round_report",
     "sft_dataset",
 )
+JOB_ASSETS: dict[str, tuple[str, ...]] = {
+    "prepare": PREPARE_ASSETS,
+    "generate_batch": ("generated_batches",),
+    "train_round": ROUND_ASSETS,
+}
 
 prepare = dg.define_asset_job(
     "prepare",
@@ -58,11 +63,15 @@ class OpenRound(dg.Config):
 @dg.op(name="plan_next_round")
 def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: SediResource) -> None:
     with told_plainly():
-        preflight(sedi)
         decided = next_plan(sedi, config.trigger, config.categories or None, config.candidates_per_category or None)
         if isinstance(decided, Stop):
-            raise dg.Failure(f"No round was opened: {decided.reason}.", allow_retries=False)
-        write_round(sedi, context.instance, decided)
+            context.log.warning(f"No round was opened: {decided.reason}.")
+            context.add_output_metadata({"no_round_was_opened": decided.reason})
+            return
+        preflight(sedi)
+        if not write_round(sedi, context.instance, decided):
+            context.log.warning(f"{decided.round} was opened by somebody else meanwhile; their plan holds.")
+            return
     context.log.info(
         f"Opened {decided.round}: " + ", ".join(f"{c.category} ({c.candidates})" for c in decided.categories)
     )

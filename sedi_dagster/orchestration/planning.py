@@ -11,9 +11,9 @@ import dagster as dg
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import PlanRequest, Stop, plan_round
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
-from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
+from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.records import RoundPlan
+from sedi_dagster.records import RoundPlan, is_round_key
 from sedi_dagster.rounds import save_plan
 from sedi_dagster.store import tables_version
 
@@ -64,10 +64,32 @@ def check_categories(sedi: SediResource, categories: Sequence[str] | None) -> No
         raise SediError(f"Unknown category: {', '.join(unknown)}.", f"Choose from {', '.join(known)}.")
 
 
-def open_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan) -> None:
-    """Write the plan down and add the round's partition. Doing it twice changes nothing."""
-    save_plan(sedi.store(), plan)
-    instance.add_dynamic_partitions(str(ROUNDS.name), [plan.round])
+def open_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan) -> bool:
+    """Write the plan down, where none is, and add the round's partition.
+
+    Returns:
+        False if somebody else opened the round meanwhile: their plan holds.
+    """
+    written = save_plan(sedi.store(), plan)
+    add_partitions(sedi, instance)
+    return written
+
+
+def add_partitions(sedi: SediResource, instance: dg.DagsterInstance) -> None:
+    """Keep Dagster's partitions in step with the plans.
+
+    A planned round that Dagster does not know is added (it is new, or was deleted in the UI); a partition that was
+    added by hand under a name that no round can have is taken away.
+    """
+    name = str(ROUNDS.name)
+    known = set(instance.get_dynamic_partitions(name))
+    planned = [plan.round for plan in sedi.history().plans]
+    unknown = [round_name for round_name in planned if round_name not in known]
+    if unknown:
+        instance.add_dynamic_partitions(name, unknown)
+    for stray in known.difference(planned):
+        if not is_round_key(stray):
+            instance.delete_dynamic_partition(name, stray)
 
 
 def needs_preparation(sedi: SediResource) -> list[str]:
@@ -84,21 +106,3 @@ def needs_preparation(sedi: SediResource) -> list[str]:
     if measured != evaluation_fingerprint(sedi):
         stale.append("baseline_scores")
     return stale
-
-
-def missing_batches(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan) -> list[str]:
-    """Planned categories whose generated batch is not there, or whose last run did not succeed."""
-    store = sedi.store()
-    return [
-        c
-        for c in plan.category_ids
-        if store.tables_marker("generated_batches", plan.round, c) is None
-        or not _last_run_succeeded(instance, c, plan.round)
-    ]
-
-
-def _last_run_succeeded(instance: dg.DagsterInstance, category: str, round_key: str) -> bool:
-    """False only if runs of that partition are known and the last one failed: a blocking check fails its run."""
-    filters = dg.RunsFilter(tags={"dagster/partition": str(batch_key(category, round_key))})
-    runs = instance.get_runs(filters, limit=1)
-    return not runs or runs[0].status == dg.DagsterRunStatus.SUCCESS

@@ -11,6 +11,12 @@ from sedi_dagster.filtering.semantic import Embed
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.rounds import SEED_TASKS
 
+EXAMPLE_SCHEMA: dict[str, type[pl.DataType]] = {
+    **dict.fromkeys(("example_id", "round", "category", "instruction", "input", "output"), pl.String),
+    "is_classification": pl.Boolean,
+}
+"""Columns of kept examples, as `filtered_batches` stores and `sft_dataset` exports them."""
+
 _EXAMPLE_TEXTS = ("example_id", "instruction", "input", "output")
 
 
@@ -62,6 +68,16 @@ def earlier_examples(sedi: SediResource, round_key: str, like: pl.DataFrame) -> 
     rounds = [outcome.round for outcome in sedi.history().before(round_key)]
     tables = [store.read_tables("filtered_batches", key)["examples"].select(like.columns) for key in rounds]
     return pl.concat([like.clear(), *tables])
+
+
+def finished_examples(sedi: SediResource) -> pl.DataFrame:
+    """The examples kept in all finished rounds, in their order; no rows before the first (`EXAMPLE_SCHEMA`).
+
+    The rounds are those of the data folder: what Dagster's partitions say does not matter.
+    """
+    store = sedi.store()
+    rounds = [store.read_tables("filtered_batches", done.round)["examples"] for done in sedi.history().finished]
+    return pl.concat([pl.DataFrame(schema=EXAMPLE_SCHEMA), *(rows.select(list(EXAMPLE_SCHEMA)) for rows in rounds)])
 
 
 def earlier_depths(sedi: SediResource, round_key: str) -> dict[str, int]:

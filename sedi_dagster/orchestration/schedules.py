@@ -13,7 +13,17 @@ from sedi_dagster.settings import load_settings
 NIGHTLY = "nightly_regeneration"
 
 
-@dg.schedule(name=NIGHTLY, job=open_round, cron_schedule=load_settings().loop.nightly_cron)
+_LOOP = load_settings().loop
+
+
+@dg.schedule(
+    name=NIGHTLY,
+    job=open_round,
+    cron_schedule=_LOOP.nightly_cron,
+    execution_timezone=_LOOP.nightly_timezone,
+    description=f"Opens a round at night ({_LOOP.nightly_cron}, {_LOOP.nightly_timezone}) if none is open and the "
+    "planner finds one worth its cost within the budget. Switch on round_ready_sensor too: it finishes the round.",
+)
 def nightly_regeneration(context: dg.ScheduleEvaluationContext, sedi: SediResource) -> dg.RunRequest | dg.SkipReason:
     """Opens a round at night; with round_ready_sensor on, it is finished by itself."""
     try:

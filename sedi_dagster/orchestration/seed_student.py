@@ -6,8 +6,6 @@ tasks gave; and the first round builds on it if it is better than the untrained 
 
 from __future__ import annotations
 
-import shutil
-
 import dagster as dg
 import numpy as np
 import polars as pl
@@ -46,10 +44,8 @@ def train_on_seed_tasks(
     )
     store.upload(output / "checkpoint", "checkpoints", SEED_TASKS)
     files = folder_hashes(output / "checkpoint", CHECKPOINT_FILES)
-    tables = {
+    return {
         "seed_steps": pl.read_parquet(output / "steps.parquet"),
         "seed_heldout": pl.read_parquet(output / "heldout.parquet"),
         "seed_files": pl.DataFrame({"file": list(files), "sha256": list(files.values())}),
     }
-    shutil.rmtree(output)
-    return tables

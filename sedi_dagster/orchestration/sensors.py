@@ -1,113 +1,101 @@
-"""Sensors: they read plans, markers and run records only, and say in a skip reason why nothing is started.
+"""Sensors: they submit what the engine says is due, and say in a skip reason why nothing is.
 
-`weak_category_sensor` opens the next round when an evaluation found weak categories. `round_ready_sensor` carries an
-open round on. A round that `sedi run` drives is left to it.
+`round_ready_sensor` carries an open round to its report; `weak_category_sensor` opens the next one. Both look at the
+state only (no cursor): a missed tick, a restart or a repeated one changes nothing.
 """
+
+from pathlib import Path
 
 import dagster as dg
 
 from sedi_dagster.errors import SediError
-from sedi_dagster.feedback.plan import Stop
+from sedi_dagster.orchestration.due import Launch, LoopState, Open, Rest, due, waiting
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
-from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
-from sedi_dagster.orchestration.planning import (
-    BY_SEDI_RUN,
-    BY_SENSOR,
-    missing_batches,
-    needs_preparation,
-    next_plan,
-)
+from sedi_dagster.orchestration.ownership import is_driven
+from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, open_round
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.runs import INPUTS, ROUND, WORK, close_dead_runs
+from sedi_dagster.orchestration.state import look
 from sedi_dagster.records import RoundPlan
-from sedi_dagster.rounds import save_plan
 
-RETRIES = {"dagster/max_retries": "2"}
-EVALUATIONS_A_TICK = 100
+SECONDS_BETWEEN_TICKS = 15
 
 
-@dg.sensor(jobs=[generate_batch], minimum_interval_seconds=15)
-def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) -> dg.SensorResult | dg.SkipReason:
-    """Opens the next round and asks for its batches when an evaluation found weak categories.
-
-    The cursor is the storage id of the last evaluation that was acted on; it stays while a round is open, so a tick
-    that was interrupted is repeated, and the run keys make the repetition harmless.
-    """
-    try:
-        plan = sedi.history().open_round
-        if plan is not None:
-            if plan.trigger != BY_SENSOR:
-                return dg.SkipReason(f"{plan.round} is open, started by {plan.trigger}.")
-            missing = missing_batches(sedi, context.instance, plan)
-            return (
-                _ask_for(plan, missing) if missing else dg.SkipReason(f"{plan.round} is open and has all its batches.")
-            )
-        events = context.instance.fetch_materializations(
-            dg.AssetRecordsFilter(
-                asset_key=dg.AssetKey("evaluation_scores"),
-                after_storage_id=int(context.cursor) if context.cursor else None,
-            ),
-            limit=EVALUATIONS_A_TICK,
-            ascending=True,
-        ).records
-        if not events:
-            return dg.SkipReason("No evaluation since the last one that was acted on.")
-        decided = next_plan(sedi, BY_SENSOR)
-        cursor = str(events[-1].storage_id)
-        if isinstance(decided, Stop):
-            return dg.SensorResult(skip_reason=f"The loop rests: {decided.reason}.", cursor=cursor)
-        save_plan(sedi.store(), decided)
-        return _ask_for(decided, decided.category_ids, cursor)
-    except SediError as error:
-        return dg.SkipReason(str(error))
-
-
-def _ask_for(plan: RoundPlan, categories: list[str], cursor: str | None = None) -> dg.SensorResult:
-    return dg.SensorResult(
-        run_requests=[_batch_request(plan, category) for category in categories],
-        dynamic_partitions_requests=[ROUNDS.build_add_request([plan.round])],
-        cursor=cursor,
-    )
-
-
-def _batch_request(plan: RoundPlan, category: str) -> dg.RunRequest:
-    return dg.RunRequest(
-        run_key=f"{plan.round}|{category}",
-        job_name=generate_batch.name,
-        partition_key=batch_key(category, plan.round),
-        tags={**RETRIES, "sedi/round": plan.round},
-    )
-
-
-@dg.sensor(jobs=[prepare, generate_batch, train_round], minimum_interval_seconds=15)
+@dg.sensor(
+    jobs=[prepare, generate_batch, train_round],
+    minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+    description="Carries an open round on: preparation, its batches, then training, evaluation and report. Switch it "
+    "on together with weak_category_sensor; without any round, launch the job open_round first.",
+)
 def round_ready_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) -> dg.SensorResult | dg.SkipReason:
-    """Carries an open round on: preparation, its batches (unless the other sensor asks for them), then training.
+    """A run that failed is asked for again, by cause and with growing pauses; one that was cancelled is not.
 
-    Training starts when every planned batch is there and the run that made it, blocking checks included, succeeded.
+    Partitions are kept in step with the plans: one deleted in the UI comes back, one that is no round goes.
     """
     try:
-        plan = sedi.history().open_round
-        if plan is None:
-            return dg.SkipReason("No round is open.")
-        if plan.trigger == BY_SEDI_RUN:
-            return dg.SkipReason(f"{plan.round} is driven by `sedi run`; run it again to finish the round.")
-        stale = needs_preparation(sedi)
-        if stale:
-            request = dg.RunRequest(run_key=f"prepare|{plan.round}", job_name=prepare.name, tags=RETRIES)
-            return dg.SensorResult(run_requests=[request])
-        missing = missing_batches(sedi, context.instance, plan)
-        if missing and plan.trigger != BY_SENSOR:
-            return _ask_for(plan, missing)
-        if missing:
-            return dg.SkipReason(f"{plan.round} waits for {', '.join(missing)}.")
-        request = dg.RunRequest(
-            run_key=f"train|{plan.round}",
-            job_name=train_round.name,
-            partition_key=plan.round,
-            tags={**RETRIES, "sedi/round": plan.round},
-        )
-        return dg.SensorResult(run_requests=[request])
+        close_dead_runs(context.instance)
+        add_partitions(sedi, context.instance)
+        state = look(sedi, context.instance, BY_SENSOR, elsewhere=_elsewhere(context.instance))
+        steps = due(state)
+        requests = [_run_request(state, step) for step in steps if isinstance(step, Launch)]
+        if requests:
+            return dg.SensorResult(run_requests=requests)
+        return dg.SkipReason(_nothing_to_carry(sedi, state) or waiting(steps, state.now))
     except SediError as error:
         return dg.SkipReason(str(error))
+
+
+@dg.sensor(
+    jobs=[prepare, generate_batch, train_round],
+    minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+    description="Opens the next round when an evaluation found weak categories and the budget allows it. Its batches "
+    "are then asked for by round_ready_sensor. The first round is opened by a person: the job open_round.",
+)
+def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) -> dg.SkipReason:
+    """Opens rounds and starts no run, so a tick always ends in a reason."""
+    try:
+        state = look(sedi, context.instance, BY_SENSOR, elsewhere=_elsewhere(context.instance))
+        if state.open is not None:
+            return dg.SkipReason(f"{state.open.round} is open; round_ready_sensor carries it on.")
+        if not sedi.history().plans:
+            return dg.SkipReason("No round yet: open the first one with the job open_round.")
+        (step, *_) = steps = due(state)
+        if not isinstance(step, Open):
+            return dg.SkipReason(
+                f"The loop rests: {step.why}." if isinstance(step, Rest) else waiting(steps, state.now)
+            )
+        if not open_round(sedi, context.instance, step.plan):
+            return dg.SkipReason(f"{step.plan.round} was opened by somebody else meanwhile; their plan holds.")
+        asked = ", ".join(f"{c.category} ({c.candidates})" for c in step.plan.categories)
+        return dg.SkipReason(f"Opened {step.plan.round}: {asked}. round_ready_sensor carries it on.")
+    except SediError as error:
+        return dg.SkipReason(str(error))
+
+
+def _run_request(state: LoopState, step: Launch) -> dg.RunRequest:
+    work = step.work
+    return dg.RunRequest(
+        run_key=step.run_key,
+        job_name=work.job,
+        partition_key=work.partition,
+        asset_selection=[dg.AssetKey(asset) for asset in work.assets] or None,
+        tags={WORK: work.key, ROUND: work.round, INPUTS: state.inputs},
+    )
+
+
+def _nothing_to_carry(sedi: SediResource, state: LoopState) -> str:
+    """What to tell when no round is open; empty if one is."""
+    if state.open is not None or state.pieces or state.elsewhere:
+        return ""
+    if not sedi.history().plans:
+        return "No round yet: open the first one with the job open_round (Jobs, open_round, Launchpad, Launch Run)."
+    if isinstance(state.next, RoundPlan):
+        return f"No round is open. {state.next.round} is next: switch on weak_category_sensor, or launch open_round."
+    return f"No round is open, and none is due: {state.next.reason}."
+
+
+def _elsewhere(instance: dg.DagsterInstance) -> str:
+    return "`sedi run`" if is_driven(Path(instance.root_directory)) else ""
 
 
 SENSORS = [weak_category_sensor, round_ready_sensor]

@@ -7,11 +7,13 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.errors import StorageError
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import derived_seed
+from sedi_dagster.rounds import SEED_TASKS
 from sedi_dagster.settings import TrainingSettings
-from sedi_dagster.store import folder_hashes, tables_version
+from sedi_dagster.store import file_sha256, folder_hashes, tables_version
 from sedi_dagster.student import student_source
 
 CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja")
@@ -46,9 +48,9 @@ def train_student(
     Raises:
         WorkloadError: training failed; what was paid for is kept.
     """
-    settings, store = sedi.settings(), sedi.store()
+    settings = sedi.settings()
     cache = settings.path(settings.cache)
-    start = store.local_copy(cache, "checkpoints", parent) if parent else None
+    start = verified_checkpoint(sedi, parent) if parent else None
     inputs = cache / "work" / f"rows-{name}"
     inputs.mkdir(parents=True, exist_ok=True)
     tables = {"batches": batches, "heldout": heldout}
@@ -82,3 +84,21 @@ def train_student(
         launcher=training.launcher,
         resume=True,
     )
+
+
+def verified_checkpoint(sedi: SediResource, name: str) -> Path:
+    """A checkpoint's weights as a local folder, once every file is what training wrote.
+
+    Raises:
+        StorageError: a file is missing or was changed since.
+    """
+    settings, store = sedi.settings(), sedi.store()
+    folder = store.local_copy(settings.path(settings.cache), "checkpoints", name)
+    asset, table = (("baseline_scores",), "seed_files") if name == SEED_TASKS else (("sft_checkpoint", name), "files")
+    for file, sha256 in store.read_tables(*asset)[table].iter_rows():
+        if not (folder / file).is_file() or file_sha256(folder / file) != sha256:
+            raise StorageError(
+                f"{store.path('checkpoints', name, file)} is missing, or not what training wrote.",
+                f"Restore checkpoints/{name} from a backup, or materialize {'/'.join(asset)} again.",
+            )
+    return folder

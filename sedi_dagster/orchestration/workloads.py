@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError  # not exported
 
-from sedi_dagster.errors import WorkloadError
+from sedi_dagster.errors import WorkloadDied, WorkloadError
 from sedi_dagster.settings import PROJECT_ROOT, Settings, TrainingSettings
 from sedi_dagster.student import is_local
 from sedi_dagster.warm_worker.address import is_possible, kept_ready
@@ -46,7 +46,7 @@ def run_workload(
     Raises:
         WorkloadError: it failed; with its own words if it had any.
     """
-    output = settings.path(settings.cache) / "work" / name
+    output = _folder(settings, name)
     job_file = output / "job.json"
     asked = json.dumps({**job, "output": str(output), "offline": is_local(settings.training.student)})
     if not (resume and job_file.exists() and job_file.read_text(encoding="utf-8") == asked):
@@ -62,11 +62,20 @@ def run_workload(
         told = output / ERROR_FILE
         if told.exists():
             raise WorkloadError(**json.loads(told.read_text())) from None
-        raise WorkloadError(
+        raise WorkloadDied(
             f"{module} ended without saying why ({error}).",
             "See its stderr. Out of memory: lower SEDI_TRAINING_MICRO_BATCH_SIZE, SEDI_EVALUATION_BATCH_SIZE.",
         ) from None
     return output
+
+
+def clear_workload(settings: Settings, name: str) -> None:
+    """Forget a workload's results and saved state; for when they are stored."""
+    shutil.rmtree(_folder(settings, name), ignore_errors=True)
+
+
+def _folder(settings: Settings, name: str) -> Path:
+    return settings.path(settings.cache) / "work" / name
 
 
 @contextmanager

@@ -79,7 +79,7 @@ class Teacher:
         try:
             await preflight.check(self.endpoint, self._names)
         except TeacherError as error:
-            raise TeacherError(self._sender.mask(error.problem), self._sender.mask(error.mend)) from None
+            raise type(error)(self._sender.mask(error.problem), self._sender.mask(error.mend)) from None
 
     async def ask(self, requests: Sequence[TeacherRequest], on_answer: OnAnswer | None = None) -> list[TeacherAnswer]:
         """Answers in the order of the requests. Equal requests are asked once.

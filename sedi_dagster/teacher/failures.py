@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sedi_dagster.errors import TeacherError
+from sedi_dagster.errors import TeacherError, TeacherUnavailable
 from sedi_dagster.teacher.answers import REFUSED_BY_POLICY
 
 Kind = Literal["rate_limited", "passing", "refused", "rejected", "fatal"]
@@ -115,19 +115,21 @@ def rejected_error(message: str, names: EndpointNames) -> TeacherError:
     )
 
 
-def dead_error(message: str, names: EndpointNames) -> TeacherError:
-    return TeacherError(f"{names.endpoint} cannot be reached or fails every call: {message}.", f"Check it. {_SAVED}")
+def dead_error(message: str, names: EndpointNames) -> TeacherUnavailable:
+    return TeacherUnavailable(
+        f"{names.endpoint} cannot be reached or fails every call: {message}.", f"Check it. {_SAVED}"
+    )
 
 
-def silent_error(quiet_s: float, names: EndpointNames) -> TeacherError:
-    return TeacherError(
+def silent_error(quiet_s: float, names: EndpointNames) -> TeacherUnavailable:
+    return TeacherUnavailable(
         f"{names.endpoint} takes calls but answers nothing: no call for {quiet_s:.0f} s, nor which models it has.",
         f"Check it. If it works on one request at a time and takes longer, raise SEDI_TEACHER_SILENCE_S. {_SAVED}",
     )
 
 
-def impatient_error(waited_s: float, names: EndpointNames) -> TeacherError:
-    return TeacherError(
+def impatient_error(waited_s: float, names: EndpointNames) -> TeacherUnavailable:
+    return TeacherUnavailable(
         f"{names.endpoint} has answered nothing but 429 (too many requests) for {waited_s:.0f} s.",
         f"Wait, or lower SEDI_TEACHER_MAX_CONCURRENCY. {_SAVED}",
     )

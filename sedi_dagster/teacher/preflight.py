@@ -6,7 +6,7 @@ import asyncio
 
 import openai
 
-from sedi_dagster.errors import TeacherError
+from sedi_dagster.errors import TeacherError, TeacherUnavailable
 from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, from_status
 from sedi_dagster.teacher.transport import FAILURES, failed, open_client
@@ -55,8 +55,8 @@ async def answers(endpoint: Endpoint, within_s: float) -> bool:
     return True
 
 
-def _unreachable(names: EndpointNames, why: str) -> TeacherError:
-    return TeacherError(
+def _unreachable(names: EndpointNames, why: str) -> TeacherUnavailable:
+    return TeacherUnavailable(
         f"{names.endpoint} cannot be reached: {why}.",
         "Check SEDI_TEACHER_BASE_URL (with http:// or https://, most end in /v1) and that the server is up.",
     )

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from sedi_dagster.errors import TeacherError
 from sedi_dagster.records import TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher.answers import ReadAnswer, Usage, json_or_text, read_answer, storable_text
@@ -303,7 +302,7 @@ class Sender:
     def _without_key(self, failure: Failure) -> Failure:
         fatal = failure.fatal
         if fatal is not None:
-            fatal = TeacherError(self.mask(fatal.problem), fatal.mend)
+            fatal = type(fatal)(self.mask(fatal.problem), fatal.mend)
         return replace(failure, message=self.mask(failure.message), fatal=fatal)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import polars as pl
@@ -11,13 +14,20 @@ import pytest
 from click.testing import CliRunner
 
 from sedi_dagster.cli import main
+from sedi_dagster.definitions import defs
+from sedi_dagster.orchestration import state
+from sedi_dagster.orchestration.checking import BLOCKING
+from sedi_dagster.orchestration.due import PATIENCE
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
+from sedi_dagster.orchestration.ownership import only_driver
+from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, BY_SENSOR, needs_preparation, next_plan, open_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.schedules import nightly_regeneration
 from sedi_dagster.orchestration.sensors import round_ready_sensor, weak_category_sensor
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
 
+JOBS_BY_NAME = {name: defs().resolve_job_def(name) for name in ("prepare", "generate_batch", "train_round")}
 FRAME = pl.DataFrame({"candidate_id": ["a"]})
 
 
@@ -40,14 +50,15 @@ def prepared(sedi: SediResource) -> None:
 
 
 def finished(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan, *weak: str) -> None:
-    """Write down that a round came to its end, as lineage_manifest and evaluation_scores do."""
+    """Write down that a round came to its end, with its report."""
     outcomes = tuple(
         CategoryOutcome(c, 6, 0, 0.0, 0.4, 0.9, 0.001, 0.001, "weak" if c in weak else "fine", "as planted")
         for c in plan.category_ids
     )
     outcome = RoundOutcome(plan.round, 3, 4, 100, 0.0, True, outcomes)
     sedi.store().write_json({"outcome": outcome.to_json()}, "manifests", f"{plan.round}.json")
-    instance.report_runless_asset_event(dg.AssetMaterialization("evaluation_scores", partition=plan.round))
+    for asset in ("lineage_manifest", "round_report"):
+        sedi.store().write_tables({"rows": FRAME}, asset, plan.round)
 
 
 def tick(
@@ -64,9 +75,45 @@ def requests(result: dg.SensorResult | dg.SkipReason) -> list[tuple[str | None, 
     return [(r.job_name, str(r.partition_key) if r.partition_key else None) for r in result.run_requests or []]
 
 
-def test_nothing_is_started_while_no_round_is_open(sedi: SediResource, instance: dg.DagsterInstance) -> None:
-    assert isinstance(tick(round_ready_sensor, sedi, instance), dg.SkipReason)
-    assert isinstance(tick(weak_category_sensor, sedi, instance), dg.SkipReason)
+def generated(sedi: SediResource, plan: RoundPlan, *categories: str, passed: bool = True) -> None:
+    """Write a category's batch, and what its blocking checks found."""
+    for category in categories:
+        place = ("generated_batches", plan.round, category)
+        marker = sedi.store().write_tables({"candidates": FRAME}, *place)
+        for name in BLOCKING["generated_batches"]:
+            verdict = {"data_version": marker["data_version"], "passed": passed}
+            sedi.store().write_json(verdict, "checks", *place, f"{name}.json")
+
+
+def said(result: dg.SensorResult | dg.SkipReason) -> str:
+    assert isinstance(result, dg.SkipReason)
+    return str(result.skip_message)
+
+
+def submitted(
+    result: dg.SensorResult | dg.SkipReason, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> list[dg.DagsterRun]:
+    """What the daemon makes of a tick: runs with their key and tags, here ended at once."""
+    assert isinstance(result, dg.SensorResult)
+    return [
+        instance.create_run_for_job(
+            JOBS_BY_NAME[str(request.job_name)],
+            status=status,
+            tags={
+                **request.tags,
+                "dagster/run_key": str(request.run_key),
+                **({"dagster/partition": str(request.partition_key)} if request.partition_key else {}),
+            },
+        )
+        for request in result.run_requests or []
+    ]
+
+
+def test_before_the_first_round_both_sensors_say_what_to_press(
+    sedi: SediResource, instance: dg.DagsterInstance
+) -> None:
+    for sensor in (round_ready_sensor, weak_category_sensor):
+        assert "open_round" in said(tick(sensor, sedi, instance))
 
 
 def test_a_round_opened_by_a_person_is_prepared_then_generated_then_trained(
@@ -77,8 +124,7 @@ def test_a_round_opened_by_a_person_is_prepared_then_generated_then_trained(
     prepared(sedi)
     asked = requests(tick(round_ready_sensor, sedi, instance))
     assert asked == [("generate_batch", f"{c}|{plan.round}") for c in plan.category_ids]
-    for category in plan.category_ids:
-        sedi.store().write_tables({"candidates": FRAME}, "generated_batches", plan.round, category)
+    generated(sedi, plan, *plan.category_ids)
     assert requests(tick(round_ready_sensor, sedi, instance)) == [("train_round", plan.round)]
 
 
@@ -98,78 +144,141 @@ def test_a_changed_student_or_item_asks_for_a_new_baseline(
 def test_training_waits_for_the_last_batch(sedi: SediResource, instance: dg.DagsterInstance) -> None:
     prepared(sedi)
     plan = opened(sedi, instance, "person")
-    sedi.store().write_tables({"candidates": FRAME}, "generated_batches", plan.round, plan.category_ids[0])
+    generated(sedi, plan, plan.category_ids[0])
     assert requests(tick(round_ready_sensor, sedi, instance)) == [
         ("generate_batch", f"{plan.category_ids[1]}|{plan.round}")
     ]
 
 
-def test_training_does_not_start_on_a_batch_whose_run_failed(sedi: SediResource, instance: dg.DagsterInstance) -> None:
+@pytest.mark.parametrize("kind", ["failed", "of other data", "never ran"])
+def test_training_does_not_start_on_a_batch_that_has_not_passed_its_blocking_check(
+    sedi: SediResource, instance: dg.DagsterInstance, kind: str
+) -> None:
     prepared(sedi)
     plan = opened(sedi, instance, "person")
+    generated(sedi, plan, *plan.category_ids, passed=kind != "failed")
     for category in plan.category_ids:
-        sedi.store().write_tables({"candidates": FRAME}, "generated_batches", plan.round, category)
-    tags = {"dagster/partition": f"{plan.category_ids[0]}|{plan.round}"}
-    instance.add_run(
-        dg.DagsterRun(job_name="generate_batch", run_id="f" * 8, tags=tags, status=dg.DagsterRunStatus.FAILURE)
+        place = (plan.round, category)
+        if kind == "of other data":
+            sedi.store().write_tables({"candidates": FRAME.clear()}, "generated_batches", *place)
+        if kind == "never ran":
+            sedi.store().remove("checks", "generated_batches", *place)
+    assert requests(tick(round_ready_sensor, sedi, instance)) == [
+        ("generate_batch", f"{category}|{plan.round}") for category in plan.category_ids
+    ]
+
+
+def test_a_failed_run_is_asked_for_again_by_a_new_key_and_given_up_after_some(
+    sedi: SediResource, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(sedi)
+    opened(sedi, instance, "person")
+    keys = []
+    for hours in range(PATIENCE["lost"].attempts):
+        monkeypatch.setattr(state, "time", SimpleNamespace(time=lambda now=time.time() + 3600 * hours: now))  # noqa: B008
+        result = tick(round_ready_sensor, sedi, instance)
+        keys += [run.tags["dagster/run_key"] for run in submitted(result, instance, dg.DagsterRunStatus.FAILURE)]
+    assert len(set(keys)) == len(keys) == 2 * PATIENCE["lost"].attempts
+    monkeypatch.setattr(state, "time", SimpleNamespace(time=lambda: time.time() + 1e6))
+    assert "given up after" in said(tick(round_ready_sensor, sedi, instance))
+
+
+def test_changed_settings_begin_the_count_of_attempts_anew(
+    sedi: SediResource, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(sedi)
+    plan = opened(sedi, instance, "person")
+    submitted(tick(round_ready_sensor, sedi, instance), instance, dg.DagsterRunStatus.CANCELED)
+    assert "was cancelled" in said(tick(round_ready_sensor, sedi, instance))
+    monkeypatch.setenv("SEDI_TEACHER_API_KEY", "a-new-key")
+    assert len(requests(tick(round_ready_sensor, sedi, instance))) == len(plan.category_ids)
+
+
+def test_a_run_that_a_person_launched_for_the_partition_is_waited_for(
+    sedi: SediResource, instance: dg.DagsterInstance
+) -> None:
+    prepared(sedi)
+    plan = opened(sedi, instance, "person")
+    generated(sedi, plan, *plan.category_ids[1:])
+    instance.create_run_for_job(
+        JOBS_BY_NAME["generate_batch"],
+        status=dg.DagsterRunStatus.STARTED,
+        tags={"dagster/partition": f"{plan.category_ids[0]}|{plan.round}"},
     )
-    asked = requests(tick(round_ready_sensor, sedi, instance))
-    assert asked == [("generate_batch", f"{plan.category_ids[0]}|{plan.round}")]
+    assert "is at work" in said(tick(round_ready_sensor, sedi, instance))
 
 
-def test_a_round_of_sedi_run_is_left_to_it(sedi: SediResource, instance: dg.DagsterInstance) -> None:
+def test_a_reset_data_folder_does_not_run_into_spent_run_keys(
+    sedi: SediResource, instance: dg.DagsterInstance, project: Path
+) -> None:
+    prepared(sedi)
+    opened(sedi, instance, "person")
+    first = tick(round_ready_sensor, sedi, instance)
+    spent = {run.tags["dagster/run_key"] for run in submitted(first, instance, dg.DagsterRunStatus.SUCCESS)}
+    shutil.rmtree(project / "data")
+    prepared(sedi)
+    time.sleep(1.1)  # plans tell when they were made, to the second
+    opened(sedi, instance, "person")
+    again = tick(round_ready_sensor, sedi, instance)
+    assert isinstance(again, dg.SensorResult)
+    assert not spent & {request.run_key for request in again.run_requests or []}
+
+
+def test_the_sensors_leave_the_loop_to_a_sedi_run_that_is_at_work_and_take_it_up_after(
+    sedi: SediResource, instance: dg.DagsterInstance
+) -> None:
+    prepared(sedi)
     opened(sedi, instance, BY_SEDI_RUN)
-    result = tick(round_ready_sensor, sedi, instance)
-    assert isinstance(result, dg.SkipReason)
-    assert "sedi run" in str(result.skip_message)
+    with only_driver(Path(instance.root_directory)):
+        assert "`sedi run`" in said(tick(round_ready_sensor, sedi, instance))
+    assert len(requests(tick(round_ready_sensor, sedi, instance))) == 2
 
 
-def test_a_weak_category_opens_the_next_round_with_its_partition_and_batches(
+def test_a_partition_deleted_in_the_ui_comes_back_and_one_that_is_no_round_goes(
+    sedi: SediResource, instance: dg.DagsterInstance
+) -> None:
+    prepared(sedi)
+    plan = opened(sedi, instance, "person")
+    instance.delete_dynamic_partition(str(ROUNDS.name), plan.round)
+    instance.add_dynamic_partitions(str(ROUNDS.name), ["banana"])
+    assert len(requests(tick(round_ready_sensor, sedi, instance))) == len(plan.category_ids)
+    assert instance.get_dynamic_partitions(str(ROUNDS.name)) == [plan.round]
+
+
+def test_a_weak_category_opens_the_next_round_which_is_then_carried_on(
     sedi: SediResource, instance: dg.DagsterInstance
 ) -> None:
     prepared(sedi)
     finished(sedi, instance, opened(sedi, instance, "person"), "math")
-    result = tick(weak_category_sensor, sedi, instance)
-    assert requests(result) == [("generate_batch", "math|round-0002")]
-    assert isinstance(result, dg.SensorResult)
-    added = [key for request in result.dynamic_partitions_requests or [] for key in request.partition_keys]
-    assert added == ["round-0002"]
+    assert "Opened round-0002: math" in said(tick(weak_category_sensor, sedi, instance))
     plan = sedi.plan("round-0002")
     assert (plan.trigger, plan.parent, plan.category_ids) == (BY_SENSOR, "round-0001", ["math"])
-
-
-def test_a_repeated_tick_asks_for_the_same_runs_by_the_same_keys(
-    sedi: SediResource, instance: dg.DagsterInstance
-) -> None:
-    prepared(sedi)
-    finished(sedi, instance, opened(sedi, instance, "person"), "math")
-    first, again = tick(weak_category_sensor, sedi, instance), tick(weak_category_sensor, sedi, instance)
-    assert isinstance(first, dg.SensorResult)
-    assert isinstance(again, dg.SensorResult)
-    assert [r.run_key for r in first.run_requests or []] == [r.run_key for r in again.run_requests or []]
+    assert instance.has_dynamic_partition(str(ROUNDS.name), "round-0002")
+    assert requests(tick(round_ready_sensor, sedi, instance)) == [("generate_batch", "math|round-0002")]
+    assert "round-0002 is open" in said(tick(weak_category_sensor, sedi, instance))
     assert len(sedi.history().plans) == 2
 
 
-def test_the_loop_rests_and_says_why_when_no_category_is_weak(sedi: SediResource, instance: dg.DagsterInstance) -> None:
-    prepared(sedi)
-    finished(sedi, instance, opened(sedi, instance, "person"))
-    result = tick(weak_category_sensor, sedi, instance)
-    assert isinstance(result, dg.SensorResult)
-    assert "no category is weak" in str(result.skip_reason)
-    assert isinstance(tick(weak_category_sensor, sedi, instance, cursor=result.cursor), dg.SkipReason)
-
-
-def test_an_evaluation_that_was_acted_on_opens_no_second_round(
+def test_of_two_who_open_the_same_round_the_first_ones_plan_holds(
     sedi: SediResource, instance: dg.DagsterInstance
 ) -> None:
+    mine, theirs = next_plan(sedi, "me", ["math"]), next_plan(sedi, "they", ["open_qa"])
+    assert isinstance(mine, RoundPlan) and isinstance(theirs, RoundPlan)
+    assert open_round(sedi, instance, theirs) and not open_round(sedi, instance, mine)
+    assert sedi.plan("round-0001").trigger == "they"
+
+
+def test_the_loop_rests_at_every_tick_and_says_why_and_a_raised_budget_wakes_it(
+    sedi: SediResource, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prepared(sedi)
+    monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS", "50")
     finished(sedi, instance, opened(sedi, instance, "person"), "math")
-    result = tick(weak_category_sensor, sedi, instance)
-    assert isinstance(result, dg.SensorResult)
-    sedi.store().write_json(
-        {"outcome": RoundOutcome("round-0002", 1, 1, 1, 0.0, True).to_json()}, "manifests", "round-0002.json"
-    )
-    assert isinstance(tick(weak_category_sensor, sedi, instance, cursor=result.cursor), dg.SkipReason)
+    for _ in range(2):
+        assert "the budget is spent" in said(tick(weak_category_sensor, sedi, instance))
+        assert "the budget is spent" in said(tick(round_ready_sensor, sedi, instance))
+    monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS", "5000")
+    assert "Opened round-0002" in said(tick(weak_category_sensor, sedi, instance))
 
 
 def test_a_broken_seed_file_is_a_skip_reason_not_a_crash(
@@ -218,8 +327,6 @@ def test_a_stuck_category_is_told_to_a_person_by_the_sensor_and_by_sedi_plan(
     outcome = sedi.history().finished[0]
     stuck = replace(outcome, categories=(replace(outcome.categories[0], decision="stuck"), *outcome.categories[1:]))
     sedi.store().write_json({"outcome": stuck.to_json()}, "manifests", f"{outcome.round}.json")
-    result = tick(weak_category_sensor, sedi, instance)
-    assert isinstance(result, dg.SensorResult)
     told = CliRunner().invoke(main, ["plan"], catch_exceptions=False).output
-    for text in (str(result.skip_reason), told):
+    for text in (said(tick(weak_category_sensor, sedi, instance)), told):
         assert outcome.categories[0].category in text and "person is needed" in text

@@ -11,18 +11,21 @@ from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import check_partition, files_named_in_tables
 from sedi_dagster.rounds import SEED_TASKS
 from sedi_dagster.store import Store
+from sedi_dagster.superseding import FOLDER
 
 AFTERWARDS = ("lineage_manifest", "round_report", "sft_dataset")
 """Assets that are made with the manifest or after it: their markers and tables answer for them."""
 
 _LEDGER = "ledger.sqlite"
+_NOT_DATA = ("checks/", "inputs/", f"{FOLDER}/")
+"""What the loop remembers of its work, and what was replaced: nothing is built on it."""
 _SHARED = (*(f"assets/{asset}/" for asset in SHARED_ASSETS), f"checkpoints/{SEED_TASKS}/")
 """What is made before the rounds, and again if seed file or student change."""
 
 
 def check_files(store: Store, chain: Chain, told: Verification, progress: Callable[[int], None] | None) -> None:
     """Compare all files with their records."""
-    there = [path for path in store.files() if not path.startswith(_LEDGER)]
+    there = [path for path in store.files() if not path.startswith((_LEDGER, *_NOT_DATA))]
     expected, named_by = _expected(chain)
 
     def counted(number: int) -> None:

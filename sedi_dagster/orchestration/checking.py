@@ -1,0 +1,101 @@
+"""How checks are run and remembered.
+
+A verdict is written beside the data (`checks/<asset>/<partition>/<check>.json`) with the data version that was judged.
+The loop goes on from a partition only if every blocking check passed on the very data that lies there: also after a
+kill between the data and its check, and after Dagster's own records were lost.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.io_manager import partition_path
+from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.records import Tables
+from sedi_dagster.store import Store
+
+CHECKS: list[Any] = []
+"""Every check that `check` made, for the definitions."""
+
+BLOCKING: dict[str, list[str]] = {}
+"""Names of an asset's blocking checks."""
+
+_PARTITIONS = {"generated_batches": CATEGORY_ROUNDS, "seed_pool": None, "baseline_scores": None, "sft_dataset": None}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A partition that is judged: its key (None: the asset has no partitions) and its tables."""
+
+    sedi: SediResource
+    partition: str | None
+    tables: Tables
+
+    @property
+    def round(self) -> str:
+        return str(self.partition).rpartition("|")[2]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found. `said` is for a person; `figures` are numbers that plot over rounds."""
+
+    passed: bool
+    said: str = ""
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+Judge = Callable[[Checked], Finding]
+
+
+def check(asset: str, *, blocking: bool = False) -> Callable[[Judge], dg.AssetChecksDefinition]:
+    """Make an asset check of a function; its name and docstring are the check's.
+
+    Args:
+        blocking: nothing is built on data that fails it. Otherwise a failure is a warning.
+    """
+    partitions = _PARTITIONS.get(asset, ROUNDS)
+    severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
+
+    def made(judge: Judge) -> dg.AssetChecksDefinition:
+        name = judge.__name__
+
+        @dg.asset_check(asset=asset, name=name, description=judge.__doc__, blocking=blocking, partitions_def=partitions)
+        def run_check(context: dg.AssetCheckExecutionContext, sedi: SediResource) -> dg.AssetCheckResult:
+            with told_plainly():
+                key = context.partition_key if partitions is not None else None
+                store, parts = sedi.store(), (asset, *partition_path(key))
+                tables = store.read_tables(*parts)
+                version = (store.tables_marker(*parts) or {})["data_version"]
+                found = judge(Checked(sedi, key, tables))
+                verdict = {"data_version": version, "passed": found.passed, "blocking": blocking, "said": found.said}
+                store.write_json(verdict, "checks", *parts, f"{name}.json")
+            return dg.AssetCheckResult(
+                passed=found.passed,
+                severity=severity,
+                description=found.said or None,
+                metadata={**found.figures, "data_version": version},
+            )
+
+        CHECKS.append(run_check)
+        if blocking:
+            BLOCKING.setdefault(asset, []).append(name)
+        return run_check
+
+    return made
+
+
+def not_passed(store: Store, asset: str, *parts: str) -> list[str]:
+    """Blocking checks that have not passed on the data that a partition holds now, or have not run on it."""
+    marker = store.tables_marker(asset, *parts)
+    version = marker["data_version"] if marker else None
+    verdicts = {name: store.read_json("checks", asset, *parts, f"{name}.json") for name in BLOCKING.get(asset, ())}
+    return [
+        name
+        for name, verdict in verdicts.items()
+        if verdict is None or not verdict["passed"] or verdict["data_version"] != version
+    ]

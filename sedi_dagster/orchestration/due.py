@@ -1,0 +1,207 @@
+"""The engine: one pure function that says what is due now, for everyone who carries the loop on.
+
+`round_ready_sensor` submits what it says, `sedi run` executes it in its own process, `weak_category_sensor` opens the
+rounds it finds. It looks at a state and nothing else (`state.look`), so a missed tick, a restart or a lost cursor
+change nothing.
+
+    prepare what is stale ─► generate each planned category ─► train, evaluate, report ─► open the next round, or rest
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sedi_dagster.feedback.plan import Stop
+from sedi_dagster.records import RoundPlan
+
+Cause = Literal["lost", "outage", "user error", "failed check", "defect", "vanished", "canceled"]
+"""Why a run did not do its work. lost: its process died. outage: the teacher cannot be reached for now. user error:
+a file, a setting or a machine that a person must mend. failed check: a blocking check did. defect: any other
+exception. vanished: the run succeeded and its data is not there. canceled: a person ended it."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often work is asked for again after one cause, and after how long: doubling from `first_s` to `most_s`."""
+
+    attempts: int
+    first_s: float
+    most_s: float = 3600.0
+
+    def pause_s(self, failures: int) -> float:
+        return min(self.most_s, self.first_s * 2.0 ** (failures - 1))
+
+
+PATIENCE: dict[Cause, Patience] = {
+    "lost": Patience(4, 10),
+    "outage": Patience(10, 30),  # about three hours
+    "user error": Patience(3, 300),  # a change of settings or files is noticed at once and begins the count anew
+    "failed check": Patience(2, 60),
+    "defect": Patience(3, 60),
+    "vanished": Patience(3, 10),
+}
+"""A cancelled run has none: who ended it decides when it goes on."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something that one run does. `key` names it in run keys and tags; `assets` is all of the job if empty."""
+
+    key: str
+    name: str
+    job: str
+    round: str
+    partition: str | None = None
+    assets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A run that ended without its work being done."""
+
+    run_id: str
+    cause: Cause
+    ended_at: float
+    said: str = ""
+
+    def told(self) -> str:
+        return f"run {self.run_id[:8]} ({self.cause})" + (f": {self.said}" if self.said else "")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Work that is not done yet, and what became of it so far.
+
+    Attributes:
+        active: the run that is at it now, empty if there is none.
+        attempts: runs that failed on the present settings and files, oldest first.
+        runs: how many runs were ever asked for: the next one's number follows it.
+    """
+
+    work: Work
+    active: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    runs: int = 0
+
+
+@dataclass(frozen=True)
+class LoopState:
+    """All that decides what is due.
+
+    Attributes:
+        open: the round that is under way.
+        pieces: what it needs next, or what the last finished round still lacks.
+        next: the planner's answer, if no round is open.
+        inputs: hash of the settings and files as they are now; runs that are started carry it.
+        elsewhere: who else drives this loop; empty if nobody does.
+        now: seconds since the epoch.
+    """
+
+    open: RoundPlan | None
+    pieces: tuple[Piece, ...]
+    next: RoundPlan | Stop
+    now: float
+    inputs: str = ""
+    elsewhere: str = ""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Start this work; `number` counts its runs from 1."""
+
+    work: Work
+    number: int
+
+    @property
+    def run_key(self) -> str:
+        return f"{self.work.key}|{self.number}"
+
+
+@dataclass(frozen=True)
+class Open:
+    """Write this plan down, if no other was written meanwhile."""
+
+    plan: RoundPlan
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to start now.
+
+    Attributes:
+        until: when its next attempt is due; None: not by the clock.
+        person: nothing moves before a person acts.
+        work, attempt: what waits, and the run that it failed in.
+    """
+
+    why: str
+    until: float | None = None
+    person: bool = False
+    work: Work | None = None
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The loop is at its end, and why."""
+
+    why: str
+
+
+Step = Launch | Open | Wait | Rest
+
+
+def due(state: LoopState) -> list[Step]:
+    """What is due, most urgent first: work to start, or why there is none."""
+    if state.elsewhere:
+        return [Wait(f"{state.elsewhere} drives the loop; it is left to it.")]
+    steps = [_piece_step(piece, state.now) for piece in state.pieces]
+    if steps:
+        return sorted(steps, key=lambda step: not isinstance(step, Launch))
+    if isinstance(state.next, Stop):
+        return [Rest(state.next.reason)]
+    return [Open(state.next)]
+
+
+def _piece_step(piece: Piece, now: float) -> Step:
+    work = piece.work
+    if piece.active:
+        return Wait(f"{work.name}: run {piece.active[:8]} is at work.", work=work)
+    if not piece.attempts:
+        return Launch(work, piece.runs + 1)
+    last = piece.attempts[-1]
+    if last.cause == "canceled":
+        return Wait(
+            f"{work.name}: run {last.run_id[:8]} was cancelled. Re-execute it (its page in the UI), or finish the "
+            "round with `sedi run --rounds 1`.",
+            person=True,
+            work=work,
+            attempt=last,
+        )
+    patience, failures = PATIENCE[last.cause], sum(a.cause == last.cause for a in piece.attempts)
+    if failures >= patience.attempts:
+        return Wait(
+            f"{work.name}: given up after {failures} attempts; the last was {last.told()}. Mend the cause, then "
+            "re-execute that run (its page in the UI), or finish the round with `sedi run --rounds 1`. Changed "
+            "settings or files are noticed by themselves.",
+            person=True,
+            work=work,
+            attempt=last,
+        )
+    again = last.ended_at + patience.pause_s(failures)
+    if now >= again:
+        return Launch(work, piece.runs + 1)
+    return Wait(f"{work.name}: {last.told()}.", again, work=work, attempt=last)
+
+
+def waiting(steps: Sequence[Step], now: float | None = None) -> str:
+    """Why nothing is started, in one paragraph; with `now`, also when the next attempts are due."""
+    told = []
+    for step in steps:
+        if isinstance(step, Wait | Rest):
+            told.append(step.why)
+        if isinstance(step, Wait) and step.until is not None and now is not None:
+            told.append(f"Next attempt in {step.until - now:.0f} s.")
+    return " ".join(told)

@@ -1,0 +1,189 @@
+"""What Dagster's records say of the loop's runs: which are at work, which failed and why, which are dead.
+
+A run that the loop asks for carries the tags `WORK` (what it does) and `INPUTS` (hash of the settings and files it was
+asked for with); a run that a person launches is known by its partition.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any, cast, get_args
+
+import dagster as dg
+import psutil
+
+from sedi_dagster.orchestration.due import Attempt, Cause, Work
+from sedi_dagster.orchestration.failures import USER_ERROR
+from sedi_dagster.orchestration.jobs import JOB_ASSETS
+
+WORK = "sedi/work"
+ROUND = "sedi/round"
+INPUTS = "sedi/inputs"
+CAUSE = "sedi/cause"
+"""Put on a run whose end Dagster's records cannot explain."""
+PROCESS = "sedi/process"
+"""`host:pid` of the `sedi run` that executes it."""
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+NEWEST = 30  # runs of one work that are looked at
+SECONDS_WITHOUT_DAEMON = 60.0
+_OUTAGES = {"TeacherUnavailable"}
+_LOST = {"WorkloadDied"}
+
+
+def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    return list(instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)))
+
+
+def run_at(work: Work, runs: list[dg.DagsterRun]) -> str:
+    """The run that is at this work, whoever launched it; empty if there is none."""
+    for run in runs:
+        if run.tags.get(WORK) == work.key:
+            return run.run_id
+        chosen = {key.path[-1] for key in run.asset_selection or ()} or set(JOB_ASSETS.get(run.job_name, ()))
+        wanted = set(work.assets or JOB_ASSETS[work.job])
+        if run.tags.get("dagster/partition") == work.partition and chosen & wanted:
+            return run.run_id
+    return ""
+
+
+def runs_of(instance: dg.DagsterInstance, work: Work) -> int:
+    """How many runs were asked for, ever."""
+    return int(instance.get_runs_count(dg.RunsFilter(tags={WORK: work.key})))
+
+
+def attempts_at(instance: dg.DagsterInstance, work: Work, inputs: str, since: float) -> tuple[Attempt, ...]:
+    """Runs that ended without the work being done, on the present inputs, oldest first.
+
+    Args:
+        since: runs that were made before are forgotten (seconds since the epoch).
+    """
+    records = instance.get_run_records(dg.RunsFilter(tags={WORK: work.key}), limit=NEWEST)
+    ended = [
+        record
+        for record in reversed(records)
+        if record.dagster_run.is_finished
+        and record.dagster_run.tags.get(INPUTS) == inputs
+        and record.create_timestamp.timestamp() >= since
+    ]
+    found = []
+    for record in ended:
+        cause, said = why_it_ended(instance, record.dagster_run)
+        ended_at = record.end_time or record.update_timestamp.timestamp()
+        found.append(Attempt(record.dagster_run.run_id, cause, ended_at, said))
+    return tuple(found)
+
+
+def why_it_ended(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[Cause, str]:
+    """The cause, and the error in its own words (one line)."""
+    told = run.tags.get(CAUSE)
+    if told in get_args(Cause):
+        return cast("Cause", told), ""
+    if run.status == dg.DagsterRunStatus.CANCELED:
+        return "canceled", ""
+    if run.status == dg.DagsterRunStatus.SUCCESS:
+        return "vanished", "it succeeded, but what it made is not in this data folder"
+    for failure in step_failures(instance, run.run_id):
+        user_data = failure.user_failure_data
+        if user_data is not None and USER_ERROR in user_data.metadata:
+            kind = str(user_data.metadata[USER_ERROR].value)
+            cause: Cause = "outage" if kind in _OUTAGES else "lost" if kind in _LOST else "user error"
+            return cause, str(user_data.metadata["problem"].value)
+        if failure.error is not None:
+            name = failure.error.cls_name or ""
+            said = " ".join(failure.error.message.split())[:300]
+            if "AssetCheckFailed" in name:
+                return "failed check", said
+            if "Interrupted" in name or "Interrupted" in said:
+                return "lost", "it was interrupted"
+            inner = failure.error.cause or failure.error
+            return "defect", " ".join(inner.message.split())[:300]
+    return "lost", "its process ended without a word"
+
+
+def step_failures(instance: dg.DagsterInstance, run_id: str) -> Iterator[Any]:
+    """Data of the steps that failed by themselves, first to last."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        if entry.dagster_event is not None:
+            yield entry.dagster_event.step_failure_data
+
+
+def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Say of runs whose process is gone that they failed, and free what they held. Returns their ids.
+
+    Dagster notices this only of launchers that watch their workers; the default one does not, and nobody watches a run
+    of `sedi run`. Only processes of this machine are judged.
+    """
+    closed = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
+        run = record.dagster_run
+        why = _death(instance, run, record.create_timestamp.timestamp())
+        if why:
+            instance.add_run_tags(run.run_id, {CAUSE: "lost"})
+            if run.status == dg.DagsterRunStatus.CANCELING:
+                instance.report_run_canceled(run, why)
+            else:
+                instance.report_run_failed(run, why)
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            closed.append(run.run_id)
+    return closed
+
+
+def _death(instance: dg.DagsterInstance, run: dg.DagsterRun, created: float) -> str:
+    """Why a run cannot be at work any more; empty if it may be."""
+    if PROCESS in run.tags:
+        host, _, pid = run.tags[PROCESS].rpartition(":")
+        gone = host == os.uname().nodename and not _lives(int(pid), created)
+        return "The `sedi run` that executed it ended; the next one goes on from here." if gone else ""
+    if run.status not in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING) or not _on_this_machine(instance):
+        return ""
+    began = _process(instance, run.run_id)
+    if began is None or _lives(*began):
+        return ""
+    return f"Its process {began[0]} is gone; the work is asked for again."
+
+
+def _on_this_machine(instance: dg.DagsterInstance) -> bool:
+    """Whether runs are processes of this machine: the default launcher, and records in files of DAGSTER_HOME."""
+    return isinstance(instance.run_launcher, dg.DefaultRunLauncher) and "Sqlite" in type(instance.run_storage).__name__
+
+
+def _process(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:
+    """Process id of the run's worker and when it told it, from the event that it begins with."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        event = entry.dagster_event
+        if event is not None and event.step_key is None and "pid" in event.engine_event_data.metadata:
+            return int(str(event.engine_event_data.metadata["pid"].value)), entry.timestamp
+    return None
+
+
+def _lives(pid: int, at: float) -> bool:
+    """Whether the process that had this id at that time still runs (ids are given again)."""
+    try:
+        process = psutil.Process(pid)
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= at + 1.0)
+    except psutil.Error:
+        return False
+
+
+def nobody_dequeues(instance: dg.DagsterInstance) -> bool:
+    """Whether no daemon has been heard of for a minute, so that queued runs would wait for ever."""
+    beats = instance.get_daemon_heartbeats().values()
+    return all(time.time() - beat.timestamp > SECONDS_WITHOUT_DAEMON for beat in beats)
+
+
+def take_over_queue(instance: dg.DagsterInstance) -> None:
+    """Cancel runs of the loop that no daemon will start: `sedi run` does their work itself."""
+    waiting = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
+    for run in instance.get_runs(dg.RunsFilter(statuses=waiting)):
+        if WORK in run.tags and PROCESS not in run.tags:
+            instance.add_run_tags(run.run_id, {CAUSE: "lost"})
+            instance.report_run_canceled(run, "No daemon runs; `sedi run` does this work itself.")

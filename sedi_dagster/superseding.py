@@ -1,0 +1,66 @@
+"""What becomes of a finished round whose partition is made again: the former data is kept, on record.
+
+    superseded/<round>/<number>.json            what was replaced by what, when, by which run
+    superseded/<round>/<number>/...             the tables (and weights) as they were
+
+So an example that was exported before still has its trace, and an audit sees what happened. The former manifest is kept
+where the chain of manifests looks for it (`lineage.manifest`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sedi_dagster.store import Store
+
+FOLDER = "superseded"
+
+
+def supersede(store: Store, round_key: str, parts: tuple[str, ...], now: str, run_id: str) -> bool:
+    """Put a finished round's partition aside before other data replaces it. False if there was nothing to keep.
+
+    Doing it twice for the same replacement keeps it once.
+
+    Args:
+        parts: the partition's path below `assets/`, the asset included.
+        now: data version of what takes its place.
+        run_id: the run that makes it.
+    """
+    marker = store.tables_marker(*parts)
+    if marker is None or marker["data_version"] == now or not store.path("manifests", f"{round_key}.json").exists():
+        return False
+    replaced = {"partition": "/".join(parts), "was": marker["data_version"], "is": now}
+    if any(record.items() >= replaced.items() for record in superseded(store, round_key)[-1:]):
+        return True
+    number = _next_number(store, round_key)
+    kept = (FOLDER, round_key, number)
+    store.copy(("assets", *parts), (*kept, *parts))
+    if parts[0] == "sft_checkpoint":
+        store.copy(("checkpoints", round_key), (*kept, "checkpoint"))
+    told = {"run_id": run_id, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    store.write_json(replaced | told, FOLDER, round_key, f"{number}.json")
+    return True
+
+
+def superseded(store: Store, round_key: str) -> list[dict[str, Any]]:
+    """What was replaced in a round after it was finished, oldest first."""
+    names = [name for name in store.names(FOLDER, round_key) if name.endswith(".json")]
+    return [store.read_json(FOLDER, round_key, name) for name in names]
+
+
+def disagreements(store: Store, manifest: dict[str, Any]) -> list[str]:
+    """Partitions that are not, or no longer, what a manifest says they are."""
+    told = []
+    for name, version in manifest["partitions"].items():
+        marker = store.tables_marker(*name.split("/"))
+        if version is None or marker is None:
+            told.append(f"{name} is not there")
+        elif marker["data_version"] != version:
+            told.append(f"{name} was {version[:8]}, is {marker['data_version'][:8]}")
+    return told
+
+
+def _next_number(store: Store, round_key: str) -> str:
+    numbers = [int(name.removesuffix(".json")) for name in store.names(FOLDER, round_key) if name.endswith(".json")]
+    return f"{max(numbers, default=0) + 1:04d}"

@@ -1,0 +1,111 @@
+"""The engine: what is due in every state, as one pure function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sedi_dagster.feedback.plan import Stop
+from sedi_dagster.orchestration.due import (
+    PATIENCE,
+    Attempt,
+    Cause,
+    Launch,
+    LoopState,
+    Open,
+    Piece,
+    Rest,
+    Wait,
+    Work,
+    due,
+    waiting,
+)
+from sedi_dagster.records import CategoryPlan, RoundPlan
+
+PLAN = RoundPlan("round-0002", "round-0001", "test", (CategoryPlan("math", 4, "weak"),), 2)
+WORK = Work("generate|round-0002|math", "generate math", "generate_batch", "round-0002", "math|round-0002")
+NOW = 1_000_000.0
+
+
+def state(*pieces: Piece, **changed: Any) -> LoopState:
+    return LoopState(**{"open": PLAN, "pieces": pieces, "next": Stop("a round is open"), "now": NOW, **changed})
+
+
+def failed(cause: Cause, *ages_s: float) -> tuple[Attempt, ...]:
+    return tuple(Attempt(f"run{n}xxxxxxxx", cause, NOW - age, "it broke") for n, age in enumerate(ages_s))
+
+
+def test_work_that_was_never_asked_for_is_started_as_its_first_run() -> None:
+    (step,) = due(state(Piece(WORK)))
+    assert isinstance(step, Launch) and step.run_key == "generate|round-0002|math|1"
+
+
+def test_work_that_a_run_is_at_is_waited_for() -> None:
+    (step,) = due(state(Piece(WORK, active="abcdef0123")))
+    assert isinstance(step, Wait) and "abcdef01" in step.why and not step.person
+
+
+@pytest.mark.parametrize("cause", PATIENCE)
+def test_a_failed_run_is_asked_for_again_under_a_key_of_its_own_after_a_pause(cause: Cause) -> None:
+    pause = PATIENCE[cause].pause_s(1)
+    (early,) = due(state(Piece(WORK, attempts=failed(cause, pause - 1), runs=1)))
+    assert isinstance(early, Wait) and early.until == NOW + 1 and "it broke" in early.why and "run0" in early.why
+    (later,) = due(state(Piece(WORK, attempts=failed(cause, pause), runs=1)))
+    assert isinstance(later, Launch) and later.number == 2
+
+
+@pytest.mark.parametrize("cause", PATIENCE)
+def test_attempts_are_bounded_and_then_a_person_is_told_what_to_do(cause: Cause) -> None:
+    tries = PATIENCE[cause].attempts
+    (step,) = due(state(Piece(WORK, attempts=failed(cause, *[9e9] * tries), runs=tries)))
+    assert isinstance(step, Wait) and step.person
+    assert f"run{tries - 1}" in step.why and "re-execute" in step.why
+
+
+def test_causes_are_counted_apart() -> None:
+    many = failed("outage", *[9e9] * (PATIENCE["outage"].attempts - 1)) + failed("lost", 9e9)
+    (step,) = due(state(Piece(WORK, attempts=many, runs=len(many))))
+    assert isinstance(step, Launch)
+
+
+def test_a_cancelled_run_is_left_to_who_cancelled_it() -> None:
+    (step,) = due(state(Piece(WORK, attempts=failed("canceled", 9e9), runs=1)))
+    assert isinstance(step, Wait) and step.person and "cancelled" in step.why and "Re-execute" in step.why
+
+
+def test_a_run_after_the_cancelled_one_decides() -> None:
+    (step,) = due(state(Piece(WORK, attempts=failed("canceled", 9e9) + failed("lost", 9e8), runs=2)))
+    assert isinstance(step, Launch) and step.number == 3
+
+
+def test_what_can_start_comes_before_what_waits() -> None:
+    waits, starts = Piece(WORK, active="x" * 8), Piece(Work("k", "generate b", "generate_batch", PLAN.round))
+    first, second = due(state(waits, starts))
+    assert isinstance(first, Launch) and isinstance(second, Wait)
+
+
+def test_pauses_grow_up_to_a_limit() -> None:
+    patience = PATIENCE["outage"]
+    pauses = [patience.pause_s(n) for n in range(1, patience.attempts)]
+    assert pauses == sorted(pauses) and pauses[-1] <= patience.most_s and pauses[1] == 2 * pauses[0]
+
+
+def test_nothing_is_started_while_somebody_else_drives() -> None:
+    (step,) = due(state(Piece(WORK), elsewhere="`sedi run`"))
+    assert isinstance(step, Wait) and "sedi run" in step.why
+
+
+def test_without_an_open_round_the_planners_answer_is_due() -> None:
+    assert due(state(open=None, next=PLAN)) == [Open(PLAN)]
+    assert due(state(open=None, next=Stop("no category is weak"))) == [Rest("no category is weak")]
+
+
+def test_what_a_finished_round_lacks_comes_before_the_next_round() -> None:
+    (step,) = due(state(Piece(Work("round|r", "report", "train_round", "r")), open=None, next=PLAN))
+    assert isinstance(step, Launch)
+
+
+def test_the_reason_to_wait_says_when_the_next_attempt_is_due() -> None:
+    steps = due(state(Piece(WORK, attempts=failed("lost", 4), runs=1)))
+    assert "Next attempt in 6 s" in waiting(steps, NOW)
