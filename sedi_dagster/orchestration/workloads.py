@@ -6,6 +6,7 @@ The process is a fork of a warm worker where that is possible: its libraries are
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import sys
@@ -62,11 +63,18 @@ def run_workload(
         told = output / ERROR_FILE
         if told.exists():
             raise WorkloadError(**json.loads(told.read_text())) from None
-        raise WorkloadDied(
+        kind = WorkloadDied if _was_killed(str(error)) else WorkloadError
+        raise kind(
             f"{module} ended without saying why ({error}).",
             "See its stderr. Out of memory: lower SEDI_TRAINING_MICRO_BATCH_SIZE, SEDI_EVALUATION_BATCH_SIZE.",
         ) from None
     return output
+
+
+def _was_killed(told: str) -> bool:
+    """Whether a signal ended it: its code is negative, or 128 and the signal where a shell tells it."""
+    code = re.search(r"code (-?\d+)", told)
+    return code is not None and (int(code[1]) < 0 or int(code[1]) > 128)
 
 
 def clear_workload(settings: Settings, name: str) -> None:

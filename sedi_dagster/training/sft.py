@@ -19,6 +19,7 @@ from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.order import PADDING, OrderGuard, check_same, padding_rows
 from sedi_dagster.training.setup import Setup, build, encode
 from sedi_dagster.training.state import FOLDER, StopRequest, last_state
+from sedi_dagster.training.tables import HELDOUT_SCHEMA, STEP_SCHEMA
 from sedi_dagster.workload import Log, progress_log
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Run:
 
     def train(self) -> pl.DataFrame:
         """Train to the end and return the signals by step."""
-        from sedi_dagster.training.signals import STEP_SCHEMA, StepSignals
+        from sedi_dagster.training.signals import StepSignals
 
         stop = StopRequest()
         job, trainer = self.job, self.trainer
@@ -184,7 +185,6 @@ class Run:
     def _save(self, steps: pl.DataFrame, examples: pl.DataFrame) -> None:
         """The checkpoint, the tables, and last the summary that says that all is there."""
         from sedi_dagster.training.checkpoint import save_checkpoint
-        from sedi_dagster.training.signals import HELDOUT_SCHEMA
 
         trainer, output = self.trainer, self.job.output
         trainer.accelerator.wait_for_everyone()

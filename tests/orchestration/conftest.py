@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from browser import Ui
+from loops import loop
+
+__all__ = ["loop"]
 
 
 @pytest.fixture
