@@ -152,7 +152,7 @@ class Driver:
                 raise_on_error=False,
                 run_id=run_id,
             )
-        if not result.success and _was_interrupted(result):
+        if not result.success and was_interrupted(result):
             raise KeyboardInterrupt
 
     def _failure(self, wait: Wait) -> SediError:
@@ -178,7 +178,7 @@ def _stage(state: LoopState, work: Work) -> Stage:
     return Stage(work.round if work.name == ROUND_STAGE else "", work.name, 0, 1)
 
 
-def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+def was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
     """Whether Ctrl-C is what ended a run, also where stopping a workload then failed.
 
     It may also come where no step is under way: while resources are set up.
