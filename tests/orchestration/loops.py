@@ -14,6 +14,7 @@ from sedi_dagster.definitions import build_defs
 from sedi_dagster.orchestration.driver import Driver, Stage
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.progress import ProgressLine
+from sedi_dagster.records import Tables
 from sedi_dagster.testing.planted_student import JOURNAL, interpreter
 
 
@@ -38,16 +39,27 @@ class Loop:
 
         return Driver(build_defs(), self.instance, self.sedi, watch).run(rounds, categories, None)
 
-    def materialize(self, asset: str, partition: str | None = None) -> dg.ExecuteInProcessResult:
-        """As a click on `Materialize` does: the asset with its checks."""
-        job = build_defs().get_implicit_job_def_for_assets([dg.AssetKey(asset)])
-        assert job is not None
+    def materialize(self, asset: str, partition: str | None = None, **overrides: object) -> dg.ExecuteInProcessResult:
+        """As a click on `Materialize` does: the asset with its checks. `overrides`: as the launchpad takes them."""
+        config = {"resources": {"sedi": {"config": {"overrides": overrides}}}} if overrides else {}
+        job = build_defs().resolve_implicit_global_asset_job_def()
         return job.execute_in_process(
+            run_config=config,
             instance=self.instance,
             partition_key=partition,
             asset_selection=[dg.AssetKey(asset)],
             raise_on_error=False,
         )
+
+    def tables(self, *parts: str) -> Tables:
+        return self.sedi.store().read_tables(*parts)
+
+    def data_version(self, asset: str, partition: str | None = None) -> str:
+        """As Dagster records it."""
+        records = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[partition] if partition else None)
+        event = self.instance.fetch_materializations(records, limit=1).records[0].event_log_entry.asset_materialization
+        assert event is not None and event.tags is not None
+        return event.tags["dagster/data_version"]
 
     def trainings(self) -> list[dict[str, object]]:
         """Every training that came to its end, in order."""

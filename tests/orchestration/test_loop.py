@@ -1,12 +1,107 @@
-"""The whole loop with a planted student: what holds over rounds, and what happens to finished ones."""
+"""The whole loop with a planted student: what holds over rounds, and what happens to a finished one."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
 from loops import Loop
 
+from sedi_dagster.errors import SediError
+from sedi_dagster.orchestration.checking import BLOCKING, not_passed
+from sedi_dagster.orchestration.due import due
+from sedi_dagster.orchestration.state import look
+from sedi_dagster.superseding import superseded
 
-def test_two_rounds(loop: Loop) -> None:
-    ended = loop.run(2)
-    history = loop.sedi.history()
-    print(ended, loop.told, loop.trainings(), [(o.score, o.promoted) for o in history.finished])
-    assert len(history.finished) == 2
+ROUND = "round-0001"
+ROUND_PARTITIONS = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores", "lineage_manifest")
+
+
+def test_two_rounds_are_trained_once_each_from_the_promoted_checkpoint_and_measured_with_it(loop: Loop) -> None:
+    assert loop.run(2) == "2 rounds are finished"
+    first, second = loop.sedi.history().finished
+    assert [(told["round"], told["parent"]) for told in loop.trainings()] == [(ROUND, None), ("round-0002", ROUND)]
+    untrained = loop.tables("baseline_scores")["items"]["passed"].mean()
+    assert isinstance(untrained, float) and untrained < first.score < second.score, "each is measured with its weights"
+    assert first.promoted and second.promoted
+    assert second.tokens > 0 and {c.category for c in second.categories if c.tokens} < {"math", "open_qa"}
+    before = loop.tables("evaluation_scores", "round-0002")["before"]["passed"].mean()
+    assert before == first.score, "promotion is against the checkpoint that is replaced"
+
+    # one request is one round, also after a longer run that ended by itself
+    assert loop.run(1, ["math"]) == "3 rounds are finished"
+    assert len(loop.trainings()) == 3
+
+    # Dagster's records and ours are the same, and so they are once more after they were lost
+    versions = {asset: loop.data_version(asset, ROUND) for asset in ROUND_PARTITIONS}
+    store = loop.sedi.store()
+    assert versions == {asset: (store.tables_marker(asset, ROUND) or {})["data_version"] for asset in versions}
+    assert loop.tables("sft_dataset")["examples"].height == sum(done.kept for done in loop.sedi.history().finished)
+    with dg.DagsterInstance.ephemeral() as fresh:
+        lost = Loop(loop.project, fresh)
+        assert lost.run(1, ["math"]) == "4 rounds are finished"
+        assert {asset: lost.data_version(asset, ROUND) for asset in versions} == versions
+
+
+def test_a_failed_blocking_check_is_never_walked_past(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop.run(1)
+    store = loop.sedi.store()
+    assert all(not not_passed(store, asset, ROUND) for asset in BLOCKING if asset != "generated_batches")
+    store.remove("manifests")  # the round is open again
+    (verdict,) = sorted((loop.project / "data" / "checks" / "filtered_batches" / ROUND).glob("every_kept*.json"))
+    verdict.write_text(json.dumps({**json.loads(verdict.read_text()), "passed": False}))
+    (step,) = due(look(loop.sedi, loop.instance, "test", since=1e12))
+    assert getattr(step, "work", None) is not None and "filtered_batches" in step.work.assets  # type: ignore[union-attr]
+    assert {"sft_checkpoint", "lineage_manifest"} <= set(step.work.assets)  # type: ignore[union-attr]
+
+
+def test_a_part_of_a_finished_round_that_is_made_again_is_superseded_on_record(loop: Loop) -> None:
+    loop.run(1)
+    before = loop.tables("filtered_batches", ROUND)["examples"]
+    kept, version = before["example_id"].to_list(), loop.data_version("filtered_batches", ROUND)
+
+    assert loop.materialize("filtered_batches", ROUND).success
+    assert loop.data_version("filtered_batches", ROUND) == version, "the same again: nothing downstream is stale"
+    assert superseded(loop.sedi.store(), ROUND) == []
+
+    assert loop.materialize("filtered_batches", ROUND, filtering={"min_words": 60}).success
+    assert loop.data_version("filtered_batches", ROUND) != version
+    (record,) = superseded(loop.sedi.store(), ROUND)
+    assert record["partition"] == f"filtered_batches/{ROUND}" and record["was"] == version
+    old = pl.read_parquet(loop.project / f"data/superseded/{ROUND}/0001/filtered_batches/{ROUND}/examples.parquet")
+    assert old["example_id"].to_list() == kept, "what was exported has its trace"
+    check = loop.instance.get_latest_asset_check_evaluation_record(
+        dg.AssetCheckKey(dg.AssetKey("lineage_manifest"), "the_manifest_agrees_with_the_data")
+    )
+    assert check is not None and "superseded" in str(check.event)
+
+
+def test_a_changed_byte_in_a_promoted_checkpoint_stops_the_next_round_before_it_trains(loop: Loop) -> None:
+    loop.run(1)
+    weights = loop.project / "data" / "checkpoints" / ROUND / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+    with pytest.raises(SediError, match=f"{ROUND}/adapter_model.safetensors is missing, or not what training wrote"):
+        loop.run(1)
+    assert len(loop.trainings()) == 1
+
+
+def test_the_launchpads_overrides_hold_for_the_storage_too(loop: Loop, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    assert loop.materialize("seed_pool", data=str(elsewhere)).success
+    assert (elsewhere / "assets" / "seed_pool" / "_tables.json").exists()
+    assert not (loop.project / "data" / "assets").exists()
+
+
+def test_the_dataset_is_what_the_data_folder_holds_before_the_first_round_and_after_a_partition_was_deleted(
+    loop: Loop,
+) -> None:
+    assert loop.materialize("sft_dataset").success
+    assert loop.tables("sft_dataset")["examples"].is_empty()
+    loop.run(1)
+    rows = loop.tables("sft_dataset")["examples"].height
+    loop.instance.delete_dynamic_partition("rounds", ROUND)
+    assert loop.materialize("sft_dataset").success
+    assert loop.tables("sft_dataset")["examples"].height == rows > 0
