@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -120,10 +120,29 @@ class Meter:
         }
 
 
-class SimulatedTeacher:
-    """The server, in a thread of its own; a context manager. Set `dials` at any time."""
+@dataclass(frozen=True)
+class Completion:
+    """What is answered to a request: the text as its token limit leaves it, and what it costs."""
 
-    def __init__(self, dials: Dials | None = None, port: int = 0) -> None:
+    text: str
+    cut: bool
+    prompt_tokens: int
+    completion_tokens: int
+
+
+Complete = Callable[[Mapping[str, Any]], Completion]
+"""Completes a request, given its body."""
+
+
+class SimulatedTeacher:
+    """The server, in a thread of its own; a context manager. Set `dials` at any time.
+
+    `complete` takes the place of what this teacher writes by itself and of how it counts tokens; the dials of faults
+    stay in force.
+    """
+
+    def __init__(self, dials: Dials | None = None, port: int = 0, complete: Complete | None = None) -> None:
+        self.complete = complete
         self.dials = dials or Dials()
         self.meter = Meter()
         self.base_url = ""
@@ -290,32 +309,25 @@ class SimulatedTeacher:
             return self._answered[key]
         asked = json.loads(body)
         chat = path.endswith("chat/completions")
-        prompt = asked["messages"][-1]["content"] if chat else asked["prompt"]
-        limit = int(asked.get("max_tokens") or asked.get("max_completion_tokens") or 16)
-        text = _text(dials, asked, prompt, digest, fault)
-        most_bytes = int(limit * dials.bytes_per_token)
-        cut = len(text) > most_bytes
+        written = self.complete(asked) if self.complete else _written(dials, asked, chat, digest, fault)
         if fault == "truncated":
-            most_bytes, cut = min(most_bytes, max(1, len(text) // 2)), True
-        text = text[:most_bytes]
-        usage = self._bill(dials, key or digest.hex(), prompt if not chat else json.dumps(asked["messages"]), text)
-        raw = _shape(chat, asked.get("model", MODEL), text, "length" if cut else "stop", usage, fault)
+            written = replace(written, text=written.text[: max(1, len(written.text) // 2)], cut=True)
+        usage = self._bill(key or digest.hex(), written)
+        raw = _shape(chat, asked.get("model", MODEL), written, usage, fault)
         if fault == "giant":
             raw = raw[:-1] + b',"padding":"' + b"x" * dials.giant_bytes + b'"}'
         if dials.idempotent and key:
             self._answered[key] = raw
         return raw
 
-    def _bill(self, dials: Dials, key: str, prompt: str, text: str) -> dict[str, int]:
-        prompt_tokens = max(1, int(len(prompt.encode()) / dials.bytes_per_token))
-        completion_tokens = -(-len(text.encode()) // max(1, int(dials.bytes_per_token)))
+    def _bill(self, key: str, written: Completion) -> dict[str, int]:
         self.meter.billed[key] += 1
-        self.meter.prompt_tokens += prompt_tokens
-        self.meter.completion_tokens += completion_tokens
+        self.meter.prompt_tokens += written.prompt_tokens
+        self.meter.completion_tokens += written.completion_tokens
         return {
-            "prompt_tokens": prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": prompt_tokens + completion_tokens,
+            "prompt_tokens": written.prompt_tokens,
+            "completion_tokens": written.completion_tokens,
+            "total_tokens": written.prompt_tokens + written.completion_tokens,
         }
 
     def _control(self, method: str, body: bytes) -> _Response:
@@ -398,13 +410,30 @@ def _choose(dials: Dials, rng: random.Random) -> Fault | None:
     return None
 
 
-def _text(dials: Dials, asked: dict[str, Any], prompt: str, digest: bytes, fault: str | None) -> str:
+def _written(dials: Dials, asked: Mapping[str, Any], chat: bool, digest: bytes, fault: str | None) -> Completion:
+    """What this teacher writes by itself, cut and counted by bytes."""
+    prompt = asked["messages"][-1]["content"] if chat else asked["prompt"]
+    limit = int(asked.get("max_tokens") or asked.get("max_completion_tokens") or 16)
+    text = _text(dials, asked, prompt, digest, fault)
+    most_bytes = int(limit * dials.bytes_per_token)
+    cut = len(text) > most_bytes
+    text = text[:most_bytes]
+    read = json.dumps(asked["messages"]) if chat else prompt
+    return Completion(
+        text,
+        cut,
+        max(1, int(len(read.encode()) / dials.bytes_per_token)),
+        -(-len(text.encode()) // max(1, int(dials.bytes_per_token))),
+    )
+
+
+def _text(dials: Dials, asked: Mapping[str, Any], prompt: str, digest: bytes, fault: str | None) -> str:
     rng = random.Random(f"{dials.seed} {digest.hex()}")
     if asked.get("response_format") is not None:
         schema = asked["response_format"].get("json_schema", {}).get("schema", {"type": "object"})
         if fault != "wrong_schema" and "examples" in schema.get("properties", {}):
             return write(prompt, rng)
-        return json.dumps({"unexpected": True} if fault == "wrong_schema" else _instance(schema, rng))
+        return json.dumps({"unexpected": True} if fault == "wrong_schema" else sample_of(schema, rng))
     if fault == "wrong_schema":
         return json.dumps({"unexpected": True})
     if dials.content == "short":
@@ -412,13 +441,13 @@ def _text(dials: Dials, asked: dict[str, Any], prompt: str, digest: bytes, fault
     return write(prompt, rng)
 
 
-def _instance(schema: Mapping[str, Any], rng: random.Random) -> Any:
+def sample_of(schema: Mapping[str, Any], rng: random.Random) -> Any:
     """A value that fits a simple schema."""
     match schema.get("type"):
         case "object":
-            return {name: _instance(inner, rng) for name, inner in schema.get("properties", {}).items()}
+            return {name: sample_of(inner, rng) for name, inner in schema.get("properties", {}).items()}
         case "array":
-            return [_instance(schema.get("items", {}), rng) for _ in range(schema.get("minItems", 2))]
+            return [sample_of(schema.get("items", {}), rng) for _ in range(schema.get("minItems", 2))]
         case "integer" | "number":
             return rng.randrange(100)
         case "boolean":
@@ -426,8 +455,9 @@ def _instance(schema: Mapping[str, Any], rng: random.Random) -> Any:
     return schema["enum"][0] if "enum" in schema else f"{STAMP} {rng.randrange(1000)}"
 
 
-def _shape(chat: bool, model: str, text: str, finish: str, usage: dict[str, int], fault: str | None) -> bytes:
-    choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "logprobs": None}
+def _shape(chat: bool, model: str, written: Completion, usage: dict[str, int], fault: str | None) -> bytes:
+    text = written.text
+    choice: dict[str, Any] = {"index": 0, "finish_reason": "length" if written.cut else "stop", "logprobs": None}
     choice |= {"message": {"role": "assistant", "content": text, "refusal": None}} if chat else {"text": text}
     data: dict[str, Any] = {
         "id": f"{STAMP}-1",
