@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from benchmarks.teachers.ground import Ground
 from benchmarks.teachers.skills import BANDS, STYLES, Style
 
 Kind = Literal["series", "evolve", "gain", "classify", "labelled", "instances", "answer"]
+Categories = Sequence[Mapping[str, Any]]
+"""Entries of the product's categories file."""
+
 CONTINUED = 3
 """Tasks that are written on to a text that ends in the middle of a series."""
 
@@ -108,7 +110,7 @@ class Asked:
     after: str = ""
 
 
-def read_prompt(prompt: str, ground: Ground, schema: Mapping[str, Any] | None = None) -> Asked:
+def read_prompt(prompt: str, categories: Categories, schema: Mapping[str, Any] | None = None) -> Asked:
     """What the prompt asks for. `schema`: of the JSON that the request wants, if it has one."""
     told = _SCHEMA.search(prompt)
     if told is not None and schema is None:
@@ -123,7 +125,7 @@ def read_prompt(prompt: str, ground: Ground, schema: Mapping[str, Any] | None = 
         instruction, text_input = _BEFORE_CHANGE.findall(prompt)[-1]
         kind: Kind = "evolve"
         return _replace(
-            asked, kind=kind, instruction=instruction, input=_given(text_input), category=_category(prompt, ground)
+            asked, kind=kind, instruction=instruction, input=_given(text_input), category=_category(prompt, categories)
         )
     if "Classification:" in prompt:
         return _replace(asked, kind="classify", instruction=_last_task(prompt))
@@ -131,17 +133,17 @@ def read_prompt(prompt: str, ground: Ground, schema: Mapping[str, Any] | None = 
         return _replace(asked, kind="labelled", instruction=_last_task(prompt))
     if re.search(r"^Example 1\b", prompt, re.MULTILINE) and re.search(r"^Task: ", prompt, re.MULTILINE):
         return _replace(asked, kind="instances", instruction=_last_task(prompt), styles=styles_in(_last_part(prompt)))
-    return _series(asked, ground, schema) or _replace(asked, instruction=prompt.strip())
+    return _series(asked, categories, schema) or _replace(asked, instruction=prompt.strip())
 
 
-def _series(asked: Asked, ground: Ground, schema: Mapping[str, Any] | None) -> Asked | None:
+def _series(asked: Asked, categories: Categories, schema: Mapping[str, Any] | None) -> Asked | None:
     """A request for more tasks, or None."""
     prompt = asked.prompt
     objects = [found for line in prompt.splitlines() if line.startswith('{"') for found in [_json(line)] if found]
     tasks = [found for found in _TASK.finditer(prompt) if found["instruction"].strip()]
     around = _without(prompt, [found[0] for found in tasks])
     around = "\n".join(line for line in around.splitlines() if not line.startswith('{"'))
-    told = _without(around, [text for entry in ground.categories for text in (entry["definition"], entry["hint"])])
+    told = _without(around, [text for entry in categories for text in (entry["definition"], entry["hint"])])
     wanted = [*_WANTED.finditer(told)][-1:]
     series_ends = re.search(r"^Task (\d+):\s*\Z", prompt, re.MULTILINE)
     if not (tasks or objects) or not (wanted or series_ends):
@@ -156,7 +158,7 @@ def _series(asked: Asked, ground: Ground, schema: Mapping[str, Any] | None) -> A
     return _replace(
         asked,
         kind="series",
-        category=_category(around, ground),
+        category=_category(around, categories),
         demonstrations=tuple(shown),
         shows_inputs=bool(objects) or any(found["input"] is not None for found in tasks),
         wanted=CONTINUED if series_ends or not wanted else _count(wanted[0][1]),
@@ -169,9 +171,9 @@ def _series(asked: Asked, ground: Ground, schema: Mapping[str, Any] | None) -> A
     )
 
 
-def _category(told: str, ground: Ground) -> str | None:
+def _category(told: str, categories: Categories) -> str | None:
     """The category that is named first."""
-    places = {entry["id"]: told.lower().find(entry["name"].lower()) for entry in ground.categories}
+    places = {entry["id"]: told.lower().find(entry["name"].lower()) for entry in categories}
     named = [name for name, place in places.items() if place >= 0]
     return min(named, key=lambda name: places[name], default=None)
 

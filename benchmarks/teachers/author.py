@@ -56,7 +56,7 @@ class Author:
 
     def write(self, prompt: str, seed: object = None, schema: Mapping[str, Any] | None = None) -> str:
         """The text for a prompt. `schema`: of the JSON that is wanted, if the request has one."""
-        asked = read_prompt(prompt, self.ground, schema)
+        asked = read_prompt(prompt, self.ground.categories, schema)
         rng = random.Random(f"{self.ground.name}\n{seed}\n{prompt}")
         match asked.kind:
             case "series":

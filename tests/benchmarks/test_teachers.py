@@ -162,7 +162,7 @@ def test_what_it_writes_follows_skill_band_and_style_of_the_demonstrations() -> 
 
 def test_a_band_that_the_prompt_names_is_followed() -> None:
     ground = load_ground("development")
-    author, aim = Author(ground), render("aim", difficulty="hard", errors=())
+    author, aim = Author(ground), render("aim", difficulty="hard", errors=(), languages=())
     told = [
         author.write(prompt_for(ground, "instructions.chat", ground.skills["sum"], 0, aim=aim), seed)
         for seed in range(20)
@@ -206,7 +206,7 @@ def test_no_prompt_or_task_names_a_style_by_accident(ground: Ground) -> None:
     author = Author(ground)
     for name in ("instructions.chat", "bare_instructions.chat", "examples.chat", "examples.completion"):
         for skill in ground.skills.values():
-            asked = read_prompt(prompt_for(ground, name, skill, 1), ground)
+            asked = read_prompt(prompt_for(ground, name, skill, 1), ground.categories)
             assert asked.kind == "series" and not asked.styles and not asked.several and asked.band is None
     styles = Counter(t.skill.style_of(author.write(task_prompt(*t.told()))) for t in tasks_of(ground))
     assert min(styles.values()) > 0.2 * styles.total()
