@@ -231,7 +231,7 @@ def test_instances_and_labels_are_written_for_what_the_instruction_asks(ground: 
             else ("instances", parse_instances)
         )
         for form in ("chat", "completion"):
-            told = author.write(render(f"{name}.{form}", instruction=instruction, most=5))
+            told = author.write(render(f"{name}.{form}", instruction=instruction, most=5, languages=()))
             for piece in parse(told, False, begins_inside=form == "completion"):
                 assert not piece.problem, (instruction, told)
                 reading = ground.read(instruction, piece.input)
