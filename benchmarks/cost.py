@@ -63,7 +63,7 @@ class InstructionsOnly:
 
 def human_seeds(settings: Settings) -> pl.DataFrame:
     categories = load_categories(settings.path(settings.categories))
-    found = read_seed_file(settings.path(settings.seeds), categories, settings.path(settings.cache))
+    found = read_seed_file(settings.path(settings.seeds), categories)
     return seed_set(seed_frame(found.tasks, found.confidence), None)
 
 

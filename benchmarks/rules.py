@@ -42,7 +42,7 @@ def grown(settings: Settings, items: list[str], size: int) -> pl.DataFrame:
     """Candidates as generation makes them."""
     rng = random.Random(0)
     categories = load_categories(settings.path(settings.categories))
-    seeds = read_seed_file(settings.path(settings.seeds), categories, settings.path(settings.cache)).tasks
+    seeds = read_seed_file(settings.path(settings.seeds), categories).tasks
     told = [seed.instruction.split() for seed in seeds]
     words = sorted({word for instruction in told for word in instruction})
     outputs = [seed.output for seed in seeds]

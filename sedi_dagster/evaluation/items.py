@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sedi_dagster.datafiles import Problems, read_rows, text_field
 from sedi_dagster.evaluation.verifiers import check_args
-from sedi_dagster.jsonl import Problems, read_objects, text_field
 from sedi_dagster.records import Category, EvaluationItem, content_id, derived_rng
 
 DIFFICULTIES = ("easy", "medium", "hard")
@@ -24,7 +24,7 @@ def load_evaluation_items(path: Path, categories: Mapping[str, Category]) -> lis
     problems = Problems(path)
     items: list[EvaluationItem] = []
     seen: dict[str, int] = {}
-    for line, row in read_objects(path, problems):
+    for line, row in read_rows(path, problems):
         item = _item(row, line, problems)
         if item.category and item.category not in categories:
             problems.add(line, "category", f"{item.category!r} is not in categories.yaml", "one of its ids")

@@ -1,61 +1,152 @@
-"""Texts of the user's own that no example may be near: benchmarks, held-out data, anything in a file."""
+"""Texts of the user's own that no example may be near: benchmarks, held-out data, anything in a file.
+
+Every text by which a row could leak is guarded: its question, with its choices too; what it is asked about (context,
+passage); the turns of a conversation. Answers are not: that a letter or a name is the answer to one question says
+nothing of others.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sedi_dagster.datafiles import Limits, Problems, checked_text, read_rows
+from sedi_dagster.datafiles.conversations import CONVERSATION_FIELDS, as_messages
+from sedi_dagster.datafiles.reading import read_text
 from sedi_dagster.errors import InputFileError
-from sedi_dagster.jsonl import Problems, checked_text, read_objects, text_field
+from sedi_dagster.filtering.words import word_count
 from sedi_dagster.records import task_prompt
 
-TEXT_FIELDS = ("prompt", "question", "problem", "text", "input")
-"""Where the text of a row is, the first that it has; before them `instruction`, with `input` if there is one."""
+QUESTIONS = (
+    "question", "prompt", "problem", "query", "text", "input", "stem", "question_stem", "ctx", "sentence", "goal",
+    "premise", "instruction", "task", "turns", "problem_statement", "description", "title", "sentence1", "question1",
+    "inputs", "source", "src", "user_query", "claim",
+)  # fmt: skip
+CONTEXTS = (
+    "context", "passage", "article", "paragraph", "document", "story", "background", "sentence2", "hypothesis",
+    "question2", "input",
+)  # fmt: skip
+CHOICES = ("choices", "options", "endings", "candidates", "answer_choices", "alternatives")
+_CHOICE = re.compile(r"(?:choice|option|sol|ending|opt|answer)_?[0-9a-e]|[a-e]")
+_NO_TEXTS = re.compile(
+    r".*(?:answer|label|target|output|response|solution|completion|explanation|rationale|url|date|category|subject|"
+    r"source|license|language|type|split|tests?$|_?id$|idx$|index$|hash).*"
+)
+FEWEST_WORDS = 4
+"""Words of a text besides the question, below which it says nothing: half the answers in the world are "yes"."""
+TEMPLATE_SHARE = 0.5
+"""Share of the rows that have the same text above which it is the template of the benchmark, and not an item."""
+LIMITS = Limits(file_bytes=500_000_000, rows=1_000_000, text_chars=200_000)
 
 
 def read_guarded_texts(path: Path) -> list[tuple[str, str]]:
-    """(id, text) of each row of a file; the id is the file's name and the line.
+    """(id, text) of each text of a file; the id is the file's name and the number of its row, for one or several texts.
 
-    Takes JSON lines or one JSON list (`.jsonl`, `.json`), or plain text with one text a line (`.txt`).
+    Takes files of rows of any kind (`datafiles`), or plain text with one text a line (`.txt`, `.md`).
 
     Raises:
-        InputFileError: names every bad line, its field and what was expected.
+        InputFileError: names every row that has no text, with its fields; or nothing was taken from the file.
     """
     problems = Problems(path)
-    if path.suffix in (".jsonl", ".json"):
-        texts = [(line, _text_of(row, line, problems)) for line, row in read_objects(path, problems)]
-    elif path.suffix == ".txt":
-        texts = _lines(path, problems)
+    if re.search(r"\.(?:txt|md)\b", path.name.lower()):
+        texts = list(_lines(path, problems))
     else:
-        raise InputFileError(
-            f"{path} has the suffix {path.suffix!r}; texts to keep away from are read from .jsonl, .json and .txt.",
-            "Convert it, or take it out of SEDI_FILTERING_DECONTAMINATE_FILES.",
-        )
+        texts = [
+            (number, text)
+            for number, row in read_rows(path, problems, LIMITS)
+            for text in _texts_of(row, number, problems)
+        ]
     problems.raise_any()
-    return [(f"{path.name}:{line}", text) for line, text in texts]
-
-
-def _text_of(row: dict[str, Any], line: int, problems: Problems) -> str:
-    if "instruction" in row:
-        instruction = text_field(row, "instruction", line, problems)
-        return task_prompt(instruction, text_field(row, "input", line, problems, empty=True))
-    name = next((name for name in TEXT_FIELDS if name in row), None)
-    if name is None:
-        fields = ", ".join(list(row)[:8]) or "none"
-        problems.add(line, "", f"has no text (its fields: {fields})", f"instruction, {' or '.join(TEXT_FIELDS)}")
-        return ""
-    return text_field(row, name, line, problems)
-
-
-def _lines(path: Path, problems: Problems) -> list[tuple[int, str]]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        problems.add(None, "", f"is not UTF-8 (byte {error.start})", "a file saved as UTF-8")
-        return []
-    except OSError as error:
-        raise InputFileError(f"{path} cannot be read: {error.strerror}.", "Name a file that may be read.") from None
-    texts = [(n, checked_text(line, "", n, problems)) for n, line in enumerate(lines, 1) if line.strip()]
+    texts = _without_templates(texts)
     if not texts:
-        raise InputFileError(f"{path} is empty.", "Give at least one text, one a line.")
-    return texts
+        raise InputFileError(
+            f"Nothing was taken from {path}: it holds no text to keep away from.",
+            "Convert it to one text a line (.txt), or take it out of SEDI_FILTERING_DECONTAMINATE_FILES.",
+        )
+    return [(f"{path.name}:{number}", text) for number, text in texts]
+
+
+def _texts_of(row: Mapping[str, Any], number: int, problems: Problems) -> list[str]:
+    """The texts of a row, each once; if it has none, that is noted."""
+    before = problems.count
+    found = [text for text in _known(row, number, problems) if text.strip()]
+    if problems.count > before:
+        return []
+    if not found:
+        found = [text for text in _leaves(row) if word_count(text) >= FEWEST_WORDS]
+    if not found:
+        fields = ", ".join(list(row)[:8]) or "none"
+        problems.add(number, "", f"has no text (its fields: {fields})", f"one of {', '.join(QUESTIONS[:6])}, messages")
+    return list(dict.fromkeys(found))
+
+
+def _known(row: Mapping[str, Any], number: int, problems: Problems) -> Iterator[str]:
+    named = {name.lower(): value for name, value in row.items()}
+    conversation = next((named[name] for name in CONVERSATION_FIELDS if named.get(name) is not None), None)
+    if conversation is not None:
+        for role, text in as_messages(conversation) or ():
+            if role == "user" and isinstance(text, str):
+                yield text
+        return
+    instruction = named.get("instruction")
+    if isinstance(instruction, str) and instruction.strip():
+        text_input = next((named[n] for n in ("input", *CONTEXTS) if isinstance(named.get(n), str)), "")
+        yield task_prompt(instruction, text_input)
+    question, choices = _question(named, number, problems)
+    yield from question
+    if question and choices:
+        yield "\n".join([question[0], *choices])
+    for name in CONTEXTS:
+        if isinstance(named.get(name), str) and word_count(named[name]) >= FEWEST_WORDS:
+            yield named[name]
+
+
+def _question(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[list[str], list[str]]:
+    """The texts that ask, and the choices that belong to them."""
+    choices = [text for name in CHOICES for text in _strings(row.get(name))]
+    choices += [value for name, value in row.items() if _CHOICE.fullmatch(name) and isinstance(value, str)]
+    name = next((name for name in QUESTIONS if row.get(name) is not None), None)
+    if name is None or (name == "input" and "instruction" in row):
+        return [], choices
+    value = row[name]
+    if isinstance(value, dict):  # ARC: the question is an object with its own choices
+        inner, more = _question({key.lower(): held for key, held in value.items()}, number, problems)
+        return inner or _strings(value), choices + more
+    if isinstance(value, list):
+        return _strings(value), choices
+    text = checked_text(value, name, number, problems)
+    return [text] if text else [], choices
+
+
+def _strings(value: Any) -> list[str]:
+    """All strings inside a value that are texts, in order."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [
+            text for name, inner in value.items() if not _NO_TEXTS.fullmatch(name.lower()) for text in _strings(inner)
+        ]
+    return [text for inner in value for text in _strings(inner)] if isinstance(value, list) else []
+
+
+def _leaves(row: Mapping[str, Any]) -> list[str]:
+    """For rows of no known shape: all their texts but those whose field says that they are an answer or a name."""
+    return _strings(dict(row))
+
+
+def _without_templates(texts: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    rows = len({number for number, _ in texts})
+    counted = Counter(text for _, text in texts)
+    if rows < FEWEST_WORDS:
+        return texts
+    return [(number, text) for number, text in texts if counted[text] <= max(1, TEMPLATE_SHARE * rows)]
+
+
+def _lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:
+    problems.max_text_chars = LIMITS.text_chars
+    for number, line in enumerate(read_text(path, problems, LIMITS).split("\n"), 1):
+        if line.strip():
+            yield number, checked_text(line.strip(), "", number, problems)

@@ -43,8 +43,7 @@ class SediResource(dg.ConfigurableResource[None]):
     def seed_file(self) -> SeedFile:
         """The user's seed tasks; a file without categories has got some, with how sure they are."""
         settings = self.settings()
-        path, cache = settings.path(settings.seeds), settings.path(settings.cache)
-        return read_seed_file(path, self.categories(), cache).checked()
+        return read_seed_file(settings.path(settings.seeds), self.categories()).checked()
 
     def seeds(self) -> pl.DataFrame:
         """The same as a frame (`SEED_SCHEMA`)."""

@@ -1,66 +1,47 @@
 """Categories for seed tasks whose file names none: from their neighbours among seeds of known category.
 
-Sentence embeddings tell subjects apart better than kinds of task: a vote of the ten nearest instructions is
-right for a third of the project's own seeds, each left out in turn. So the neighbourhood is that of
-instruction, output and a few measures of form together, and every seed votes with the weight that kernel
-ridge regression gives it; that is right for two thirds. The confidence is the softmax of the votes, at the
-temperature under which the categories of left-out seeds are most likely (Guo and others, arXiv 1706.04599).
+A kind of task shows in its words and in its form, so the neighbourhood is that of the words of instruction and output
+(TF-IDF) and a few measures of form together. Every seed of known category votes with the weight that kernel ridge
+regression gives it: right for 60 % of the project's own seeds (12-fold cross-validation), where a guess would be right
+for 8 %. The confidence is the softmax of the votes, at the temperature under which the categories of left-out seeds are
+most likely (Guo and others, arXiv 1706.04599).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 import re
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sedi_dagster.batching.embedding import BUNDLED, embed
+import numpy as np
+
+from sedi_dagster.filtering.words import tokens
 from sedi_dagster.records import SeedTask
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Assigned = list[tuple[str, float]]
 """Category and confidence (0 to 1) of each task."""
 
-RIDGE = 1.0
+RIDGE = 2.0
 COMPARED_CHARS = 400
 """The kind of a task shows at its beginning; longer texts would only take longer."""
+TASKS_AT_ONCE = 4_096
+"""Tasks whose features are in memory at once: some 200 MB."""
 
 _DIGIT = re.compile(r"\d")
 _SYMBOL = re.compile(r"[{}()\[\]=]")
 
 
-def assign_categories(tasks: Sequence[SeedTask], known: Sequence[SeedTask], cache: Path | None = None) -> Assigned:
-    """Category and confidence of each of `tasks`, from `known` ones; kept in the folder `cache`, if given."""
-    if cache is None:
-        return _assign(tasks, known)
-    kept = cache / "seed_categories" / f"{_digest(tasks, known)}.json"
-    if kept.is_file():
-        return [(category, confidence) for category, confidence in json.loads(kept.read_text(encoding="utf-8"))]
-    assigned = _assign(tasks, known)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    temporary = kept.with_suffix(f".{os.getpid()}.tmp")  # other steps may be doing the same
-    temporary.write_text(json.dumps(assigned), encoding="utf-8")
-    temporary.replace(kept)
-    return assigned
-
-
-def _digest(tasks: Sequence[SeedTask], known: Sequence[SeedTask]) -> str:
-    content = json.dumps([1, RIDGE, [task.id for task in tasks], [task.id for task in known]])
-    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
-
-
-def _assign(tasks: Sequence[SeedTask], known: Sequence[SeedTask]) -> Assigned:
+def assign_categories(tasks: Sequence[SeedTask], known: Sequence[SeedTask]) -> Assigned:
+    """Category and confidence of each of `tasks`, from `known` ones."""
     names = sorted({task.category for task in known})
-    labels = [names.index(task.category) for task in known]
-    votes = Votes(features(known), labels, len(names))
-    shares = votes.shares(features(tasks))
-    return [(names[int(row.argmax())], round(float(row.max()), 4)) for row in shares]
+    features = Features(known)
+    votes = Votes(features.of(known), [names.index(task.category) for task in known], len(names))
+    assigned: Assigned = []
+    for start in range(0, len(tasks), TASKS_AT_ONCE):
+        shares = votes.shares(features.of(tasks[start : start + TASKS_AT_ONCE]))
+        assigned += [(names[int(row.argmax())], round(float(row.max()), 4)) for row in shares]
+    return assigned
 
 
 class Votes:
@@ -71,8 +52,6 @@ class Votes:
     """
 
     def __init__(self, vectors: np.ndarray, labels: Sequence[int], categories: int) -> None:
-        import numpy as np
-
         self._centre = vectors.mean(axis=0)
         centred = vectors - self._centre
         indicators = np.eye(categories)[list(labels)]
@@ -92,21 +71,38 @@ class Votes:
 
 
 def _softmax(values: np.ndarray) -> np.ndarray:
-    import numpy as np
-
     powers = np.exp(values - values.max(axis=1, keepdims=True))
     shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
     return shares
 
 
-def features(tasks: Sequence[SeedTask]) -> np.ndarray:
-    """Embeddings of instruction and output, and the measures of form on a like scale, side by side."""
-    import numpy as np
+class Features:
+    """What tasks are compared by: words, weighted as among known tasks, and measures of form, side by side."""
 
-    texts = [task.instruction for task in tasks] + [task.output for task in tasks]
-    vectors = embed([text[:COMPARED_CHARS] for text in texts], BUNDLED)
-    forms = np.array([_form(task) for task in tasks])
-    return np.hstack([vectors[: len(tasks)], vectors[len(tasks) :], forms])
+    def __init__(self, known: Sequence[SeedTask]) -> None:
+        self._columns: list[dict[str, int]] = []  # of instruction and output: the column of each word
+        self._weights: list[np.ndarray] = []  # of each column: inverse document frequency
+        for texts in zip(*map(_parts, known), strict=True):
+            frequency = Counter(word for words in texts for word in set(words))
+            self._columns.append({word: column for column, word in enumerate(frequency)})
+            self._weights.append(np.log((1 + len(known)) / (1 + np.array(list(frequency.values())))) + 1)
+
+    def of(self, tasks: Sequence[SeedTask]) -> np.ndarray:
+        """One row a task; the words of each text are a unit vector."""
+        blocks = [np.zeros((len(tasks), len(columns))) for columns in self._columns]
+        for row, task in enumerate(tasks):
+            for block, columns, words in zip(blocks, self._columns, _parts(task), strict=True):
+                for word, count in Counter(words).items():
+                    if word in columns:
+                        block[row, columns[word]] = 1 + math.log(count)
+        for block, weights in zip(blocks, self._weights, strict=True):
+            block *= weights
+            block /= np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-9)
+        return np.hstack([*blocks, np.array([_form(task) for task in tasks]).reshape(len(tasks), -1)])
+
+
+def _parts(task: SeedTask) -> tuple[list[str], list[str]]:
+    return tokens(task.instruction[:COMPARED_CHARS]), tokens(task.output[:COMPARED_CHARS])
 
 
 def _form(task: SeedTask) -> list[float]:

@@ -12,10 +12,10 @@ from statistics import median
 
 import polars as pl
 
+from sedi_dagster.datafiles import Problems
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.novelty import greedy_novelty
 from sedi_dagster.filtering.rules import InstructionForm, Rule, first_broken, form_rules, instance_rules
-from sedi_dagster.jsonl import Problems
 from sedi_dagster.seed_pool.languages import language_notes
 from sedi_dagster.seed_pool.loading import SeedFile
 from sedi_dagster.settings import FilteringSettings, Settings
@@ -60,7 +60,7 @@ def check_seeds(
         settings: those of the loop; its thresholds and models decide.
     """
     rows = {category: CategoryRow(category) for category in categories}
-    problems, remarks = seeds.problems, Problems(seeds.problems.path)
+    problems, remarks = seeds.problems, seeds.problems.beside()
     filtering = settings.filtering
     threshold, ngram = filtering.decontamination_threshold, filtering.decontamination_ngram
     decontaminator = Decontaminator(items, threshold, ngram)
@@ -107,7 +107,7 @@ def _near_duplicates(seeds: SeedFile, threshold: float, remarks: Problems) -> se
     for line, (novel, _, earlier, score) in zip(seeds.lines, verdicts.iter_rows(), strict=True):
         if not novel:
             found.add(line)
-            told = f"is near that of line {seeds.lines[earlier]} (ROUGE-L {score:.2f})"
+            told = f"is near that of {remarks.place(seeds.lines[earlier])} (ROUGE-L {score:.2f})"
             remarks.add(line, "instruction", told, f"at most {threshold:g}")
     return found
 

@@ -10,8 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from sedi_dagster.categories import load_categories
+from sedi_dagster.datafiles import Problems
+from sedi_dagster.datafiles.options import column_options
+from sedi_dagster.datafiles.shapes import Columns
+from sedi_dagster.datafiles.writing import write_jsonl
 from sedi_dagster.evaluation.items import load_evaluation_items
-from sedi_dagster.jsonl import Problems
 from sedi_dagster.seed_pool.check import SeedReport, check_seeds
 from sedi_dagster.seed_pool.loading import read_seed_file
 from sedi_dagster.settings import load_settings
@@ -26,24 +29,31 @@ def seeds() -> None:
 
 @seeds.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--remarks", is_flag=True, help="Show also what is no problem but worth a look, line by line.")
+@click.option("--remarks", is_flag=True, help="Show also what is no problem but worth a look, row by row.")
+@click.option("--write", type=click.Path(path_type=Path), help="Write a cleaned copy: the tasks without a problem.")
+@column_options
 @click.pass_context
-def check(ctx: click.Context, file: Path | None, remarks: bool) -> None:
+def check(ctx: click.Context, file: Path | None, remarks: bool, write: Path | None, columns: Columns) -> None:
     """Check a file of seed tasks (without FILE: SEDI_SEEDS).
 
-    Takes this project's format, Self-Instruct's seed_tasks.jsonl, Alpaca's JSON list and chat messages as
-    JSON lines. Ends with exit status 2 if there is a problem.
+    Takes JSON, CSV, Parquet and Arrow files of instruction, input and output, of messages and of conversations, under
+    the names that are in use. Ends with exit status 2 if there is a problem.
     """
     settings = load_settings()
     categories = load_categories(settings.path(settings.categories))
     items = load_evaluation_items(settings.path(settings.items), categories)
     path = file or settings.path(settings.seeds)
     console = Console(soft_wrap=True)
-    with console.status("Reading; categories that are missing take a few minutes for thousands of rows"):
-        found = read_seed_file(path, categories, settings.path(settings.cache))
+    with console.status("Reading"):
+        found = read_seed_file(path, categories, columns)
         prompts = [(item.id, item.prompt) for item in items]
         report = check_seeds(found, categories, prompts, settings)
     show_report(console, path, report, remarks)
+    if write is not None:
+        write_jsonl(write, ({**vars(task)} for task in found.tasks))
+        console.print(f"Wrote {len(found.tasks):,} tasks without a problem to {escape(str(write))}.", highlight=False)
+    elif report.problems.count and found.tasks:
+        console.print("--write FILE writes a cleaned copy: the tasks that have no problem, in the project's own form.")
     if report.problems.count:
         ctx.exit(PROBLEMS_EXIT_CODE)
 

@@ -1,19 +1,19 @@
-"""Reading a file of seed tasks: rows of any format, checked, each with a category."""
+"""Reading a file of seed tasks: rows of any shape, checked, each with a category."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import polars as pl
 
-from sedi_dagster.jsonl import Problems, read_objects
+from sedi_dagster.datafiles import Problems
+from sedi_dagster.datafiles.shapes import Columns, Exchange, read_exchanges
 from sedi_dagster.records import SeedTask
 from sedi_dagster.seed_pool.assignment import assign_categories
-from sedi_dagster.seed_pool.formats import SeedRow, parse_row
 from sedi_dagster.settings import PROJECT_ROOT
 
 SEED_SCHEMA = {
@@ -28,6 +28,15 @@ SEED_SCHEMA = {
 }
 OUR_SEEDS = PROJECT_ROOT / "seeds" / "seed_tasks.jsonl"
 
+OTHER_NAMES = {
+    "information_extraction": "extraction",  # Dolly's names for what the project's categories mean
+    "general_qa": "open_qa",
+    "summarisation": "summarization",
+    "rewrite": "rewriting",
+    "code": "coding",
+}
+"""Names of categories in data sets that people have, and the category that each is taken as, if there is one."""
+
 
 @dataclass(frozen=True)
 class SeedFile:
@@ -35,7 +44,7 @@ class SeedFile:
 
     Attributes:
         tasks: the rows without a problem.
-        lines: the line of each task.
+        lines: the number of each task's row: its line, its element in a list, its row in a table.
         confidence: by seed id, how sure its category is; only for tasks whose category was assigned.
         notes: what was left out of rows, and what else a person should know.
         problems: what keeps the file from being used.
@@ -51,80 +60,99 @@ class SeedFile:
         """The same, if nothing is wrong with it.
 
         Raises:
-            InputFileError: names every bad line, its field, and what was expected.
+            InputFileError: names every bad row, its field, and what was expected.
         """
         self.problems.raise_any()
         return self
 
 
-def read_seed_file(path: Path, categories: Collection[str], cache: Path | None = None) -> SeedFile:
+def read_seed_file(path: Path, categories: Collection[str], columns: Columns | None = None) -> SeedFile:
     """Read a file of seed tasks and note all that is wrong with it.
 
     If no row names a category, each is given that of the nearest of the seeds that come with the project.
 
     Args:
-        cache: folder that keeps assigned categories, since they take an embedding model and some seconds.
+        columns: the fields of the file, if their names do not tell what they hold.
 
     Raises:
         InputFileError: the file as a whole cannot be read.
     """
-    problems, counted = Problems(path), Counter[str]()
-    rows = _rows(path, problems, counted)
-    notes = [f"{count} {said}" for said, count in counted.items()]
+    problems = Problems(path)
+    rows = with_known_names(_rows(path, problems, columns), categories, problems)
+    tasks, confidence = [_task(row, row.category) for row in rows], dict[str, float]()
+    notes: list[str] = []
     if rows and not any(row.category for row in rows):
-        tasks, confidence = _with_assigned_categories(rows, categories, cache, problems)
-        notes += _notes_on_assignment(tasks, confidence, categories) if tasks else []
+        tasks, confidence = _with_assigned_categories(tasks, categories, problems)
+        notes = _notes_on_assignment(tasks, confidence, categories) if confidence else []
     else:
         _check_categories(rows, categories, problems)
-        tasks, confidence = [_task(row, row.category) for row in rows], {}
-    return SeedFile(tasks, [row.line for row in rows], confidence, notes, problems)
+    numbers = [row.number for row in rows]
+    return SeedFile(tasks, numbers, confidence, problems.told_notes() + notes, problems)
 
 
-def _rows(path: Path, problems: Problems, notes: Counter[str]) -> list[SeedRow]:
+def _rows(path: Path, problems: Problems, columns: Columns | None = None) -> list[Exchange]:
     """The rows without a problem, each task once."""
-    rows: list[SeedRow] = []
+    rows: list[Exchange] = []
     ids: dict[str, int] = {}
     contents: dict[tuple[str, str, str], int] = {}
-    for line, row in read_objects(path, problems):
-        row_id = row.get("id")
+    for exchange in read_exchanges(path, problems, columns):
+        number, row_id = exchange.number, exchange.row.get("id")
         if isinstance(row_id, str | int):
             if str(row_id) in ids:
-                told = f"{str(row_id)[:60]!r} stands on line {ids[str(row_id)]} too"
-                problems.add(line, "id", told, "an id of its own")
-            ids.setdefault(str(row_id), line)
-        parsed = parse_row(row, line, problems, notes)
-        if parsed is None:
-            continue
-        content = (parsed.instruction, parsed.input, parsed.output)
+                told = f"{str(row_id)[:60]!r} stands on {problems.place(ids[str(row_id)])} too"
+                problems.add(number, "id", told, "an id of its own")
+            ids.setdefault(str(row_id), number)
+        content = (exchange.instruction, exchange.input, exchange.output)
         if content in contents:
-            problems.add(line, "", f"repeats line {contents[content]}", "each seed task once")
+            problems.add(number, "", f"repeats {problems.place(contents[content])}", "each seed task once")
             continue
-        contents[content] = line
-        rows.append(parsed)
+        contents[content] = number
+        rows.append(exchange)
     return rows
 
 
-def _check_categories(rows: Sequence[SeedRow], categories: Collection[str], problems: Problems) -> None:
+def with_known_names(rows: Sequence[Exchange], categories: Collection[str], problems: Problems) -> list[Exchange]:
+    """The rows with their categories as the loop names them: `Open QA` is open_qa. Others stay as they are."""
+    found = []
     for row in rows:
-        if row.category not in categories:
-            told = f"{row.category[:60]!r} is unknown" if row.category else "is missing; other rows have it"
-            problems.add(row.line, "category", told, f"one of {', '.join(sorted(categories))}")
-    for category in sorted(set(categories) - {row.category for row in rows}):
-        problems.add(None, "category", f"no seed task for category {category!r}", "at least one")
+        plain = "_".join(row.category.lower().replace("-", " ").split())
+        candidates = (row.category, plain, OTHER_NAMES.get(plain, ""))
+        name = next((name for name in candidates if name in categories), row.category)
+        if name != row.category:
+            problems.notes[f"rows are of category {row.category[:60]!r}, which is taken as {name}"] += 1
+        found.append(replace(row, category=name))
+    return found
+
+
+def _check_categories(rows: Sequence[Exchange], categories: Collection[str], problems: Problems) -> None:
+    """One problem for each kind of thing that is wrong, however many rows have it."""
+    known = ", ".join(sorted(categories))
+    for category, count in Counter(row.category for row in rows if row.category not in categories).most_common():
+        first = next(row.number for row in rows if row.category == category)
+        where = f"in {count:,} of {len(rows):,} rows"
+        if category:
+            problems.add(first, "category", f"{category[:60]!r} is unknown, {where}", f"one of {known}")
+        else:
+            told = f"is missing {where}; the others have it"
+            problems.add(first, "category", told, f"one of {known}; or none in any row: then each is assigned")
+    missing = sorted(set(categories) - {row.category for row in rows})
+    if missing and rows:
+        told = f"no seed task for category {', '.join(map(repr, missing))}"
+        problems.add(None, "category", told, "at least one of each, or a SEDI_CATEGORIES file with the others alone")
 
 
 def _with_assigned_categories(
-    rows: Sequence[SeedRow], categories: Collection[str], cache: Path | None, problems: Problems
+    tasks: Sequence[SeedTask], categories: Collection[str], problems: Problems
 ) -> tuple[list[SeedTask], dict[str, float]]:
-    ours = [_task(row, row.category) for row in _rows(OUR_SEEDS, Problems(OUR_SEEDS), Counter())]
+    ours = [_task(row, row.category) for row in _rows(OUR_SEEDS, Problems(OUR_SEEDS))]
     known = [task for task in ours if task.category in categories]
     if not known:
         told = "no row names a category, and the project's own seeds have none of yours to compare with"
         problems.add(None, "category", told, f"one of {', '.join(sorted(categories))} in every row")
-        return [], {}
-    assigned = assign_categories([_task(row, "") for row in rows], known, cache)
-    tasks = [_task(row, category) for row, (category, _) in zip(rows, assigned, strict=True)]
-    return tasks, {task.id: sure for task, (_, sure) in zip(tasks, assigned, strict=True)}
+        return list(tasks), {}
+    assigned = assign_categories(tasks, known)
+    named = [replace(task, category=category) for task, (category, _) in zip(tasks, assigned, strict=True)]
+    return named, {task.id: sure for task, (_, sure) in zip(named, assigned, strict=True)}
 
 
 def _notes_on_assignment(
@@ -140,7 +168,7 @@ def _notes_on_assignment(
     return notes + [f"no task was near the seeds of {category!r}: it has none" for category in missing]
 
 
-def _task(row: SeedRow, category: str) -> SeedTask:
+def _task(row: Exchange, category: str) -> SeedTask:
     return SeedTask(row.instruction, row.input, row.output, category, row.is_classification)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.rules import InstructionForm, instruction_problem
 from sedi_dagster.records import Category, EvaluationItem, SeedTask, task_prompt
 from sedi_dagster.seed_pool import read_seed_file
-from sedi_dagster.seed_pool.assignment import Votes, features
+from sedi_dagster.seed_pool.assignment import assign_categories
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,20 +29,22 @@ Write = Callable[[Any], Path]
 def test_most_seeds_are_recognized_by_the_others_and_the_confidence_is_honest(
     seed_tasks: list[SeedTask],
 ) -> None:
-    """On every third seed, since embedding takes its time."""
-    tasks = seed_tasks[::3]
-    names = sorted({task.category for task in tasks})
-    labels = np.array([names.index(task.category) for task in tasks])
-    votes = Votes(features(tasks), labels.tolist(), len(names))
-    shares = np.exp(votes.left_out / votes.temperature)
-    confidence = (shares / shares.sum(axis=1, keepdims=True)).max(axis=1)
-    right = votes.left_out.argmax(axis=1) == labels
-    assert right.mean() > 0.6
-    assert right[confidence > 0.7].mean() > 0.8
-    assert abs(right.mean() - confidence.mean()) < 0.05
+    folds = 6
+    told = []
+    for fold in range(folds):
+        known = [task for place, task in enumerate(seed_tasks) if place % folds != fold]
+        some = seed_tasks[fold::folds]
+        told += [
+            (name == task.category, sure)
+            for task, (name, sure) in zip(some, assign_categories(some, known), strict=True)
+        ]
+    right, confidence = np.array([r for r, _ in told]), np.array([sure for _, sure in told])
+    assert right.mean() > 0.55
+    assert right[confidence > 0.75].mean() > 0.75
+    assert abs(right.mean() - confidence.mean()) < 0.1
 
 
-def test_rows_without_category_get_one_with_a_confidence_and_a_note(write_jsonl: Write, tmp_path: Path) -> None:
+def test_rows_without_category_get_one_with_a_confidence_and_a_note(write_jsonl: Write) -> None:
     rows = [
         {
             "instruction": "Define a Python function that doubles a list's items.",
@@ -55,23 +56,13 @@ def test_rows_without_category_get_one_with_a_confidence_and_a_note(write_jsonl:
             "output": "- Gloves\n- Seeds\n- A hose\n- A hat\n- Pots",
         },
     ]
-    known = {"coding", "math", "brainstorming", "summarization"}  # few, since embedding takes its time
-    found = read_seed_file(write_jsonl(rows), known, tmp_path / "cache")
+    known = {"coding", "math", "brainstorming", "summarization"}
+    found = read_seed_file(write_jsonl(rows), known)
     assert [task.category for task in found.tasks] == ["coding", "math", "brainstorming"]
     assert all(0.3 < found.confidence[task.id] <= 1 for task in found.tasks)
     assert "no row names a category" in found.notes[0]
     assert "no task was near the seeds of 'summarization': it has none" in found.notes
     assert found.problems.count == 0
-
-
-def test_assigned_categories_are_kept_for_the_next_time(write_jsonl: Write, tmp_path: Path) -> None:
-    categories = {"open_qa", "reasoning"}
-    path = write_jsonl([{"instruction": "Name a river in Peru.", "output": "The Ucayali."}])
-    first = read_seed_file(path, categories, tmp_path / "cache").checked().tasks
-    (kept,) = (tmp_path / "cache").rglob("*.json")
-    assert [category for category, _ in json.loads(kept.read_text())] == [first[0].category]
-    kept.write_text('[["reasoning", 0.9]]')
-    assert read_seed_file(path, categories, tmp_path / "cache").checked().tasks[0].category == "reasoning"
 
 
 def test_categories_that_our_seeds_do_not_know_cannot_be_assigned(write_jsonl: Write) -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sedi_dagster.datafiles import Limits, Problems, read_rows
 from sedi_dagster.errors import InputFileError
-from sedi_dagster.jsonl import MAX_ROWS, Problems, read_objects
 from sedi_dagster.records import SeedTask
 from sedi_dagster.seed_pool import read_seed_file
 
@@ -58,7 +58,9 @@ def test_alpaca_format_is_one_list_over_many_lines(tmp_path: Path) -> None:
     path.write_text("\n" + json.dumps(_rows(3), indent=4), encoding="utf-8-sig")
     found = read_seed_file(path, {"math"})
     assert [task.output for task in found.tasks] == ["4", "5", "6"]
-    assert found.lines == [3, 9, 15]
+    assert [found.problems.place(number) for number in found.lines] == [
+        "element 1 (line 3)", "element 2 (line 9)", "element 3 (line 15)",
+    ]  # fmt: skip
 
 
 def test_chat_format(write_jsonl: Write) -> None:
@@ -81,13 +83,13 @@ def test_chat_format(write_jsonl: Write) -> None:
     [
         ({**SUM, "instruction": None}, "line 1, field 'instruction': is missing; expected text"),
         ({**SUM, "instruction": " "}, "line 1, field 'instruction': is empty; expected text"),
-        ({**SUM, "output": 7}, "line 1, field 'output': is 7; expected text"),
+        ({**SUM, "output": {"a": 7}}, "line 1, field 'output': is {'a': 7}; expected text"),
         ({**SUM, "output": "x" * 20_001}, "line 1, field 'output': has 20,001 characters"),
-        ({**SUM, "input": ["3"]}, "line 1, field 'input': is ['3']; expected text"),
+        ({**SUM, "input": True}, "line 1, field 'input': is True; expected text"),
         ({**SUM, "is_classification": "no"}, "field 'is_classification': is 'no'; expected true or false"),
-        ({**SUM, "category": "maths"}, "field 'category': 'maths' is unknown; expected one of math"),
+        ({**SUM, "category": "maths"}, "field 'category': 'maths' is unknown, in 1 of 1 rows; expected one of math"),
         ('{"instruction": "Say \\ud800.", "output": "a"}', "field 'instruction': holds half of a surrogate"),
-        ('["Add", "7"]', "line 1: is 'Add'; expected a JSON object"),
+        ('["Add", "7"]', "element 1: is 'Add'; expected a JSON object"),
         ("42", "line 1: is 42; expected a JSON object"),
         ('{"instruction": "Add."', "line 1: is not JSON (Expecting ',' delimiter at column 23)"),
         ("[" * 100_000, "line 1: is not JSON"),
@@ -95,7 +97,7 @@ def test_chat_format(write_jsonl: Write) -> None:
         ('{"a": ' + "9" * 5_000 + "}", "line 1: is not JSON that can be read"),
         ({"instruction": "Add.", "instances": []}, "field 'instances': is []; expected a list such as"),
         ({"instruction": "Add.", "instances": [{"input": ""}]}, "field 'instances[0].output': is missing"),
-        ({"messages": "Add."}, "field 'messages': is 'Add.'; expected a list of objects"),
+        ({"messages": "Add."}, "field 'messages': is 'Add.'; expected a list of messages"),
         ({"messages": []}, "field 'messages': begins with no message; expected a message of the user"),
         ({"messages": [{"role": "assistant"}]}, "field 'messages': begins with assistant"),
         (
@@ -133,8 +135,8 @@ def test_broken_elements_of_a_list_are_told_with_their_lines(tmp_path: Path) -> 
     path = tmp_path / "alpaca.json"
     path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     told = _problem(path)
-    assert "line 8: is 'not an object'; expected a JSON object" in told
-    assert "line 15, field 'output': is missing" in told
+    assert "element 2 (line 8): is 'not an object'; expected a JSON object" in told
+    assert "element 4 (line 15), field 'output': is missing" in told
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_broken_elements_of_a_list_are_told_with_their_lines(tmp_path: Path) -> 
     [
         ('[{"a": 1},\n {"b": tru}]', "line 2: is not JSON (Expecting value)"),
         ('[{"a": 1}\n {"b": 1}]', "line 2: has no comma or ] after an element"),
-        ("[\n", "line 2: is not JSON"),
+        ("[\n", "line 2: is not JSON: the list has no end"),
     ],
 )
 def test_a_list_that_is_not_json_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:
@@ -161,7 +163,8 @@ def test_repeated_ids_and_repeated_rows_name_the_first_line(write_jsonl: Write) 
 def test_a_category_that_some_rows_lack_is_told(write_jsonl: Write) -> None:
     first, second = _rows(2)
     del second["category"]
-    assert "line 2, field 'category': is missing; other rows have it" in _problem(write_jsonl([first, second]))
+    told = _problem(write_jsonl([first, second]))
+    assert "line 2, field 'category': is missing in 1 of 2 rows; the others have it" in told
 
 
 def test_a_category_without_a_seed_is_told(write_jsonl: Write) -> None:
@@ -179,15 +182,10 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_problem(tmp_path: Path) 
 def test_invalid_utf8_is_told_with_line_and_byte(tmp_path: Path) -> None:
     path = tmp_path / "seeds.jsonl"
     lines = [json.dumps(row).encode() for row in _rows(3)]
+    lines[0] = lines[0].replace(b"numbers", "nümbers, nämely two".encode())
     lines[1] = lines[1].replace(b"numbers", b"n\xfcmbers")
     path.write_bytes(b"\n".join(lines))
     assert "line 2: is not UTF-8 (byte 31); expected a file saved as UTF-8" in _problem(path)
-
-
-def test_utf16_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "seeds.jsonl"
-    path.write_text(json.dumps(SUM) + "\n", encoding="utf-16")
-    assert "line 1: is not UTF-8" in _problem(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n  \r\n", b"\xef\xbb\xbf", b"[]", b" [ ] "])
@@ -225,16 +223,16 @@ def test_a_giant_line_does_not_fill_the_memory(tmp_path: Path) -> None:
         for _ in range(40):
             file.write(b"x" * 1_000_000)
         file.write(b"\n" + json.dumps(SUM).encode())
-    assert _peak_mb(path) < 10
-    assert "has 1 problem(s):\n  line 1: is longer than 1,000,000 bytes" in _problem(path)
+    assert _peak_mb(path) < 300
+    assert "has 1 problem(s):\n  line 1: is longer than 2,000,000 characters" in _problem(path)
 
 
 def test_a_million_broken_lines_do_not_fill_the_memory(tmp_path: Path) -> None:
     path = tmp_path / "seeds.jsonl"
     path.write_bytes(b"x\n" * 1_000_000)
     problems = Problems(path)
-    assert list(read_objects(path, problems)) == []
-    assert MAX_ROWS < problems.count <= MAX_ROWS + 2
+    assert list(read_rows(path, problems)) == []
+    assert Limits().rows < problems.count <= Limits().rows + 2
     assert len(problems.found) <= 1_000
     assert len(_problem(path)) < 3_000
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from sedi_dagster.datafiles import Problems
 from sedi_dagster.errors import InputFileError
-from sedi_dagster.jsonl import Problems
 from sedi_dagster.records import EvaluationItem, SeedTask
 from sedi_dagster.seed_pool import SeedFile
 from sedi_dagster.seed_pool.check import check_seeds

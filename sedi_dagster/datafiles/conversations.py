@@ -1,0 +1,130 @@
+"""Conversations, of which the first exchange is taken: messages, ShareGPT, trees and flat exports of OpenAssistant."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sedi_dagster.datafiles.problems import Problems, checked_text
+
+CONVERSATION_FIELDS = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat", "chat_messages")
+
+_ROLES = {
+    "user": "user", "human": "user", "prompter": "user", "customer": "user",
+    "assistant": "assistant", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "model": "assistant",
+    "ai": "assistant", "bing": "assistant", "claude": "assistant", "agent": "assistant",
+    "system": "system", "developer": "system",
+}  # fmt: skip
+_ROLE_FIELDS = ("role", "from", "speaker", "author", "user")
+_TEXT_FIELDS = ("content", "value", "text", "message")
+_EXPECTED = "a message of the user, then one of the assistant, each with role and content"
+
+
+def first_exchange(conversation: Any, name: str, number: int, problems: Problems) -> tuple[str, str, str]:
+    """Instruction, input (none) and output: the first message of the user and the answer to it."""
+    messages = as_messages(conversation)
+    if messages is None:
+        problems.add(number, name, f"is {reprlib.repr(conversation)}", "a list of messages with role and content")
+        return "", "", ""
+    if messages and messages[0][0] == "system":
+        problems.notes["conversations begin with a system message: it is left out"] += 1
+        messages = messages[1:]
+    if [role for role, _ in messages[:2]] != ["user", "assistant"]:
+        roles = ", ".join(role[:20] for role, _ in messages[:3]) or "no message"
+        problems.add(number, name, f"begins with {roles}", _EXPECTED)
+        return "", "", ""
+    if len(messages) > 2:
+        problems.notes["conversations go on after the first answer: the first exchange is taken"] += 1
+    question, answer = (
+        checked_text(content, f"{name}: content of the {role}", number, problems) for role, content in messages[:2]
+    )
+    return question, "", answer
+
+
+def as_messages(conversation: Any) -> list[tuple[str, Any]] | None:
+    """(role, text) of each message; None if this is no conversation. What is no text stays as it is."""
+    if isinstance(conversation, str) and conversation.lstrip().startswith("["):  # a list in a cell of a table
+        try:
+            conversation = json.loads(conversation)
+        except ValueError:
+            return None
+    if not isinstance(conversation, list):
+        return None
+    if conversation and all(isinstance(message, str) for message in conversation):
+        return [(("user", "assistant")[place % 2], text) for place, text in enumerate(conversation)]
+    if not all(isinstance(message, dict) for message in conversation):
+        return None
+    return [(_role(message), _content(message)) for message in conversation]
+
+
+def _role(message: Mapping[str, Any]) -> str:
+    named = next((message[name] for name in _ROLE_FIELDS if isinstance(message.get(name), str)), "no role")
+    return _ROLES.get(named.strip().lower(), named)
+
+
+def _content(message: Mapping[str, Any]) -> Any:
+    """A message's text; text parts, as chat APIs have them, are joined."""
+    content = next((message[name] for name in _TEXT_FIELDS if message.get(name) is not None), None)
+    if not isinstance(content, list):
+        return content
+    texts = [_part(part) for part in content]
+    return "\n".join(text for text in texts if text is not None) if None not in texts else content
+
+
+def _part(part: Any) -> str | None:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict) or part.get("type", "text") not in ("text", "input_text", "output_text"):
+        return None
+    found = next((part[name] for name in ("text", "value", "content") if isinstance(part.get(name), str)), None)
+    return found
+
+
+def is_tree(row: Mapping[str, Any]) -> bool:
+    """A conversation tree of OpenAssistant: the prompt is an object with its replies."""
+    prompt = row.get("prompt")
+    return isinstance(prompt, dict) and "replies" in prompt
+
+
+def tree_exchange(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[str, str, str]:
+    """The prompt of a tree and the reply that people ranked first."""
+    prompt = row["prompt"]
+    replies = [reply for reply in prompt["replies"] or () if isinstance(reply, dict) and not reply.get("deleted")]
+    if not replies:
+        problems.add(number, "prompt.replies", "has no reply", "at least one")
+        return "", "", ""
+    if len(replies) > 1:
+        problems.notes["prompts have several replies: the one ranked first is taken"] += 1
+    best = min(replies, key=_rank)
+    if best.get("replies"):
+        problems.notes["conversations go on after the first answer: the first exchange is taken"] += 1
+    return (
+        checked_text(prompt.get("text"), "prompt.text", number, problems),
+        "",
+        checked_text(best.get("text"), "prompt.replies: text", number, problems),
+    )
+
+
+def _rank(reply: Mapping[str, Any]) -> float:
+    rank = reply.get("rank")
+    return float(rank) if isinstance(rank, int | float) else float("inf")
+
+
+def is_flat_message(row: Mapping[str, Any]) -> bool:
+    """A message of a flat export of OpenAssistant: one row a message, which names the one that it answers."""
+    return {"message_id", "parent_id", "text", "role"} <= row.keys()
+
+
+def joined_messages(
+    rows: Iterable[tuple[int, dict[str, Any]]],
+) -> Sequence[tuple[int, dict[str, Any]]]:
+    """The first messages of a flat export, as trees with their replies; further turns are left out."""
+    numbered = list(rows)
+    replies: dict[str, list[dict[str, Any]]] = {}
+    for _, row in numbered:
+        if row.get("parent_id"):
+            replies.setdefault(str(row["parent_id"]), []).append(row)
+    roots = [(number, row, str(row["message_id"])) for number, row in numbered if not row.get("parent_id")]
+    return [(number, {"prompt": {**row, "replies": replies[name]}}) for number, row, name in roots if name in replies]

@@ -1,0 +1,165 @@
+"""Rows from JSON text: one object a line, objects one after another, a list, a list inside an object, columns."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sedi_dagster.datafiles.problems import Problems
+from sedi_dagster.errors import InputFileError
+
+MAX_LINE_CHARS = 2_000_000
+ROW_FIELDS = ("instruction", "prompt", "question", "problem", "text", "input", "output", "context", "ctx")
+"""Texts by which an object is a row itself, not what holds rows."""
+
+Numbered = Iterator[tuple[int, dict[str, Any] | None]]
+"""Number and object; None for one that is none, which is noted in the problems."""
+
+_DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN, as pandas writes what is missing
+
+
+def json_rows(text: str, problems: Problems) -> Numbered:
+    """The rows of a JSON text. A comma too many, after a row or at the end of a list, is no problem."""
+    start = _skip(text, 0)
+    if text[start : start + 1] == "[":
+        return _list(text, start + 1, problems)
+    if text[start : start + 1] == "{":
+        line = text[start:].partition("\n")[0].strip().rstrip(",")
+        whole = _parsed(text[start:].strip())
+        if isinstance(whole, dict):
+            return _single(whole, problems)
+        if not isinstance(_parsed(line), dict) and _opens_objects(text, start):
+            return _list(text, start, problems, closed=False)
+    return _lines(text, problems)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _opens_objects(text: str, start: int) -> bool:
+    """Whether a whole object begins here, on several lines."""
+    try:
+        _, end = _DECODER.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return False
+    return "\n" in text[start:end]
+
+
+def _lines(text: str, problems: Problems) -> Numbered:
+    expected = "one JSON object a line"
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.strip(" \t\r\ufeff")
+        if not line:
+            continue
+        if len(line) > MAX_LINE_CHARS:
+            problems.add(number, "", f"is longer than {MAX_LINE_CHARS:,} characters", expected)
+            yield number, None
+            continue
+        try:
+            value = _DECODER.decode(line.rstrip(",") if line.endswith("},") else line)
+        except json.JSONDecodeError as error:
+            problems.add(number, "", f"is not JSON ({error.msg} at column {error.colno})", expected)
+            yield number, None
+        except (ValueError, RecursionError) as error:  # a number of 5,000 digits; 100,000 brackets
+            problems.add(number, "", f"is not JSON that can be read ({error})", expected)
+            yield number, None
+        else:
+            yield number, _object(value, number, problems)
+
+
+def _list(text: str, position: int, problems: Problems, closed: bool = True) -> Numbered:
+    """The elements of a list from its first on, or objects one after another. Ends at the first that is not JSON."""
+    problems.unit = "element"
+    expected = "a JSON list of objects" if closed else "JSON objects"
+    several = "\n" in text[position:].strip(" \t\r\n]")
+    line = 1 + text.count("\n", 0, position)
+    number = 0
+    while True:
+        begin = _skip(text, position)
+        line += text.count("\n", position, begin)
+        if begin == len(text) or (closed and text[begin] == "]"):
+            if closed and begin == len(text):
+                problems.add_at(f"line {line}", "", "is not JSON: the list has no end", expected)
+            return
+        number += 1
+        try:
+            value, position = _DECODER.raw_decode(text, begin)
+        except json.JSONDecodeError as error:
+            wrong = line + text.count("\n", begin, error.pos)
+            problems.add_at(f"line {wrong}", "", f"is not JSON ({error.msg})", f"{expected}; what follows was not read")
+            return
+        except (ValueError, RecursionError) as error:
+            problems.add_at(f"line {line}", "", f"is not JSON that can be read ({error})", expected)
+            return
+        if several:
+            problems.line_of[number] = line
+        yield number, _object(value, number, problems)
+        line += text.count("\n", begin, position)
+        after = _skip(text, position)
+        if text[after : after + 1] == ",":
+            line += text.count("\n", position, after)
+            position = after + 1
+        elif closed and text[after : after + 1] not in ("]", ""):
+            line += text.count("\n", position, after)
+            problems.add_at(f"line {line}", "", "has no comma or ] after an element", expected)
+            return
+
+
+def _single(value: dict[str, Any], problems: Problems) -> Numbered:
+    """A file that is one object: a row, or what holds rows: `{"data": [...]}`, columns, several splits."""
+    lists = {name: inner for name, inner in value.items() if _is_rows(inner)}
+    texts = [name for name in ROW_FIELDS if isinstance(value.get(name), str)]
+    columns = _columns(value)
+    if columns:
+        problems.unit = "row"
+        yield from enumerate(columns, 1)
+    elif not lists or texts or set(lists) & {"messages", "conversations", "conversation", "instances"}:
+        yield 1, value
+    elif len(lists) > 1:
+        raise InputFileError(
+            f"{problems.path} holds several lists: {', '.join(lists)}.",
+            f"Keep one of them: jq '.{next(iter(lists))}' {problems.path.name} > one.json",
+        )
+    else:
+        problems.unit = "element"
+        (rows,) = lists.values()
+        for number, row in enumerate(rows, 1):
+            wrapped = isinstance(row, dict) and isinstance(row.get("row"), dict) and "row_idx" in row
+            yield number, _object(row["row"] if wrapped else row, number, problems)
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _columns(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows from columns, as pandas writes them: name to list, or name to value by index; none if it is not that."""
+    if len(value) < 2:
+        return []
+    inner = list(value.values())
+    if all(isinstance(column, dict) and column and all(key.isdigit() for key in column) for column in inner):
+        index = list(inner[0])
+        return [{name: column.get(key) for name, column in value.items()} for key in index]
+    lists = all(isinstance(column, list) and column and not _is_rows(column) for column in inner)
+    if lists and len({len(column) for column in inner}) == 1:
+        return [dict(zip(value, row, strict=True)) for row in zip(*inner, strict=True)]
+    return []
+
+
+def _skip(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t\r\n\ufeff":
+        position += 1
+    return position
+
+
+def _object(value: Any, number: int, problems: Problems) -> dict[str, Any] | None:
+    if isinstance(value, dict):
+        return value
+    problems.add(number, "", f"is {reprlib.repr(value)}", "a JSON object")
+    return None

@@ -1,0 +1,25 @@
+"""The options by which a command is told the fields of a file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from sedi_dagster.datafiles.shapes import PART_NAMES, Columns
+
+
+def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command `--instruction FIELD` and its like, and calls it with them as `columns`."""
+
+    @functools.wraps(command)
+    def with_columns(**given: Any) -> Any:
+        named = {part: given.pop(f"{part}_field") or "" for part in PART_NAMES}
+        return command(**given, columns=Columns(**named))
+
+    for part in reversed(PART_NAMES):
+        told = f"Field that holds the {part}, if its name does not tell."
+        with_columns = click.option(f"--{part}", f"{part}_field", metavar="FIELD", help=told)(with_columns)
+    return with_columns

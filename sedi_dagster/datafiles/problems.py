@@ -1,0 +1,118 @@
+"""What is wrong with a file, told all at once: the place, the field, what was expected. And the checks of texts."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sedi_dagster.errors import InputFileError
+
+MAX_TEXT_CHARS = 20_000
+KEPT_PROBLEMS = 1_000
+SHOWN_PROBLEMS = 20
+
+_BREAK = re.compile(r"[\x0b\x0c]")  # of a line or a page
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong in one place ("line 3"), and what was expected there; without a place, in the file as a whole."""
+
+    place: str
+    field: str
+    problem: str
+    expected: str
+
+    def __str__(self) -> str:
+        told = f"{self.problem}; expected {self.expected}"
+        where = ", ".join(filter(None, (self.place, f"field {self.field!r}" if self.field and self.place else "")))
+        return f"{where}: {told}" if where else told
+
+
+@dataclass
+class Problems:
+    """What is wrong with a file, and what a person should know of how it was read. Beyond `KEPT_PROBLEMS` counted only.
+
+    Attributes:
+        unit: what rows are counted in: line, element (of a JSON list) or row (of a table).
+        line_of: by element, the line it begins on, where a file has several.
+        notes: what was left out or changed in rows, by what is to be said about it.
+    """
+
+    path: Path
+    found: list[Problem] = field(default_factory=list)
+    count: int = 0
+    unit: str = "line"
+    line_of: dict[int, int] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
+    max_text_chars: int = MAX_TEXT_CHARS
+
+    def add(self, number: int | None, field_name: str, problem: str, expected: str) -> None:
+        """Note a problem with a row, by its number; None: with the file."""
+        self.add_at("" if number is None else self.place(number), field_name, problem, expected)
+
+    def add_at(self, place: str, field_name: str, problem: str, expected: str) -> None:
+        """Note a problem in a place that is no row, such as a line inside a list."""
+        self.count += 1
+        if len(self.found) < KEPT_PROBLEMS:
+            self.found.append(Problem(place, field_name, problem, expected))
+
+    def place(self, number: int) -> str:
+        """How a row is called: "line 3", "element 2 (line 8)", "row 5"."""
+        line = self.line_of.get(number)
+        return f"{self.unit} {number}" + (f" (line {line})" if line else "")
+
+    def beside(self) -> Problems:
+        """Room for findings of another kind on the same rows."""
+        return Problems(self.path, unit=self.unit, line_of=self.line_of)
+
+    def told_notes(self) -> list[str]:
+        """The notes, each with the number of rows."""
+        return [f"{count:,} {said}" for said, count in self.notes.items()]
+
+    def raise_any(self) -> None:
+        """Raise what was found as one `InputFileError`."""
+        if not self.count:
+            return
+        shown = self.found[:SHOWN_PROBLEMS]
+        more = self.count - len(shown)
+        listing = "".join(f"\n  {told}" for told in shown) + (f"\n  ... and {more:,} more" if more else "")
+        raise InputFileError(
+            f"{self.path} has {self.count:,} problem(s):{listing}", "Correct these places; nothing was spent."
+        )
+
+
+def text_field(row: Mapping[str, Any], name: str, number: int, problems: Problems, empty: bool = False) -> str:
+    """A text field's value; "" and a problem noted if there is none or it is no text that can be used.
+
+    Args:
+        empty: whether the field may be missing, null or empty.
+    """
+    return checked_text(row.get(name), name, number, problems, empty)
+
+
+def checked_text(value: Any, name: str, number: int, problems: Problems, empty: bool = False) -> str:
+    """The value if it is text that can be stored and shown, without control characters; else "" and a problem."""
+    if value is None and empty:
+        return ""
+    if not isinstance(value, str):
+        problems.add(number, name, "is missing" if value is None else f"is {reprlib.repr(value)}", "text")
+    elif not value.strip() and not empty:
+        problems.add(number, name, "is empty", "text")
+    elif len(value) > problems.max_text_chars:
+        problems.add(number, name, f"has {len(value):,} characters", f"at most {problems.max_text_chars:,}")
+    elif _LONE_SURROGATE.search(value):
+        problems.add(number, name, "holds half of a surrogate pair (\\ud800 to \\udfff)", "valid Unicode")
+    elif _CONTROL.search(value) or _BREAK.search(value):
+        problems.notes["texts held control characters, which were taken out"] += 1
+        return str(_CONTROL.sub("", _BREAK.sub("\n", value)))
+    else:
+        return value
+    return ""

@@ -1,0 +1,121 @@
+"""The rows of a file, whatever holds them: told by its content; its name is asked only where that leaves it open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sedi_dagster.datafiles.encoding import decoded, decompressed
+from sedi_dagster.datafiles.json_rows import json_rows
+from sedi_dagster.datafiles.problems import MAX_TEXT_CHARS, Problems
+from sedi_dagster.datafiles.tables import DELIMITERS, columnar_rows, csv_rows
+from sedi_dagster.errors import InputFileError
+
+TAKEN = "JSON lines, a JSON list, CSV, TSV, Parquet or Arrow, also compressed (gz, bz2, xz, zst)"
+
+_CSV = re.compile(r"\.(?:csv|tsv|tab)\b", re.IGNORECASE)
+_CONVERT = "Save the rows as JSON lines, CSV (UTF-8) or Parquet."
+_NOT_ROWS: tuple[tuple[bytes, str, str], ...] = (
+    (b"PK\x03\x04", "is a ZIP archive or an Excel workbook", "Unpack it, or save the sheet as CSV (UTF-8)."),
+    (b"\xd0\xcf\x11\xe0", "is an old Excel or Word file", "Save the sheet as CSV (UTF-8)."),
+    (b"SQLite format 3", "is a SQLite database", "Export the table: sqlite3 -csv -header FILE 'select ...' > rows.csv"),
+    (b"%PDF", "is a PDF", _CONVERT),
+    (b"\x80\x02", "is a pickle, which is never loaded", _CONVERT),
+    (b"\x80\x03", "is a pickle, which is never loaded", _CONVERT),
+    (b"\x80\x04", "is a pickle, which is never loaded", _CONVERT),
+    (b"\x80\x05", "is a pickle, which is never loaded", _CONVERT),
+    (b"version https://git-lfs", "is a Git LFS pointer, not the file itself", "Fetch the file: git lfs pull"),
+    (b"<", "is a web page or XML", "Download the file itself (on a hub: the link `raw` or `download`), or convert it."),
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a file is read at most."""
+
+    file_bytes: int = 50_000_000
+    rows: int = 100_000
+    text_chars: int = MAX_TEXT_CHARS
+
+
+def read_rows(path: Path, problems: Problems, limits: Limits | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The file's rows as (number, object), in order; one that is none is noted in `problems`.
+
+    Raises:
+        InputFileError: what keeps the whole file from being read: not there, empty, too large, not of a known kind.
+    """
+    limits = limits or Limits()
+    problems.max_text_chars = limits.text_chars
+    raw = decompressed(_bytes(path, limits.file_bytes), 10 * limits.file_bytes, str(path))
+    rows = 0
+    for number, value in _rows(raw, path, problems):
+        rows += 1
+        if rows > limits.rows:
+            problems.add(number, "", f"is beyond the {limits.rows:,} rows that are read", "a sample of the file")
+            break
+        if value is not None:
+            yield number, value
+    if rows == 0 and not problems.count:
+        raise InputFileError(f"{path} is empty.", "Give at least one row, such as a JSON object a line.")
+
+
+def read_text(path: Path, problems: Problems, limits: Limits | None = None) -> str:
+    """The text of a file, with line ends as \\n; "" and a problem noted if bytes of it are broken."""
+    limits = limits or Limits()
+    raw = decompressed(_bytes(path, limits.file_bytes), 10 * limits.file_bytes, str(path))
+    return _text(raw, path, problems)
+
+
+def _rows(raw: bytes, path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    columnar = columnar_rows(raw, problems)
+    if columnar is not None:
+        yield from columnar
+        return
+    for mark, told, mend in _NOT_ROWS:
+        if raw.lstrip().startswith(mark):
+            raise InputFileError(f"{path} {told}; taken are {TAKEN}.", mend)
+    text = _text(raw, path, problems)
+    if not text.strip(" \t\n\ufeff"):
+        return
+    yield from csv_rows(text, problems) if _is_csv(text, path) else json_rows(text, problems)
+
+
+def _is_csv(text: str, path: Path) -> bool:
+    head = text.lstrip("\ufeff \n")[:1]
+    if _CSV.search(path.name):
+        return head not in ("{", "[")
+    first, _, rest = text.strip().partition("\n")
+    return head not in ("{", "[") and bool(rest) and any(mark in first for mark in DELIMITERS)
+
+
+def _text(raw: bytes, path: Path, problems: Problems) -> str:
+    try:
+        text, remark = decoded(raw, str(path))
+    except UnicodeDecodeError as error:
+        line = 1 + raw.count(b"\n", 0, error.start)
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        problems.add_at(f"line {line}", "", f"is not {error.encoding.upper()} (byte {column})", "a file saved as UTF-8")
+        return ""
+    if remark:
+        problems.notes[f"file {remark}"] += 1
+    text = text.replace("\r\n", "\n")
+    return text if "\n" in text else text.replace("\r", "\n")  # old Macintosh line ends
+
+
+def _bytes(path: Path, most: int) -> bytes:
+    if not path.is_file():
+        what = f"{path} is not a regular file." if path.exists() else f"There is no file {path}."
+        raise InputFileError(what, f"Name a file that exists: {TAKEN}.")
+    try:
+        size = path.stat().st_size
+        if size > most:
+            raise InputFileError(
+                f"{path} has {size / 1e6:,.0f} MB; at most {most / 1e6:,.0f} MB are read.",
+                f"Take a sample of it, for instance: shuf -n 2000 {path} > sample.jsonl",
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise InputFileError(f"{path} cannot be read: {error.strerror}.", "Name a file that may be read.") from None

@@ -1,0 +1,251 @@
+"""The exchange that a row is: instruction, input and output, in whatever shape people have them.
+
+- Alpaca: `instruction`, `input`, `output`; Dolly: `context`, `response`; and their like (`FIELDS`).
+- Self-Instruct's `seed_tasks.jsonl` (arXiv 2212.10560): `instruction`, `instances`.
+- Conversations: `messages`, ShareGPT's `conversations`, OpenAssistant's trees and flat exports.
+- What other generators write: distilabel (`instruction`, `generation`), curator and DataDesigner (columns of the user's
+  own, which `Columns` names).
+
+What a row has besides is told by name, never dropped without a word.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from sedi_dagster.datafiles.conversations import (
+    CONVERSATION_FIELDS,
+    first_exchange,
+    is_flat_message,
+    is_tree,
+    joined_messages,
+    tree_exchange,
+)
+from sedi_dagster.datafiles.problems import Problems, checked_text
+from sedi_dagster.datafiles.reading import Limits, read_rows
+from sedi_dagster.errors import InputFileError
+
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "instruction": ("instruction", "prompt", "question", "query", "problem", "task", "user", "user_query", "human"),
+    "input": ("input", "context", "passage"),
+    "output": ("output", "response", "answer", "completion", "generation", "chosen", "target", "solution", "assistant",
+               "generated_response", "model_output", "generations", "responses", "answers"),
+}  # fmt: skip
+"""Names under which each part is found, the first that a row has."""
+
+_READ_ELSEWHERE = {"id", "is_classification"}
+_UNSERVABLE = ("images", "image", "videos", "video", "audios", "audio")
+_PLACEHOLDERS = ("<noinput>", "noinput", "no input", "n/a", "none", "null", "nan")
+_LOOKED_AT = 50
+"""Rows by which the shape of a file is told; if none of them has one, the file is refused as a whole."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a row of any shape holds; `category` is "" if it names none. `row`: as it was read."""
+
+    number: int
+    instruction: str
+    input: str
+    output: str
+    category: str
+    is_classification: bool
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The fields of a file, where a person names them; empty: found by name."""
+
+    instruction: str = ""
+    input: str = ""
+    output: str = ""
+    category: str = ""
+
+    def field(self, part: str, row: Mapping[str, Any]) -> str | None:
+        """The field of a row that holds a part."""
+        named: str = getattr(self, part)
+        if named:
+            return named
+        if part == "category":
+            return "category" if "category" in row else None
+        found = [name for name in FIELDS[part] if row.get(name) is not None] or [n for n in FIELDS[part] if n in row]
+        if part == "instruction" and not found and "input" in row:
+            return "input"  # pairs of input and output, without an instruction of their own
+        return found[0] if found else None
+
+
+def read_exchanges(
+    path: Path, problems: Problems, columns: Columns | None = None, limits: Limits | None = None
+) -> Iterator[Exchange]:
+    """The file's exchanges, in order; what is wrong with a row, or left out of it, is noted in `problems`.
+
+    Raises:
+        InputFileError: the file cannot be read, or is of no shape that is known.
+    """
+    columns = columns or Columns()
+    rows = read_rows(path, problems, limits)
+    head = list(islice(rows, _LOOKED_AT))
+    if head and not problems.count and not any(_has_shape(row, columns) for _, row in head):
+        raise _unknown_shape(path, head[0][1], columns)
+    unread: Counter[str] = Counter()
+    for number, row in _joined(head, rows):
+        exchange = parse_exchange(row, number, problems, columns, unread)
+        if exchange is not None:
+            yield exchange
+    if unread:
+        told = ", ".join(f"{name} ({count:,})" for name, count in unread.most_common(12))
+        problems.notes[f"rows have fields that are not read: {told}"] = unread.most_common(1)[0][1]
+
+
+def _joined(
+    head: list[tuple[int, dict[str, Any]]], rest: Iterator[tuple[int, dict[str, Any]]]
+) -> Iterable[tuple[int, dict[str, Any]]]:
+    rows = chain(head, rest)
+    return joined_messages(rows) if head and is_flat_message(head[0][1]) else rows
+
+
+def _has_shape(row: Mapping[str, Any], columns: Columns) -> bool:
+    if columns.instruction and columns.output:
+        return columns.instruction in row and columns.output in row
+    if is_flat_message(row) or is_tree(row) or _conversation_field(row) or "instances" in row:
+        return True
+    return bool(columns.field("instruction", row)) or bool(columns.field("output", row))
+
+
+def _unknown_shape(path: Path, row: Mapping[str, Any], columns: Columns) -> InputFileError:
+    seen = ", ".join(list(row)[:12]) or "none"
+    if columns.instruction or columns.output:
+        return InputFileError(
+            f"{path} has no fields {columns.instruction!r} and {columns.output!r}; its fields: {seen}.",
+            "Name fields that it has.",
+        )
+    return InputFileError(
+        f"{path} is of no shape that is known (fields: {seen}); taken are instruction, input and output (or prompt and "
+        "completion, question and answer, context and response), messages, conversations, instances, trees.",
+        f"Name the fields, or convert it: jq -c '{{instruction: .FIELD, output: .FIELD}}' {path.name} > seeds.jsonl",
+    )
+
+
+def parse_exchange(
+    row: Mapping[str, Any], number: int, problems: Problems, columns: Columns, unread: Counter[str]
+) -> Exchange | None:
+    """The row as an exchange, or None if something is wrong with it, which is noted.
+
+    Args:
+        unread: counts the fields that hold something and were not read.
+    """
+    before = problems.count
+    if row.get("label") is False:  # KTO: an answer that people marked as bad
+        problems.notes["rows have `label: false`, which marks a bad answer: they are left out"] += 1
+        return None
+    for name in _UNSERVABLE:
+        if row.get(name):
+            problems.add(number, name, "is given: the task needs more than text", "tasks with text alone")
+    used: set[str] = set()
+    conversation = None if columns.instruction else _conversation_field(row)
+    if columns.instruction == "" and is_tree(row):
+        instruction, text_input, output = tree_exchange(row, number, problems)
+        used |= {"prompt", "message_id", "message_tree_id", "tree_state"}
+    elif conversation:
+        instruction, text_input, output = first_exchange(row[conversation], conversation, number, problems)
+        used.add(conversation)
+        if row.get("system"):
+            problems.notes["conversations begin with a system message: it is left out"] += 1
+            used.add("system")
+    elif "instances" in row and not columns.output:
+        instruction, text_input, output = _self_instruct(row, number, problems)
+        used |= {"instruction", "instances", "name"}
+    elif row.get("history") and not columns.instruction:
+        instruction, text_input, output = _from_history(row, number, problems)
+        used |= {"instruction", "input", "output", "history"}
+    else:
+        instruction, text_input, output = _plain(row, number, problems, columns, used)
+    category_field = columns.field("category", row)
+    category = row.get(category_field) if category_field else None
+    category = checked_text(category, str(category_field), number, problems, empty=True).strip()
+    is_classification = row.get("is_classification")
+    if is_classification not in (None, True, False):
+        problems.add(number, "is_classification", f"is {reprlib.repr(is_classification)}", "true or false")
+    if problems.count > before:
+        return None
+    used |= _READ_ELSEWHERE | ({category_field} if category_field else set())
+    unread.update(name for name, value in row.items() if name not in used and value not in (None, "", [], {}))
+    if text_input.strip().lower() in _PLACEHOLDERS:
+        problems.notes["inputs are a placeholder, such as <noinput>: they are read as none"] += 1
+        text_input = ""
+    return Exchange(
+        number, instruction.strip(), text_input.strip(), output.strip(), category, bool(is_classification), row
+    )
+
+
+def _conversation_field(row: Mapping[str, Any]) -> str | None:
+    return next((name for name in CONVERSATION_FIELDS if row.get(name) is not None), None)
+
+
+def _plain(
+    row: Mapping[str, Any], number: int, problems: Problems, columns: Columns, used: set[str]
+) -> tuple[str, str, str]:
+    named = {part: columns.field(part, row) for part in FIELDS}
+    if named["input"] == named["instruction"]:
+        named["input"] = None
+    used |= {name for name in named.values() if name}
+    texts = []
+    for part, name in named.items():
+        value = _first_text(row.get(name), name, problems) if name else None
+        texts.append(checked_text(value, name or part, number, problems, empty=part == "input"))
+    instruction, text_input, output = texts
+    return instruction, text_input, output
+
+
+def _first_text(value: Any, name: str, problems: Problems) -> Any:
+    """Of several answers, or an answer as messages, the first text."""
+    if isinstance(value, dict) and isinstance(value.get("text"), list):  # SQuAD's answers
+        value = value["text"]
+    if isinstance(value, list) and value:
+        if len(value) > 1 and all(isinstance(one, str) for one in value):
+            problems.notes[f"rows have several texts in {name}: the first is taken"] += 1
+        last = value[-1]
+        if isinstance(last, dict):  # chosen and rejected as messages: the answer comes last
+            return last.get("content") or last.get("value")
+        return value[0]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def _self_instruct(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[str, str, str]:
+    instruction = checked_text(row.get("instruction"), "instruction", number, problems)
+    instances = row["instances"]
+    if not isinstance(instances, list) or not instances or not isinstance(instances[0], dict):
+        expected = 'a list such as [{"input": "", "output": "..."}]'
+        problems.add(number, "instances", f"is {reprlib.repr(instances)}", expected)
+        return "", "", ""
+    if len(instances) > 1:
+        problems.notes["tasks have more than one instance: the first is taken"] += 1
+    first = instances[0]
+    return (
+        instruction,
+        checked_text(first.get("input"), "instances[0].input", number, problems, empty=True),
+        checked_text(first.get("output"), "instances[0].output", number, problems),
+    )
+
+
+def _from_history(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[str, str, str]:
+    """The first exchange of a row that goes on from earlier ones: the last could not be understood alone."""
+    first = row["history"][0] if isinstance(row["history"], list) else None
+    if not isinstance(first, list | tuple) or len(first) != 2:
+        problems.add(number, "history", f"is {reprlib.repr(row['history'])}", "a list of pairs of question and answer")
+        return "", "", ""
+    problems.notes["rows have a history: its first exchange is taken"] += 1
+    question, answer = (checked_text(text, "history[0]", number, problems) for text in first)
+    return question, "", answer
+
+
+PART_NAMES = tuple(field.name for field in fields(Columns))

@@ -1,0 +1,20 @@
+"""Writing rows as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sedi_dagster.errors import StorageError
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Raise `StorageError` if the file cannot be written."""
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    except OSError as error:
+        told = f"{path} cannot be written: {error.strerror}."
+        raise StorageError(told, "Name a file in a folder that exists.") from None

@@ -1,0 +1,314 @@
+"""Files as people have them: each shape is taken, or refused by one line that says what was seen and how to convert."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from sedi_dagster.errors import InputFileError
+from sedi_dagster.filtering.guarded_texts import read_guarded_texts
+from sedi_dagster.seed_pool import SeedFile, read_seed_file
+
+TOOLS = ("saw", "file for nails", "jar", "brush")
+ALPACA = [
+    {"instruction": f"Explain in a sentence what a {tool} does.", "input": "", "output": f"A {tool} helps."}
+    for tool in TOOLS
+]
+PAIRS = [(row["instruction"], row["output"]) for row in ALPACA]
+LINES = "\n".join(json.dumps(row, ensure_ascii=False) for row in ALPACA)
+
+
+def jsonl(rows: list[Any]) -> str:
+    return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+
+
+def chat(role: str, content: str, user: str, assistant: str) -> list[list[dict[str, str]]]:
+    return [[{role: user, content: q}, {role: assistant, content: a}] for q, a in PAIRS]
+
+
+def parquet(rows: list[Any]) -> bytes:
+    buffer = io.BytesIO()
+    pl.DataFrame(rows).write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def arrow_stream(rows: list[Any]) -> bytes:
+    buffer = io.BytesIO()
+    pl.DataFrame(rows).write_ipc_stream(buffer)
+    return buffer.getvalue()
+
+
+def zstd(raw: bytes) -> bytes:
+    return bytes(pa.compress(raw, "zstd", asbytes=True))
+
+
+def flat_messages() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for n, (question, answer) in enumerate(PAIRS):
+        rows.append({"message_id": f"q{n}", "parent_id": None, "text": question, "role": "prompter", "rank": None})
+        rows.append({"message_id": f"b{n}", "parent_id": f"q{n}", "text": "Worse.", "role": "assistant", "rank": 1})
+        rows.append({"message_id": f"a{n}", "parent_id": f"q{n}", "text": answer, "role": "assistant", "rank": 0})
+    return rows
+
+
+def trees() -> list[dict[str, Any]]:
+    return [
+        {"message_tree_id": str(n), "tree_state": "ready", "prompt": {"text": q, "role": "prompter", "replies": [
+            {"text": "Worse.", "role": "assistant", "rank": 1, "replies": []},
+            {"text": a, "role": "assistant", "rank": 0, "replies": []},
+        ]}}
+        for n, (q, a) in enumerate(PAIRS)
+    ]  # fmt: skip
+
+
+TAKEN: dict[str, tuple[str, str | bytes]] = {
+    "alpaca": ("a.json", json.dumps(ALPACA)),
+    "alpaca with null inputs": ("a.json", json.dumps([{**row, "input": None} for row in ALPACA])),
+    "placeholders as inputs": ("a.jsonl", jsonl([{**row, "input": "<noinput>"} for row in ALPACA])),
+    "a comma too many": ("a.json", json.dumps(ALPACA, indent=1)[:-2] + ",\n]"),
+    "commas after lines": ("a.jsonl", LINES.replace("}\n", "},\n")),
+    "lines in a .json": ("a.json", LINES),
+    "objects on several lines": ("a.json", "\n".join(json.dumps(row, indent=2) for row in ALPACA)),
+    "a list in an object": ("a.json", json.dumps({"version": 1, "data": ALPACA})),
+    "rows of a hub's viewer": ("a.json", json.dumps({"rows": [{"row_idx": 0, "row": row} for row in ALPACA]})),
+    "columns": ("a.json", json.dumps({name: [row[name] for row in ALPACA] for name in ALPACA[0]})),
+    "columns of pandas": (
+        "a.json",
+        json.dumps({name: {str(n): row[name] for n, row in enumerate(ALPACA)} for name in ALPACA[0]}),
+    ),
+    "prompt and completion": ("a.jsonl", jsonl([{"prompt": q, "completion": a} for q, a in PAIRS])),
+    "question and answer": ("a.jsonl", jsonl([{"question": q, "answer": a} for q, a in PAIRS])),
+    "input and output": ("a.jsonl", jsonl([{"input": q, "output": a} for q, a in PAIRS])),
+    "dolly": ("a.jsonl", jsonl([{"instruction": q, "context": "", "response": a} for q, a in PAIRS])),
+    "distilabel": ("a.jsonl", jsonl([{"instruction": q, "generation": a, "model_name": "m"} for q, a in PAIRS])),
+    "preferences": ("a.jsonl", jsonl([{"prompt": q, "chosen": a, "rejected": "No."} for q, a in PAIRS])),
+    "preferences as messages": (
+        "a.jsonl",
+        jsonl(
+            [
+                {"prompt": [{"role": "user", "content": q}], "chosen": [{"role": "assistant", "content": a}]}
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "messages": ("a.jsonl", jsonl([{"messages": m} for m in chat("role", "content", "user", "assistant")])),
+    "other roles": ("a.jsonl", jsonl([{"messages": m} for m in chat("role", "content", "User", "bot")])),
+    "text parts": (
+        "a.jsonl",
+        jsonl(
+            [
+                {
+                    "messages": [
+                        {"role": "user", "content": [{"type": "text", "text": q}]},
+                        {"role": "assistant", "content": [{"type": "text", "value": a}]},
+                    ]
+                }
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "sharegpt": ("a.json", json.dumps([{"conversations": c} for c in chat("from", "value", "human", "gpt")])),
+    "turns as strings": ("a.jsonl", jsonl([{"conversation": [q, a, "Thanks."]} for q, a in PAIRS])),
+    "messages in a cell": (
+        "a.csv",
+        pl.DataFrame({"messages": [json.dumps(m) for m in chat("role", "content", "user", "assistant")]}).write_csv(),
+    ),
+    "trees": ("a.jsonl", jsonl(trees())),
+    "flat trees": ("a.jsonl", jsonl(flat_messages())),
+    "self-instruct": (
+        "a.jsonl",
+        jsonl([{"instruction": q, "instances": [{"input": "", "output": a}]} for q, a in PAIRS]),
+    ),
+    "history": (
+        "a.jsonl",
+        jsonl([{"instruction": "And then?", "input": "", "output": "So.", "history": [[q, a]]} for q, a in PAIRS]),
+    ),
+    "csv": ("a.csv", pl.DataFrame(ALPACA).write_csv()),
+    "csv of a spreadsheet": ("a.csv", "\ufeff" + pl.DataFrame(ALPACA).write_csv(separator=";").replace("\n", "\r\n")),
+    "tsv": ("a.tsv", pl.DataFrame(ALPACA).write_csv(separator="\t")),
+    "parquet": ("a.parquet", parquet(ALPACA)),
+    "parquet of messages": (
+        "a.parquet",
+        parquet([{"messages": m} for m in chat("role", "content", "user", "assistant")]),
+    ),
+    "arrow": ("a.arrow", arrow_stream(ALPACA)),
+    "gzip": ("a.jsonl.gz", gzip.compress(LINES.encode())),
+    "gzip without its suffix": ("a.jsonl", gzip.compress(LINES.encode())),
+    "bzip2": ("a.jsonl.bz2", bz2.compress(LINES.encode())),
+    "xz": ("a.jsonl.xz", lzma.compress(LINES.encode())),
+    "byte order mark and windows line ends": ("a.jsonl", ("\ufeff" + LINES.replace("\n", "\r\n")).encode()),
+    "old macintosh line ends": ("a.jsonl", LINES.replace("\n", "\r")),
+    "utf-16 with a mark": ("a.jsonl", LINES.encode("utf-16")),
+    "utf-16 without one": ("a.jsonl", LINES.encode("utf-16-be")),
+    "nan": ("a.jsonl", jsonl([{**row, "input": float("nan")} for row in ALPACA])),
+}
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[[str, str | bytes], SeedFile]:
+    def write_and_read(name: str, content: str | bytes) -> SeedFile:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_seed_file(path, {"open_qa"})
+
+    return write_and_read
+
+
+Read = Callable[[str, str | bytes], SeedFile]
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_a_shape_in_use_is_taken(read: Read, case: str) -> None:
+    found = read(*TAKEN[case]).checked()
+    assert [(task.instruction, task.input, task.output) for task in found.tasks] == [(q, "", a) for q, a in PAIRS]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "word"),
+    [("cp1252", "Käse"), ("cp1251", "Объясните"), ("gb18030", "请用三句话"), ("cp932", "敬語に書き換えて")],
+)
+def test_an_old_encoding_is_taken_and_told_with_a_word_of_it(read: Read, encoding: str, word: str) -> None:
+    rows = jsonl([{"instruction": f"{word} {n}", "output": f"Yes, {n}."} for n in range(4)])
+    found = read("a.jsonl", rows.encode(encoding)).checked()
+    assert found.tasks[0].instruction == f"{word} 0"
+    assert any(f"is read as {encoding}" in note and word in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.zip", b"PK\x03\x04rest", "is a ZIP archive or an Excel workbook"),
+        ("a.pkl", b"\x80\x04rest", "is a pickle, which is never loaded"),
+        ("a.json", b"<!DOCTYPE html><html></html>", "is a web page"),
+        ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a Git LFS pointer"),
+        ("a.jsonl", b'{"title": "A", "body": "B"}\n', "is of no shape that is known (fields: title, body)"),
+        ("a.csv", b"title,body\nA,B\n", "is of no shape that is known (fields: title, body)"),
+        ("a.json", json.dumps({"train": ALPACA, "test": ALPACA}).encode(), "holds several lists: train, test"),
+        ("a.jsonl.gz", gzip.compress(b"x" * 1000)[:-9], "compressed (gzip) and damaged"),
+        ("a.parquet", parquet(ALPACA)[:-9], "is Parquet that cannot be read"),
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused_by_one_line_that_names_it(read: Read, name: str, content: bytes, told: str) -> None:
+    with pytest.raises(InputFileError) as raised:
+        read(name, content)
+    assert told in raised.value.problem and "\n" not in raised.value.problem and raised.value.mend
+
+
+def test_fields_that_are_not_read_are_told_once_with_their_rows(read: Read) -> None:
+    found = read("a.jsonl", jsonl([{**row, "system": "Be brief.", "score": n} for n, row in enumerate(ALPACA)]))
+    assert "4 rows have fields that are not read: system (4), score (4)" in found.notes
+
+
+def test_an_answer_marked_as_bad_is_left_out_and_an_image_is_no_seed(read: Read) -> None:
+    rows = [{**ALPACA[0], "label": False}, {**ALPACA[1], "label": True}, {**ALPACA[2], "images": ["a.png"]}]
+    found = read("a.jsonl", jsonl(rows))
+    assert [task.instruction for task in found.tasks] == [ALPACA[1]["instruction"]]
+    assert any("marks a bad answer" in note for note in found.notes)
+    assert "line 3, field 'images': is given" in str(found.problems.found[0])
+
+
+def test_elements_of_a_list_on_one_line_are_counted(read: Read) -> None:
+    found = read("a.json", json.dumps([ALPACA[0], {**ALPACA[1], "output": None}, ALPACA[2]]))
+    assert [str(problem) for problem in found.problems.found] == [
+        "element 2, field 'output': is missing; expected text"
+    ]
+
+
+def test_categories_in_any_case_and_by_their_usual_names_are_known(read: Read) -> None:
+    names = ("Open_QA", "open qa", "Open-QA", "general_qa")
+    found = read(
+        "a.jsonl", jsonl([{**row, "category": name} for row, name in zip(ALPACA, names, strict=True)])
+    ).checked()
+    assert {task.category for task in found.tasks} == {"open_qa"}
+    assert "1 rows are of category 'general_qa', which is taken as open_qa" in found.notes
+
+
+BENCHMARKS: dict[str, tuple[Any, list[str]]] = {
+    "gsm8k": ({"question": "How many whole pots are left?", "answer": "9"}, ["How many whole pots are left?"]),
+    "mmlu": (
+        {"question": "Which one floats?", "choices": ["cork", "lead"], "answer": 0, "subject": "physics"},
+        ["Which one floats?", "Which one floats?\ncork\nlead"],
+    ),
+    "choices by letter": (
+        {"Question": "Which one floats?", "A": "cork", "B": "lead", "Answer": "A"},
+        ["Which one floats?", "Which one floats?\ncork\nlead"],
+    ),
+    "arc": (
+        {"id": "1", "question": {"stem": "Which floats?", "choices": [{"text": "cork", "label": "A"}]}, "key": "A"},
+        ["Which floats?", "Which floats?\ncork"],
+    ),
+    "hellaswag": (
+        {"ctx": "A man sits on a roof. He", "endings": ["falls asleep", "sings"], "label": 0},
+        ["A man sits on a roof. He", "A man sits on a roof. He\nfalls asleep\nsings"],
+    ),
+    "squad": (
+        {"context": "The bridge was built by Ana Roe.", "question": "Who built the bridge?", "answers": {"t": ["Ana"]}},
+        ["Who built the bridge?", "The bridge was built by Ana Roe."],
+    ),
+    "mt-bench": (
+        {"question_id": 81, "category": "writing", "turns": ["Describe a harbour.", "Put it in rhyme."]},
+        ["Describe a harbour.", "Put it in rhyme."],
+    ),
+    "humaneval": (
+        {"task_id": "0", "prompt": "def double(x):", "canonical_solution": "return 2 * x", "test": "assert double(2)"},
+        ["def double(x):"],
+    ),
+    "piqa": (
+        {"goal": "Open a jar", "sol1": "twist it", "sol2": "bake it"},
+        ["Open a jar", "Open a jar\ntwist it\nbake it"],
+    ),
+    "messages": (
+        {"messages": [{"role": "user", "content": "Which is the largest?"}, {"role": "assistant", "content": "Me"}]},
+        ["Which is the largest?"],
+    ),
+    "alpaca with a null input": (
+        {"instruction": "Which is the largest?", "input": None, "output": "Jupiter"},
+        ["Which is the largest?"],
+    ),
+    "names of its own": (
+        {"uid": "7", "scenario": "Ben drops a glass on a stone floor.", "gold_label": "it breaks into pieces at once"},
+        ["Ben drops a glass on a stone floor."],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet"])
+def test_the_texts_of_a_benchmark_are_guarded(tmp_path: Path, name: str, suffix: str) -> None:
+    row, expected = BENCHMARKS[name]
+    path = tmp_path / f"bench.{suffix}"
+    content = {"jsonl": jsonl([row]).encode(), "json": json.dumps([row]).encode(), "parquet": parquet([row])}[suffix]
+    path.write_bytes(content)
+    assert read_guarded_texts(path) == [(f"bench.{suffix}:1", text) for text in expected]
+
+
+def test_a_file_from_which_nothing_was_taken_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_text(jsonl([{"id": n, "answer": "A"} for n in range(3)]))
+    with pytest.raises(InputFileError, match="has no text"):
+        read_guarded_texts(path)
+
+
+def test_the_template_that_all_rows_have_is_no_item(tmp_path: Path) -> None:
+    path = tmp_path / "bench.jsonl"
+    path.write_text(jsonl([{"prompt": f"Question {n}?", "context": "Answer in one word, please."} for n in range(6)]))
+    assert [text for _, text in read_guarded_texts(path)] == [f"Question {n}?" for n in range(6)]
+
+
+def test_a_form_feed_does_not_end_a_line_of_plain_text(tmp_path: Path) -> None:
+    path = tmp_path / "held_out.txt"
+    path.write_text("First page.\x0cStill the first text.\nSecond text.\n")
+    assert read_guarded_texts(path) == [
+        ("held_out.txt:1", "First page.\nStill the first text."),
+        ("held_out.txt:2", "Second text."),
+    ]
