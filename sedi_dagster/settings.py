@@ -193,7 +193,7 @@ class FilteringSettings(_Group):
     )
     decontaminate_files: str = Field(
         "",
-        description="Files of rows, or of one text a line (.txt), separated by commas, whose texts no example may be near either",
+        description="Files of rows, or of a text a line (.txt), separated by commas; no example may be near them",
     )
     semantic_threshold: float | None = Field(
         None,

@@ -1,6 +1,6 @@
-"""The human seed tasks: reading `SEDI_SEEDS` in its four formats, and checking it.
+"""The human seed tasks: reading `SEDI_SEEDS`, and checking it.
 
-Belongs here: the formats, categories for files that have none, the report of `sedi seeds check`.
+Belongs here: categories for files that have none, the report of `sedi seeds check`.
 Does not: the seed set of a round, which also holds machine-made examples (feedback).
 """
 
