@@ -16,12 +16,12 @@ from rapidfuzz.distance import Indel
 
 from benchmarks.teachers.skills import Skill, Task, Words, base_slots
 from benchmarks.teachers.wording import Pool, Slots, Wording, pattern
-from sedi_dagster.filtering.token_lists import tokens
 
 GROUNDS = ("development", "final")
 FOLDER = Path(__file__).resolve().parent
 OPENING_SHARE, CLOSING_SHARE = 0.3, 0.35
 _SENTENCES_TRIED = 3
+_TOKEN = re.compile(r"[a-z0-9]+")
 _NUMBER = re.compile(r"\d+")
 _UNREADABLE = (KeyError, ValueError, IndexError, StopIteration, AttributeError)
 _EVERYBODYS = ("people", "places", "things", "adjectives", "events", "days", "sights")
@@ -80,10 +80,10 @@ class Ground:
 
         As near to the range as can be, where the task has too few words that can change.
         """
-        before = tokens(task.told()[0])
+        before = _tokens(task.told()[0])
         for _ in range(_CHANGES_TRIED):
             candidate = self._one_change(task, rng)
-            alike = Indel.normalized_similarity(before, tokens(candidate.told()[0]))
+            alike = Indel.normalized_similarity(before, _tokens(candidate.told()[0]))
             if alike >= low:
                 task = candidate
             if low <= alike <= high:
@@ -134,10 +134,10 @@ class Ground:
 
     def nearest_skill(self, instruction: str) -> Skill:
         """The skill whose wordings an instruction has most words in common with."""
-        told = set(tokens(instruction))
+        told = set(_tokens(instruction))
 
         def common(skill: Skill) -> float:
-            return max(len(told & set(tokens(w.instruction))) / len(tokens(w.instruction)) for w in skill.taught)
+            return max(len(told & words) / len(words) for w in skill.taught for words in [set(_tokens(w.instruction))])
 
         return max(self.skills.values(), key=common)
 
@@ -192,6 +192,11 @@ def _without_surroundings(ground: Ground, instruction: str) -> Iterator[tuple[st
     for count in range(1, min(_SENTENCES_TRIED, len(sentences) - 1) + 1):
         for part, rest in ((sentences[:-count], sentences[-count:]), (sentences[count:], sentences[:count])):
             yield ground.around(ground.closings, r" (?:{})\Z").sub("", " ".join(part)), " ".join(rest)
+
+
+def _tokens(text: str) -> list[str]:
+    """Of its own, so that a change of the product's does not change the teacher."""
+    return _TOKEN.findall(text.lower())
 
 
 def _completed(slots: Slots) -> Slots:

@@ -20,6 +20,7 @@ import click
 import yaml
 
 from sedi_dagster.categories import load_categories
+from sedi_dagster.jsonl import Problems, read_objects
 from sedi_dagster.records import SeedTask, derived_rng, task_prompt
 from sedi_dagster.seed_pool.loading import read_seed_file
 from sedi_dagster.settings import PROJECT_ROOT
@@ -46,10 +47,8 @@ def write_recorded_ground(alpaca_file: Path, human_file: Path, folder: Path, mos
         InputFileError: a file cannot be used; it names every bad line.
     """
     entries = {entry["id"]: entry for entry in yaml.safe_load(CATEGORIES.read_text(encoding="utf-8"))}
-    known = load_categories(CATEGORIES)
-    stream = read_seed_file(alpaca_file, known, folder / "cache").checked().tasks
-    human = read_seed_file(human_file, known, folder / "cache").checked().tasks
-    stream = [task for task in stream if _words(task) <= most_words]
+    stream = [task for task in _tasks(alpaca_file, folder) if _words(task) <= most_words]
+    human = _tasks(human_file, folder)
     by_category = _by_category(human)
     streamed = {task.category for task in stream}
     used = [name for name in entries if len(by_category[name]) >= LEAST and name in streamed]
@@ -61,6 +60,13 @@ def write_recorded_ground(alpaca_file: Path, human_file: Path, folder: Path, mos
     for place, kind in ((1, "decision"), (2, "measurement")):
         items = (_item(task, kind, number) for name in used for number, task in enumerate(parts[name][place], 1))
         _write(folder / f"{kind}_items.jsonl", items)
+
+
+def _tasks(file: Path, folder: Path) -> list[SeedTask]:
+    """The tasks of a file. If it names categories, it need not have every one of the product's."""
+    known = load_categories(CATEGORIES).keys()
+    named = {str(row.get("category")) for _, row in read_objects(file, Problems(file))}
+    return read_seed_file(file, named & known or known, folder / "cache").checked().tasks
 
 
 def split(tasks: Sequence[SeedTask]) -> tuple[list[SeedTask], list[SeedTask], list[SeedTask]]:
