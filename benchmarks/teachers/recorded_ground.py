@@ -11,7 +11,7 @@ evaluation measures (`reference_loss`).
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,18 @@ import click
 import yaml
 
 from sedi_dagster.categories import load_categories
-from sedi_dagster.jsonl import Problems, read_objects
+from sedi_dagster.datafiles import Problems
+from sedi_dagster.datafiles.shapes import read_exchanges
+from sedi_dagster.errors import InputFileError
 from sedi_dagster.records import SeedTask, derived_rng, task_prompt
-from sedi_dagster.seed_pool.loading import read_seed_file
+from sedi_dagster.seed_pool.loading import read_seed_file, with_known_names
 from sedi_dagster.settings import PROJECT_ROOT
 
 CATEGORIES = PROJECT_ROOT / "seeds" / "categories.yaml"
-SEED_SHARE, DECISION_SHARE = 0.5, 0.25
+SEED_SHARE, DECISION_SHARE = 0.4, 0.2
 """Of the human tasks of a category; the others measure."""
-LEAST = 4
-"""Human tasks without which a category is left out: two seeds, an item that decides, one that measures."""
+LEAST, LEAST_STREAMED = 4, 15
+"""Human tasks (two seeds, an item that decides, one that measures) and rows of the stream that a category must have."""
 MOST_WORDS = 120
 SPLIT_SEED = "recorded ground"
 Row = dict[str, Any]
@@ -47,11 +49,17 @@ def write_recorded_ground(alpaca_file: Path, human_file: Path, folder: Path, mos
         InputFileError: a file cannot be used; it names every bad line.
     """
     entries = {entry["id"]: entry for entry in yaml.safe_load(CATEGORIES.read_text(encoding="utf-8"))}
-    stream = [task for task in _tasks(alpaca_file, folder) if _words(task) <= most_words]
-    human = _tasks(human_file, folder)
+    stream = [task for task in _tasks(alpaca_file) if _words(task) <= most_words]
+    human = _tasks(human_file)
     by_category = _by_category(human)
-    streamed = {task.category for task in stream}
-    used = [name for name in entries if len(by_category[name]) >= LEAST and name in streamed]
+    streamed = Counter(task.category for task in stream)
+    used = [name for name in entries if len(by_category[name]) >= LEAST and streamed[name] >= LEAST_STREAMED]
+    if not used:
+        raise InputFileError(
+            f"No category has {LEAST} tasks in {human_file} and {LEAST_STREAMED} rows of at most {most_words} words in "
+            f"{alpaca_file}.",
+            "Take larger files, or a higher --most-words.",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "categories.yaml").write_text(yaml.safe_dump([entries[name] for name in used], sort_keys=False))
     parts = {name: split(by_category[name]) for name in used}
@@ -62,11 +70,12 @@ def write_recorded_ground(alpaca_file: Path, human_file: Path, folder: Path, mos
         _write(folder / f"{kind}_items.jsonl", items)
 
 
-def _tasks(file: Path, folder: Path) -> list[SeedTask]:
+def _tasks(file: Path) -> list[SeedTask]:
     """The tasks of a file. If it names categories, it need not have every one of the product's."""
     known = load_categories(CATEGORIES).keys()
-    named = {str(row.get("category")) for _, row in read_objects(file, Problems(file))}
-    return read_seed_file(file, named & known or known, folder / "cache").checked().tasks
+    rows = with_known_names([*read_exchanges(file, Problems(file))], known, Problems(file))
+    named = {row.category for row in rows} & known
+    return read_seed_file(file, named or known).checked().tasks
 
 
 def split(tasks: Sequence[SeedTask]) -> tuple[list[SeedTask], list[SeedTask], list[SeedTask]]:

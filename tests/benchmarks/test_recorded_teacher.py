@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from benchmarks.teachers.recorded import UNKNOWN, Recorded, RecordedTeacher, read_stream
-from benchmarks.teachers.recorded_ground import LEAST, write_recorded_ground
+from benchmarks.teachers.recorded_ground import LEAST, LEAST_STREAMED, write_recorded_ground
 from sedi_dagster.categories import load_categories
 from sedi_dagster.errors import InputFileError
 from sedi_dagster.evaluation.items import load_evaluation_items
@@ -124,7 +124,9 @@ def plain(number: int, category: str, words: int = 3) -> dict[str, Any]:
 
 def test_the_human_tasks_are_split_into_disjoint_parts_that_the_product_reads(tmp_path: Path) -> None:
     human = [plain(n, "math") for n in range(12)] + [plain(n, "coding") for n in range(LEAST)] + [plain(0, "rewriting")]
-    stream = [plain(100 + n, c) for n in range(6) for c in ("math", "coding", "rewriting")] + [plain(999, "math", 300)]
+    stream = [plain(100 + n, c) for n in range(LEAST_STREAMED) for c in ("math", "coding", "rewriting")] + [
+        plain(999, "math", 300)
+    ]
     files = write_lines(tmp_path / "alpaca.jsonl", stream), write_lines(tmp_path / "human.jsonl", human)
     write_recorded_ground(*files, tmp_path / "ground")
     categories = load_categories(tmp_path / "ground" / "categories.yaml")
@@ -135,15 +137,23 @@ def test_the_human_tasks_are_split_into_disjoint_parts_that_the_product_reads(tm
         for kind in ("decision", "measurement")
         for item in load_evaluation_items(tmp_path / "ground" / f"{kind}_items.jsonl", categories)
     ]
-    assert Counter(item.category for item in items) == {"math": 6, "coding": 2}
+    assert Counter(item.category for item in items) == {"math": 7, "coding": 2}
     told = [task.instruction for task in seeds] + [item.prompt for item in items]
     assert sorted(told) == sorted(r["instruction"] for r in human if r["category"] != "rewriting")
     drawn = read_stream(tmp_path / "ground" / "stream.jsonl")
-    assert Counter(r.category for r in drawn) == {"math": 6, "coding": 6}  # the long row is left out
+    assert Counter(r.category for r in drawn) == dict.fromkeys(
+        ("math", "coding"), LEAST_STREAMED
+    )  # the long row is left out
+
+
+def test_files_that_have_no_category_in_common_are_told(tmp_path: Path) -> None:
+    files = [write_lines(tmp_path / f"{c}.jsonl", [plain(n, c) for n in range(20)]) for c in ("math", "coding")]
+    with pytest.raises(InputFileError, match="No category has 4 tasks"):
+        write_recorded_ground(*files, tmp_path / "ground")
 
 
 def test_a_bad_file_is_told_by_its_line(tmp_path: Path) -> None:
     good = write_lines(tmp_path / "good.jsonl", [plain(n, "math") for n in range(12)])
-    bad = write_lines(tmp_path / "bad.jsonl", [plain(1, "math"), {"instruction": 7, "output": "x", "category": "math"}])
+    bad = write_lines(tmp_path / "bad.jsonl", [plain(1, "math"), plain(2, "cooking")])
     with pytest.raises(InputFileError, match=r"(?s)bad\.jsonl.*line 2"):
         write_recorded_ground(bad, good, tmp_path / "ground")
