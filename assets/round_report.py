@@ -11,8 +11,10 @@ from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made, picture
 from sedi_dagster.orchestration.partitions import ROUNDS
+from sedi_dagster.orchestration.reporting import background, spending
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
+from sedi_dagster.reporting.numbers import pass_rate
 from sedi_dagster.reporting.report import RoundData, plot_scores, render_index, render_report
 
 
@@ -28,7 +30,7 @@ from sedi_dagster.reporting.report import RoundData, plot_scores, render_index, 
     },
     deps=["lineage_manifest"],
     kinds={"matplotlib"},
-    code_version="1",
+    code_version="2",
     description=__doc__,
 )
 def round_report(
@@ -65,10 +67,22 @@ def round_report(
             teacher=settings.teacher.shown,
             student=settings.training.student,
             simulated=settings.teacher.is_simulated,
+            items_seed_tasks=baseline_scores.get("seed_items", pl.DataFrame()),
+            comparisons=evaluation_scores["comparisons"],
+            considered=seed_feedback["considered"],
+            heldout=sft_checkpoint["heldout"],
+            background=background(context, sedi, plan),
         )
+        starts = {"untrained": pass_rate(baseline_scores["items"]), "seed tasks": pass_rate(data.items_seed_tasks)}
         pages = {
             f"reports/{plan.round}.html": render_report(data),
-            "reports/index.html": render_index(history.finished, history.plans),
+            "reports/index.html": render_index(
+                history.finished,
+                history.plans,
+                {name: rate for name, rate in starts.items() if rate is not None},
+                spending(sedi, history),
+                data.background.next if plan.round == history.finished[-1].round else "",
+            ),
         }
         for name, page in pages.items():
             store.write_text(page, *name.split("/"))

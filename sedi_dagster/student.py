@@ -50,7 +50,7 @@ def student_source(name: str, cache: Path) -> str:
                 f"The bundled model could not be converted: {done.stderr.strip()[-500:]}",
                 "Free 2 GB of memory and disk, then run again.",
             )
-    return str(folder)
+    return str(folder.resolve())  # a checkpoint names it: the same however the cache is reached
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -11,7 +11,7 @@ import polars as pl
 from sedi_dagster.reporting.accounts import HistoryRow
 from sedi_dagster.reporting.canvas import blank
 from sedi_dagster.reporting.funnel import Funnel
-from sedi_dagster.reporting.numbers import words
+from sedi_dagster.reporting.numbers import Rate, words
 from sedi_dagster.reporting.palette import DECISION_COLOUR, LIGHT
 from sedi_dagster.reporting.scores import CategoryScore
 
@@ -126,8 +126,12 @@ def training_figure(steps: pl.DataFrame) -> Figure:
     return figure
 
 
-def score_history_figure(rows: Sequence[HistoryRow]) -> Figure:
-    """Overall pass rate by round; a checkpoint that was not promoted is hollow."""
+def score_history_figure(rows: Sequence[HistoryRow], starts: Mapping[str, Rate] | None = None) -> Figure:
+    """Overall pass rate by round; a checkpoint that was not promoted is hollow.
+
+    Args:
+        starts: pass rates that the loop began with, by name: dashed lines.
+    """
     from matplotlib.ticker import PercentFormatter
 
     figure, (axes,) = blank(THIRD, 2.4)
@@ -138,6 +142,12 @@ def score_history_figure(rows: Sequence[HistoryRow]) -> Figure:
             axes.plot([number] * 2, [row.rate.low, row.rate.high], color=LIGHT["tint"], linewidth=3, zorder=1)
         face = LIGHT["accent"] if row.outcome.promoted else LIGHT["surface"]
         axes.plot([number], [row.outcome.score], "o", markersize=6, color=LIGHT["accent"], markerfacecolor=face)
+    for name, rate in (starts or {}).items():
+        axes.axhline(rate.share, color=LIGHT["before"], linewidth=1.1, linestyle=(0, (4, 3)), zorder=0)
+        axes.annotate(
+            name, (1, rate.share), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="right", color=LIGHT["muted"], fontsize=8,
+        )  # fmt: skip
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(axis="y")

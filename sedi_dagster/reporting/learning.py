@@ -120,6 +120,26 @@ def batch_figures(batches: pl.DataFrame, steps: pl.DataFrame, diversity: pl.Data
     )
 
 
+@dataclass(frozen=True)
+class HeldoutLoss:
+    """Mean loss (nats per answer token) of a category's seed tasks that are never trained on."""
+
+    category: str
+    examples: int
+    before: float | None
+    after: float | None
+
+
+def heldout_losses(heldout: pl.DataFrame) -> list[HeldoutLoss]:
+    """By category, at the first and the last step that measured them."""
+    if heldout.is_empty():
+        return []
+    losses = {(category, step): loss for category, step, loss in heldout.select("category", "step", "loss").iter_rows()}
+    first, last = heldout["step"].min(), heldout["step"].max()
+    counted = dict(heldout.select("category", "examples").iter_rows())
+    return [HeldoutLoss(c, n, losses.get((c, first)), losses.get((c, last))) for c, n in sorted(counted.items())]
+
+
 def set_measures(diversity: pl.DataFrame) -> list[SetMeasure]:
     """The measures that were taken, in the order of `SET_MEASURES`."""
     found = {(row["scope"], row["measure"]): row["value"] for row in diversity.iter_rows(named=True)}

@@ -86,6 +86,20 @@ def measured(number: float | None) -> str:
     return count(number) if number == int(number) and abs(number) != 1 else decimal(number)
 
 
+def p_value(p: float) -> str:
+    """A p-value with two digits that tell; a tiny one as a bound."""
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if seconds is None:
+        return "-"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def usd(amount: float) -> str:
     """An amount of money; cents of cents when it is small."""
     return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"

@@ -36,6 +36,8 @@ def _environment() -> Environment:
         clip=numbers.clip,
         moment=numbers.moment,
         words=numbers.words,
+        duration=numbers.duration,
+        p_value=numbers.p_value,
     )
     environment.globals.update(light=LIGHT, dark=DARK, decision_colour=DECISION_COLOUR)
     return environment

@@ -6,8 +6,10 @@ address to fetch from. Reports are named after their round (`round-0001.html`); 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -15,11 +17,13 @@ from markupsafe import Markup
 
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.reporting import accounts, figures, learning, samples
+from sedi_dagster.reporting.background import Background, Spending
 from sedi_dagster.reporting.canvas import to_png, to_svg
 from sedi_dagster.reporting.funnel import funnel
-from sedi_dagster.reporting.numbers import pass_rate
+from sedi_dagster.reporting.numbers import Rate, pass_rate, percent
 from sedi_dagster.reporting.page import fill
 from sedi_dagster.reporting.scores import category_scores, measures, same_answers, swaps
+from sedi_dagster.reporting.verdict import forgotten, verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,6 +51,11 @@ class RoundData:
         earlier: outcomes of the earlier rounds, in order.
         teacher: name of the teacher, such as `smollm2-135m-instruct (bundled)`.
         simulated: the teacher is a stand-in; the page says so at the top.
+        items_seed_tasks: of the student trained on the human seed tasks alone; empty if there is none.
+        comparisons: paired tests against earlier checkpoints, by category (`evaluation.comparison`).
+        considered: examples that had a training signal: example_id, signal, why, refused.
+        heldout: loss by category of human seed tasks that are never trained on, before and after.
+        background: run, money, time, and what comes next.
     """
 
     plan: RoundPlan
@@ -68,6 +77,11 @@ class RoundData:
     teacher: str
     student: str
     simulated: bool
+    items_seed_tasks: pl.DataFrame = field(default_factory=pl.DataFrame)
+    comparisons: pl.DataFrame = field(default_factory=pl.DataFrame)
+    considered: pl.DataFrame = field(default_factory=pl.DataFrame)
+    heldout: pl.DataFrame = field(default_factory=pl.DataFrame)
+    background: Background = field(default_factory=Background)
 
 
 def render_report(data: RoundData) -> str:
@@ -77,6 +91,8 @@ def render_report(data: RoundData) -> str:
         data=data,
         plan=data.plan,
         outcome=data.outcome,
+        background=data.background,
+        settings=json.dumps(data.background.settings, indent=2, ensure_ascii=False),
         **_generation_view(data),
         **_score_view(data),
         **_learning_view(data),
@@ -84,21 +100,37 @@ def render_report(data: RoundData) -> str:
     )
 
 
-def render_index(outcomes: Sequence[RoundOutcome], plans: Sequence[RoundPlan]) -> str:
-    """The index of all rounds, planned and finished, as one HTML page beside the reports."""
+def render_index(
+    outcomes: Sequence[RoundOutcome],
+    plans: Sequence[RoundPlan],
+    starts: Mapping[str, Rate] | None = None,
+    spending: Spending | None = None,
+    next_step: str = "",
+) -> str:
+    """The index of all rounds, planned and finished, as one HTML page beside the reports.
+
+    Args:
+        starts: pass rates of what the loop began with, by name: the untrained student, the human seed tasks' student.
+        spending: of all rounds.
+        next_step: one sentence.
+    """
     rows = accounts.history(outcomes)
+    starts = starts or {}
     finished = {row.outcome.round: row for row in rows}
     known = sorted({plan.round: plan for plan in plans}.values(), key=lambda plan: plan.round)
     categories = dict.fromkeys(c.category for outcome in outcomes for c in outcome.categories)
     return fill(
         "index.html.j2",
         plans=known,
+        starts=starts,
+        spending=spending,
+        next_step=next_step,
         finished=finished,
         rows=rows,
         best=max(rows, key=lambda row: row.outcome.score, default=None),
         categories=sorted(categories),
         decisions={row.outcome.round: {c.category: c for c in row.outcome.categories} for row in rows},
-        history_plots=_history_plots(rows),
+        history_plots=_history_plots(rows, starts),
     )
 
 
@@ -120,19 +152,25 @@ def _generation_view(data: RoundData) -> dict[str, Any]:
         "funnel": counted,
         "legend": figures.funnel_legend(counted),
         "funnel_plot": _plot(figures.funnel_figure, counted, "Candidates by category and what became of them"),
+        "best_examples": samples.best_examples(data.examples, data.considered),
         "kept_examples": samples.kept_examples(data.examples, data.plan.category_ids),
     }
 
 
 def _score_view(data: RoundData) -> dict[str, Any]:
-    scores = category_scores(data.outcome.categories, data.items_before, data.items_baseline)
+    scores = category_scores(data.outcome.categories, data.items_before, data.items_baseline, data.items_seed_tasks)
     won, lost = swaps(data.items_before, data.items)
+    before, after = pass_rate(data.items_before), pass_rate(data.items)
     return {
+        "verdict": verdict(before, after, data.comparisons, data.background.alpha),
+        "forgotten": forgotten(data.comparisons),
         "scores": scores,
         "score_plot": _plot(figures.score_figure, scores, "Pass rates by category against their targets"),
         "measures": measures(data.items_baseline, data.items_before, data.items),
-        "rate_before": pass_rate(data.items_before),
-        "rate_after": pass_rate(data.items),
+        "rate_untrained": pass_rate(data.items_baseline),
+        "rate_seed_tasks": pass_rate(data.items_seed_tasks) if data.items_seed_tasks.height else None,
+        "rate_before": before,
+        "rate_after": after,
         "won": won,
         "lost": lost,
         "started_untrained": same_answers(data.items_before, data.items_baseline),
@@ -146,6 +184,7 @@ def _learning_view(data: RoundData) -> dict[str, Any]:
         "loss_plot": _plot(figures.loss_figure, data.steps, "Training loss by optimiser step"),
         "norm_plot": _plot(figures.norm_figure, data.steps, "Gradient norm by optimiser step"),
         "batches": learning.batch_figures(data.batches, data.steps, data.diversity),
+        "heldout": learning.heldout_losses(data.heldout),
         "set_measures": learning.set_measures(data.diversity),
         "seed_rows": learning.seed_rows(data.seeds, data.changes),
     }
@@ -162,15 +201,21 @@ def _account_view(data: RoundData) -> dict[str, Any]:
     }
 
 
-def _history_plots(rows: Sequence[accounts.HistoryRow]) -> list[Markup]:
+def _history_plots(rows: Sequence[accounts.HistoryRow], starts: Mapping[str, Rate] | None = None) -> list[Markup]:
     """No plots of a single round: a line needs two points, and the figures stand in the table."""
     if len(rows) < 2:
         return []
     return [
-        _plot(figures.score_history_figure, rows, "Overall pass rate by round"),
+        _plot(partial(figures.score_history_figure, starts=starts or {}), rows, _told(rows)),
         _plot(figures.kept_history_figure, rows, "Candidates and kept examples by round"),
         _plot(figures.token_history_figure, rows, "Teacher tokens per kept example by round"),
     ]
+
+
+def _told(rows: Sequence[accounts.HistoryRow]) -> str:
+    """The curve of the score in words, for who cannot see it."""
+    values = ", ".join(f"round {row.outcome.round[-4:].lstrip('0')} {percent(row.outcome.score)}" for row in rows)
+    return f"Overall pass rate by round: {values}"
 
 
 def _plot(draw: Callable[[Any], Figure], values: Any, label: str) -> Markup:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 EXAMPLES_PER_CATEGORY = 2
+BEST_EXAMPLES = 4
 
 
 def kept_examples(examples: pl.DataFrame, categories: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -21,6 +22,15 @@ def kept_examples(examples: pl.DataFrame, categories: Sequence[str]) -> list[tup
         for name in names
     ]
     return [(name, rows) for name, rows in chosen if rows]
+
+
+def best_examples(examples: pl.DataFrame, considered: pl.DataFrame) -> list[dict[str, Any]]:
+    """The kept examples with the highest training signal that became seeds, with `why`."""
+    if considered.is_empty():
+        return []
+    chosen = considered.filter(pl.col("refused").is_null()).sort("signal", descending=True, nulls_last=True)
+    joined = chosen.select("example_id", "signal", "why").join(examples, on="example_id", maintain_order="left")
+    return joined.head(BEST_EXAMPLES).to_dicts()
 
 
 def answers(items: pl.DataFrame) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -19,6 +19,7 @@ class CategoryScore:
     baseline: Rate | None
     before: Rate | None
     after: Rate
+    seed_tasks: Rate | None = None
 
     @property
     def category(self) -> str:
@@ -39,7 +40,10 @@ class Measure:
 
 
 def category_scores(
-    outcomes: Sequence[CategoryOutcome], before: pl.DataFrame, baseline: pl.DataFrame
+    outcomes: Sequence[CategoryOutcome],
+    before: pl.DataFrame,
+    baseline: pl.DataFrame,
+    seed_tasks: pl.DataFrame | None = None,
 ) -> list[CategoryScore]:
     """One row a category: weak ones first, then by the gap to the target, widest first."""
     scores = [
@@ -48,10 +52,15 @@ def category_scores(
             baseline=pass_rate(baseline.filter(pl.col("category") == outcome.category)),
             before=pass_rate(before.filter(pl.col("category") == outcome.category)),
             after=Rate(outcome.passed, outcome.items),
+            seed_tasks=_of_category(seed_tasks, outcome.category),
         )
         for outcome in outcomes
     ]
     return sorted(scores, key=lambda s: (s.outcome.decision != "weak", s.after.share - s.outcome.target, s.category))
+
+
+def _of_category(items: pl.DataFrame | None, category: str) -> Rate | None:
+    return None if items is None or items.is_empty() else pass_rate(items.filter(pl.col("category") == category))
 
 
 def measures(baseline: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> list[Measure]:

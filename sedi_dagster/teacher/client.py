@@ -44,7 +44,9 @@ class Teacher:
         endpoint: Endpoint,
         budget: Budget | None = None,
         price: Price | None = None,
+        recorded_only: bool = False,
     ) -> None:
+        """`recorded_only`: answer from the ledger alone; the endpoint is not even started."""
         self.settings = settings
         self.ledger = ledger
         self.endpoint = endpoint
@@ -53,9 +55,11 @@ class Teacher:
         self._in_flight: dict[str, asyncio.Future[TeacherAnswer | None]] = {}
         self._structured: StructuredOutput | None = None
         self._probing = asyncio.Lock()
+        self._recorded_only = recorded_only
 
     async def __aenter__(self) -> Self:
-        await self.endpoint.start()
+        if not self._recorded_only:
+            await self.endpoint.start()
         self._sender.open()
         return self
 
@@ -63,7 +67,8 @@ class Teacher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._sender.close()
-        await self.endpoint.stop()
+        if not self._recorded_only:
+            await self.endpoint.stop()
 
     @property
     def usage(self) -> TeacherUsage:
@@ -145,6 +150,8 @@ class Teacher:
 
     async def _answer(self, request: TeacherRequest, rendered: RenderedRequest, sending: Sending) -> TeacherAnswer:
         """One answer, from the ledger or the endpoint; a call that is under way in this process is shared."""
+        if self._recorded_only:
+            return await self._recorded(rendered.key)
         while (other := self._in_flight.get(rendered.key)) is not None:
             shared = await asyncio.shield(other)
             if shared is not None:
@@ -159,3 +166,12 @@ class Teacher:
         finally:
             del self._in_flight[rendered.key]
             mine.set_result(answer)
+
+    async def _recorded(self, key: str) -> TeacherAnswer:
+        known = (await self.ledger.lookup([key])).get(key)
+        if known is None:
+            raise TeacherError(
+                f"Call {key} is not answered in the ledger, and no call is to be made.",
+                "It was made with other prompts or settings, was pruned, or never ended.",
+            )
+        return self._sender.recall(known)

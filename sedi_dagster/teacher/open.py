@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 
 from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.budget import Budget, known_price
@@ -36,6 +37,19 @@ def make_endpoint(settings: Settings) -> Endpoint:
     )
 
 
+_recorded_only = ContextVar("recorded_only", default=False)
+
+
+@contextmanager
+def recorded_answers_only() -> Iterator[None]:
+    """Within the block a teacher answers from the ledger alone: no endpoint is started, and nothing is ever sent."""
+    token = _recorded_only.set(True)
+    try:
+        yield
+    finally:
+        _recorded_only.reset(token)
+
+
 @asynccontextmanager
 async def open_teacher(
     settings: Settings,
@@ -58,7 +72,14 @@ async def open_teacher(
     own = ledger is None
     ledger = ledger or open_ledger(settings)
     try:
-        async with Teacher(settings.teacher, ledger, endpoint=endpoint, budget=budget, price=price) as teacher:
+        async with Teacher(
+            settings.teacher,
+            ledger,
+            endpoint=endpoint,
+            budget=budget,
+            price=price,
+            recorded_only=_recorded_only.get(),
+        ) as teacher:
             yield teacher
     finally:
         if own:

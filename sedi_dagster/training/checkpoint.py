@@ -5,6 +5,8 @@ It loads with plain `transformers` or `peft` in the three lines that its card sh
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -32,5 +34,15 @@ def save_checkpoint(
         model = model.merge_and_unload()
         is_adapter = False
     model.save_pretrained(folder, safe_serialization=True)
+    _sort_modules(folder / "adapter_config.json")
     tokenizer.save_pretrained(folder)
     (folder / "README.md").write_text(model_card(job, fitted, is_adapter, steps, heldout), encoding="utf-8")
+
+
+def _sort_modules(config: Path) -> None:
+    """Name the trained modules in order: peft keeps them as a set, and writes them in another order each time."""
+    if config.exists():
+        told = json.loads(config.read_text(encoding="utf-8"))
+        if isinstance(told.get("target_modules"), list):
+            told["target_modules"].sort()
+        config.write_text(json.dumps(told, indent=2, sort_keys=True), encoding="utf-8")

@@ -16,12 +16,16 @@ from scipy.stats import binomtest
 
 from sedi_dagster.records import RoundPlan
 from sedi_dagster.reporting import accounts, learning
+from sedi_dagster.reporting.background import Background, Spending, Stage
 from sedi_dagster.reporting.canvas import to_svg
 from sedi_dagster.reporting.figures import funnel_figure
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, clip, decimal, measured, percent, points, printable
+from sedi_dagster.reporting.palette import DARK, LIGHT
 from sedi_dagster.reporting.report import RoundData, plot_scores, plot_training, render_index, render_report
+from sedi_dagster.reporting.samples import best_examples
 from sedi_dagster.reporting.scores import category_scores, swaps
+from sedi_dagster.reporting.verdict import verdict
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'text' {{ 7 * 7 }}"
@@ -153,7 +157,7 @@ def test_a_checkpoint_that_was_not_promoted_is_called_that_with_its_reason(data:
     refused = replace(data, outcome=replace(data.outcome, promoted=False), promotion="3 won and 19 lost")
     page = Page(render_report(refused))
     assert "checkpoint not promoted" in page.sections[""]
-    assert "Why the checkpoint was not promoted 3 won and 19 lost" in page.sections["verdict"]
+    assert "Why: 3 won and 19 lost." in page.sections["verdict"]
 
 
 def test_only_a_simulated_teacher_gets_the_banner(data: RoundData, html: str) -> None:
@@ -177,8 +181,8 @@ def test_every_rule_is_shown_with_its_count_and_a_near_duplicate_with_its_neighb
 
 
 def test_weak_categories_come_first_and_are_marked(data: RoundData, html: str) -> None:
-    table = html[html.index("Decision and reason") : html.index("Over all items")]
-    rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    table = html[html.index("Category and decision") : html.index("Over all items")]
+    rows = re.findall(r"<tr.*?</tr>", table[table.index("<tbody>") :], re.DOTALL)
     decisions = [('class="weak"' in row, *re.findall(r'class="pill \w+">([\w ]+)<', row)) for row in rows]
     assert len(decisions) == 12
     weak = [decision == "weak" for _, decision in decisions]
@@ -382,3 +386,108 @@ def test_a_stuck_category_asks_for_a_person_and_is_coloured(data: RoundData) -> 
     given_up = replace(first, decision="stuck", reason="no significant gain in 2 rounds")
     html = render_report(replace(data, outcome=replace(data.outcome, categories=(given_up, *others))))
     assert "A person is needed" in html and "pill warn" in html and "no significant gain in 2 rounds" in html
+
+
+COMPARED = {
+    "against": pl.String, "category": pl.String, "won": pl.Int64, "lost": pl.Int64, "p_gain": pl.Float64,
+    "p_drop": pl.Float64,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "p_gain", "p_drop", "told"),
+    [(30, 2, 1e-6, 1.0, "a gain (30 items won and 2 lost, p < 0.0001)"),
+     (13, 11, 0.42, 0.73, "no evidence of a gain (13 items won and 11 lost, p = 0.42)"),
+     (1, 9, 0.99, 0.011, "a loss (1 items won and 9 lost, p = 0.011)")],
+)  # fmt: skip
+def test_the_sentence_on_top_claims_a_gain_on_evidence_only(
+    data: RoundData, won: int, lost: int, p_gain: float, p_drop: float, told: str
+) -> None:
+    rows = [("before", "all", won, lost, p_gain, p_drop), ("untrained", "all", 90, 0, 1e-9, 1.0)]
+    compared = pl.DataFrame(rows, schema=COMPARED, orient="row")
+    said = verdict(Rate(50, 120), Rate(52, 120), compared, 0.05).sentence
+    assert said == f"42% of the evaluation items passed before, 43% after: {told}."
+    assert told in Page(render_report(replace(data, comparisons=compared))).sections["verdict"]
+
+
+def test_what_was_forgotten_is_told_with_and_without_evidence(data: RoundData) -> None:
+    rows = [
+        ("before", "math", 0, 7, 1.0, 0.008),
+        ("before", "coding", 1, 2, 0.9, 0.5),
+        ("before", "open_qa", 3, 1, 0.3, 0.9),
+    ]
+    compared = pl.DataFrame(rows, schema=COMPARED, orient="row")
+    told = Page(render_report(replace(data, comparisons=compared))).sections["scores"]
+    assert "math : 7 items lost and 0 won against the checkpoint before: a drop" in told
+    assert "coding : 2 items lost and 1 won against the checkpoint before : no evidence" in told.replace(
+        "before:", "before :"
+    )
+    assert "open qa : " not in told
+
+
+def test_the_engineer_finds_run_commit_settings_times_and_the_command_for_each_id(data: RoundData) -> None:
+    known = Background(
+        next="The next round would ask for math (20).", run_id="run-17", run_url="http://127.0.0.1:3000/runs/run-17",
+        commit="c0ffee", manifest_sha256="ab" * 32, spending=Spending(40_000, 1.5, 80_000, 6.0),
+        stages=(Stage("sft_checkpoint", 300.0), Stage("lineage_manifest", None)), settings={"profile": "local"},
+    )  # fmt: skip
+    text = render_report(replace(data, background=known))
+    page = Page(text)
+    for told in ("run-17", "c0ffee", "ab" * 32, '"profile": "local"', "5 min", "sedi reproduce round-0004"):
+        assert told in page.sections["engineering"]
+    assert "Next: The next round would ask for math (20)." in page.sections["verdict"]
+    assert "40,000 teacher tokens of 80,000 (50%); $1.50 of $6.00 (25%)" in page.sections["verdict"]
+    assert f"sedi trace {data.examples['example_id'].sort()[0]}" in text
+
+
+def test_the_best_examples_are_those_that_became_seeds(data: RoundData) -> None:
+    ids = data.examples["example_id"].to_list()
+    considered = pl.DataFrame(
+        {
+            "example_id": ids[:3],
+            "signal": [1.0, 9.0, 5.0],
+            "why": ["low", "high", "middle"],
+            "refused": [None, None, "no"],
+        }
+    )
+    best = best_examples(data.examples, considered)
+    assert [row["example_id"] for row in best] == [ids[1], ids[0]]
+    assert "Best: became seeds" in Page(render_report(replace(data, considered=considered))).sections["examples"]
+
+
+def test_the_index_has_the_untrained_student_the_money_and_what_comes_next(data: RoundData) -> None:
+    page = Page(
+        render_index(
+            [outcome(1, 0.3)], [replace(data.plan, round="round-0001")], {"untrained": Rate(3, 120)},
+            Spending(40_000, None, 80_000), "The loop ends here: no weak category.",
+        )
+    )  # fmt: skip
+    assert "untrained: 2%" in page.sections["verdict"] and "no weak category" in page.sections["verdict"]
+    assert "40,000 teacher tokens of 80,000 (50%); no price known" in page.sections["verdict"]
+    assert "untrained" in page.sections["rounds"]
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of two colours (WCAG 2.2, 1.4.3)."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK])
+def test_text_has_enough_contrast_in_light_and_dark(palette: dict[str, str]) -> None:
+    for name in ("ink", "muted", "accent", "good", "bad", "warn"):
+        for ground in ("surface", "page"):
+            assert contrast(palette[name], palette[ground]) >= 4.5, (name, ground)
+
+
+def test_every_plot_and_every_scrolling_table_has_a_name_for_who_cannot_see_it(page: Page) -> None:
+    plots = [attrs for tag, attrs in page.tags if tag == "svg"]
+    regions = [attrs for _, attrs in page.tags if attrs.get("class") == "scroll"]
+    assert plots and all(attrs.get("role") == "img" and attrs.get("aria-label") for attrs in plots)
+    assert regions and all(attrs.get("tabindex") == "0" and attrs.get("aria-label") for attrs in regions)

@@ -1,0 +1,146 @@
+"""The data folder as it was before a round, with the calls that the round used: what it is reproduced from."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.lineage.contents import file_hashes
+from sedi_dagster.lineage.ledger_rows import ledger_rows
+from sedi_dagster.lineage.manifest import SHARED_ASSETS
+from sedi_dagster.settings import Settings
+from sedi_dagster.store import Store, file_sha256
+
+_MASK = "**********"
+_OF_THIS_MACHINE = ("data", "cache", "ledger", "seeds", "categories", "items", "profile")
+_AT_ONCE = 500
+
+
+def recorded_manifest(store: Store, round_key: str) -> dict[str, Any]:
+    """The manifest of a finished round.
+
+    Raises:
+        SediError: there is none, or it is of an earlier version.
+    """
+    manifest = store.read_json("manifests", f"{round_key}.json")
+    if manifest is None:
+        there = ", ".join(name.removesuffix(".json") for name in store.names("manifests") if name.endswith(".json"))
+        raise SediError(f"{round_key} is not finished: it has no manifest.", f"Finished: {there or 'none'}.")
+    if "data" not in manifest:
+        raise SediError(
+            f"The manifest of {round_key} is of an earlier version.", "Only newer rounds can be reproduced."
+        )
+    return dict(manifest)
+
+
+def recorded_settings(manifest: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The settings that the round was made with, as overrides; secrets and paths are those of now.
+
+    Raises:
+        SediError: seed file, categories or evaluation items are not what the round was made from.
+    """
+    for name, path in (("seeds", settings.seeds), ("categories", settings.categories),
+                       ("evaluation_items", settings.items)):  # fmt: skip
+        recorded = manifest["files"][name]
+        file = settings.path(path)
+        if not file.is_file() or file_sha256(file) != recorded["sha256"]:
+            raise SediError(
+                f"{file} is not the file that {manifest['round']} was made from ({recorded['path']}).",
+                f"Bring back the file with SHA-256 {recorded['sha256']}.",
+            )
+    told = {name: value for name, value in manifest["settings"].items() if name not in _OF_THIS_MACHINE}
+    return {name: _without_secrets(value) for name, value in told.items()}
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_secrets(inner) for name, inner in value.items() if inner != _MASK}
+    return value
+
+
+def make_replica(store: Store, manifest: dict[str, Any], ledger: str, target: Path) -> Store:
+    """Copy what there was before the round: plans, earlier rounds, the checkpoint it builds on, stored vectors, calls.
+
+    Raises:
+        SediError: seed pool or baselines were made again since.
+    """
+    round_key = manifest["round"]
+    _check_shared(store, manifest)
+    shutil.rmtree(target, ignore_errors=True)
+    for path in store.files():
+        if _was_there(path, round_key, manifest["checkpoint"].get("parent")):
+            copy = target.joinpath(*path.split("/"))
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with store.path(*path.split("/")).open("rb") as reading, copy.open("wb") as writing:
+                shutil.copyfileobj(reading, writing)
+    keys = store.read_table("calls", "lineage_manifest", round_key)["request_key"]
+    copy_calls(ledger, f"sqlite:///{target / 'ledger.sqlite'}", keys, round_key)
+    return Store(str(target))
+
+
+def _check_shared(store: Store, manifest: dict[str, Any]) -> None:
+    shared = tuple(f"assets/{name}/" for name in SHARED_ASSETS)
+    recorded = {path: sha256 for path, sha256 in manifest["data"].items() if path.startswith(shared)}
+    for path, sha256 in file_hashes(store, recorded).items():
+        if sha256 != recorded[path]:
+            raise SediError(
+                f"{path} is not what {manifest['round']} was made from: it was made again since, or changed.",
+                "Restore that state of the data folder from a backup.",
+            )
+
+
+def _was_there(path: str, round_key: str, parent: str | None) -> bool:
+    """Whether a file was there before the round, and is needed for it."""
+    top, *rest = path.split("/")
+    if top == "plans":
+        return rest[0].removesuffix(".json") <= round_key
+    if top == "manifests":
+        return len(rest) == 1 and rest[0].removesuffix(".json") < round_key
+    if top == "assets":
+        return rest[0] in SHARED_ASSETS or (rest[1] < round_key and rest[0] != "sft_dataset")
+    if top == "checkpoints":
+        return rest[0] in (parent, "seed-tasks")
+    return top == "lance"
+
+
+def copy_calls(source: str, target: str, keys: Iterable[str], round_key: str) -> int:
+    """Copy calls from one ledger to a new one: these, and all of the round (a judge's). Returns how many.
+
+    Accounts are not copied: nothing is to be paid.
+    """
+    from sqlalchemy import create_engine, select
+
+    from sedi_dagster.teacher.schema import calls, open_engines, texts
+
+    reading = create_engine(source)
+    try:
+        with reading.connect() as connection:
+            others = connection.scalars(select(calls.c.key).where(calls.c.round.in_((round_key, "")))).all()
+    finally:
+        reading.dispose()
+    writer, reader = open_engines(target)
+    copied = 0
+    with writer.begin() as connection:
+        for rows in _in_parts(ledger_rows(source, dict.fromkeys([*keys, *others]))):
+            connection.execute(calls.insert(), [{name: row[name] for name in calls.c.keys()} for row in rows])  # noqa: SIM118
+            bodies = [{"key": r["key"], "kind": k, "body": r[k]} for r in rows for k in ("request", "response") if r[k]]
+            if bodies:
+                connection.execute(texts.insert(), bodies)
+            copied += len(rows)
+    writer.dispose()
+    reader.dispose()
+    return copied
+
+
+def _in_parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    part: list[dict[str, Any]] = []
+    for row in rows:
+        part.append(row)
+        if len(part) == _AT_ONCE:
+            yield part
+            part = []
+    if part:
+        yield part
