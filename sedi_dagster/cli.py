@@ -17,8 +17,10 @@ from sedi_dagster.settings import PROJECT_ROOT, SIMULATED, load_settings
 
 COMMANDS = {
     "calls": "sedi_dagster.teacher.commands:calls_group",
+    "export": "sedi_dagster.lineage.commands:export_command",
     "estimate": "sedi_dagster.estimating:estimate_command",
     "rejected": "sedi_dagster.reporting.commands:rejected_command",
+    "similar": "sedi_dagster.lineage.commands:similar_command",
     "seeds": "sedi_dagster.seed_pool.commands:seeds",
     "trace": "sedi_dagster.reporting.tracing:trace_command",
     "verify": "sedi_dagster.reporting.verifying:verify_command",

@@ -1,0 +1,86 @@
+"""`sedi export` and `sedi similar`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import click
+from upath import UPath
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.lineage.dataset import ExportRules, Selection, export_dataset, finished_examples, select
+from sedi_dagster.lineage.dataset.forms import FORMS
+from sedi_dagster.lineage.dataset.push import push
+from sedi_dagster.lineage.dataset.splits import SHARES, parse_shares
+from sedi_dagster.lineage.similar import similar_examples
+from sedi_dagster.records import round_key
+from sedi_dagster.settings import load_settings
+from sedi_dagster.store import Store
+
+LONGEST_SHOWN = 160
+_SHARES = ",".join(f"{name}={share}" for name, share in SHARES.items())
+
+
+@click.command("export")
+@click.option("--to", "target", metavar="DIR|URL", help="Where to write it: a folder or any fsspec URL.")
+@click.option("--push", "repository", metavar="OWNER/NAME", help="Push it to the hub as this dataset (private).")
+@click.option("--public", is_flag=True, help="With --push: a new repository is public.")
+@click.option("--round", "rounds", multiple=True, help="Only this round, such as 3; may be given again.")
+@click.option("--category", "categories", multiple=True, help="Only this category; may be given again.")
+@click.option(
+    "--where", default="", metavar="SQL", help='Only what holds for, such as "loss_before > 1 AND ifd < 0.9".'
+)
+@click.option("--form", "forms", multiple=True, type=click.Choice(list(FORMS)), help="Only this form; default: all.")
+@click.option("--splits", default=_SHARES, show_default=True, help="Shares of the splits.")
+def export_command(
+    target: str | None,
+    repository: str | None,
+    public: bool,
+    rounds: tuple[str, ...],
+    categories: tuple[str, ...],
+    where: str,
+    forms: tuple[str, ...],
+    splits: str,
+) -> None:
+    """Write the kept examples of finished rounds as a dataset with card, splits and checksums, or push it to a hub."""
+    if not target and not repository:
+        raise SediError("Nothing says where to.", "Name a folder or URL with --to, or a repository with --push.")
+    settings = load_settings()
+    store = Store(settings.data_root)
+    selection = Selection(rounds, categories, where)
+    examples = select(finished_examples(store), selection)
+    rules = ExportRules(forms or tuple(FORMS), parse_shares(splits))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = target or scratch
+        files = export_dataset(store, settings, examples, UPath(folder), selection, rules)
+        if target:
+            click.echo(f"{examples.height:,} examples, {len(files)} files: {target}")
+        if repository:
+            if "://" in folder:
+                folder = scratch
+                export_dataset(store, settings, examples, UPath(folder), selection, rules)
+            click.echo(f"{examples.height:,} examples pushed: {push(Path(folder), repository, public)}")
+
+
+@click.command("similar")
+@click.argument("text")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Examples to show.")
+@click.option("--as-of", default="", metavar="ROUND", help="Among the examples as that round left them, such as 3.")
+@click.option("--category", default="", help="Only this category.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def similar_command(text: str, limit: int, as_of: str, category: str, as_json: bool) -> None:
+    """The kept examples whose instructions mean most nearly the same as TEXT, with the cosine of their vectors."""
+    from sedi_dagster.batching.embedding import embed
+
+    settings = load_settings()
+    key = round_key(int(as_of)) if as_of.isdigit() else as_of
+    model = settings.batching.embedding_model
+    found = similar_examples(Store(settings.data_root), text, embed, model, limit, key, category)
+    for row in found:
+        if as_json:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        else:
+            shown = " ".join(f"{row['instruction']} {row['input']}".split())[:LONGEST_SHOWN]
+            click.echo(f"{row['cosine']:.3f}  {row['example_id']}  {row['round']}  {row['category']}  {shown}")

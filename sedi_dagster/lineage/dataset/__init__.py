@@ -1,0 +1,8 @@
+"""The kept examples as a dataset that others can load: forms, splits, card, checksums, selection, upload."""
+
+from __future__ import annotations
+
+from sedi_dagster.lineage.dataset.export import ExportRules, export_dataset
+from sedi_dagster.lineage.dataset.selection import Selection, finished_examples, select
+
+__all__ = ["ExportRules", "Selection", "export_dataset", "finished_examples", "select"]

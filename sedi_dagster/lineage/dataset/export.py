@@ -1,0 +1,88 @@
+"""Writing the dataset: every form, every split, as Parquet and as JSON lines, with card and checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+from upath import UPath
+
+from sedi_dagster.errors import StorageError
+from sedi_dagster.language import main_languages
+from sedi_dagster.lineage.dataset.card import dataset_card
+from sedi_dagster.lineage.dataset.facts import dataset_facts
+from sedi_dagster.lineage.dataset.forms import FORMS, KEPT_COLUMNS
+from sedi_dagster.lineage.dataset.selection import Selection
+from sedi_dagster.lineage.dataset.splits import SHARES, in_splits
+from sedi_dagster.rounds import load_history
+from sedi_dagster.settings import Settings
+from sedi_dagster.store import Store, parquet_bytes
+
+CARD, CHECKSUMS = "README.md", "SHA256SUMS"
+
+
+@dataclass(frozen=True)
+class ExportRules:
+    """What is written: forms (all by default) and the share of each split."""
+
+    forms: Sequence[str] = tuple(FORMS)
+    shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
+
+
+def export_dataset(
+    store: Store,
+    settings: Settings,
+    examples: pl.DataFrame,
+    target: UPath,
+    selection: Selection | None = None,
+    rules: ExportRules | None = None,
+    further: Mapping[str, bytes] | None = None,
+) -> dict[str, str]:
+    """Write the examples into a folder or below a URL; what an earlier export left there goes. SHA-256 by file.
+
+    Args:
+        examples: with example_id, round, category, instruction, input, output.
+        further: files to write besides.
+
+    Raises:
+        StorageError: the target cannot be written.
+    """
+    rules, selection = rules or ExportRules(), selection or Selection()
+    splits = in_splits(examples, rules.shares)
+    files: dict[str, bytes] = dict(further or {})
+    sizes: dict[str, dict[str, int]] = {}
+    for form in rules.forms:
+        for split, part in splits.items():
+            rows = [FORMS[form](row) | {n: row[n] for n in KEPT_COLUMNS} for row in part.iter_rows(named=True)]
+            files[f"{form}/{split}.jsonl"] = "".join(f"{_json(row)}\n" for row in rows).encode("utf-8", "replace")
+            files[f"{form}/{split}.parquet"] = parquet_bytes(pl.DataFrame(rows, infer_schema_length=None))
+            sizes.setdefault(form, {})[split] = len(files[f"{form}/{split}.parquet"])
+    facts = dataset_facts(store, settings, load_history(store), examples["round"].unique().sort().to_list())
+    languages = main_languages(f"{a} {b}" for a, b in examples.select("instruction", "output").iter_rows())
+    files[CARD] = dataset_card(examples, splits, facts, sizes, languages, selection).encode()
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files[CHECKSUMS] = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items())).encode()
+    _write(files, target)
+    return hashes | {CHECKSUMS: hashlib.sha256(files[CHECKSUMS]).hexdigest()}
+
+
+def _write(files: Mapping[str, bytes], target: UPath) -> None:
+    try:
+        for form in FORMS:  # a split that has gone must not stay behind
+            stale = target / form
+            for file in stale.iterdir() if stale.exists() else ():
+                if f"{form}/{file.name}" not in files:
+                    file.unlink()
+        for name, content in files.items():
+            path = target.joinpath(*name.split("/"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    except OSError as error:
+        raise StorageError(f"{target} cannot be written: {error}.", "Name another folder or URL with --to.") from None
+
+
+def _json(row: Mapping[str, object]) -> str:
+    return json.dumps(row, ensure_ascii=False)

@@ -1,0 +1,53 @@
+"""The forms in which trainers read examples: the same rows under the names that each expects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sedi_dagster.records import task_prompt
+
+Row = Mapping[str, Any]
+
+
+def messages(row: Row) -> dict[str, Any]:
+    """Chat messages: TRL, axolotl (`chat_template`), OpenAI's fine-tuning."""
+    return {
+        "messages": [
+            {"role": "user", "content": task_prompt(row["instruction"], row["input"])},
+            {"role": "assistant", "content": row["output"]},
+        ]
+    }
+
+
+def prompt_completion(row: Row) -> dict[str, Any]:
+    """TRL's conversational prompt and completion: the loss is taken on the completion alone."""
+    user, assistant = messages(row)["messages"]
+    return {"prompt": [user], "completion": [assistant]}
+
+
+def alpaca(row: Row) -> dict[str, Any]:
+    """Stanford Alpaca: LLaMA-Factory (`alpaca`), axolotl (`alpaca`)."""
+    return {name: row[name] for name in ("instruction", "input", "output")}
+
+
+def sharegpt(row: Row) -> dict[str, Any]:
+    """ShareGPT conversations: LLaMA-Factory (`sharegpt`), older axolotl."""
+    return {
+        "conversations": [
+            {"from": "human", "value": task_prompt(row["instruction"], row["input"])},
+            {"from": "gpt", "value": row["output"]},
+        ]
+    }
+
+
+FORMS: dict[str, Callable[[Row], dict[str, Any]]] = {
+    "messages": messages,
+    "prompt_completion": prompt_completion,
+    "alpaca": alpaca,
+    "sharegpt": sharegpt,
+}
+"""By the name of the configuration, the default one first."""
+
+KEPT_COLUMNS = ("example_id", "round", "category")
+"""Columns that every form has besides: what `sedi trace` takes, and what to select by."""

@@ -1,0 +1,44 @@
+"""Rounds of a whole loop are verified, and made again from the ledger without a call, with equal hashes."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from loops import Loop
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.lineage.verify import verify
+from sedi_dagster.orchestration.reproducing import reproduce
+from sedi_dagster.settings import load_settings
+from sedi_dagster.teacher.ledger_url import ledger_url
+from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
+
+ROUNDS = ("round-0001", "round-0002")
+
+
+def test_every_round_is_made_again_with_equal_hashes_and_without_a_call(
+    loop: Loop, simulated_teacher: SimulatedTeacher
+) -> None:
+    loop.run(2)
+    settings, store = load_settings(), loop.sedi.store()
+    told = verify(store, ledger_url(settings))
+    assert told.passed and told.rounds == 2 and told.calls > 0, told.findings
+    sent = simulated_teacher.meter.told()["requests"]
+    for key in ROUNDS:
+        compared = reproduce(settings, key, lambda _: None)
+        assert len(compared) > 25 and all(one.same for one in compared), [one for one in compared if not one.same]
+    assert simulated_teacher.meter.told()["requests"] == sent
+    assert verify(store, ledger_url(settings)).head == told.head, "the data folder is only read"
+    assert not (loop.project / "cache" / "reproduce" / ROUNDS[0]).exists()
+
+    # an answer that is not the one that was paid for comes out otherwise, and says where
+    database = loop.project / "data" / "ledger.sqlite"
+    with sqlite3.connect(database) as ledger:
+        ledger.execute("UPDATE texts SET body = replace(body, 'e', 'a') WHERE kind = 'response'")
+    changed = {one.what for one in reproduce(settings, ROUNDS[0], lambda _: None) if not one.same}
+    assert f"generated_batches/{ROUNDS[0]}/math: candidates" in changed
+    with sqlite3.connect(database) as ledger:
+        ledger.execute("DELETE FROM calls")
+    with pytest.raises(SediError, match="is not answered in the ledger"):
+        reproduce(settings, ROUNDS[0], lambda _: None)
