@@ -202,7 +202,8 @@ def _count(told: str) -> int:
 
 
 def _last_task(prompt: str) -> str:
-    return _LAST_TASK.findall(prompt)[-1].strip()
+    told: str = _LAST_TASK.findall(prompt)[-1]
+    return told.strip()
 
 
 def _last_part(prompt: str) -> str:
