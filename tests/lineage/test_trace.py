@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from made_loop import make_loop
 from raw_walk import RawFiles, check_trace
 
 from sedi_dagster.cli import main
@@ -196,20 +195,11 @@ def test_a_page_shows_hostile_text_as_text() -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_random_examples_of_a_real_loop_are_traced(
-    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Two rounds of the real loop with a tiny student."""
-    monkeypatch.setenv("SEDI_GENERATION_CANDIDATES_PER_CATEGORY", "700")
-    done = subprocess.run(
-        [sys.executable, "-m", "sedi_dagster.cli", "run"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    raw = RawFiles(project / "data")
-    chosen = random.Random(0).sample(raw.examples, min(1000, len(raw.examples)))
-    assert len(chosen) == 1000
-    store = Store(str(project / "data"))
-    with LineageIndex(store, tmp_path) as index:
-        archive = Archive(store, index, f"sqlite:///{project}/data/ledger.sqlite")
+def test_a_thousand_random_examples_agree_with_the_raw_files(tmp_path: Path) -> None:
+    store = make_loop(tmp_path / "data", per_category=500)
+    raw = RawFiles(tmp_path / "data")
+    chosen = random.Random(0).sample(raw.examples, 1000)
+    with LineageIndex(store, tmp_path / "cache") as index:
+        archive = Archive(store, index, f"sqlite:///{tmp_path}/data/ledger.sqlite")
         for id_ in chosen:
             check_trace(raw, trace(archive, id_).to_json())
