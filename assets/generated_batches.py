@@ -5,6 +5,7 @@ reuses them and pays for nothing twice.
 Tables: `candidates` (one row each, with its problem if malformed and its screening verdict if it was not worth an
 answer), `calls` (request key, tokens, cost of each call), `result` (one row: what was
 wanted, what came, why it stopped).
+A round that `sedi import` opened takes its candidates from the imported file; no teacher is asked.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from sedi_dagster.feedback.seed_update import prompting, seed_set
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.importing import imported_batch
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS
 from sedi_dagster.orchestration.planning import check_categories
@@ -71,7 +73,11 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
         async def work(ask: AskTeacher) -> Tables:
             return await generate(job, settings.generation.methods, ask, screen)
 
-        tables, figures = asyncio.run(ask_teacher(context, settings, plan, work))
+        imported = imported_batch(sedi.store(), plan, category.id)
+        if imported is None:
+            tables, figures = asyncio.run(ask_teacher(context, settings, plan, work))
+        else:
+            tables, figures = imported, {"teacher": "none: candidates were imported"}
     candidates, calls = tables["candidates"], tables["calls"]
     result = tables["result"].row(0, named=True)
     context.log.info(f"{plan.round} {category.id}: stopped ({result['stopped']}): {result['reason']}")

@@ -19,6 +19,8 @@ COMMANDS = {
     "calls": "sedi_dagster.teacher.commands:calls_group",
     "export": "sedi_dagster.lineage.commands:export_command",
     "estimate": "sedi_dagster.estimating:estimate_command",
+    "filter": "sedi_dagster.reporting.filter_file:filter_command",
+    "import": "sedi_dagster.orchestration.importing:import_command",
     "rejected": "sedi_dagster.reporting.commands:rejected_command",
     "similar": "sedi_dagster.lineage.commands:similar_command",
     "seeds": "sedi_dagster.seed_pool.commands:seeds",

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.store import Store
 
+IMPORTS = "imports"
+"""Folder of the batches that `sedi import` keeps, by round and category: `generated_batches` takes them from there."""
 SEED_TASKS = "seed-tasks"
 """Name of the checkpoint that is trained on the human seed tasks alone: what the teacher's tokens are held against."""
 

@@ -49,15 +49,16 @@ VERDICT_SCHEMA: dict[str, Any] = {
 class Rules:
     """What the rules need to know.
 
-    `count_tokens(prompts, outputs)`: tokens of each example in the student's terms. `latin_only`: the vectors are of a
+    `count_tokens(prompts, outputs)`: tokens of each example in the student's terms; None: they are not counted.
+    `latin_only`: the vectors are of a
     model that reads the Latin script alone; texts in other scripts, which look all the same to it, are not compared.
     """
 
     decontaminator: Decontaminator
     form: InstructionForm
     novelty_threshold: float
-    max_length: int
-    count_tokens: Callable[[Sequence[str], Sequence[str]], list[int]]
+    max_length: int = 0
+    count_tokens: Callable[[Sequence[str], Sequence[str]], list[int]] | None = None
     semantic_threshold: float | None = None
     embed: Embed | None = None
     latin_only: bool = False
@@ -121,6 +122,8 @@ def _near_items(candidates: pl.DataFrame, rules: Rules) -> pl.DataFrame:
 
 
 def _too_long(candidates: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    if rules.count_tokens is None:
+        return pl.DataFrame(schema=FOUND_SCHEMA)
     prompts = candidates.select(_prompt()).to_series().to_list()
     tokens = rules.count_tokens(prompts, candidates["output"].to_list())
     measured = candidates.select("row", score=pl.Series(tokens, dtype=pl.Float64))

@@ -26,6 +26,7 @@ from sedi_dagster.errors import StorageError
 from sedi_dagster.lineage.contents import example_digests, file_hashes, root_of
 from sedi_dagster.models import bundled_gguf, bundled_minilm
 from sedi_dagster.records import RoundOutcome, RoundPlan
+from sedi_dagster.rounds import IMPORTS
 from sedi_dagster.settings import PROJECT_ROOT, Settings
 from sedi_dagster.store import Store, file_sha256
 
@@ -145,7 +146,9 @@ def earlier_manifests(store: Store, round_key: str) -> dict[str, dict[str, Any]]
 def round_prefixes(plan: RoundPlan) -> list[str]:
     """Folders whose files are the round's alone."""
     generated = [f"assets/generated_batches/{plan.round}/{c}" for c in plan.category_ids]
-    return [*generated, *(f"assets/{asset}/{plan.round}" for asset in ROUND_ASSETS), f"checkpoints/{plan.round}"]
+    imported = f"assets/{IMPORTS}/{plan.round}"  # there if the round was imported
+    made = [f"assets/{asset}/{plan.round}" for asset in ROUND_ASSETS]
+    return [*generated, imported, *made, f"checkpoints/{plan.round}"]
 
 
 def _data(store: Store, plan: RoundPlan, earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

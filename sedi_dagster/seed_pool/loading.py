@@ -79,7 +79,7 @@ def read_seed_file(path: Path, categories: Collection[str], columns: Columns | N
     """
     problems = Problems(path)
     rows = with_known_names(_rows(path, problems, columns), categories, problems)
-    tasks, confidence = [_task(row, row.category) for row in rows], dict[str, float]()
+    tasks, confidence = [as_seed_task(row, row.category) for row in rows], dict[str, float]()
     notes: list[str] = []
     if rows and not any(row.category for row in rows):
         tasks, confidence = _with_assigned_categories(tasks, categories, problems)
@@ -144,7 +144,7 @@ def _check_categories(rows: Sequence[Exchange], categories: Collection[str], pro
 def _with_assigned_categories(
     tasks: Sequence[SeedTask], categories: Collection[str], problems: Problems
 ) -> tuple[list[SeedTask], dict[str, float]]:
-    ours = [_task(row, row.category) for row in _rows(OUR_SEEDS, Problems(OUR_SEEDS))]
+    ours = [as_seed_task(row, row.category) for row in _rows(OUR_SEEDS, Problems(OUR_SEEDS))]
     known = [task for task in ours if task.category in categories]
     if not known:
         told = "no row names a category, and the project's own seeds have none of yours to compare with"
@@ -168,7 +168,8 @@ def _notes_on_assignment(
     return notes + [f"no task was near the seeds of {category!r}: it has none" for category in missing]
 
 
-def _task(row: Exchange, category: str) -> SeedTask:
+def as_seed_task(row: Exchange, category: str = "") -> SeedTask:
+    """The exchange as a seed task; without `category`, of none yet."""
     return SeedTask(row.instruction, row.input, row.output, category, row.is_classification)
 
 

@@ -1,0 +1,185 @@
+"""`sedi import`: candidates that were made elsewhere become a round of the loop.
+
+The round is planned like any other; its batches are kept beside the plan, and `generated_batches` takes them from there
+in place of asking a teacher. From then on they are candidates like all others: verdicts, composition, training,
+lineage. Each names its origin: the file by name and hash in place of the call, the model if the row names one, the row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+from rich.console import Console
+from rich.markup import escape
+
+from sedi_dagster.categories import load_categories
+from sedi_dagster.datafiles import Limits, Problems
+from sedi_dagster.datafiles.options import column_options
+from sedi_dagster.datafiles.shapes import Columns, Exchange, read_exchanges
+from sedi_dagster.errors import InputFileError, SediError
+from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA
+from sedi_dagster.generation.generate import RESULT_SCHEMA
+from sedi_dagster.records import CategoryPlan, RoundPlan, Tables, content_id, round_key
+from sedi_dagster.rounds import IMPORTS, load_history, save_plan
+from sedi_dagster.seed_pool.assignment import assign_categories
+from sedi_dagster.seed_pool.loading import OUR_SEEDS, as_seed_task, read_seed_file, with_known_names
+from sedi_dagster.settings import Settings, load_settings
+from sedi_dagster.store import Store, file_sha256
+
+BY_IMPORT = "sedi import"
+LIMITS = Limits(file_bytes=2_000_000_000, rows=2_000_000, text_chars=200_000)
+MODEL_FIELDS = ("model_name", "model", "generator", "teacher")
+"""Fields by which data sets name the model that wrote a row."""
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--into", metavar="CATEGORY", help="Category of all rows; else what they name, or what they are like.")
+@column_options
+def import_command(file: Path, into: str | None, columns: Columns) -> None:
+    """Make a round of the loop of the candidates in FILE, whoever wrote them.
+
+    Takes what DataDesigner, distilabel, curator and others write, Alpaca's form and messages, as Parquet, JSON or CSV.
+    `sedi run --rounds 1` then judges, composes, trains and evaluates the round, as one of the loop's own.
+    """
+    settings = load_settings()
+    problems = Problems(file)
+    plan = import_file(file, settings, problems, columns, into)
+    console = Console(soft_wrap=True, highlight=False)
+    for note in problems.told_notes():
+        console.print(f"Note: {escape(note)}.")
+    if problems.count:
+        console.print(f"{problems.count:,} row(s) were left out, such as:")
+        for problem in problems.found[:5]:
+            console.print(f"  {escape(str(problem))}")
+    told = ", ".join(f"{c.category} ({c.candidates:,})" for c in plan.categories)
+    console.print(f"{plan.round} holds {sum(c.candidates for c in plan.categories):,} candidates: {told}.")
+    console.print("`sedi run --rounds 1` judges them, trains and evaluates; so does the daemon (`sedi ui`).")
+
+
+def import_file(
+    file: Path, settings: Settings, problems: Problems, columns: Columns | None = None, into: str | None = None
+) -> RoundPlan:
+    """Plan a round of a file's candidates and keep its batches. Rows that cannot be read are noted in `problems`.
+
+    Raises:
+        SediError: another round is open, the category is unknown, or the file has no row that can be read.
+    """
+    categories = load_categories(settings.path(settings.categories))
+    if into is not None and into not in categories:
+        raise SediError(f"Unknown category: {into}.", f"Choose from {', '.join(categories)}.")
+    store = Store(settings.data_root)
+    history = load_history(store)
+    if history.open_round is not None:
+        raise SediError(
+            f"{history.open_round.round} is open, started by {history.open_round.trigger}.",
+            "Let it be finished first: sedi run --rounds 1",
+        )
+    exchanges = with_known_names(list(read_exchanges(file, problems, columns, LIMITS)), categories, problems)
+    if not exchanges:
+        problems.raise_any()
+        raise InputFileError(f"{file} has no candidate.", "Give at least one instruction and output.")
+    named = _named(exchanges, categories, problems, into)
+    number = max((plan.number for plan in history.plans), default=0) + 1
+    counted = Counter(named)
+    plan = RoundPlan(
+        round=round_key(number),
+        parent=history.plans[-1].round if history.plans else None,
+        trigger=BY_IMPORT,
+        categories=tuple(
+            CategoryPlan(category, counted[category], f"imported from {file.name}")
+            for category in categories
+            if counted[category]
+        ),
+        target_round=number,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    source = f"{file.name}@{file_sha256(file)[:16]}"
+    store.remove("assets", IMPORTS, plan.round)
+    for category in plan.category_ids:
+        rows = [row for row, name in zip(exchanges, named, strict=True) if name == category]
+        store.write_tables(_tables(rows, plan.round, category, source), IMPORTS, plan.round, category)
+    if not save_plan(store, plan):  # the plan comes last: what was interrupted before it is no round
+        raise SediError(
+            f"{plan.round} was opened by someone else meanwhile.", "Import the file again once it is finished."
+        )
+    return plan
+
+
+def imported_batch(store: Store, plan: RoundPlan, category: str) -> Tables | None:
+    """The batch of a round that was imported; None if a teacher is to be asked for it."""
+    return store.read_tables(IMPORTS, plan.round, category) if plan.trigger == BY_IMPORT else None
+
+
+def _named(
+    exchanges: Sequence[Exchange], categories: Collection[str], problems: Problems, into: str | None
+) -> list[str]:
+    """The category of each row: the one for all, or its own, or that of the nearest of the project's seeds."""
+    if into is not None:
+        return [into] * len(exchanges)
+    unknown = [row for row in exchanges if row.category not in categories]
+    assigned: dict[int, str] = {}
+    if unknown:
+        known = [task for task in read_seed_file(OUR_SEEDS, categories).tasks if task.category in categories]
+        if not known:
+            raise SediError(
+                f"{len(unknown):,} rows of {problems.path} name none of your categories: {', '.join(categories)}.",
+                "Name one in the field `category` of each row, or one for all with --into.",
+            )
+        problems.notes["rows name no category of the loop: each was given that of the seeds it is most like"] += len(
+            unknown
+        )
+        found = assign_categories([as_seed_task(row) for row in unknown], known)
+        assigned = {row.number: category for row, (category, _) in zip(unknown, found, strict=True)}
+    return [assigned.get(row.number, row.category) for row in exchanges]
+
+
+def _tables(rows: Sequence[Exchange], round_name: str, category: str, source: str) -> Tables:
+    """The tables of `generated_batches`, with one call that stands for the file and cost nothing."""
+    key = content_id("file", source, round_name, category)
+    candidates = [_candidate(row, place, round_name, category, key, source) for place, row in enumerate(rows)]
+    call = {"request_key": key, "purpose": "import", "category": category, "finish_reason": "stop",
+            "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": 0.0, "latency_s": 0.0}  # fmt: skip
+    told = f"imported from {source}"
+    result = {"round": round_name, "category": category, "allowed": len(rows), "candidates": len(rows),
+              "well_formed": len(rows), "waves": 0, "stopped": "enough", "reason": told}  # fmt: skip
+    return {
+        "candidates": pl.DataFrame(candidates, schema=CANDIDATE_SCHEMA),
+        "calls": pl.DataFrame([call], schema=CALL_SCHEMA),
+        "result": pl.DataFrame([result], schema=RESULT_SCHEMA),
+    }
+
+
+def _candidate(row: Exchange, place: int, round_name: str, category: str, key: str, source: str) -> dict[str, Any]:
+    """One row of `CANDIDATE_SCHEMA`; the row as it was read, with what the loop has no field for, is its raw text."""
+    raw = json.dumps(row.row, ensure_ascii=False, default=str)
+    return {
+        "candidate_id": content_id("cand", key, row.number, raw),
+        "round": round_name,
+        "category": category,
+        "position": place,
+        "instruction_id": content_id("instr", key, row.instruction),
+        "instruction": row.instruction,
+        "input": row.input,
+        "output": row.output,
+        "is_classification": row.is_classification,
+        "method": "imported",
+        "teacher": _model(row.row),
+        "prompt_version": source,
+        "demonstration_ids": [],
+        "instruction_key": key,
+        "answer_key": key,
+        "further_keys": [],
+        "raw": raw,
+    }
+
+
+def _model(row: Mapping[str, Any]) -> str:
+    return next((row[name] for name in MODEL_FIELDS if isinstance(row.get(name), str)), "unknown")

@@ -1,0 +1,148 @@
+"""`sedi filter`: a verdict for every row of a file, without a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+from rich.console import Console
+from rich.markup import escape
+
+from sedi_dagster.categories import load_categories
+from sedi_dagster.datafiles import Limits, Problems
+from sedi_dagster.datafiles.options import column_options
+from sedi_dagster.datafiles.shapes import Columns, read_exchanges
+from sedi_dagster.datafiles.writing import write_jsonl
+from sedi_dagster.errors import InputFileError, StorageError
+from sedi_dagster.evaluation.items import load_evaluation_items
+from sedi_dagster.filtering.data_set import data_set_frame, judge_data_set
+from sedi_dagster.filtering.guarded_texts import read_guarded_texts
+from sedi_dagster.reporting.funnel import RULES
+from sedi_dagster.reporting.page import fill
+from sedi_dagster.settings import FilteringSettings, Settings, load_settings
+
+LIMITS = Limits(file_bytes=2_000_000_000, rows=5_000_000, text_chars=200_000)
+SHOWN = 3
+"""Rows of each rule that the page shows."""
+
+
+@click.command("filter")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: FILE.filtered]")
+@click.option("--against", type=click.Path(path_type=Path), multiple=True, help="File that rows must differ from, too.")
+@column_options
+def filter_command(file: Path, out: Path | None, against: tuple[Path, ...], columns: Columns) -> None:
+    """A verdict for every row of FILE, without a loop: kept, or rejected by a named rule.
+
+    Rows are judged as candidates are, by the rules that need no model, with the settings of the loop: form, instances,
+    nearness to evaluation items and to SEDI_FILTERING_DECONTAMINATE_FILES, duplicates among the rows. Writes
+    verdicts.parquet, kept.jsonl and a page, report.html.
+    """
+    settings = load_settings()
+    folder = out or Path(f"{file.name}.filtered")
+    console = Console(soft_wrap=True, highlight=False)
+    with console.status("Reading and judging"):
+        read = judge_file(file, against, columns, settings)
+        write_results(folder, file, read, settings.filtering)
+    counted = read.verdicts.group_by("rule").len().drop_nulls().sort("len", descending=True)
+    kept = read.verdicts.filter(pl.col("state") == "kept").height
+    console.print(f"{kept:,} of {read.verdicts.height:,} rows are kept ({kept / max(1, read.verdicts.height):.1%}).")
+    for rule, count in counted.iter_rows():
+        console.print(f"  {count:>9,}  {rule}: {RULES.get(rule, '')}")
+    for note in read.problems.told_notes():
+        console.print(f"Note: {escape(note)}.")
+    if read.problems.count:
+        console.print(f"{read.problems.count:,} row(s) could not be read, such as:")
+        for problem in read.problems.found[:SHOWN]:
+            console.print(f"  {escape(str(problem))}")
+    console.print(f"Written to {escape(str(folder))}: verdicts.parquet, kept.jsonl, report.html")
+
+
+@dataclass(frozen=True)
+class JudgedFile:
+    """The verdicts, and what was wrong with rows that have none, or left out of those that have one."""
+
+    verdicts: pl.DataFrame
+    problems: Problems
+
+
+def judge_file(file: Path, against: Sequence[Path], columns: Columns, settings: Settings) -> JudgedFile:
+    """Read and judge a file.
+
+    Raises:
+        InputFileError: it cannot be read, or none of its rows can.
+    """
+    problems = Problems(file)
+    rows = data_set_frame(read_exchanges(file, problems, columns, LIMITS), problems.place)
+    if rows.is_empty():
+        problems.raise_any()
+        raise InputFileError(f"{file} has no row that can be judged.", "Give at least one instruction and output.")
+    pool = [pl.DataFrame(schema={"id": pl.String, "text": pl.String})]
+    for other in against:
+        of_other = Problems(other)
+        frame = data_set_frame(read_exchanges(other, of_other, None, LIMITS), of_other.place)
+        pool.append(frame.select(id=pl.format("{} {}", pl.lit(other.name), "candidate_id"), text="instruction"))
+    categories = load_categories(settings.path(settings.categories))
+    items = [(item.id, item.prompt) for item in load_evaluation_items(settings.path(settings.items), categories)]
+    for name in filter(None, map(str.strip, settings.filtering.decontaminate_files.split(","))):
+        items += read_guarded_texts(settings.path(Path(name)))
+    return JudgedFile(judge_data_set(rows, pl.concat(pool), items, settings.filtering), problems)
+
+
+def write_results(folder: Path, file: Path, judged: JudgedFile, filtering: FilteringSettings) -> None:
+    """Write verdicts, the rows that were kept, and the page.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    verdicts = judged.verdicts
+    kept = verdicts.filter(pl.col("state") == "kept")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        verdicts.rename({"candidate_id": "row", "neighbour_id": "neighbour_row"}).write_parquet(
+            folder / "verdicts.parquet"
+        )
+        (folder / "report.html").write_text(_page(file, judged, filtering), encoding="utf-8")
+    except OSError as error:
+        told = f"{folder} cannot be written: {error.strerror}."
+        raise StorageError(told, "Name another folder with --out.") from None
+    named = ("instruction", "input", "output", "category")
+    rows = kept.select(*named).iter_rows(named=True)
+    write_jsonl(folder / "kept.jsonl", ({k: v for k, v in row.items() if v is not None} for row in rows))
+
+
+def _page(file: Path, judged: JudgedFile, filtering: FilteringSettings) -> str:
+    verdicts = judged.verdicts
+    by_rule = verdicts.drop_nulls("rule").group_by("rule").len().sort("len", "rule", descending=[True, False])
+    rules: list[dict[str, Any]] = [
+        {
+            "name": rule,
+            "count": count,
+            "meaning": RULES.get(rule, ""),
+            "rows": verdicts.filter(pl.col("rule") == rule).head(SHOWN).to_dicts(),
+        }
+        for rule, count in by_rule.iter_rows()
+    ]
+    by_category = (
+        verdicts.drop_nulls("category")
+        .group_by("category")
+        .agg(rows=pl.len(), kept=(pl.col("state") == "kept").sum())
+        .sort("category")
+        .to_dicts()
+    )
+    return fill(
+        "filter_file.html.j2",
+        name=file.name,
+        rows=verdicts.height,
+        kept=verdicts.filter(pl.col("state") == "kept").height,
+        rules=rules,
+        by_category=by_category,
+        notes=judged.problems.told_notes(),
+        unread=judged.problems.count,
+        problems=[str(problem) for problem in judged.problems.found[:10]],
+        filtering=filtering,
+    )
