@@ -270,17 +270,19 @@ class TrainingSettings(_Group):
         None,
         ge=1,
         description="Examples in memory at once on a device; a training batch is made of several (gradient "
-        "accumulation); empty: 2 on a CPU, 8 on a GPU",
+        "accumulation); empty: 1,024 tokens on a CPU, up to 8 examples; as many as fit on a GPU",
     )
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="bf16: autocast, what is trained stays fp32; auto: bf16 where the device multiplies it"
     )
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = Field(
-        "auto", description="Attention implementation; auto: what transformers chooses"
+        "auto",
+        description="Attention implementation; auto: what transformers chooses; eager for short rows on a CPU in bf16",
     )
     gradient_checkpointing: bool | None = Field(
         None,
-        description="Less memory, a third slower: activations are made again; empty: from a billion parameters on",
+        description="Less memory, a third slower: activations are made again; empty: on a GPU where memory asks for "
+        "it, on a CPU from a billion parameters on",
     )
     example_losses: bool = Field(
         True, description="Measure each example's loss before and after the round (two passes without gradients)"
@@ -288,7 +290,12 @@ class TrainingSettings(_Group):
     held_out_share: float = Field(
         0.125, ge=0, lt=1, description="Share of each category's human seed tasks that is measured, never trained on"
     )
-    save_steps: int = Field(10, ge=1, description="Optimiser steps between two saved states that a kill goes back to")
+    save_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Optimiser steps between two saved states that a kill goes back to; empty: every minute, less "
+        "often where saving takes long",
+    )
     keep_checkpoints: int | None = Field(
         5, ge=1, description="Newest rounds whose checkpoints stay; promoted ones always do; empty: all stay"
     )
@@ -309,7 +316,12 @@ class EvaluationSettings(_Group):
     items_per_category: int = Field(
         12, ge=2, description="Evaluation items used per category: a fixed, stratified subset, in two halves"
     )
-    batch_size: int = Field(24, ge=1, description="Items answered at once")
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Items answered at once; empty: 24 on a CPU and of a served student, 256 on a GPU; halved when "
+        "memory ends",
+    )
     base_url: str | None = Field(
         None,
         description="OpenAI-compatible endpoint that serves the student; empty: it answers in a process of its own. "

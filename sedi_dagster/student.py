@@ -15,10 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sedi_dagster.chat import chat_text
 from sedi_dagster.errors import ModelError
 from sedi_dagster.models import bundled_gguf
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BUNDLED = "bundled:smollm2-135m-instruct"
@@ -87,13 +89,18 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
 
 
 def load_student(
-    source: str, adapter: Path | None, trainable: bool = False, attention: str | None = None
+    source: str,
+    adapter: Path | None,
+    trainable: bool = False,
+    attention: str | None = None,
+    inference: bool = False,
 ) -> PreTrainedModel:
-    """The student's weights in fp32 on the best device, after a round if its checkpoint is named.
+    """The student's weights on this process's device, after a round if its checkpoint is named.
 
     Args:
         adapter: a round's checkpoint: an adapter, or a whole model in place of the student's weights.
         trainable: keep an adapter apart, to train it on; else it is folded into the weights.
+        inference: nothing will be trained: weights in bf16 where a GPU multiplies it, once all are in place. Else fp32.
         attention: implementation that transformers should use; None: its own choice.
 
     Raises:
@@ -114,13 +121,31 @@ def load_student(
         if adapter is not None and not full_checkpoint:
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable)
+            model = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device="cpu")
             if not trainable:  # one matrix product a layer instead of three
                 model = model.merge_and_unload()
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise ModelError(f"The student {source!r} cannot be loaded: {error}", _MEND) from None
-    process = os.environ.get("LOCAL_RANK", "0")  # several processes, each with a device of its own
-    return model.to(f"cuda:{process}" if torch.cuda.is_available() else "cpu")
+    device = student_device()
+    low = inference and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return model.to(device, torch.bfloat16) if low else model.to(device)
+
+
+def student_device() -> torch.device:
+    """Where the student works: this process's own GPU, or the CPU. Apple's GPUs (MPS) are not used."""
+    import torch
+
+    process = int(os.environ.get("LOCAL_RANK", "0"))  # several processes, each with a device of its own
+    return torch.device("cuda", process) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def device_note() -> str:
+    """What to tell of the device, where somebody may expect another one; empty: nothing."""
+    import torch
+
+    if torch.cuda.is_available() or not torch.backends.mps.is_available():
+        return ""
+    return "Apple's GPU (MPS) is not used: the student works on the CPU."
 
 
 def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[int]]:
@@ -131,11 +156,7 @@ def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[
     tokenizer = load_tokenizer(source)
 
     def count(prompts: Sequence[str], outputs: Sequence[str]) -> list[int]:
-        chats = [
-            [{"role": "user", "content": prompt}, {"role": "assistant", "content": output}]
-            for prompt, output in zip(prompts, outputs, strict=True)
-        ]
-        texts = tokenizer.apply_chat_template(chats, tokenize=False) if chats else []
+        texts = [chat_text(tokenizer, prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
         counts: list[int] = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             some = texts[start : start + _TEXTS_AT_ONCE]

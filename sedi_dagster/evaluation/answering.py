@@ -3,65 +3,77 @@
 The job file (JSON) has:
     student: what `from_pretrained` takes       adapter: checkpoint folder, or null for the untrained student
     items: list of evaluation items with `key` and `max_answer_tokens`
-    results: file that rows are appended to     batch_size
+    results: file that rows are appended to     batch_size: items at once, or null: by device
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sedi_dagster.chat import answer_ids, end_tokens, question_text, token_ids
+from sedi_dagster.errors import WorkloadError
 from sedi_dagster.evaluation.decoding import answers_and_losses
 from sedi_dagster.evaluation.results import append_results, judged
-from sedi_dagster.student import load_student, load_tokenizer
+from sedi_dagster.memory import free_memory, is_out_of_memory
+from sedi_dagster.student import device_note, load_student, load_tokenizer
 from sedi_dagster.workload import Log, progress_log
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+BATCH_SIZES = {"cpu": 24, "cuda": 256}
+_END_OF_THOUGHT = "</think>"
 
 
 def evaluate(job: Mapping[str, Any], log: Log) -> None:
-    """Append a row an item: answer, score, kinds of error, loss of the reference answer."""
+    """Append a row an item: answer, score, kinds of error, loss of the reference answer.
+
+    When memory ends, batches are halved from there on.
+
+    Raises:
+        WorkloadError: one item alone does not fit into memory.
+    """
     report = progress_log(log, "evaluate")
     tokenizer = load_tokenizer(job["student"])
-    model = load_student(job["student"], Path(job["adapter"]) if job["adapter"] else None)
+    model = load_student(job["student"], Path(job["adapter"]) if job["adapter"] else None, inference=True)
     model.eval()
+    if device_note():
+        log(device_note())
     items = job["items"]
-    prompts = [
-        _ids(
-            tokenizer,
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": item["prompt"]}], tokenize=False, add_generation_prompt=True
-            ),
-        )
-        for item in items
-    ]
-    end = tokenizer.eos_token_id
+    prompts = [token_ids(tokenizer, question_text(tokenizer, item["prompt"])) for item in items]
+    ends = end_tokens(tokenizer, model)
     # Neighbours in length and cap share a batch, so that little is padded and none waits for a longer answer.
     order = sorted(range(len(items)), key=lambda i: (items[i]["max_answer_tokens"], len(prompts[i])))
+    size = job["batch_size"] or BATCH_SIZES[model.device.type]
     done = passed = 0
-    for start in range(0, len(order), job["batch_size"]):
-        chosen = order[start : start + job["batch_size"]]
+    while done < len(order):
+        chosen = order[done : done + size]
         batch = [items[i] for i in chosen]
-        answers, losses = answers_and_losses(
-            model,
-            [prompts[i] for i in chosen],
-            [[*_ids(tokenizer, item["reference"]), end] for item in batch],
-            [item["max_answer_tokens"] for item in batch],
-            end,
-        )
+        try:
+            answers, losses = answers_and_losses(
+                model,
+                [prompts[i] for i in chosen],
+                [answer_ids(tokenizer, item["prompt"], item["reference"]) for item in batch],
+                [item["max_answer_tokens"] for item in batch],
+                ends,
+            )
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            size = len(chosen) // 2
+            if not size:
+                raise WorkloadError(
+                    f"Answering {batch[0]['id']} alone ran out of memory.",
+                    "Take a smaller student (SEDI_TRAINING_STUDENT), or a machine with more memory.",
+                ) from None
+            log(f"Memory ended: {size} items at once from here on.")
+            free_memory()
+            continue
         rows = []
         for item, ids, loss in zip(batch, answers, losses, strict=True):
-            whole = ids[-1] == end
+            whole = ids[-1] in ends
             said = ids[:-1] if whole else ids
-            text = tokenizer.decode(said, skip_special_tokens=True).strip()
+            text = tokenizer.decode(said, skip_special_tokens=True).rpartition(_END_OF_THOUGHT)[2].strip()
             rows.append(judged(item, text, len(said), not whole, loss))
         append_results(Path(job["results"]), rows)
         done, passed = done + len(rows), passed + sum(row["passed"] for row in rows)
         report(done, len(items), {"passed": passed})
-
-
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids

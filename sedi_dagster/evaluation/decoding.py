@@ -25,7 +25,11 @@ _LEAVE_AT = 0.75
 
 
 def answers_and_losses(
-    model: PreTrainedModel, prompts: Sequence[Ids], references: Sequence[Ids], limits: Sequence[int], end: int
+    model: PreTrainedModel,
+    prompts: Sequence[Ids],
+    references: Sequence[Ids],
+    limits: Sequence[int],
+    ends: frozenset[int],
 ) -> tuple[list[Ids], list[float]]:
     """Each prompt's greedy answer, and the mean negative log-likelihood per token of its reference, in nats.
 
@@ -33,19 +37,19 @@ def answers_and_losses(
         model: in evaluation mode.
         prompts, references: token ids, at least one each; a reference includes its end of turn.
         limits: most tokens of each answer, at least 1.
-        end: the token that ends an answer; the answer includes it.
+        ends: tokens that end an answer; the answer includes the one it ends with.
     """
     import torch
 
     longest = max(map(len, prompts))
-    tokens = torch.tensor([[end] * (longest - len(ids)) + ids for ids in prompts], device=model.device)
+    tokens = torch.tensor([[0] * (longest - len(ids)) + ids for ids in prompts], device=model.device)
     mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=model.device)
     with torch.inference_mode():
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         read = model(tokens, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
         following, cache = read.logits[:, -1], read.past_key_values
         losses = _losses(model, following, copy.deepcopy(cache), mask, references)
-        return _answers(model, following, cache, mask, limits, end), losses
+        return _answers(model, following, cache, mask, limits, ends), losses
 
 
 def _losses(
@@ -75,7 +79,12 @@ def _losses(
 
 
 def _answers(
-    model: PreTrainedModel, following: torch.Tensor, cache: Any, mask: torch.Tensor, limits: Sequence[int], end: int
+    model: PreTrainedModel,
+    following: torch.Tensor,
+    cache: Any,
+    mask: torch.Tensor,
+    limits: Sequence[int],
+    ends: frozenset[int],
 ) -> list[Ids]:
     import torch
 
@@ -87,7 +96,7 @@ def _answers(
         for row, token in zip(rows, tokens.tolist(), strict=True):
             if row in unfinished:
                 answers[row].append(token)
-                if token == end or len(answers[row]) == limits[row]:
+                if token in ends or len(answers[row]) == limits[row]:
                     unfinished.remove(row)
         if not unfinished:
             return answers

@@ -19,19 +19,17 @@ The workload scores; `ifd_verdicts` decides. Run it by hand with `python -m sedi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import polars as pl
 
+from sedi_dagster.chat import answer_ids, opening_ids, question_text, token_ids
 from sedi_dagster.losses import answer_losses
 from sedi_dagster.student import load_student, load_tokenizer
 from sedi_dagster.workload import Log, progress_log, run_workload
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 Ratio = Literal["loss_ratio", "perplexity_ratio"]
 
@@ -57,16 +55,18 @@ def score_examples(job: Mapping[str, Any], log: Log) -> None:
     rows = pl.read_parquet(job["rows"])
     report = progress_log(log, "ifd")
     tokenizer = load_tokenizer(job["student"])
-    model = load_student(job["student"], adapter=None)
+    model = load_student(job["student"], adapter=None, inference=True)
     model.eval()
-    answers = [[*_ids(tokenizer, output), tokenizer.eos_token_id] for output in rows["output"]]
-    prompts, opening = _contexts(tokenizer, rows["prompt"].to_list())
+    told = rows.select("prompt", "output").rows()
+    answers = [answer_ids(tokenizer, prompt, output) for prompt, output in told]
+    prompts = [token_ids(tokenizer, question_text(tokenizer, prompt)) for prompt, _ in told]
+    opening = opening_ids(tokenizer)
 
-    def told(before: int, done: int) -> None:
+    def count(before: int, done: int) -> None:
         report(before + done, 2 * rows.height, {})
 
-    given = answer_losses(model, prompts, answers, report=partial(told, 0))
-    alone = answer_losses(model, [opening] * rows.height, answers, report=partial(told, rows.height))
+    given = answer_losses(model, prompts, answers, report=partial(count, 0))
+    alone = answer_losses(model, [opening] * rows.height, answers, report=partial(count, rows.height))
     scores = rows.select("candidate_id", "category").with_columns(
         pl.Series("answer_tokens", [len(answer) for answer in answers], dtype=pl.Int64),
         pl.Series("loss_given_prompt", given, dtype=pl.Float64),
@@ -113,24 +113,6 @@ def drop_by_ifd(verdicts: pl.DataFrame, dropped: pl.DataFrame) -> pl.DataFrame:
     """The verdicts, with what `ifd_verdicts` drops rejected."""
     told = dropped.select("candidate_id", state=pl.lit("rejected"), rule="rule", score="score", threshold="threshold")
     return verdicts.update(told, on="candidate_id", how="left")
-
-
-def _contexts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> tuple[list[list[int]], list[int]]:
-    """Token ids of each prompt up to where the answer begins, and those of the mark that opens any answer."""
-    chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
-    texts = [tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
-    closed = tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False)
-    opened = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "x"}], tokenize=False, add_generation_prompt=True
-    )
-    opening = _ids(tokenizer, opened.removeprefix(closed)) if opened.startswith(closed) else []
-    start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    return [_ids(tokenizer, text) for text in texts], opening or [start]
-
-
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids
 
 
 if __name__ == "__main__":

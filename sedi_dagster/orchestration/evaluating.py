@@ -31,6 +31,7 @@ _SEED_TRAINING = (
 )  # fmt: skip
 """Settings of training that the student of the human seed tasks depends on."""
 SECONDS_BETWEEN_LINES = 2.0
+SERVED_AT_ONCE = 24
 
 
 def evaluate_student(
@@ -207,7 +208,7 @@ def _ask_served(
             settings.api_key.get_secret_value(),
             missing,
             results,
-            settings.batch_size,
+            settings.batch_size or SERVED_AT_ONCE,
             settings.timeout_s,
             report,
         )

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from safetensors import SafetensorError
 
 from sedi_dagster.errors import WorkloadError
+from sedi_dagster.memory import is_out_of_memory
 from sedi_dagster.settings import TrainingSettings
 
-_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 _DISK = ("no space left", "disk quota exceeded", "enforce fail at inline_container")  # the last: torch's writer
 _KEPT = "What was saved before stays, and the same run goes on from it."
 
@@ -22,15 +22,15 @@ def told_clearly(settings: TrainingSettings) -> Iterator[None]:
     try:
         yield
     except MemoryError:
-        raise _out_of_memory(settings) from None
+        raise out_of_memory(settings) from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(str(error)) from None
         raise
     except (RuntimeError, SafetensorError) as error:  # what torch and safetensors make of the two
         text = str(error).lower()
-        if any(sign in text for sign in _MEMORY):
-            raise _out_of_memory(settings) from None
+        if is_out_of_memory(error):
+            raise out_of_memory(settings) from None
         if any(sign in text for sign in _DISK):
             raise _disk_full(str(error)) from None
         raise
@@ -44,7 +44,7 @@ def not_a_number(step: int, figure: str, value: float, learning_rate: float) -> 
     )
 
 
-def _out_of_memory(settings: TrainingSettings) -> WorkloadError:
+def out_of_memory(settings: TrainingSettings) -> WorkloadError:
     changes = []
     if settings.micro_batch_size != 1:
         changes.append(f"lower SEDI_TRAINING_MICRO_BATCH_SIZE (now {settings.micro_batch_size or 'by device'})")

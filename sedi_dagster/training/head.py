@@ -1,8 +1,8 @@
-"""The student's output layer on a CPU: log-probabilities of the answer's tokens, and of nothing else.
+"""The student's output layer on a CPU: logits of the answers' positions, and of nothing else.
 
-TRL's fused head has a fast path for GPUs (Triton). Elsewhere it projects every position, prompt and padding included,
-folds entropy and accuracy into each tile, and multiplies in fp32 on the way back. An answer is about a third of a row,
-so most of that work is for nobody. This head projects the answers' positions only, in the dtype of autocast.
+TRL's fused head projects, off GPUs, every position, prompt and padding included, and multiplies in fp32 on the way
+back. An answer is about a third of a row, so most of that work is for nobody. Here the family's own forward pass does
+the projecting, scales and caps of its logits included; it is only shown fewer positions.
 """
 
 from __future__ import annotations
@@ -14,72 +14,85 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-POSITIONS_AT_ONCE = 512
-"""Positions projected in one go; their logits (49,152 tokens, in bf16 and fp32) take 0.3 GB with their gradient."""
+LOGITS_AT_ONCE = 1 << 26
+"""Positions times vocabulary, up to which logits are made in one go: with their gradient they take 0.8 GB."""
+
+_TOLERANCE = 1e-3
+"""Nats that a log-probability may differ by from that of the whole forward pass, in the check."""
 
 
-def use_answer_head(model: PreTrainedModel) -> None:
-    """Make `model(..., labels=labels, fused_lm_head=True)` project the labelled positions only.
+def use_answer_head(model: PreTrainedModel) -> bool:
+    """Make `model(..., labels=labels, fused_lm_head=True)` project the labelled positions only, if it comes out right.
 
     Takes the place of the head that `SFTTrainer` puts on its model, and returns the same type: `log_probs` of shape
     (rows, tokens - 1), zero where the label is -100. Entropy and accuracy, which only TRL's log reads, are zero.
+
+    Returns:
+        Whether it does. A family that it is not right for, found out by comparing, keeps TRL's head; so does a mixture
+        of experts that is trained with a loss of its router.
     """
-    from trl.trainer.utils import FusedCausalLMOutput
+    trl_forward = model.forward
+    config = model.config.get_text_config()
+    if getattr(config, "output_router_logits", False):
+        return False
 
-    other_forward = model.forward
-    low_precision: dict[torch.dtype, torch.Tensor] = {}
-
-    def forward(
-        self: PreTrainedModel, *args: Any, fused_lm_head: bool = False, labels: Any = None, **kwargs: Any
-    ) -> Any:
+    def forward(self: PreTrainedModel, *args: Any, fused_lm_head: bool = False, labels: Any = None, **kw: Any) -> Any:
         if not fused_lm_head:
-            return other_forward(*args, **kwargs) if labels is None else other_forward(*args, labels=labels, **kwargs)
-        count = kwargs.pop("num_items_in_batch", None)
-        hidden = self.base_model(*args, **{**kwargs, "use_cache": False}).last_hidden_state[:, :-1]
-        labels = labels[:, 1:]
-        mask = labels != -100
-        head = self.get_output_embeddings()
-        answers = _log_probs(hidden[mask], _weight(head, low_precision), head.bias, labels[mask])
-        log_probs = answers.new_zeros(mask.shape).masked_scatter(mask, answers)
-        zeros = log_probs.detach().new_zeros(mask.shape)
-        loss = -log_probs.sum() / (mask.sum().clamp(min=1) if count is None else count)
-        return FusedCausalLMOutput(loss=loss, log_probs=log_probs, entropy=zeros, is_top1=zeros.bool(), label_mask=mask)
+            return trl_forward(*args, **kw) if labels is None else trl_forward(*args, labels=labels, **kw)
+        if int((labels[:, 1:] != -100).sum()) * config.vocab_size > LOGITS_AT_ONCE:
+            return trl_forward(*args, labels=labels, fused_lm_head=True, **kw)
+        count = kw.pop("num_items_in_batch", None)
+        return _answers_only(self, labels[:, 1:], count, *args, **kw)
 
     model.forward = types.MethodType(forward, model)
+    if not _is_right(model):
+        model.forward = trl_forward
+        return False
+    return True
 
 
-def _weight(head: Any, low_precision: dict[torch.dtype, torch.Tensor]) -> torch.Tensor:
-    """The layer's weight; in the dtype of autocast, converted once, if it is never trained."""
+def _answers_only(model: PreTrainedModel, labels: torch.Tensor, count: Any, *args: Any, **kwargs: Any) -> Any:
+    """The forward pass of the model's class, with hidden states taken from between its trunk and its output layer."""
+    import torch
+    from trl.trainer.utils import FusedCausalLMOutput
+
+    mask = labels != -100
+
+    def take(_module: Any, _args: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state[:, :-1][mask][None]
+        return output
+
+    hook = model.base_model.register_forward_hook(take)
+    try:
+        logits = type(model).forward(model, *args, **{**kwargs, "use_cache": False}).logits[0]
+    finally:
+        hook.remove()
+    answers = -torch.nn.functional.cross_entropy(logits.float(), labels[mask], reduction="none")
+    # scattering keeps the output connected to the weights also where no position has a label
+    log_probs = answers.new_zeros(mask.shape).masked_scatter(mask, answers)
+    zeros = log_probs.detach().new_zeros(mask.shape)
+    loss = -log_probs.sum() / (mask.sum().clamp(min=1) if count is None else count)
+    return FusedCausalLMOutput(loss=loss, log_probs=log_probs, entropy=zeros, is_top1=zeros.bool(), label_mask=mask)
+
+
+def _is_right(model: PreTrainedModel) -> bool:
+    """Whether log-probabilities of a few tokens are those of the family's whole forward pass."""
     import torch
 
-    weight: torch.Tensor = head.weight
-    if weight.requires_grad or not torch.is_autocast_enabled("cpu"):
-        return weight
-    dtype = torch.get_autocast_dtype("cpu")
-    if dtype not in low_precision:
-        low_precision[dtype] = weight.to(dtype)
-    return low_precision[dtype]
-
-
-def _log_probs(
-    hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
-) -> torch.Tensor:
-    """Log-probability of each target, shape (positions,). Long answers are done in parts, logits made again for the
-    backward pass, so that memory does not grow with them."""
-    import torch
-    from torch.utils.checkpoint import checkpoint
-
-    def part(hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        logits = torch.nn.functional.linear(hidden, weight, bias)
-        return -torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
-
-    if len(targets) <= POSITIONS_AT_ONCE:
-        return part(hidden, targets)
-    return torch.cat(
-        [
-            checkpoint(part, h, t, use_reentrant=False)
-            for h, t in zip(
-                torch.split(hidden, POSITIONS_AT_ONCE), torch.split(targets, POSITIONS_AT_ONCE), strict=True
-            )
-        ]
-    )
+    ids = torch.arange(2, 18, device=model.device).reshape(2, 8) % model.config.get_text_config().vocab_size
+    labels = ids.clone()
+    labels[0, :5] = -100
+    labels[1, 6:] = -100
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            ours = model(**given, labels=labels, fused_lm_head=True).log_probs
+            logits = type(model).forward(model, **given, use_cache=False).logits[:, :-1].float()
+    except (AttributeError, TypeError, IndexError, RuntimeError):
+        return False
+    finally:
+        model.train(training)
+    whole = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0] * (labels[:, 1:] != -100)
+    return bool(torch.allclose(ours, whole, atol=_TOLERANCE))

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sedi_dagster.student import load_student
+from sedi_dagster.chat import TEMPLATE_SWITCHES
+from sedi_dagster.memory import free_memory
+from sedi_dagster.student import load_student, student_device, token_counter
+from sedi_dagster.training.failures import out_of_memory
 from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.order import check_same, micro_batch_size
-from sedi_dagster.training.sizing import Fitted, fit
+from sedi_dagster.training.sizing import Device, Fitted, attempts, fit
 from sedi_dagster.training.state import FOLDER
+from sedi_dagster.workload import Log
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from trl import SFTTrainer
 
     from sedi_dagster.training.losses import Encoded
@@ -32,28 +36,66 @@ class Setup:
     whole_model: bool  # the checkpoint will be a whole model, not an adapter
 
 
-def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBase) -> Setup:
-    """The trainer with its model and its rows in the composed order."""
-    import torch
+def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, log: Log) -> Setup:
+    """The trainer with its model and its rows in the composed order, as large a micro-batch as fits.
+
+    Raises:
+        WorkloadError: no micro-batch fits into the memory of the device.
+    """
+    from sedi_dagster.training.trying import Found, fits
+
+    device = _kind_of_device()
+    devices = _devices()
+    longest = max(token_counter(job.student)(rows["prompt"].to_list(), rows["output"].to_list()), default=1)
+    found = Found.of(job, longest, device)
+    number = found.attempt
+    while True:
+        model = _load(job)
+        ways = attempts(job.settings, model.num_parameters(), device, longest, max(1, job.batch_size // devices))
+        if number >= len(ways):
+            raise out_of_memory(job.settings)
+        fitted = fit(job.settings, model.num_parameters(), device, longest, ways[number])
+        setup = _with_trainer(job, rows, tokenizer, model, fitted, devices)
+        if device == "cpu" or fits(setup.trainer, setup.micro_batch_size, fitted):
+            found.remember(number)
+            return setup
+        log(f"Memory ends with {ways[number]}; trying less.")
+        del model, setup
+        free_memory()
+        number += 1
+
+
+def _load(job: TrainingJob) -> PreTrainedModel:
+    model = load_student(
+        job.student,
+        job.checkpoint,
+        trainable=job.settings.method == "lora",  # all weights are trained with an adapter folded in
+        attention=None if job.settings.attention == "auto" else job.settings.attention,
+    )
+    if job.settings.method == "full":
+        model.requires_grad_(True)  # folding an adapter in leaves the weights frozen
+    return model
+
+
+def _with_trainer(
+    job: TrainingJob,
+    rows: pl.DataFrame,
+    tokenizer: PreTrainedTokenizerBase,
+    model: PreTrainedModel,
+    fitted: Fitted,
+    devices: int,
+) -> Setup:
     from transformers import PrinterCallback
     from trl import SFTTrainer
 
     from sedi_dagster.training.head import use_answer_head
 
-    gpu = torch.cuda.is_available()
+    gpu = model.device.type == "cuda"
     method = job.settings.method
     from_adapter = job.checkpoint is not None and (job.checkpoint / "adapter_config.json").exists()
-    model = load_student(
-        job.student,
-        job.checkpoint,
-        trainable=method == "lora",  # all weights are trained with an adapter folded in
-        attention=None if job.settings.attention == "auto" else job.settings.attention,
-    )
-    if method == "full":
-        model.requires_grad_(True)  # folding an adapter in leaves the weights frozen
-    fitted = fit(job.settings, model.num_parameters(), "cuda" if gpu else "cpu")
-    devices = _devices()
     size = micro_batch_size(job.batch_size, fitted.micro_batch_size, devices)
+    if fitted.attention != "auto":
+        _innermost(model).set_attn_implementation(fitted.attention)
     adapt = method == "lora" and not from_adapter
     trainer = SFTTrainer(
         model=model,
@@ -96,8 +138,8 @@ def _sft_config(job: TrainingJob, fitted: Fitted, size: int, devices: int, gpu: 
         use_cpu=not gpu,
         logging_steps=1,
         logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=settings.save_steps,
+        save_strategy="no" if settings.save_steps is None else "steps",  # no: by time, see state.py
+        save_steps=settings.save_steps or 0,
         save_total_limit=2,
         report_to="none",
         disable_tqdm=True,
@@ -128,6 +170,7 @@ def dataset(rows: pl.DataFrame) -> Any:
             {
                 "prompt": [{"role": "user", "content": row["prompt"]}],
                 "completion": [{"role": "assistant", "content": row["output"]}],
+                "chat_template_kwargs": TEMPLATE_SWITCHES,
                 "example_id": row["example_id"],
             }
             for row in rows.iter_rows(named=True)
@@ -150,6 +193,10 @@ def _innermost(model: Any) -> Any:
     """The causal language model under an adapter, or the model itself."""
     get: Callable[[], Any] | None = getattr(model, "get_base_model", None)
     return get() if get else model
+
+
+def _kind_of_device() -> Device:
+    return "cuda" if student_device().type == "cuda" else "cpu"
 
 
 def _devices() -> int:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from sedi_dagster.chat import opening_ids
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.records import Progress
-from sedi_dagster.student import load_tokenizer
+from sedi_dagster.student import device_note, load_tokenizer
 from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.order import PADDING, OrderGuard, check_same, padding_rows
 from sedi_dagster.training.setup import Setup, build, encode
-from sedi_dagster.training.state import FOLDER, StopRequest, last_state
+from sedi_dagster.training.state import FOLDER, SavingTimes, StopRequest, last_state
 from sedi_dagster.training.tables import HELDOUT_SCHEMA, STEP_SCHEMA
 from sedi_dagster.workload import Log, progress_log
 
@@ -52,7 +53,9 @@ def train(data: Mapping[str, Any], log: Log) -> None:
     with told_clearly(job.settings):
         rows = pl.read_parquet(job.rows)
         tokenizer = load_tokenizer(job.student)
-        setup = build(job, rows, tokenizer)
+        if device_note():
+            log(device_note())
+        setup = build(job, rows, tokenizer, log)
         Run(job, rows, tokenizer, setup, log).carry_out()
 
 
@@ -93,7 +96,9 @@ class Run:
         process, devices = trainer.args.process_index, trainer.args.world_size
         guard = OrderGuard([b.example_ids for b in self.batches], self.setup.micro_batch_size, process, devices)
         report: Progress = progress_log(self.log if trainer.args.should_log else lambda _: None, "train")
-        signals = StepSignals(self.batches, job.output, report, stop, self._measure_held_out, job.held_out_every)
+        saving = SavingTimes() if job.settings.save_steps is None else None
+        every = job.held_out_every
+        signals = StepSignals(self.batches, job.output, report, stop, self._measure_held_out, every, saving)
         trainer.add_callback(signals)
         self._fill_up(devices)
         guard.wrap(trainer)
@@ -136,7 +141,7 @@ class Run:
         if not file.exists():
             losses = {"before": self._losses(self.encoded, "before")}
             if self.job.ifd:
-                opening = self._answer_opening()
+                opening = opening_ids(self.tokenizer)
                 losses["alone"] = self._losses([row.answer_alone(opening) for row in self.encoded], "alone")
             if self.trainer.args.should_save:
                 temporary = file.with_suffix(".tmp")
@@ -146,14 +151,6 @@ class Run:
             losses = json.loads(file.read_text())
         self.trainer.accelerator.wait_for_everyone()
         return losses["before"], losses.get("alone")
-
-    def _answer_opening(self) -> list[int]:
-        """The tokens that open an assistant's turn, without any instruction."""
-        chat = [{"role": "user", "content": ""}]
-        without = self.tokenizer.apply_chat_template(chat, tokenize=False)
-        opened = self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-        ids: list[int] = self.tokenizer(opened[len(without) :], add_special_tokens=False)["input_ids"]
-        return ids or [self.tokenizer.eos_token_id]
 
     def _losses(self, encoded: Sequence[Encoded], when: str) -> list[float]:
         """The loss of each row, its share by each process."""

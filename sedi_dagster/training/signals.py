@@ -20,7 +20,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from sedi_dagster.records import Progress
 from sedi_dagster.training.failures import not_a_number
 from sedi_dagster.training.losses import Encoded
-from sedi_dagster.training.state import StopRequest, mark_state
+from sedi_dagster.training.state import SavingTimes, StopRequest, mark_state
 from sedi_dagster.training.tables import EXAMPLE_SCHEMA
 
 TELL_EVERY = 5
@@ -46,19 +46,28 @@ class StepSignals(TrainerCallback):
         stop: StopRequest,
         held_out: Callable[[int], None] | None = None,
         held_out_every: int = 0,
+        saving: SavingTimes | None = None,
     ) -> None:
+        """`saving`: when states are saved, if not every so many steps."""
         self.rows: list[dict[str, Any]] = []
         self._batches, self._output, self._report, self._stop = batches, output, report, stop
         self._held_out, self._held_out_every = held_out, held_out_every
         self._began = self._seconds = 0.0
+        self._saving = saving
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._began = time.perf_counter()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._seconds = time.perf_counter() - self._began
-        if self._stop.asked:
-            control.should_save = control.should_training_stop = True
+        due = self._saving is not None and self._saving.is_due()
+        stop, save = _agreed(args, self._stop.asked, due)
+        if stop:
+            self._stop.asked = control.should_training_stop = True
+        if stop or save:
+            control.should_save = True
+        if self._saving and control.should_save:
+            self._saving.begins()
 
     def on_log(
         self,
@@ -100,6 +109,22 @@ class StepSignals(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if args.should_save:  # one process of several
             mark_state(self._output, state.global_step, self.rows)
+        if self._saving:
+            self._saving.has_ended()
+
+
+def _agreed(args: TrainingArguments, stop: bool, save: bool) -> tuple[bool, bool]:
+    """The same decision on every process: stop if any is asked to, save if the first says so.
+
+    A signal may reach one process alone, and clocks differ; whoever went on would wait for the others for ever.
+    """
+    if args.world_size == 1:
+        return stop, save
+    import torch
+
+    flags = torch.tensor([stop, save and args.process_index == 0], dtype=torch.int32, device=args.device)
+    torch.distributed.all_reduce(flags, op=torch.distributed.ReduceOp.MAX)
+    return bool(flags[0]), bool(flags[1])
 
 
 def batches_of(rows: pl.DataFrame, encoded: Sequence[Encoded]) -> list[Batch]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,31 @@ def mark_state(output: Path, step: int, rows: list[dict[str, Any]]) -> None:
     temporary = folder / f"{MARKER}.tmp"
     temporary.write_text(json.dumps(rows))
     temporary.replace(folder / MARKER)
+
+
+class SavingTimes:
+    """When the next state is due where no number of steps is set: by time, and the less often the longer saving takes.
+
+    A kill loses a minute at most, or what saving for `SHARE` of the time allows.
+    """
+
+    EVERY_S = 60.0
+    SHARE = 0.05
+
+    def __init__(self) -> None:
+        self._ended = time.monotonic()
+        self._began = 0.0
+        self._took = 0.0
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self._ended >= max(self.EVERY_S, self._took / self.SHARE)
+
+    def begins(self) -> None:
+        self._began = time.monotonic()
+
+    def has_ended(self) -> None:
+        self._ended = time.monotonic()
+        self._took = self._ended - self._began if self._began else 0.0
 
 
 class StopRequest:

@@ -105,11 +105,12 @@ def test_what_was_not_asked_for_is_null_and_costs_no_pass(tmp_path: Path, make_j
     assert not any("measuring" in line for line in lines)
 
 
-def test_long_answers_are_projected_in_parts_with_the_same_loss_and_gradient(
+def test_long_answers_are_left_to_the_trainers_own_head_with_the_same_loss_and_gradient(
     monkeypatch: pytest.MonkeyPatch, tiny_student: Path
 ) -> None:
     import torch
     from transformers import AutoModelForCausalLM
+    from trl.trainer.utils import add_fused_lm_head
 
     from sedi_dagster.training import head
 
@@ -117,10 +118,11 @@ def test_long_answers_are_projected_in_parts_with_the_same_loss_and_gradient(
     labels = ids.clone()
     labels[:, :3] = -100
     found = []
-    for positions in (head.POSITIONS_AT_ONCE, 7):
-        monkeypatch.setattr(head, "POSITIONS_AT_ONCE", positions)
+    for most in (head.LOGITS_AT_ONCE, 7):
+        monkeypatch.setattr(head, "LOGITS_AT_ONCE", most)
         model = AutoModelForCausalLM.from_pretrained(tiny_student, dtype=torch.float32)
-        head.use_answer_head(model)
+        add_fused_lm_head(model)
+        assert head.use_answer_head(model)
         loss = model(input_ids=ids, labels=labels, fused_lm_head=True).loss
         loss.backward()
         found.append((loss.item(), model.get_input_embeddings().weight.grad))
@@ -128,3 +130,23 @@ def test_long_answers_are_projected_in_parts_with_the_same_loss_and_gradient(
     assert found[0][0] == pytest.approx(plain(input_ids=ids, labels=labels).loss.item(), rel=1e-6)
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
     assert torch.allclose(found[0][1], found[1][1], atol=1e-6)
+
+
+def test_a_student_whose_output_layer_is_not_understood_keeps_the_trainers_own_head(tiny_student: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaForCausalLM
+
+    from sedi_dagster.training.head import use_answer_head
+
+    class ByPosition(LlamaForCausalLM):
+        """Logits depend on where a token stands: fewer positions would come out otherwise."""
+
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            output = super().forward(*args, **kwargs)
+            output.logits = output.logits * torch.arange(1, output.logits.shape[1] + 1)[None, :, None]
+            return output
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_student, dtype=torch.float32)
+    model.__class__ = ByPosition
+    own = model.forward
+    assert not use_answer_head(model) and model.forward == own

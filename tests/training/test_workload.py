@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -17,7 +18,7 @@ from sedi_dagster.settings import PROJECT_ROOT, TrainingSettings
 from sedi_dagster.training.failures import told_clearly
 from sedi_dagster.training.job import FIELDS, TrainingJob, describe
 from sedi_dagster.training.order import OrderGuard, check_same, micro_batch_size, padding_rows
-from sedi_dagster.training.sizing import fit
+from sedi_dagster.training.sizing import Fitted, attempts, fit
 from tests.training.conftest import MakeJob
 
 
@@ -108,13 +109,68 @@ def test_a_training_batch_is_shared_evenly_or_not_at_all() -> None:
 
 
 def test_what_is_left_open_suits_the_students_size_and_what_is_given_wins() -> None:
-    small, large = (fit(TrainingSettings(), int(size), "cpu") for size in (135e6, 14e9))
+    small, large = (fitted(TrainingSettings(), int(size)) for size in (135e6, 14e9))
     assert small.learning_rate == 5e-4 > large.learning_rate
     assert not small.gradient_checkpointing and large.gradient_checkpointing
-    assert fit(TrainingSettings(method="full"), 10**8, "cpu").learning_rate == pytest.approx(5e-5)
-    given = fit(TrainingSettings(learning_rate=0.1, micro_batch_size=3, gradient_checkpointing=True), 10**8, "cpu")
+    assert fitted(TrainingSettings(method="full"), 10**8).learning_rate == pytest.approx(5e-5)
+    given = fitted(TrainingSettings(learning_rate=0.1, micro_batch_size=3, gradient_checkpointing=True), 10**8)
     assert (given.learning_rate, given.micro_batch_size, given.gradient_checkpointing) == (0.1, 3, True)
-    assert [fit(TrainingSettings(precision=p), 1, "cpu").bf16 for p in ("bf16", "fp32")] == [True, False]
+    assert [fitted(TrainingSettings(precision=p), 1).bf16 for p in ("bf16", "fp32")] == [True, False]
+
+
+def test_short_rows_fill_a_micro_batch_on_a_cpu_and_long_ones_keep_to_the_memory() -> None:
+    bf16 = TrainingSettings(precision="bf16")
+    sizes = {longest: fitted(bf16, 10**8, longest).micro_batch_size for longest in (40, 128, 256, 512, 4096)}
+    assert sizes == {40: 8, 128: 8, 256: 4, 512: 2, 4096: 1}
+    assert [fitted(bf16, 10**8, longest).attention for longest in (256, 257)] == ["eager", "auto"]
+    assert fitted(TrainingSettings(precision="fp32"), 10**8, 40).attention == "auto"
+    assert fitted(bf16.model_copy(update={"attention": "sdpa"}), 10**8, 40).attention == "sdpa"
+
+
+def test_on_a_gpu_the_whole_training_batch_is_tried_first_then_halves_then_less_memory_for_more_time() -> None:
+    def tried(**given: Any) -> list[tuple[int, bool]]:
+        ways = attempts(TrainingSettings(**given), 10**9, "cuda", 512, 12)
+        return [(way.rows, way.gradient_checkpointing) for way in ways]
+
+    assert tried() == [(n, again) for again in (False, True) for n in (12, 6, 3, 1)]
+    assert tried(micro_batch_size=4, gradient_checkpointing=False) == [(4, False), (2, False), (1, False)]
+
+
+def test_what_does_not_fit_is_halved_until_it_does_and_remembered(
+    tmp_path: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU of few bytes, played by a head that refuses more than two rows at once."""
+    import torch
+
+    from sedi_dagster.training import setup, trying
+    from sedi_dagster.training.sft import train
+
+    most, asked = 2, []
+
+    def step(trainer: Any, rows: list[Any], fitted: Any) -> None:
+        asked.append(len(rows))
+        if len(rows) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+        real(trainer, rows, fitted)
+
+    real = trying._try_step
+    monkeypatch.setattr(trying, "_try_step", step)
+    monkeypatch.setattr(trying, "_device_name", lambda device: "a GPU")
+    monkeypatch.setattr(setup, "_kind_of_device", lambda: "cuda")
+    lines: list[str] = []
+    train(make_job(tmp_path / "first", rows=4), lines.append)
+    assert asked == [4, 2] and any("Memory ends" in line for line in lines)
+    assert json.loads((tmp_path / "first" / "summary.json").read_text())["micro_batch_size"] == 2
+    train(make_job(tmp_path / "second", rows=4), lines.append)
+    assert asked == [4, 2, 2]
+    most = 0
+    with pytest.raises(WorkloadError, match="out of memory"):
+        train(make_job(tmp_path / "third", rows=4), lines.append)
+
+
+def fitted(settings: TrainingSettings, parameters: int, longest: int = 512) -> Fitted:
+    (way,) = attempts(settings, parameters, "cpu", longest, 8)
+    return fit(settings, parameters, "cpu", longest, way)
 
 
 @pytest.mark.slow
