@@ -244,7 +244,11 @@ class BatchingSettings(_Group):
 
 class TrainingSettings(_Group):
     student: str = Field("bundled:smollm2-135m-instruct", description="Student: bundled:..., a folder or a hub name")
-    method: Literal["lora", "full"] = Field("lora", description="Train LoRA adapters or all weights")
+    method: Literal["lora", "qlora", "full"] = Field(
+        "lora",
+        description="Train LoRA adapters or all weights; qlora: adapters on weights held in 4 bits (needs a GPU and "
+        "bitsandbytes)",
+    )
     start: Literal["previous", "base"] = Field(
         "previous",
         description="previous: go on from the last promoted checkpoint with this round's examples and some replayed; "

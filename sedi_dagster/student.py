@@ -7,13 +7,14 @@ inside functions: loading the code location must stay light.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.chat import chat_text
 from sedi_dagster.errors import ModelError
@@ -94,12 +95,14 @@ def load_student(
     trainable: bool = False,
     attention: str | None = None,
     inference: bool = False,
+    four_bit: bool = False,
 ) -> PreTrainedModel:
     """The student's weights on this process's device, after a round if its checkpoint is named.
 
     Args:
         adapter: a round's checkpoint: an adapter, or a whole model in place of the student's weights.
         trainable: keep an adapter apart, to train it on; else it is folded into the weights.
+        four_bit: frozen weights in 4 bits (NF4), for an adapter on top of them (QLoRA, arXiv 2305.14314).
         inference: nothing will be trained: weights in bf16 where a GPU multiplies it, once all are in place. Else fp32.
         attention: implementation that transformers should use; None: its own choice.
 
@@ -109,6 +112,9 @@ def load_student(
     import torch
     from transformers import AutoModelForCausalLM
 
+    if four_bit:
+        check_quantization()
+    device = student_device()
     full_checkpoint = adapter is not None and not (adapter / "adapter_config.json").exists()
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -117,16 +123,19 @@ def load_student(
             use_safetensors=True,
             trust_remote_code=False,
             **({"attn_implementation": attention} if attention else {}),
+            **(_in_four_bits(device) if four_bit else {}),
         )
         if adapter is not None and not full_checkpoint:
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device="cpu")
+            where = str(device) if four_bit else "cpu"  # else on the first GPU, whichever this process's is
+            model = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device=where)
             if not trainable:  # one matrix product a layer instead of three
                 model = model.merge_and_unload()
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise ModelError(f"The student {source!r} cannot be loaded: {error}", _MEND) from None
-    device = student_device()
+    if four_bit:  # is there already, and may not be moved
+        return model
     low = inference and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return model.to(device, torch.bfloat16) if low else model.to(device)
 
@@ -137,6 +146,32 @@ def student_device() -> torch.device:
 
     process = int(os.environ.get("LOCAL_RANK", "0"))  # several processes, each with a device of its own
     return torch.device("cuda", process) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def check_quantization() -> None:
+    """Raise `ModelError` unless weights can be held in 4 bits here: a GPU of NVIDIA's, and bitsandbytes."""
+    import torch
+
+    missing = [] if torch.cuda.is_available() else ["a GPU that this torch can use"]
+    missing += [] if importlib.util.find_spec("bitsandbytes") else ["the package bitsandbytes"]
+    if missing:
+        raise ModelError(
+            f"SEDI_TRAINING_METHOD=qlora needs {' and '.join(missing)}.",
+            "Take SEDI_TRAINING_METHOD=lora, or name an interpreter that has both in SEDI_TRAINING_PYTHON.",
+        )
+
+
+def _in_four_bits(device: torch.device) -> dict[str, Any]:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    how = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": how, "device_map": {"": device}}
 
 
 def device_note() -> str:

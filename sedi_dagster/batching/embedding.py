@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -46,12 +45,16 @@ def _loaded(model_name: str) -> Any:
     """The model, kept for the next texts: loading it takes as long as embedding a thousand."""
     source = model_name
     if model_name == BUNDLED:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
         source = str(bundled_minilm())
     from sentence_transformers import SentenceTransformer  # 5 s and 500 MB: only where vectors are needed
 
     try:
-        return SentenceTransformer(source, trust_remote_code=False, model_kwargs={"use_safetensors": True})
+        return SentenceTransformer(
+            source,
+            trust_remote_code=False,
+            local_files_only=Path(source).is_dir(),  # and not by a variable: the student may have to come from a hub
+            model_kwargs={"use_safetensors": True},
+        )
     except (OSError, ValueError) as error:
         raise ModelError(
             f"The embedding model {model_name!r} cannot be loaded: {error}",

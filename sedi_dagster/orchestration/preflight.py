@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from sedi_dagster.errors import InputFileError, ModelError
+from sedi_dagster.errors import InputFileError
 from sedi_dagster.generation.methods import check_mix
 from sedi_dagster.models import bundled_gguf, bundled_minilm
 from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.seed_pool.check import hopeless_rules
 from sedi_dagster.settings import Settings
-from sedi_dagster.student import BUNDLED as BUNDLED_STUDENT
-from sedi_dagster.student import is_local
+from sedi_dagster.student import check_quantization
+from sedi_dagster.student_check import check_student
 from sedi_dagster.teacher.open import open_teacher
 
 
@@ -40,13 +40,13 @@ def _check_seeds(sedi: SediResource, settings: Settings) -> None:
 
 
 def _check_models(settings: Settings) -> None:
-    if settings.training.student == BUNDLED_STUDENT or settings.teacher.base_url is None:
+    if settings.teacher.base_url is None:
         bundled_gguf()
-    elif settings.training.student.startswith(("/", "./")) and not is_local(settings.training.student):
-        raise ModelError(
-            f"There is no student in {settings.training.student}.",
-            "Set SEDI_TRAINING_STUDENT to a model folder.",
-        )
+    check_student(settings.training.student, "SEDI_TRAINING_STUDENT")
+    if settings.evaluation.reference:
+        check_student(settings.evaluation.reference, "SEDI_EVALUATION_REFERENCE")
+    if settings.training.method == "qlora" and not settings.training.python:
+        check_quantization()
     if settings.batching.embedding_model.startswith("bundled:"):
         bundled_minilm()
 

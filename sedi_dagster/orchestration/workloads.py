@@ -49,7 +49,7 @@ def run_workload(
     """
     output = _folder(settings, name)
     job_file = output / "job.json"
-    asked = json.dumps({**job, "output": str(output), "offline": is_local(settings.training.student)})
+    asked = json.dumps({**job, "output": str(output), "offline": is_local(str(job["student"]))})
     if not (resume and job_file.exists() and job_file.read_text(encoding="utf-8") == asked):
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from sedi_dagster.chat import TEMPLATE_SWITCHES
+from sedi_dagster.errors import WorkloadError
 from sedi_dagster.memory import free_memory
 from sedi_dagster.student import load_student, student_device, token_counter
 from sedi_dagster.training.failures import out_of_memory
@@ -66,11 +67,18 @@ def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBa
 
 
 def _load(job: TrainingJob) -> PreTrainedModel:
+    whole = job.checkpoint is not None and not (job.checkpoint / "adapter_config.json").exists()
+    if job.settings.method == "qlora" and whole:
+        raise WorkloadError(
+            "An adapter on weights held in 4 bits cannot be folded into the whole model that the last round left.",
+            "Set SEDI_TRAINING_METHOD to lora or full, or SEDI_TRAINING_START=base.",
+        )
     model = load_student(
         job.student,
         job.checkpoint,
-        trainable=job.settings.method == "lora",  # all weights are trained with an adapter folded in
+        trainable=job.settings.method != "full",  # all weights are trained with an adapter folded in
         attention=None if job.settings.attention == "auto" else job.settings.attention,
+        four_bit=job.settings.method == "qlora",
     )
     if job.settings.method == "full":
         model.requires_grad_(True)  # folding an adapter in leaves the weights frozen
@@ -96,7 +104,7 @@ def _with_trainer(
     size = micro_batch_size(job.batch_size, fitted.micro_batch_size, devices)
     if fitted.attention != "auto":
         _innermost(model).set_attn_implementation(fitted.attention)
-    adapt = method == "lora" and not from_adapter
+    adapt = method != "full" and not from_adapter
     trainer = SFTTrainer(
         model=model,
         args=_sft_config(job, fitted, size, devices, gpu),
@@ -109,7 +117,7 @@ def _with_trainer(
     if not gpu:
         use_answer_head(_innermost(trainer.model))
     # An adapter on top of a whole checkpoint would need both to be loaded: it is folded in when saved.
-    folded = method == "lora" and job.checkpoint is not None and not from_adapter
+    folded = method != "full" and job.checkpoint is not None and not from_adapter
     return Setup(trainer, fitted, size, whole_model=folded or method == "full")
 
 

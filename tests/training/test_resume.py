@@ -15,7 +15,7 @@ import pytest
 
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.training.sft import train
-from sedi_dagster.training.state import last_state
+from sedi_dagster.training.state import SavingTimes, last_state
 from tests.training.conftest import MakeJob, silent
 
 WEIGHTS = Path("checkpoint") / "adapter_model.safetensors"
@@ -40,6 +40,32 @@ def test_a_stop_saves_and_the_next_run_ends_as_if_there_had_been_none(tmp_path: 
     for name in ("steps", "examples"):
         whole, stopped = (pl.read_parquet(tmp_path / run / f"{name}.parquet") for run in ("whole", "stopped"))
         assert stopped.drop("seconds", strict=False).equals(whole.drop("seconds", strict=False))
+
+
+def test_states_are_saved_by_time_and_the_less_often_the_longer_saving_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("sedi_dagster.training.state.time.monotonic", lambda: clock[0])
+
+    def is_due_at(seconds: float) -> bool:
+        clock[0] = seconds
+        return saving.is_due()
+
+    saving = SavingTimes()
+    assert not is_due_at(59.0) and is_due_at(61.0)
+    saving.begins()
+    clock[0] = 71.0  # it took ten seconds: a twentieth of the time is two hundred
+    saving.has_ended()
+    assert not is_due_at(270.0) and is_due_at(272.0)
+
+
+def test_without_a_number_of_steps_states_are_saved_when_they_are_due(
+    tmp_path: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SavingTimes, "EVERY_S", 0.0)
+    monkeypatch.setattr(SavingTimes, "SHARE", float("inf"))
+    train(make_job(tmp_path, rows=24), silent)
+    newest = last_state(tmp_path)
+    assert newest is not None and newest[0].name == "checkpoint-6" and len(newest[1]) == 6
 
 
 def test_a_half_written_state_is_passed_over(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from sedi_dagster.training.failures import told_clearly
 from sedi_dagster.training.job import FIELDS, TrainingJob, describe
 from sedi_dagster.training.order import OrderGuard, check_same, micro_batch_size, padding_rows
 from sedi_dagster.training.sizing import Fitted, attempts, fit
+from sedi_dagster.training.state import last_state
 from tests.training.conftest import MakeJob
 
 
@@ -192,3 +195,27 @@ def test_two_processes_train_the_composed_batches_as_one_does(tmp_path: Path, ma
     assert two["steps"]["loss"].to_list() == pytest.approx(one["steps"]["loss"].to_list(), rel=1e-4)
     assert two["steps"]["grad_norm"].to_list() == pytest.approx(one["steps"]["grad_norm"].to_list(), rel=1e-3)
     assert two["examples"]["loss_after"].to_list() == pytest.approx(one["examples"]["loss_after"].to_list(), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_stop_that_one_process_is_told_of_is_agreed_on_by_both(tmp_path: Path, make_job: MakeJob) -> None:
+    """Otherwise the other would wait in the next step for ever, and the state, which it saves, would be lost."""
+    job = make_job(tmp_path, rows=40, epochs=200, micro_batch_size=1, precision="fp32")
+    file = tmp_path / "job.json"
+    file.write_text(json.dumps(job))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "sedi_dagster.training"]
+    with subprocess.Popen(
+        [sys.executable, *launch, "--job", str(file)],
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith("progress train"))
+        for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            if "LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_text().split("\0"):
+                os.kill(int(pid), signal.SIGTERM)
+        _, told = process.communicate(timeout=300)
+    assert told.count("Training was stopped after step") == 2
+    assert last_state(tmp_path) is not None

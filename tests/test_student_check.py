@@ -1,0 +1,118 @@
+"""A student or reference that cannot be had is told in one sentence, before anything is spent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from sedi_dagster.errors import ModelError, SettingsError
+from sedi_dagster.orchestration.preflight import preflight
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.student import check_quantization, load_student
+from sedi_dagster.student_check import check_student
+
+ANSWERS = {
+    "private": (401, {"X-Error-Code": "RepoNotFound"}, b"{}"),
+    "gated": (403, {"X-Error-Code": "GatedRepo"}, b"{}"),
+    "pickled": (200, {}, b'{"id": "me/pickled", "siblings": [{"rfilename": "pytorch_model.bin"}]}'),
+    "whole": (200, {}, b'{"id": "me/whole", "siblings": [{"rfilename": "model.safetensors"}]}'),
+    "broken": (500, {}, b"{}"),
+}
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers as a hub does, by the name of the model."""
+
+    def do_GET(self) -> None:
+        status, headers, body = ANSWERS[self.path.split("?")[0].rpartition("/")[2]]
+        self.send_response(status)
+        for name, value in {**headers, "Content-Type": "application/json"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        return None
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    from huggingface_hub import constants
+
+    server = HTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("private", "or it is private.*SEDI_X; if it is private, set HF_TOKEN"),
+        ("gated", "is gated.*Accept them"),
+        ("pickled", "no safetensors weights"),
+        ("broken", "cannot be asked"),
+    ],
+)
+def test_a_hubs_refusal_says_what_to_do(hub: None, name: str, told: str) -> None:
+    with pytest.raises(ModelError, match=f"(?s){told}"):
+        check_student(f"me/{name}", "SEDI_X")
+
+
+def test_a_model_that_is_there_is_taken(hub: None, tiny_student: Path) -> None:
+    for name in ("me/whole", str(tiny_student), "bundled:smollm2-135m-instruct"):
+        check_student(name, "SEDI_X")
+
+
+def test_a_hub_that_is_kept_out_or_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    for offline, told in ((True, "Unset HF_HUB_OFFLINE"), (False, "cannot be asked")):
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        with pytest.raises(ModelError, match=f"(?s){told}"):
+            check_student("me/whole", "SEDI_X")
+
+
+def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
+    for name, told in (
+        (str(tmp_path / "nowhere"), "no model folder"),
+        (str(tmp_path), "config.json"),
+        ("bundled:x", "Unknown"),
+    ):
+        with pytest.raises(ModelError, match=told):
+            check_student(name, "SEDI_X")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_text("")
+    with pytest.raises(ModelError, match="safetensors"):
+        check_student(str(tmp_path), "SEDI_X")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("SEDI_TRAINING_STUDENT", "/no/where", "SEDI_TRAINING_STUDENT"),
+        ("SEDI_EVALUATION_REFERENCE", "/no/where", "SEDI_EVALUATION_REFERENCE"),
+        ("SEDI_TRAINING_METHOD", "qlora", "qlora needs a GPU"),
+    ],
+)
+def test_the_loop_does_not_start_with_a_student_that_cannot_be_had(
+    project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises((ModelError, SettingsError), match=told):
+        preflight(SediResource())
+
+
+def test_weights_in_four_bits_are_refused_where_they_cannot_be_had(tiny_student: Path) -> None:
+    for refused in (check_quantization, lambda: load_student(str(tiny_student), None, four_bit=True)):
+        with pytest.raises(ModelError, match=r"(?s)bitsandbytes.*SEDI_TRAINING_METHOD=lora"):
+            refused()
