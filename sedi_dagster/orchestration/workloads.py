@@ -49,7 +49,9 @@ def run_workload(
     """
     output = _folder(settings, name)
     job_file = output / "job.json"
-    asked = json.dumps({**job, "output": str(output), "offline": is_local(str(job["student"]))})
+    asked = json.dumps(
+        {**job, "output": str(output), "offline": is_local(str(job.get("student", settings.training.student)))}
+    )
     if not (resume and job_file.exists() and job_file.read_text(encoding="utf-8") == asked):
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)

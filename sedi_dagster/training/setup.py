@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sedi_dagster.chat import TEMPLATE_SWITCHES
+from sedi_dagster.chat import TEMPLATE_SWITCHES, chat_text, token_ids
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.memory import free_memory
-from sedi_dagster.student import load_student, student_device, token_counter
+from sedi_dagster.student import load_student, student_device
 from sedi_dagster.training.failures import out_of_memory
 from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.order import check_same, micro_batch_size
@@ -47,7 +47,8 @@ def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBa
 
     device = _kind_of_device()
     devices = _devices()
-    longest = max(token_counter(job.student)(rows["prompt"].to_list(), rows["output"].to_list()), default=1)
+    chats = rows.select("prompt", "output").iter_rows()
+    longest = max((len(token_ids(tokenizer, chat_text(tokenizer, *chat))) for chat in chats), default=1)
     found = Found.of(job, longest, device)
     number = found.attempt
     while True:
