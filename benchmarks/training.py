@@ -108,7 +108,7 @@ def prepare_trainer(kind: str, asked: dict[str, Any]) -> tuple[Any, Callable[[],
 
     described = TrainingJob.from_json(asked)
     frame, tokenizer = pl.read_parquet(described.rows), load_tokenizer(described.student)
-    setup = making.build(described, frame, tokenizer)
+    setup = making.build(described, frame, tokenizer, print)
     trainer = setup.trainer
     if kind == "ours":
         run = sft.Run(described, frame, tokenizer, setup, lambda _: None)
@@ -141,12 +141,15 @@ def minimal_loop(asked: dict[str, Any]) -> Iterator[None]:
     import torch
 
     from sedi_dagster.training import setup as making
-    from sedi_dagster.training.sizing import fit
+    from sedi_dagster.training.sizing import attempts, fit
 
     settings = TrainingSettings(**asked["settings"])
     tokenizer = load_tokenizer(asked["student"])
     model = load_student(asked["student"], None, trainable=True)
-    fitted = fit(settings, model.num_parameters(), "cpu")
+    encoded = [encode(tokenizer, row) for row in pl.read_parquet(asked["rows"]).iter_rows(named=True)]
+    longest = max(len(ids) for ids, _ in encoded)
+    (way,) = attempts(settings, model.num_parameters(), "cpu", longest, BATCH_SIZE)
+    fitted = fit(settings, model.num_parameters(), "cpu", longest, way)
     if settings.method == "lora":
         from peft import get_peft_model
 
@@ -154,7 +157,6 @@ def minimal_loop(asked: dict[str, Any]) -> Iterator[None]:
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=fitted.learning_rate)
-    encoded = [encode(tokenizer, row) for row in pl.read_parquet(asked["rows"]).iter_rows(named=True)]
     size = fitted.micro_batch_size
     for start in range(0, len(encoded), BATCH_SIZE):
         yield
