@@ -103,6 +103,18 @@ def test_a_consistent_lie_is_found_by_the_chain(store: Store) -> None:
             manifest["data"][path] = file_sha256(Path(store.root.path) / path)
     store.write_json(manifest, "manifests", f"{ROUND}.json")
     assert f"manifests/{ROUND}.json" in named(check(store), "changed")
+    # the partition of the manifest is forged as well: only the next manifest knows better
+    forged = store.read_tables("lineage_manifest", ROUND)
+    sha256 = file_sha256(Path(store.root.path) / "manifests" / f"{ROUND}.json")
+    forged["manifest"] = forged["manifest"].with_columns(sha256=pl.lit(sha256))
+    store.write_tables(forged, "lineage_manifest", ROUND)
+    assert named(check(store), "changed") == [f"manifests/{ROUND}.json"]
+
+
+def test_the_newest_manifest_is_known_by_its_partition(store: Store) -> None:
+    manifest = store.read_json("manifests", "round-0002.json")
+    store.write_json(manifest | {"promotion": "because"}, "manifests", "round-0002.json")
+    assert named(check(store), "changed") == ["manifests/round-0002.json"]
 
 
 def test_the_head_of_the_chain_is_asked_for(store: Store) -> None:
