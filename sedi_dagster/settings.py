@@ -393,11 +393,16 @@ class LoopSettings(_Group):
     max_tokens: int | None = Field(None, ge=1, description="Teacher tokens the whole loop may use; empty: no limit")
     max_tokens_per_round: int | None = Field(None, ge=1, description="Teacher tokens a round may use; empty: no limit")
     plateau_rounds: int = Field(4, ge=1, description="Rounds without a better score after which the loop ends")
-    allocation: Literal["gap", "even"] = Field(
-        "gap", description="How a round's examples are shared out: by the gap to the target, or alike"
+    allocation: Literal["expected_gain", "gap", "even"] = Field(
+        "expected_gain",
+        description="How a round is shared out: where the next tokens are expected to gain most, by the gap to the "
+        "target, or alike",
+    )
+    goal: Literal["score", "targets"] = Field(
+        "score", description="score: the best student for the budget; targets: every target reached at the least cost"
     )
     floor_share: float = Field(
-        0.1, ge=0, le=1, description="Share of a round's examples spread over all categories, against forgetting"
+        0.1, ge=0, le=1, description="Share of a round spread over all categories, so that no estimate goes stale"
     )
     most_per_category: float = Field(
         2.0, ge=1, description="A category gets at most so many times the usual number of candidates"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from sedi_dagster.feedback.allocation import (
     keep_rates,
@@ -17,8 +18,15 @@ from sedi_dagster.feedback.allocation import (
     tokens_per_candidate,
     usd_per_token,
 )
+from sedi_dagster.feedback.expected_gain import outlook, shared_by_gain
 from sedi_dagster.feedback.standing import stuck
 from sedi_dagster.records import CategoryOutcome, CategoryPlan, RoundOutcome, RoundPlan, round_key
+
+Allocation = Literal["expected_gain", "gap", "even"]
+Goal = Literal["score", "targets"]
+
+LEAST_GAIN = 1.0
+"""Items that another round must be expected to gain; below that, the loop ends."""
 
 LEAST_WEIGHT = 0.02
 """A weak category whose gap shrinks to nothing still gets a share: it was found weak on evidence."""
@@ -38,7 +46,9 @@ class PlanRequest:
     Attributes:
         categories: ask for these, weak or not (a person chose); None: decide by evidence.
         candidates_per_category: candidates that a category gets on average; all of them in the first round.
-        floor_share: share of a round's examples that is spread over all categories, against forgetting.
+        allocation: how a round is shared out among the categories; `gap` and `even` are what it is held against.
+        goal: `score`: the best student for the budget; `targets`: every target reached at the least cost.
+        floor_share: share of a round that is spread over all categories, so that no estimate goes stale.
         most_per_category: a category gets at most so many times the average.
     """
 
@@ -52,7 +62,8 @@ class PlanRequest:
     max_usd: float | None = None
     max_usd_per_round: float | None = None
     plateau_rounds: int = 4
-    allocation: str = "gap"
+    allocation: Allocation = "expected_gain"
+    goal: Goal = "score"
     floor_share: float = 0.1
     most_per_category: float = 2.0
 
@@ -62,23 +73,30 @@ def plan_round(
     known_categories: Sequence[str],
     plans: Sequence[RoundPlan],
     finished: Sequence[RoundOutcome],
+    start: Mapping[str, float] | None = None,
 ) -> RoundPlan | Stop:
     """The next round, or why there is none.
 
     Args:
         known_categories: ids of all categories.
+        start: share of each category's items that the student passed before the first round.
         plans: every plan so far; at most one of them without an outcome.
         finished: outcomes of the finished rounds, in order.
     """
     stop = _reason_to_stop(request, plans, finished)
     if stop:
         return Stop(stop)
+    wanted: list[CategoryPlan] | Stop
     if request.categories is not None:
         wanted = _asked_for(request.categories, request, f"asked for ({request.trigger})")
     elif not finished:
         wanted = _asked_for(known_categories, request, "first round: nothing is known yet")
     elif request.allocation == "even":
         wanted = _asked_for(known_categories, request, "all categories alike (SEDI_LOOP_ALLOCATION)")
+    elif request.allocation == "expected_gain":
+        wanted = _by_expected_gain(request, known_categories, finished, start or {})
+        if isinstance(wanted, Stop):
+            return wanted
     else:
         wanted = _by_evidence(request, known_categories, plans, finished)
         if not wanted:
@@ -166,6 +184,59 @@ def _by_evidence(
         for c, count in floor.items()
         if count
     ]
+
+
+def _by_expected_gain(
+    request: PlanRequest, known: Sequence[str], finished: Sequence[RoundOutcome], start: Mapping[str, float]
+) -> list[CategoryPlan] | Stop:
+    """Most where the next tokens are expected to gain most; a floor for every category that may still gain."""
+    standing = {o.category: o for o in _standing(known, finished)}
+    if request.goal == "targets" and not any(o.decision == "weak" for o in standing.values()):
+        return Stop(_nothing_to_do(finished[-1]))
+    wanting = [c for c in known if _may_gain(standing.get(c), request.goal)]
+    rates, each = keep_rates(known, finished), tokens_per_candidate(known, finished)
+    prices = {c: (each[c] if each else 1.0) / rates[c] for c in wanting}
+    most = {c: request.candidates_per_category * request.most_per_category * rates[c] for c in wanting}
+    budget = request.candidates_per_category * sum((each[c] if each else 1.0) for c in known)
+    floor = {c: min(most[c], request.floor_share * budget / (len(wanting) * prices[c])) for c in wanting}
+    outlooks = {
+        c: outlook(c, finished, start.get(c, 0.0), _most_that_counts(standing.get(c), request.goal)) for c in wanting
+    }
+    beyond = {c: replace(o, examples=o.examples + floor[c]) for c, o in outlooks.items()}
+    room = {c: most[c] - floor[c] for c in wanting}
+    best = shared_by_gain(beyond, prices, (1 - request.floor_share) * budget, room)
+    wanted = {c: floor[c] + best[c] for c in wanting}
+    items = {c: standing[c].items if c in standing else 0 for c in wanting}
+    gains = {c: items[c] * outlooks[c].gain(wanted[c]) for c in wanting}
+    if sum(gains.values()) < LEAST_GAIN and len(finished) > 1:
+        return Stop(
+            f"another round is expected to gain {sum(gains.values()):.1f} of {sum(items.values())} items, less than "
+            f"{LEAST_GAIN:g}: the rounds so far show nothing that more examples would teach"
+        )
+    ranked = sorted((c for c in wanting if round(wanted[c]) > 0), key=lambda c: (-wanted[c], c))
+    allowed = max(1, int(request.candidates_per_category * request.most_per_category))
+    return [
+        _planned(c, round(wanted[c]), rates, allowed, _outlook_told(standing.get(c), gains[c]), standing.get(c))
+        for c in ranked
+    ]
+
+
+def _may_gain(seen: CategoryOutcome | None, goal: Goal) -> bool:
+    """Whether there is anything to gain: all but perfect scores, or what is below its target and not given up."""
+    if seen is None or not seen.items:
+        return True
+    return seen.gap > 0 and seen.decision != "stuck" if goal == "targets" else seen.passed < seen.items
+
+
+def _most_that_counts(seen: CategoryOutcome | None, goal: Goal) -> float:
+    return seen.target if seen is not None and goal == "targets" else 1.0
+
+
+def _outlook_told(seen: CategoryOutcome | None, gain: float) -> str:
+    if seen is None:
+        return "not measured yet"
+    judged = f", {seen.decision}" if seen.decision in ("weak", "stuck") else ""
+    return f"{seen.passed} of {seen.items} passed{judged}; expected to gain {gain:.1f} items"
 
 
 def _standing(known: Sequence[str], finished: Sequence[RoundOutcome]) -> list[CategoryOutcome]:

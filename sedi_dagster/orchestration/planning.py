@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
+import polars as pl
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import PlanRequest, Stop, plan_round
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.rounds import starting_checkpoint
 from sedi_dagster.records import RoundPlan, is_round_key
 from sedi_dagster.rounds import save_plan
 from sedi_dagster.store import tables_version
@@ -47,13 +49,24 @@ def next_plan(
         max_usd_per_round=settings.budget.max_usd_per_round,
         plateau_rounds=settings.loop.plateau_rounds,
         allocation=settings.loop.allocation,
+        goal=settings.loop.goal,
         floor_share=settings.loop.floor_share,
         most_per_category=settings.loop.most_per_category,
     )
-    decided = plan_round(request, known, history.plans, history.finished)
+    decided = plan_round(request, known, history.plans, history.finished, starting_scores(sedi))
     if isinstance(decided, Stop):
         return decided
     return replace(decided, created_at=datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def starting_scores(sedi: SediResource) -> dict[str, float]:
+    """Share of each category's items that the student passed before the first round; empty before it was measured."""
+    store = sedi.store()
+    if store.tables_marker("baseline_scores") is None:
+        return {}
+    tables = store.read_tables("baseline_scores")
+    items = tables["seed_items"] if starting_checkpoint(sedi) else tables["items"]
+    return dict(items.group_by("category").agg(pl.mean("passed")).iter_rows())
 
 
 def check_categories(sedi: SediResource, categories: Sequence[str] | None) -> None:

@@ -10,7 +10,7 @@ from sedi_dagster.feedback.plan import PlanRequest, Stop, plan_round
 from sedi_dagster.records import CategoryOutcome, Decision, RoundOutcome, RoundPlan
 
 KNOWN = ("math", "coding", "open_qa", "reasoning")
-REQUEST = PlanRequest("test")
+REQUEST = PlanRequest("test", allocation="gap")
 
 
 def category(name: str, score: float, decision: Decision = "weak", target: float = 0.8) -> CategoryOutcome:

@@ -1,0 +1,134 @@
+"""What the loop is worth: whole loops of the product, arm against arm, at equal teacher tokens.
+
+    python benchmarks/closed_loop.py                    # every arm and project seed that is not finished, then the page
+    python benchmarks/closed_loop.py --quick            # under 20 minutes on two cores: enough to see a broken change
+    python benchmarks/closed_loop.py --arms ours,sedi --seeds 1-3
+    python benchmarks/closed_loop.py --report           # no loop: the page from what is finished
+
+It may be stopped at any point and started again: a finished loop is not run again, one that was stopped goes on. Loops
+lie in `.cache/closed_loop/`. An arm is a few lines in `benchmarks/proof/arms.yaml`; `docs/results.md` and
+`docs/results.json` are written from what is finished. The teacher is SIMULATED (`benchmarks/teachers/README.md`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.proof.arms import Plan, load_plan
+from benchmarks.proof.loops import Loop, run_all, teacher_server
+from benchmarks.proof.measuring import measure, measurement_items, points
+from benchmarks.proof.results import merge, page, read
+
+ROOT = Path(__file__).resolve().parent.parent
+ARMS = ROOT / "benchmarks" / "proof" / "arms.yaml"
+DOCS = ROOT / "docs"
+PORTS = {"development": 18431, "final": 18432}
+"""A loop that is taken up again must find its teacher at the address that its ledger knows."""
+
+
+@click.command(help=__doc__, context_settings={"max_content_width": 120})
+@click.option("--quick", is_flag=True, help="Few arms, seeds, rounds and items; nothing in docs/ is written.")
+@click.option("--ground", type=click.Choice(["development", "final"]), default="development", show_default=True)
+@click.option("--arms", "names", default="", help="Names, separated by commas; empty: all.")
+@click.option("--seeds", default="", help="Project seeds, such as 1-3 or 2; empty: as in the arms' file.")
+@click.option("--jobs", type=int, default=0, help="Loops side by side; 0: one a core, or 16 on a GPU.")
+@click.option("--folder", type=click.Path(path_type=Path), default=ROOT / ".cache" / "closed_loop", show_default=True)
+@click.option("--report", is_flag=True, help="Run nothing; write the page from what is finished.")
+@click.option("--docs", type=click.Path(path_type=Path), default=None, help="Where the page goes; default: docs/.")
+def main(
+    quick: bool, ground: str, names: str, seeds: str, jobs: int, folder: Path, report: bool, docs: Path | None
+) -> None:
+    plan = load_plan(ARMS, quick)
+    chosen = [name.strip() for name in names.split(",") if name.strip()] or list(plan.quick if quick else plan.arms)
+    unknown = sorted(set(chosen) - plan.arms.keys())
+    if unknown:
+        raise click.UsageError(f"Unknown arm: {', '.join(unknown)}. {ARMS.name} has: {', '.join(plan.arms)}.")
+    folder = (folder / ("quick" if quick else "full") / ground).resolve()
+    ground_folder = _ground(ground, folder)
+    models = _models(folder)
+    first, _, last = (seeds or f"{plan.project_seeds[0]}-{plan.project_seeds[-1]}").partition("-")
+    project_seeds = range(int(first), int(last or first) + 1)
+    jobs = jobs or _side_by_side()
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    url = f"http://127.0.0.1:{PORTS[ground]}/v1"
+    loops = [
+        Loop(plan.arms[name], seed, folder / name / f"seed-{seed}", ground_folder, url, models)
+        for seed in project_seeds
+        for name in chosen
+    ]
+    started = time.monotonic()
+    items = measurement_items(ground_folder, plan.measurement_items)
+    failed: list[str] = []
+    if not report:
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.teachers.simulated",
+            "--ground",
+            ground,
+            "--port",
+            str(PORTS[ground]),
+        ]
+        with teacher_server(command):
+            failed = run_all(loops, jobs, threads, click.echo)
+    done = [loop for loop in loops if loop.finished()]
+    measure(done, items, os.cpu_count() or 1)
+    results: dict[str, dict[str, object]] = {}
+    for loop in done:
+        results.setdefault(loop.arm.name, {})[str(loop.project_seed)] = points(loop, items)
+    out = docs or (folder if quick else DOCS)
+    about = {"machine": _machine(), "jobs": jobs, "ground": ground}
+    merge(out / "results.json", ground, results, items, about)
+    _write_page(out, plan)
+    click.echo(f"{out / 'results.md'} written; {(time.monotonic() - started) / 60:.1f} min")
+    sys.exit(1 if failed else 0)
+
+
+def _write_page(out: Path, plan: Plan) -> None:
+    from benchmarks.proof.figures import draw
+
+    data = read(out / "results.json")
+    drawn = {name: [file.relative_to(out) for file in draw(name, data[name], plan, out / "images")] for name in data}
+    (out / "results.md").write_text(page(data, plan, drawn), encoding="utf-8")
+
+
+def _ground(name: str, folder: Path) -> Path:
+    """The files of the ground, written once."""
+    from benchmarks.teachers.grounds import write_ground
+
+    target = folder / "ground"
+    if not target.exists():
+        write_ground(name, target)
+    return target
+
+
+def _models(folder: Path) -> Path:
+    """The converted student, shared by all loops."""
+    from sedi_dagster.student import BUNDLED, student_source
+
+    return Path(student_source(BUNDLED, folder)).parent
+
+
+def _side_by_side() -> int:
+    import torch
+
+    return 16 if torch.cuda.is_available() else os.cpu_count() or 1
+
+
+def _machine() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return f"one {torch.cuda.get_device_name(0)}"
+    return f"{os.cpu_count()} CPU cores, no GPU"
+
+
+if __name__ == "__main__":
+    main()

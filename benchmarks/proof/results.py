@@ -1,0 +1,288 @@
+"""`docs/results.json` and `docs/results.md`: every figure and every claim computed from the loops, none typed in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.proof.arms import Plan
+from benchmarks.proof.statistics import Comparison, Curve, compare, interval_of_mean
+from sedi_dagster.records import EvaluationItem
+
+Loops = Mapping[str, Mapping[str, Any]]
+"""Arm, then project seed as text, then the loop (`measuring.points`)."""
+
+NAMES = {"development": "the skills that the method was developed on", "final": "the skills opened once, at the end"}
+
+
+def merge(
+    file: Path, ground: str, loops: Loops, items: Sequence[EvaluationItem], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Put loops into `results.json`, beside those of other grounds and arms that are there already."""
+    data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    there = data.setdefault(ground, {"about": {}, "items": [], "arms": {}})
+    named = [{"id": item.id, "category": item.category, "wording": item.cluster} for item in items]
+    if there["items"] != named:
+        there["arms"] = {}
+    there["items"], there["about"] = named, dict(about)
+    for arm, by_seed in loops.items():
+        there["arms"].setdefault(arm, {}).update(by_seed)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(_compact(data) + "\n", encoding="utf-8")
+    return data
+
+
+def _compact(data: Mapping[str, Any]) -> str:
+    """JSON with passes as strings of 0 and 1: a tenth of the lines."""
+    return json.dumps(_packed(data), indent=1, ensure_ascii=False)
+
+
+def _packed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _packed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        if len(value) > 1 and all(isinstance(v, int) and v in (0, 1) for v in value):
+            return "".join(map(str, value))
+        return [_packed(inner) for inner in value]
+    return value
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unpacked(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_unpacked(inner) for inner in value]
+    if isinstance(value, str) and len(value) > 1 and set(value) <= {"0", "1"}:
+        return [int(digit) for digit in value]
+    return value
+
+
+def read(file: Path) -> dict[str, Any]:
+    """`results.json` with passes as lists."""
+    data: dict[str, Any] = _unpacked(json.loads(file.read_text(encoding="utf-8")))
+    return data
+
+
+def curves(ground: Mapping[str, Any], measure: str = "tokens") -> dict[str, dict[int, Curve]]:
+    """By arm and project seed; arms without rounds (the references) are left out."""
+    found = {}
+    for arm, by_seed in ground["arms"].items():
+        made = {int(seed): Curve.of(loop, measure) for seed, loop in by_seed.items() if loop["rounds"]}
+        if made:
+            found[arm] = made
+    return found
+
+
+def page(data: Mapping[str, Any], plan: Plan, figures: Mapping[str, Sequence[Path]]) -> str:
+    """The text of `docs/results.md`.
+
+    Args:
+        figures: by ground, as paths relative to the page.
+    """
+    parts = [_HEAD, _summary(data, plan)]
+    for ground in (name for name in NAMES if name in data):
+        parts.append(_ground(ground, data[ground], plan, figures.get(ground, ())))
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+_HEAD = """\
+# What the loop is worth
+
+Written by `python benchmarks/closed_loop.py`; the figures for machines are in [results.json](results.json). Every
+number comes from whole loops of the product, run by its public settings with a **SIMULATED teacher**
+([its specification](../benchmarks/teachers/README.md)) that was frozen before the first comparison. The student is
+real (SmolLM2-135M-Instruct), and so are its training, filtering, evaluation and planning."""
+
+
+def _summary(data: Mapping[str, Any], plan: Plan) -> str:
+    told = ["## What holds, and what does not", ""]
+    for ground in (name for name in NAMES if name in data):
+        found = curves(data[ground])
+        if plan.ours not in found or plan.baseline not in found:
+            continue
+        told.append(f"On {NAMES[ground]}:")
+        told.append("")
+        wordings = [item["wording"] for item in data[ground]["items"]]
+        for name, arm in plan.arms.items():
+            if name in (plan.baseline, plan.ours) or name not in found:
+                continue
+            if arm.ablates:
+                told.append(_claim(f"{arm.ablates}", compare(found[plan.ours], found[name], wordings), f"{arm.label}"))
+        told.insert(
+            3 if len(told) > 3 else len(told),
+            _claim(
+                "the whole", compare(found[plan.ours], found[plan.baseline], wordings), plan.arms[plan.baseline].label
+            ),
+        )
+    return "\n".join(told)
+
+
+def _claim(part: str, c: Comparison, other: str) -> str:
+    verdict = (
+        "holds"
+        if c.difference.low > 0
+        else "does **not** hold: it is worse"
+        if c.difference.high < 0
+        else "is **not shown**"
+    )
+    tokens = (
+        "never reaches its accuracy"
+        if c.token_ratio is None
+        else f"reaches its accuracy with {c.token_ratio:.0%} of its tokens"
+    )
+    return (
+        f"- **Gain from {part}** (ours against: {other}) {verdict}. At {c.tokens:,.0f} teacher tokens "
+        f"{_points(c.difference)} points, {_relative(c)} relative; ahead in {c.wins} of {c.seeds} project seeds; "
+        f"{tokens}."
+    )
+
+
+def _ground(name: str, ground: Mapping[str, Any], plan: Plan, figures: Sequence[Path]) -> str:
+    wordings = [item["wording"] for item in ground["items"]]
+    found, priced = curves(ground), curves(ground, "priced_tokens")
+    about = ground["about"]
+    told = [f"## Ground: {name}, {NAMES[name]}", "", _about(about, ground), ""]
+    told += [f"![{path.stem.replace('_', ' ')}]({path})" for path in figures]
+    told += ["", *_columns(ground, plan), ""]
+    if found:
+        budget = min(curve.end for by_seed in found.values() for curve in by_seed.values())
+        told += _arms_table(found, ground, plan, wordings, budget)
+        told += ["", *_pairs_table(found, priced, plan, wordings)]
+        told += ["", *_categories_table(ground, plan)]
+    return "\n".join(told)
+
+
+def _about(about: Mapping[str, Any], ground: Mapping[str, Any]) -> str:
+    seconds = [loop["seconds"] for by_seed in ground["arms"].values() for loop in by_seed.values() if loop["seconds"]]
+    commits = sorted({loop["commit"] for by_seed in ground["arms"].values() for loop in by_seed.values()})
+    mean = sum(seconds) / max(1, len(seconds)) / 60
+    return (
+        f"{len(seconds)} loops on {about['machine']}, {about['jobs']} side by side, {mean:.1f} min each; "
+        f"{len(ground['items'])} items measure, others decide inside the loop. Commits: {', '.join(commits)}. "
+        f"To repeat it: `python benchmarks/closed_loop.py --ground {about['ground']}`."
+    )
+
+
+def _columns(ground: Mapping[str, Any], plan: Plan) -> list[str]:
+    """Untrained, seed tasks only, ours, perfect answers: each the mean over project seeds."""
+
+    def mean(rows: Sequence[Sequence[float]]) -> str:
+        flat = [sum(row) / len(row) for row in rows if row]
+        return f"{sum(flat) / len(flat):.3f}" if flat else "-"
+
+    arms = ground["arms"]
+    ours = arms.get(plan.ours, {}).values()
+    baseline = arms.get(plan.baseline, {}).values()
+    references = {name: arm for name, arm in plan.arms.items() if arm.rounds == 0 and name in arms}
+    head = ["untrained", "seed tasks only", plan.arms[plan.baseline].label, plan.arms[plan.ours].label]
+    cells = [
+        mean([loop["untrained"] for by_seed in arms.values() for loop in by_seed.values()]),
+        mean([loop["seed_tasks"] for loop in ours]),
+        mean([loop["rounds"][-1]["passes"] for loop in baseline]),
+        mean([loop["rounds"][-1]["passes"] for loop in ours]),
+    ]
+    for name, arm in references.items():
+        head.append(arm.label)
+        cells.append(mean([loop["seed_tasks"] for loop in arms[name].values()]))
+    return [
+        "Accuracy after the last round (the references have as many optimiser steps as a whole loop):",
+        "",
+        f"| {' | '.join(head)} |",
+        f"|{' --: |' * len(head)}",
+        f"| {' | '.join(cells)} |",
+    ]
+
+
+def _arms_table(
+    found: Mapping[str, Mapping[int, Curve]],
+    ground: Mapping[str, Any],
+    plan: Plan,
+    wordings: Sequence[str],
+    budget: float,
+) -> list[str]:
+    lines = [
+        f"All arms at the tokens that the shortest loop spent ({budget:,.0f}), every round with the same number of "
+        "optimiser steps:",
+        "",
+        "| arm | loops | accuracy (95 % interval) | least to most | mean up to there | kept | tokens an example kept |",
+        "| --- | --: | --- | --- | --: | --: | --: |",
+    ]
+    for name in (n for n in plan.arms if n in found):
+        by_seed = found[name]
+        at = interval_of_mean(by_seed, budget, wordings)
+        each = [curve.accuracy(budget) for curve in by_seed.values()]
+        area = sum(curve.area(budget) for curve in by_seed.values()) / len(by_seed)
+        loops = ground["arms"][name].values()
+        kept = sum(r["kept"] for loop in loops for r in loop["rounds"])
+        candidates = sum(r["candidates"] for loop in loops for r in loop["rounds"])
+        tokens = sum(loop["rounds"][-1]["tokens"] for loop in loops)
+        lines.append(
+            f"| {plan.arms[name].label} | {len(by_seed)} | {at} | {min(each):.3f} to {max(each):.3f} | {area:.3f} "
+            f"| {kept / max(1, candidates):.0%} | {tokens / max(1, kept):,.0f} |"
+        )
+    return lines
+
+
+def _pairs_table(
+    found: Mapping[str, Mapping[int, Curve]],
+    priced: Mapping[str, Mapping[int, Curve]],
+    plan: Plan,
+    wordings: Sequence[str],
+) -> list[str]:
+    """Ours against each other arm."""
+    if plan.ours not in found:
+        return []
+    lines = [
+        "Ours against each, paired by project seed, at the tokens that both have spent; the last column is at equal",
+        "priced tokens (a prompt token at a quarter of a completion token):",
+        "",
+        "| against | at tokens | points | relative | ahead | tokens to its accuracy | points at equal price |",
+        "| --- | --: | --- | --- | --: | --: | --- |",
+    ]
+    for name in (n for n in plan.arms if n in found and n != plan.ours):
+        c, p = (compare(of[plan.ours], of[name], wordings) for of in (found, priced))
+        reach = "never" if c.token_ratio is None else f"{c.token_ratio:.0%}"
+        lines.append(
+            f"| {plan.arms[name].label} | {c.tokens:,.0f} | {_points(c.difference)} | {_relative(c)} "
+            f"| {c.wins}/{c.seeds} | {reach} | {_points(p.difference)} |"
+        )
+    return lines
+
+
+def _relative(c: Comparison) -> str:
+    return f"{c.relative.value:+.0%} ({c.relative.low:+.0%} to {c.relative.high:+.0%})"
+
+
+def _points(interval: Any) -> str:
+    return f"{100 * interval.value:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
+
+
+def _categories_table(ground: Mapping[str, Any], plan: Plan) -> list[str]:
+    """Ours by category over rounds, mean over project seeds: a fall is forgetting."""
+    loops = list(ground["arms"].get(plan.ours, {}).values())
+    if not loops:
+        return []
+    rounds = min(len(loop["rounds"]) for loop in loops)
+    categories = sorted({item["category"] for item in ground["items"]})
+    lines = [
+        f"{plan.arms[plan.ours].label}, by category (share passed, mean over project seeds; a fall is forgetting):",
+        "",
+        f"| category | untrained | seed tasks | {' | '.join(f'round {n + 1}' for n in range(rounds))} |",
+        f"| --- | --: | --: |{' --: |' * rounds}",
+    ]
+    for category in categories:
+        places = [i for i, item in enumerate(ground["items"]) if item["category"] == category]
+
+        def share(rows: Sequence[Sequence[float]], places: Sequence[int] = places) -> str:
+            values = [row[i] for row in rows for i in places]
+            return f"{sum(values) / max(1, len(values)):.2f}"
+
+        cells = [
+            share([loop["untrained"] for loop in loops]),
+            share([loop["seed_tasks"] or loop["untrained"] for loop in loops]),
+        ]
+        cells += [share([loop["rounds"][n]["passes"] for loop in loops]) for n in range(rounds)]
+        lines.append(f"| {category} | {' | '.join(cells)} |")
+    return lines

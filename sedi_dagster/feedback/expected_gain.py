@@ -1,0 +1,116 @@
+"""What further examples are expected to gain in each category, and how a round is shared out by it.
+
+A category's gap says how much is missing, not how much the next tokens will bring: one that cannot be learnt has the
+widest gap of all, and one above its target may still learn cheaply. So each category's learning curve is inferred from
+the rounds so far. A curve rises from where the student started (p0) towards a ceiling a at a rate h, the usual form of
+practice curves (Heathcote, Brown and Mewhort 2000, Psychonomic Bulletin & Review 7):
+
+    p(n) = p0 + (a - p0) (1 - exp(-h n))        after n kept examples of the category
+
+A grid of curves gets a weight each by Bayes' rule: equal before anything is known, then by the binomial likelihood of
+every score so far, the newest counting most (scores of several rounds are of the same items). Few items leave many
+curves possible, and the expected gain is the mean over all of them; so a category of which little is known is neither
+given up nor showered.
+
+Tokens are shared out greedily, a small portion at a time, to whichever category is expected to gain most from it. As
+gains diminish along every curve, no other sharing gains more (up to a portion).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sedi_dagster.records import RoundOutcome
+
+Floats = NDArray[np.float64]
+
+RATES = np.concatenate([[0.0], np.logspace(-3.5, -0.3, 24)])
+"""From a category that is never learnt to one that is learnt in two or three examples."""
+CEILINGS = np.array([0.25, 0.5, 0.75, 1.0])
+_RATE, _CEILING = (grid.ravel() for grid in np.meshgrid(RATES, CEILINGS, indexing="ij"))
+
+DECAY = 0.5
+"""Weight of a round's scores by the weight of those of the round after it."""
+SUREST = 0.01
+"""No curve is ruled out by a single item: pass rates are taken to be at least this far from 0 and 1."""
+PORTIONS = 600
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of a category's learning curve.
+
+    Attributes:
+        start: share of the items passed before the first round.
+        examples: kept so far.
+        weights: of each curve of the grid, summing to 1.
+        most: score above which a gain does not count: the target, where targets are the goal.
+    """
+
+    start: float
+    examples: float
+    weights: Floats
+    most: float = 1.0
+
+    def gain(self, more: float) -> float:
+        """Share of the items expected to be gained by so many more kept examples."""
+        now, then = (np.minimum(_score(self.start, n), self.most) for n in (self.examples, self.examples + more))
+        return float(self.weights @ (then - now))
+
+
+def _score(start: float, examples: float) -> Floats:
+    """Share passed after so many examples, by each curve of the grid."""
+    rises = np.maximum(_CEILING - start, 0) * -np.expm1(-_RATE * examples)
+    return np.asarray(start + rises, dtype=np.float64)
+
+
+def outlook(category: str, finished: Sequence[RoundOutcome], start: float, most: float = 1.0) -> Outlook:
+    """The category's learning curve as the finished rounds tell of it.
+
+    Args:
+        start: share of its items passed before the first round.
+        most: score above which a gain does not count.
+    """
+    likelihood, kept = np.zeros(len(_RATE)), 0
+    for age, outcome in zip(range(len(finished) - 1, -1, -1), finished, strict=True):
+        seen = outcome.of(category)
+        if seen is None:
+            continue
+        kept += seen.kept
+        p = np.clip(_score(start, kept), SUREST, 1 - SUREST)
+        likelihood += DECAY**age * (seen.passed * np.log(p) + (seen.items - seen.passed) * np.log1p(-p))
+    weights = np.exp(likelihood - likelihood.max())
+    return Outlook(start, kept, weights / weights.sum(), most)
+
+
+def shared_by_gain(
+    outlooks: Mapping[str, Outlook], prices: Mapping[str, float], tokens: float, most: Mapping[str, float]
+) -> dict[str, float]:
+    """Examples of each category that are expected to gain most for so many tokens.
+
+    Args:
+        prices: teacher tokens that a kept example takes.
+        most: examples that a category gets at most.
+
+    Returns:
+        Examples, not rounded. Nothing is spent where nothing is expected to be gained.
+    """
+    shares = dict.fromkeys(outlooks, 0.0)
+    portion = tokens / PORTIONS
+    next_gain = {c: o.gain(portion / prices[c]) for c, o in outlooks.items()}
+    for _ in range(PORTIONS):
+        category = max(next_gain, key=lambda c: next_gain[c], default=None)
+        if category is None or next_gain[category] <= 0:
+            break
+        more = min(portion / prices[category], most[category] - shares[category])
+        shares[category] += more
+        if more < portion / prices[category]:
+            del next_gain[category]
+            continue
+        ahead, own = portion / prices[category], outlooks[category]
+        next_gain[category] = own.gain(shares[category] + ahead) - own.gain(shares[category])
+    return shares
