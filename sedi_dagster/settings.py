@@ -151,6 +151,11 @@ class GenerationSettings(_Group):
         description="self_instruct. few_shot: instances as in the paper; answer: inputs come with the instructions, "
         "and each task is put to the teacher as a user would",
     )
+    answers: Literal["complete", "short"] = Field(
+        "complete",
+        description="complete: answers as an expert gives them; short: the teacher is asked for the answer alone, "
+        "which costs less and suits a small student",
+    )
     evolution_rounds: int = Field(2, ge=1, description="evol_instruct: times that an instruction is evolved, at most")
     answer_samples: int = Field(
         1, ge=1, le=32, description="Answers asked for a task, kept if they agree; each is paid for"

@@ -19,6 +19,7 @@ from sedi_dagster.settings import GenerationSettings
 SAMPLE = "answer_sample"
 """Purpose of the calls for the second and further answers, so that the accounts show what they cost."""
 SAMPLING_TEMPERATURE = 0.7
+SHORT = "Give the shortest right answer, without explanation."
 MAJORITY = 0.5
 
 
@@ -50,9 +51,10 @@ def answer_shapes(settings: GenerationSettings, purpose: str, written: bool = Fa
 def _request(desk: Desk, candidate: Candidate, purpose: str, number: int) -> TeacherRequest:
     """A single answer is the likeliest one; several are drawn."""
     several = desk.job.settings.answer_samples > 1
+    task = task_prompt(candidate.instruction, candidate.input)
     return desk.job.request(
         SAMPLE if number else purpose,
-        task_prompt(candidate.instruction, candidate.input),
+        f"{task}\n\n{SHORT}" if desk.job.settings.answers == "short" else task,
         chat=True,
         max_tokens=desk.job.max_answer_tokens,
         temperature=SAMPLING_TEMPERATURE if several else 0.0,

@@ -22,7 +22,9 @@ from sedi_dagster.settings import GenerationSettings
 DEMONSTRATIONS = 3
 MOST_EXAMPLES = 20  # a call
 CONTINUED = 3  # examples that a small model writes on before it loses the thread
-TOKENS_PER_EXAMPLE = 150
+TOKENS_PER_EXAMPLE = {"complete": 150, "short": 60}
+EXPECTED_YIELD = 0.9
+"""Share of the examples asked for that come whole, before any were asked for."""
 
 _TEXT = {"type": "string"}
 _FIELDS = {"instruction": _TEXT, "input": _TEXT, "output": _TEXT}
@@ -51,14 +53,19 @@ class SingleCall(Method):
         super().__init__(job, desk)
         self._prompt = job.prompt("examples")
         self._calls = 0
+        self._asked = 0
         self._found = 0
 
     async def write(self, wanted: int) -> list[Candidate]:
-        expected = self._found / self._calls if self._found else _asked_for(self.job.settings, self.job.chat)
-        calls = math.ceil(wanted / expected)
+        most = _asked_for(self.job.settings, self.job.chat)
+        calls = math.ceil(wanted / most * (self._asked / self._found if self._found else 1))
+        each = most  # a series to continue goes on until it is stopped
+        if self.job.chat:
+            each = min(most, math.ceil(wanted / calls / EXPECTED_YIELD))
         shown = [self.desk.demonstrations(DEMONSTRATIONS) for _ in range(calls)]
-        requests = [self._request(demos, self._calls + i) for i, demos in enumerate(shown)]
+        requests = [self._request(demos, self._calls + i, each) for i, demos in enumerate(shown)]
         self._calls += calls
+        self._asked += calls * each
         candidates = [
             self._candidate(answer, number, example, demos)
             for demos, answer in zip(shown, await self.desk.ask(requests), strict=True)
@@ -71,14 +78,15 @@ class SingleCall(Method):
         self._found += sum(c.problem is None for c in candidates)
         return candidates
 
-    def _request(self, demos: Sequence[dict[str, Any]], number: int) -> TeacherRequest:
+    def _request(self, demos: Sequence[dict[str, Any]], number: int, wanted: int) -> TeacherRequest:
         job, chat = self.job, self.job.chat
         text = render(
             self._prompt,
             category=job.category,
             aim=job.aim,
             demonstrations=demos,
-            wanted=_asked_for(job.settings, chat),
+            wanted=wanted,
+            short=job.settings.answers == "short",
         )
         return job.request(
             "examples",
@@ -122,4 +130,9 @@ class SingleCall(Method):
 
 def _asked_for(settings: GenerationSettings, chat: bool) -> int:
     """Examples a call: as many as the token limit has room for."""
-    return max(1, min(MOST_EXAMPLES if chat else CONTINUED, settings.max_example_tokens // TOKENS_PER_EXAMPLE))
+    return max(1, min(MOST_EXAMPLES if chat else CONTINUED, settings.max_example_tokens // _tokens(settings)))
+
+
+def _tokens(settings: GenerationSettings) -> int:
+    """Completion tokens that an example takes at most, as a rule."""
+    return TOKENS_PER_EXAMPLE[settings.answers]

@@ -59,7 +59,7 @@ def test_no_few_shot_example_is_near_an_evaluation_item(name: str) -> None:
 @pytest.mark.parametrize("form", ["chat", "completion"])
 def test_what_the_category_says_of_a_good_task_stands_in_the_prompt(name: str, form: str) -> None:
     for category in load_categories(PROJECT_ROOT / "seeds" / "categories.yaml").values():
-        prompt = render(f"{name}.{form}", category=category, aim="", demonstrations=[], wanted=3)
+        prompt = render(f"{name}.{form}", category=category, aim="", demonstrations=[], wanted=3, short=False)
         assert category.definition in prompt and category.hint in prompt
 
 

@@ -48,7 +48,7 @@ def between(text: str, start: str, end: str) -> str:
 
 def prompt(name: str, examples: list[Shown]) -> str:
     rows = [dict(zip(("instruction", "input", "output"), e, strict=True)) for e in examples]
-    return render(name, category=RIDDLES, aim="", demonstrations=rows, wanted=4)
+    return render(name, category=RIDDLES, aim="", demonstrations=rows, wanted=4, short=False)
 
 
 def series_in_chat(examples: list[Shown]) -> list[ParsedTask]:

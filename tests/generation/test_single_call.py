@@ -53,9 +53,21 @@ def test_demonstrations_show_their_outputs() -> None:
 
 
 def test_as_many_examples_are_asked_for_as_the_limit_has_room_for() -> None:
-    for tokens, wanted in ((150, 1), (1500, 10), (30_000, 20)):
-        _, teacher = run(job({"max_example_tokens": tokens}, chat=True, candidates=2), in_json, mix=MIX)
+    for tokens, answers, wanted in ((150, "complete", 1), (1500, "complete", 10), (1500, "short", 20)):
+        settings = {"max_example_tokens": tokens, "answers": answers}
+        _, teacher = run(job(settings, chat=True, candidates=40), in_json, mix=MIX)
         assert f"Write {wanted} more of this kind" in text_of(teacher.requests[0])
+
+
+def test_no_more_examples_are_asked_for_than_are_wanted_and_may_be_flawed() -> None:
+    _, teacher = run(job({"max_example_tokens": 1500}, chat=True, candidates=12), in_json, mix=MIX)
+    assert "Write 7 more of this kind" in text_of(teacher.requests[0]) and len(teacher.requests) > 2
+
+
+def test_short_answers_are_asked_for_in_so_many_words() -> None:
+    for answers in ("short", "complete"):
+        _, teacher = run(job({"answers": answers}, chat=True, candidates=1), in_json, mix=MIX)
+        assert ("shortest right answer" in text_of(teacher.requests[0])) == (answers == "short")
 
 
 def test_a_cut_or_screened_example_is_a_row_that_says_so() -> None:
