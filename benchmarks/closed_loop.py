@@ -1,5 +1,6 @@
 """What the loop is worth: whole loops of the product, arm against arm, at equal teacher tokens.
 
+\b
     python benchmarks/closed_loop.py                    # every arm and project seed that is not finished, then the page
     python benchmarks/closed_loop.py --quick            # under 20 minutes on two cores: enough to see a broken change
     python benchmarks/closed_loop.py --arms ours,sedi --seeds 1-3
@@ -12,16 +13,16 @@ lie in `.cache/closed_loop/`. An arm is a few lines in `benchmarks/proof/arms.ya
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
 
 import click
+from joblib import cpu_count
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.proof.arms import Plan, load_plan
+from benchmarks.proof.arms import BASELINES, Plan, load_plan
 from benchmarks.proof.loops import Loop, run_all, teacher_server
 from benchmarks.proof.measuring import measure, measurement_items, points
 from benchmarks.proof.results import merge, page, read
@@ -46,7 +47,7 @@ def main(
     quick: bool, ground: str, names: str, seeds: str, jobs: int, folder: Path, report: bool, docs: Path | None
 ) -> None:
     plan = load_plan(ARMS, quick)
-    chosen = [name.strip() for name in names.split(",") if name.strip()] or list(plan.quick if quick else plan.arms)
+    chosen = [name.strip() for name in names.split(",") if name.strip()] or list(plan.chosen)
     unknown = sorted(set(chosen) - plan.arms.keys())
     if unknown:
         raise click.UsageError(f"Unknown arm: {', '.join(unknown)}. {ARMS.name} has: {', '.join(plan.arms)}.")
@@ -56,12 +57,15 @@ def main(
     first, _, last = (seeds or f"{plan.project_seeds[0]}-{plan.project_seeds[-1]}").partition("-")
     project_seeds = range(int(first), int(last or first) + 1)
     jobs = jobs or _side_by_side()
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, cpu_count() // jobs)
     url = f"http://127.0.0.1:{PORTS[ground]}/v1"
+
+    def loop(name: str, seed: int, shares: Path | None = None) -> Loop:
+        return Loop(plan.arms[name], seed, folder / name / f"seed-{seed}", ground_folder, url, models, shares)
+
+    baselines = [loop(BASELINES, seed) for seed in project_seeds]
     loops = [
-        Loop(plan.arms[name], seed, folder / name / f"seed-{seed}", ground_folder, url, models)
-        for seed in project_seeds
-        for name in chosen
+        loop(name, b.project_seed, b.folder if plan.arms[name].rounds else None) for b in baselines for name in chosen
     ]
     started = time.monotonic()
     items = measurement_items(ground_folder, plan.measurement_items)
@@ -77,9 +81,10 @@ def main(
             str(PORTS[ground]),
         ]
         with teacher_server(command):
-            failed = run_all(loops, jobs, threads, click.echo)
+            failed = run_all(baselines, jobs, threads, click.echo) + run_all(loops, jobs, threads, click.echo)
     done = [loop for loop in loops if loop.finished()]
-    measure(done, items, os.cpu_count() or 1)
+    measure(baselines, items, cpu_count())
+    measure(done, items, cpu_count())
     results: dict[str, dict[str, object]] = {}
     for loop in done:
         results.setdefault(loop.arm.name, {})[str(loop.project_seed)] = points(loop, items)
@@ -119,7 +124,7 @@ def _models(folder: Path) -> Path:
 def _side_by_side() -> int:
     import torch
 
-    return 16 if torch.cuda.is_available() else os.cpu_count() or 1
+    return 16 if torch.cuda.is_available() else cpu_count()
 
 
 def _machine() -> str:
@@ -127,7 +132,7 @@ def _machine() -> str:
 
     if torch.cuda.is_available():
         return f"one {torch.cuda.get_device_name(0)}"
-    return f"{os.cpu_count()} CPU cores, no GPU"
+    return f"{cpu_count()} CPU cores, no GPU"
 
 
 if __name__ == "__main__":

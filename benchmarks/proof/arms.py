@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sedi_dagster.records import content_id
+
+BASELINES = "baselines"
+"""The arm without rounds whose baselines the others take over."""
 
 Setting = str | int | float | bool | dict[str, Any] | list[Any]
 
@@ -47,6 +50,7 @@ class Plan:
     Attributes:
         measurement_items: items a category that measure; those that decide inside the loop are others.
         project_seeds: a loop of every arm for each of them.
+        chosen: arms that are run where none is named.
     """
 
     arms: dict[str, Arm]
@@ -54,7 +58,7 @@ class Plan:
     measurement_items: int
     baseline: str
     ours: str
-    quick: tuple[str, ...] = field(default=())
+    chosen: tuple[str, ...] = ()
 
 
 def load_plan(file: Path, quick: bool = False) -> Plan:
@@ -74,7 +78,7 @@ def load_plan(file: Path, quick: bool = False) -> Plan:
             name,
             entry["label"],
             {variable: _text(value) for variable, value in (common | settings | data.get("override", {})).items()},
-            int(entry.get("rounds", data["rounds"])),
+            min(int(entry.get("rounds", data["rounds"])), data["rounds"]),
             entry.get("seeds_file", "seed_tasks.jsonl"),
             entry.get("ablates", ""),
         )
@@ -85,7 +89,7 @@ def load_plan(file: Path, quick: bool = False) -> Plan:
         data["measurement_items"],
         data["baseline"],
         data["ours"],
-        tuple(data["quick"].get("only", ())),
+        tuple(data.get("only", ())) or tuple(name for name in arms if name != BASELINES),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -20,11 +21,16 @@ ROOT = Path(__file__).resolve().parents[2]
 FINISHED = "loop.json"
 LOG = "sedi-run.log"
 START_TIMEOUT_S = 60.0
+BASELINES = ("data/assets/seed_pool", "data/assets/baseline_scores", "data/checkpoints/seed-tasks")
 
 
 @dataclass(frozen=True)
 class Loop:
-    """One arm with one project seed: where it lies and what it is run with."""
+    """One arm with one project seed: where it lies and what it is run with.
+
+    `shares`: a finished loop of the same project seed whose baselines (the untrained student, and that of the seed
+    tasks alone) are taken over, if they are what this one would measure; `sedi` itself checks that.
+    """
 
     arm: Arm
     project_seed: int
@@ -32,6 +38,7 @@ class Loop:
     ground: Path
     teacher_url: str
     models: Path
+    shares: Path | None = None
 
     @property
     def name(self) -> str:
@@ -79,6 +86,8 @@ class Loop:
         link = self.folder / "cache" / "models"
         if not link.exists():
             link.symlink_to(self.models, target_is_directory=True)
+        if self.shares is not None and not (self.folder / "data").exists():
+            self._take_baselines(self.shares)
         started = time.monotonic()
         with (self.folder / LOG).open("ab") as log:
             done = subprocess.run(
@@ -100,6 +109,11 @@ class Loop:
             "threads": threads,
         }
         (self.folder / FINISHED).write_text(json.dumps(finished))
+
+    def _take_baselines(self, other: Path) -> None:
+        for part in BASELINES:
+            if (other / part).exists():
+                shutil.copytree(other / part, self.folder / part, dirs_exist_ok=True)
 
     def _command(self) -> list[str]:
         if self.arm.rounds == 0:  # the baselines alone

@@ -26,6 +26,7 @@ from sedi_dagster.store import Store
 from sedi_dagster.student import BUNDLED, student_source
 
 UNTRAINED = "untrained"
+MEASURED = "measured.jsonl"
 PROMPT_PRICE = 0.25
 """Price of a prompt token, a completion token being 1: what most sellers ask (docs/teacher.md has their prices)."""
 
@@ -37,7 +38,10 @@ def measurement_items(ground: Path, per_category: int) -> list[EvaluationItem]:
 
 
 def measure(loops: Sequence[Loop], items: Sequence[EvaluationItem], threads: int) -> None:
-    """Answer the items with every checkpoint of these loops that has not answered them yet, in one process."""
+    """Answer the items with every checkpoint of these loops that has not answered them yet, in one process.
+
+    Loops whose baselines others take over come first.
+    """
     jobs = [job for loop in loops for job in _jobs(loop, items)]
     if not jobs:
         return
@@ -51,8 +55,7 @@ def measure(loops: Sequence[Loop], items: Sequence[EvaluationItem], threads: int
 
 def _jobs(loop: Loop, items: Sequence[EvaluationItem]) -> list[dict[str, Any]]:
     limits = {c.id: c.max_answer_tokens for c in load_categories(loop.ground / "categories.yaml").values()}
-    results = loop.folder / "measured.jsonl"
-    known = read_results(results)
+    results, known = loop.folder / MEASURED, _known(loop)
     jobs = []
     for student in _students(loop):
         asked = [
@@ -74,6 +77,12 @@ def _jobs(loop: Loop, items: Sequence[EvaluationItem]) -> list[dict[str, Any]]:
     return jobs
 
 
+def _known(loop: Loop) -> dict[str, dict[str, Any]]:
+    """Answers on record; those of the baselines lie with the loop that they were taken over from."""
+    shared = read_results(loop.shares / MEASURED) if loop.shares else {}
+    return shared | read_results(loop.folder / MEASURED)
+
+
 def _students(loop: Loop) -> list[str]:
     store = Store(str(loop.folder / "data"))
     rounds = [outcome.round for outcome in load_history(store).finished]
@@ -92,7 +101,7 @@ def points(loop: Loop, items: Sequence[EvaluationItem]) -> dict[str, Any]:
     round what it cost so far and the passes of the student that a user would take then: the last one promoted.
     """
     store = Store(str(loop.folder / "data"))
-    known = read_results(loop.folder / "measured.jsonl")
+    known = _known(loop)
 
     def passes(student: str) -> list[int]:
         return [int(known[_key(student, item)]["passed"]) for item in items]

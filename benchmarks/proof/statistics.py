@@ -115,13 +115,14 @@ def compare(
     ours = np.stack([arm[s].at(budget) for s in seeds])
     theirs = np.stack([other[s].at(budget) for s in seeds])
     means = resampled_means(np.stack([ours, theirs]), clusters, resamples)
-    difference, relative = means[:, 0] - means[:, 1], means[:, 0] / means[:, 1] - 1
+    least = 1 / len(clusters)  # a student that passes nothing is taken to pass one item
+    difference, relative = means[:, 0] - means[:, 1], means[:, 0] / np.maximum(means[:, 1], least) - 1
     mine, its = float(ours.mean()), float(theirs.mean())
     reached = float(np.mean([arm[s].tokens_to(float(other[s].at(budget).mean())) for s in seeds]))
     return Comparison(
         budget,
         Interval(mine - its, *_percentiles(difference)),
-        Interval(mine / its - 1, *_percentiles(relative)),
+        Interval(mine / max(its, least) - 1, *_percentiles(relative)),
         int((ours.mean(axis=1) > theirs.mean(axis=1)).sum()),
         len(seeds),
         reached / budget if np.isfinite(reached) else None,

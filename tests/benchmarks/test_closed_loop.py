@@ -1,0 +1,160 @@
+"""The comparison of whole loops: curves, pairs, intervals, arms that are settings and nothing else, and the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.proof.arms import BASELINES, Arm, load_plan
+from benchmarks.proof.loops import Loop, run_all
+from benchmarks.proof.results import curves, merge, page, read
+from benchmarks.proof.statistics import Curve, compare, resampled_means
+from sedi_dagster.records import EvaluationItem
+from sedi_dagster.settings import load_settings
+
+ARMS = Path(__file__).resolve().parents[2] / "benchmarks" / "proof" / "arms.yaml"
+
+
+def curve(*points: tuple[float, float], items: int = 40) -> Curve:
+    """A curve whose student passes the first so many of the items."""
+    passes = [[float(i < share * items) for i in range(items)] for _, share in points]
+    return Curve(np.array([tokens for tokens, _ in points]), np.array(passes))
+
+
+def test_accuracy_between_two_rounds_is_taken_on_the_line_and_after_the_last_stays() -> None:
+    found = curve((0, 0.1), (100, 0.5), (200, 0.9))
+    assert [found.accuracy(t) for t in (0, 50, 100, 150, 400)] == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
+    assert found.area(200) == pytest.approx(0.5)
+
+
+def test_tokens_to_an_accuracy_are_those_at_which_it_is_first_reached() -> None:
+    found = curve((0, 0.1), (100, 0.5), (200, 0.4), (300, 0.8))
+    assert found.tokens_to(0.3) == pytest.approx(50)
+    assert found.tokens_to(0.6) == pytest.approx(250)
+    assert found.tokens_to(0.1) == 0 and found.tokens_to(0.9) == float("inf")
+
+
+def test_arms_are_compared_where_the_one_that_spent_least_had_ended() -> None:
+    ours = {seed: curve((0, 0.1), (100, 0.6), (200, 0.9)) for seed in (1, 2)}
+    other = {seed: curve((0, 0.1), (150, 0.4)) for seed in (1, 2)}
+    found = compare(ours, other, [f"w{i // 4}" for i in range(40)])
+    assert found.tokens == 150 and found.wins == found.seeds == 2
+    assert found.difference.value == pytest.approx(0.35) and found.relative.value == pytest.approx(0.35 / 0.4)
+    assert found.token_ratio == pytest.approx(60 / 150), "0.4 is reached after 60 tokens"
+
+
+def test_an_accuracy_that_is_never_reached_has_no_token_ratio() -> None:
+    low, high = {1: curve((0, 0.1), (100, 0.2))}, {1: curve((0, 0.1), (100, 0.6))}
+    assert compare(low, high, ["a"] * 20 + ["b"] * 20).token_ratio is None
+
+
+def test_items_of_one_wording_are_drawn_together_so_the_interval_is_wider() -> None:
+    rng = np.random.default_rng(1)
+    passes = np.repeat(rng.random((2, 1, 20)) < 0.5, 4, axis=2).astype(float)
+    alone = resampled_means(passes, [str(i) for i in range(80)], 2000).std(axis=0)
+    together = resampled_means(passes, [str(i // 4) for i in range(80)], 2000).std(axis=0)
+    assert (together > 1.4 * alone).all()
+
+
+def test_the_interval_of_a_difference_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(60):
+        ours, other = ({s: Curve(np.array([0.0, 1.0]), rng.random((2, 120)) < p) for s in range(5)} for p in (0.6, 0.5))
+        found = compare(ours, other, [str(i) for i in range(120)], resamples=400).difference
+        covered += found.low <= 0.1 <= found.high
+    assert covered >= 50
+
+
+def test_every_arm_is_made_of_settings_that_the_product_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = load_plan(ARMS)
+    assert {plan.ours, plan.baseline, BASELINES} <= plan.arms.keys() and len(plan.project_seeds) >= 5
+    for arm in plan.arms.values():
+        with monkeypatch.context() as patched:
+            for name, value in arm.settings.items():
+                patched.setenv(name, value)
+            load_settings()
+
+
+def test_all_arms_train_as_many_steps_on_the_same_student_and_are_measured_alike() -> None:
+    same = ("SEDI_TRAINING_STEPS", "SEDI_TRAINING_LEARNING_RATE", "SEDI_BATCHING_BATCH_SIZE", "SEDI_TEACHER_MODEL")
+    plan = load_plan(ARMS)
+    loops = [arm for arm in plan.arms.values() if arm.rounds]
+    for name in (*same, "SEDI_EVALUATION_ITEMS_PER_CATEGORY"):
+        assert len({arm.settings.get(name) for arm in loops}) == 1, name
+
+
+def loop(folder: Path, arm: Arm) -> Loop:
+    return Loop(arm, 1, folder / "loop", folder, "http://127.0.0.1:9/v1", folder)
+
+
+def test_a_finished_loop_is_not_run_again_and_one_with_other_settings_is_not_taken_for_it(tmp_path: Path) -> None:
+    arm = Arm("a", "a", {"SEDI_LOOP_MAX_ROUNDS": "3"}, rounds=1)
+    (tmp_path / "loop").mkdir()
+    (tmp_path / "loop" / "loop.json").write_text(json.dumps({"arm_version": arm.version, "seconds": 1}))
+    told: list[str] = []
+    assert run_all([loop(tmp_path, arm)], 1, 1, told.append) == [] and "1 of 1 loops are finished" in told[0]
+    changed = Arm("a", "a", {"SEDI_LOOP_MAX_ROUNDS": "4"}, rounds=1)
+    (tmp_path / "loop" / "arm.json").write_text(json.dumps({"version": arm.version}))
+    (failed,) = run_all([loop(tmp_path, changed)], 1, 1, told.append)
+    assert "with other settings: remove it first" in failed
+
+
+def test_no_setting_of_the_caller_reaches_a_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEDI_LOOP_MAX_ROUNDS", "1")
+    environment = loop(tmp_path, Arm("a", "a", {"SEDI_TRAINING_STEPS": "2"}, 1)).environment(1)
+    assert "SEDI_LOOP_MAX_ROUNDS" not in environment and environment["SEDI_TRAINING_STEPS"] == "2"
+
+
+ITEMS = [
+    EvaluationItem(f"i{n}", ("math", "coding")[n % 2], f"Prompt {n}", "match", {}, "x", "easy", f"w{n // 4}")
+    for n in range(16)
+]
+
+
+def finished(levels: list[int], tokens: int) -> dict[str, Any]:
+    """A loop whose student passes so many items at first, and after each round."""
+    passes = [[int(i < level) for i in range(16)] for level in levels]
+    rounds = [
+        {
+            "round": f"round-{n:04d}", "tokens": n * tokens, "prompt_tokens": n * tokens // 2,
+            "completion_tokens": n * tokens // 2, "priced_tokens": 0.625 * n * tokens, "steps": 8 * n,
+            "candidates": 40, "kept": 30, "asked": {"math": 20, "coding": 20}, "promoted": True,
+            "decided_score": 0.5, "trained": row, "passes": row,
+        }
+        for n, row in enumerate(passes[1:], 1)
+    ]  # fmt: skip
+    return {
+        "untrained": [0] * 16, "seed_tasks": passes[0], "rounds": rounds, "seconds": 60.0, "commit": "abc",
+        "arm_version": "v",
+    }  # fmt: skip
+
+
+def test_the_page_tells_what_holds_and_what_does_not_from_the_figures_alone(tmp_path: Path) -> None:
+    plan = load_plan(ARMS)
+    loops = {
+        plan.ours: {str(s): finished([2, 8, 14], 1000) for s in range(1, 6)},
+        plan.baseline: {str(s): finished([2, 3, 4], 1000) for s in range(1, 6)},
+        "ours_even": {str(s): finished([2, 8, 14], 1000) for s in range(1, 6)},
+    }
+    about = {"machine": "2 CPU cores", "jobs": 2, "ground": "development"}
+    merge(tmp_path / "results.json", "development", loops, ITEMS, about)
+    data = read(tmp_path / "results.json")
+    assert data["development"]["arms"] == loops, "what is packed is read back as it was"
+    assert curves(data["development"])[plan.ours][1].accuracy(1000) == pytest.approx(0.5)
+    text = page(data, plan, {})
+    assert "**Gain from the whole** (ours against: Self-Instruct) holds" in text and "points, +250% (" in text
+    assert "**Gain from aiming** (ours against: ours, all categories alike) is **not shown**" in text
+    assert "SIMULATED teacher" in text and "| math |" in text
+
+
+def test_results_of_other_arms_stay_and_those_of_other_items_do_not(tmp_path: Path) -> None:
+    file, about = tmp_path / "results.json", {"machine": "m", "jobs": 1, "ground": "development"}
+    merge(file, "development", {"a": {"1": finished([1, 2], 10)}}, ITEMS, about)
+    merge(file, "development", {"b": {"1": finished([1, 2], 10)}}, ITEMS, about)
+    assert set(read(file)["development"]["arms"]) == {"a", "b"}
+    merge(file, "development", {"c": {"1": finished([1, 2], 10)}}, ITEMS[::-1], about)
+    assert set(read(file)["development"]["arms"]) == {"c"}
