@@ -235,8 +235,8 @@ def _most_that_counts(seen: CategoryOutcome | None, goal: Goal) -> float:
 def _outlook_told(seen: CategoryOutcome | None, gain: float) -> str:
     if seen is None:
         return "not measured yet"
-    judged = f", {seen.decision}" if seen.decision in ("weak", "stuck") else ""
-    return f"{seen.passed} of {seen.items} passed{judged}; expected to gain {gain:.1f} items"
+    judged = seen.reason if seen.decision == "weak" else f"{seen.passed} of {seen.items} passed"
+    return f"{judged}; expected to gain {gain:.1f} items"
 
 
 def _standing(known: Sequence[str], finished: Sequence[RoundOutcome]) -> list[CategoryOutcome]:

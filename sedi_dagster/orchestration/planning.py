@@ -64,9 +64,8 @@ def starting_scores(sedi: SediResource) -> dict[str, float]:
     store = sedi.store()
     if store.tables_marker("baseline_scores") is None:
         return {}
-    tables = store.read_tables("baseline_scores")
-    items = tables["seed_items"] if starting_checkpoint(sedi) else tables["items"]
-    return dict(items.group_by("category").agg(pl.mean("passed")).iter_rows())
+    items = store.read_tables("baseline_scores").get("seed_items" if starting_checkpoint(sedi) else "items")
+    return {} if items is None else dict(items.group_by("category").agg(pl.mean("passed")).iter_rows())
 
 
 def check_categories(sedi: SediResource, categories: Sequence[str] | None) -> None:

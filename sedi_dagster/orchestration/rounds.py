@@ -116,8 +116,8 @@ def starting_checkpoint(sedi: SediResource) -> str | None:
     store = sedi.store()
     if store.tables_marker("baseline_scores") is None:
         return None
-    origin = store.read_tables("baseline_scores")["origin"].row(0, named=True)
-    return SEED_TASKS if origin.get("start") == SEED_TASKS else None
+    origin = store.read_tables("baseline_scores").get("origin")
+    return SEED_TASKS if origin is not None and origin.row(0, named=True).get("start") == SEED_TASKS else None
 
 
 def is_of_this_student(sedi: SediResource, round_key: str) -> bool:
