@@ -1,13 +1,13 @@
 """Two checkpoints on the same items: what got better or worse, and whether the new one may be built on.
 
-Pass or fail is compared by the exact McNemar test; graded scores and losses by a paired bootstrap that draws whole
-clusters, because items of one template rise and fall together. A loss is compared between checkpoints only: between
-categories it says more about the texts than about the student.
+Items of one template rise and fall together, so whole clusters are compared: pass or fail by an exact sign-flip test,
+which is McNemar's where every item stands alone; graded scores and losses by a paired bootstrap. A loss is compared
+between checkpoints only: between categories it says more about the texts than about the student.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,15 +48,33 @@ class Change:
     high: float
 
 
-def mcnemar(won: int, lost: int) -> float:
-    """P(so many losses or fewer) if a change in either direction is as likely: small if wins outnumber losses.
+def gain_test(differences: Sequence[int]) -> float:
+    """One-sided p-value of a gain: small if wins outnumber losses by more than chance explains.
 
-    One-sided exact McNemar test (McNemar 1947; exact: binomial with p = 1/2 over the items that differ). Swap the
-    arguments to test for a drop. 1 if no item differs.
+    A sign-flip permutation test (Pitman 1937; Good 2005, section 3.2): if nothing changed, each cluster's difference is
+    as likely to have the other sign. Its distribution is worked out exactly. With one item a cluster it is the exact
+    one-sided McNemar test (McNemar 1947). To test for a drop, change all signs.
+
+    Args:
+        differences: items won minus items lost, of each cluster. Those that are 0 say nothing.
+
+    Returns:
+        P(a sum as large or larger); 1 if no cluster differs.
     """
-    from scipy.stats import binomtest
+    sizes = [abs(d) for d in differences if d]
+    if not sizes:
+        return 1.0
+    chances = np.ones(1)  # of each sum of the clusters so far, shifted by their total
+    for size in sizes:
+        ahead, behind = (np.concatenate(p) for p in ((np.zeros(2 * size), chances), (chances, np.zeros(2 * size))))
+        chances = (ahead + behind) / 2
+    return float(min(1.0, chances[sum(differences) + sum(sizes) :].sum()))
 
-    return float(binomtest(lost, won + lost, 0.5, alternative="less").pvalue) if won + lost else 1.0
+
+def cluster_differences(pairs: pl.DataFrame) -> list[int]:
+    """Items won minus items lost, of each cluster of `shared_items`."""
+    change = pl.col("passed").cast(pl.Int64) - pl.col("passed_before").cast(pl.Int64)
+    return pairs.group_by("category", "cluster").agg(change.sum().alias("change"))["change"].to_list()
 
 
 def paired_bootstrap(changes: NDArray[Any], clusters: NDArray[Any], seed: int, resamples: int = RESAMPLES) -> Change:
@@ -102,14 +120,15 @@ def compare(against: str, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataF
 
 def _row(against: str, category: str, pairs: pl.DataFrame) -> dict[str, Any]:
     won, lost = swaps(pairs)
+    differences = cluster_differences(pairs)
     row = {
         "against": against,
         "category": category,
         "items": pairs.height,
         "won": won,
         "lost": lost,
-        "p_gain": mcnemar(won, lost),
-        "p_drop": mcnemar(lost, won),
+        "p_gain": gain_test(differences),
+        "p_drop": gain_test([-d for d in differences]),
     }
     for name, column in (("score", "score"), ("loss", "reference_loss")):
         known = pairs.drop_nulls([column, f"{column}_before"])
@@ -122,39 +141,57 @@ def _row(against: str, category: str, pairs: pl.DataFrame) -> dict[str, Any]:
 
 
 def gain_p_value(before: pl.DataFrame, after: pl.DataFrame, category: str) -> float:
-    """How surely a category gained, pass for pass: the one-sided exact McNemar test on the shared items."""
-    return mcnemar(*swaps(shared_items(before, after.filter(pl.col("category") == category))))
+    """How surely a category gained, pass for pass, on the shared items (`gain_test`)."""
+    return gain_test(cluster_differences(shared_items(before, after.filter(pl.col("category") == category))))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Mean loss of the human seed tasks that are never trained on: before and after the round."""
+
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        return f"held-out loss {self.before:.3f} before, {self.after:.3f} after"
 
 
 def judge_promotion(
-    before: pl.DataFrame, after: pl.DataFrame, alpha: float, margin: float, named: Mapping[str, str] | None = None
+    before: pl.DataFrame, after: pl.DataFrame, alpha: float, margin: float, held_out: HeldOut | None = None
 ) -> tuple[bool, str]:
     """Whether the new checkpoint may be built on, and why.
 
-    It may not if a category dropped by more than `margin` and significantly (one-sided exact McNemar, Holm over the
-    categories), or if the overall pass rate dropped significantly, or if there is nothing to compare.
-
-    Args:
-        named: how a category is called in the reason, by id.
+    It may not if a category dropped by more than `margin` and significantly (`gain_test` of the drop, Holm over the
+    categories), or if the overall pass rate dropped significantly, or if the held-out loss rose and no items were
+    gained in its stead, or if there is nothing to compare.
     """
     pairs = shared_items(before, after)
     if not pairs.height:
         return False, "no item was answered by this checkpoint and by the one it would replace: nothing to compare"
     won, lost = swaps(pairs)
-    p_overall = mcnemar(lost, won)
-    told = f"{won} items won and {lost} lost of {pairs.height} (one-sided exact McNemar p = {p_overall:.2g})"
+    p_overall = _p_of_drop(pairs)
+    told = (
+        f"{won} items won and {lost} lost of {pairs.height} (exact test over clusters, p of a drop = {p_overall:.2g})"
+    )
+    if held_out is not None:
+        told += f"; {held_out}"
     categories = pairs["category"].unique().sort().to_list()
-    by_category = [swaps(pairs.filter(pl.col("category") == category)) for category in categories]
-    adjusted = holm([mcnemar(lost_there, won_there) for won_there, lost_there in by_category])
+    of_category = [pairs.filter(pl.col("category") == category) for category in categories]
     stopped = []
-    for category, (won_there, lost_there), p in zip(categories, by_category, adjusted, strict=True):
-        items = pairs.filter(pl.col("category") == category).height
-        drop = (lost_there - won_there) / items
+    adjusted = holm([_p_of_drop(items) for items in of_category])
+    for category, items, p in zip(categories, of_category, adjusted, strict=True):
+        won_there, lost_there = swaps(items)
+        drop = (lost_there - won_there) / items.height
         if p <= alpha and drop > margin:
-            name = (named or {}).get(category, category)
-            stopped.append(f"{name} dropped by {drop:.0%} of {items} items (Holm-adjusted p = {p:.2g})")
+            stopped.append(f"{category} dropped by {drop:.0%} of {items.height} items (Holm-adjusted p = {p:.2g})")
     if stopped:
         return False, f"{'; '.join(stopped)}. Overall {told}"
     if p_overall <= alpha:
         return False, f"the overall pass rate dropped: {told}"
+    if held_out is not None and held_out.after > held_out.before and won <= lost:
+        return False, f"the held-out loss rose and no items were gained for it: {told}"
     return True, f"no category dropped significantly by more than {margin:.0%}. Overall {told}"
+
+
+def _p_of_drop(pairs: pl.DataFrame) -> float:
+    return gain_test([-d for d in cluster_differences(pairs)])

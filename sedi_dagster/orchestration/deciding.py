@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from sedi_dagster.evaluation.comparison import compare, gain_p_value, judge_promotion
+from sedi_dagster.evaluation.comparison import HeldOut, compare, gain_p_value, judge_promotion
 from sedi_dagster.evaluation.items import first_half
 from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.evaluation.weakness import WeaknessRules, judge_categories
@@ -56,7 +56,8 @@ def decide(
     settings, history = sedi.settings(), sedi.history()
     parent = promoted_checkpoint(sedi, plan.round)
     before = evaluate(parent)
-    promoted, promotion = judge_promotion(before, items, settings.evaluation.alpha, settings.evaluation.max_drop)
+    rules_of_promotion = (settings.evaluation.alpha, settings.evaluation.max_drop)
+    promoted, promotion = judge_promotion(before, items, *rules_of_promotion, held_out_losses(sedi, plan.round, parent))
     earlier = [outcome for outcome in history.before(plan.round) if is_of_this_student(sedi, outcome.round)]
     against = {"untrained": None, "before": parent, "best": _best(earlier)}
     if settings.training.seed_epochs:
@@ -75,6 +76,32 @@ def decide(
         asked_for = outcome.category in plan.category_ids
         outcomes.append(settle(outcome, seen, asked_for, stands_now, standing))
     return Decided(outcomes, before, comparisons, promoted, promotion)
+
+
+def held_out_losses(sedi: SediResource, round_key: str, parent: str | None) -> HeldOut | None:
+    """The held-out loss of the checkpoint that would be replaced, and of the new one; None if none was measured.
+
+    Before any checkpoint there is the untrained student: what this round's training measured before its first step.
+    """
+    store = sedi.store()
+    if store.tables_marker("sft_checkpoint", round_key) is None:
+        return None
+    own = _mean_losses(store.read_tables("sft_checkpoint", round_key).get("heldout"))
+    earlier = own
+    if parent == SEED_TASKS:
+        earlier = _mean_losses(store.read_tables("baseline_scores").get("seed_heldout"))
+    elif parent is not None:
+        earlier = _mean_losses(store.read_tables("sft_checkpoint", parent).get("heldout"))
+    if not own or not earlier:
+        return None
+    return HeldOut(earlier[-1] if parent else own[0], own[-1])
+
+
+def _mean_losses(heldout: pl.DataFrame | None) -> list[float]:
+    """Mean loss over categories at each step that it was measured at, in order."""
+    if heldout is None:
+        return []
+    return heldout.group_by("step").agg(pl.mean("loss")).sort("step")["loss"].to_list()
 
 
 def _best(earlier: list[RoundOutcome]) -> str | None:

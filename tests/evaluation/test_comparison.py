@@ -1,4 +1,4 @@
-"""Two checkpoints on the same items: McNemar, the cluster bootstrap, promotion."""
+"""Two checkpoints on the same items: gains and drops by cluster, the cluster bootstrap, promotion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sedi_dagster.evaluation.comparison import compare, gain_p_value, judge_promotion, mcnemar, paired_bootstrap
+from sedi_dagster.evaluation.comparison import (
+    HeldOut,
+    compare,
+    gain_p_value,
+    gain_test,
+    judge_promotion,
+    paired_bootstrap,
+)
 
 
 def answered(**passed_of: list[bool]) -> pl.DataFrame:
@@ -27,11 +34,29 @@ def answered(**passed_of: list[bool]) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def test_mcnemar_is_exact_and_one_sided() -> None:
+def test_with_one_item_a_cluster_the_test_is_mcnemars_exact_one() -> None:
     """Agresti (2002), section 10.1: 150 and 86 change sides; a tail of 1.8e-05 on one side (exact)."""
-    assert mcnemar(150, 86) == pytest.approx(1.8e-5, rel=0.05)
-    assert mcnemar(86, 150) > 0.99 and mcnemar(0, 0) == 1.0
-    assert mcnemar(9, 1) == pytest.approx(sum(comb(10, k) for k in (0, 1)) / 2**10)
+    assert gain_test([1] * 150 + [-1] * 86) == pytest.approx(1.8e-5, rel=0.05)
+    assert gain_test([1] * 86 + [-1] * 150) > 0.99 and gain_test([]) == gain_test([0, 0]) == 1.0
+    assert gain_test([1] * 9 + [-1]) == pytest.approx(sum(comb(10, k) for k in (0, 1)) / 2**10)
+
+
+def test_items_that_move_together_count_as_one_step_of_evidence() -> None:
+    assert gain_test([4, 4, 4]) == gain_test([1, 1, 1]) == 1 / 8
+    assert gain_test([3, 1, -1]) == pytest.approx(3 / 8), "3+1+1, 3+1-1 and 3-1+1 reach 3"
+
+
+def test_of_a_hundred_items_in_fours_that_did_not_change_no_more_than_five_in_a_hundred_seem_gained() -> None:
+    """McNemar's test on the items alone finds false gains twice as often."""
+    rng, found, alone = np.random.default_rng(3), 0, 0
+    trials = 1500
+    for _ in range(trials):
+        level = np.repeat(rng.normal(size=(25, 2)), 4, axis=0)  # before and after: the template's, then the item's own
+        before, after = (level + 0.5 * rng.normal(size=(100, 2)) > 0).T.astype(int)
+        changes = after - before
+        found += gain_test(changes.reshape(25, 4).sum(axis=1).tolist()) <= 0.05
+        alone += gain_test(changes.tolist()) <= 0.05
+    assert found / trials <= 0.06 and alone / trials >= 0.09
 
 
 def test_the_bootstrap_of_independent_items_has_the_width_of_the_normal_interval() -> None:
@@ -72,7 +97,7 @@ def test_a_comparison_tells_wins_losses_and_changes_by_category_and_over_all() -
     assert list(table) == ["all", "coding", "math"]
     assert (table["all"]["won"], table["all"]["lost"], table["all"]["items"]) == (4, 1, 8)
     assert table["math"]["score_change"] == 1.0 and table["math"]["loss_change"] == -1.0
-    assert table["math"]["p_gain"] == pytest.approx(1 / 16) and table["coding"]["p_drop"] == pytest.approx(1 / 2)
+    assert table["math"]["p_gain"] == pytest.approx(1 / 4) and table["coding"]["p_drop"] == pytest.approx(1 / 2)
     assert table["math"]["loss_low"] == table["math"]["loss_high"] == -1.0
 
 
@@ -85,7 +110,7 @@ def test_a_student_that_tells_no_loss_is_compared_without_it() -> None:
 def test_a_gain_is_tested_within_its_category() -> None:
     before = answered(math=[False] * 6, coding=[True] * 6)
     after = answered(math=[True] * 6, coding=[False] * 6)
-    assert gain_p_value(before, after, "math") == pytest.approx(1 / 64)
+    assert gain_p_value(before, after, "math") == pytest.approx(1 / 8), "three clusters of two"
     assert gain_p_value(before, after, "coding") == 1.0
 
 
@@ -107,11 +132,20 @@ def test_a_drop_within_the_margin_or_within_chance_stops_nothing() -> None:
     assert "overall" in judge_promotion(large, margin, 0.05, 0.05)[1]
 
 
+def test_a_held_out_loss_that_rose_stops_a_checkpoint_that_gained_no_items() -> None:
+    before = answered(math=[True, False] * 20)
+    promoted, told = judge_promotion(before, before, 0.05, 0.05, HeldOut(2.132, 2.145))
+    assert not promoted and told.startswith("the held-out loss rose") and "2.132 before, 2.145 after" in told
+    assert judge_promotion(before, before, 0.05, 0.05, HeldOut(2.145, 2.132))[0]
+    gained = answered(math=[True, False] * 18 + [True] * 4)
+    assert judge_promotion(before, gained, 0.05, 0.05, HeldOut(2.132, 2.145))[0], "items were gained for it"
+
+
 def test_many_categories_take_more_to_accuse_one() -> None:
     def outcome(others: int) -> bool:
         more = {f"other_{i:02d}": [True, False] * 10 for i in range(others)}
-        before, after = answered(math=[True] * 12, **more), answered(math=[True] * 6 + [False] * 6, **more)
-        won = answered(math=[True] * 12, **{**more, "zz": [False] * 20})
+        before, after = answered(math=[True] * 24, **more), answered(math=[True] * 12 + [False] * 12, **more)
+        won = answered(math=[True] * 24, **{**more, "zz": [False] * 20})
         return judge_promotion(won, pl.concat([after, answered(zz=[True] * 20)]), 0.05, 0.05)[0] and before.height > 0
 
     assert not outcome(0) and outcome(11)
