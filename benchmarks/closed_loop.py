@@ -6,8 +6,8 @@
     python benchmarks/closed_loop.py --arms ours,sedi --seeds 1-3
     python benchmarks/closed_loop.py --report           # no loop: the page from what is finished
 
-It may be stopped at any point and started again: a finished loop is not run again, one that was stopped goes on. Loops
-lie in `.cache/closed_loop/`. An arm is a few lines in `benchmarks/proof/arms.yaml`; `docs/results.md` and
+It may be stopped at any point and started again: a loop that is finished here, or in `docs/results.json` with the same
+settings, is not run again; one that was stopped goes on. Loops lie in `.cache/closed_loop/`. An arm is a few lines in `benchmarks/proof/arms.yaml`; `docs/results.md` and
 `docs/results.json` are written from what is finished. The teacher is SIMULATED (`benchmarks/teachers/README.md`).
 """
 
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.proof.arms import BASELINES, Plan, load_plan
 from benchmarks.proof.loops import Loop, run_all, teacher_server
 from benchmarks.proof.measuring import measure, measurement_items, points
-from benchmarks.proof.results import merge, page, read
+from benchmarks.proof.results import merge, on_record, page, read
 
 ROOT = Path(__file__).resolve().parent.parent
 ARMS = ROOT / "benchmarks" / "proof" / "arms.yaml"
@@ -69,6 +69,10 @@ def main(
     ]
     started = time.monotonic()
     items = measurement_items(ground_folder, plan.measurement_items)
+    out = docs or (folder if quick else DOCS)
+    known = on_record(out / "results.json", ground, items)
+    loops = [new for new in loops if known.get((new.arm.name, str(new.project_seed))) != new.arm.version]
+    baselines = [b for b in baselines if b.project_seed in {new.project_seed for new in loops}]
     failed: list[str] = []
     if not report:
         command = [
@@ -88,7 +92,6 @@ def main(
     results: dict[str, dict[str, object]] = {}
     for loop in done:
         results.setdefault(loop.arm.name, {})[str(loop.project_seed)] = points(loop, items)
-    out = docs or (folder if quick else DOCS)
     about = {"machine": _machine(), "jobs": jobs, "ground": ground}
     merge(out / "results.json", ground, results, items, about)
     _write_page(out, plan)

@@ -17,13 +17,27 @@ Loops = Mapping[str, Mapping[str, Any]]
 NAMES = {"development": "the skills that the method was developed on", "final": "the skills opened once, at the end"}
 
 
+def on_record(file: Path, ground: str, items: Sequence[EvaluationItem]) -> dict[tuple[str, str], str]:
+    """Version of the arm of each loop in `results.json`, by arm and project seed; none that other items measured."""
+    if not file.exists():
+        return {}
+    there = json.loads(file.read_text(encoding="utf-8")).get(ground)
+    if there is None or there["items"] != _named(items):
+        return {}
+    return {(arm, seed): loop["arm_version"] for arm, of in there["arms"].items() for seed, loop in of.items()}
+
+
+def _named(items: Sequence[EvaluationItem]) -> list[dict[str, str]]:
+    return [{"id": item.id, "category": item.category, "wording": item.cluster} for item in items]
+
+
 def merge(
     file: Path, ground: str, loops: Loops, items: Sequence[EvaluationItem], about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Put loops into `results.json`, beside those of other grounds and arms that are there already."""
     data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     there = data.setdefault(ground, {"about": {}, "items": [], "arms": {}})
-    named = [{"id": item.id, "category": item.category, "wording": item.cluster} for item in items]
+    named = _named(items)
     if there["items"] != named:
         there["arms"] = {}
     there["items"], there["about"] = named, dict(about)

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.proof.arms import BASELINES, Arm, load_plan
 from benchmarks.proof.loops import Loop, run_all
-from benchmarks.proof.results import curves, merge, page, read
+from benchmarks.proof.results import curves, merge, on_record, page, read
 from benchmarks.proof.statistics import Curve, compare, resampled_means
 from sedi_dagster.records import EvaluationItem
 from sedi_dagster.settings import load_settings
@@ -149,6 +149,13 @@ def test_the_page_tells_what_holds_and_what_does_not_from_the_figures_alone(tmp_
     assert "**Gain from the whole** (ours against: Self-Instruct) holds" in text and "points, +250% (" in text
     assert "**Gain from aiming** (ours against: ours, all categories alike) is **not shown**" in text
     assert "SIMULATED teacher" in text and "| math |" in text
+
+
+def test_loops_on_record_are_known_by_the_version_of_their_arm_and_only_for_the_same_items(tmp_path: Path) -> None:
+    file, about = tmp_path / "results.json", {"machine": "m", "jobs": 1, "ground": "development"}
+    merge(file, "development", {"a": {"1": finished([1, 2], 10)}}, ITEMS, about)
+    assert on_record(file, "development", ITEMS) == {("a", "1"): "v"}
+    assert on_record(file, "development", ITEMS[1:]) == on_record(file, "final", ITEMS) == {}
 
 
 def test_results_of_other_arms_stay_and_those_of_other_items_do_not(tmp_path: Path) -> None:
