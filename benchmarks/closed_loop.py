@@ -6,9 +6,10 @@
     python benchmarks/closed_loop.py --arms ours,sedi --seeds 1-3
     python benchmarks/closed_loop.py --report           # no loop: the page from what is finished
 
-It may be stopped at any point and started again: a loop that is finished here, or in `docs/results.json` with the same
-settings, is not run again; one that was stopped goes on. Loops lie in `.cache/closed_loop/`. An arm is a few lines in `benchmarks/proof/arms.yaml`; `docs/results.md` and
-`docs/results.json` are written from what is finished. The teacher is SIMULATED (`benchmarks/teachers/README.md`).
+It may be stopped at any point and started again: a loop that is finished here, or in `docs/results.json` with the
+same settings, is not run again; one that was stopped goes on. Loops lie in `.cache/closed_loop/`. An arm is a few lines
+in `benchmarks/proof/arms.yaml`; `docs/results.md` and `docs/results.json` are written from what is finished. The
+teacher is SIMULATED, or on the ground `recorded` a stream of the user's (`benchmarks/teachers/README.md`).
 """
 
 from __future__ import annotations
@@ -23,20 +24,22 @@ from joblib import cpu_count
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.proof.arms import BASELINES, Plan, load_plan
-from benchmarks.proof.loops import Loop, run_all, teacher_server
+from benchmarks.proof.loops import Loop, run_all
 from benchmarks.proof.measuring import measure, measurement_items, points
-from benchmarks.proof.results import merge, on_record, page, read
+from benchmarks.proof.results import NAMES, merge, on_record, page, read
 
 ROOT = Path(__file__).resolve().parent.parent
 ARMS = ROOT / "benchmarks" / "proof" / "arms.yaml"
 DOCS = ROOT / "docs"
-PORTS = {"development": 18431, "final": 18432}
-"""A loop that is taken up again must find its teacher at the address that its ledger knows."""
+GROUNDS = ("development", "final", "recorded")
+FIRST_PORT, PORTS_A_SEED = 18400, 64
 
 
 @click.command(help=__doc__, context_settings={"max_content_width": 120})
 @click.option("--quick", is_flag=True, help="Few arms, seeds, rounds and items; nothing in docs/ is written.")
-@click.option("--ground", type=click.Choice(["development", "final"]), default="development", show_default=True)
+@click.option("--ground", type=click.Choice(GROUNDS), default="development", show_default=True)
+@click.option("--alpaca", type=click.Path(exists=True, path_type=Path), help="Ground recorded: the teacher's stream.")
+@click.option("--human", type=click.Path(exists=True, path_type=Path), help="Ground recorded: human-written tasks.")
 @click.option("--arms", "names", default="", help="Names, separated by commas; empty: all.")
 @click.option("--seeds", default="", help="Project seeds, such as 1-3 or 2; empty: as in the arms' file.")
 @click.option("--jobs", type=int, default=0, help="Loops side by side; 0: one a core, or 16 on a GPU.")
@@ -44,7 +47,16 @@ PORTS = {"development": 18431, "final": 18432}
 @click.option("--report", is_flag=True, help="Run nothing; write the page from what is finished.")
 @click.option("--docs", type=click.Path(path_type=Path), default=None, help="Where the page goes; default: docs/.")
 def main(
-    quick: bool, ground: str, names: str, seeds: str, jobs: int, folder: Path, report: bool, docs: Path | None
+    quick: bool,
+    ground: str,
+    alpaca: Path | None,
+    human: Path | None,
+    names: str,
+    seeds: str,
+    jobs: int,
+    folder: Path,
+    report: bool,
+    docs: Path | None,
 ) -> None:
     plan = load_plan(ARMS, quick)
     chosen = [name.strip() for name in names.split(",") if name.strip()] or list(plan.chosen)
@@ -52,16 +64,20 @@ def main(
     if unknown:
         raise click.UsageError(f"Unknown arm: {', '.join(unknown)}. {ARMS.name} has: {', '.join(plan.arms)}.")
     folder = (folder / ("quick" if quick else "full") / ground).resolve()
-    ground_folder = _ground(ground, folder)
+    ground_folder = _ground(ground, folder, alpaca, human)
     models = _models(folder)
     first, _, last = (seeds or f"{plan.project_seeds[0]}-{plan.project_seeds[-1]}").partition("-")
     project_seeds = range(int(first), int(last or first) + 1)
     jobs = jobs or _side_by_side()
     threads = max(1, cpu_count() // jobs)
-    url = f"http://127.0.0.1:{PORTS[ground]}/v1"
+    order = list(plan.arms)
 
     def loop(name: str, seed: int, shares: Path | None = None) -> Loop:
-        return Loop(plan.arms[name], seed, folder / name / f"seed-{seed}", ground_folder, url, models, shares)
+        at = folder / name / f"seed-{seed}"
+        port = FIRST_PORT + PORTS_A_SEED * seed + order.index(name)
+        return Loop(
+            plan.arms[name], seed, at, ground_folder, _teacher(ground, ground_folder, at, seed), port, models, shares
+        )
 
     baselines = [loop(BASELINES, seed) for seed in project_seeds]
     loops = [
@@ -75,19 +91,9 @@ def main(
     baselines = [b for b in baselines if b.project_seed in {new.project_seed for new in loops}]
     failed: list[str] = []
     if not report:
-        command = [
-            sys.executable,
-            "-m",
-            "benchmarks.teachers.simulated",
-            "--ground",
-            ground,
-            "--port",
-            str(PORTS[ground]),
-        ]
-        with teacher_server(command):
-            failed = run_all(baselines, jobs, threads, click.echo) + run_all(loops, jobs, threads, click.echo)
+        failed = run_all(baselines, jobs, threads, click.echo) + run_all(loops, jobs, threads, click.echo)
     done = [loop for loop in loops if loop.finished()]
-    measure(baselines, items, cpu_count())
+    measure([b for b in baselines if b.finished()], items, cpu_count())
     measure(done, items, cpu_count())
     results: dict[str, dict[str, object]] = {}
     for loop in done:
@@ -103,18 +109,37 @@ def _write_page(out: Path, plan: Plan) -> None:
     from benchmarks.proof.figures import draw
 
     data = read(out / "results.json")
-    drawn = {name: [file.relative_to(out) for file in draw(name, data[name], plan, out / "images")] for name in data}
+    drawn = {
+        name: [file.relative_to(out) for file in draw(name, data[name], plan, out / "images")]
+        for name in data
+        if name in NAMES
+    }
     (out / "results.md").write_text(page(data, plan, drawn), encoding="utf-8")
 
 
-def _ground(name: str, folder: Path) -> Path:
+def _ground(name: str, folder: Path, alpaca: Path | None, human: Path | None) -> Path:
     """The files of the ground, written once."""
     from benchmarks.teachers.grounds import write_ground
+    from benchmarks.teachers.recorded_ground import write_recorded_ground
 
     target = folder / "ground"
-    if not target.exists():
+    if target.exists():
+        return target
+    if name != "recorded":
         write_ground(name, target)
+    elif alpaca and human:
+        write_recorded_ground(alpaca, human, target)
+    else:
+        raise click.UsageError("--ground recorded needs --alpaca FILE and --human FILE.")
     return target
+
+
+def _teacher(ground: str, files: Path, loop: Path, seed: int) -> tuple[str, ...]:
+    """The command that serves a loop's teacher, but for the port."""
+    if ground != "recorded":
+        return (sys.executable, "-m", "benchmarks.teachers.simulated", "--ground", ground)
+    state = str(loop / "stream.jsonl")  # which rows each request got
+    return (sys.executable, "-m", "benchmarks.teachers.recorded", str(files), "--seed", str(seed), "--state", state)
 
 
 def _models(folder: Path) -> Path:

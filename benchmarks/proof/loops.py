@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ BASELINES = ("data/assets/seed_pool", "data/assets/baseline_scores", "data/check
 class Loop:
     """One arm with one project seed: where it lies and what it is run with.
 
+    `teacher`: the command of its server, which is told `port`: always the same one, because a loop that is taken up
+    again must find its teacher at the address that its ledger knows.
     `shares`: a finished loop of the same project seed whose baselines (the untrained student, and that of the seed
     tasks alone) are taken over, if they are what this one would measure; `sedi` itself checks that.
     """
@@ -36,7 +38,8 @@ class Loop:
     project_seed: int
     folder: Path
     ground: Path
-    teacher_url: str
+    teacher: tuple[str, ...]
+    port: int
     models: Path
     shares: Path | None = None
 
@@ -65,7 +68,7 @@ class Loop:
         }
         own = {
             "SEDI_PROJECT_SEED": str(self.project_seed),
-            "SEDI_TEACHER_BASE_URL": self.teacher_url,
+            "SEDI_TEACHER_BASE_URL": f"http://127.0.0.1:{self.port}/v1",
             "OMP_NUM_THREADS": str(threads),
             "PYTHONPATH": str(ROOT),
         }
@@ -89,7 +92,7 @@ class Loop:
         if self.shares is not None and not (self.folder / "data").exists():
             self._take_baselines(self.shares)
         started = time.monotonic()
-        with (self.folder / LOG).open("ab") as log:
+        with teacher_server([*self.teacher, "--port", str(self.port)]), (self.folder / LOG).open("ab") as log:
             done = subprocess.run(
                 self._command(),
                 cwd=ROOT,
@@ -146,18 +149,20 @@ def run_all(loops: Sequence[Loop], jobs: int, threads: int, tell: Callable[[str]
 
 
 @contextmanager
-def teacher_server(command: Sequence[str]) -> Iterator[str]:
-    """The teacher as a process of its own; yields its base URL, which it prints as JSON once it listens."""
+def teacher_server(command: Sequence[str]) -> Iterator[None]:
+    """The teacher as a process of its own. It prints its address as JSON once it listens.
+
+    Raises:
+        RuntimeError: it did not start; its own error is on stderr.
+    """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}  # it ends once its standard input does
     with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes) as process:
         try:
             assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
+            if "base_url" not in process.stdout.readline():
                 raise RuntimeError(f"the teacher did not start: {' '.join(command)}")
-            told: Mapping[str, str] = json.loads(line)
-            yield told["base_url"]
+            yield
         finally:
             process.terminate()
             process.wait(START_TIMEOUT_S)

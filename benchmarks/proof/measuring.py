@@ -99,6 +99,7 @@ def points(loop: Loop, items: Sequence[EvaluationItem]) -> dict[str, Any]:
 
     `untrained` and `seed_tasks` are passes of each item (0 or 1, in the order of `items`); `rounds` has for each
     round what it cost so far and the passes of the student that a user would take then: the last one promoted.
+    `losses`: of each item's reference answer, by the untrained student, that of the seed tasks, and the last one.
     """
     store = Store(str(loop.folder / "data"))
     known = _known(loop)
@@ -106,10 +107,14 @@ def points(loop: Loop, items: Sequence[EvaluationItem]) -> dict[str, Any]:
     def passes(student: str) -> list[int]:
         return [int(known[_key(student, item)]["passed"]) for item in items]
 
+    def losses(student: str) -> list[float]:
+        return [round(float(known[_key(student, item)]["reference_loss"]), 3) for item in items]
+
     history = load_history(store)
     there = store.path("checkpoints", SEED_TASKS).exists()
     baseline = passes(SEED_TASKS) if there else None
     start = store.read_tables("baseline_scores")["origin"].row(0, named=True).get("start")
+    name = SEED_TASKS if start == SEED_TASKS and baseline is not None else UNTRAINED
     standing = baseline if start == SEED_TASKS and baseline is not None else passes(UNTRAINED)
     rounds, prompt, completion, steps = [], 0, 0, 0
     for outcome in history.finished:
@@ -126,7 +131,7 @@ def points(loop: Loop, items: Sequence[EvaluationItem]) -> dict[str, Any]:
         completion += int(calls["completion_tokens"].sum())
         steps += store.read_tables("sft_checkpoint", plan.round)["steps"].height
         trained = passes(outcome.round)
-        standing = trained if outcome.promoted else standing
+        standing, name = (trained, outcome.round) if outcome.promoted else (standing, name)
         rounds.append(
             {
                 "round": outcome.round,
@@ -145,7 +150,11 @@ def points(loop: Loop, items: Sequence[EvaluationItem]) -> dict[str, Any]:
             }
         )
     record = loop.finished() or {}
+    measured = {UNTRAINED: losses(UNTRAINED), "last": losses(name)} | (
+        {"seed_tasks": losses(SEED_TASKS)} if there else {}
+    )
     return {
+        "losses": measured,
         "untrained": passes(UNTRAINED),
         "seed_tasks": baseline,
         "rounds": rounds,

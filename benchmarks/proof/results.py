@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.proof.arms import Plan
-from benchmarks.proof.statistics import Comparison, Curve, compare, interval_of_mean
+from benchmarks.proof.statistics import Comparison, Curve, compare, interval_of_mean, resampled_means
 from sedi_dagster.records import EvaluationItem
 
 Loops = Mapping[str, Mapping[str, Any]]
 """Arm, then project seed as text, then the loop (`measuring.points`)."""
 
 NAMES = {"development": "the skills that the method was developed on", "final": "the skills opened once, at the end"}
+RECORDED = "recorded"
 
 
 def on_record(file: Path, ground: str, items: Sequence[EvaluationItem]) -> dict[tuple[str, str], str]:
@@ -98,6 +101,8 @@ def page(data: Mapping[str, Any], plan: Plan, figures: Mapping[str, Sequence[Pat
     parts = [_HEAD, _summary(data, plan)]
     for ground in (name for name in NAMES if name in data):
         parts.append(_ground(ground, data[ground], plan, figures.get(ground, ())))
+    if RECORDED in data:
+        parts.append(_recorded(data[RECORDED], plan))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -300,3 +305,38 @@ def _categories_table(ground: Mapping[str, Any], plan: Plan) -> list[str]:
         cells += [share([loop["rounds"][n]["passes"] for loop in loops]) for n in range(rounds)]
         lines.append(f"| {category} | {' | '.join(cells)} |")
     return lines
+
+
+def _recorded(ground: Mapping[str, Any], plan: Plan) -> str:
+    """Text that nobody made by template: held-out loss, and how often it is below that of the baseline arm."""
+    arms = ground["arms"]
+    told = [
+        "## Ground: recorded, real text",
+        "",
+        "The teacher's answers are drawn from a stream of real instruction data; what is measured is the loss of human",
+        "answers to human-written tasks (lower is better), and the share of them on which an arm's student has a lower",
+        f"loss than that of {plan.arms[plan.baseline].label} after the last round (win rate, 0.5: no difference).",
+        "",
+        _about(ground["about"], ground),
+        "",
+        "| arm | loops | tokens | untrained | seed tasks | after the last round | win rate (95 % interval) |",
+        "| --- | --: | --: | --: | --: | --: | --- |",
+    ]
+    wordings = [item["wording"] for item in ground["items"]]
+    other = arms.get(plan.baseline, {})
+    for name in (n for n in plan.arms if n in arms and plan.arms[n].rounds):
+        loops = arms[name]
+        shared = sorted(loops.keys() & other.keys())
+        wins = np.array([np.less(loops[s]["losses"]["last"], other[s]["losses"]["last"]).astype(float) for s in shared])
+        rate = "-"
+        if name != plan.baseline and len(shared):
+            low, high = np.quantile(resampled_means(wins[None], wordings, 4000)[:, 0], [0.025, 0.975])
+            rate = f"{wins.mean():.2f} ({low:.2f} to {high:.2f})"
+        means = [
+            np.mean([loop["losses"][when] for loop in loops.values() if when in loop["losses"]])
+            for when in ("untrained", "seed_tasks", "last")
+        ]
+        tokens = np.mean([loop["rounds"][-1]["tokens"] for loop in loops.values()])
+        cells = " | ".join(f"{mean:.3f}" for mean in means)
+        told.append(f"| {plan.arms[name].label} | {len(loops)} | {tokens:,.0f} | {cells} | {rate} |")
+    return "\n".join(told)

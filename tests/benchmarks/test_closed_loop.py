@@ -88,7 +88,7 @@ def test_all_arms_train_as_many_steps_on_the_same_student_and_are_measured_alike
 
 
 def loop(folder: Path, arm: Arm) -> Loop:
-    return Loop(arm, 1, folder / "loop", folder, "http://127.0.0.1:9/v1", folder)
+    return Loop(arm, 1, folder / "loop", folder, ("no-such-teacher",), 9, folder)
 
 
 def test_a_finished_loop_is_not_run_again_and_one_with_other_settings_is_not_taken_for_it(tmp_path: Path) -> None:
@@ -128,6 +128,7 @@ def finished(levels: list[int], tokens: int) -> dict[str, Any]:
         for n, row in enumerate(passes[1:], 1)
     ]  # fmt: skip
     return {
+        "losses": {"untrained": [2.5] * 16, "last": [2.5 - 0.01 * levels[-1]] * 16, "seed_tasks": [2.4] * 16},
         "untrained": [0] * 16, "seed_tasks": passes[0], "rounds": rounds, "seconds": 60.0, "commit": "abc",
         "arm_version": "v",
     }  # fmt: skip
@@ -165,3 +166,15 @@ def test_results_of_other_arms_stay_and_those_of_other_items_do_not(tmp_path: Pa
     assert set(read(file)["development"]["arms"]) == {"a", "b"}
     merge(file, "development", {"c": {"1": finished([1, 2], 10)}}, ITEMS[::-1], about)
     assert set(read(file)["development"]["arms"]) == {"c"}
+
+
+def test_on_recorded_text_arms_are_compared_by_the_loss_of_human_answers(tmp_path: Path) -> None:
+    plan = load_plan(ARMS)
+    loops = {
+        plan.ours: {str(s): finished([2, 14], 1000) for s in (1, 2)},
+        plan.baseline: {str(s): finished([2, 4], 1000) for s in (1, 2)},
+    }
+    merge(tmp_path / "r.json", "recorded", loops, ITEMS, {"machine": "m", "jobs": 1, "ground": "recorded"})
+    text = page(read(tmp_path / "r.json"), plan, {})
+    assert "| ours | 2 | 1,000 | 2.500 | 2.400 | 2.360 | 1.00 (1.00 to 1.00) |" in text
+    assert "| Self-Instruct | 2 | 1,000 | 2.500 | 2.400 | 2.460 | - |" in text
