@@ -234,7 +234,7 @@ class BatchingSettings(_Group):
         0.5, ge=0, le=1, description="Share of human seed tasks among a round's training rows; 1: all of them"
     )
     earlier_replay: float = Field(
-        0.1, ge=0, le=1, description="Share of earlier rounds' examples among a round's training rows; 1: all of them"
+        1.0, ge=0, le=1, description="Share of earlier rounds' examples among a round's training rows; 1: all of them"
     )
 
     @model_validator(mode="after")
@@ -266,7 +266,7 @@ class TrainingSettings(_Group):
         "cosine", description="How the learning rate falls after the warm-up"
     )
     warmup_steps: int = Field(3, ge=0, description="Optimiser steps over which the learning rate rises")
-    epochs: float = Field(1.0, gt=0, description="Passes over the round's training batches")
+    epochs: float = Field(2.0, gt=0, description="Passes over the round's training batches")
     steps: int | None = Field(
         None, ge=1, description="Optimiser steps a round, whatever the number of rows; empty: by epochs"
     )
@@ -430,7 +430,10 @@ class LoopSettings(_Group):
 
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "local": {"generation": {"instances": "answer"}},  # two calls a candidate, not three or more: they are slow
+    "local": {
+        "generation": {"instances": "answer"},  # two calls a candidate, not three or more: they are slow
+        "training": {"epochs": 1.0, "seed_epochs": 1.0},  # minutes on two cores, not a quarter of an hour
+    },
     "rehearsal": {
         "data": "data-rehearsal",  # simulated text must never lie among real examples
         # Five skills by template, which the simulated teacher can teach and the bundled student learn in minutes.
