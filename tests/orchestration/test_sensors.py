@@ -52,7 +52,9 @@ def prepared(sedi: SediResource) -> None:
 def finished(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan, *weak: str) -> None:
     """Write down that a round came to its end, with its report."""
     outcomes = tuple(
-        CategoryOutcome(c, 6, 0, 0.0, 0.4, 0.9, 0.001, 0.001, "weak" if c in weak else "fine", "as planted")
+        CategoryOutcome(c, 6, 0, 0.0, 0.4, 0.9, 0.001, 0.001, "weak", "as planted")
+        if c in weak
+        else CategoryOutcome(c, 6, 6, 0.6, 1.0, 0.9, 1.0, 1.0, "fine", "as planted")
         for c in plan.category_ids
     )
     outcome = RoundOutcome(plan.round, 3, 4, 100, 0.0, True, outcomes)
@@ -285,7 +287,7 @@ def test_a_broken_seed_file_is_a_skip_reason_not_a_crash(
     sedi: SediResource, instance: dg.DagsterInstance, project: Path
 ) -> None:
     opened(sedi, instance, "person")
-    (project / "seeds.jsonl").write_text('{"instruction": 3}\n', encoding="utf-8")
+    (project / "seeds.jsonl").write_text('{"instruction": 3, "output": "4", "category": "math"}\n', encoding="utf-8")
     result = tick(round_ready_sensor, sedi, instance)
     assert isinstance(result, dg.SkipReason)
     assert "line 1, field 'instruction'" in str(result.skip_message)
