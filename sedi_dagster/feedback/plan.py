@@ -222,10 +222,10 @@ def _by_expected_gain(
 
 
 def _may_gain(seen: CategoryOutcome | None, goal: Goal) -> bool:
-    """Whether there is anything to gain: all but perfect scores, or what is below its target and not given up."""
-    if seen is None or not seen.items:
-        return True
-    return seen.gap > 0 and seen.decision != "stuck" if goal == "targets" else seen.passed < seen.items
+    """Whether there is anything to gain: what is weak, where the targets are the goal; else all but perfect scores."""
+    if goal == "targets":
+        return seen is not None and seen.decision == "weak" and seen.gap > 0
+    return seen is None or not seen.items or seen.passed < seen.items
 
 
 def _most_that_counts(seen: CategoryOutcome | None, goal: Goal) -> float:
