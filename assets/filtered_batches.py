@@ -16,6 +16,7 @@ from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.orchestration.composing import compose_round, stored_vectors
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.filtering import judge_round
+from sedi_dagster.orchestration.fruitless import check_something_was_kept
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ROUNDS
@@ -47,6 +48,7 @@ def filtered_batches(
         candidates = pl.concat([tables["candidates"] for tables in batches_of_plan])
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
         verdicts, ifd = judge_round(context, sedi, pipes, plan.round, seeds, candidates)
+        check_something_was_kept(plan, candidates, verdicts)
         kept = verdicts.filter(pl.col("state") == "kept")["candidate_id"].implode()
         examples = (
             candidates.filter(pl.col("candidate_id").is_in(kept))

@@ -14,6 +14,7 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.feedback.seed_update import prompting, seed_set
+from sedi_dagster.filtering.answer_rules import AnswerForm
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.failures import told_plainly
@@ -52,7 +53,10 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
         if planned is None:
             raise dg.Failure(f"{plan.round} does not plan any {category.id}; it plans {', '.join(plan.category_ids)}.")
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
-        screen = GenerationScreen(instruction_screen(sedi, seeds, plan.round, evaluation_decontaminator(sedi)))
+        screen = GenerationScreen(
+            instruction_screen(sedi, seeds, plan.round, evaluation_decontaminator(sedi)),
+            AnswerForm.of(settings.filtering),
+        )
         job = GenerationJob(
             round=plan.round,
             category=category,

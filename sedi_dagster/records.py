@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 import polars as pl
 
+from sedi_dagster.texts.endings import ending_of
+
 Tables = dict[str, pl.DataFrame]
 """What an asset partition holds: named Polars frames."""
 
@@ -136,7 +138,11 @@ class TeacherRequest:
 
 @dataclass(frozen=True)
 class TeacherAnswer:
-    """What came back, as stored in the ledger before anyone parsed it. `cost_usd` is None if no price is known."""
+    """What came back. The ledger has it as it was sent; `text` is the cleaned one, see `texts.cleaning`.
+
+    `cost_usd` is None if no price is known. `cleaned` names the rules that changed the text. `error` says why there is
+    no text to use.
+    """
 
     request_key: str
     text: str
@@ -147,10 +153,16 @@ class TeacherAnswer:
     latency_s: float = 0.0
     cost_usd: float | None = None
     error: str = ""
+    cleaned: tuple[str, ...] = ()
 
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a limit of length stopped it, in whatever words the endpoint says so."""
+        return ending_of(self.finish_reason) == "cut"
 
 
 AskTeacher = Callable[[Sequence[TeacherRequest]], Awaitable[list[TeacherAnswer]]]

@@ -9,17 +9,29 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from sedi_dagster.errors import SettingsError
+from sedi_dagster.texts.cleaning import RULES, CleaningRule
+from sedi_dagster.texts.endings import Ending
 
 
 def _project_root() -> Path:
@@ -36,6 +48,22 @@ SIMULATED = "SIMULATED teacher"
 """What everything says that was made with it: console, metadata, report, dataset, and in capitals."""
 
 
+def _stripped(key: Any) -> Any:
+    """A key as it was meant: without the blanks, quotes and line breaks that copying brings along."""
+    text = key.get_secret_value() if isinstance(key, SecretStr) else key
+    return text.strip().strip("\"'").removeprefix("Bearer ").strip() if isinstance(text, str) else text
+
+
+def _sendable(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("the key has a blank, a line break or a character outside ASCII in it; copy it again")
+    return key
+
+
+ApiKey = Annotated[SecretStr, BeforeValidator(_stripped), AfterValidator(_sendable)]
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -45,7 +73,14 @@ class TeacherSettings(_Group):
         None, description="OpenAI-compatible endpoint; empty: the bundled model on loopback; simulated: is a stand-in"
     )
     model: str = Field("smollm2-135m-instruct", description="Model name sent to the endpoint")
-    api_key: SecretStr = Field(SecretStr(""), description="Key for the endpoint; never written anywhere")
+    api_key: ApiKey = Field(SecretStr(""), description="Key for the endpoint; never written anywhere")
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Headers of every request, as JSON; values are never written anywhere"
+    )
+    query: dict[str, str] = Field(
+        default_factory=dict,
+        description='Query parameters of every request, as JSON, such as {"api-version": "2024-10-21"} for Azure',
+    )
     prompt_style: Literal["auto", "completion", "chat"] = Field(
         "auto",
         description="completion: continue a list (small models); chat: ask in messages; auto: by what the teacher is",
@@ -58,10 +93,28 @@ class TeacherSettings(_Group):
     )
     temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature for new instructions")
     top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling for new instructions")
-    extra_body: dict[str, Any] = Field(default_factory=dict, description="JSON object merged into every request")
+    reasoning_tokens: int = Field(
+        0, ge=0, description="Tokens added to the limit of every call, for a model that thinks before it answers"
+    )
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict,
+        description='JSON object merged into every request; null leaves a field out, as in {"seed": null}',
+    )
     structured_output: Literal["auto", "json_schema", "json_object", "prompt"] = Field(
         "auto",
         description="How an answer's JSON form is asked for; auto: tried out once an endpoint and remembered",
+    )
+    batch: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Send calls through the endpoint's batch API, at its lower price and within a day; auto: in "
+        "nightly rounds, where the endpoint has one",
+    )
+    clean_reasoning: bool = Field(True, description="Take a model's reasoning (<think> and others) off its answers")
+    clean_turn_marks: bool = Field(True, description="End an answer at a mark that ends its turn, such as <|im_end|>")
+    clean_control_characters: bool = Field(True, description="Take control characters off answers (C0, C1, colours)")
+    finish_reasons: dict[str, Ending] = Field(
+        default_factory=dict,
+        description="What an endpoint's own finish reasons mean (whole, cut, refused, failed), as JSON by its word",
     )
     requests_per_minute: int | None = Field(None, ge=1, description="The endpoint's limit, if known; empty: adapt")
     tokens_per_minute: int | None = Field(None, ge=1, description="The endpoint's limit, if known; empty: adapt")
@@ -75,6 +128,17 @@ class TeacherSettings(_Group):
     )
     local_threads: int = Field(0, ge=0, description="Threads of the bundled model's server; 0: all cores")
     local_context: int = Field(2048, ge=256, le=8192, description="Context of the bundled model, in tokens a call")
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_path_of_a_call(cls, url: str | None) -> str | None:
+        """The address that the API's paths are added to, also where that of a call was copied."""
+        return re.sub(r"/(?:chat/)?completions/?$", "", url.strip()) if url else url
+
+    @property
+    def cleaning_rules(self) -> frozenset[CleaningRule]:
+        """The rules of cleaning that are on."""
+        return frozenset(rule for rule in RULES if getattr(self, f"clean_{rule}"))
 
     @property
     def is_simulated(self) -> bool:
@@ -97,21 +161,9 @@ class TeacherSettings(_Group):
 class Price(_Group):
     input: float = Field(ge=0, description="USD for a million prompt tokens")
     output: float = Field(ge=0, description="USD for a million answer tokens")
+    cached_input: float | None = Field(None, ge=0, description="USD for a million prompt tokens read from a cache")
+    batch: float = Field(0.5, ge=0, le=1, description="What a call in a batch costs, as a share of its price")
     as_of: str = Field(min_length=4, description="When this was the price, such as 2026-11 or 2026-11-21")
-
-
-# Input is the dearest that a prompt token can be: where writing to the prompt cache is charged above the plain price,
-# it is that. The GPT-6 models: their pages at OpenAI, October 2026. The others: OpenAI's price list as of March 2026;
-# they leave the API on 2027-01-14. Sources: docs/teacher.md.
-_PRICES = {
-    "gpt-6-luna": Price(input=0.125, output=0.5, as_of="2026-10"),
-    "gpt-6.1-terra": Price(input=1.25, output=5.0, as_of="2026-10"),
-    "gpt-6.1-sol": Price(input=2.5, output=10.0, as_of="2026-10"),
-    "gpt-4.1": Price(input=2.0, output=8.0, as_of="2026-03"),
-    "gpt-4.1-mini": Price(input=0.4, output=1.6, as_of="2026-03"),
-    "gpt-4o": Price(input=2.5, output=10.0, as_of="2026-03"),
-    "gpt-4o-mini": Price(input=0.15, output=0.6, as_of="2026-03"),
-}
 
 
 class BudgetSettings(_Group):
@@ -124,7 +176,8 @@ class BudgetSettings(_Group):
     max_tokens_per_day: int | None = Field(None, ge=1, description="Tokens a day (UTC) may use; empty: no limit")
     max_tokens_per_run: int | None = Field(None, ge=1, description="Tokens a run may use; empty: no limit")
     prices: dict[str, Price] = Field(
-        _PRICES, description="Price by model name, as JSON; a model that is not in it has no known price"
+        default_factory=dict,
+        description="Price by model name, as JSON; goes before the list that comes with this version",
     )
 
     @property
@@ -180,6 +233,14 @@ class FilteringSettings(_Group):
     )
     min_words: int = Field(4, ge=1, description="Fewest words in an instruction")
     max_words: int = Field(150, ge=1, description="Most words in an instruction")
+    refusals: bool = Field(True, description="Drop answers that refuse the task or speak of the model that wrote them")
+    placeholders: bool = Field(True, description="Drop answers that stand for one that is missing: N/A, nooutput, ...")
+    special_tokens: bool = Field(
+        True, description="Drop texts that spell out a special token of the student's tokenizer"
+    )
+    most_tasks_per_output: int | None = Field(
+        4, ge=1, description="Tasks that may have the very same output, labels apart; empty: any number"
+    )
     decontamination_threshold: float = Field(
         0.7,
         gt=0,
@@ -339,7 +400,7 @@ class EvaluationSettings(_Group):
     model: str = Field(
         "{checkpoint}", description="Model name sent to it; {checkpoint} stands for untrained, round-0001, ..."
     )
-    api_key: SecretStr = Field(SecretStr(""), description="Key for that endpoint; never written anywhere")
+    api_key: ApiKey = Field(SecretStr(""), description="Key for that endpoint; never written anywhere")
     timeout_s: float = Field(300.0, gt=0, description="Time allowed for one answer of that endpoint, in seconds")
     reference: str = Field(
         "",
@@ -361,7 +422,7 @@ class EvaluationSettings(_Group):
     )
     judge_base_url: str | None = Field(None, description="OpenAI-compatible endpoint of the judge; no default")
     judge_model: str = Field("", description="Model name sent to the judge's endpoint")
-    judge_api_key: SecretStr = Field(SecretStr(""), description="Key for the judge's endpoint; never written anywhere")
+    judge_api_key: ApiKey = Field(SecretStr(""), description="Key for the judge's endpoint; never written anywhere")
 
 
 class FeedbackSettings(_Group):
@@ -496,6 +557,32 @@ class _ProfileSource(PydanticBaseSettingsSource):
         return PROFILES[name]
 
 
+class _Layers(PydanticBaseSettingsSource):
+    """All sources as one, the highest first: a field is taken whole from the highest that has it.
+
+    (Left to themselves the sources are merged all the way down, so that a setting that is a JSON object could be
+    neither replaced nor emptied.)
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], layers: Sequence[PydanticBaseSettingsSource]) -> None:
+        super().__init__(settings_cls)
+        self._layers = layers
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for layer in self._layers:
+            layer._set_current_state(merged)
+            for name, value in layer().items():
+                if isinstance(value, dict) and isinstance(merged.get(name, {}), dict):
+                    merged[name] = {**value, **merged.get(name, {})}
+                else:
+                    merged.setdefault(name, value)
+        return merged
+
+
 class Settings(BaseSettings):
     """All settings of a run; frozen. `load_settings` makes one."""
 
@@ -504,6 +591,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="_",
         env_nested_max_split=1,
         env_file=ENV_FILE,
+        env_file_encoding="utf-8-sig",
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -541,7 +629,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, dotenv_settings, _ProfileSource(settings_cls)
+        layers = (init_settings, env_settings, dotenv_settings, _ProfileSource(settings_cls))
+        return (_Layers(settings_cls, layers),)
 
     @model_validator(mode="after")
     def _measure_what_feedback_asks_for(self) -> Settings:
@@ -549,6 +638,15 @@ class Settings(BaseSettings):
             raise ValueError("SEDI_FEEDBACK_SIGNAL=loss_drop needs SEDI_TRAINING_EXAMPLE_LOSSES=true")
         if self.feedback.signal == "heldout_gain" and not self.training.held_out_share:
             raise ValueError("SEDI_FEEDBACK_SIGNAL=heldout_gain needs SEDI_TRAINING_HELD_OUT_SHARE above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _keep_paths_that_every_library_reads_alike(self) -> Settings:
+        if "://" not in self.data and (odd := odd_in_path(self.data_root)):
+            raise ValueError(
+                f"SEDI_DATA={self.data}: a folder with {odd!r} in its path cannot be used, as some libraries read it "
+                "as part of a URL; choose another folder"
+            )
         return self
 
     def path(self, value: Path) -> Path:
@@ -563,7 +661,19 @@ class Settings(BaseSettings):
     def public(self) -> dict[str, Any]:
         """The settings as JSON, secrets masked (also passwords in URLs): for manifests and metadata."""
         shown: dict[str, Any] = _masked(self.model_dump(mode="json"))
+        for name in ("headers", "query"):
+            shown["teacher"][name] = dict.fromkeys(shown["teacher"][name], "***")
+        shown["teacher"]["extra_body"] = _without_secrets(shown["teacher"]["extra_body"])
         return shown
+
+
+_ODD_IN_PATH = re.compile(r"[#?]|%[0-9a-fA-F]{2}")
+
+
+def odd_in_path(path: str) -> str:
+    """What stands in a local path and means something else in a URL; empty if nothing does."""
+    found = _ODD_IN_PATH.search(path)
+    return found[0] if found else ""
 
 
 _PASSWORD_IN_URL = re.compile(r"(://[^/@\s:]*):[^/\s]*@|([?&][^=&\s]*(?:password|secret|token|key)=)[^&\s]*", re.I)
@@ -576,6 +686,29 @@ def _masked(value: Any) -> Any:
     if isinstance(value, str):
         return _PASSWORD_IN_URL.sub(lambda m: f"{m[1]}:***@" if m[1] else f"{m[2]}***", value)
     return value
+
+
+_SECRET_NAME = re.compile(r"key$|token$|secret|passw|authori[sz]ation|credential|cookie|bearer", re.I)
+_SECRET_VALUE = re.compile(r"^(?:sk-|Bearer |Basic |eyJ|AIza|ghp_|hf_|xox)", re.I)
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    """A free JSON value without what may be a secret in it, by its name or its look."""
+    if isinstance(value, dict):
+        return {key: _without_secrets(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(inner, name) for inner in value]
+    is_secret = isinstance(value, str) and (_SECRET_NAME.search(name) or _SECRET_VALUE.search(value))
+    return "***" if is_secret else value
+
+
+def secrets_in(value: Any, name: str = "") -> list[str]:
+    """The texts in a free JSON value that may be secrets."""
+    if isinstance(value, dict):
+        return [secret for key, inner in value.items() for secret in secrets_in(inner, key)]
+    if isinstance(value, list):
+        return [secret for inner in value for secret in secrets_in(inner, name)]
+    return [value] if isinstance(value, str) and _without_secrets(value, name) != value else []
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
@@ -600,7 +733,10 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         SettingsError: a variable that no setting reads (a typing error would else be silent), an unknown
             profile, or a value of the wrong type; all problems at once.
     """
-    given = {name.upper(): value for name, value in dotenv_values(ENV_FILE).items()}
+    try:
+        given = {name.upper(): value for name, value in dotenv_values(ENV_FILE, encoding="utf-8-sig").items()}
+    except UnicodeDecodeError:
+        raise SettingsError(f"{ENV_FILE} is not written in UTF-8.", "Save it as UTF-8 (it may be UTF-16).") from None
     given |= os.environ
     unknown = sorted(v for v in given if v.startswith("SEDI_") and v not in _known_variables())
     unknown += [_variable((name,)) for name in overrides or {} if name not in Settings.model_fields]
@@ -632,5 +768,5 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
 def _got(location: tuple[int | str, ...], value: Any) -> str:
     """The bad value as a message shows it; nothing where it may be a secret or hold one."""
     plain = isinstance(value, str | int | float) and _variable(location) in _known_variables()
-    secret = _variable(location).endswith(("_KEY", "_BODY"))
+    secret = _variable(location).endswith(("_KEY", "_BODY", "_HEADERS", "_QUERY"))
     return f" (got {_masked(value)!r})" if plain and not secret else ""

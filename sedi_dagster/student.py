@@ -183,6 +183,13 @@ def device_note() -> str:
     return "Apple's GPU (MPS) is not used: the student works on the CPU."
 
 
+def special_tokens(source: str) -> list[str]:
+    """The texts that the student's tokenizer turns into special tokens, wherever they stand."""
+    tokenizer = load_tokenizer(source)
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return sorted({*tokenizer.all_special_tokens, *added})
+
+
 def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[int]]:
     """`count(prompts, outputs)`: tokens of each example as the student is trained on it, chat template included.
 

@@ -13,6 +13,7 @@ from typing import Any
 from sedi_dagster.errors import ModelError
 from sedi_dagster.evaluation.results import append_results, judged
 from sedi_dagster.records import Progress
+from sedi_dagster.texts.endings import ending_of
 
 
 async def evaluate_served(
@@ -48,7 +49,7 @@ async def evaluate_served(
             tokens = answered.usage.completion_tokens if answered.usage else None
             text = (choice.message.content or "").strip()
             # Verifying may start a sandbox; it must not hold up the other answers.
-            return await asyncio.to_thread(judged, item, text, tokens, choice.finish_reason == "length", None)
+            return await asyncio.to_thread(judged, item, text, tokens, ending_of(choice.finish_reason) == "cut", None)
 
         asked = [asyncio.create_task(one(item)) for item in items]
         try:

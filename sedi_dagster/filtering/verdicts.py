@@ -12,11 +12,12 @@ keeps its verdict as long as that is still true.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
+from sedi_dagster.filtering.answer_rules import AnswerForm, answer_rules, with_special_tokens
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.duplicates import duplicates
 from sedi_dagster.filtering.novelty import NoveltyIndex
@@ -62,6 +63,7 @@ class Rules:
     semantic_threshold: float | None = None
     embed: Embed | None = None
     latin_only: bool = False
+    answers: AnswerForm = field(default_factory=AnswerForm)
 
 
 def judge_candidates(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules) -> pl.DataFrame:
@@ -76,7 +78,8 @@ def judge_candidates(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules)
     docket = _Docket(frame.filter(pl.col("screened_rule").is_null()))
     docket.reject(found_frame(docket.open.drop_nulls("problem").with_columns(rule="problem")))
     docket.reject(first_broken(docket.open, form_rules(rules.form)))
-    docket.reject(first_broken(docket.open, instance_rules()))
+    docket.reject(first_broken(docket.open, (*instance_rules(), *answer_rules(rules.answers))))
+    docket.reject(with_special_tokens(docket.open, rules.answers.special_tokens))
     if rules.form.mode == "self_instruct":
         docket.reject(first_broken(docket.open, [contradiction_rule()]))  # a broken answer contradicts nothing
     docket.reject(_near_items(docket.open, rules))

@@ -113,10 +113,18 @@ def answer_problem(answer: TeacherAnswer | None) -> str | None:
     if answer is None:
         return NOT_ASKED
     if answer.error:
-        return f"teacher refused: {answer.error}"
-    if answer.finish_reason == "length":
+        return error_problem(answer.error)
+    if answer.is_cut:
         return "answer cut by length"
     return None if answer.text.strip() else "empty answer"
+
+
+def error_problem(error: str) -> str:
+    """The error of an answer as the problem of a candidate: the endpoint refused, or no text came."""
+    kind, _, why = error.partition(": ")
+    if kind == "malformed":
+        return f"no answer: {why}"
+    return f"no answer: {error}" if kind.startswith("failed") else f"teacher refused: {error}"
 
 
 def candidate_frame(candidates: Iterable[Candidate], **same: Any) -> pl.DataFrame:

@@ -14,9 +14,9 @@ from itertools import cycle, islice
 
 from sedi_dagster.generation import elimination
 from sedi_dagster.generation.answering import answer_all, answer_shapes
-from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, candidate_id, instruction_id
+from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, candidate_id, error_problem, instruction_id
 from sedi_dagster.generation.demonstrations import weights
-from sedi_dagster.generation.method import Desk, GenerationJob, Method
+from sedi_dagster.generation.method import Desk, GenerationJob, Method, judgement_tokens
 from sedi_dagster.generation.parsing import ParsedTask, parse_tasks
 from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest, derived_rng, task_prompt
@@ -96,7 +96,7 @@ class EvolInstruct(Method):
                     before=task_prompt(line.instruction, line.input),
                     after=_text(candidate),
                 ),
-                max_tokens=GAIN_TOKENS,
+                max_tokens=judgement_tokens(self.job.chat, GAIN_TOKENS),
                 temperature=0.0,
                 stop=() if self.job.chat else ("\n",),
             )
@@ -104,8 +104,8 @@ class EvolInstruct(Method):
         ]
         for (_, candidate), answer in zip(judged, await self.desk.ask(requests), strict=True):
             candidate.prompt_version += f"+{version(self._gain_prompt)}"
-            if answer is None:
-                candidate.problem = NOT_ASKED
+            if answer is None or answer.error:
+                candidate.problem = NOT_ASKED if answer is None else error_problem(answer.error)
             else:
                 candidate.further_keys.append(answer.request_key)
                 candidate.screened = elimination.without_gain(answer.text)
@@ -129,9 +129,9 @@ class EvolInstruct(Method):
 
     def _candidates(self, line: _Line, operation: str, answer: TeacherAnswer) -> list[Candidate]:
         """The rewrite, and as malformed ones what else the teacher wrote."""
-        cut_off = answer.finish_reason == "length"
+        cut_off = answer.is_cut
         if answer.error:
-            pieces = [ParsedTask("", "", f"teacher refused: {answer.error}", answer.text)]
+            pieces = [ParsedTask("", "", error_problem(answer.error), answer.text)]
         else:
             pieces = parse_tasks(answer.text, cut_off, begins_inside=not self.job.chat)
         found = False
@@ -188,7 +188,7 @@ class EvolInstruct(Method):
     def call_shapes(cls, settings: GenerationSettings, chat: bool) -> Sequence[CallShape]:
         return (
             CallShape("evolve", 1.0, 300.0 if chat else 500.0, settings.max_example_tokens),
-            CallShape("gain", 1.0, 200.0, GAIN_TOKENS),
+            CallShape("gain", 1.0, 200.0, judgement_tokens(chat, GAIN_TOKENS)),
             *answer_shapes(settings, "answer"),
         )
 

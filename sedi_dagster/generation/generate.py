@@ -8,16 +8,21 @@ category, purpose): the same job with the same answers gives the same candidates
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from sedi_dagster.errors import TeacherError
 from sedi_dagster.generation.candidates import CALL_SCHEMA, Candidate, Screen, candidate_frame
 from sedi_dagster.generation.method import Desk, GenerationJob
 from sedi_dagster.generation.methods import METHODS, check_mix
 from sedi_dagster.records import AskTeacher, Tables
+
+POLICY = "content_policy"
+"""Begins the error of an answer that the endpoint's policy refused."""
 
 DRY_WAVES = 3
 """Waves in a row of which nothing passes, after which a category is given up."""
@@ -92,6 +97,7 @@ async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher
         candidates += wave
     if desk.spent is not None and not candidates:
         raise desk.spent
+    _check_answers(desk)
     result = {"round": job.round, "category": job.category.id, "wanted": job.wanted, "allowed": job.candidates}
     result |= vars(tally) | {"stopped": stopped[0], "reason": stopped[1]}
     del result["dry"]
@@ -102,9 +108,32 @@ async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher
     }
 
 
+def _check_answers(desk: Desk) -> None:
+    """Make sure that a category of which no call was answered is not taken for one that was.
+
+    What the endpoint refuses by its policy is an answer: it will not be another one in the next run.
+
+    Raises:
+        TeacherError: every call failed.
+    """
+    reasons = Counter(reason for reason in desk.fruitless.values())
+    if not desk.calls or len(desk.fruitless) < len(desk.calls) or all(r.startswith(POLICY) for r in reasons):
+        return
+    reason, count = reasons.most_common(1)[0]
+    where = f"--round {desk.job.round} --category {desk.job.category.id}"
+    raise TeacherError(
+        f"None of the {len(desk.calls)} calls for {desk.job.category.id} in {desk.job.round} brought a text. "
+        f"{count} of them: {reason[:300]}.",
+        f"`sedi calls list {where}` shows them. Mend the cause and run again: they are sent again.",
+    )
+
+
 def _stop(job: GenerationJob, desk: Desk, tally: _Tally, methods_left: bool) -> tuple[str, str] | None:
     """Why nothing more is to be asked: a word and a sentence; None to go on."""
     got = f"{tally.passed} passed" if job.wanted is None else f"{tally.passed} of {job.wanted} wanted passed"
+    if desk.fruitless:
+        reason, count = Counter(desk.fruitless.values()).most_common(1)[0]
+        got += f" ({count} of {len(desk.calls)} calls: {reason[:160]})"
     if desk.spent is not None:
         return "budget", f"{got}; {desk.spent.problem}"
     if job.wanted is not None and tally.passed >= job.wanted:

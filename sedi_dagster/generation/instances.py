@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, Screened, candidate_id
-from sedi_dagster.generation.method import Desk
+from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, Screened, candidate_id, error_problem
+from sedi_dagster.generation.method import Desk, judgement_tokens
 from sedi_dagster.generation.parsing import ParsedTask, parse_instances, parse_labelled_instances
 from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import TeacherAnswer, TeacherRequest
@@ -32,7 +32,7 @@ async def tell_classification(desk: Desk, tasks: Sequence[Candidate]) -> None:
         job.request(
             "classify",
             render(prompt, instruction=task.instruction),
-            max_tokens=CLASSIFY_TOKENS,
+            max_tokens=judgement_tokens(job.chat, CLASSIFY_TOKENS),
             temperature=0.0,
             stop=() if job.chat else ("\n",),
         )
@@ -40,8 +40,8 @@ async def tell_classification(desk: Desk, tasks: Sequence[Candidate]) -> None:
     ]
     for task, answer in zip(undecided, await desk.ask(requests), strict=True):
         task.prompt_version += f"+{version(prompt)}"
-        if answer is None:
-            task.problem = NOT_ASKED
+        if answer is None or answer.error:
+            task.problem = NOT_ASKED if answer is None else error_problem(answer.error)
         else:
             task.is_classification = _YES.match(answer.text) is not None
             task.further_keys.append(answer.request_key)
@@ -78,10 +78,10 @@ def _request(desk: Desk, task: Candidate) -> TeacherRequest:
 
 def _instances(desk: Desk, task: Candidate, answer: TeacherAnswer | None) -> list[Candidate]:
     if answer is None or answer.error:
-        task.problem = NOT_ASKED if answer is None else f"teacher refused: {answer.error}"
+        task.problem = NOT_ASKED if answer is None else error_problem(answer.error)
         return [task]
     parse = parse_labelled_instances if task.is_classification else parse_instances
-    pieces = parse(answer.text, answer.finish_reason == "length", begins_inside=not desk.job.chat)
+    pieces = parse(answer.text, answer.is_cut, begins_inside=not desk.job.chat)
     found: list[Candidate] = []
     for number, piece in enumerate(pieces or [ParsedTask("", "", "empty answer", answer.text)]):
         further_id = candidate_id(answer.request_key, number, task.candidate_id)

@@ -29,6 +29,8 @@ from sedi_dagster.records import (
 )
 from sedi_dagster.settings import GenerationSettings
 
+JUDGEMENT_TOKENS = 64
+
 
 @dataclass(frozen=True)
 class GenerationJob:
@@ -127,12 +129,14 @@ class Desk:
 
     Attributes:
         calls: rows of `CALL_SCHEMA` by request key.
+        fruitless: why calls brought no text, by request key.
         spent: set once the budget did not allow a call; from then on nothing more is asked.
     """
 
     def __init__(self, job: GenerationJob, ask: AskTeacher, screen: Screen) -> None:
         self.job = job
         self.calls: dict[str, dict[str, Any]] = {}
+        self.fruitless: dict[str, str] = {}
         self.spent: BudgetExceeded | None = None
         self._ask = ask
         self._screen = screen
@@ -150,6 +154,8 @@ class Desk:
         for request, answer in zip(requests, answers, strict=True):
             if answer is not None:
                 self.calls[answer.request_key] = call_row(answer, request.purpose, request.category)
+                if answer.error:
+                    self.fruitless[answer.request_key] = answer.error
         return answers
 
     def screen(self, candidate: Candidate) -> bool:
@@ -169,6 +175,11 @@ class Desk:
         settings = self.job.settings
         count = count or settings.demonstrations
         return self._picker.next(count, round(count * settings.machine_demonstrations / settings.demonstrations))
+
+
+def judgement_tokens(chat: bool, words: int) -> int:
+    """Token limit of a call that is answered in a word or two. Who is asked in messages may say it in a sentence."""
+    return max(words, JUDGEMENT_TOKENS) if chat else words
 
 
 class Method(ABC):

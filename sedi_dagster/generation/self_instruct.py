@@ -15,9 +15,9 @@ from dataclasses import replace
 from typing import Any
 
 from sedi_dagster.generation.answering import answer_all, answer_shapes
-from sedi_dagster.generation.candidates import Candidate, candidate_id, instruction_id
-from sedi_dagster.generation.instances import instances_of, tell_classification
-from sedi_dagster.generation.method import Desk, GenerationJob, Method
+from sedi_dagster.generation.candidates import Candidate, candidate_id, error_problem, instruction_id
+from sedi_dagster.generation.instances import CLASSIFY_TOKENS, instances_of, tell_classification
+from sedi_dagster.generation.method import Desk, GenerationJob, Method, judgement_tokens
 from sedi_dagster.generation.parsing import ParsedTask, parse_tasks
 from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest
@@ -87,8 +87,8 @@ class SelfInstruct(Method):
 
     def _parsed(self, answer: TeacherAnswer) -> list[ParsedTask]:
         if answer.error:
-            return [ParsedTask("", "", f"teacher refused: {answer.error}", answer.text)]
-        cut_off = answer.finish_reason == "length"
+            return [ParsedTask("", "", error_problem(answer.error), answer.text)]
+        cut_off = answer.is_cut
         tasks = parse_tasks(answer.text, cut_off, begins_inside=not self.job.chat)
         if self._few_shot:  # the input is written with the output, in a call of its own
             tasks = [replace(task, input="") for task in tasks]
@@ -117,7 +117,7 @@ class SelfInstruct(Method):
             return instructions, *answer_shapes(settings, "answer")
         return (
             instructions,
-            CallShape("classify", 0.5, 800.0, 4),
+            CallShape("classify", 0.5, 800.0, judgement_tokens(chat, CLASSIFY_TOKENS)),
             CallShape("instances", 1.0, 700.0, settings.max_example_tokens),
             *answer_shapes(settings, "answer", written=True),
         )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sedi_dagster.generation.answering import answer_all, answer_shapes
-from sedi_dagster.generation.candidates import Candidate, candidate_id, instruction_id
+from sedi_dagster.generation.candidates import Candidate, candidate_id, error_problem, instruction_id
 from sedi_dagster.generation.method import Desk, GenerationJob, Method
 from sedi_dagster.generation.parsing import ParsedTask, parse_examples
 from sedi_dagster.generation.prompts import render, version
@@ -99,8 +99,8 @@ class SingleCall(Method):
 
     def _parsed(self, answer: TeacherAnswer) -> list[ParsedTask]:
         if answer.error:
-            return [ParsedTask("", "", f"teacher refused: {answer.error}", answer.text)]
-        examples = parse_examples(answer.text, answer.finish_reason == "length", begins_inside=not self.job.chat)
+            return [ParsedTask("", "", error_problem(answer.error), answer.text)]
+        examples = parse_examples(answer.text, answer.is_cut, begins_inside=not self.job.chat)
         return examples or [ParsedTask("", "", "empty answer", answer.text)]
 
     def _candidate(

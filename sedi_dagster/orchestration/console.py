@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.driver import Driver, Stage
+from sedi_dagster.orchestration.fruitless import Fruitless, came_to_nothing
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.ownership import only_driver
 from sedi_dagster.orchestration.resources import SediResource
@@ -58,7 +59,17 @@ def run_with_display(
             console.print(f"  Log: {log_file}", highlight=False)
             return 2
         print_summary(console, settings, sedi, first, ended, time.monotonic() - started)
-    return 0
+        told = _fruitless(sedi, first)
+        for one in told:
+            console.print(f"  {one}", style="bold", highlight=False, markup=False, soft_wrap=True)
+    return 2 if any(one.is_fault for one in told) else 0
+
+
+def _fruitless(sedi: SediResource, first: int) -> list[Fruitless]:
+    """What came to nothing in the rounds of this run."""
+    history = sedi.history()
+    ran = {outcome.round for outcome in history.finished[first:]}
+    return [one for plan in history.plans if plan.round in ran for one in came_to_nothing(sedi, plan)]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.batching.embedding import BUNDLED
+from sedi_dagster.filtering.answer_rules import AnswerForm
 from sedi_dagster.filtering.ifd import IFD_SCHEMA, drop_by_ifd, ifd_verdicts
 from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.verdicts import Rules, judge_candidates
@@ -15,7 +16,7 @@ from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruc
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import task_prompt
 from sedi_dagster.settings import Settings
-from sedi_dagster.student import student_source, token_counter
+from sedi_dagster.student import special_tokens, student_source, token_counter
 
 
 def round_rules(sedi: SediResource) -> Rules:
@@ -33,6 +34,7 @@ def round_rules(sedi: SediResource) -> Rules:
         semantic_threshold=filtering.semantic_threshold,
         embed=vectors,
         latin_only=settings.batching.embedding_model == BUNDLED,
+        answers=AnswerForm.of(filtering, special_tokens(_student(settings))),
     )
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from sedi_dagster.records import RoundOutcome
 from sedi_dagster.reporting.numbers import Rate, usd
+from sedi_dagster.texts.endings import ending_of
 
 PURPOSES = {"instructions": "write new tasks", "answer": "answer a task"}
 """What a call was for, in words; an unknown purpose is shown by its name."""
@@ -89,12 +90,13 @@ def history(outcomes: Sequence[RoundOutcome]) -> list[HistoryRow]:
 
 def _cost(name: str, calls: pl.DataFrame, kept: int | None = None) -> CostRow:
     latency = calls["latency_s"].mean()
+    cut = [reason for reason in calls["finish_reason"].unique() if ending_of(reason) == "cut"]
     return CostRow(
         name=name,
         calls=calls.height,
         prompt_tokens=int(calls["prompt_tokens"].sum()),
         completion_tokens=int(calls["completion_tokens"].sum()),
-        cut_off=calls.filter(pl.col("finish_reason") == "length").height,
+        cut_off=calls.filter(pl.col("finish_reason").is_in(cut)).height,
         latency_s=float(latency) if isinstance(latency, float) else None,
         usd=_money(calls["cost_usd"]),
         kept=kept,

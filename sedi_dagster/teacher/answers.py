@@ -1,37 +1,73 @@
 """Reading what an endpoint sent: text, finish reason and usage, out of any bytes whatever.
 
-A paid answer is kept whatever it looks like, so nothing here raises: what cannot be read becomes an `error` of
-the answer. Whether the text is a good instruction or fits a schema is for others to judge.
+Nothing here raises: what cannot be read becomes an `error` of the answer. The text is cleaned here and nowhere else
+(`texts.cleaning`); the ledger keeps what came. Whether it is a good instruction or fits a schema is for others to say.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from sedi_dagster.texts.cleaning import RULES, CleaningRule, clean
+from sedi_dagster.texts.endings import CANONICAL, Ending, ending_of
 
 REFUSED_BY_POLICY = "content_policy"
 """Begins the error of an answer that the endpoint's content policy refused."""
 
 MALFORMED = "malformed"
-"""Begins the error of an answer that is not what the API promises."""
+"""Begins the error of an answer without a text to use."""
+
+_WRAPPERS = ("result", "response", "data", "output")
+_TEXT_PARTS = ("text", "output_text", "")
+_BAD_BYTE = re.compile(r"\\x[0-9a-f]{2}")
+_SHOWN = 160
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
+    """`cached_tokens` of the prompt tokens came from a cache; `reasoning_tokens` of the completion were thoughts."""
+
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How answers are read: rules of cleaning, and words of an endpoint for how an answer ended."""
+
+    rules: frozenset[CleaningRule] = frozenset(RULES)
+    endings: Mapping[str, Ending] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadAnswer:
-    """`usage` is None if the endpoint sent none; `api_error` is set if an error came with the status of a success."""
+    """`usage` is None if the endpoint sent none.
+
+    `api_error`: an error that came with the status of a success. `is_answer`: it is what the API promises; if not,
+    another attempt may bring one. `is_empty`: an answer without a text to use.
+    """
 
     text: str
     finish_reason: str
     usage: Usage | None
     error: str = ""
-    api_error: dict[str, Any] | None = None
+    api_error: Any = None
+    is_answer: bool = True
+    cleaned: tuple[CleaningRule, ...] = ()
+
+    @property
+    def ending(self) -> Ending:
+        return ending_of(self.finish_reason)
+
+    @property
+    def is_empty(self) -> bool:
+        return self.error.startswith(MALFORMED)
 
 
 def storable_text(content: bytes) -> str:
@@ -47,35 +83,132 @@ def json_or_text(content: bytes) -> Any:
         return storable_text(content[:2000])
 
 
-def read_answer(raw: str) -> ReadAnswer:
-    """Read a response body of `/chat/completions` or `/completions`."""
+def read_answer(raw: str, reading: Reading | None = None) -> ReadAnswer:
+    """Read a response body of `/chat/completions` or `/completions`, or one that was streamed unasked."""
+    reading = reading or Reading()
     try:
-        data = json.loads(raw)
+        body = raw.lstrip("\ufeff \r\n")
+        data = _streamed(body) if body.startswith(("data:", ":")) else _loaded(body)
     except (ValueError, RecursionError):
-        return ReadAnswer("", "", None, f"{MALFORMED}: the answer is not JSON")
+        return _no_answer(f"the answer is not JSON: {' '.join(raw[: 4 * _SHOWN].split())[:_SHOWN]}")
+    data = _unwrapped(data)
     if not isinstance(data, dict):
-        return ReadAnswer("", "", None, f"{MALFORMED}: the answer is not a JSON object")
+        return _no_answer(f"the answer is not a JSON object: {raw[:_SHOWN]}")
     usage = _usage(data.get("usage"))
-    if isinstance(data.get("error"), dict) and not data.get("choices"):
-        return ReadAnswer("", "", usage, f"{MALFORMED}: the answer is an error", data["error"])
     choices = data.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
+    error = data.get("error") or data.get("errors")
+    if error and choice is None:
+        return ReadAnswer("", "", usage, f"{MALFORMED}: the answer is an error", error, is_answer=False)
     if not isinstance(choice, dict):
-        return ReadAnswer("", "", usage, f"{MALFORMED}: the answer has no choices")
-    return _read_choice(choice, usage)
+        return _no_answer(f"the answer has no choices: {raw[:_SHOWN]}", usage)
+    return _read_choice(choice, usage, reading)
 
 
-def _read_choice(choice: dict[str, Any], usage: Usage | None) -> ReadAnswer:
-    message = choice.get("message")
+def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) -> ReadAnswer:
+    message = choice.get("message") or choice.get("delta")
     holder = message if isinstance(message, dict) else choice
-    text = holder.get("content") if holder is message else holder.get("text")
-    finish = choice.get("finish_reason")
+    said = list(_texts(holder.get("content") if holder is message else choice.get("text", message)))
+    text = _whole("".join(said))
+    finish = choice.get("finish_reason") or choice.get("stop_reason")
     finish = finish if isinstance(finish, str) else ""
-    if finish == "content_filter" or isinstance(holder.get("refusal"), str):
-        return ReadAnswer(_whole(text) if isinstance(text, str) else "", finish, usage, f"{REFUSED_BY_POLICY}: refused")
-    if not isinstance(text, str):
-        return ReadAnswer("", finish, usage, f"{MALFORMED}: the answer has no text")
-    return ReadAnswer(_whole(text), finish, usage)
+    if finish in reading.endings:
+        finish = CANONICAL[reading.endings[finish]]
+    ending = ending_of(finish)
+    broke_off = choice.get("error")
+    if broke_off or ending == "failed":
+        why = {"error": broke_off} if broke_off else {"message": f"the answer broke off ({finish})"}
+        return ReadAnswer("", finish, usage, f"{MALFORMED}: the answer broke off", why, is_answer=False)
+    refusal = _refusal(holder)
+    if ending == "refused" or refusal:
+        told = f"{REFUSED_BY_POLICY}: refused{f': {refusal[:_SHOWN]}' if refusal else f' ({finish})'}"
+        return ReadAnswer(text, finish, usage, told)
+    cleaned = clean(text, reading.rules)
+    problem = cleaned.problem
+    if not problem and not cleaned.text.strip():
+        thought = cleaned.applied or any(holder.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
+        problem = "reasoning without an answer" if thought else "the answer has no text"
+        if not said and not thought and any(holder.get(name) for name in ("tool_calls", "function_call")):
+            problem = "a call of a tool instead of an answer"
+    if problem and ending == "cut":
+        problem += ", cut by the token limit"
+    if not problem and ending == "unknown":
+        problem = f"it ended for a reason that is not known here: {finish}"
+    return ReadAnswer(
+        cleaned.text, finish, usage, f"{MALFORMED}: {problem}" if problem else "", cleaned=cleaned.applied
+    )
+
+
+def _loaded(body: str) -> Any:
+    """JSON, also where bytes that were not UTF-8 were written as escapes, which JSON does not know."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        mended = _BAD_BYTE.sub("\ufffd", body)
+        if mended == body:
+            raise
+        return json.loads(mended)
+
+
+def _texts(content: Any) -> Iterator[str]:
+    """The text of a message's content, whatever holds it: a string, parts, or an object. Thoughts are left out."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        for part in content:
+            yield from _texts(part)
+    elif isinstance(content, dict) and str(content.get("type") or "") in _TEXT_PARTS and not content.get("thought"):
+        for name in ("text", "value", "content", "parts"):
+            if content.get(name) is not None:
+                yield from _texts(content[name])
+                return
+
+
+def _refusal(message: dict[str, Any]) -> str:
+    """The words of a refusal, in a field or a part of its own; an empty one is none."""
+    refusal = message.get("refusal")
+    content = message.get("content")
+    if not refusal and isinstance(content, list):
+        refusal = next((p.get("refusal") for p in content if isinstance(p, dict) and p.get("type") == "refusal"), None)
+    return " ".join(refusal.split()) if isinstance(refusal, str) else ""
+
+
+def _unwrapped(data: Any) -> Any:
+    """Out of a list of one, and out of the envelope of a gateway."""
+    if isinstance(data, list) and len(data) == 1:
+        data = data[0]
+    if isinstance(data, dict) and "choices" not in data:
+        for name in _WRAPPERS:
+            inner = data.get(name)
+            if isinstance(inner, dict) and "choices" in inner:
+                return inner
+    return data
+
+
+def _streamed(raw: str) -> dict[str, Any]:
+    """The chunks of an event stream as one answer. Some gateways stream whether they were asked to or not."""
+    text: list[str] = []
+    merged: dict[str, Any] = {}
+    choice: dict[str, Any] = {}
+    for line in raw.splitlines():
+        body = line.removeprefix("data:").strip()
+        if not line.startswith("data:") or body in ("", "[DONE]"):
+            continue
+        chunk = json.loads(body)
+        if not isinstance(chunk, dict):
+            raise ValueError("a chunk that is no object")
+        merged |= {name: value for name, value in chunk.items() if value is not None and name != "choices"}
+        for one in chunk.get("choices") or ():
+            delta = one.get("delta") or one.get("message") or {"content": one.get("text")}
+            text += _texts(delta.get("content"))
+            choice |= {name: value for name, value in one.items() if value is not None}
+    if choice:
+        merged["choices"] = [choice | {"message": {"role": "assistant", "content": "".join(text)}}]
+    return merged
+
+
+def _no_answer(why: str, usage: Usage | None = None) -> ReadAnswer:
+    return ReadAnswer("", "", usage, f"{MALFORMED}: {why}", is_answer=False)
 
 
 def _whole(text: str) -> str:
@@ -86,6 +219,26 @@ def _whole(text: str) -> str:
 def _usage(data: Any) -> Usage | None:
     if not isinstance(data, dict):
         return None
-    prompt, completion = data.get("prompt_tokens"), data.get("completion_tokens")
-    counts = [n for n in (prompt, completion) if isinstance(n, int) and not isinstance(n, bool) and n >= 0]
-    return Usage(*counts) if len(counts) == 2 else None
+    prompt = _count(data, "prompt_tokens", "input_tokens")
+    completion = _count(data, "completion_tokens", "output_tokens")
+    if prompt is None or completion is None:
+        return None
+    cached = _count(data, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+    if cached is None:
+        cached = _count(_details(data, "prompt_tokens_details", "input_tokens_details"), "cached_tokens")
+    thoughts = _count(_details(data, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
+    thoughts = _count(data, "reasoning_tokens") if thoughts is None else thoughts
+    return Usage(prompt, completion, min(prompt, cached or 0), min(completion, thoughts or 0))
+
+
+def _details(data: dict[str, Any], *names: str) -> dict[str, Any]:
+    return next((data[name] for name in names if isinstance(data.get(name), dict)), {})
+
+
+def _count(data: dict[str, Any], *names: str) -> int | None:
+    """The first of the fields that is a count."""
+    for name in names:
+        value = data.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 and value == int(value):
+            return int(value)
+    return None

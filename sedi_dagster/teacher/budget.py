@@ -7,10 +7,14 @@ accounts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
+from functools import cache
+from importlib import resources
+
+import yaml
 
 from sedi_dagster.errors import BudgetExceeded, SettingsError
 from sedi_dagster.settings import Price, Settings
@@ -67,13 +71,32 @@ def usd(amount: int | None) -> float | None:
     return None if amount is None else amount / NANO
 
 
-def cost_nanousd(price: Price | None, prompt_tokens: int, completion_tokens: int) -> int | None:
-    """Cost of a call, rounded up; None if no price is known."""
+def cost_nanousd(
+    price: Price | None, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0, factor: float = 1.0
+) -> int | None:
+    """Cost of a call, rounded up; None if no price is known.
+
+    Args:
+        cached_tokens: how many of the prompt tokens came from a cache.
+        factor: of the whole; below 1 for a batch.
+    """
     if price is None:
         return None
-    million = Decimal(1_000_000)
-    cost = (Decimal(str(price.input)) * prompt_tokens + Decimal(str(price.output)) * completion_tokens) / million
-    return int((cost * NANO).to_integral_value(ROUND_CEILING))
+    cached_price = price.input if price.cached_input is None else price.cached_input
+    cost = Decimal(str(price.input)) * (prompt_tokens - cached_tokens)
+    cost += Decimal(str(cached_price)) * cached_tokens + Decimal(str(price.output)) * completion_tokens
+    return int((cost * Decimal(str(factor)) * NANO / 1_000_000).to_integral_value(ROUND_CEILING))
+
+
+@cache
+def listed_prices() -> Mapping[str, Price]:
+    """The prices that come with this version (`prices.yaml`), by model name."""
+    data = yaml.safe_load(resources.files(__package__).joinpath("prices.yaml").read_text(encoding="utf-8"))
+    return {
+        model: Price(as_of=group["as_of"], **price)
+        for group in data["prices"]
+        for model, price in group["models"].items()
+    }
 
 
 def known_price(settings: Settings) -> Price | None:
@@ -84,7 +107,7 @@ def known_price(settings: Settings) -> Price | None:
     """
     if settings.teacher.base_url is None or settings.teacher.is_simulated:
         return Price(input=0, output=0, as_of="free")
-    price = settings.budget.prices.get(settings.teacher.model)
+    price = settings.budget.prices.get(settings.teacher.model) or listed_prices().get(settings.teacher.model)
     if price is None and settings.budget.caps_usd:
         raise SettingsError(
             f"A budget in USD is set, but no price is known for the model {settings.teacher.model!r}.",

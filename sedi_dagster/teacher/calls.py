@@ -8,8 +8,11 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, func, select
 
+from sedi_dagster.teacher.answers import Reading, read_answer
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.schema import calls
+
+_AT_ONCE = 500
 
 SumBy = Literal["round", "category", "purpose", "day", "model", "state"]
 SUM_BY: tuple[SumBy, ...] = ("round", "category", "purpose", "day", "model", "state")
@@ -107,6 +110,19 @@ def list_calls(ledger: Ledger, chosen: CallFilter | None = None, limit: int = 50
         select(*columns).where(*(chosen or CallFilter()).conditions()).order_by(calls.c.begun_at.desc()).limit(limit)
     )
     return [CallLine(**row._mapping) for row in ledger.read(query)]
+
+
+def useless_calls(ledger: Ledger, chosen: CallFilter, reading: Reading) -> list[str]:
+    """Keys of the chosen calls that were refused for good, or whose answer as it is read now has no text."""
+    ended = calls.c.state.in_(("done", "refused"))
+    rows = ledger.read(select(calls.c.key, calls.c.state, calls.c.error).where(ended, *chosen.conditions()))
+    keys = [row.key for row in rows if row.state == "refused" or row.error]
+    rest = [row.key for row in rows if row.state == "done" and not row.error]
+    for start in range(0, len(rest), _AT_ONCE):
+        for key, call in ledger.read_answered(rest[start : start + _AT_ONCE]).items():
+            if read_answer(call.response or "", reading).error:
+                keys.append(key)
+    return keys
 
 
 @dataclass(frozen=True)

@@ -7,27 +7,37 @@ error in the middle loses nothing that came, and asking again sends only what is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
 from sedi_dagster.errors import BudgetExceeded, TeacherError
-from sedi_dagster.records import TeacherAnswer, TeacherRequest
+from sedi_dagster.records import Message, TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher import preflight, structured
 from sedi_dagster.teacher.budget import Budget
-from sedi_dagster.teacher.crew import Crew, Work
+from sedi_dagster.teacher.crew import Sending, until_silent, work_off
 from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.teacher.pulse import until_silent
 from sedi_dagster.teacher.rendering import RenderedRequest, StructuredOutput, render
-from sedi_dagster.teacher.sending import Sender, Sending
+from sedi_dagster.teacher.sending import Sender
 from sedi_dagster.teacher.usage import TeacherUsage
 
 OnAnswer = Callable[[int, TeacherAnswer], None]
 """`on_answer(index, answer)`: called as answers come, with the index of the request."""
+
+_CHUNK = 256
+
+
+@dataclass(slots=True)
+class Work:
+    """A request under way in this process, and everyone in it who wants the answer."""
+
+    request: TeacherRequest
+    rendered: RenderedRequest
+    indexes: list[int] = field(default_factory=list)
 
 
 class Teacher:
@@ -60,7 +70,7 @@ class Teacher:
     async def __aenter__(self) -> Self:
         if not self._recorded_only:
             await self.endpoint.start()
-        self._sender.open()
+        await self._sender.open()
         return self
 
     async def __aexit__(
@@ -78,13 +88,33 @@ class Teacher:
     async def check(self) -> None:
         """Make sure, before anything is spent, that the endpoint is there, takes the key and has the model.
 
+        A model that it does not list (a deployment, an alias, a variant, a wildcard) is asked a word: one small call,
+        which stays in the ledger, so that it is made once.
+
         Raises:
             TeacherError: what is wrong, and how to mend it.
         """
         try:
-            await preflight.check(self.endpoint, self._names)
+            listed = await preflight.check(self.endpoint, self._names)
         except TeacherError as error:
             raise type(error)(self._sender.mask(error.problem), self._sender.mask(error.mend)) from None
+        if listed:
+            await self._try_model(listed)
+
+    async def _try_model(self, listed: Sequence[str]) -> None:
+        few = preflight.shown(listed)
+        try:
+            answer = await self._try_form(_word(self.settings.asks_in_chat), "prompt")
+        except BudgetExceeded:
+            answer = None
+        except TeacherError as error:
+            mend = f"Set SEDI_TEACHER_MODEL; it has: {few}." if "SEDI_TEACHER_MODEL" in error.mend else error.mend
+            raise type(error)(error.problem, mend) from None
+        told = f"{self._names.endpoint} does not list the model {self.settings.model!r} (it lists {few})"
+        if answer is None or (answer.error and not answer.total_tokens):
+            self._sender.note(f"{told}; whether it has it will show: {answer.error if answer else 'no budget to try'}.")
+        else:
+            self._sender.note(f"{told}, but answers for it.")
 
     async def ask(self, requests: Sequence[TeacherRequest], on_answer: OnAnswer | None = None) -> list[TeacherAnswer]:
         """Answers in the order of the requests. Equal requests are asked once.
@@ -104,23 +134,24 @@ class Teacher:
                 if on_answer is not None:
                     on_answer(index, answers[index] or answer)
 
-        async def missing(start: int, chunk: Sequence[TeacherRequest]) -> Iterable[Work]:
-            """What of a chunk is not in the ledger."""
-            works: dict[str, Work] = {}
-            for index, (request, one) in enumerate(zip(chunk, await self.render_all(chunk), strict=True), start):
-                works.setdefault(one.key, Work(request, one)).indexes.append(index)
-            for key, call in (await self.ledger.lookup(works)).items():
-                tell(works.pop(key), self._sender.recall(call))
-            return works.values()
+        async def missing() -> AsyncIterator[Work]:
+            """What is not in the ledger; what is there is told in bulk."""
+            for start in range(0, len(requests), _CHUNK):
+                chunk = requests[start : start + _CHUNK]
+                works: dict[str, Work] = {}
+                for index, (request, one) in enumerate(zip(chunk, await self.render_all(chunk), strict=True), start):
+                    works.setdefault(one.key, Work(request, one)).indexes.append(index)
+                for key, call in (await self.ledger.lookup(works)).items():
+                    tell(works.pop(key), self._sender.recall(call))
+                for work in works.values():
+                    yield work
 
-        async def work_off(work: Work, sending: Sending) -> None:
+        async def answer(work: Work, sending: Sending) -> None:
             tell(work, await self._answer(work.request, work.rendered, sending))
 
-        def silence() -> Awaitable[TeacherError]:
-            return until_silent(self._sender.gate, self.endpoint, self._names, self.settings.silence_s)
-
+        alarm = until_silent(self._sender.gate, self.endpoint, self._names, self.settings.silence_s)
         try:
-            await Crew(4 * self.settings.max_concurrency, missing, work_off).run(requests, alarm=silence)
+            await work_off(missing(), answer, min(len(requests), 4 * self.settings.max_concurrency), alarm)
         except BudgetExceeded as error:
             error.answers = answers
             raise
@@ -169,9 +200,17 @@ class Teacher:
 
     async def _recorded(self, key: str) -> TeacherAnswer:
         known = (await self.ledger.lookup([key])).get(key)
-        if known is None:
+        if known is None:  # one without a text is not final, and was an answer all the same
+            known = await asyncio.to_thread(self.ledger.read_call, key)
+        if known is None or (known.state != "refused" and known.response is None):
             raise TeacherError(
                 f"Call {key} is not answered in the ledger, and no call is to be made.",
                 "It was made with other prompts or settings, was pruned, or never ended.",
             )
         return self._sender.recall(known)
+
+
+def _word(chat: bool) -> TeacherRequest:
+    """The smallest call there is, to see whether a model answers."""
+    asked = {"messages": (Message("user", "Say yes."),)} if chat else {"prompt": "One, two,"}
+    return TeacherRequest(structured.PURPOSE, structured.PURPOSE, structured.PURPOSE, 16, temperature=0.0, **asked)

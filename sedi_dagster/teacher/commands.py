@@ -11,13 +11,30 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from sedi_dagster.errors import SettingsError
+from sedi_dagster.rounds import load_history
 from sedi_dagster.settings import SIMULATED, Settings, load_settings
+from sedi_dagster.store import Store
+from sedi_dagster.teacher.answers import Reading
 from sedi_dagster.teacher.budget import usd
-from sedi_dagster.teacher.calls import SUM_BY, CallFilter, SumBy, list_calls, sum_calls
+from sedi_dagster.teacher.calls import SUM_BY, CallFilter, SumBy, list_calls, sum_calls, useless_calls
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.teacher.open import open_ledger
+from sedi_dagster.teacher.open import make_endpoint, open_ledger
+from sedi_dagster.teacher.parameters import Parameters
 
 _DAY_S = 86_400.0
+
+
+def empty_batches(store: Store, category: str = "") -> list[tuple[str, str]]:
+    """Round and category of the batches of the round under way of which no candidate passed."""
+    plan = load_history(store).open_round
+    wanted = [c for c in plan.category_ids if category in ("", c)] if plan is not None else []
+    return [
+        (plan.round, c)
+        for c in wanted
+        if plan is not None
+        and store.tables_marker("generated_batches", plan.round, c) is not None
+        and not store.read_tables("generated_batches", plan.round, c)["result"]["passed"].sum()
+    ]
 
 
 def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,6 +120,41 @@ def sum_command(by: SumBy, **chosen: str) -> None:
                 f"{line.latency_s:,.0f}",
             )
     Console().print(table)
+
+
+@calls_group.command("retry")
+@_filter_options
+def retry_command(**chosen: str) -> None:
+    """Ask again, in the next run, for what was no answer: refused calls and answers without a text.
+
+    What was paid stays on the accounts. Answers with a text are left alone, whatever they are worth. Batches of the
+    round under way that hold no candidate are generated anew.
+    """
+    settings = loaded_settings()
+    with open_ledger(settings) as ledger:
+        keys = useless_calls(ledger, CallFilter(**chosen), Reading(settings.teacher.cleaning_rules))
+        ledger.forget(keys)
+    store = Store(settings.data_root)
+    anew = empty_batches(store, chosen["category"])
+    for plan, category in anew:
+        store.remove("assets", "generated_batches", category, plan)
+    click.echo(f"{len(keys):,} calls will be sent again when they are asked for again.")
+    for plan, category in anew:
+        click.echo(f"{category} of {plan} will be generated anew.")
+
+
+@calls_group.command("parameters")
+@click.option("--forget", is_flag=True, help="Send them again from now on.")
+def parameters_command(forget: bool) -> None:
+    """Fields of a request that the teacher's endpoint refused, and that are left out since."""
+    settings = loaded_settings()
+    with open_ledger(settings) as ledger:
+        parameters = Parameters(ledger, make_endpoint(settings).identity, settings.teacher.model)
+        parameters.recall()
+        refused = ", ".join(sorted(parameters.refused)) or "none"
+        if forget:
+            parameters.forget()
+    click.echo(f"{refused}{' (forgotten)' if forget else ''}")
 
 
 @calls_group.command("prune")

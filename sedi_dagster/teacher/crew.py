@@ -1,104 +1,93 @@
-"""The workers of one `ask`: what is in the ledger is answered in bulk, the rest is worked off in order."""
+"""The workers of one `ask`, and who watches that the endpoint is still there.
+
+An endpoint may take minutes for a call, so the call's time-out tells too late that nobody is there. But a server of
+models answers a small question beside its work: when nothing at all has come back for a while it is asked for its
+models, which costs nothing, and three questions in a row without an answer mean that it is dead.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
 
-from sedi_dagster.errors import SediError
-from sedi_dagster.records import TeacherRequest
-from sedi_dagster.teacher.rendering import RenderedRequest
-from sedi_dagster.teacher.sending import Sending
+from sedi_dagster.errors import SediError, TeacherError
+from sedi_dagster.teacher import preflight
+from sedi_dagster.teacher.endpoint import Endpoint
+from sedi_dagster.teacher.failures import EndpointNames, silent_error
+from sedi_dagster.teacher.limiter import Gate
 
-_CHUNK = 256
+Sending = Callable[[bool], None]
+"""`sending(now)`: told when a call goes out and when it is back."""
 
+QUESTIONS = 3
 
-@dataclass(slots=True)
-class Work:
-    """A request under way in this process, and everyone in it who wants the answer."""
-
-    request: TeacherRequest
-    rendered: RenderedRequest
-    indexes: list[int] = field(default_factory=list)
+Work = TypeVar("Work")
 
 
-Missing = Callable[[int, Sequence[TeacherRequest]], Awaitable[Iterable[Work]]]
-"""`missing(start, requests)`: those of the requests, which begin at a place of the whole, that must be worked off."""
+async def work_off(
+    works: AsyncIterator[Work],
+    work: Callable[[Work, Sending], Awaitable[None]],
+    most: int,
+    alarm: Awaitable[SediError],
+) -> None:
+    """Work off all works, at most so many at a time; every worker fetches its next one itself.
 
-Alarm = Callable[[], Awaitable[SediError]]
+    Args:
+        alarm: waited for beside the work. If it comes to an error, all stop at once.
 
-WorkOff = Callable[[Work, Sending], Awaitable[None]]
+    Raises:
+        SediError: the first of a worker, who are then sent home, but for those whose call is out: it is paid for.
+    """
+    sending: set[asyncio.Task[Any]] = set()
+    errors: list[BaseException] = []
+    fetching = asyncio.Lock()
 
-
-class Crew:
-    """At most so many workers, fed from the requests in order."""
-
-    def __init__(self, most_workers: int, missing: Missing, work_off: WorkOff) -> None:
-        self._most_workers = most_workers
-        self._missing = missing
-        self._work_off = work_off
-        self._error: SediError | None = None
-        self._sending: set[asyncio.Task[None]] = set()
-        self._workers: list[asyncio.Task[None]] = []
-        self._queue: asyncio.Queue[Work | None] = asyncio.Queue(maxsize=_CHUNK)
-
-    async def run(self, requests: Sequence[TeacherRequest], alarm: Alarm) -> None:
-        """Feed and wait. On an error those that are not sending stop at once, the others finish their call.
-
-        Args:
-            alarm: waited for beside the work; if it comes to an error, all stop at once.
-        """
-        count = min(len(requests), self._most_workers)
-        self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
-        feeder = asyncio.create_task(self._feed(requests, count))
-        crew = (feeder, *self._workers)
-        watch = asyncio.create_task(self._watch(alarm, crew))
-        try:
-            await asyncio.gather(*crew, return_exceptions=True)
-        finally:
-            for task in (watch, *crew):
-                task.cancel()
-            await asyncio.gather(watch, *crew, return_exceptions=True)
-        if self._error is not None:
-            raise self._error
-        for task in (watch, *crew):
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
-
-    async def _feed(self, requests: Sequence[TeacherRequest], workers: int) -> None:
-        """Answer from the ledger what is there, in bulk, and queue the rest."""
-        try:
-            for start in range(0, len(requests), _CHUNK):
-                for work in await self._missing(start, requests[start : start + _CHUNK]):
-                    await self._queue.put(work)
-            for _ in range(workers):
-                await self._queue.put(None)
-        except SediError as error:
-            self._stop(error)
-
-    async def _work(self) -> None:
-        while self._error is None and (work := await self._queue.get()) is not None:
-            try:
-                await self._work_off(work, self._mark_sending)
-            except SediError as error:
-                self._stop(error)
-
-    async def _watch(self, alarm: Alarm, crew: Iterable[asyncio.Task[None]]) -> None:
-        self._error = await alarm()
-        for task in crew:
-            task.cancel()
-
-    def _mark_sending(self, now: bool) -> None:
-        task: asyncio.Task[Any] | None = asyncio.current_task()
+    def mark(now: bool) -> None:
+        task = asyncio.current_task()
         if task is not None:
-            (self._sending.add if now else self._sending.discard)(task)
+            (sending.add if now else sending.discard)(task)
 
-    def _stop(self, error: SediError) -> None:
-        if self._error is None:
-            self._error = error
-            current = asyncio.current_task()
-            for task in self._workers:
-                if task not in self._sending and task is not current:
+    async def worker() -> None:
+        while not errors:
+            async with fetching:
+                next_work = await anext(works, None)
+            if next_work is None:
+                return
+            await work(next_work, mark)
+
+    workers = {asyncio.create_task(worker()) for _ in range(most)}
+    watch: asyncio.Future[Any] = asyncio.ensure_future(alarm)
+    left: set[asyncio.Future[Any]] = {*workers, watch}
+    try:
+        while left - {watch} and watch in left:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            failed = [e for task in done if not task.cancelled() and (e := task.exception()) is not None]
+            errors += failed
+            if failed:
+                for task in workers - sending:
                     task.cancel()
+        if watch.done():
+            errors.insert(0, watch.result())
+    finally:
+        everyone: tuple[asyncio.Future[Any], ...] = (*workers, watch)
+        for one in everyone:
+            one.cancel()
+        await asyncio.gather(*everyone, return_exceptions=True)
+    if errors:
+        raise errors[0]
+
+
+async def until_silent(gate: Gate, endpoint: Endpoint, names: EndpointNames, silence_s: float) -> TeacherError:
+    """Wait until the endpoint is dead: at the earliest after the silence and three questions of half its length."""
+    unanswered = 0
+    while unanswered < QUESTIONS:
+        quiet_s = gate.quiet_s()
+        if quiet_s < silence_s:
+            unanswered = 0
+            await asyncio.sleep(max(0.05, silence_s - quiet_s))
+        elif await preflight.answers(endpoint, silence_s / 2):
+            gate.heard()
+        else:
+            unanswered += 1
+    return silent_error(gate.quiet_s(), names)

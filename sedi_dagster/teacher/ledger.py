@@ -11,7 +11,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +23,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sedi_dagster.errors import SediError, StorageError
 from sedi_dagster.teacher.budget import Account
 from sedi_dagster.teacher.owners import HEARTBEAT_S, Owner
-from sedi_dagster.teacher.schema import accounts, calls, open_engines, owners, safe_url, storage_error, texts
+from sedi_dagster.teacher.schema import (
+    about,
+    accounts,
+    calls,
+    open_engines,
+    owners,
+    safe_url,
+    storage_error,
+    texts,
+    upsert,
+)
 from sedi_dagster.teacher.transaction import Begun, EndedCall, LedgerTransaction, NewCall, Reserved, lock
 
 _BATCH = 512
@@ -55,6 +65,8 @@ class StoredCall:
     latency_s: float
     finish_reason: str
     error: str
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
     request: str | None = None
     response: str | None = None
 
@@ -83,8 +95,9 @@ class Ledger:
         self._writer, self._reader = open_engines(url)
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._mine: set[str] = set()
+        self._at_work: list[_Operation] = []
         self._heartbeat = 0.0
-        self._closed = False
+        self._closed = self._left = False
         self._write(self._enter)
         self._thread = threading.Thread(target=self._run, name="teacher-ledger", daemon=True)
         self._thread.start()
@@ -128,6 +141,15 @@ class Ledger:
         bodies = {t.kind: t.body for t in self.read(select(texts).where(texts.c.key == rows[0].key))}
         return StoredCall(**rows[0]._mapping, request=bodies.get("request"), response=bodies.get("response"))
 
+    def note(self, name: str) -> str:
+        """What was written down about an endpoint under the name; empty if nothing was."""
+        rows = self.read(select(about.c.value).where(about.c.name == name))
+        return str(rows[0].value) if rows else ""
+
+    def write_note(self, name: str, value: str) -> None:
+        """Write down what is to be known in later runs (`name`: up to 32 characters)."""
+        self._write(lambda connection: upsert(connection, about, [{"name": name, "value": value}]))
+
     def settle_dead(self) -> None:
         """Settle the calls of owners that died since: what they set aside may be what others wait for."""
         self._write(self._settle_dead)
@@ -136,6 +158,17 @@ class Ledger:
         """An account as it stands; empty if nothing was ever charged to it."""
         rows = self.read(select(accounts).where(accounts.c.name == name))
         return Account(**rows[0]._mapping) if rows else Account(name)
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Make calls be sent again when they are asked for again. What they cost stays on the accounts."""
+
+        def reopen(connection: Connection) -> None:
+            for start in range(0, len(keys), _BATCH):
+                chosen = calls.c.key.in_(keys[start : start + _BATCH]) & calls.c.state.in_(("done", "refused"))
+                changed = {"state": "failed", "replies": calls.c.replies + 1}
+                connection.execute(update(calls).where(chosen).values(changed))
+
+        self._write(reopen)
 
     def prune(self, before: float) -> int:
         """Delete requests and responses of calls that ended before the time (seconds since 1970).
@@ -154,8 +187,8 @@ class Ledger:
 
     def close(self) -> None:
         """Write what is waiting, give up calls still under way (they count as spent) and sign off."""
-        if not self._closed:
-            self._closed = True
+        if not self._left:
+            self._closed = self._left = True
             self._queue.put(None)
             self._thread.join()
             self._write(self._leave)
@@ -168,6 +201,8 @@ class Ledger:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._queue.put(_Operation(what, loop, future))
+        if not self._thread.is_alive():  # it ended in between and did not see this one
+            raise StorageError("The ledger is closed.")
         try:
             return await future
         except asyncio.CancelledError:
@@ -176,6 +211,16 @@ class Ledger:
             raise
 
     def _run(self) -> None:
+        """The thread. However it ends, nobody is left waiting for it."""
+        try:
+            self._serve()
+        finally:
+            self._closed = True
+            left = [*self._at_work, *_emptied(self._queue)]
+            told = StorageError("The ledger's writer has ended.", "See the log above; run again: nothing is lost.")
+            self._tell(left, [told] * len(left))
+
+    def _serve(self) -> None:
         while True:
             try:
                 first = self._queue.get(timeout=HEARTBEAT_S)
@@ -183,8 +228,10 @@ class Ledger:
                 self._beat_while_waiting()
                 continue
             batch, last = self._gather(first)
+            self._at_work = batch
             if batch:
                 self._commit(batch)
+            self._at_work = []
             if last:
                 return
 
@@ -218,7 +265,7 @@ class Ledger:
     def _apply(self, connection: Connection, batch: list[_Operation]) -> list[Begun | None]:
         new = [o.what for o in batch if isinstance(o.what, NewCall)]
         names = {cap.account for call in new for cap in call.caps}
-        transaction = LedgerTransaction(connection, self.owner, {o.what.key for o in batch}, names)
+        transaction = LedgerTransaction(connection, self.owner, {o.what.key for o in batch}, names, self._mine)
         results: list[Begun | None] = []
         for operation in batch:
             if isinstance(operation.what, NewCall):
@@ -286,7 +333,7 @@ class Ledger:
         for row in connection.execute(select(owners)).all():
             if not self.owner.sees_alive(row):
                 connection.execute(delete(owners).where(owners.c.id == row.id))
-        connection.execute(owners.insert(), [self.owner.row()])
+        upsert(connection, owners, [self.owner.row()])
         self._settle_dead(connection)
 
     def _settle_dead(self, connection: Connection) -> None:
@@ -315,6 +362,17 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"Ledger({safe_url(self.url)!r})"
+
+
+def _emptied(waiting: queue.SimpleQueue[_Operation | None]) -> Iterator[_Operation]:
+    """What is in a queue, taken out of it."""
+    while True:
+        try:
+            operation = waiting.get_nowait()
+        except queue.Empty:
+            return
+        if operation is not None:
+            yield operation
 
 
 def _lose_dead(connection: Connection, observer: Owner, keys: Sequence[str]) -> None:

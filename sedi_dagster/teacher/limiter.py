@@ -1,11 +1,9 @@
 """How fast calls may go: requests and tokens per minute where known, else as many at once as the endpoint bears.
 
-The number of calls at once grows with successes and shrinks with every 429 and time-out while those are more than
-a tenth of all answers; so it settles there, or at the limit of the settings, and single faults cost nothing. After
-a row of refusals with no success between them (three, or more where many calls are under way) the gate closes; it
-opens for one call at a time after Retry-After or a growing pause, and the first success lets the rest follow
-quickly. The same holds for failures, but those end in an error within a minute: an endpoint that refuses is alive,
-one that fails every call is not.
+The number of calls at once grows with successes and shrinks with every 429 and time-out while those are more than a
+tenth of all answers. After a row of refusals or failures with no success between them the gate closes; it opens for
+one call at a time after Retry-After or a growing pause, and the first success lets the rest follow. An endpoint that
+refuses is borne with for as long as the settings say, one that fails every call for half a minute.
 """
 
 from __future__ import annotations
@@ -14,22 +12,18 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
+
+from aiolimiter import AsyncLimiter
 
 from sedi_dagster.errors import TeacherError
 from sedi_dagster.teacher.failures import EndpointNames, Failure, dead_error, impatient_error
 
-_START = 8
-_GROWTH = 0.1
-_BORNE = 0.1
-"""Share of refusals and time-outs that is borne without going slower."""
-_MEMORY = 1 / 128
-"""Weight of the newest answer in that share."""
-_REFUSALS_IN_A_ROW = 3
-_FAILURES_IN_A_ROW = 5
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 5.0
+_START, _GROWTH = 8, 0.1
+_BORNE, _MEMORY = 0.1, 1 / 128
+"""Share of refusals and time-outs that is borne without going slower, and the weight of the newest answer in it."""
+_REFUSALS_IN_A_ROW, _FAILURES_IN_A_ROW = 3, 5
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 5.0
 BREAKER_S = 30.0
 """Time to bear with an endpoint that fails every call, before giving up."""
 
@@ -39,9 +33,7 @@ class Concurrency:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._limit = float(min(most, _START))
-        self._threshold = float(most)
-        self._refused = 0.0
+        self._limit, self._threshold, self._refused = float(min(most, _START)), float(most), 0.0
 
     @property
     def limit(self) -> int:
@@ -62,29 +54,26 @@ class Concurrency:
         self._limit, self._threshold, self._refused = 1.0, float(before), 0.0
 
 
-class Bucket:
+class Rate:
     """A limit per minute, without saving up: at most a second's worth at once. None: no limit."""
 
-    def __init__(self, per_minute: int | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate = None if per_minute is None else per_minute / 60.0
-        self._most = max(1.0, self._rate or 0.0)
-        self._level = self._most
-        self._clock = clock
-        self._at = clock()
+    def __init__(self, per_minute: int | None) -> None:
+        self._second = max(1.0, (per_minute or 0) / 60.0)
+        self._limiter = AsyncLimiter(self._second, 60.0 * self._second / per_minute) if per_minute else None
+        self._unused = 0.0
 
-    def wait_s(self) -> float:
-        """Time until something may be taken. A large call may take more than there is; the next ones wait for it."""
-        if self._rate is None:
-            return 0.0
-        now = self._clock()
-        self._level = min(self._most, self._level + (now - self._at) * self._rate)
-        self._at = now
-        return max(0.0, (min(1.0, self._most) - self._level) / self._rate)
+    async def take(self, amount: float) -> None:
+        """Wait for an amount. A large one is taken bit by bit, and the next ones wait for it."""
+        spared = min(amount, self._unused)
+        self._unused -= spared
+        amount -= spared
+        while self._limiter is not None and amount > 0:
+            await self._limiter.acquire(min(amount, self._second))
+            amount -= self._second
 
-    def take(self, amount: float) -> None:
-        """Take an amount, or give back what was taken too much (negative)."""
-        if self._rate is not None:
-            self._level -= amount
+    def give_back(self, amount: float) -> None:
+        """What was taken and not used; it is spared the next ones."""
+        self._unused = max(0.0, self._unused + amount)
 
 
 @dataclass
@@ -97,6 +86,11 @@ class _Trouble:
     failures: int = 0
     pause_s: float = _FIRST_PAUSE_S
     message: str = ""
+
+    @property
+    def is_grave(self) -> bool:
+        some = self.limit_before // 4  # of many at once a few come back early, and the bad ones do so first
+        return self.refusals >= max(_REFUSALS_IN_A_ROW, some) or self.failures >= max(_FAILURES_IN_A_ROW, some)
 
 
 class Gate:
@@ -112,15 +106,11 @@ class Gate:
     ) -> None:
         self.concurrency = Concurrency(max_concurrency)
         self.under_way = 0
-        self._names = names
-        self._requests = Bucket(requests_per_minute)
-        self._tokens = Bucket(tokens_per_minute)
-        self._patience_s = patience_s
-        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._names, self._patience_s = names, patience_s
+        self._requests, self._tokens = Rate(requests_per_minute), Rate(tokens_per_minute)
+        self._line: deque[asyncio.Future[None]] = deque()
         self._trouble: _Trouble | None = None
-        self._closed_until = 0.0
-        self._succeeded_at = 0.0
-        self._heard_at = 0.0
+        self._opens_at = self._succeeded_at = self._heard_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, tokens: int, again: bool = False) -> None:
@@ -129,11 +119,10 @@ class Gate:
         Raises:
             TeacherError: the endpoint failed or refused every call for too long.
         """
-        if not self._waiting and self._open_in_s() == 0.0:
-            self._admit(tokens)
-            return
+        await self._requests.take(1)
+        await self._tokens.take(tokens)
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._waiting.appendleft if again else self._waiting.append)((place, tokens))
+        (self._line.appendleft if again else self._line.append)(place)
         self._let_in()
         try:
             await place
@@ -144,13 +133,13 @@ class Gate:
 
     def succeeded(self, tokens_over: int = 0) -> None:
         """An answer came. `tokens_over`: tokens estimated on entering but not used."""
-        if self._trouble is not None and self._is_closed():
+        if self._trouble is not None and self._trouble.is_grave:
             self.concurrency.recover(self._trouble.limit_before)
         self._trouble = None
-        self._closed_until = 0.0
+        self._opens_at = 0.0
         self._succeeded_at = time.monotonic()
         self.concurrency.grow()
-        self._tokens.take(-tokens_over)
+        self._tokens.give_back(tokens_over)
         self.left()
 
     def failed(self, failure: Failure, sent_at: float, timed_out: bool = False) -> bool:
@@ -159,29 +148,33 @@ class Gate:
         Returns: whether it counts as an attempt of the call itself. A 429 never does, nor does a failure while
         every call fails: then the endpoint is to blame.
         """
-        now = time.monotonic()
+        now, refused = time.monotonic(), failure.kind == "rate_limited"
         before = self.concurrency.limit
-        if failure.kind == "rate_limited" or timed_out:
+        if refused or timed_out:
             self.concurrency.shrink()
         if sent_at < self._succeeded_at:  # the endpoint has worked since: this says nothing about it now
             self.left()
-            return failure.kind != "rate_limited"
-        trouble = self._trouble or _Trouble(now, before)
-        self._trouble = trouble
+            return not refused
+        trouble = self._trouble = self._trouble or _Trouble(now, before)
         trouble.message = failure.message
-        if failure.kind == "rate_limited":
-            trouble.refusals += 1
-        else:
-            trouble.failures += 1
-        if self._is_closed() and now >= self._closed_until:
-            pause = trouble.pause_s * random.uniform(0.75, 1.0)
-            self._closed_until = now + max(failure.retry_after_s or 0.0, pause)
-            trouble.pause_s = min(_LONGEST_PAUSE_S, trouble.pause_s * 2)
-        elif self._is_closed() and failure.retry_after_s is not None:
-            self._closed_until = max(self._closed_until, now + failure.retry_after_s)
-        counts = failure.kind != "rate_limited" and not self._is_closed()
+        trouble.refusals += refused
+        trouble.failures += not refused
+        if trouble.is_grave:
+            if now >= self._opens_at:
+                pause_s = trouble.pause_s * random.uniform(0.75, 1.0)
+                self._opens_at = now + (self.pause_s(pause_s) if trouble.refusals else pause_s)
+                trouble.pause_s = min(_LONGEST_PAUSE_S, trouble.pause_s * 2)
+            self._opens_at = max(self._opens_at, now + (failure.retry_after_s or 0.0))
+        counts = not refused and not trouble.is_grave
         self.left()
         return counts
+
+    def pause_s(self, wanted_s: float, retry_after_s: float | None = None) -> float:
+        """A pause before a call comes again: what the endpoint asks for, but never past the end of patience."""
+        since = self._trouble.since if self._trouble is not None else time.monotonic()
+        left_s = max(0.0, since + self._patience_s - time.monotonic())
+        asked_s = retry_after_s or 0.0
+        return min(left_s, max(wanted_s, asked_s if asked_s <= left_s else 0.0))
 
     def heard(self) -> None:
         """The endpoint gave a sign of life: an answer of any kind."""
@@ -196,68 +189,46 @@ class Gate:
         self.under_way -= 1
         self._let_in()
 
-    def _is_closed(self) -> bool:
-        trouble = self._trouble
-        if trouble is None:
-            return False
-        some = trouble.limit_before // 4  # of many at once a few come back early, and the bad ones do so first
-        return trouble.refusals >= max(_REFUSALS_IN_A_ROW, some) or trouble.failures >= max(_FAILURES_IN_A_ROW, some)
-
     def _error(self) -> TeacherError | None:
-        trouble = self._trouble
-        if trouble is None or not self._is_closed():
+        """Why nothing more is to be sent: patience is at its end, or would be before the endpoint takes calls again."""
+        trouble, now = self._trouble, time.monotonic()
+        if trouble is None:
             return None
-        lasted = time.monotonic() - trouble.since
-        if trouble.refusals == 0 and lasted > BREAKER_S:
-            return dead_error(trouble.message, self._names)
-        return impatient_error(lasted, self._names) if lasted > self._patience_s else None
-
-    def _open_in_s(self) -> float:
-        """0 if a call may go now, else the time until it is worth asking again (infinite: until another leaves)."""
-        limit = 1 if self._is_closed() else max(1, self.concurrency.limit)
-        if self.under_way >= limit:
-            return float("inf")
-        closed_s = self._closed_until - time.monotonic() if self._is_closed() else 0.0
-        return max(0.0, closed_s, self._requests.wait_s(), self._tokens.wait_s())
-
-    def _admit(self, tokens: int) -> None:
-        if not self.under_way:
-            self.heard()  # silence begins with the first call
-        self.under_way += 1
-        self._requests.take(1)
-        self._tokens.take(tokens)
+        if not trouble.refusals:
+            is_dead = trouble.is_grave and now - trouble.since > BREAKER_S
+            return dead_error(trouble.message, self._names) if is_dead else None
+        ends_at = trouble.since + self._patience_s
+        if trouble.is_grave and self._opens_at > ends_at:
+            return impatient_error(now - trouble.since, self._names, trouble.message, self._opens_at - now)
+        return impatient_error(now - trouble.since, self._names, trouble.message) if now >= ends_at else None
 
     def _let_in(self) -> None:
+        """Let in whom there is room for; when that may change by time alone, come back."""
         error = self._error()
-        if error is not None:
-            self._refuse_all(error)
-        while self._waiting:
-            place, tokens = self._waiting[0]
+        if error is not None:  # who comes later tries anew
+            self._trouble, self._opens_at = None, 0.0
+        while self._line:
+            place = self._line[0]
+            grave = self._trouble is not None and self._trouble.is_grave
+            wait_s = self._opens_at - time.monotonic() if grave else 0.0
+            if not place.done() and error is None:
+                if self.under_way >= (1 if grave else max(1, self.concurrency.limit)):
+                    return
+                if wait_s > 0.0:
+                    if self._timer is None:
+                        self._timer = asyncio.get_running_loop().call_later(wait_s + 0.001, self._come_back)
+                    return
+            self._line.popleft()
             if place.done():
-                self._waiting.popleft()
                 continue
-            wait_s = self._open_in_s()
-            if wait_s > 0.0:
-                self._come_back(wait_s)
-                return
-            self._waiting.popleft()
-            self._admit(tokens)
+            if error is not None:
+                place.set_exception(error)
+                continue
+            if not self.under_way:
+                self.heard()  # silence begins with the first call
+            self.under_way += 1
             place.set_result(None)
 
-    def _refuse_all(self, error: TeacherError) -> None:
-        """Nobody waits for a dead endpoint; who comes later tries anew."""
-        self._trouble = None
-        self._closed_until = 0.0
-        while self._waiting:
-            place, _ = self._waiting.popleft()
-            if not place.done():
-                place.set_exception(error)
-
-    def _come_back(self, wait_s: float) -> None:
-        if wait_s == float("inf") or (self._timer is not None and not self._timer.cancelled()):
-            return
-        self._timer = asyncio.get_running_loop().call_later(wait_s + 0.001, self._timer_rang)
-
-    def _timer_rang(self) -> None:
+    def _come_back(self) -> None:
         self._timer = None
         self._let_in()

@@ -24,6 +24,7 @@ from joblib import cpu_count
 
 from sedi_dagster.errors import ModelError, TeacherError
 from sedi_dagster.models import BUNDLED_TEACHER, bundled_gguf, file_digest
+from sedi_dagster.teacher.endpoint import OwnEndpoint
 
 START_TIMEOUT_S = 60.0
 _START_ATTEMPTS = 3
@@ -122,7 +123,7 @@ class LocalServer:
         return _read_line(child.stdout, START_TIMEOUT_S)
 
 
-class BundledEndpoint:
+class BundledEndpoint(OwnEndpoint):
     """The bundled model as an endpoint: the same identity in every run, whatever the port."""
 
     def __init__(self, log_folder: Path, *, slots: int, context: int, threads: int) -> None:
@@ -140,7 +141,7 @@ class BundledEndpoint:
         return self._server.base_url
 
     @property
-    def api_key(self) -> str:
+    def api_key(self) -> str:  # type: ignore[override]
         return self._server.api_key
 
     async def start(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 
-from sedi_dagster.settings import Settings
+from sedi_dagster.settings import Settings, secrets_in
 from sedi_dagster.teacher.budget import Budget, known_price
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import Endpoint, RemoteEndpoint
@@ -28,7 +28,13 @@ def make_endpoint(settings: Settings) -> Endpoint:
 
         return SimulatedEndpoint()
     if teacher.base_url is not None:
-        return RemoteEndpoint(teacher.base_url, teacher.api_key.get_secret_value())
+        return RemoteEndpoint(
+            teacher.base_url,
+            teacher.api_key.get_secret_value(),
+            headers=teacher.headers,
+            query=teacher.query,
+            secrets=secrets_in(teacher.extra_body),
+        )
     return BundledEndpoint(
         settings.path(settings.cache) / "teacher",
         slots=teacher.max_concurrency,

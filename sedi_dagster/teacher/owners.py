@@ -14,37 +14,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 HEARTBEAT_S = 5.0
 STALE_S = 120.0
 """An owner without a heartbeat for so long is dead. Clocks of machines that share a ledger may differ by less."""
+_CLOCK_STEP_S = 5
+"""The start of a process is told in wall time, which may be set meanwhile."""
 
 
 def _host() -> str:
     """Machine and process namespace: process ids mean something only inside it."""
     namespace = Path("/proc/self/ns/pid")
-    try:
-        return f"{socket.gethostname()}/{namespace.readlink()}"
-    except OSError:
-        return socket.gethostname()
-
-
-def _started(pid: int) -> int:
-    """When the process started, in the kernel's ticks; 0 where there is no /proc. Tells a reused process id."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return 0
-    return int(text.rpartition(")")[2].split()[19])
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return f"{socket.gethostname()}/{namespace.readlink()}" if namespace.is_symlink() else socket.gethostname()
 
 
 @dataclass(frozen=True)
@@ -56,13 +38,8 @@ class Owner:
     pid: int = field(default_factory=os.getpid)
 
     def row(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "host": self.host,
-            "pid": self.pid,
-            "pid_started": _started(self.pid),
-            "heartbeat": time.time(),
-        }
+        started = int(psutil.Process(self.pid).create_time())
+        return {"id": self.id, "host": self.host, "pid": self.pid, "pid_started": started, "heartbeat": time.time()}
 
     def sees_alive(self, row: Any) -> bool:
         """Whether the owner of the row lives, as far as can be told from here."""
@@ -72,4 +49,9 @@ class Owner:
             return False
         if row.host != self.host:
             return True
-        return _runs(row.pid) and _started(row.pid) == row.pid_started
+        try:
+            process = psutil.Process(row.pid)
+            is_same = abs(process.create_time() - row.pid_started) <= _CLOCK_STEP_S
+            return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False

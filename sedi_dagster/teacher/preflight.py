@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import openai
 
@@ -15,10 +16,13 @@ TIMEOUT_S = 15.0
 _SHOWN_MODELS = 8
 
 
-async def check(endpoint: Endpoint, names: EndpointNames) -> None:
+async def check(endpoint: Endpoint, names: EndpointNames) -> list[str]:
     """Ask for the list of models, which costs nothing.
 
     An endpoint without such a list (404, 405) is taken to be fine: the first call will tell.
+
+    Returns:
+        The models that it lists if the wanted one is not among them, else none.
 
     Raises:
         TeacherError: what is wrong, and how to mend it.
@@ -28,7 +32,7 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> None:
             page = await client.models.list()
     except openai.APIStatusError as error:
         if error.status_code in (404, 405, 501):
-            return
+            return []
         failure = from_status(error.status_code, error.body, error.response.headers, names)
         raise failure.fatal or _unreachable(names, failure.message) from None
     except TimeoutError:
@@ -36,11 +40,14 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> None:
     except FAILURES as error:
         raise _unreachable(names, str(failed(error))) from None
     except (openai.APIError, ValueError, TypeError, AttributeError):
-        return  # it answers, but not with a list of models
+        return []  # it answers, but not with a list of models
     known = sorted(model.id for model in page.data or [] if isinstance(getattr(model, "id", None), str))
-    if known and names.model not in known:
-        few = ", ".join(known[:_SHOWN_MODELS]) + (", ..." if len(known) > _SHOWN_MODELS else "")
-        raise TeacherError(f"{names.endpoint} has no model {names.model!r}.", f"Set SEDI_TEACHER_MODEL; it has: {few}.")
+    return [] if names.model in known else known
+
+
+def shown(models: Sequence[str]) -> str:
+    """The first of the models, for a message."""
+    return ", ".join(models[:_SHOWN_MODELS]) + (", ..." if len(models) > _SHOWN_MODELS else "")
 
 
 async def answers(endpoint: Endpoint, within_s: float) -> bool:

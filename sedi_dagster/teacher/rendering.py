@@ -75,7 +75,7 @@ def render(
 def _body(request: TeacherRequest, settings: TeacherSettings, structured: StructuredOutput) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "model": settings.model,
-        settings.token_parameter: request.max_tokens,
+        settings.token_parameter: request.max_tokens + settings.reasoning_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,
     }
@@ -95,7 +95,8 @@ def _body(request: TeacherRequest, settings: TeacherSettings, structured: Struct
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif request.json_schema is not None and structured == "json_object":
         fields["response_format"] = {"type": "json_object"}
-    return fields | settings.extra_body
+    fields |= settings.extra_body
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _schema_wish(request: TeacherRequest) -> str:

@@ -26,6 +26,7 @@ from sqlalchemy import (
     create_engine,
     event,
     select,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, make_url
@@ -35,7 +36,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sedi_dagster.errors import SettingsError, StorageError
 from sedi_dagster.teacher.budget import LOOP_ACCOUNT
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 BUSY_TIMEOUT_S = 60.0
 _CREATE_ATTEMPTS = 5
 _MEND = "Set SEDI_LEDGER to a SQLAlchemy URL such as sqlite:////path/ledger.sqlite or postgresql+psycopg://host/db."
@@ -69,8 +70,13 @@ calls = Table(
     Column("latency_s", Float, nullable=False),
     Column("finish_reason", Text, nullable=False),
     Column("error", Text, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("reasoning_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("replies", Integer, nullable=False, server_default="0"),
 )
-"""One row a request key. `lost_*` is what was charged for the key without an answer that is still at hand."""
+"""One row a request key. `lost_*` is what was charged for the key without an answer that is still at hand.
+`cached_tokens` are among the prompt tokens, `reasoning_tokens` among the completion's, `replies` are what came and was
+no answer. The owner of a call under way is an open ledger or a batch."""
 
 texts = Table(
     "texts",
@@ -101,6 +107,23 @@ owners = Table(
     Column("heartbeat", Float, nullable=False),
 )
 """The open ledgers; a call under way belongs to one. A dead owner's calls are taken over."""
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("endpoint", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("remote_file", Text, nullable=False, server_default=""),
+    Column("remote_batch", Text, nullable=False, server_default=""),
+    Column("carrier", String(32), nullable=False),
+    Column("begun_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("requests", Integer, nullable=False),
+    Column("error", Text, nullable=False, server_default=""),
+)
+"""Files of calls for an endpoint's batch API, see `batch`. The carrier is the open ledger that sees one through."""
 
 about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", Text, nullable=False))
 
@@ -208,12 +231,34 @@ def _create(engine: Engine) -> None:
                 raise
             time.sleep(0.1 * (attempt + 1))
         else:
-            if found != SCHEMA_VERSION:
+            if found == "1":
+                _migrate(engine)
+            elif found != SCHEMA_VERSION:
                 raise StorageError(
                     f"The ledger was written with layout {found}, this version reads {SCHEMA_VERSION}.",
                     "Use the version of sedi-dagster that wrote it, or set SEDI_LEDGER to a new database.",
                 )
             return
+
+
+def _migrate(engine: Engine) -> None:
+    """From layout 1, which did not tell cached and reasoning tokens apart."""
+    with engine.begin() as connection:
+        found = connection.scalar(select(about.c.value).where(about.c.name == "schema").with_for_update())
+        if found == "1":  # another process may have been first
+            for name in ("cached_tokens", "reasoning_tokens", "replies"):
+                connection.execute(text(f"ALTER TABLE calls ADD COLUMN {name} BIGINT NOT NULL DEFAULT 0"))
+            connection.execute(about.update().where(about.c.name == "schema").values(value=SCHEMA_VERSION))
+
+
+def upsert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
+    """Insert rows, or write their values over those of the same key."""
+    rows = list(rows)
+    if rows:
+        make = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
+        keys = [column.name for column in table.primary_key]
+        changed = {name: make.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(make.on_conflict_do_update(index_elements=keys, set_=changed), rows)
 
 
 def insert_missing(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:

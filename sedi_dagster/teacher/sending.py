@@ -7,35 +7,37 @@ Whatever happens in between (a crash, a cancellation, an error), the ledger says
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sedi_dagster.records import TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
-from sedi_dagster.teacher.answers import ReadAnswer, Usage, json_or_text, read_answer, storable_text
+from sedi_dagster.teacher.answers import MALFORMED, ReadAnswer, Reading, Usage, json_or_text, read_answer, storable_text
 from sedi_dagster.teacher.budget import Budget, budget_exceeded, cost_nanousd, today, usd
+from sedi_dagster.teacher.crew import Sending
 from sedi_dagster.teacher.endpoint import Endpoint
-from sedi_dagster.teacher.failures import EndpointNames, Failure, from_status, rejected_error
+from sedi_dagster.teacher.failures import EndpointNames, Failure, from_error_in_success, from_status
+from sedi_dagster.teacher.hopeless import Fruitless
 from sedi_dagster.teacher.ledger import Ledger, StoredCall
 from sedi_dagster.teacher.limiter import Gate
+from sedi_dagster.teacher.parameters import Parameters, optional_fields
 from sedi_dagster.teacher.rendering import RenderedRequest
 from sedi_dagster.teacher.structured import PURPOSE as PROBE
 from sedi_dagster.teacher.transaction import Answered, Begun, EndedCall, NewCall, NoRoom, Reserved
-from sedi_dagster.teacher.transport import AnswerLost, NeverSent, RawResponse, Transport
+from sedi_dagster.teacher.transport import LONGEST_ANSWER_BYTES, AnswerLost, NeverSent, RawResponse, Transport
 from sedi_dagster.teacher.usage import TeacherUsage
 
-Sending = Callable[[bool], None]
-"""`sending(now)`: told when a call goes out and when it is back."""
-
-_REJECTIONS_IN_A_ROW = 5
 _ROOM_POLL_S = 0.25
 _BUSY_POLL_S = 0.1
 _KEY_MASK = "***"
 _TIMED_OUT = "timed out"
 _BYTES_PER_TOKEN = 4
 """For pace only, never for money: about what a token of English text takes."""
+
+_log = logging.getLogger("sedi_dagster.teacher")
 
 
 class Sender:
@@ -62,16 +64,19 @@ class Sender:
             settings.tokens_per_minute,
             settings.patience_s,
         )
+        self.parameters = Parameters(ledger, endpoint.identity, settings.model)
+        self.reading = Reading(settings.cleaning_rules, settings.finish_reasons)
         self._budget = budget
         self._price = price
         self._hands = asyncio.Semaphore(_hands(settings.max_concurrency))
         self._transport: Transport | None = None
         self._settled = asyncio.Event()
-        self._rejections = 0
+        self._fruitless = Fruitless(names)
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Make it ready, in the event loop that it will be used in. The endpoint is up."""
         self._transport = Transport(self.endpoint)
+        await asyncio.to_thread(self.parameters.recall)
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -79,20 +84,27 @@ class Sender:
             await self._transport.close()
             self._transport = None
 
+    def note(self, text: str) -> None:
+        """Tell a person something about the endpoint, once."""
+        if text not in self.usage.notes:
+            self.usage.notes.append(text)
+            _log.warning(text)
+
     def recall(self, call: StoredCall) -> TeacherAnswer:
-        """An answer from the ledger."""
-        read = read_answer(call.response or "")
-        self.usage.recalled()
+        """An answer from the ledger, cleaned as the settings say now."""
+        read = read_answer(call.response or "", self.reading)
+        self.usage.recalled(read.cleaned)
         return TeacherAnswer(
             request_key=call.key,
             text=read.text,
-            finish_reason=call.finish_reason,
+            finish_reason=read.finish_reason or call.finish_reason,
             prompt_tokens=call.prompt_tokens,
             completion_tokens=call.completion_tokens,
             cached=True,
             latency_s=call.latency_s,
             cost_usd=usd(call.nanousd),
-            error=call.error,
+            error=call.error if call.state == "refused" else read.error,
+            cleaned=read.cleaned,
         )
 
     async def send(self, request: TeacherRequest, rendered: RenderedRequest, sending: Sending) -> TeacherAnswer:
@@ -101,17 +113,18 @@ class Sender:
         Raises:
             TeacherError: the endpoint cannot be used. BudgetExceeded: the call does not fit in.
         """
-        attempts = 0
+        attempts = replies = 0
         reserved = False
         try:
             while True:
                 async with self._hands:
                     if not reserved:
-                        begun = await self.ledger.begin(self._new_call(request, rendered))
-                        reserved = isinstance(begun, Reserved)
+                        begun = await self.ledger.begin(self.new_call(request, rendered))
+                        if isinstance(begun, Reserved):
+                            reserved, replies = True, begun.replies
                     if reserved:
                         await self.gate.enter(self._pace_tokens(rendered), again=attempts > 0)
-                        outcome = await self._attempt(request, rendered, sending)
+                        outcome = await self._attempt(request, rendered, sending, replies)
                 if not reserved:
                     known = await self._known_or_wait(begun)
                     if known is not None:
@@ -122,16 +135,29 @@ class Sender:
                     return outcome
                 failure, counts = outcome
                 attempts += counts
-                if failure.lost:
+                if failure.kind == "parameters" and await self._learn(failure):
+                    continue
+                if failure.is_charged:
                     reserved = False
                     await self._end_failed(rendered, failure)
-                if failure.kind in ("refused", "rejected", "fatal") or attempts >= self.settings.max_attempts:
+                if failure.kind == "invalid":
+                    self._fruitless.bear(request.purpose, failure)
+                is_final = failure.kind not in ("rate_limited", "passing", "invalid")
+                if is_final or attempts >= self.settings.max_attempts:
                     reserved = False
                     return await self._give_up(request, rendered, failure, attempts)
-                await asyncio.sleep(_backoff_s(attempts, failure))
+                await asyncio.sleep(self.gate.pause_s(_backoff_s(attempts, failure), failure.retry_after_s))
         finally:
             if reserved:
                 await self._give_back(rendered)
+
+    async def _learn(self, failure: Failure) -> bool:
+        """Leave refused parameters out from now on; False if that was done before."""
+        new = await asyncio.to_thread(self.parameters.learn, failure.parameters)
+        if new:
+            named = ", ".join(sorted(new))
+            self.note(f"{self.names.endpoint} does not take {named} for {self.settings.model}: left out from now on.")
+        return bool(new)
 
     async def _known_or_wait(self, begun: Begun) -> TeacherAnswer | None:
         """The answer that is in the ledger; else None after waiting for what stands in the way of sending."""
@@ -154,14 +180,14 @@ class Sender:
             await asyncio.to_thread(self.ledger.settle_dead)
 
     async def _attempt(
-        self, request: TeacherRequest, rendered: RenderedRequest, sending: Sending
+        self, request: TeacherRequest, rendered: RenderedRequest, sending: Sending, replies: int
     ) -> TeacherAnswer | tuple[Failure, bool]:
         """Send once, from inside the gate, and leave it; the answer is on disk on return."""
         sent_at = time.monotonic()
         sending(True)
         try:
             async with asyncio.timeout(self.settings.timeout_s):
-                response = await self._post(rendered)
+                response = await self._post(rendered, replies)
         except asyncio.CancelledError:
             self.gate.left()
             await asyncio.shield(self._end_failed(rendered, Failure("passing", "cancelled", lost=True)))
@@ -172,52 +198,68 @@ class Sender:
             failure = Failure("passing", str(error), lost=isinstance(error, AnswerLost))
         else:
             self.gate.heard()
-            read = read_answer(storable_text(response.content))
-            failed = self._failure_in(response, read)
-            if failed is None:
-                self.gate.succeeded(self._pace_tokens(rendered) - _used(read.usage))
-                return await self._keep(request, rendered, response.content, read, time.monotonic() - sent_at)
-            failure = failed
+            outcome = self.read(response.status, response.content, response.headers, rendered)
+            if isinstance(outcome, ReadAnswer):
+                self.gate.succeeded(self._pace_tokens(rendered) - _used(outcome.usage))
+                return await self.keep(request, rendered, response.content, outcome, time.monotonic() - sent_at)
+            failure = outcome
         finally:
             sending(False)
-        if failure.kind in ("rate_limited", "passing"):
+        if failure.kind in ("rate_limited", "passing", "invalid"):
             self.usage.troubled(failure.kind)
             counts = self.gate.failed(failure, sent_at, timed_out=failure.message == _TIMED_OUT)
             await self.endpoint.revive()
-            return failure, counts
+            return failure, counts or failure.kind == "invalid"
         self.gate.left()
         return failure, True
 
-    async def _post(self, rendered: RenderedRequest) -> RawResponse:
+    async def _post(self, rendered: RenderedRequest, replies: int) -> RawResponse:
         if self._transport is None:
             raise RuntimeError("Use the teacher as a context manager: `async with Teacher(...) as teacher`.")
-        return await self._transport.post(rendered.path, rendered.body, rendered.key)
+        # What came back was no answer: to ask under the same key again could bring the same once more.
+        key = f"{rendered.key}-{replies}" if replies else rendered.key
+        return await self._transport.post(rendered.path, self.parameters.adapt(rendered.body), key)
 
-    def _failure_in(self, response: RawResponse, read: ReadAnswer) -> Failure | None:
-        """What the status tells, or an error that came with the status of a success, as some gateways send it."""
-        if 200 <= response.status < 300:
-            if read.api_error is None:
-                return None
-            code = read.api_error.get("code")
-            status = code if isinstance(code, int) and 400 <= code < 600 else 400
-            return self._without_key(from_status(status, read.api_error, {}, self.names))
-        body = json_or_text(response.content)
-        return self._without_key(from_status(response.status, body, response.headers, self.names))
+    def read(
+        self, status: int, content: bytes, headers: Mapping[str, str], rendered: RenderedRequest
+    ) -> ReadAnswer | Failure:
+        """The answer in a response, or what its status, its error or its form says has failed."""
+        raw = storable_text(content)
+        if not 200 <= status < 300:
+            failure = from_status(status, json_or_text(content), headers, self.names, optional_fields(rendered.body))
+            return self._without_key(failure)
+        read = read_answer(raw, self.reading)
+        if read.is_answer:
+            return read
+        if len(content) >= LONGEST_ANSWER_BYTES:  # another attempt would cost as much
+            return replace(read, error=f"{MALFORMED}: longer than {LONGEST_ANSWER_BYTES:,} bytes", is_answer=True)
+        if read.api_error is not None:
+            failure = from_error_in_success(read.api_error, self.names, optional_fields(rendered.body))
+        else:
+            # Half a JSON object is an answer that was worked for; a page of HTML is none.
+            lost = read.usage is None and raw.lstrip().startswith("{")
+            failure = Failure("invalid", read.error, lost=lost, raw=raw)
+        return self._without_key(replace(failure, raw=raw, usage=read.usage))
 
-    async def _keep(
+    async def keep(
         self,
         request: TeacherRequest,
         rendered: RenderedRequest,
         raw: bytes,
         read: ReadAnswer,
         latency_s: float,
+        price_factor: float = 1.0,
     ) -> TeacherAnswer:
-        """Write the answer to the ledger, whatever it looks like: it is paid for."""
+        """Write an answer to the ledger: it is paid for. One without any text is asked for again in a later run.
+
+        Raises:
+            TeacherError: calls of this purpose have brought nothing for some time.
+        """
         usage = read.usage or _bound(rendered, raw)
-        cost = cost_nanousd(self._price, usage.prompt_tokens, usage.completion_tokens)
+        cost = self._cost(usage, price_factor)
         ended = EndedCall(
             key=rendered.key,
-            state="done",
+            state="failed" if read.is_empty else "done",
             response=self.mask(storable_text(raw)),
             finish_reason=read.finish_reason,
             prompt_tokens=usage.prompt_tokens,
@@ -226,11 +268,17 @@ class Sender:
             estimated=read.usage is None,
             latency_s=latency_s,
             error=read.error,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
         )
-        self._rejections = 0
         await self.ledger.end(ended)
         self._settled.set()
-        self.usage.paid(ended)
+        self.usage.paid(ended, read.cleaned)
+        if read.is_empty:
+            self.usage.unusable += 1
+            self._fruitless.bear(request.purpose, read)
+        else:
+            self._fruitless.forget(request.purpose)
         return TeacherAnswer(
             request_key=rendered.key,
             text=self.mask(read.text),
@@ -241,6 +289,7 @@ class Sender:
             latency_s=latency_s,
             cost_usd=usd(cost),
             error=read.error,
+            cleaned=read.cleaned,
         )
 
     async def _give_up(
@@ -248,25 +297,37 @@ class Sender:
     ) -> TeacherAnswer:
         """End a call without an answer: for itself alone, or (raised) for all."""
         is_probe = request.purpose == PROBE
-        if failure.kind == "refused" or (failure.kind == "rejected" and is_probe):
+        if failure.kind == "refused" or (failure.kind in ("rejected", "parameters") and is_probe):
             await self.ledger.end(EndedCall(rendered.key, "refused", response="", error=failure.message))
-        elif not failure.lost:
+        elif not failure.is_charged:
             await self._end_failed(rendered, failure)
         self._settled.set()
         if failure.fatal is not None:
             raise failure.fatal
-        if failure.kind == "rejected" and not is_probe:
-            self._rejections += 1
-            if self._rejections >= _REJECTIONS_IN_A_ROW:
-                raise rejected_error(failure.message, self.names)
+        if failure.kind != "invalid" and not is_probe:
+            self._fruitless.bear(request.purpose, failure)
         self.usage.gave_up()
-        error = failure.message if failure.kind != "passing" else f"failed after {attempts} attempts: {failure.message}"
+        error = failure.message
+        if failure.kind in ("passing", "invalid"):
+            error = f"failed after {attempts} attempts: {error.removeprefix(f'{MALFORMED}: ')}"
         return TeacherAnswer(rendered.key, "", "", 0, 0, cached=False, cost_usd=usd(0), error=error)
 
     async def _end_failed(self, rendered: RenderedRequest, failure: Failure) -> None:
-        await self.ledger.end(EndedCall(rendered.key, "failed", error=failure.message, lost=failure.lost))
+        usage = failure.usage or Usage(0, 0)
+        ended = EndedCall(
+            rendered.key,
+            "failed",
+            response=None if failure.raw is None else self.mask(failure.raw),
+            error=failure.message,
+            lost=failure.lost,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            nanousd=self._cost(usage, 1.0) if failure.usage else None,
+        )
+        await self.ledger.end(ended)
         if failure.lost:
             self.usage.lost(rendered.most_tokens)
+        self.usage.lost(usage.prompt_tokens + usage.completion_tokens)
         self._settled.set()
 
     async def _give_back(self, rendered: RenderedRequest) -> None:
@@ -274,8 +335,12 @@ class Sender:
         await asyncio.shield(self.ledger.end(EndedCall(rendered.key, "failed", attempts=0, error="not sent")))
         self._settled.set()
 
-    def _new_call(self, request: TeacherRequest, rendered: RenderedRequest) -> NewCall:
+    def new_call(
+        self, request: TeacherRequest, rendered: RenderedRequest, batch: str = "", price_factor: float = 1.0
+    ) -> NewCall:
+        """The call as the ledger writes it down, with the most that it can cost."""
         day = today()
+        bound = Usage(rendered.most_prompt_tokens, rendered.most_completion_tokens)
         return NewCall(
             key=rendered.key,
             endpoint=self.endpoint.identity,
@@ -285,10 +350,16 @@ class Sender:
             category=request.category,
             run=self._budget.run,
             day=day,
-            request=self.mask(rendered.body.decode()),
+            request=self.mask(self.parameters.adapt(rendered.body).decode()),
             most_tokens=rendered.most_tokens,
-            most_nanousd=cost_nanousd(self._price, rendered.most_prompt_tokens, rendered.most_completion_tokens) or 0,
+            most_nanousd=self._cost(bound, price_factor) or 0,
             caps=self._budget.caps(request.round, day),
+            batch=batch,
+        )
+
+    def _cost(self, usage: Usage, price_factor: float) -> int | None:
+        return cost_nanousd(
+            self._price, usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, price_factor
         )
 
     def _pace_tokens(self, rendered: RenderedRequest) -> int:
@@ -296,8 +367,9 @@ class Sender:
 
     def mask(self, text: str) -> str:
         """The text without the key of the endpoint, which some gateways repeat."""
-        key = self.endpoint.api_key
-        return text.replace(key, _KEY_MASK) if len(key) >= 8 else text
+        for secret in self.endpoint.secrets:
+            text = text.replace(secret, _KEY_MASK)
+        return text
 
     def _without_key(self, failure: Failure) -> Failure:
         fatal = failure.fatal
@@ -323,5 +395,4 @@ def _bound(rendered: RenderedRequest, raw: bytes) -> Usage:
 def _backoff_s(attempts: int, failure: Failure) -> float:
     """Growing with the attempts, with jitter so that calls that failed together do not come back together."""
     first_s = 0.5 if failure.kind == "rate_limited" else 0.125
-    pause = min(8.0, first_s * 2.0**attempts) * random.uniform(0.5, 1.0)
-    return max(pause, failure.retry_after_s or 0.0)
+    return min(8.0, first_s * 2.0**attempts) * random.uniform(0.5, 1.0)

@@ -26,7 +26,7 @@ _SCHEMA = {
     "additionalProperties": False,
 }
 _QUESTION = 'Is 4 an even number? Answer as JSON with the field "is_even".'
-_TOKENS = 64
+_TOKENS = 256
 _STRICTEST_FIRST: tuple[StructuredOutput, ...] = ("json_schema", "json_object")
 
 

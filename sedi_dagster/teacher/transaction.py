@@ -17,12 +17,14 @@ from sqlalchemy.engine import Connection
 
 from sedi_dagster.teacher.budget import LOOP_ACCOUNT, Account, Cap
 from sedi_dagster.teacher.owners import Owner
-from sedi_dagster.teacher.schema import accounts, calls, insert_missing, owners, texts
+from sedi_dagster.teacher.schema import accounts, batches, calls, insert_missing, owners, texts, upsert
 
 State = Literal["pending", "done", "refused", "failed", "pruned"]
 """pending: under way. done: paid and kept. refused: the endpoint refuses this one call, for good.
-failed: ended without an answer; it is sent again when it is asked for again. pruned: done, its texts deleted."""
+failed: ended without an answer of any use; it is sent again when it is asked for again. pruned: done, without its
+texts."""
 
+BATCH_PREFIX = "batch-"
 ENDED_BY_DEATH = "lost: the process ended before the answer came"
 
 
@@ -42,6 +44,8 @@ class NewCall:
     most_tokens: int
     most_nanousd: int
     caps: Sequence[Cap]
+    batch: str = ""
+    """The batch that it is sent in; empty: by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,19 @@ class EndedCall:
     attempts: int = 1
     error: str = ""
     lost: bool = False
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """The call is written down and its worst case set aside: it may be sent."""
+    """The call is written down and its worst case set aside: it may be sent.
+
+    `replies`: what came for it before and was no answer.
+    """
 
     key: str
+    replies: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +88,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Another process is waiting for the answer to this very call."""
+    """Another process is waiting for the answer to this very call, or a batch has it."""
 
     key: str
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,7 @@ _known_columns = (
     calls.c.nanousd,
     calls.c.lost_tokens,
     calls.c.lost_nanousd,
+    calls.c.replies,
 )
 _changing = [c.name for c in calls.c if c.name != "key"]
 _update_call = update(calls).where(calls.c.key == bindparam("b_key")).values({n: bindparam(n) for n in _changing})
@@ -128,6 +140,9 @@ _ending = [
     "latency_s",
     "finish_reason",
     "error",
+    "cached_tokens",
+    "reasoning_tokens",
+    "replies",
 ]
 _end_call = update(calls).where(calls.c.key == bindparam("b_key")).values({n: bindparam(n) for n in _ending})
 _update_account = (
@@ -142,6 +157,11 @@ def lock(connection: Connection) -> None:
     connection.execute(select(accounts.c.name).where(accounts.c.name == LOOP_ACCOUNT).with_for_update())
 
 
+def is_batch(owner: str) -> bool:
+    """Whether the owner of a call is a batch, which lives on when the process that made it is gone."""
+    return owner.startswith(BATCH_PREFIX)
+
+
 def account_names(row: Any) -> list[str]:
     """The accounts that a stored call is charged to."""
     names = [LOOP_ACCOUNT, f"round:{row['round']}", f"day:{row['day']}"]
@@ -151,16 +171,25 @@ def account_names(row: Any) -> list[str]:
 class LedgerTransaction:
     """The operations of one batch, in order, on an open transaction that holds the lock."""
 
-    def __init__(self, connection: Connection, owner: Owner, keys: Iterable[str], names: Iterable[str]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        owner: Owner,
+        keys: Iterable[str],
+        names: Iterable[str],
+        told: Iterable[str] = (),
+    ) -> None:
+        """`told`: calls of this owner whose caller knows that they are begun."""
         self._connection = connection
         self._owner = owner
+        self._told = set(told)
         self._rows = self._load_rows(keys)
         self._accounts = self._load_accounts({*names, *(n for r in self._rows.values() for n in account_names(r))})
         self._alive: dict[str, bool] = {owner.id: True}
         self._new: dict[str, dict[str, Any]] = {}
         self._begun_again: dict[str, dict[str, Any]] = {}
         self._ended: dict[str, dict[str, Any]] = {}
-        self._texts: list[dict[str, str]] = []
+        self._texts: dict[tuple[str, str], str] = {}
         self._stale_texts: set[str] = set()
 
     def begin(self, call: NewCall) -> Begun:
@@ -169,8 +198,11 @@ class LedgerTransaction:
         if row is not None and row["state"] in ("done", "refused"):
             return Answered(call.key)
         if row is not None and row["state"] == "pending":
+            if row["owner"] == (call.batch or self._owner.id) and call.key not in self._told:
+                self._told.add(call.key)
+                return Reserved(call.key, row["replies"])  # it was written, and the word of it was lost on the way
             if self._is_alive(row["owner"]):
-                return Busy(call.key)
+                return Busy(call.key, row["owner"])
             self._lose(row)
         refused = self._reserve(call)
         if refused is not None:
@@ -178,15 +210,15 @@ class LedgerTransaction:
                 self._write_end(row, EndedCall(call.key, "failed", error=ENDED_BY_DEATH, attempts=0))
             return refused
         self._write_begin(call, row)
-        return Reserved(call.key)
+        return Reserved(call.key, row["replies"] if row is not None else 0)
 
     def end(self, call: EndedCall) -> None:
         """Settle a call. One that was taken over meanwhile was settled then; its answer is kept all the same."""
         row = self._rows.get(call.key)
         if row is None or row["state"] in ("done", "refused"):
             return
-        mine = row["state"] == "pending" and row["owner"] == self._owner.id
-        if not mine and call.response is None:
+        mine = row["state"] == "pending" and (row["owner"] == self._owner.id or is_batch(row["owner"]))
+        if not mine and call.state != "done":
             return
         if row["state"] == "pending":
             if call.lost or not mine:
@@ -217,8 +249,11 @@ class LedgerTransaction:
             self._connection.execute(_update_call, list(self._begun_again.values()))
         if self._ended:
             self._connection.execute(_end_call, list(self._ended.values()))
-        if self._texts:
-            self._connection.execute(texts.insert(), self._texts)
+        upsert(
+            self._connection,
+            texts,
+            [{"key": key, "kind": kind, "body": body} for (key, kind), body in self._texts.items()],
+        )
         changed = [{"b_name": a.name, **_amounts(a)} for a in self._accounts.values()]
         if changed:
             self._connection.execute(_update_account, changed)
@@ -262,7 +297,7 @@ class LedgerTransaction:
             "category": call.category,
             "run": call.run,
             "day": call.day,
-            "owner": self._owner.id,
+            "owner": call.batch or self._owner.id,
             "begun_at": time.time(),
             "ended_at": None,
             "attempts": known["attempts"] if known else 0,
@@ -277,16 +312,21 @@ class LedgerTransaction:
             "latency_s": 0.0,
             "finish_reason": "",
             "error": "",
+            "cached_tokens": 0,
+            "reasoning_tokens": 0,
+            "replies": known["replies"] if known else 0,
         }
         self._rows[call.key] = row
+        self._told.add(call.key)
         if known is None:
             self._new[call.key] = row
-            self._texts.append({"key": call.key, "kind": "request", "body": call.request})
+            self._texts[call.key, "request"] = call.request
         elif call.key not in self._new:
             self._ended.pop(call.key, None)
             self._begun_again[call.key] = {"b_key": call.key, **{n: row[n] for n in _changing}}
             self._stale_texts.add(call.key)
-            self._texts.append({"key": call.key, "kind": "request", "body": call.request})
+            self._texts.pop((call.key, "response"), None)
+            self._texts[call.key, "request"] = call.request
 
     def _write_end(self, row: dict[str, Any], call: EndedCall) -> None:
         row |= {
@@ -300,14 +340,20 @@ class LedgerTransaction:
             "latency_s": call.latency_s,
             "finish_reason": call.finish_reason,
             "error": call.error,
+            "cached_tokens": call.cached_tokens,
+            "reasoning_tokens": call.reasoning_tokens,
+            "replies": row["replies"] + (call.state == "failed" and call.response is not None),
         }
         if call.key not in self._new:
             self._ended[call.key] = {"b_key": call.key, **{n: row[n] for n in _ending}}
         if call.response is not None:
-            self._texts.append({"key": call.key, "kind": "response", "body": call.response})
+            self._texts[call.key, "response"] = call.response
 
     def _is_alive(self, owner: str) -> bool:
-        if owner not in self._alive:
+        if owner not in self._alive and is_batch(owner):
+            state = self._connection.scalar(select(batches.c.state).where(batches.c.id == owner))
+            self._alive[owner] = state is not None and state != "ended"
+        elif owner not in self._alive:
             row = self._connection.execute(select(owners).where(owners.c.id == owner)).one_or_none()
             self._alive[owner] = row is not None and self._owner.sees_alive(row)
         return self._alive[owner]

@@ -8,6 +8,7 @@ aiohttp carries the bytes: with many calls at once it takes far less CPU time th
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import aiohttp
 import httpx2
 import openai
 
+from sedi_dagster.errors import TeacherError
 from sedi_dagster.teacher.endpoint import Endpoint
 
 LONGEST_ANSWER_BYTES = 1024 * 1024
@@ -27,6 +29,10 @@ _MOST_CONNECTIONS = 10_000
 
 _UNWRITABLE = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError)
 _UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+_PROXY = (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)
+_UNTRUSTED = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _ROOTS = (aiohttp.ClientError, httpx2.UnsupportedProtocol)
 FAILURES = (openai.APIConnectionError, aiohttp.ClientError, httpx2.InvalidURL, UnicodeEncodeError)
 """What the client raises when there is no whole answer."""
@@ -48,20 +54,47 @@ class RawResponse:
 
 
 def open_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
-    """The client that speaks to the endpoint. It sets no limit of time but for connecting, and never tries again."""
-    url = httpx2.URL(endpoint.base_url)
-    http_client = openai.DefaultAioHttpClient(
-        auth=(url.username, url.password) if url.userinfo else None,  # aiohttp refuses it within the address
-        timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
-        limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S),
-        event_hooks={"response": [_cap]},
-    )
+    """The client that speaks to the endpoint. It sets no limit of time but for connecting, and never tries again.
+
+    Raises:
+        TeacherError: proxies or certificates that the environment names cannot be used.
+    """
+    try:
+        url = httpx2.URL(endpoint.base_url)
+        http_client = openai.DefaultAioHttpClient(
+            auth=(url.username, url.password) if url.userinfo else None,  # aiohttp refuses it within the address
+            timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
+            limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S),
+            event_hooks={"response": [_cap]},
+            trust_env=not is_loopback(url.host),  # a proxy is for the world outside
+        )
+    except OSError as error:  # ssl.SSLError is one
+        names = ", ".join(name for name in _CERTIFICATES if os.environ.get(name)) or "the system"
+        raise TeacherError(
+            f"The certificates named by {names} cannot be read ({type(error).__name__}).",
+            "Set it to a PEM file that is there, or unset it.",
+        ) from None
+    except (ValueError, ImportError) as error:
+        if isinstance(error, _UNWRITABLE[:2]):
+            raise
+        proxies = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
+        raise TeacherError(
+            f"The proxy that {', '.join(proxies) or 'the environment'} names cannot be used: {error}.",
+            "Set it to an http:// address, or unset it; NO_PROXY names hosts that need none.",
+        ) from None
     return openai.AsyncOpenAI(
         api_key=endpoint.api_key or "none",
         base_url=url.copy_with(userinfo=b""),
         max_retries=0,
+        default_headers=endpoint.headers,
+        default_query=endpoint.query,
         http_client=http_client,
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine."""
+    return host == "localhost" or host.endswith(".localhost") or host.startswith("127.") or host in ("::1", "0.0.0.0")
 
 
 def failed(error: Exception) -> NeverSent | AnswerLost:
@@ -76,6 +109,12 @@ def failed(error: Exception) -> NeverSent | AnswerLost:
     name = type(getattr(cause, "os_error", cause)).__name__
     if isinstance(cause, _UNWRITABLE):
         return NeverSent(f"the address or the key cannot be written in a request ({name})")
+    if isinstance(cause, _UNTRUSTED):
+        return NeverSent(
+            f"its certificate is not trusted ({name}); where your network has one of its own, SSL_CERT_FILE names it"
+        )
+    if isinstance(cause, _PROXY):
+        return NeverSent(f"the proxy (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) lets no connection through ({name})")
     if isinstance(cause, _UNCONNECTED):
         return NeverSent(f"no connection ({name})")
     return AnswerLost(f"connection lost before the answer was whole ({name})")

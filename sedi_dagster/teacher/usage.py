@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from sedi_dagster.teacher.budget import usd
 from sedi_dagster.teacher.transaction import EndedCall
+from sedi_dagster.texts.cleaning import RULES
 
 
 @dataclass
 class TeacherUsage:
-    """`calls`: answers paid for; `cached`: answers that were there; `lost_tokens`: charged without an answer."""
+    """`calls`: answers paid for; `cached`: answers that were there; `lost_tokens`: charged without an answer.
+
+    `unusable`: paid for and without a text. `cleaned`: answers that each rule of cleaning changed. `notes`: what a
+    person should know about the endpoint.
+    """
 
     price_known: bool
     calls: int = 0
@@ -24,6 +31,11 @@ class TeacherUsage:
     lost_tokens: int = 0
     nanousd: int = 0
     model_s: float = 0.0
+    unusable: int = 0
+    cached_prompt_tokens: int = 0
+    reasoning_tokens: int = 0
+    cleaned: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def cost_usd(self) -> float | None:
@@ -33,16 +45,20 @@ class TeacherUsage:
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
-    def paid(self, call: EndedCall) -> None:
+    def paid(self, call: EndedCall, cleaned: Iterable[str] = ()) -> None:
         self.calls += 1
+        self.cleaned.update(cleaned)
+        self.cached_prompt_tokens += call.cached_tokens
+        self.reasoning_tokens += call.reasoning_tokens
         self.prompt_tokens += call.prompt_tokens
         self.completion_tokens += call.completion_tokens
         self.nanousd += call.nanousd or 0
         self.estimated += call.estimated
         self.model_s += call.latency_s
 
-    def recalled(self) -> None:
+    def recalled(self, cleaned: Iterable[str] = ()) -> None:
         self.cached += 1
+        self.cleaned.update(cleaned)
 
     def gave_up(self) -> None:
         self.failed += 1
@@ -68,6 +84,10 @@ class TeacherUsage:
             "teacher_completion_tokens": self.completion_tokens,
             "teacher_lost_tokens": self.lost_tokens,
             "teacher_estimated": self.estimated,
+            "teacher_unusable": self.unusable,
+            "teacher_cached_prompt_tokens": self.cached_prompt_tokens,
+            "teacher_reasoning_tokens": self.reasoning_tokens,
+            **{f"teacher_cleaned_{rule}": self.cleaned[rule] for rule in RULES},
             "teacher_model_s": round(self.model_s, 3),
         }
         cost = self.cost_usd

@@ -6,17 +6,17 @@ import asyncio
 import logging
 
 from sedi_dagster.settings import SIMULATED
+from sedi_dagster.teacher.endpoint import OwnEndpoint
 from sedi_dagster.testing.simulated_teacher import Dials, SimulatedTeacher
 
 _LATENCY_S = 0.05
 
 
-class SimulatedEndpoint:
+class SimulatedEndpoint(OwnEndpoint):
     """Runs the server in a thread of this process; everyone who looks is told that it is simulated."""
 
     identity = "simulated:"
     shown = f"The {SIMULATED}"
-    api_key = ""
 
     def __init__(self, dials: Dials | None = None) -> None:
         self._server = SimulatedTeacher(dials or Dials(latency_s=_LATENCY_S, latency_spread=0.5))

@@ -74,6 +74,10 @@ class Dials:
     idempotent: bool = True
     """The same Idempotency-Key gets the same answer without being billed again."""
     token_parameter: Literal["", "max_tokens", "max_completion_tokens"] = ""
+    strict_model: bool = False
+    """Answer for the one model that is listed and no other."""
+    refused_fields: tuple[str, ...] = ()
+    """Fields of a request that are called unsupported."""
     json_schema: bool = True
     json_object: bool = True
     error_shape: Literal["openai", "vllm"] = "openai"
@@ -280,6 +284,11 @@ class SimulatedTeacher:
         if wrong in asked:
             text = f"Unsupported parameter: '{wrong}' is not supported. Use '{dials.token_parameter}' instead."
             return _error(400, text, "unsupported_parameter", dials.error_shape)
+        if dials.strict_model and asked.get("model") != MODEL:
+            return _error(404, f"The model `{asked.get('model')}` does not exist", "model_not_found", dials.error_shape)
+        named = [name for name in dials.refused_fields if name in asked]
+        if named:
+            return _error(400, f"Unrecognized request arguments supplied: {', '.join(named)}", None, dials.error_shape)
         form = (asked.get("response_format") or {}).get("type")
         if (form == "json_schema" and not dials.json_schema) or (form == "json_object" and not dials.json_object):
             return _error(400, f"response_format {form} is not supported", "unsupported_value", dials.error_shape)

@@ -10,7 +10,7 @@ import pytest
 from sedi_dagster.errors import TeacherError
 from sedi_dagster.teacher import limiter
 from sedi_dagster.teacher.failures import EndpointNames, Failure
-from sedi_dagster.teacher.limiter import Bucket, Concurrency, Gate
+from sedi_dagster.teacher.limiter import Concurrency, Gate, Rate
 
 NAMES = EndpointNames("http://endpoint/v1", "model")
 REFUSED = Failure("rate_limited", "429")
@@ -45,24 +45,29 @@ def test_concurrency_settles_near_what_a_server_bears() -> None:
     assert bears - 4 <= concurrency.limit <= bears + 6
 
 
-def test_a_bucket_lets_through_its_limit_a_minute_without_saving_up() -> None:
-    now = 0.0
-    bucket = Bucket(120, clock=lambda: now)
-    taken = 0
-    for step in range(6000):
-        now = step * 0.01
-        while bucket.wait_s() == 0.0:
-            bucket.take(1)
-            taken += 1
-    assert 118 <= taken <= 123
+def test_a_rate_lets_through_its_limit_a_minute_without_saving_up() -> None:
+    async def work() -> None:
+        rate = Rate(600)
+        began = time.monotonic()
+        for _ in range(15):
+            await rate.take(1)
+        assert 0.4 < time.monotonic() - began < 1.5
+
+    run(work())
 
 
-def test_a_large_call_makes_the_next_ones_wait_for_it() -> None:
-    now = 0.0
-    bucket = Bucket(600, clock=lambda: now)
-    assert bucket.wait_s() == 0.0
-    bucket.take(100)
-    assert 8.0 < bucket.wait_s() < 10.0
+def test_a_large_call_makes_the_next_ones_wait_for_it_and_what_it_did_not_use_is_spared_them() -> None:
+    async def work() -> None:
+        rate = Rate(60_000)
+        began = time.monotonic()
+        await rate.take(1_500)
+        assert 0.4 < time.monotonic() - began < 1.5
+        rate.give_back(1_400)
+        began = time.monotonic()
+        await rate.take(1_300)
+        assert time.monotonic() - began < 0.2
+
+    run(work())
 
 
 def run(gate_work: object) -> None:

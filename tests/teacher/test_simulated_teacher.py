@@ -44,8 +44,8 @@ def test_it_is_known_to_be_simulated_and_its_faults_follow_the_seed(bench: Bench
     (answer,) = bench.ask([chat("who are you?")])
     call = bench.ledger.read_call(answer.request_key)
     assert call is not None and "simulated" in (call.response or "")
-    bench.server.turn(malformed=0.3)
-    first = [a.error for a in bench.ask(chats(40))]
+    bench.server.turn(truncated=0.3)
+    first = [a.is_cut for a in bench.ask(chats(40))]
     assert 2 < sum(map(bool, first)) < 30
 
 

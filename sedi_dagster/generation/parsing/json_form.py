@@ -16,6 +16,7 @@ from typing import Any
 
 from sedi_dagster.generation.parsing import words
 from sedi_dagster.generation.parsing.pieces import CUT, ParsedTask
+from sedi_dagster.texts.control import without_control_characters
 
 BROKEN = "broken JSON"
 
@@ -202,9 +203,14 @@ def _parse_object(text: str, span: _Span, raw: str, cut_off: bool, answered: boo
     except RecursionError:
         return ParsedTask("", "", BROKEN, raw)
     instruction = values["instruction"]
+    label = words.INPUT.search(instruction) or words.INLINE_INPUT.search(instruction)
+    if label and words.means_no_input(values["input"] or "none"):  # written into the instruction instead
+        instruction, values["input"] = instruction[: label.start()].strip(), instruction[label.end() :].strip()
     given = "" if words.means_no_input(values["input"]) else values["input"]
     output = values["output"] if answered else ""
     problem = "no instruction" if not instruction else "no output" if answered and not output else ""
+    if not problem and (words.INPUT.search(instruction) or words.INLINE_INPUT.search(instruction)):
+        problem = "a label within the instruction"
     return ParsedTask(instruction, given, problem, raw, output)
 
 
@@ -227,5 +233,6 @@ def _as_json(value: Any) -> str:
 
 
 def _storable(text: str) -> str:
-    """Halves of characters (legal as an escape in JSON, in no encoding) joined or replaced."""
+    """Halves of characters (legal as an escape in JSON, in no encoding) joined or replaced; no control characters."""
+    text = without_control_characters(text)
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

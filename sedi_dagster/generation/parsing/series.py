@@ -45,7 +45,14 @@ def _parse_series(text: str, cut_off: bool, begins_inside: bool, answered: bool)
     label = words.OUTPUT if answered else words.INPUT
     unnumbered = begins_inside or (not starts and label.search(text) is not None)  # one task needs no number
     return [
-        _parse_piece(piece, head, cut_off and i == len(pieces) - 1, unnumbered and i == 0, answered)
+        _parse_piece(
+            words.CLOSING_TALK.sub("", piece) if i == len(pieces) - 1 else piece,
+            piece,
+            head,
+            cut_off and i == len(pieces) - 1,
+            unnumbered and i == 0,
+            answered,
+        )
         for i, piece in enumerate(pieces)
     ]
 
@@ -71,17 +78,20 @@ def _number(head: re.Match[str]) -> int:
     return value
 
 
-def _parse_piece(raw: str, head: re.Pattern[str], cut_off: bool, may_lack_head: bool, answered: bool) -> ParsedTask:
-    started = head.match(raw) or words.BARE_HEAD.match(raw)
-    body = _without_lone_fence(_RULE.sub("", raw[started.end() :] if started else raw))
+def _parse_piece(
+    text: str, raw: str, head: re.Pattern[str], cut_off: bool, may_lack_head: bool, answered: bool
+) -> ParsedTask:
+    """Read one piece. `text` is the piece without closing talk, `raw` as it came."""
+    started = head.match(text) or words.BARE_HEAD.match(text)
+    body = _without_lone_fence(_RULE.sub("", text[started.end() :] if started else text))
     output = ""
-    answer = words.OUTPUT.search(body)
+    answer = words.OUTPUT.search(body) or (words.INLINE_OUTPUT.search(body) if answered else None)
     if answer:
         output = body[answer.end() :].strip()
         body = body[: answer.start()]
         # A task is whole where the teacher went on to answer it; a later call asks for the answer properly.
         cut_off = cut_off and answered
-    text_input = words.INPUT.search(body)
+    text_input = words.INPUT.search(body) or words.INLINE_INPUT.search(body)
     asked = body[: text_input.start()] if text_input else body
     label = words.INSTRUCTION.match(asked)
     instruction = _without_lone_bold(instruction_text(asked[label.end() if label else 0 :]))
@@ -98,8 +108,14 @@ def _parse_piece(raw: str, head: re.Pattern[str], cut_off: bool, may_lack_head: 
     elif answered and not output:
         problem = "no output"
     else:
-        problem = ""
+        problem = label_problem(instruction)
     return ParsedTask(instruction, given, problem, raw, output if answered else "")
+
+
+def label_problem(instruction: str) -> str:
+    """Why an instruction is none: it still holds the label of an input, so where it ends is not known."""
+    left = words.INPUT.search(instruction) or words.INLINE_INPUT.search(instruction)
+    return "a label within the instruction" if left else ""
 
 
 def _without_lone_fence(body: str) -> str:

@@ -67,13 +67,39 @@ INSTRUCTION = re.compile(
 
 
 def _label(role: str) -> re.Pattern[str]:
-    number, blank = rf"(?:{_NUMBERING}[ \t]*+)?", r"[ \t]{0,3}"
+    number, blank = rf"(?:{_NUMBERING}[ \t]*+|[-*•‣+–][ \t]{{1,3}})?", r"[ \t]{0,3}"
     return _line(rf"{number}{_BOLD}{_any_of(role)}{blank}\d{{0,3}}{_BOLD}{blank}{_COLON}{_BOLD}[ \t]*")
 
 
 INPUT = _label("input")
 OUTPUT = _label("output")
 CLASS_LABEL = _label("class")
+
+
+def _inline(role: str) -> re.Pattern[str]:
+    """A label behind the end of a sentence, in its line."""
+    word = rf"{_BOLD}{_any_of(role)}{_BOLD}[ \t]{{0,2}}{_COLON}{_BOLD}[ \t]*"
+    return re.compile(rf"(?<=[.!?…。！？।؟:;)\]\"”»*])(?:[ \t]{{1,3}}|(?<=[。！？])){word}", re.IGNORECASE)
+
+
+INLINE_INPUT = _inline("input")
+INLINE_OUTPUT = _inline("output")
+
+_OFFERS = """
+    would you like|do you want|shall i|should i|let me know|please let me know|feel free|i hope (?:this|these|that)
+    hope (?:this|these)|if you (?:need|want|would like|have any)|these (?:tasks|examples)|that['’]s (?:all|it)|note:
+    here (?:are|were)|möchten sie|möchtest du|soll ich|ich hoffe|lass(?:en sie)? mich wissen
+    ¿(?:quieres|te gustaría|desea)|espero que|avísame|voulez-vous|souhaitez-vous|j['’]espère|n['’]hésitez pas
+    vuoi che|vorresti|spero che|fammi sapere|gostaria|espero|avise-me|wil je|ik hoop|laat me weten|czy chcesz
+    mam nadzieję|хотите|надеюсь|дайте знать|是否需要|需要我|希望这|希望這|如果您|如果你(?:需要|想)
+    他に|ご希望|必要であれば|더 필요|도움이|원하시면|هل تريد|آمل أن|क्या आप चाहते|मुझे उम्मीद|istersen|umarım"""
+CLOSING_TALK = re.compile(
+    rf"\n[ \t]*\n[ \t*_>]*(?:{'|'.join(line.strip() for line in _OFFERS.strip().splitlines())})"
+    r"[^\n]{0,300}(?:\n[^\n]{0,300})?\s*\Z",
+    re.IGNORECASE,
+)
+"""A last paragraph that offers more or hopes to have helped."""
+
 OTHER_TASK = _line(rf"(?:#{{1,6}}[ \t]*)?{_BOLD}{_any_of('task')}[ \t]{{0,3}}#?\d{{0,3}}{_BOLD}[ \t]{{0,3}}{_COLON}")
 """The head of a further task, where a model that was asked about one runs on."""
 EXAMPLE = _line(

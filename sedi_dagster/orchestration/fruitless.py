@@ -1,0 +1,68 @@
+"""Categories of a round that came to nothing, and why: nobody should have to look for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.records import RoundPlan
+
+_SHOWN = 3
+_NO_TRY = ("refusal", "placeholder", "repeated_output")
+
+
+@dataclass(frozen=True)
+class Fruitless:
+    """A category that came to nothing. `is_fault`: not one of its answers was a try at a task."""
+
+    round: str
+    category: str
+    why: str
+    is_fault: bool
+
+    def __str__(self) -> str:
+        return f"{self.category} came to nothing in {self.round}: {self.why}"
+
+
+def came_to_nothing(sedi: SediResource, plan: RoundPlan) -> list[Fruitless]:
+    """The categories of a filtered round that nothing was kept of."""
+    verdicts = sedi.store().read_tables("filtered_batches", plan.round)["verdicts"]
+    found = []
+    for category in plan.category_ids:
+        mine = verdicts.filter(pl.col("category") == category)
+        if not (mine["state"] == "kept").any():
+            tried = mine.filter((pl.col("state") == "rejected") & ~pl.col("rule").is_in(_NO_TRY)).height
+            why = f"{_reasons(mine)} {_generation(sedi, plan, category)}"
+            found.append(Fruitless(plan.round, category, why, is_fault=not tried))
+    return found
+
+
+def check_something_was_kept(plan: RoundPlan, candidates: pl.DataFrame, verdicts: pl.DataFrame) -> None:
+    """Make sure that there is something new to train on.
+
+    Raises:
+        SediError: nothing of the round was kept.
+    """
+    if (verdicts["state"] == "kept").any():
+        return
+    raise SediError(
+        f"Nothing of the {candidates.height} candidates of {plan.round} was kept, so there is nothing to train on. "
+        f"{_reasons(verdicts)}",
+        f"`sedi rejected` shows them. Mend the cause, then `sedi calls retry --round {plan.round}` and run again: what "
+        "was no answer is asked for again.",
+    )
+
+
+def _reasons(verdicts: pl.DataFrame) -> str:
+    """The most frequent reasons, in words."""
+    name = pl.coalesce("rule", "state").str.replace(r"(?s)^(.{120}).+$", "$1...")
+    counted = verdicts.group_by(name.alias("why")).len().sort("len", "why", descending=[True, False]).head(_SHOWN)
+    return "; ".join(f"{why} ({count} of {verdicts.height})" for why, count in counted.iter_rows()) + "."
+
+
+def _generation(sedi: SediResource, plan: RoundPlan, category: str) -> str:
+    result = sedi.store().read_tables("generated_batches", plan.round, category)["result"]
+    return f"Generation: {result['reason'][0]}." if result.height else ""

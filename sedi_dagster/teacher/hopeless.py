@@ -1,0 +1,86 @@
+"""Calls that bring nothing, one after another: a fault of the endpoint or the settings, not of the calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sedi_dagster.errors import TeacherError
+from sedi_dagster.teacher.answers import ReadAnswer
+from sedi_dagster.teacher.failures import EndpointNames, Failure
+
+IN_A_ROW = 5
+"""Calls of one purpose that brought nothing, with none between them that did, after which no more are sent."""
+
+_LIMITS = {
+    "instructions": "SEDI_GENERATION_MAX_INSTRUCTION_TOKENS",
+    "answer": "SEDI_GENERATION_MAX_ANSWER_TOKENS",
+    "answer_sample": "SEDI_GENERATION_MAX_ANSWER_TOKENS",
+    "examples": "SEDI_GENERATION_MAX_EXAMPLE_TOKENS",
+    "instances": "SEDI_GENERATION_MAX_EXAMPLE_TOKENS",
+    "evolve": "SEDI_GENERATION_MAX_EXAMPLE_TOKENS",
+}
+_SAVED = "Nothing of this is final: run again and these calls are sent again."
+
+
+class Fruitless:
+    """Counts, for each purpose, the calls in a row that brought nothing."""
+
+    def __init__(self, names: EndpointNames) -> None:
+        self._names = names
+        self._in_a_row: Counter[str] = Counter()
+        self._fruitful: set[str] = set()
+
+    def forget(self, purpose: str) -> None:
+        """A call brought something."""
+        self._in_a_row[purpose] = 0
+        self._fruitful.add(purpose)
+
+    def bear(self, purpose: str, came: Failure | ReadAnswer) -> None:
+        """A call brought nothing.
+
+        Raises:
+            TeacherError: and so did those before it.
+        """
+        if isinstance(came, Failure) and came.kind not in ("invalid", "too_long", "rejected", "parameters"):
+            return
+        if isinstance(came, Failure) and came.kind == "too_long" and purpose in self._fruitful:
+            return  # some fit in and some do not
+        self._in_a_row[purpose] += 1
+        if self._in_a_row[purpose] >= IN_A_ROW:
+            self._in_a_row[purpose] = 0
+            raise self._error(purpose, came)
+
+    def _error(self, purpose: str, came: Failure | ReadAnswer) -> TeacherError:
+        at, limit = self._names.endpoint, _LIMITS.get(purpose)
+        if isinstance(came, ReadAnswer):
+            why = came.error.partition(": ")[2]
+            problem = f"{at} answers, but {IN_A_ROW} calls in a row ({purpose}) brought no text: {why}."
+            if came.ending == "cut":
+                raised = f", or raise {limit}" if limit else ""
+                return TeacherError(
+                    problem,
+                    "The model thinks before it answers, and its thoughts use up the limit: set "
+                    f"SEDI_TEACHER_REASONING_TOKENS (such as 4000){raised}. {_SAVED}",
+                )
+            if came.ending == "unknown":
+                known = 'SEDI_TEACHER_FINISH_REASONS={"' + came.finish_reason + '": "whole"}'
+                return TeacherError(problem, f"If such an answer is whole, set {known}. {_SAVED}")
+            return TeacherError(problem, f"Look at one with `sedi calls list`. {_SAVED}")
+        message = came.message.partition(": ")[2] or came.message
+        if came.kind == "too_long":
+            return TeacherError(
+                f"{at} finds every call of {purpose} too long. It says: {message[:300]}",
+                f"Serve the model with a larger context, or lower {limit or 'SEDI_TEACHER_REASONING_TOKENS'} or "
+                f"SEDI_GENERATION_DEMONSTRATIONS. {_SAVED}",
+            )
+        if came.kind == "invalid":
+            return TeacherError(
+                f"{at} answers with something else than the API. {message[:300]}",
+                "Set SEDI_TEACHER_BASE_URL to the address that the API's paths are added to (most end in /v1), and "
+                f"check that no sign-in page or proxy stands before it. {_SAVED}",
+            )
+        return TeacherError(
+            f"{at} rejects every request. It says: {message[:300]}",
+            "Compare SEDI_TEACHER_PROMPT_STYLE, _TOKEN_PARAMETER, _STRUCTURED_OUTPUT and _EXTRA_BODY with what it "
+            f"takes; what is null in SEDI_TEACHER_EXTRA_BODY is left out. {_SAVED}",
+        )

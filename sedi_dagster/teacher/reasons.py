@@ -1,0 +1,107 @@
+"""The reason in the body of an error, out of the shapes that servers and gateways send. Pure.
+
+`{"error": {"message": ...}}` (OpenAI), the same in a list (Gemini), `{"error": "..."}` (Ollama), `{"message": ...}`
+(vLLM), `{"detail": "..."}` and lists of `{"loc": ..., "msg": ...}` (FastAPI), `{"errors": [...]}` (Cloudflare),
+`{"fault": {...}}` (Apigee), RFC 9457, a page of HTML, plain text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_INNER = ("error", "errors", "detail", "details", "fault", "base_resp", "metadata", "innererror", "response", "result")
+_WORDS = ("message", "msg", "error_msg", "error_message", "errormessage", "faultstring", "status_msg", "raw", "title",
+          "description", "error_description", "reason")  # fmt: skip
+_TAGS = ("code", "type", "status", "error_code", "reason", "errorcode")
+_DEPTH = 6
+_TITLE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
+_TAG = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_REFUSES = re.compile(
+    r"unsupported|not support|n['’]t support|unrecogni[sz]ed|unknown|not permitted|unexpected|not allowed|"
+    r"only the default|cannot find|no field|extra|forbidden|not available|deprecated|not accept|incompatible|"
+    r"cannot both|can ?not be|only \d|only one|must be|must not|not implemented|ignored|disallowed|additional propert"
+)
+_DELAY = re.compile(r"^(\d+(?:\.\d+)?)s$")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What an error says.
+
+    `tags`: its codes and types, in lower case. `fields`: parts of the request that it points at. `wait_s`: how long it
+    asks to wait, if it says so in the body.
+    """
+
+    message: str
+    tags: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    wait_s: float | None = None
+
+    @property
+    def all_words(self) -> str:
+        return " ".join([*self.tags, self.message.lower()])
+
+
+def said(body: Any) -> Reason:
+    """Read the reason; empty if the body has none."""
+    messages: list[str] = []
+    tags: list[str] = []
+    fields: list[str] = []
+    waits: list[float] = []
+    for name, value in _walk(body, _DEPTH):
+        if name == "loc":
+            fields += [value]
+        elif name == "param":
+            fields += re.findall(r"\w+", value)
+        elif name == "retrydelay":
+            waits += [float(found[1]) for found in [_DELAY.match(value)] if found]
+        elif name in _WORDS and (text := _plain(value)) and not any(text in m for m in messages):
+            messages.append(text)
+        if name in _TAGS:
+            tags.append(value.lower())
+    return Reason("; ".join(messages)[:500], tuple(tags), tuple(fields), max(waits, default=None))
+
+
+def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[str]:
+    """Those of the optional fields of a request that the error says are not taken."""
+    pointed = frozenset(reason.fields) & frozenset(optional)
+    text = reason.all_words
+    if not _REFUSES.search(text):
+        return frozenset()
+    named = {name for name in optional if re.search(rf"(?<![\w]){re.escape(name.lower())}(?![\w])", text)}
+    if {"temperature", "top_p"} <= named and "both" in text:
+        named.remove("temperature")
+    return pointed or frozenset(named)
+
+
+def _walk(body: Any, depth: int) -> Iterator[tuple[str, str]]:
+    """The fields that matter, by name in lower case, outer ones first. A bare text is a message."""
+    if isinstance(body, str):
+        yield "message", body
+    elif isinstance(body, list) and depth:
+        for item in body[:8]:
+            yield from _walk(item, depth - 1)
+    elif isinstance(body, Mapping) and depth:
+        for name, value in body.items():
+            key = str(name).casefold()
+            if key == "loc" and isinstance(value, list):
+                yield from (("loc", part) for part in value if isinstance(part, str) and part != "body")
+            elif key in _WORDS and isinstance(value, str):
+                yield key, value
+            elif key in (*_TAGS, "param", "retrydelay") and isinstance(value, str | int):
+                yield key, str(value)
+        for name, value in body.items():
+            if str(name).casefold() in _INNER:
+                yield from _walk(value, depth - 1)
+
+
+def _plain(text: str) -> str:
+    """In one line; of a page of HTML its title and text."""
+    if "<" in text and (title := _TITLE.search(text)) is not None:
+        return " ".join(title[1].split())
+    if text.lstrip().startswith("<"):
+        text = _TAG.sub(" ", text)
+    return " ".join(text.split())[:500]

@@ -1,0 +1,42 @@
+"""A model's text as it came, to the text that is read, shown and trained on: the one place where that happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sedi_dagster.texts.control import cut_at_turn_end, without_control_characters
+from sedi_dagster.texts.reasoning import split_reasoning
+
+CleaningRule = Literal["reasoning", "turn_marks", "control_characters"]
+RULES: tuple[CleaningRule, ...] = ("control_characters", "reasoning", "turn_marks")
+
+UNCLOSED = "reasoning that does not end"
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """The text, the rules that changed it, and why there is no text although the model wrote something."""
+
+    text: str
+    applied: tuple[CleaningRule, ...] = ()
+    problem: str = ""
+
+
+def clean(text: str, rules: frozenset[CleaningRule] = frozenset(RULES)) -> Cleaned:
+    """Apply the rules in their order. What a rule does not find it leaves as it is, to the byte."""
+    applied: list[CleaningRule] = []
+    if "control_characters" in rules and (plain := without_control_characters(text)) != text:
+        text = plain
+        applied.append("control_characters")
+    if "reasoning" in rules:
+        reasoned = split_reasoning(text)
+        if reasoned.unclosed:
+            return Cleaned("", (*applied, "reasoning"), UNCLOSED)
+        if reasoned.found:
+            text = reasoned.text
+            applied.append("reasoning")
+    if "turn_marks" in rules and (turn := cut_at_turn_end(text)) != text:
+        text = turn
+        applied.append("turn_marks")
+    return Cleaned(text, tuple(applied))

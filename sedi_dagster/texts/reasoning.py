@@ -1,0 +1,176 @@
+"""Reasoning that a model writes before its answer, and where the answer begins.
+
+Models mark it in many ways: `<think>` (DeepSeek-R1, Qwen), `[THINK]` (Magistral), `◁think▷` (Kimi), channels (gpt-oss),
+`<|START_THINKING|>` (Command A), a phrase (Granite) or a heading. A chat template that opens the block in the prompt
+leaves only the closing mark in the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+
+_NAMES = (
+    "think|thinking|thinks|thought|thoughts|reasoning|reflection|scratchpad|monologue|cot|seed:think|antthinking|"
+    "思考|denken|pensée|razonamiento|raisonnement|рассуждение"
+)
+_FLAGS = re.IGNORECASE | re.DOTALL
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a block begins and ends.
+
+    `lone`: its end without a beginning ends reasoning too. `sure`: without its end it is reasoning all the same;
+    otherwise a text may begin so and be an answer. `inside`: it is no answer's text further on either.
+    """
+
+    opening: re.Pattern[str]
+    closing: re.Pattern[str]
+    lone: bool = True
+    sure: bool = True
+    inside: bool = False
+
+
+def _form(opening: str, closing: str, **more: bool) -> _Form:
+    return _Form(re.compile(opening, _FLAGS), re.compile(closing, _FLAGS), **more)
+
+
+_THINK = "think|thinking|seed:think|antthinking"
+_ANSWER_HEADING = r"\n[#*_ ]{0,5}(?:final[ ]+)?(?:answer|response)[#*_: ]{0,4}(?:\n|\Z)"
+_FORMS = (
+    _form(rf"<\s?(?:{_THINK})(?:\s[^<>\n]{{0,80}})?>", rf"<\s?/\s?(?:{_THINK})\s?>", inside=True),
+    _form(rf"<\s?(?:{_NAMES})(?:\s[^<>\n]{{0,80}})?>", rf"<\s?/\s?(?:{_NAMES})\s?>"),
+    _form(rf"&lt;(?:{_NAMES})&gt;", rf"&lt;/(?:{_NAMES})&gt;"),
+    _form(r"\[(?:THINK|THINKING|REASONING|THOUGHT)\]", r"\[/(?:THINK|THINKING|REASONING|THOUGHT)\]", inside=True),
+    _form(r"◁think▷", r"◁/think▷", inside=True),
+    _form(
+        r"<\|(?:begin|start)_(?:of_)?(?:think|thinking|thought|reasoning)\|>|<\|(?:think|thinking|thought|inner_prefix)\|>",
+        r"<\|end_(?:of_)?(?:think|thinking|thought|reasoning)\|>|<\|/(?:think|thinking|thought)\|>|<\|inner_suffix\|>",
+        inside=True,
+    ),
+    _form(
+        r"(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)\b[^<]{0,80}<\|message\|>",
+        r"<\|channel\|>final\b[^<]{0,80}<\|message\|>",
+    ),
+    _form(r"<\|channel>thought\b", r"<channel\|>"),
+    _form(r"<unused94>(?:thought)?", r"<unused95>"),
+    # The channels of gpt-oss, their marks dropped by the server.
+    _form(r"analysis(?=(?-i:[A-Z\s]))", r"assistant\s?final(?=(?-i:[^a-z]))", lone=False, sure=False),
+    _form(r"```[ \t]*(?:think|thinking|thought|reasoning)[ \t]*\n", r"\n```[ \t]*(?:\n|\Z)", lone=False),
+    _form(r"<details\s+type=[\"']?reasoning[^<>]{0,200}>", r"</details>", lone=False),
+    _form(r"here is my thought process:", r"here is my response:", lone=False, sure=False),
+    _form(r"#{1,4}[ \t]*(?:thinking|thought process|reasoning)[: \t]*\n", _ANSWER_HEADING, lone=False, sure=False),
+)
+
+_BEFORE = re.compile(
+    r"(?:[\s\ufeff\u200b\u200e\u200f]|<\|?(?:s|bos|begin_of_text|startoftext)\|?>|<｜begin▁of▁sentence｜>|"
+    r"<\|im_start\|>\s?assistant|<\|start_header_id\|>\s?assistant\s?<\|end_header_id\|>|<\|assistant\|>|<｜Assistant｜>)*+",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
+_QUOTES = "`'\"“”‘’«»"
+_WRAPPERS = re.compile(
+    r"\s*(?:<(answer|final_answer|final|response|output|solution)>(?P<tag>.*)</\1>|"
+    r"<\|begin_of_solution\|>(?P<solution>.*?)(?:<\|end_of_solution\|>|\Z)|"
+    r"<\|START_(?:RESPONSE|TEXT)\|>(?P<response>.*?)(?:<\|END_(?:RESPONSE|TEXT)\|>|\Z))\s*\Z",
+    _FLAGS,
+)
+
+
+@dataclass(frozen=True)
+class Reasoned:
+    """A text without its reasoning. `unclosed`: the reasoning never ended, so there is no answer."""
+
+    text: str
+    found: bool
+    unclosed: bool = False
+
+
+def split_reasoning(text: str) -> Reasoned:
+    """Take off leading blocks, everything up to a lone closing mark, and blocks further on (not inside code)."""
+    start, found = 0, False
+    while True:
+        after = _block_end(text, start)
+        if after is None:
+            return Reasoned("", True, unclosed=True)
+        if after == start:
+            break
+        start, found = after, True
+    for form in _FORMS:
+        lone = _lone_end(text, start, form) if form.lone else None
+        if lone is not None:
+            start, found = lone, True
+    rest, further, unclosed = _without_further(text[start:])
+    if unclosed:
+        return Reasoned("", True, unclosed=True)
+    if not found and not further:
+        return Reasoned(text, False)
+    return Reasoned(_unwrapped(rest).strip(), True)
+
+
+def _block_end(text: str, start: int) -> int | None:
+    """Where the block that the text begins with ends; `start` if there is none, None if it never ends."""
+    before = _BEFORE.match(text, start)
+    head = before.end() if before else start
+    for form in _FORMS:
+        opening = form.opening.match(text, head)
+        if opening is None:
+            continue
+        closing = form.closing.search(text, opening.end())
+        if closing is not None:
+            return closing.end()
+        if form.sure:
+            return None
+    return start
+
+
+def _lone_end(text: str, start: int, form: _Form) -> int | None:
+    """The end of the last closing mark that no opening mark precedes and that is not quoted."""
+    end = None
+    opening = form.opening.search(text, start)
+    limit = opening.start() if opening else len(text)
+    for closing in form.closing.finditer(text, start, limit):
+        before, after = text[closing.start() - 1 : closing.start()], text[closing.end() : closing.end() + 1]
+        if not (before and before in _QUOTES) and not (after and after in _QUOTES):
+            end = closing.end()
+    return end
+
+
+def _without_further(text: str) -> tuple[str, bool, bool]:
+    """Without the blocks inside it; whether there were any, and whether one is not closed."""
+    forms = [form for form in _FORMS if form.inside and form.opening.search(text)]
+    if not forms:
+        return text, False, False
+    code = [match.span() for match in _CODE.finditer(text)]
+    parts: list[str] = []
+    done, found = 0, False
+    for form in forms:
+        still_closed = True  # once no end is found there is none further on either
+        for opening in form.opening.finditer(text):
+            if opening.start() < done or _is_quoted(text, opening, code):
+                continue
+            closing = form.closing.search(text, opening.end()) if still_closed else None
+            if closing is None:
+                still_closed = False
+                if text[opening.end() : opening.end() + 1] in ("\n", "\r"):
+                    return "", found, True
+                continue
+            parts.append(text[done : opening.start()])
+            done, found = closing.end(), True
+    return "".join([*parts, text[done:]]), found, False
+
+
+def _is_quoted(text: str, mark: re.Match[str], code: list[tuple[int, int]]) -> bool:
+    before = text[mark.start() - 1 : mark.start()]
+    place = bisect_right(code, (mark.start(), len(text)))
+    return (before != "" and before in _QUOTES) or (place > 0 and mark.start() < code[place - 1][1])
+
+
+def _unwrapped(text: str) -> str:
+    """Without the tags that some models put around the answer that follows their reasoning."""
+    wrapped = _WRAPPERS.match(text)
+    if wrapped is None:
+        return text
+    return next(group for group in wrapped.group("tag", "solution", "response") if group is not None)
