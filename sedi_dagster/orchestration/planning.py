@@ -20,6 +20,7 @@ from sedi_dagster.rounds import save_plan
 from sedi_dagster.store import tables_version
 
 BY_SEDI_RUN = "sedi run"
+BY_NIGHT = "nightly_regeneration"
 BY_SENSOR = "weak_category_sensor"
 
 

@@ -5,12 +5,12 @@ import dagster as dg
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.jobs import open_round
-from sedi_dagster.orchestration.planning import next_plan
+from sedi_dagster.orchestration.planning import BY_NIGHT, next_plan
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.verifying import nightly_verification
 from sedi_dagster.settings import load_settings
 
-NIGHTLY = "nightly_regeneration"
+NIGHTLY = BY_NIGHT
 
 
 _LOOP = load_settings().loop

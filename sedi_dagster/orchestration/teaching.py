@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import dagster as dg
 
+from sedi_dagster.orchestration.planning import BY_NIGHT
 from sedi_dagster.progress import format_progress
 from sedi_dagster.records import AskTeacher, RoundPlan, Tables, TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Settings
@@ -26,7 +27,10 @@ async def ask_teacher(
     Returns:
         The tables, and as metadata who the teacher was and what it did, in numbers.
     """
-    async with open_teacher(settings, run=context.run_id, max_tokens_per_round=plan.max_tokens) as teacher:
+    nightly = plan.trigger == BY_NIGHT
+    async with open_teacher(
+        settings, run=context.run_id, max_tokens_per_round=plan.max_tokens, nightly=nightly
+    ) as teacher:
         pace = _Pace(context)
 
         async def ask(requests: Sequence[TeacherRequest]) -> list[TeacherAnswer]:
@@ -35,7 +39,10 @@ async def ask_teacher(
 
         tables = await work(ask)
         pace.tell()
-        return tables, {"teacher": settings.teacher.shown, **teacher.usage.metadata()}
+        for note in teacher.usage.notes:
+            context.log.warning(note)
+        notes: dict[str, str] = {"teacher_notes": " ".join(teacher.usage.notes)} if teacher.usage.notes else {}
+        return tables, {"teacher": settings.teacher.shown, **notes, **teacher.usage.metadata()}
 
 
 class _Pace:

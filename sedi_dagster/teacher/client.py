@@ -16,6 +16,8 @@ from sedi_dagster.errors import BudgetExceeded, TeacherError
 from sedi_dagster.records import Message, TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher import preflight, structured
+from sedi_dagster.teacher.batch import Batches
+from sedi_dagster.teacher.batch_api import BatchApi
 from sedi_dagster.teacher.budget import Budget
 from sedi_dagster.teacher.crew import Sending, until_silent, work_off
 from sedi_dagster.teacher.endpoint import Endpoint
@@ -29,6 +31,8 @@ OnAnswer = Callable[[int, TeacherAnswer], None]
 """`on_answer(index, answer)`: called as answers come, with the index of the request."""
 
 _CHUNK = 256
+_FEW = 20
+"""Calls that are not worth a batch, where it is not asked for."""
 
 
 @dataclass(slots=True)
@@ -55,12 +59,18 @@ class Teacher:
         budget: Budget | None = None,
         price: Price | None = None,
         recorded_only: bool = False,
+        nightly: bool = False,
     ) -> None:
-        """`recorded_only`: answer from the ledger alone; the endpoint is not even started."""
+        """`recorded_only`: answer from the ledger alone; the endpoint is not even started. `nightly`: nobody waits, so
+        calls may go in batches where the settings leave it open."""
         self.settings = settings
         self.ledger = ledger
         self.endpoint = endpoint
         self._names = EndpointNames(endpoint.shown, settings.model)
+        self._batch_api = BatchApi(endpoint, self._names, settings.patience_s)
+        self._batch_price = price.batch if price is not None else 1.0
+        self._nightly = nightly
+        self._in_batches: bool | None = None
         self._sender = Sender(settings, ledger, endpoint, self._names, budget or Budget(), price)
         self._in_flight: dict[str, asyncio.Future[TeacherAnswer | None]] = {}
         self._structured: StructuredOutput | None = None
@@ -149,13 +159,66 @@ class Teacher:
         async def answer(work: Work, sending: Sending) -> None:
             tell(work, await self._answer(work.request, work.rendered, sending))
 
+        works = missing()
+        exceeded: BudgetExceeded | None = None
+        if await self._asks_in_batches():
+            works, exceeded = await self._work_off_in_batches([work async for work in works], tell)
         alarm = until_silent(self._sender.gate, self.endpoint, self._names, self.settings.silence_s)
         try:
-            await work_off(missing(), answer, min(len(requests), 4 * self.settings.max_concurrency), alarm)
+            await work_off(works, answer, min(len(requests), 4 * self.settings.max_concurrency), alarm)
         except BudgetExceeded as error:
             error.answers = answers
             raise
+        if exceeded is not None:
+            exceeded.answers = answers
+            raise exceeded
         return [answer for answer in answers if answer is not None]
+
+    async def _asks_in_batches(self) -> bool:
+        """Whether calls go through the batch API: as set, or in a nightly round where there is one.
+
+        Raises:
+            TeacherError: it is asked for, and the endpoint has none.
+        """
+        if self._in_batches is None:
+            wanted = self.settings.batch == "on" or (self.settings.batch == "auto" and self._nightly)
+            if wanted and not self.endpoint.is_remote and self.settings.batch == "auto":
+                wanted = False
+            if wanted:
+                async with self._batch_api as api:
+                    wanted = await api.exists()
+                if not wanted and self.settings.batch == "on":
+                    raise TeacherError(
+                        f"{self._names.endpoint} has no batch API that this key may use.",
+                        "Set SEDI_TEACHER_BATCH=auto (batches where there are any) or off.",
+                    )
+            self._in_batches = wanted
+        return self._in_batches
+
+    async def _work_off_in_batches(
+        self, works: Sequence[Work], tell: Callable[[Work, TeacherAnswer], None]
+    ) -> tuple[AsyncIterator[Work], BudgetExceeded | None]:
+        """Send in batches as long as they bring something; what is left goes one by one."""
+        left = {work.rendered.key: work for work in works}
+        exceeded: BudgetExceeded | None = None
+        while len(left) >= (1 if self.settings.batch == "on" else _FEW) and exceeded is None:
+            async with self._batch_api as api:
+                batches = Batches(self._sender, api, self._batch_price)
+                outcome = await batches.work_off([(work.request, work.rendered) for work in left.values()])
+            for key, answer in outcome.answers.items():
+                if key in left:
+                    tell(left.pop(key), answer)
+            if outcome.refused is not None and self.settings.batch == "on":
+                raise outcome.refused
+            if outcome.refused is not None or not outcome.answers:
+                break
+            exceeded = outcome.exceeded
+
+        async def rest() -> AsyncIterator[Work]:
+            for work in left.values() if exceeded is None else ():
+                yield work
+
+        return rest(), exceeded
 
     async def structured_output(self) -> StructuredOutput:
         """How this endpoint is told the form of an answer: by the settings, or tried out once and remembered."""

@@ -27,6 +27,11 @@ class Endpoint(Protocol):
     def api_key(self) -> str: ...
 
     @property
+    def is_remote(self) -> bool:
+        """Whether it runs without us."""
+        ...
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """Sent with every request, besides the client's own."""
         ...
@@ -54,6 +59,7 @@ class Endpoint(Protocol):
 class OwnEndpoint:
     """What the endpoints that are started here have in common."""
 
+    is_remote = False
     headers: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
     api_key = ""
@@ -75,6 +81,7 @@ class RemoteEndpoint:
         query: Mapping[str, str] | None = None,
         secrets: Sequence[str] = (),
     ) -> None:
+        self.is_remote = True
         parts = urlsplit(base_url)
         self.base_url = urlunsplit(parts._replace(query="", fragment=""))
         self.api_key = api_key

@@ -95,10 +95,12 @@ class Ledger:
         self._writer, self._reader = open_engines(url)
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._mine: set[str] = set()
+        self.carrying: set[str] = set()
+        """Batches that someone in this process sees through."""
         self._at_work: list[_Operation] = []
         self._heartbeat = 0.0
         self._closed = self._left = False
-        self._write(self._enter)
+        self.write(self._enter)
         self._thread = threading.Thread(target=self._run, name="teacher-ledger", daemon=True)
         self._thread.start()
 
@@ -148,11 +150,11 @@ class Ledger:
 
     def write_note(self, name: str, value: str) -> None:
         """Write down what is to be known in later runs (`name`: up to 32 characters)."""
-        self._write(lambda connection: upsert(connection, about, [{"name": name, "value": value}]))
+        self.write(lambda connection: upsert(connection, about, [{"name": name, "value": value}]))
 
     def settle_dead(self) -> None:
         """Settle the calls of owners that died since: what they set aside may be what others wait for."""
-        self._write(self._settle_dead)
+        self.write(self._settle_dead)
 
     def account(self, name: str) -> Account:
         """An account as it stands; empty if nothing was ever charged to it."""
@@ -168,7 +170,7 @@ class Ledger:
                 changed = {"state": "failed", "replies": calls.c.replies + 1}
                 connection.execute(update(calls).where(chosen).values(changed))
 
-        self._write(reopen)
+        self.write(reopen)
 
     def prune(self, before: float) -> int:
         """Delete requests and responses of calls that ended before the time (seconds since 1970).
@@ -182,7 +184,7 @@ class Ledger:
             done = old & calls.c.state.in_(("done", "refused"))
             return connection.execute(update(calls).where(done).values(state="pruned")).rowcount
 
-        pruned: int = self._write(delete_texts)
+        pruned: int = self.write(delete_texts)
         return pruned
 
     def close(self) -> None:
@@ -191,7 +193,7 @@ class Ledger:
             self._closed = self._left = True
             self._queue.put(None)
             self._thread.join()
-            self._write(self._leave)
+            self.write(self._leave)
             self._writer.dispose()
             self._reader.dispose()
 
@@ -251,7 +253,7 @@ class Ledger:
 
     def _commit(self, batch: list[_Operation]) -> None:
         try:
-            results: list[Any] = self._write(lambda connection: self._apply(connection, batch))
+            results: list[Any] = self.write(lambda connection: self._apply(connection, batch))
         except SediError as error:
             self._tell(batch, [error] * len(batch))
             return
@@ -307,7 +309,7 @@ class Ledger:
         if isinstance(result, Reserved):
             self._queue.put(_Operation(EndedCall(result.key, "failed", attempts=0, error="cancelled")))
 
-    def _write(self, work: Callable[[Connection], Any]) -> Any:
+    def write(self, work: Callable[[Connection], Any]) -> Any:
         """Do the work in one transaction, trying again while the database is busy or away for a moment."""
         for attempt in range(1, _WRITE_ATTEMPTS + 1):
             try:
@@ -356,7 +358,7 @@ class Ledger:
     def _beat_while_waiting(self) -> None:
         if self._mine:
             try:
-                self._write(self._beat)
+                self.write(self._beat)
             except StorageError:
                 return  # the next operation will meet the same trouble and tell its caller
 

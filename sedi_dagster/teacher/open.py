@@ -63,11 +63,12 @@ async def open_teacher(
     run: str = "",
     max_tokens_per_round: int | None = None,
     ledger: Ledger | None = None,
+    nightly: bool = False,
 ) -> AsyncIterator[Teacher]:
     """`async with open_teacher(settings) as teacher:` gives a teacher that is ready to be asked.
 
     `run` names the run for its budget, `max_tokens_per_round` is the limit of the round's plan. A ledger that is
-    given stays open.
+    given stays open. `nightly`: nobody waits for the answers.
 
     Raises:
         SettingsError: ledger or prices cannot be used. ModelError, TeacherError: the bundled model does not start.
@@ -85,6 +86,7 @@ async def open_teacher(
             budget=budget,
             price=price,
             recorded_only=_recorded_only.get(),
+            nightly=nightly,
         ) as teacher:
             yield teacher
     finally:

@@ -72,6 +72,14 @@ def render(
     )
 
 
+def rendered_again(key: str, body: str) -> RenderedRequest:
+    """A request as the ledger has it, with its bounds."""
+    fields = json.loads(body)
+    path = "/chat/completions" if "messages" in fields else "/completions"
+    raw = body.encode()
+    return RenderedRequest(key, path, raw, _most_prompt_tokens(raw), _most_completion_tokens(fields))
+
+
 def _body(request: TeacherRequest, settings: TeacherSettings, structured: StructuredOutput) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "model": settings.model,

@@ -153,7 +153,7 @@ class Sender:
 
     async def _learn(self, failure: Failure) -> bool:
         """Leave refused parameters out from now on; False if that was done before."""
-        new = await asyncio.to_thread(self.parameters.learn, failure.parameters)
+        new = await asyncio.to_thread(self.parameters.learn, failure.parameters) if failure.parameters else None
         if new:
             named = ", ".join(sorted(new))
             self.note(f"{self.names.endpoint} does not take {named} for {self.settings.model}: left out from now on.")
@@ -291,6 +291,18 @@ class Sender:
             error=read.error,
             cleaned=read.cleaned,
         )
+
+    async def fail(self, request: TeacherRequest, rendered: RenderedRequest, failure: Failure) -> TeacherAnswer | None:
+        """Write down how a call of a batch failed; None if it is worth another attempt.
+
+        Raises:
+            TeacherError: it concerns all calls.
+        """
+        if failure.kind in ("rate_limited", "passing", "invalid", "parameters"):
+            await self._learn(failure)
+            await self._end_failed(rendered, failure)
+            return None
+        return await self._give_up(request, rendered, failure, 1)
 
     async def _give_up(
         self, request: TeacherRequest, rendered: RenderedRequest, failure: Failure, attempts: int

@@ -53,8 +53,11 @@ class RawResponse:
     content: bytes
 
 
-def open_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
+def open_client(endpoint: Endpoint, capped: bool = True) -> openai.AsyncOpenAI:
     """The client that speaks to the endpoint. It sets no limit of time but for connecting, and never tries again.
+
+    Args:
+        capped: read no more of a response than the longest answer.
 
     Raises:
         TeacherError: proxies or certificates that the environment names cannot be used.
@@ -65,7 +68,7 @@ def open_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
             auth=(url.username, url.password) if url.userinfo else None,  # aiohttp refuses it within the address
             timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
             limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S),
-            event_hooks={"response": [_cap]},
+            event_hooks={"response": [_cap]} if capped else {},
             trust_env=not is_loopback(url.host),  # a proxy is for the world outside
         )
     except OSError as error:  # ssl.SSLError is one

@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import click
 
+from sedi_dagster.testing.simulated_batches import BatchFault, SimulatedBatches
 from sedi_dagster.testing.simulated_methods import write
 
 MODEL = "simulated-teacher"
@@ -85,6 +86,9 @@ class Dials:
     context_tokens: int = 0
     echo_key: bool = False
     """Put the key that was sent into error messages, as careless gateways do."""
+    batch_fault: BatchFault = ""
+    batch_looks: int = 1
+    """Times that a batch is looked at before it is done."""
     content: Literal["tasks", "short"] = "tasks"
 
     def shares(self) -> list[tuple[Fault, float]]:
@@ -155,6 +159,7 @@ class SimulatedTeacher:
         self._answered: dict[str, bytes] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulated-teacher", daemon=True)
+        self.batches = SimulatedBatches(self._answer_in_batch)
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
 
@@ -213,6 +218,9 @@ class SimulatedTeacher:
             return _error(401, f"Incorrect API key provided: {key if dials.echo_key else '***'}", "invalid_api_key")
         if path == "/v1/models":
             return _Response(200, _json({"object": "list", "data": [{"id": MODEL, "object": "model"}]}))
+        batched = self.batches.respond(method, path, headers, body, dials.batch_fault, dials.batch_looks)
+        if batched != "unknown":
+            return None if batched is None else _Response(*batched)
         if path not in ("/v1/chat/completions", "/v1/completions") or method != "POST":
             return _error(404, "Not found", None)
         meter = self.meter
@@ -296,6 +304,20 @@ class SimulatedTeacher:
             text = f"This model's maximum context length is {dials.context_tokens} tokens"
             return _error(400, text, "context_length_exceeded", dials.error_shape)
         return None
+
+    def _answer_in_batch(self, custom_id: str, path: str, body: bytes) -> tuple[int, bytes]:
+        """One call of a batch, which meets no fault of the network; refusals and bad requests are there."""
+        dials = self.dials
+        refusal = self._bad_parameter(dials, body)
+        if refusal is not None:
+            return refusal.status, refusal.body
+        rng = random.Random(f"{dials.seed} {custom_id}")
+        if rng.random() < dials.refused:
+            error = _error(400, "Rejected by the safety system", "content_policy_violation", dials.error_shape)
+            return error.status, error.body
+        headers = {"idempotency-key": custom_id}
+        digest = hashlib.blake2b(body + custom_id.encode(), digest_size=8).digest()
+        return 200, self._answer(dials, path, headers, body, None, digest)
 
     def _rate_limited(self, dials: Dials) -> _Response:
         error = _error(429, "Rate limit reached", "rate_limit_exceeded", dials.error_shape)

@@ -1,0 +1,224 @@
+"""Calls sent through the endpoint's batch API, with the same ledger and the same budget as all others.
+
+A batch is written down before its calls, these before the file is uploaded, the file before the batch is made: so a
+process that is killed at any moment leaves a row that says how far it came, and whoever asks for one of its calls next
+goes on from there. The calls of a batch belong to the batch, which lives on without the process that made it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sedi_dagster.errors import BudgetExceeded, TeacherError
+from sedi_dagster.records import TeacherAnswer, TeacherRequest
+from sedi_dagster.teacher.answers import ReadAnswer
+from sedi_dagster.teacher.batch_api import MOST_BYTES, MOST_REQUESTS, BatchApi
+from sedi_dagster.teacher.batch_rows import (
+    BatchCall,
+    BatchRow,
+    add_batch,
+    change_batch,
+    claim_batch,
+    open_calls,
+    read_batch,
+)
+from sedi_dagster.teacher.budget import budget_exceeded
+from sedi_dagster.teacher.rendering import RenderedRequest, rendered_again
+from sedi_dagster.teacher.sending import Sender
+from sedi_dagster.teacher.transaction import Answered, Busy, EndedCall, NoRoom, Reserved, is_batch
+
+FIRST_POLL_S, LONGEST_POLL_S = 2.0, 60.0
+_AT_ONCE = 512
+_LINE_BYTES = 200
+"""What a line of the file holds besides the body of its call, generously."""
+
+Asked = tuple[TeacherRequest, RenderedRequest]
+
+
+@dataclass
+class Outcome:
+    """What batches brought: answers by key, and why no more fits into a budget, if that is so."""
+
+    answers: dict[str, TeacherAnswer] = field(default_factory=dict)
+    exceeded: BudgetExceeded | None = None
+    refused: TeacherError | None = None
+
+
+class Batches:
+    """Sends calls in batches and waits for them."""
+
+    def __init__(self, sender: Sender, api: BatchApi, price_factor: float) -> None:
+        self._sender, self._api, self._factor = sender, api, price_factor
+        self._ledger = sender.ledger
+
+    async def work_off(self, asked: Sequence[Asked]) -> Outcome:
+        """Send the calls; what has no answer then is left to be sent one by one, or to a further batch.
+
+        Raises:
+            TeacherError: the endpoint cannot be used, or the calls brought nothing.
+        """
+        outcome = Outcome()
+        carried: set[str] = set()
+        for part in _parts(asked):
+            carried |= await self._begin(part, outcome)
+        errors: list[TeacherError] = []
+        for batch_id in sorted(carried):
+            errors += await self._carry(batch_id, outcome)
+        left = [rendered.key for _, rendered in asked if rendered.key not in outcome.answers]
+        for start in range(0, len(left), _AT_ONCE):  # settled by another process
+            found = await self._ledger.lookup(left[start : start + _AT_ONCE])
+            outcome.answers |= {key: self._sender.recall(call) for key, call in found.items()}
+        if errors:
+            raise errors[0]
+        return outcome
+
+    async def _begin(self, part: Sequence[Asked], outcome: Outcome) -> set[str]:
+        """Write calls of one path down under a new batch; returns the batches that have them."""
+        row = await asyncio.to_thread(
+            add_batch, self._ledger, self._sender.endpoint.identity, self._sender.settings.model
+        )
+        batches: set[str] = set()
+        count = 0
+        for start in range(0, len(part), _AT_ONCE):
+            news = [
+                self._sender.new_call(request, rendered, row.id, self._factor)
+                for request, rendered in part[start : start + _AT_ONCE]
+            ]
+            for begun in await asyncio.gather(*map(self._ledger.begin, news)):
+                if isinstance(begun, Reserved):
+                    count += 1
+                elif isinstance(begun, Busy) and is_batch(begun.owner):
+                    batches.add(begun.owner)
+                elif isinstance(begun, Answered):
+                    found = await self._ledger.lookup([begun.key])
+                    outcome.answers[begun.key] = self._sender.recall(found[begun.key])
+                elif isinstance(begun, NoRoom) and begun.for_good and outcome.exceeded is None:
+                    outcome.exceeded = budget_exceeded(begun.cap, begun.account)
+        await asyncio.to_thread(
+            change_batch, self._ledger, row.id, requests=count, **({} if count else {"state": "ended"})
+        )
+        return batches | ({row.id} if count else set())
+
+    async def _carry(self, batch_id: str, outcome: Outcome) -> list[TeacherError]:
+        """See a batch through, from wherever it is; wait if another process does so."""
+        pause_s = FIRST_POLL_S
+        while True:
+            row = await asyncio.to_thread(read_batch, self._ledger, batch_id)
+            if row is None or row.state == "ended":
+                return []
+            if batch_id not in self._ledger.carrying:
+                self._ledger.carrying.add(batch_id)
+                try:
+                    if await asyncio.to_thread(claim_batch, self._ledger, batch_id):
+                        return await self._see_through(row, outcome)
+                finally:
+                    self._ledger.carrying.discard(batch_id)
+            await asyncio.sleep(pause_s)
+
+    async def _see_through(self, row: BatchRow, outcome: Outcome) -> list[TeacherError]:
+        batch_id, pause_s = row.id, FIRST_POLL_S
+        if row.state == "made":
+            row = await self._upload(row)
+        if row.state == "uploaded":
+            path = _path_of(await asyncio.to_thread(open_calls, self._ledger, batch_id))
+            made = await self._api.make(row.remote_file, path, row.id, row.begun_at)
+            row = await asyncio.to_thread(change_batch, self._ledger, batch_id, remote_batch=made.id, state="running")
+        remote = await self._api.look(row.remote_batch)
+        while not remote.has_ended:
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_POLL_S, pause_s * 1.5)
+            remote = await self._api.look(row.remote_batch)
+        lines = [*await self._api.lines(remote.output_file), *await self._api.lines(remote.error_file)]
+        errors = await self._settle(batch_id, lines, outcome)
+        why = "; ".join(remote.errors)[:500] or remote.status
+        await self._release(batch_id, f"the batch ended without an answer to it: {why}")
+        await asyncio.to_thread(change_batch, self._ledger, batch_id, state="ended", error=why, ended_at=time.time())
+        if remote.status == "failed":
+            outcome.refused = TeacherError(
+                f"{self._sender.names.endpoint} refuses a batch of {row.requests:,} calls: {why}.",
+                "Set SEDI_TEACHER_BATCH=off to send calls one by one.",
+            )
+        elif remote.status != "completed":
+            self._sender.note(f"{self._sender.names.endpoint}: a batch {remote.status}; what it left is sent again.")
+        return errors
+
+    async def _upload(self, row: BatchRow) -> BatchRow:
+        calls = await asyncio.to_thread(open_calls, self._ledger, row.id)
+        path = _path_of(calls)
+        lines = [
+            json.dumps(
+                {"custom_id": call.key, "method": "POST", "url": f"/v1{path}", "body": json.loads(call.request)},
+                ensure_ascii=False,
+            )
+            for call in calls
+        ]
+        file_id = await self._api.upload(f"{row.id}.jsonl", "\n".join([*lines, ""]).encode())
+        return await asyncio.to_thread(change_batch, self._ledger, row.id, remote_file=file_id, state="uploaded")
+
+    async def _settle(self, batch_id: str, lines: Iterable[Mapping[str, Any]], outcome: Outcome) -> list[TeacherError]:
+        """Write every result to the ledger. A line for a call that is settled already changes nothing."""
+        calls = {call.key: call for call in await asyncio.to_thread(open_calls, self._ledger, batch_id)}
+        known = [(calls[line["custom_id"]], line) for line in lines if line.get("custom_id") in calls]
+        errors: list[TeacherError] = []
+        for start in range(0, len(known), _AT_ONCE):
+            part = known[start : start + _AT_ONCE]
+            for settled in await asyncio.gather(*(self._settle_line(*one) for one in part), return_exceptions=True):
+                if isinstance(settled, TeacherAnswer):
+                    outcome.answers[settled.request_key] = settled
+                elif isinstance(settled, TeacherError):
+                    errors.append(settled)
+                elif settled is not None:
+                    raise settled
+        return errors
+
+    async def _settle_line(self, call: BatchCall, line: Mapping[str, Any]) -> TeacherAnswer | None:
+        """One result; None if the call is to be sent again."""
+        request = TeacherRequest(call.purpose, call.round, call.category, 0, prompt="")
+        rendered = rendered_again(call.key, call.request)
+        response = line.get("response")
+        if not isinstance(response, dict):
+            error = line.get("error")
+            why = str(error.get("message") or error.get("code")) if isinstance(error, dict) else "no response"
+            await self._ledger.end(EndedCall(call.key, "failed", attempts=0, error=why[:300]))
+            return None
+        body = response.get("body")
+        raw = (body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)).encode("utf-8", "replace")
+        status = response.get("status_code")
+        read = self._sender.read(status if isinstance(status, int) else 200, raw, {}, rendered)
+        if isinstance(read, ReadAnswer):
+            return await self._sender.keep(request, rendered, raw, read, 0.0, self._factor)
+        return await self._sender.fail(request, rendered, read)
+
+    async def _release(self, batch_id: str, why: str) -> None:
+        """Calls without a result were not worked on: they are free of charge."""
+        left = await asyncio.to_thread(open_calls, self._ledger, batch_id)
+        for start in range(0, len(left), _AT_ONCE):
+            ends = [EndedCall(c.key, "failed", attempts=0, error=why[:300]) for c in left[start : start + _AT_ONCE]]
+            await asyncio.gather(*map(self._ledger.end, ends))
+
+
+def _parts(asked: Sequence[Asked]) -> Iterable[Sequence[Asked]]:
+    """The calls in files: each of one path, and within the limits of the API."""
+    for path in sorted({rendered.path for _, rendered in asked}):
+        part: list[Asked] = []
+        size = 0
+        for one in asked:
+            if one[1].path != path:
+                continue
+            length = len(one[1].body) + _LINE_BYTES
+            if part and (len(part) >= MOST_REQUESTS or size + length > MOST_BYTES):
+                yield part
+                part, size = [], 0
+            part.append(one)
+            size += length
+        if part:
+            yield part
+
+
+def _path_of(calls: Sequence[BatchCall]) -> str:
+    return rendered_again("", calls[0].request).path if calls else "/chat/completions"

@@ -1,0 +1,98 @@
+"""The ledger's rows of batches: what was made, what is known of it elsewhere, and who sees it through."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.engine import Connection
+
+from sedi_dagster.teacher.ledger import Ledger
+from sedi_dagster.teacher.schema import batches, calls, owners, texts
+from sedi_dagster.teacher.transaction import BATCH_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """`state`: made (its calls are written down), uploaded, running (the endpoint has it), ended."""
+
+    id: str
+    endpoint: str
+    model: str
+    state: str
+    remote_file: str
+    remote_batch: str
+    carrier: str
+    begun_at: float
+    ended_at: float | None
+    requests: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCall:
+    """A call of a batch that is not settled yet."""
+
+    key: str
+    purpose: str
+    round: str
+    category: str
+    request: str
+
+
+def add_batch(ledger: Ledger, endpoint: str, model: str) -> BatchRow:
+    """Write down a new batch, before the calls that it is to have."""
+    row = BatchRow(
+        f"{BATCH_PREFIX}{uuid.uuid4().hex}", endpoint, model, "made", "", "", ledger.owner.id, time.time(), None, 0, ""
+    )
+    values = {name: getattr(row, name) for name in BatchRow.__dataclass_fields__}
+    ledger.write(lambda connection: connection.execute(batches.insert(), [values]))
+    return row
+
+
+def read_batch(ledger: Ledger, batch_id: str) -> BatchRow | None:
+    """A batch as it stands."""
+    rows = ledger.read(select(batches).where(batches.c.id == batch_id))
+    return BatchRow(**rows[0]._mapping) if rows else None
+
+
+def change_batch(ledger: Ledger, batch_id: str, **values: Any) -> BatchRow:
+    """Write down how far it is."""
+    ledger.write(lambda connection: connection.execute(update(batches).where(batches.c.id == batch_id).values(values)))
+    row = read_batch(ledger, batch_id)
+    assert row is not None
+    return row
+
+
+def claim_batch(ledger: Ledger, batch_id: str) -> bool:
+    """Become the one who sees it through, unless another process that lives is."""
+
+    def claim(connection: Connection) -> bool:
+        carrier = connection.scalar(select(batches.c.carrier).where(batches.c.id == batch_id))
+        row = connection.execute(select(owners).where(owners.c.id == carrier)).one_or_none()
+        if carrier != ledger.owner.id and row is not None and ledger.owner.sees_alive(row):
+            return False
+        connection.execute(update(batches).where(batches.c.id == batch_id).values(carrier=ledger.owner.id))
+        return True
+
+    return bool(ledger.write(claim))
+
+
+def open_calls(ledger: Ledger, batch_id: str) -> Sequence[BatchCall]:
+    """Its calls that are not settled, in the order of their keys."""
+    chosen = (
+        select(calls.c.key, calls.c.purpose, calls.c.round, calls.c.category, texts.c.body.label("request"))
+        .join(texts, (texts.c.key == calls.c.key) & (texts.c.kind == "request"))
+        .where(calls.c.owner == batch_id, calls.c.state == "pending")
+        .order_by(calls.c.key)
+    )
+    return [BatchCall(**row._mapping) for row in ledger.read(chosen)]
+
+
+def list_batches(ledger: Ledger) -> Sequence[BatchRow]:
+    """All of them, the newest first."""
+    return [BatchRow(**row._mapping) for row in ledger.read(select(batches).order_by(batches.c.begun_at.desc()))]
