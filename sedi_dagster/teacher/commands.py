@@ -137,7 +137,7 @@ def retry_command(**chosen: str) -> None:
     store = Store(settings.data_root)
     anew = empty_batches(store, chosen["category"])
     for plan, category in anew:
-        store.remove("assets", "generated_batches", category, plan)
+        store.remove("assets", "generated_batches", plan, category)
     click.echo(f"{len(keys):,} calls will be sent again when they are asked for again.")
     for plan, category in anew:
         click.echo(f"{category} of {plan} will be generated anew.")

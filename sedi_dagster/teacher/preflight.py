@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import openai
 
-from sedi_dagster.errors import TeacherError, TeacherUnavailable
+from sedi_dagster.errors import TeacherUnavailable
 from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, from_status
 from sedi_dagster.teacher.transport import FAILURES, failed, open_client
