@@ -240,7 +240,7 @@ class Teacher:
         return render(request, self.settings, self.endpoint.identity, form)
 
     async def _try_form(self, request: TeacherRequest, form: StructuredOutput) -> TeacherAnswer:
-        return await self._answer(request, self._render(request, form), lambda now: None)
+        return await self._answer(request, self._render(request, form), Sending())
 
     async def _answer(self, request: TeacherRequest, rendered: RenderedRequest, sending: Sending) -> TeacherAnswer:
         """One answer, from the ledger or the endpoint; a call that is under way in this process is shared."""

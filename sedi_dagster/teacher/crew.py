@@ -17,12 +17,26 @@ from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, silent_error
 from sedi_dagster.teacher.limiter import Gate
 
-Sending = Callable[[bool], None]
-"""`sending(now)`: told when a call goes out and when it is back."""
-
 QUESTIONS = 3
 
 Work = TypeVar("Work")
+
+
+class Sending:
+    """`sending(now)`: told when a call goes out and when it is back. `is_over`: its ask has failed meanwhile."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+    def __call__(self, now: bool) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            (self.tasks.add if now else self.tasks.discard)(task)
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.errors)
 
 
 async def work_off(
@@ -39,22 +53,16 @@ async def work_off(
     Raises:
         SediError: the first of a worker, who are then sent home, but for those whose call is out: it is paid for.
     """
-    sending: set[asyncio.Task[Any]] = set()
-    errors: list[BaseException] = []
-    fetching = asyncio.Lock()
-
-    def mark(now: bool) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            (sending.add if now else sending.discard)(task)
+    sending = Sending()
+    errors, fetching = sending.errors, asyncio.Lock()
 
     async def worker() -> None:
-        while not errors:
+        while not sending.is_over:
             async with fetching:
                 next_work = await anext(works, None)
             if next_work is None:
                 return
-            await work(next_work, mark)
+            await work(next_work, sending)
 
     workers = {asyncio.create_task(worker()) for _ in range(most)}
     watch: asyncio.Future[Any] = asyncio.ensure_future(alarm)
@@ -65,7 +73,7 @@ async def work_off(
             failed = [e for task in done if not task.cancelled() and (e := task.exception()) is not None]
             errors += failed
             if failed:
-                for task in workers - sending:
+                for task in workers - sending.tasks:
                     task.cancel()
         if watch.done():
             errors.insert(0, watch.result())

@@ -143,7 +143,7 @@ class Sender:
                 if failure.kind == "invalid":
                     self._fruitless.bear(request.purpose, failure)
                 is_final = failure.kind not in ("rate_limited", "passing", "invalid")
-                if is_final or attempts >= self.settings.max_attempts:
+                if is_final or attempts >= self.settings.max_attempts or sending.is_over:
                     reserved = False
                     return await self._give_up(request, rendered, failure, attempts)
                 await asyncio.sleep(self.gate.pause_s(_backoff_s(attempts, failure), failure.retry_after_s))
