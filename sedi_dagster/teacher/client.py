@@ -182,6 +182,7 @@ class Teacher:
         """
         if self._in_batches is None:
             wanted = self.settings.batch == "on" or (self.settings.batch == "auto" and self._nightly)
+            wanted = wanted and not self._recorded_only
             if wanted and not self.endpoint.is_remote and self.settings.batch == "auto":
                 wanted = False
             if wanted:
