@@ -11,9 +11,9 @@ from sedi_dagster.generation.candidates import Screened
 class GenerationScreen:
     """A `generation.candidates.Screen` on an `InstructionScreen`."""
 
-    def __init__(self, screen: InstructionScreen, answers: AnswerForm) -> None:
+    def __init__(self, screen: InstructionScreen, answers: AnswerForm | None = None) -> None:
         self._screen = screen
-        self._answers = answers
+        self._answers = answers or AnswerForm()
 
     def instruction(self, candidate_id: str, instruction: str) -> Screened | None:
         verdict = self._screen.judge(instruction)
