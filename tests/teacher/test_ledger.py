@@ -196,7 +196,7 @@ def forget(ledger: Ledger) -> None:
 
         connection.execute(update(owners).where(owners.c.id == ledger.owner.id).values(heartbeat=0.0))
 
-    ledger._write(vanish)
+    ledger.write(vanish)
 
 
 def test_calls_of_a_dead_process_are_settled_when_the_ledger_is_opened(url: str) -> None:
