@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from sedi_dagster.datafiles.shapes import Exchange
+from sedi_dagster.filtering.answer_rules import AnswerForm
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.verdicts import Rules, judge_candidates
@@ -49,5 +50,6 @@ def judge_data_set(
         decontaminator=Decontaminator(items, settings.decontamination_threshold, settings.decontamination_ngram),
         form=InstructionForm.of(settings),
         novelty_threshold=settings.threshold,
+        answers=AnswerForm.of(settings),
     )
     return judge_candidates(rows, pool, rules).with_columns(rows["input"], rows["output"])

@@ -75,6 +75,8 @@ def judge_candidates(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules)
         pool: `id` and `text` of the seeds and of the instructions kept in earlier rounds.
     """
     frame = candidates.with_row_index("row")
+    if "is_classification" not in frame.columns:  # a data set from elsewhere does not say
+        frame = frame.with_columns(is_classification=pl.lit(False))
     docket = _Docket(frame.filter(pl.col("screened_rule").is_null()))
     docket.reject(found_frame(docket.open.drop_nulls("problem").with_columns(rule="problem")))
     docket.reject(first_broken(docket.open, form_rules(rules.form)))
