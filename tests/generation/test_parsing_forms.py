@@ -18,6 +18,7 @@ from sedi_dagster.generation.parsing import (
     parse_tasks,
 )
 from sedi_dagster.generation.parsing.words import means_no_input
+from sedi_dagster.texts.control import without_control_characters
 
 Parse = Callable[[str, bool, bool], list[ParsedTask]]
 PARSERS: list[Parse] = [parse_tasks, parse_examples, parse_instances, parse_labelled_instances]
@@ -308,7 +309,12 @@ def test_no_text_upsets_a_parser_and_none_of_it_is_lost(
     assert all(piece.problem != "cut by length" for piece in pieces[:-1])
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(str.strip).filter(bool)
+TEXTS = (
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+    .map(without_control_characters)
+    .map(str.strip)
+    .filter(bool)
+)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
