@@ -51,7 +51,11 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
         category = categories[keys["category"]]
         planned = plan.for_category(category.id)
         if planned is None:
-            raise dg.Failure(f"{plan.round} does not plan any {category.id}; it plans {', '.join(plan.category_ids)}.")
+            raise dg.Failure(
+                f"{plan.round} does not ask for {category.id}; it asks for {', '.join(plan.category_ids)}. "
+                "Open a round that names it: the job open_round, `categories` in its config.",
+                allow_retries=False,
+            )
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
         screen = GenerationScreen(
             instruction_screen(sedi, seeds, plan.round, evaluation_decontaminator(sedi)),

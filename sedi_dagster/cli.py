@@ -64,21 +64,15 @@ def main(debug: bool) -> None:
 @click.option("--rounds", type=click.IntRange(1), default=2, show_default=True, help="Rounds to finish.")
 @click.option("--categories", metavar="A,B", help="Ask for these categories only, weak or not.")
 @click.option("--candidates-per-category", type=click.IntRange(1), help="Candidates to ask for, per category.")
-@click.option("--profile", help="One of the profiles of .env.example (SEDI_PROFILE).")
-@click.option("--data", help="Where all data lives: a folder or a URL (SEDI_DATA).")
 def run(
     rounds: int,
     categories: str | None,
     candidates_per_category: int | None,
-    profile: str | None,
-    data: str | None,
 ) -> None:
     """Run the loop: generate, filter, train, evaluate, until the rounds are finished or the planner says stop.
 
     Stopped at any point and started again, it goes on where it was; nothing is paid for twice.
     """
-    _set("SEDI_PROFILE", profile)
-    _set("SEDI_DATA", data)
     settings = load_settings()
     from sedi_dagster.orchestration.console import run_with_display  # Dagster: only where it is needed
 
@@ -139,6 +133,24 @@ def reproduce(round_key: str) -> None:
 
 
 @main.command()
+def status() -> None:
+    """Where the loop stands: rounds, spending, and what it waits for and why. Nothing is changed."""
+    settings = load_settings()
+    from sedi_dagster.orchestration.status import print_status  # Dagster: only where it is needed
+
+    print_status(settings)
+
+
+@main.command()
+def doctor() -> None:
+    """What is wrong with settings, files, models, endpoint, budget, disk or versions, each with its fix."""
+    settings = load_settings()
+    from sedi_dagster.orchestration.doctor import print_diagnosis
+
+    sys.exit(print_diagnosis(settings))
+
+
+@main.command()
 def restore() -> None:
     """Rebuild Dagster's records of rounds and partitions from the data folder, if DAGSTER_HOME was lost."""
     settings = load_settings()
@@ -146,11 +158,11 @@ def restore() -> None:
 
     from sedi_dagster.orchestration.home import ensure_dagster_home
     from sedi_dagster.orchestration.home import restore as restore_records
-    from sedi_dagster.store import Store
+    from sedi_dagster.orchestration.resources import SediResource
 
     ensure_dagster_home(settings.profile)
     with dg.DagsterInstance.get() as instance:
-        restored = restore_records(instance, Store(settings.data_root))
+        restored = restore_records(instance, SediResource())
     click.echo("\n".join(restored) or "Nothing to restore: Dagster knows every partition in the data folder.")
 
 
@@ -158,10 +170,32 @@ def _names(listed: str | None) -> list[str] | None:
     return [name.strip() for name in listed.split(",") if name.strip()] if listed else None
 
 
-def _set(variable: str, value: str | None) -> None:
+def _set(_: click.Context, parameter: click.Parameter, value: str | None) -> None:
     """An option is the variable's other name; workloads in processes of their own see it too."""
     if value is not None:
-        os.environ[variable] = value
+        os.environ[f"SEDI_{str(parameter.name).upper()}"] = value
+
+
+_EVERYWHERE = {
+    "--profile": "One of the profiles of .env.example (SEDI_PROFILE).",
+    "--data": "Where all data lives: a folder or a URL (SEDI_DATA).",
+}
+
+
+def _add_everywhere(command: click.Command) -> None:
+    """`--profile` and `--data` for a command and all below it, unless it has one of its own of that name."""
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            _add_everywhere(below)
+        return
+    taken = {name for parameter in command.params for name in parameter.opts}
+    for name, text in _EVERYWHERE.items():
+        if name not in taken:
+            option = click.Option([name], help=text, expose_value=False, is_eager=True, callback=_set)
+            command.params.append(option)
+
+
+_add_everywhere(main)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -9,10 +9,14 @@ Started by Dagster Pipes it reports into the Dagster log; started by hand, the s
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from sedi_dagster.errors import SediError
 from sedi_dagster.progress import format_progress
 
 ERROR_FILE = "error.json"
+SECONDS_BETWEEN_LOOKS = 0.5
 Log = Callable[[str], None]
 
 
@@ -42,7 +47,8 @@ def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None
         if "DAGSTER_PIPES_CONTEXT" in os.environ:
             from dagster_pipes import open_dagster_pipes
 
-            with open_dagster_pipes() as pipes:
+            _end_with_parent()
+            with _alone_in(Path(job["output"])), open_dagster_pipes() as pipes:
                 work(job, pipes.log.info)
         else:
             work(job, lambda line: print(line, flush=True))
@@ -50,6 +56,28 @@ def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None
         Path(job["output"], ERROR_FILE).write_text(json.dumps({"problem": error.problem, "mend": error.mend}))
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+def _end_with_parent() -> None:
+    """Be gone when the process that started this one is: its successor works in the same folder."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process works in the folder; of several processes of one job, the first speaks for all."""
+    with ExitStack() as stack:
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            lock = stack.enter_context((folder / "lock").open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def environment(offline: bool) -> dict[str, str]:

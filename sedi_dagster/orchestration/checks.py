@@ -3,7 +3,9 @@
 import polars as pl
 
 from sedi_dagster.batching.diversity import collapse
+from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.checking import CHECKS, Checked, Finding, check
+from sedi_dagster.orchestration.training import verified_checkpoint
 from sedi_dagster.orchestration.verifying import the_data_folder_is_as_recorded
 from sedi_dagster.superseding import disagreements
 
@@ -80,6 +82,149 @@ def the_pool_stays_diverse(checked: Checked) -> Finding:
         said=falling or "Equally many examples lie as far apart as in earlier rounds.",
         figures={"rounds_measured": len(values)},
     )
+
+
+@check("seed_pool", blocking=True)
+def every_seed_task_is_whole(checked: Checked) -> Finding:
+    """Each human seed task has an id of its own, an instruction, an output, and a category of the project."""
+    seeds = checked.tables["seeds"]
+    empty = seeds.filter((pl.col("instruction").str.strip_chars() == "") | (pl.col("output").str.strip_chars() == ""))
+    foreign = seeds.filter(~pl.col("category").is_in(list(checked.sedi.categories()))).height
+    repeated = seeds.height - seeds["seed_id"].n_unique()
+    figures = {"seeds": seeds.height, "empty": empty.height, "foreign": foreign, "repeated_id": repeated}
+    return Finding(seeds.height > 0 and empty.is_empty() and not foreign and not repeated, figures=figures)
+
+
+@check("generated_batches")
+def the_budget_held(checked: Checked) -> Finding:
+    """The round's calls so far took no more tokens than its plan allows; a batch that the budget cut short is told."""
+    plan, store = checked.sedi.plan(checked.round), checked.sedi.store()
+    there = [c for c in plan.category_ids if store.tables_marker("generated_batches", plan.round, c)]
+    calls = pl.concat([store.read_table("calls", "generated_batches", plan.round, c) for c in there])
+    tokens = int(calls.unique("request_key").select(pl.sum("prompt_tokens") + pl.sum("completion_tokens")).item())
+    cut = checked.tables["result"]["stopped"].to_list() == ["budget"]
+    over = plan.max_tokens is not None and tokens > plan.max_tokens
+    said = f"The budget of {plan.round} cut this batch short." if cut else ""
+    return Finding(not over and not cut, said, {"tokens_of_round": tokens, "tokens_allowed": plan.max_tokens or -1})
+
+
+@check("filtered_batches", blocking=True)
+def no_evaluation_item_is_trained_on(checked: Checked) -> Finding:
+    """No row of the training batches has the prompt of an evaluation item."""
+    items = {" ".join(item.prompt.split()).casefold() for item in checked.sedi.all_items()}
+    prompts = checked.tables["batches"]["prompt"].to_list()
+    found = [prompt for prompt in prompts if " ".join(prompt.split()).casefold() in items]
+    return Finding(not found, f"Trained on an item: {found[0][:200]}" if found else "", {"items_found": len(found)})
+
+
+@check("filtered_batches", blocking=True)
+def kept_examples_are_novel(checked: Checked) -> Finding:
+    """No instruction was kept twice, in this round or before."""
+    kept = checked.tables["examples"]["instruction"].to_list()
+    earlier = [
+        checked.sedi.store().read_table("examples", "filtered_batches", done.round)["instruction"].to_list()
+        for done in checked.sedi.history().before(checked.round)
+    ]
+    known = {text for texts in earlier for text in texts}
+    again = len(kept) - len(set(kept)) + sum(text in known for text in set(kept))
+    return Finding(again == 0, f"{again} instructions were kept before." if again else "", {"kept_again": again})
+
+
+@check("filtered_batches")
+def the_keep_rate_does_not_fall(checked: Checked) -> Finding:
+    """Warns when the share of candidates that is kept is below half of what earlier rounds kept on average."""
+    earlier = [done.kept / done.candidates for done in checked.sedi.history().before(checked.round) if done.candidates]
+    now = checked.tables["examples"].height / max(1, checked.tables["verdicts"].height)
+    usual = sum(earlier) / len(earlier) if earlier else now
+    said = f"{now:.0%} of the candidates were kept, {usual:.0%} in earlier rounds." if now < usual / 2 else ""
+    return Finding(not said, said, {"keep_rate": now, "usual_keep_rate": usual})
+
+
+@check("sft_checkpoint", blocking=True)
+def losses_are_finite(checked: Checked) -> Finding:
+    """Every step has a finite loss and gradient norm."""
+    steps = checked.tables["steps"]
+    bad = steps.filter(~(pl.col("loss").is_finite() & pl.col("grad_norm").is_finite()).fill_null(False)).height
+    return Finding(steps.height > 0 and bad == 0, figures={"steps": steps.height, "not_finite": bad})
+
+
+@check("sft_checkpoint", blocking=True)
+def the_composed_batches_were_trained(checked: Checked) -> Finding:
+    """The steps trained exactly the composed batches, in their order, once an epoch."""
+    batches = checked.sedi.store().read_table("batches", "filtered_batches", checked.round)
+    composed = batches.group_by("batch", maintain_order=True).agg("example_id")["example_id"].to_list()
+    trained = checked.tables["steps"]["example_ids"].to_list()
+    wrong = [n for n, ids in enumerate(trained) if ids != composed[n % len(composed)]]
+    said = f"Step {wrong[0] + 1} trained another batch than was composed." if wrong else ""
+    return Finding(not wrong and bool(trained), said, {"steps": len(trained), "other_batches": len(wrong)})
+
+
+@check("sft_checkpoint", blocking=True)
+def the_weights_are_as_written(checked: Checked) -> Finding:
+    """Every file of the checkpoint has the hash that training recorded."""
+    try:
+        verified_checkpoint(checked.sedi, checked.round)
+    except SediError as error:
+        return Finding(False, error.problem)
+    return Finding(True, figures={"files": checked.tables["files"].height})
+
+
+@check("seed_feedback", blocking=True)
+def human_seeds_stay(checked: Checked) -> Finding:
+    """Every human seed task is still in the seed set, resting or not."""
+    human = checked.sedi.store().read_table("seeds", "seed_pool")["seed_id"]
+    lost = set(human) - set(checked.tables["seeds"]["seed_id"])
+    return Finding(not lost, f"Lost: {', '.join(sorted(lost)[:5])}" if lost else "", {"lost": len(lost)})
+
+
+@check("baseline_scores", blocking=True)
+def baseline_scores_are_in_range(checked: Checked) -> Finding:
+    """Every evaluation item was answered once, with a score between 0 and 1."""
+    return _in_range(checked.tables["items"])
+
+
+@check("evaluation_scores", blocking=True)
+def scores_are_in_range(checked: Checked) -> Finding:
+    """Every evaluation item was answered once, with a score between 0 and 1."""
+    return _in_range(checked.tables["items"])
+
+
+@check("evaluation_scores")
+def no_category_is_stuck(checked: Checked) -> Finding:
+    """Warns when a category was asked for in vain and is given up: a person is needed."""
+    categories = checked.tables["categories"].filter(pl.col("decision") == "stuck")["category"].to_list()
+    said = f"Stuck: {', '.join(categories)}. Ask for them by name (`sedi run --categories`) once something has changed."
+    return Finding(not categories, said if categories else "", {"stuck": len(categories)})
+
+
+@check("evaluation_scores")
+def the_checkpoint_was_promoted(checked: Checked) -> Finding:
+    """Warns when the round's checkpoint is not built on, because a category, or the whole, dropped."""
+    promoted, reason = checked.tables["promotion"].select("promoted", "reason").row(0)
+    return Finding(bool(promoted), "" if promoted else str(reason))
+
+
+@check("round_report")
+def the_report_is_there(checked: Checked) -> Finding:
+    """The page is in the data folder as it was written."""
+    page = checked.sedi.store().path("reports", f"{checked.round}.html")
+    return Finding(page.exists() and page.stat().st_size > 0, figures={"bytes": page.stat().st_size})
+
+
+@check("sft_dataset", blocking=True)
+def the_dataset_is_what_the_rounds_kept(checked: Checked) -> Finding:
+    """As many examples as all finished rounds kept, each with an id of its own."""
+    examples = checked.tables["examples"]
+    kept = sum(done.kept for done in checked.sedi.history().finished)
+    repeated = examples.height - examples["example_id"].n_unique()
+    return Finding(examples.height == kept and not repeated, figures={"examples": examples.height, "kept": kept})
+
+
+def _in_range(items: pl.DataFrame) -> Finding:
+    bad = items.filter(~pl.col("score").is_between(0, 1).fill_null(False)).height
+    repeated = items.height - items["item_id"].n_unique()
+    figures = {"items": items.height, "out_of_range": bad, "repeated": repeated}
+    return Finding(items.height > 0 and not bad and not repeated, figures=figures)
 
 
 @check("lineage_manifest")

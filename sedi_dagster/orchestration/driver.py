@@ -81,7 +81,7 @@ class Driver:
 
     def _run(self, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None) -> str:
         close_dead_runs(self._instance)
-        restore(self._instance, self._sedi.store())
+        restore(self._instance, self._sedi)
         target = self._target(rounds)
         told = ""
         while True:

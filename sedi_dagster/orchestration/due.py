@@ -35,7 +35,7 @@ class Patience:
 
 
 PATIENCE: dict[Cause, Patience] = {
-    "lost": Patience(4, 10),
+    "lost": Patience(6, 10),
     "outage": Patience(10, 30),  # about three hours
     "user error": Patience(3, 300),  # a change of settings or files is noticed at once and begins the count anew
     "failed check": Patience(2, 60),

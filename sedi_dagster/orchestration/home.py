@@ -9,12 +9,13 @@ from pathlib import Path
 import dagster as dg
 
 from sedi_dagster.errors import StorageError
-from sedi_dagster.orchestration.io_manager import partition_path
+from sedi_dagster.orchestration.io_manager import metadata_of, partition_path
 from sedi_dagster.orchestration.jobs import PREPARE_ASSETS, ROUND_ASSETS
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
+from sedi_dagster.orchestration.planning import tell_unplanned
+from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.rounds import load_history
 from sedi_dagster.settings import PROJECT_ROOT
-from sedi_dagster.store import Store
 
 
 def ensure_dagster_home(profile: str) -> Path:
@@ -39,39 +40,41 @@ def ensure_dagster_home(profile: str) -> Path:
     return home
 
 
-def restore(instance: dg.DagsterInstance, store: Store) -> list[str]:
+def restore(instance: dg.DagsterInstance, sedi: SediResource) -> list[str]:
     """Tell Dagster of partitions that lie in the data folder but not in its records (DAGSTER_HOME was lost).
 
     Returns:
         What was restored, as `asset partition`. Nothing if the records are complete.
     """
-    restored: list[str] = []
+    store, restored = sedi.store(), list[str]()
     known = set(instance.get_dynamic_partitions(str(ROUNDS.name)))
     history = load_history(store)
     instance.add_dynamic_partitions(str(ROUNDS.name), [p.round for p in history.plans if p.round not in known])
     wanted: list[tuple[str, str | None]] = [(asset, None) for asset in PREPARE_ASSETS]
     for plan in history.plans:
-        wanted += [("generated_batches", str(batch_key(c, plan.round))) for c in plan.category_ids]
+        wanted += [("generated_batches", batch_key(c, plan.round)) for c in plan.category_ids]
         wanted += [(asset, plan.round) for asset in ROUND_ASSETS if asset != "sft_dataset"]
     wanted.append(("sft_dataset", None))
+    there = {asset: instance.get_materialized_partitions(dg.AssetKey(asset)) for asset, key in wanted if key}
     for asset, partition in wanted:
-        marker = store.tables_marker(asset, *partition_path(partition))
-        if marker is not None and not is_materialized(instance, asset, partition):
+        parts = (asset, *partition_path(partition))
+        marker = store.tables_marker(*parts)
+        if partition is None:
+            recorded = instance.get_latest_materialization_event(dg.AssetKey(asset)) is not None
+        else:
+            recorded = str(partition) in there[asset]
+        if marker is not None and not recorded:
+            rows = {f"rows/{name}": table["rows"] for name, table in marker["tables"].items()}
             event = dg.AssetMaterialization(
                 asset,
                 description="Restored from the data folder.",
                 partition=partition,
-                metadata={f"rows/{name}": table["rows"] for name, table in marker["tables"].items()},
+                metadata=metadata_of(store, *parts) or rows,
                 tags={"dagster/data_version": marker["data_version"]},
             )
             instance.report_runless_asset_event(event)
             restored.append(asset if partition is None else f"{asset} {partition}")
+    if restored:
+        for plan in history.plans:
+            tell_unplanned(sedi, instance, plan.round)
     return restored
-
-
-def is_materialized(instance: dg.DagsterInstance, asset: str, partition: str | None) -> bool:
-    """Whether Dagster's records have a materialization of the asset's partition."""
-    key = dg.AssetKey(asset)
-    if partition is None:
-        return instance.get_latest_materialization_event(key) is not None
-    return partition in instance.get_materialized_partitions(key)

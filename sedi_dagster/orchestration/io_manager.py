@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from sedi_dagster.orchestration.metadata import plain, told_again
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
 from sedi_dagster.rounds import load_history, load_plan
@@ -18,8 +19,8 @@ MANY = "many_partitions"
 class TablesIOManager(dg.ConfigurableIOManager):
     """Writes `Tables` with their completion marker; reads them back.
 
-    `inputs/` says which data versions went into a partition. What a finished round made is not lost when it is
-    made again (`superseding`).
+    `inputs/` says which data versions went into a partition, and what Dagster was told of it. What a finished round
+    made is not lost when it is made again (`superseding`).
     """
 
     sedi: dg.ResourceDependency[SediResource]
@@ -33,9 +34,14 @@ class TablesIOManager(dg.ConfigurableIOManager):
         )
         if replaced:
             _tell_superseded(context, parts)
-        inputs = {"data_version": tables_version(obj), "inputs": dict(_input_versions(store, upstream, parts))}
-        store.write_json(inputs, *_inputs_file(parts))
+        record = {
+            "data_version": tables_version(obj),
+            "inputs": dict(_input_versions(store, upstream, parts)),
+            "metadata": plain(context.output_metadata),
+        }
+        store.write_json(record, *_inputs_file(parts))
         store.write_tables(obj, *parts)
+        context.add_output_metadata({"dagster/uri": str(store.path("assets", *parts))})
 
     def load_input(self, context: dg.InputContext) -> Tables | dict[str, Tables]:
         store = self.sedi.store()
@@ -88,10 +94,20 @@ def _input_versions(store: Store, upstream: list[str], parts: tuple[str, ...]) -
 
 def inputs_of(store: Store, *parts: str) -> dict[str, str]:
     """Data version, by path, of each partition that a partition was made of; empty if that is not known."""
+    return dict(_record(store, parts).get("inputs", {}))
+
+
+def metadata_of(store: Store, *parts: str) -> dict[str, Any]:
+    """What a partition's materialization said of it; empty if that is not known."""
+    return told_again(_record(store, parts).get("metadata", {}))
+
+
+def _record(store: Store, parts: tuple[str, ...]) -> dict[str, Any]:
+    """What was written with the data that is there now; empty if it was written with other data."""
     marker, record = store.tables_marker(*parts), store.read_json(*_inputs_file(parts))
     if marker is None or record is None or record["data_version"] != marker["data_version"]:
         return {}
-    return dict(record["inputs"])
+    return dict(record)
 
 
 def _inputs_file(parts: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a materialization says of itself in the Dagster UI."""
+"""What a materialization says of itself in the Dagster UI, and how that is kept beside the data."""
 
 from __future__ import annotations
 
@@ -7,21 +7,87 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from sedi_dagster.records import Tables
 from sedi_dagster.store import tables_version
+
+PREVIEW_ROWS = 5
+PREVIEW_COLUMNS = 8
+PREVIEW_CHARACTERS = 60
+LONGEST_KEPT = 20_000
+"""Characters of a text that is kept for `restore`; pictures are longer, and can be seen in the report."""
 
 
 def made(tables: Tables, metadata: Mapping[str, Any]) -> dg.Output[Tables]:
     """An asset's output, with the hash of its content as Dagster's data version: equal data, nothing downstream stale.
 
+    The first table is the asset's main one: its row count, columns and first rows are shown; of the others, the rows.
+
     Args:
-        metadata: figures and texts of the asset's own; the rows of each table are added.
+        metadata: figures and texts of the asset's own.
     """
-    rows = {f"rows/{name}": frame.height for name, frame in tables.items()}
-    return dg.Output(tables, metadata={**metadata, **rows}, data_version=dg.DataVersion(tables_version(tables)))
+    main, *others = tables
+    rows = {f"rows/{name}": tables[name].height for name in others}
+    shown = {name: _few_digits(value) for name, value in metadata.items()}
+    told = {
+        **{name: value for name, value in rows.items() if name.removeprefix("rows/") not in shown},
+        **shown,
+        "dagster/row_count": tables[main].height,
+        "dagster/column_schema": table_schema(tables[main]),
+        "preview": dg.MetadataValue.md(preview(tables[main])),
+    }
+    return dg.Output(tables, metadata=told, data_version=dg.DataVersion(tables_version(tables)))
+
+
+def table_schema(frame: pl.DataFrame) -> dg.TableSchema:
+    return dg.TableSchema(columns=[dg.TableColumn(name, str(kind)) for name, kind in frame.schema.items()])
+
+
+def preview(frame: pl.DataFrame) -> str:
+    """The first rows as a Markdown table, long texts cut."""
+    columns = frame.columns[:PREVIEW_COLUMNS]
+    lines = [f"| {' | '.join(columns)} |", "| " + " | ".join("---" for _ in columns) + " |"]
+    for row in frame.select(columns).head(PREVIEW_ROWS).iter_rows():
+        lines.append(f"| {' | '.join(_cell(value) for value in row)} |")
+    more = frame.height - PREVIEW_ROWS
+    return "\n".join([*lines, *([f"\n{more:,} more rows"] if more > 0 else [])])
 
 
 def picture(png: bytes) -> dg.MarkdownMetadataValue:
     """A PNG shown in the UI."""
     return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures and texts as JSON, so that they can be told again when Dagster's records are lost."""
+    kept: dict[str, Any] = {}
+    for name, value in metadata.items():
+        if isinstance(value, bool | int | float | str):
+            kept[name] = value
+        elif isinstance(value, dg.MarkdownMetadataValue) and len(value.value or "") < LONGEST_KEPT:
+            kept[name] = {"md": value.value}
+        elif isinstance(value, dg.JsonMetadataValue):
+            kept[name] = {"json": value.data}
+    return kept
+
+
+def told_again(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `plain`."""
+    return {
+        name: dg.MetadataValue.md(value["md"])
+        if isinstance(value, dict) and "md" in value
+        else dg.MetadataValue.json(value["json"])
+        if isinstance(value, dict)
+        else value
+        for name, value in kept.items()
+    }
+
+
+def _few_digits(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _cell(value: Any) -> str:
+    text = " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+    return text if len(text) <= PREVIEW_CHARACTERS else text[:PREVIEW_CHARACTERS] + "…"

@@ -11,8 +11,9 @@ import polars as pl
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import PlanRequest, Stop, plan_round
+from sedi_dagster.orchestration.checking import not_passed
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
-from sedi_dagster.orchestration.partitions import ROUNDS
+from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import starting_checkpoint
 from sedi_dagster.records import RoundPlan, is_round_key
@@ -85,7 +86,31 @@ def open_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan
     """
     written = save_plan(sedi.store(), plan)
     add_partitions(sedi, instance)
+    tell_unplanned(sedi, instance, plan.round)
     return written
+
+
+def tell_unplanned(sedi: SediResource, instance: dg.DagsterInstance, round_key: str) -> None:
+    """Record the categories that a round does not ask for as empty partitions, each with its reason.
+
+    Else their cells would show as missing for ever.
+    """
+    plan, before = sedi.plan(round_key), sedi.history().before(round_key)
+    told = instance.get_materialized_partitions(dg.AssetKey("generated_batches"))
+    for category in sedi.categories():
+        if category in plan.category_ids or str(batch_key(category, round_key)) in told:
+            continue
+        outcome = before[-1].of(category) if before else None
+        why = f"{outcome.decision} after {before[-1].round}: {outcome.reason}" if outcome else ""
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                "generated_batches",
+                partition=batch_key(category, round_key),
+                description=f"{round_key} does not ask for {category}" + (f" ({why})." if why else "."),
+                metadata={"candidates": 0, "asked_for": ", ".join(plan.category_ids)},
+                tags={"dagster/data_version": "empty"},
+            )
+        )
 
 
 def add_partitions(sedi: SediResource, instance: dg.DagsterInstance) -> None:
@@ -111,11 +136,11 @@ def needs_preparation(sedi: SediResource) -> list[str]:
     stale = []
     seeds = tables_version({"seeds": sedi.seeds()})
     marker = store.tables_marker("seed_pool")
-    if marker is None or marker["data_version"] != seeds:
+    if marker is None or marker["data_version"] != seeds or not_passed(store, "seed_pool"):
         stale.append("seed_pool")
     measured = (
         store.tables_marker("baseline_scores") and store.read_tables("baseline_scores")["origin"]["fingerprint"][0]
     )
-    if measured != evaluation_fingerprint(sedi):
+    if measured != evaluation_fingerprint(sedi) or not_passed(store, "baseline_scores"):
         stale.append("baseline_scores")
     return stale

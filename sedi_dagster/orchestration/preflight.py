@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from sedi_dagster.errors import InputFileError
 from sedi_dagster.generation.methods import check_mix
@@ -22,15 +23,23 @@ def preflight(sedi: SediResource) -> None:
     Raises:
         SediError: the first thing that is wrong, with its mend.
     """
+    for _, check in preflight_checks(sedi):
+        check()
+
+
+def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]]]:
+    """The checks by what they look at, the quick ones first; each raises a `SediError`."""
     settings = sedi.settings()
-    check_mix(settings.generation.methods)
-    _check_seeds(sedi, settings)
-    sedi.all_items()
-    sedi.guarded_texts()
-    sedi.store().check_writable()
-    check_judge(settings)
-    _check_models(settings)
-    asyncio.run(_check_teacher(settings))
+    return [
+        ("methods of generation", lambda: check_mix(settings.generation.methods)),
+        ("seed tasks", lambda: _check_seeds(sedi, settings)),
+        ("evaluation items", sedi.all_items),
+        ("files to keep clear of", sedi.guarded_texts),
+        ("data folder", sedi.store().check_writable),
+        ("judge", lambda: check_judge(settings)),
+        ("models", lambda: _check_models(settings)),
+        (f"teacher: {settings.teacher.shown}", lambda: asyncio.run(_check_teacher(settings))),
+    ]
 
 
 def _check_seeds(sedi: SediResource, settings: Settings) -> None:

@@ -63,7 +63,8 @@ def train(job: Mapping[str, Any], log: Log) -> None:
     summary = {"device": "planted", "tokens_per_s": 1000.0, "steps": len(batches)}
     (output / "summary.json").write_text(json.dumps(summary))
     if os.environ.get(JOURNAL):
-        told = {"round": job["about"]["round"], "parent": job["about"]["parent"], "rows": rows.height}
+        keys = sorted(name for name, value in os.environ.items() if name.endswith("_API_KEY") and value)
+        told = {"round": job["about"]["round"], "parent": job["about"]["parent"], "rows": rows.height, "keys": keys}
         with Path(os.environ[JOURNAL]).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(told) + "\n")
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,17 +16,24 @@ from loops import loop
 __all__ = ["loop"]
 
 
-@pytest.fixture
-def ui(project: Path) -> Iterator[Ui]:
+@contextmanager
+def started_ui(project: Path) -> Iterator[tuple[Ui, subprocess.Popen[bytes]]]:
+    """`sedi ui` as a process of its own, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "sedi_dagster.cli", "ui", "--port", str(port)]
-    with (project / "ui.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    with (project / "ui.log").open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             running = Ui(port)
             running.wait_until_up(300)
-            yield running
+            yield running, process
         finally:
             process.terminate()
             process.wait(timeout=60)
+
+
+@pytest.fixture
+def ui(project: Path) -> Iterator[Ui]:
+    with started_ui(project) as (running, _):
+        yield running

@@ -2,18 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
+from loops import Loop
 
+from sedi_dagster.orchestration.catalogue import CATALOGUE
+from sedi_dagster.orchestration.checking import BLOCKING, CHECKS, not_passed
 from sedi_dagster.orchestration.checks import the_pool_stays_diverse
 from sedi_dagster.orchestration.composing import DIVERSITY_SCHEMA
+from sedi_dagster.orchestration.io_manager import partition_path
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.records import RoundOutcome, RoundPlan, round_key
+from sedi_dagster.records import RoundOutcome, RoundPlan, Tables, round_key
 from sedi_dagster.rounds import save_plan
+
+Defect = Callable[[Tables], Tables]
+
+
+def _changed(table: str, **columns: Any) -> Defect:
+    """The tables with columns of one of them replaced."""
+    made = {name: value if isinstance(value, pl.Expr) else pl.lit(value) for name, value in columns.items()}
+    return lambda tables: {**tables, table: tables[table].with_columns(**made)}
+
+
+def _twice(table: str) -> Defect:
+    return lambda tables: {**tables, table: pl.concat([tables[table], tables[table].head(1)])}
+
+
+def _without_first(table: str) -> Defect:
+    return lambda tables: {**tables, table: tables[table].slice(1)}
+
+
+DEFECTS: dict[str, Defect] = {
+    "every_seed_task_is_whole": _changed("seeds", output=""),
+    "every_candidate_has_its_call": _changed("candidates", instruction_key="no such call"),
+    "the_budget_held": _changed("result", stopped="budget"),
+    "every_candidate_has_one_verdict": _without_first("verdicts"),
+    "every_kept_example_is_trained_once": _twice("batches"),
+    "no_evaluation_item_is_trained_on": _changed("batches", prompt="Name the colour number 1 of math."),
+    "kept_examples_are_novel": _twice("examples"),
+    "the_keep_rate_does_not_fall": lambda tables: {**tables, "examples": tables["examples"].clear()},
+    "losses_are_finite": _changed("steps", loss=float("nan")),
+    "the_composed_batches_were_trained": _changed("steps", example_ids=pl.col("example_ids").list.reverse()),
+    "human_seeds_stay": _without_first("seeds"),
+    "baseline_scores_are_in_range": _changed("items", score=1.5),
+    "scores_are_in_range": _twice("items"),
+    "no_category_is_stuck": _changed("categories", decision="stuck"),
+    "the_checkpoint_was_promoted": _changed("promotion", promoted=False),
+    "the_dataset_is_what_the_rounds_kept": _without_first("examples"),
+}
+"""What each check must notice, planted in data that passes."""
+
+
+def test_every_check_passes_on_whole_data_and_fails_on_its_planted_defect(loop: Loop) -> None:
+    loop.run(2)
+    store, judged = loop.sedi.store(), set()
+    for definition in CHECKS:
+        (spec,) = definition.check_specs
+        if spec.name not in DEFECTS:
+            continue
+        asset, last = spec.asset_key.path[-1], loop.sedi.history().plans[-1]
+        partition = None
+        if definition.partitions_def is not None:
+            partition = f"{last.category_ids[0]}|{last.round}" if asset == "generated_batches" else last.round
+        context = dg.build_asset_context(instance=loop.instance, partition_key=partition)
+        parts = (asset, *partition_path(partition))
+        whole = store.read_tables(*parts)
+        assert definition(context, sedi=loop.sedi).passed, spec.name
+        store.write_tables(DEFECTS[spec.name](whole), *parts)
+        found = definition(context, sedi=loop.sedi)
+        assert not found.passed, spec.name
+        assert (found.severity == dg.AssetCheckSeverity.ERROR) == (spec.name in BLOCKING.get(asset, ())), spec.name
+        assert (spec.name in not_passed(store, *parts)) == (spec.name in BLOCKING.get(asset, ())), spec.name
+        store.write_tables(whole, *parts)
+        judged.add(spec.name)
+    assert judged == DEFECTS.keys()
+
+
+def test_every_asset_has_a_check() -> None:
+    checked = {spec.asset_key.path[-1] for definition in CHECKS for spec in definition.check_specs}
+    assert checked == CATALOGUE.keys()
 
 
 def diversity(value: float, model: str = "m") -> pl.DataFrame:

@@ -74,10 +74,34 @@ def test_sensors_schedule_and_jobs_are_there(repository: dg.RepositoryDefinition
 def test_the_blocking_checks_are_there(repository: dg.RepositoryDefinition) -> None:
     blocking = {key.name for key in repository.asset_graph.asset_check_keys if repository.asset_graph.get(key).blocking}
     assert blocking == {
+        "every_seed_task_is_whole",
         "every_candidate_has_its_call",
         "every_candidate_has_one_verdict",
         "every_kept_example_is_trained_once",
+        "no_evaluation_item_is_trained_on",
+        "kept_examples_are_novel",
+        "losses_are_finite",
+        "the_composed_batches_were_trained",
+        "the_weights_are_as_written",
+        "human_seeds_stay",
+        "baseline_scores_are_in_range",
+        "scores_are_in_range",
+        "the_dataset_is_what_the_rounds_kept",
     }
+
+
+def test_every_asset_has_a_group_an_owner_and_says_what_it_spends(repository: dg.RepositoryDefinition) -> None:
+    graph = repository.asset_graph
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.group_name not in ("", "default") and node.owners and "spends" in node.tags, key
+    assert graph.get(dg.AssetKey("evaluation_scores")).freshness_policy is not None
+
+
+def test_sensors_schedules_and_jobs_say_what_they_do(repository: dg.RepositoryDefinition) -> None:
+    for definition in (*repository.sensor_defs, *repository.schedule_defs):
+        if definition.name != "default_automation_condition_sensor":  # Dagster's own
+            assert len(definition.description or "") > 40, definition.name
 
 
 def test_env_example_lists_every_setting_as_it_is() -> None:

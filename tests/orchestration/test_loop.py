@@ -20,10 +20,14 @@ ROUND = "round-0001"
 ROUND_PARTITIONS = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores", "lineage_manifest")
 
 
-def test_two_rounds_are_trained_once_each_from_the_promoted_checkpoint_and_measured_with_it(loop: Loop) -> None:
+def test_two_rounds_are_trained_once_each_from_the_promoted_checkpoint_and_measured_with_it(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEDI_TEACHER_API_KEY", "nobody's business in a workload")
     assert loop.run(2) == "2 rounds are finished"
     first, second = loop.sedi.history().finished
     assert [(told["round"], told["parent"]) for told in loop.trainings()] == [(ROUND, None), ("round-0002", ROUND)]
+    assert not any(told["keys"] for told in loop.trainings())
     untrained = loop.tables("baseline_scores")["items"]["passed"].mean()
     assert isinstance(untrained, float) and untrained < first.score < second.score, "each is measured with its weights"
     assert first.promoted and second.promoted

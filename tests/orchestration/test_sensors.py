@@ -43,10 +43,21 @@ def opened(sedi: SediResource, instance: dg.DagsterInstance, trigger: str) -> Ro
     return plan
 
 
+def passed(sedi: SediResource, *place: str, passes: bool = True) -> None:
+    """Write down what a partition's blocking checks found."""
+    marker = sedi.store().tables_marker(*place)
+    assert marker is not None
+    for name in BLOCKING.get(place[0], ()):
+        verdict = {"data_version": marker["data_version"], "passed": passes}
+        sedi.store().write_json(verdict, "checks", *place, f"{name}.json")
+
+
 def prepared(sedi: SediResource) -> None:
     sedi.store().write_tables({"seeds": sedi.seeds()}, "seed_pool")
     origin = pl.DataFrame({"fingerprint": [evaluation_fingerprint(sedi)]})
     sedi.store().write_tables({"origin": origin}, "baseline_scores")
+    for asset in ("seed_pool", "baseline_scores"):
+        passed(sedi, asset)
 
 
 def finished(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan, *weak: str) -> None:
@@ -77,14 +88,12 @@ def requests(result: dg.SensorResult | dg.SkipReason) -> list[tuple[str | None, 
     return [(r.job_name, str(r.partition_key) if r.partition_key else None) for r in result.run_requests or []]
 
 
-def generated(sedi: SediResource, plan: RoundPlan, *categories: str, passed: bool = True) -> None:
+def generated(sedi: SediResource, plan: RoundPlan, *categories: str, passes: bool = True) -> None:
     """Write a category's batch, and what its blocking checks found."""
     for category in categories:
         place = ("generated_batches", plan.round, category)
-        marker = sedi.store().write_tables({"candidates": FRAME}, *place)
-        for name in BLOCKING["generated_batches"]:
-            verdict = {"data_version": marker["data_version"], "passed": passed}
-            sedi.store().write_json(verdict, "checks", *place, f"{name}.json")
+        sedi.store().write_tables({"candidates": FRAME}, *place)
+        passed(sedi, *place, passes=passes)
 
 
 def said(result: dg.SensorResult | dg.SkipReason) -> str:
@@ -158,7 +167,7 @@ def test_training_does_not_start_on_a_batch_that_has_not_passed_its_blocking_che
 ) -> None:
     prepared(sedi)
     plan = opened(sedi, instance, "person")
-    generated(sedi, plan, *plan.category_ids, passed=kind != "failed")
+    generated(sedi, plan, *plan.category_ids, passes=kind != "failed")
     for category in plan.category_ids:
         place = (plan.round, category)
         if kind == "of other data":

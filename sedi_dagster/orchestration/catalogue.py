@@ -1,0 +1,95 @@
+"""How assets are presented in the UI: group, owner, tags, column lineage, freshness, automation. One table for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+DATA, MODEL, AUDIT = "team:data", "team:model", "team:audit"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Attributes:
+    spends: what materializing it costs: `teacher-tokens`, `training-time`, or `little`.
+    columns: column of the main table -> (upstream asset, its column).
+    """
+
+    group: str
+    owner: str
+    spends: str
+    columns: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+def _same(upstream: str, *names: str) -> dict[str, tuple[str, str]]:
+    return {name: (upstream, name) for name in names}
+
+
+_TEXTS = ("category", "instruction", "input", "output")
+
+CATALOGUE = {
+    "seed_pool": Entry("seeds", DATA, "little"),
+    "generated_batches": Entry("generation", DATA, "teacher-tokens"),
+    "filtered_batches": Entry("filtering", DATA, "little"),
+    "sft_checkpoint": Entry("training", MODEL, "training-time"),
+    "seed_feedback": Entry("seeds", DATA, "little", _same("seed_pool", "seed_id", *_TEXTS)),
+    "baseline_scores": Entry("evaluation", MODEL, "training-time"),
+    "evaluation_scores": Entry("evaluation", MODEL, "training-time"),
+    "lineage_manifest": Entry("records", AUDIT, "little"),
+    "round_report": Entry("records", AUDIT, "little"),
+    "sft_dataset": Entry("records", DATA, "little", _same("filtered_batches", "example_id", "round", *_TEXTS)),
+}
+
+STALE_AFTER = timedelta(days=8)
+"""A nightly loop that rests writes no scores: only more than a week without any is a sign of a dead one."""
+
+
+def presented(assets: Sequence[Any]) -> list[Any]:
+    """The assets with what the catalogue says of them, and links to their source files."""
+    return list(dg.with_source_code_references([*dg.map_asset_specs(_spec, assets)]))
+
+
+def _spec(spec: dg.AssetSpec) -> dg.AssetSpec:
+    name = spec.key.path[-1]
+    entry = CATALOGUE[name]
+    changed: dict[str, Any] = {
+        "group_name": entry.group,
+        "owners": [entry.owner],
+        "tags": {**spec.tags, "spends": entry.spends},
+        "metadata": {**spec.metadata, **column_lineage(entry.columns)},
+    }
+    if name == "evaluation_scores":
+        changed["freshness_policy"] = dg.FreshnessPolicy.time_window(fail_window=STALE_AFTER)
+    if name in ("round_report", "sft_dataset"):
+        changed["automation_condition"] = remade_when_upstream_is_made_again(name)
+    return spec.replace_attributes(**changed)
+
+
+def remade_when_upstream_is_made_again(name: str) -> dg.AutomationCondition[Any]:
+    """Cheap, and nothing else is built on them: kept in step with what a person makes again in a finished round.
+
+    Not while a run of the round is at it, which makes them itself, and never before the round has its manifest.
+    """
+    manifest = dg.AssetSelection.assets("lineage_manifest")
+    return (
+        dg.AutomationCondition.any_deps_match(
+            dg.AutomationCondition.newly_updated() & ~dg.AutomationCondition.executed_with_root_target()
+        ).allow(manifest)
+        & ~dg.AutomationCondition.any_deps_missing()
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.in_progress()
+    ).with_label(f"{name}: the manifest was made again")
+
+
+def column_lineage(columns: dict[str, tuple[str, str]]) -> dict[str, Any]:
+    if not columns:
+        return {}
+    found = {
+        name: [dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=column)]
+        for name, (asset, column) in columns.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(found)}

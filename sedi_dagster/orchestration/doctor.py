@@ -1,0 +1,117 @@
+"""`sedi doctor`: what can be wrong with this machine and these settings, each with its fix. Spends nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.orchestration.home import ensure_dagster_home
+from sedi_dagster.orchestration.preflight import preflight_checks
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.settings import PROJECT_ROOT, Settings
+from sedi_dagster.teacher.budget import known_price
+from sedi_dagster.teacher.open import open_ledger
+
+LEAST_FREE_GB = 5.0
+_VARIABLES = {"cache": "SEDI_CACHE", "DAGSTER_HOME": "DAGSTER_HOME", "data": "SEDI_DATA"}
+FAMILY = ("dagster", "dagster-webserver", "dagster-dg-cli", "dagster-pipes", "dagster-graphql")
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """`problem` is empty if all is well; `warning`: it works all the same."""
+
+    name: str
+    problem: str = ""
+    mend: str = ""
+    warning: bool = False
+
+
+def diagnose(settings: Settings) -> Iterator[Diagnosis]:
+    """One after the other, so that a slow one does not keep the others back."""
+    yield _tried("DAGSTER_HOME", lambda: ensure_dagster_home(settings.profile))
+    for name, check in preflight_checks(SediResource()):
+        yield _tried(name, check)
+    yield _tried("price and budget", lambda: known_price(settings))
+    yield _tried("ledger", lambda: open_ledger(settings).__exit__(None, None, None))
+    yield from _disks(settings)
+    yield _versions()
+    yield _dagster_yaml()
+
+
+def print_diagnosis(settings: Settings, console: Console | None = None) -> int:
+    """Print a line for each; returns the exit code: 2 if something must be mended."""
+    console, failed = console or Console(), False
+    for found in diagnose(settings):
+        mark = "ok" if not found.problem else "warning" if found.warning else "WRONG"
+        failed |= mark == "WRONG"
+        console.print(f"{mark:<8} {found.name}", highlight=False, markup=False)
+        for text in filter(None, (found.problem, found.mend and f"Mend: {found.mend}")):
+            console.print(f"         {text}", highlight=False, markup=False, soft_wrap=True)
+    console.print("Something must be mended first." if failed else "Ready.", style="bold")
+    return 2 if failed else 0
+
+
+def _tried(name: str, check: Callable[[], object]) -> Diagnosis:
+    try:
+        check()
+    except SediError as error:
+        return Diagnosis(name, error.problem, error.mend)
+    return Diagnosis(name)
+
+
+def _disks(settings: Settings) -> Iterator[Diagnosis]:
+    places = {"cache": settings.path(settings.cache), "DAGSTER_HOME": Path(os.environ["DAGSTER_HOME"])}
+    if "://" not in settings.data_root:
+        places["data"] = Path(settings.data_root)
+    for name, place in places.items():
+        there = next(parent for parent in (place, *place.parents) if parent.exists())
+        free_gb = shutil.disk_usage(there).free / 1e9
+        small = free_gb < LEAST_FREE_GB
+        yield Diagnosis(
+            f"disk of {name}: {free_gb:.0f} GB free",
+            f"Less than {LEAST_FREE_GB:.0f} GB are free at {place}; a checkpoint or a model may not fit."
+            if small
+            else "",
+            "Free some, or set another folder (SEDI_DATA, SEDI_CACHE, DAGSTER_HOME)." if small else "",
+            warning=True,
+        )
+
+
+def _versions() -> Diagnosis:
+    """Webserver, daemon and library match one patch only."""
+    found = {name: _version(name) for name in FAMILY}
+    kinds = {told for told in found.values() if told}
+    if len(kinds) <= 1:
+        return Diagnosis(f"versions: dagster {found['dagster']}")
+    told = ", ".join(f"{name} {number}" for name, number in found.items() if number)
+    return Diagnosis(
+        "versions", f"The packages of Dagster do not match: {told}.", "Install again: make clean, make run."
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _dagster_yaml() -> Diagnosis:
+    """A copy that an earlier version made lacks what the daemon needs now."""
+    ours, theirs = PROJECT_ROOT / "dagster.yaml", Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
+    if not ours.exists() or not theirs.exists() or ours.read_text() == theirs.read_text():
+        return Diagnosis("dagster.yaml")
+    return Diagnosis(
+        "dagster.yaml",
+        f"{theirs} is not the project's dagster.yaml: changed by hand, or copied by an earlier version.",
+        f"If it was not changed on purpose, delete it; it is copied again. Compare: diff {theirs} {ours}",
+        warning=True,
+    )

@@ -1,0 +1,101 @@
+"""`sedi status`: where the loop stands, what it spent, and what it waits for and why. Changes nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+
+from sedi_dagster.orchestration.deciding import person_needed
+from sedi_dagster.orchestration.due import Launch, Open, Rest, Step, due
+from sedi_dagster.orchestration.home import ensure_dagster_home
+from sedi_dagster.orchestration.ownership import is_driven
+from sedi_dagster.orchestration.planning import BY_SENSOR
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.runs import nobody_dequeues
+from sedi_dagster.orchestration.state import look
+from sedi_dagster.records import RoundOutcome
+from sedi_dagster.settings import SIMULATED, Settings
+
+SHOWN_ROUNDS = 12
+SENSORS = ("round_ready_sensor", "weak_category_sensor")
+
+
+def print_status(settings: Settings, console: Console | None = None) -> None:
+    """Rounds, spending, and what is due.
+
+    Raises:
+        SediError: a file of the user's cannot be read.
+    """
+    console = console or Console()
+    sedi = SediResource()
+    history = sedi.history()
+    if settings.teacher.is_simulated:
+        console.print(f"Rehearsal with the {SIMULATED}.", style="bold")
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+
+    say(f"Data: {settings.data_root}")
+    home = ensure_dagster_home(settings.profile)
+    if history.finished:
+        console.print(_rounds(history.finished))
+    say(_spending(settings, history.finished))
+    with dg.DagsterInstance.get() as instance:
+        for line in _drivers(instance, home):
+            say(line)
+        for step in due(look(sedi, instance, BY_SENSOR)):
+            say(f"Due: {told(step, time.time())}")
+    if history.finished and (needed := person_needed(list(history.finished[-1].categories))):
+        console.print(needed, style="bold", highlight=False)
+
+
+def told(step: Step, now: float) -> str:
+    """A step in words."""
+    if isinstance(step, Launch):
+        again = f" (attempt {step.number})" if step.number > 1 else ""
+        return f"{step.work.round or 'preparation'}: {step.work.name}{again}."
+    if isinstance(step, Open):
+        asked = ", ".join(f"{c.category} ({c.candidates})" for c in step.plan.categories)
+        return f"open {step.plan.round}: {asked}."
+    if isinstance(step, Rest):
+        return f"nothing. The loop rests: {step.why}."
+    if step.until is not None:
+        return f"waits. {step.why} Next attempt in {max(0.0, step.until - now):.0f} s."
+    return f"waits. {step.why}"
+
+
+def _rounds(finished: list[RoundOutcome]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("round", "kept", "of", "tokens", "USD", "score", "promoted", "weak"):
+        table.add_column(name, justify="left" if name in ("round", "weak") else "right", no_wrap=name != "weak")
+    for done in finished[-SHOWN_ROUNDS:]:
+        usd = "-" if done.cost_usd is None else f"{done.cost_usd:.2f}"
+        weak = ", ".join(c.category for c in done.categories if c.decision == "weak")
+        counts = (str(done.kept), str(done.candidates), f"{done.tokens:,}", usd, f"{done.score:.0%}")
+        table.add_row(done.round, *counts, "yes" if done.promoted else "no", weak)
+    return table
+
+
+def _spending(settings: Settings, finished: list[RoundOutcome]) -> str:
+    tokens, usd = sum(done.tokens for done in finished), sum(done.cost_usd or 0.0 for done in finished)
+    most_tokens, most_usd = settings.loop.max_tokens, settings.budget.max_usd
+    of_tokens = f" of {most_tokens:,}" if most_tokens else " (no limit)"
+    of_usd = f" of {most_usd:.2f}" if most_usd else " (no limit)"
+    return f"Spent in {len(finished)} finished rounds: {tokens:,} tokens{of_tokens}, {usd:.2f} USD{of_usd}."
+
+
+def _drivers(instance: dg.DagsterInstance, home: Path) -> list[str]:
+    """Who carries the loop on now."""
+    if is_driven(home):
+        return ["Driven by: `sedi run`."]
+    if nobody_dequeues(instance):
+        return ["Driven by: nobody. `sedi run` or `sedi ui` goes on with it."]
+    states = {state.instigator_name: state.is_running for state in instance.all_instigator_state()}
+    off = [name for name in SENSORS if not states.get(name)]
+    if not off:
+        return ["Driven by: the daemon; both sensors are on."]
+    return [f"Driven by: the daemon, but switched off: {', '.join(off)} (Automation in the UI)."]
