@@ -30,7 +30,10 @@ def started_ui(project: Path) -> Iterator[tuple[Ui, subprocess.Popen[bytes]]]:
             yield running, process
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @pytest.fixture
