@@ -72,14 +72,13 @@ def _spec(spec: dg.AssetSpec) -> dg.AssetSpec:
 def remade_when_upstream_is_made_again(name: str) -> dg.AutomationCondition[Any]:
     """Cheap, and nothing else is built on them: kept in step with what a person makes again in a finished round.
 
-    Not while a run of the round is at it, which makes them itself, and never before the round has its manifest.
+    Not by a run that makes them itself. Before there is a manifest nothing is asked for.
     """
     manifest = dg.AssetSelection.assets("lineage_manifest")
     return (
         dg.AutomationCondition.any_deps_match(
             dg.AutomationCondition.newly_updated() & ~dg.AutomationCondition.executed_with_root_target()
         ).allow(manifest)
-        & ~dg.AutomationCondition.any_deps_missing()
         & ~dg.AutomationCondition.any_deps_in_progress()
         & ~dg.AutomationCondition.in_progress()
     ).with_label(f"{name}: the manifest was made again")

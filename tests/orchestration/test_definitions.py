@@ -104,6 +104,21 @@ def test_sensors_schedules_and_jobs_say_what_they_do(repository: dg.RepositoryDe
             assert len(definition.description or "") > 40, definition.name
 
 
+def test_report_and_dataset_are_made_again_when_the_manifest_was_and_not_before_there_is_one() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("rounds", ["round-0001"])
+        first = dg.evaluate_automation_conditions(defs=defs(), instance=instance)
+        assert first.total_requested == 0
+        for name in ("filtered_batches", "sft_checkpoint", "evaluation_scores"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(name, partition="round-0001"))
+        second = dg.evaluate_automation_conditions(defs=defs(), instance=instance, cursor=first.cursor)
+        assert second.total_requested == 0
+        instance.report_runless_asset_event(dg.AssetMaterialization("lineage_manifest", partition="round-0001"))
+        third = dg.evaluate_automation_conditions(defs=defs(), instance=instance, cursor=second.cursor)
+        assert third.get_requested_partitions(dg.AssetKey("round_report")) == {"round-0001"}
+        assert third.total_requested == 2, "the dataset too"
+
+
 def test_env_example_lists_every_setting_as_it_is() -> None:
     written = (PROJECT_ROOT / ".env.example").read_text(encoding="utf-8")
     assert written == env_example(), "run: python -m sedi_dagster.env_example > .env.example"

@@ -270,6 +270,19 @@ def test_a_weak_category_opens_the_next_round_which_is_then_carried_on(
     assert len(sedi.history().plans) == 2
 
 
+def test_a_category_that_the_round_does_not_ask_for_is_an_empty_partition_with_its_reason(
+    sedi: SediResource, instance: dg.DagsterInstance
+) -> None:
+    prepared(sedi)
+    finished(sedi, instance, opened(sedi, instance, "person"), "math")
+    tick(weak_category_sensor, sedi, instance)
+    batches = dg.AssetKey("generated_batches")
+    assert instance.get_materialized_partitions(batches) == {"open_qa|round-0002"}
+    (record,) = instance.fetch_materializations(batches, limit=1).records
+    event = record.event_log_entry.asset_materialization
+    assert event is not None and "does not ask for open_qa (fine after round-0001" in str(event.description)
+
+
 def test_of_two_who_open_the_same_round_the_first_ones_plan_holds(
     sedi: SediResource, instance: dg.DagsterInstance
 ) -> None:
