@@ -14,9 +14,9 @@ def test_an_answer_ends_with_the_end_token(tiny_student: Path) -> None:
     model = load_student(str(tiny_student), None)
     model.eval()
     never = 1  # a token that this student does not say here
-    free, _ = answers_and_losses(model, PROMPTS, [[5], [5]], [8, 8], never)
+    free, _ = answers_and_losses(model, PROMPTS, [[5], [5]], [8, 8], frozenset({never}))
     assert [len(ids) for ids in free] == [8, 8]
     end = free[0][0]  # what it says first counts as the end now
-    ended, _ = answers_and_losses(model, PROMPTS, [[5], [5]], [8, 8], end)
+    ended, _ = answers_and_losses(model, PROMPTS, [[5], [5]], [8, 8], frozenset({end}))
     assert ended[0] == [end]
     assert all(end not in ids[:-1] for ids in ended)

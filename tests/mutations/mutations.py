@@ -113,7 +113,7 @@ MUTATIONS = [
     Mutation(
         "end token ignored",
         "sedi_dagster/evaluation/decoding.py",
-        "if token == end or len(answers[row]) == limits[row]:",
+        "if token in ends or len(answers[row]) == limits[row]:",
         "if len(answers[row]) == limits[row]:",
         "tests/evaluation/test_end_of_answers.py",
     ),
