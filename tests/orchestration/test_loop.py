@@ -23,7 +23,7 @@ ROUND_PARTITIONS = ("filtered_batches", "sft_checkpoint", "seed_feedback", "eval
 def test_two_rounds_are_trained_once_each_from_the_promoted_checkpoint_and_measured_with_it(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SEDI_TEACHER_API_KEY", "nobody's business in a workload")
+    monkeypatch.setenv("SEDI_TEACHER_API_KEY", "not-for-a-workload-4711")
     assert loop.run(2) == "2 rounds are finished"
     first, second = loop.sedi.history().finished
     assert [(told["round"], told["parent"]) for told in loop.trainings()] == [(ROUND, None), ("round-0002", ROUND)]
@@ -71,7 +71,7 @@ def test_a_part_of_a_finished_round_that_is_made_again_is_superseded_on_record(l
     assert loop.data_version("filtered_batches", ROUND) == version, "the same again: nothing downstream is stale"
     assert superseded(loop.sedi.store(), ROUND) == []
 
-    assert loop.materialize("filtered_batches", ROUND, filtering={"min_words": 60}).success
+    assert loop.materialize("filtered_batches", ROUND, batching={"composition": "sequential"}).success
     assert loop.data_version("filtered_batches", ROUND) != version
     (record,) = superseded(loop.sedi.store(), ROUND)
     assert record["partition"] == f"filtered_batches/{ROUND}" and record["was"] == version
