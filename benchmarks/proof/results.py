@@ -121,20 +121,15 @@ def _summary(data: Mapping[str, Any], plan: Plan) -> str:
         found = curves(data[ground])
         if plan.ours not in found or plan.baseline not in found:
             continue
-        told.append(f"On {NAMES[ground]}:")
-        told.append("")
         wordings = [item["wording"] for item in data[ground]["items"]]
-        for name, arm in plan.arms.items():
-            if name in (plan.baseline, plan.ours) or name not in found:
-                continue
-            if arm.ablates:
-                told.append(_claim(f"{arm.ablates}", compare(found[plan.ours], found[name], wordings), f"{arm.label}"))
-        told.insert(
-            3 if len(told) > 3 else len(told),
-            _claim(
-                "the whole", compare(found[plan.ours], found[plan.baseline], wordings), plan.arms[plan.baseline].label
-            ),
-        )
+        against = {plan.baseline: "the whole"} | {n: arm.ablates for n, arm in plan.arms.items() if arm.ablates}
+        told += [f"On {NAMES[ground]}:", ""]
+        told += [
+            _claim(part, compare(found[plan.ours], found[name], wordings), plan.arms[name].label)
+            for name, part in against.items()
+            if name in found
+        ]
+        told.append("")
     return "\n".join(told)
 
 
