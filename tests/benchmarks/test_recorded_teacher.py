@@ -45,7 +45,7 @@ ROWS = [row(number, category) for category in ("math", "coding") for number in r
 
 def prompt(name: str, **values: Any) -> str:
     shown = [{"instruction": f"Add {n} and 1.", "input": "", "output": str(n + 1)} for n in (3, 5)]
-    return render(name, category=MATH, **{"aim": "", "demonstrations": shown, "wanted": 4, **values})
+    return render(name, category=MATH, **{"aim": "", "demonstrations": shown, "wanted": 4, "short": False, **values})
 
 
 @pytest.fixture
