@@ -121,7 +121,9 @@ def prompt_for(ground: Ground, name: str, skill: Skill, band: int, style: str = 
         output = skill.styled(task.slots, task.answer, style, rng)  # type: ignore[arg-type]
         shown.append({"instruction": instruction, "input": text_input, "output": output})
     entry = next(entry for entry in ground.categories if entry["id"] == skill.category)
-    return render(name, category=category_of(entry), demonstrations=shown, **{"aim": "", "wanted": 5, "short": False, **values})
+    return render(
+        name, category=category_of(entry), demonstrations=shown, **{"aim": "", "wanted": 5, "short": False, **values}
+    )
 
 
 SERIES = ("instructions", "bare_instructions", "examples")

@@ -63,7 +63,8 @@ def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
         assert told in done.stdout
 
     # a row of the dataset can be traced to seeds, paid calls and the step that trained on it
-    row = json.loads((data / "exports" / "sft_dataset.jsonl").read_text().splitlines()[0])
+    rows = map(json.loads, (data / "exports" / "sft_dataset.jsonl").read_text().splitlines())
+    row = next(row for row in rows if row["round"] == "round-0001")
     traced = json.loads(sedi("trace", row["example_id"], "--json").stdout)
     assert traced["facts"]["state"] == "kept"
     came_from = {link["relation"]: link["nodes"] for link in traced["came_from"]}

@@ -33,7 +33,7 @@ def make_job(tiny_student: Path) -> MakeJob:
 def job_for(student: Path, folder: Path, rows: int = 10, checkpoint: Path | None = None, **settings: Any) -> Job:
     folder.mkdir(exist_ok=True, parents=True)
     training_rows(rows).write_parquet(folder / "rows.parquet")
-    chosen = {"lora_rank": 2, "example_losses": False, **settings}
+    chosen = {"lora_rank": 2, "example_losses": False, "epochs": 1, **settings}
     return {
         "student": str(student),
         "checkpoint": str(checkpoint) if checkpoint else None,

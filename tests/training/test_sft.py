@@ -101,3 +101,11 @@ def test_making_activations_again_changes_memory_and_nothing_else(
     one, two = (pl.read_parquet(tmp_path / str(again) / "steps.parquet") for again in (True, False))
     assert one["loss"].to_list() == pytest.approx(two["loss"].to_list(), rel=1e-5)
     assert one["grad_norm"].to_list() == pytest.approx(two["grad_norm"].to_list(), rel=1e-4)
+
+
+def test_a_number_of_steps_goes_through_the_batches_again_and_again_in_their_order(
+    tmp_path: Path, make_job: MakeJob
+) -> None:
+    train(make_job(tmp_path, steps=5), silent)
+    steps = pl.read_parquet(tmp_path / "steps.parquet")["example_ids"].to_list()
+    assert len(steps) == 5 and steps[3:] == steps[:2] and steps[2] == ["e8", "e9"]
