@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import shutil
 import socket
 import tempfile
@@ -17,6 +18,9 @@ import pytest
 from sedi_dagster.testing.simulated_teacher import MODEL, SimulatedTeacher
 
 CATEGORIES = ("math", "open_qa")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup: what the tests start could not be interrupted
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 _WORKERS = "XDG_RUNTIME_DIR"
 
 
