@@ -18,6 +18,8 @@ Loops = Mapping[str, Mapping[str, Any]]
 
 NAMES = {"development": "the skills that the method was developed on", "final": "the skills opened once, at the end"}
 RECORDED = "recorded"
+ENOUGH_SEEDS = 5
+"""Project seeds below which the page says how few there were."""
 
 
 def on_record(file: Path, ground: str, items: Sequence[EvaluationItem]) -> dict[tuple[str, str], str]:
@@ -134,13 +136,14 @@ def _summary(data: Mapping[str, Any], plan: Plan) -> str:
 
 
 def _claim(part: str, c: Comparison, other: str) -> str:
-    verdict = (
-        "holds"
-        if c.difference.low > 0
-        else "does **not** hold: it is worse"
-        if c.difference.high < 0
-        else "is **not shown**"
-    )
+    if c.difference.low > 0:
+        verdict = "holds"
+    elif c.difference.high < 0:
+        verdict = "does **not** hold: it is worse"
+    else:
+        verdict = "is **not shown**"
+    if c.seeds < ENOUGH_SEEDS:
+        verdict += f" (on {c.seeds} project seeds only, where {ENOUGH_SEEDS} are asked for)"
     tokens = (
         "never reaches its accuracy"
         if c.token_ratio is None

@@ -6,9 +6,10 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from sedi_dagster.evaluation.statistics import wilson_interval
+from sedi_dagster.evaluation.statistics import pass_rate, wilson_interval
 from sedi_dagster.orchestration.deciding import person_needed
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.rounds import starting_checkpoint
 from sedi_dagster.records import CategoryOutcome, RoundOutcome
 from sedi_dagster.settings import SIMULATED, Settings
 
@@ -29,6 +30,7 @@ def print_summary(
         return
     console.print(_rounds(history.finished[first:] or history.finished[-1:], sedi))
     last = history.finished[-1]
+    console.print(_baselines(sedi), highlight=False, soft_wrap=True)
     console.print(_scores(last, _passed_before(sedi, history.finished, first), sedi))
     for outcome in last.categories:
         if outcome.decision in ("weak", "stuck"):
@@ -85,11 +87,20 @@ def _rounds(outcomes: list[RoundOutcome], sedi: SediResource) -> Table:
     return table
 
 
+def _baselines(sedi: SediResource) -> str:
+    """What there was before any teacher was asked: the untrained student, and what the user's own seed tasks gave."""
+    tables = sedi.store().read_tables("baseline_scores")
+    told = f"Before any teacher: untrained {pass_rate(tables['items']):.1%}"
+    if "seed_items" in tables:
+        told += f", after training on the human seed tasks alone {pass_rate(tables['seed_items']):.1%}"
+    return f"{told}. The first round built on the {'latter' if starting_checkpoint(sedi) else 'untrained student'}."
+
+
 def _passed_before(sedi: SediResource, finished: list[RoundOutcome], first: int) -> dict[str, tuple[int, int]]:
-    """(passed, items) by category before this run: of the round before it, or of the untrained student."""
+    """(passed, items) by category before this run: of the round before it, or of what the first one built on."""
     if first:
         return {o.category: (o.passed, o.items) for o in finished[first - 1].categories}
-    items = sedi.store().read_tables("baseline_scores")["items"]
+    items = sedi.store().read_tables("baseline_scores")["seed_items" if starting_checkpoint(sedi) else "items"]
     counts = items.group_by("category").agg(pl.col("passed").sum().alias("k"), pl.len().alias("n"))
     return {row["category"]: (row["k"], row["n"]) for row in counts.iter_rows(named=True)}
 
