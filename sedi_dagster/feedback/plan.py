@@ -213,10 +213,12 @@ def _by_expected_gain(
             f"another round is expected to gain {sum(gains.values()):.1f} of {sum(items.values())} items, less than "
             f"{LEAST_GAIN:g}: the rounds so far show nothing that more examples would teach"
         )
-    ranked = sorted((c for c in wanting if round(wanted[c]) > 0), key=lambda c: (-wanted[c], c))
+    weak = {c for c in wanting if c in standing and standing[c].decision == "weak"}
+    counts = {c: max(round(wanted[c]), int(c in weak)) for c in wanting}  # a weak one is never left out
+    ranked = sorted((c for c in wanting if counts[c]), key=lambda c: (-wanted[c], c))
     allowed = max(1, int(request.candidates_per_category * request.most_per_category))
     return [
-        _planned(c, round(wanted[c]), rates, allowed, _outlook_told(standing.get(c), gains[c]), standing.get(c))
+        _planned(c, counts[c], rates, allowed, _outlook_told(standing.get(c), gains[c]), standing.get(c))
         for c in ranked
     ]
 

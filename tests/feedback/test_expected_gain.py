@@ -89,6 +89,14 @@ def test_with_targets_as_the_goal_only_what_is_below_its_target_is_asked_for() -
     assert isinstance(plan, RoundPlan) and plan.category_ids == ["learns"]
 
 
+def test_a_weak_category_keeps_a_candidate_however_little_is_expected_of_it() -> None:
+    never = replace(measured("never", 0, kept=100), items=400, decision="weak")
+    learns = [replace(measured("learns", 20 + 30 * n), items=200) for n in (1, 2, 3)]
+    plan = next_plan(*(after(n, seen, never) for n, seen in enumerate(learns, 1)), floor_share=0)
+    assert isinstance(plan, RoundPlan)
+    assert {c.category: c.wanted for c in plan.categories}["never"] == 1
+
+
 def test_rounds_that_taught_nothing_end_the_loop_and_say_so() -> None:
     nothing = [replace(measured(c, round(100 * START[c]), kept=100), items=100) for c in KNOWN]
     assert isinstance(next_plan(after(1, *nothing)), RoundPlan), "one round is not enough to give up"
