@@ -253,6 +253,7 @@ def test_the_number_of_threads_is_the_jobs(serve: Serve, folder: Path, environme
 
 def test_only_processes_that_would_be_alike_share_a_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)  # other tests set it for the whole process
     here = address(True, folder)
     for name in ("OMP_NUM_THREADS", "SEDI_TEACHER_API_KEY", "DAGSTER_HOME", "HF_TOKEN", "OPENAI_API_KEY"):
         monkeypatch.setenv(name, "1")
