@@ -66,8 +66,7 @@ def main(
     folder = (folder / ("quick" if quick else "full") / ground).resolve()
     ground_folder = _ground(ground, folder, alpaca, human)
     models = _models(folder)
-    first, _, last = (seeds or f"{plan.project_seeds[0]}-{plan.project_seeds[-1]}").partition("-")
-    project_seeds = range(int(first), int(last or first) + 1)
+    project_seeds = _seeds(seeds) if seeds else plan.project_seeds
     jobs = jobs or _side_by_side()
     threads = max(1, cpu_count() // jobs)
     order = list(plan.arms)
@@ -103,6 +102,14 @@ def main(
     _write_page(out, plan)
     click.echo(f"{out / 'results.md'} written; {(time.monotonic() - started) / 60:.1f} min")
     sys.exit(1 if failed else 0)
+
+
+def _seeds(text: str) -> range:
+    """The project seeds of `1-3` or `2`."""
+    first, _, last = text.partition("-")
+    if not (first.isdigit() and (last or first).isdigit()):
+        raise click.UsageError(f"--seeds {text}: expected a number such as 2, or a range such as 1-3.")
+    return range(int(first), int(last or first) + 1)
 
 
 def _write_page(out: Path, plan: Plan) -> None:

@@ -45,7 +45,9 @@ def merge(
     named = _named(items)
     if there["items"] != named:
         there["arms"] = {}
-    there["items"], there["about"] = named, dict(about)
+    there["items"] = named
+    if loops or not there["about"]:  # a page written anew elsewhere does not move the loops to that machine
+        there["about"] = dict(about)
     for arm, by_seed in loops.items():
         there["arms"].setdefault(arm, {}).update(by_seed)
     file.parent.mkdir(parents=True, exist_ok=True)

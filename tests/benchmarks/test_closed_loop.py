@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from benchmarks.closed_loop import main as closed_loop
 from benchmarks.proof.arms import BASELINES, Arm, load_plan
 from benchmarks.proof.loops import Loop, run_all
 from benchmarks.proof.results import curves, merge, on_record, page, read
@@ -178,3 +180,15 @@ def test_on_recorded_text_arms_are_compared_by_the_loss_of_human_answers(tmp_pat
     text = page(read(tmp_path / "r.json"), plan, {})
     assert "| ours | 2 | 1,000 | 2.500 | 2.400 | 2.360 | 1.00 (1.00 to 1.00) |" in text
     assert "| Self-Instruct | 2 | 1,000 | 2.500 | 2.400 | 2.460 | - |" in text
+
+
+def test_a_page_written_anew_on_another_machine_keeps_the_machine_of_the_loops(tmp_path: Path) -> None:
+    file, about = tmp_path / "r.json", {"machine": "one GPU", "jobs": 16, "ground": "development"}
+    merge(file, "development", {"a": {"1": finished([1, 2], 10)}}, ITEMS, about)
+    merge(file, "development", {}, ITEMS, {**about, "machine": "2 CPU cores"})
+    assert read(file)["development"]["about"]["machine"] == "one GPU"
+
+
+def test_project_seeds_that_are_none_are_refused_in_one_line() -> None:
+    told = CliRunner().invoke(closed_loop, ["--seeds", "x", "--report"])
+    assert told.exit_code == 2 and "expected a number such as 2, or a range such as 1-3" in told.output

@@ -10,6 +10,7 @@ from assets.baseline_scores import baseline_scores
 from assets.seed_pool import seed_pool
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
 from sedi_dagster.orchestration.io_manager import TablesIOManager
+from sedi_dagster.orchestration.planning import starting_scores
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import promoted_checkpoint
 from sedi_dagster.records import Tables
@@ -57,3 +58,18 @@ def test_other_seed_tasks_or_another_way_to_train_on_them_ask_for_a_new_measurem
     file.write_text(file.read_text().replace("how many pens", "how many pencils"), encoding="utf-8")
     found.add(evaluation_fingerprint(SediResource()))
     assert len(found) == 3
+
+
+@pytest.mark.parametrize(("start", "scores"), [(SEED_TASKS, {"math": 0.5}), ("", {"math": 0.0})])
+def test_learning_curves_begin_with_the_student_that_the_first_round_builds_on(
+    project: Path, start: str, scores: dict[str, float]
+) -> None:
+    sedi = SediResource()
+    assert starting_scores(sedi) == {}, "nothing was measured yet"
+    items = {
+        name: pl.DataFrame({"category": ["math"] * 2, "passed": [False, name == "seed_items"]})
+        for name in ("items", "seed_items")
+    }
+    origin = pl.DataFrame({"fingerprint": ["f"], "start": [start]})
+    sedi.store().write_tables({**items, "origin": origin}, "baseline_scores")
+    assert starting_scores(sedi) == scores
