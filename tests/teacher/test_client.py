@@ -111,7 +111,7 @@ def test_what_is_never_an_answer_ends_in_one_error_that_quotes_it(bench: Bench) 
     bench.server.turn(malformed=1.0)
     with pytest.raises(TeacherError, match=r"something else than the API.*simulated-teacher"):
         bench.ask(chats(200))
-    assert bench.server.meter.requests <= 20
+    assert bench.server.meter.requests <= 50  # of 200: those in flight when it was known
     bench.server.turn(malformed=0.0)
     assert not any(a.error for a in bench.ask(chats(200)))
 
@@ -150,7 +150,7 @@ def test_what_concerns_all_calls_stops_at_once_and_says_the_mend(
     with pytest.raises(TeacherError) as stopped:
         bench.ask(chats(100))
     assert told in stopped.value.problem and mend in stopped.value.mend
-    assert bench.server.meter.requests <= 20
+    assert bench.server.meter.requests <= 50  # of 100: those in flight when it was known
     bench.server.turn(outage="")
     assert not any(a.error for a in bench.ask(chats(100)))
 
