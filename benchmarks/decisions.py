@@ -27,11 +27,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from sedi_dagster.evaluation.items import first_half
 from sedi_dagster.evaluation.weakness import WeaknessRules, judge_categories
 from sedi_dagster.feedback.standing import StandingRules, settle
-from sedi_dagster.records import Category, CategoryOutcome, round_key
+from sedi_dagster.records import CategoryOutcome, round_key
+from sedi_dagster.targets import Target
 
 TARGETS = (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
 NAMES = tuple(f"category-{i:02d}" for i in range(12))
-CATEGORIES = {n: Category(n, n, "", "", 1 / 12, t, 64) for n, t in zip(NAMES, TARGETS, strict=True)}
+KNOWN = {n: Target(t) for n, t in zip(NAMES, TARGETS, strict=True)}
 CLUSTER_SIZES = (1, 1, 1, 1, 2, 3, 4, 6)  # as in seeds/evaluation_items.jsonl: most items alone, some templates of many
 PERSISTENCE = 0.5
 """Share of an item's luck that stays from round to round."""
@@ -101,7 +102,7 @@ def this_project(evaluations: list[Frame]) -> list[set[str]]:
     asked: list[set[str]] = []
     for number, items in enumerate(evaluations, start=1):
         planned = asked[-1] if asked else set(NAMES)
-        for outcome in judge_categories(items, CATEGORIES, WeaknessRules(), first_half(number)):
+        for outcome in judge_categories(items, KNOWN, WeaknessRules(), first_half(number)):
             seen = before.get(outcome.category)
             before[outcome.category] = settle(
                 outcome, seen, outcome.category in planned, round_key(number), StandingRules()
@@ -124,8 +125,7 @@ def under_the_mean(evaluations: list[Frame]) -> list[set[str]]:
 
 def five_under_target(evaluations: list[Frame]) -> list[set[str]]:
     return [
-        {name for name, rate in rates.items() if rate < CATEGORIES[name].target - 0.05}
-        for rates in map(_rates, evaluations)
+        {name for name, rate in rates.items() if rate < KNOWN[name].rate - 0.05} for rates in map(_rates, evaluations)
     ]
 
 

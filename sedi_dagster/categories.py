@@ -10,6 +10,7 @@ import yaml
 
 from sedi_dagster.errors import InputFileError
 from sedi_dagster.records import Category
+from sedi_dagster.targets import EXPECTED, target_problem
 
 _ID = re.compile(r"[a-z][a-z0-9_]{0,39}")  # also a partition key: no | [ ] ,
 _FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -18,7 +19,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "definition": str,
     "hint": str,
     "share": (int, float),
-    "target": (int, float),
+    "target": (int, float, str, list),
     "max_answer_tokens": int,
     "verifiers": list,
 }
@@ -58,11 +59,10 @@ def _problems(number: int, entry: Any) -> list[str]:
     found = [f"{name}: unknown field {extra!r}; known: {', '.join(known)}" for extra in entry.keys() - known.keys()]
     for field, kind in known.items():
         if (field in entry or field in _FIELDS) and not isinstance(entry.get(field), kind):
-            found.append(
-                f"{name}: field {field!r} is {entry.get(field)!r}; expected {getattr(kind, '__name__', 'number')}"
-            )
+            expected = EXPECTED if field == "target" else getattr(kind, "__name__", "number")
+            found.append(f"{name}: field {field!r} is {entry.get(field)!r}; expected {expected}")
     if isinstance(entry.get("id"), str) and not _ID.fullmatch(entry["id"]):
         found.append(f"{name}: field 'id' must be lower-case letters, digits and _ (at most 40)")
-    if isinstance(entry.get("target"), int | float) and not 0 < entry["target"] <= 1:
-        found.append(f"{name}: field 'target' is {entry['target']}; expected a pass rate above 0, at most 1")
+    if isinstance(entry.get("target"), int | float | str | list) and (told := target_problem(entry["target"])):
+        found.append(f"{name}: {told}")
     return found

@@ -94,6 +94,10 @@ class EvaluationItem:
     cluster: str
 
 
+AskedTarget = float | str | Sequence[float | str]
+"""A target as `categories.yaml` has it: a pass rate, a relative one, or several (`sedi_dagster.targets`)."""
+
+
 @dataclass(frozen=True)
 class Category:
     """A kind of task: how to describe it to a teacher and when the student is good enough at it."""
@@ -103,7 +107,7 @@ class Category:
     definition: str
     hint: str
     share: float
-    target: float
+    target: AskedTarget
     max_answer_tokens: int
     verifiers: tuple[str, ...] = ()
     is_classification: bool | None = None  # whether all its tasks are, or none; None: each task is looked at
@@ -264,7 +268,8 @@ class CategoryOutcome:
     `CategoryPlan`. `items_to_decide`: how many items would decide what these leave open. `since`: the round whose
     checkpoint a weak category's gain is counted from (empty: the untrained student), `gain_p` the p-value of that
     gain, `targeted` the rounds spent on it since. `cooling`: further rounds in which it is left alone. `candidates`,
-    `kept`, `tokens`: what the round asked for, got and spent on it.
+    `kept`, `tokens`: what the round asked for, got and spent on it. `target_told`: where the target comes from, in
+    words; empty for a rate that `categories.yaml` names.
     """
 
     category: str
@@ -288,10 +293,16 @@ class CategoryOutcome:
     candidates: int = 0
     kept: int = 0
     tokens: int = 0
+    target_told: str = ""
 
     @property
     def score(self) -> float:
         return self.passed / self.items if self.items else 0.0
+
+    @property
+    def target_in_words(self) -> str:
+        """`37% (20 points above the untrained student's 2 of 12)`."""
+        return f"{self.target:.0%} ({self.target_told})" if self.target_told else f"{self.target:.0%}"
 
     @property
     def gap(self) -> float:

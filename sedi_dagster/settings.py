@@ -404,8 +404,8 @@ class EvaluationSettings(_Group):
     timeout_s: float = Field(300.0, gt=0, description="Time allowed for one answer of that endpoint, in seconds")
     reference: str = Field(
         "",
-        description="Reference model (bundled:..., a folder or a hub name) that categories are held against on the "
-        "same items; empty: the targets of the categories",
+        description="Reference model (bundled:..., a folder or a hub name) that answers the same items; targets named "
+        "`reference` are taken from it, or all targets if none is; empty: there is none",
     )
     alpha: float = Field(0.05, gt=0, lt=1, description="Level of the tests after correction over categories")
     min_gap: float = Field(0.05, ge=0, lt=1, description="Smallest gap to the target that counts, as a share of items")

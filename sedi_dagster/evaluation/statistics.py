@@ -24,6 +24,12 @@ def pass_rate(items: pl.DataFrame) -> float:
     return int(items["passed"].sum()) / max(1, items.height)
 
 
+def passed_by_category(items: pl.DataFrame) -> dict[str, tuple[int, int]]:
+    """Items passed, and items, by category."""
+    counted = items.group_by("category").agg(pl.col("passed").sum(), pl.len()).sort("category")
+    return {category: (passed, count) for category, passed, count in counted.iter_rows()}
+
+
 @lru_cache(maxsize=4096)
 def wilson_interval(passed: int, items: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of a pass rate (Wilson 1927)."""

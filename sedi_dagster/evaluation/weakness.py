@@ -33,7 +33,8 @@ from sedi_dagster.evaluation.statistics import (
     tail_below,
     wilson_interval,
 )
-from sedi_dagster.records import Category, CategoryOutcome, Decision
+from sedi_dagster.records import CategoryOutcome, Decision
+from sedi_dagster.targets import Target
 
 FEWEST_OF_A_DIFFICULTY = 4
 """Below so many items of a difficulty nothing is said about it."""
@@ -72,7 +73,8 @@ class _Evidence:
 class _Sheet:
     """The items of one category; with a column `beside` if a reference model answered them too."""
 
-    category: Category
+    category: str
+    aim: Target
     items: pl.DataFrame
     correlation: float
 
@@ -82,7 +84,7 @@ class _Sheet:
 
     @cached_property
     def beside(self) -> NDArray[Any] | None:
-        return self.items["beside"].to_numpy().astype(bool) if "beside" in self.items.columns else None
+        return self.items["beside"].to_numpy().astype(bool) if self.aim.is_paired else None
 
     @cached_property
     def half(self) -> NDArray[Any]:
@@ -94,7 +96,7 @@ class _Sheet:
 
     @property
     def target(self) -> float:
-        return self.category.target if self.beside is None else float(np.mean(self.beside))
+        return self.aim.rate
 
     def evidence(self, half: str | None = None) -> _Evidence:
         """Against the target: passes of all items. Against a reference: wins of the items where the two differ."""
@@ -103,7 +105,7 @@ class _Sheet:
         effect = design_effect(self.clusters[chosen].tolist(), self.correlation)
         seen = float(np.mean(passed)) if len(passed) else self.target
         if self.beside is None:
-            k, n, rate, gap = int(passed.sum()), len(passed), self.category.target, self.category.target - seen
+            k, n, rate, gap = int(passed.sum()), len(passed), self.target, self.target - seen
         else:
             beside = self.beside[chosen]
             won, lost = int((passed & ~beside).sum()), int((~passed & beside).sum())
@@ -113,7 +115,7 @@ class _Sheet:
     def items_to_decide(self, level: float) -> int | None:
         effect = design_effect(self.clusters.tolist(), self.correlation)
         if self.beside is None:
-            needed = items_for_rate(float(np.mean(self.passed)), self.category.target, level)
+            needed = items_for_rate(float(np.mean(self.passed)), self.target, level)
         else:
             won, lost = int((self.passed & ~self.beside).sum()), int((~self.passed & self.beside).sum())
             needed = items_for_pairs(won, lost, len(self.passed), level)
@@ -122,7 +124,7 @@ class _Sheet:
 
 def judge_categories(
     items: pl.DataFrame,
-    categories: Mapping[str, Category],
+    targets: Mapping[str, Target],
     rules: WeaknessRules,
     first_half: str,
     reference: pl.DataFrame | None = None,
@@ -131,12 +133,12 @@ def judge_categories(
 
     Args:
         items: one row an evaluation item (`ITEM_SCHEMA`).
-        categories: by id; `target` is the pass rate that is asked for.
+        targets: by category, as they hold in this round.
         first_half: the half that raises a suspicion in this round; the other one confirms it.
-        reference: the same items as a reference model answered them; then its pass rate is the target, and the test
-            is the paired one (exact McNemar).
+        reference: the same items as a reference model answered them, for targets that are paired: there the test is
+            McNemar's, exact.
     """
-    sheets = _sheets(items, categories, reference)
+    sheets = _sheets(items, targets, reference)
     whole = [sheet.evidence() for sheet in sheets]
     adjusted = benjamini_hochberg([evidence.p_value for evidence in whole])
     verdicts = [
@@ -152,16 +154,17 @@ def judge_categories(
     ]
 
 
-def _sheets(items: pl.DataFrame, categories: Mapping[str, Category], reference: pl.DataFrame | None) -> list[_Sheet]:
+def _sheets(items: pl.DataFrame, targets: Mapping[str, Target], reference: pl.DataFrame | None) -> list[_Sheet]:
     values = pl.col("passed").cast(pl.Float64)
-    if reference is not None:
+    if reference is not None and any(target.is_paired for target in targets.values()):
         beside = reference.select("item_id", pl.col("passed").alias("beside"))
         items = items.join(beside, on="item_id", maintain_order="left")
-        values = values - pl.col("beside").cast(pl.Float64)
+        paired = pl.col("category").is_in([name for name, target in targets.items() if target.is_paired])
+        values = values - pl.when(paired).then(pl.col("beside").cast(pl.Float64)).otherwise(0.0)
     groups, clusters = items["category"].to_list(), items["cluster"].to_list()
     correlation = intraclass_correlation(items.select(values).to_series().to_numpy(), groups, clusters)
     return [
-        _Sheet(categories[frame["category"][0]], frame, correlation)
+        _Sheet(frame["category"][0], targets[frame["category"][0]], frame, correlation)
         for frame in items.sort("category").partition_by("category", maintain_order=True)
     ]
 
@@ -170,8 +173,7 @@ def _verdict(
     sheet: _Sheet, whole: _Evidence, adjusted_p: float, rules: WeaknessRules, first_half: str
 ) -> tuple[Decision, str]:
     """The decision on a category, and why in words."""
-    against = "a target" if sheet.beside is None else "the reference model's rate"
-    seen = f"{int(sheet.passed.sum())} of {len(sheet.passed)} passed against {against} of {sheet.target:.0%}"
+    seen = f"{int(sheet.passed.sum())} of {len(sheet.passed)} passed against a target of {sheet.aim}"
     if whole.gap < rules.min_gap:
         return "fine", f"{seen}: no gap of {rules.min_gap:.0%} or more"
     if adjusted_p > rules.alpha:
@@ -193,7 +195,7 @@ def _outcome(
         reason += f"; about {needed} items would decide it"
     low, high = wilson_interval(passed, count)
     return CategoryOutcome(
-        category=sheet.category.id,
+        category=sheet.category,
         items=count,
         passed=passed,
         low=low,
@@ -207,6 +209,7 @@ def _outcome(
         difficulty=_difficulty(sheet.items, sheet.target),
         reference_loss=_mean(sheet.items["reference_loss"]),
         items_to_decide=needed,
+        target_told=sheet.aim.told,
     )
 
 

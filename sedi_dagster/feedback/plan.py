@@ -237,7 +237,11 @@ def _most_that_counts(seen: CategoryOutcome | None, goal: Goal) -> float:
 def _outlook_told(seen: CategoryOutcome | None, gain: float) -> str:
     if seen is None:
         return "not measured yet"
-    judged = seen.reason if seen.decision == "weak" else f"{seen.passed} of {seen.items} passed"
+    judged = (
+        seen.reason
+        if seen.decision == "weak"
+        else f"{seen.passed} of {seen.items} passed, target {seen.target_in_words}"
+    )
     return f"{judged}; expected to gain {gain:.1f} items"
 
 

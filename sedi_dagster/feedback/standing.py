@@ -57,8 +57,8 @@ def settle(
     kept = replace(judged, since=before.since, targeted=targeted)
     if targeted >= rules.stuck_after:
         told = (
-            f"{judged.passed} of {judged.items} passed against a target of {judged.target:.0%}: no significant gain "
-            f"since {before.since or 'the untrained student'} in {targeted} rounds that asked for it"
+            f"{judged.passed} of {judged.items} passed against a target of {judged.target_in_words}: no significant "
+            f"gain since {before.since or 'the untrained student'} in {targeted} rounds that asked for it"
         )
         return replace(kept, decision="stuck", reason=told)
     return replace(kept, decision="weak", reason=_still(judged, "it was weak"))
@@ -66,7 +66,7 @@ def settle(
 
 def _leaves(judged: CategoryOutcome, since: str, rules: StandingRules) -> CategoryOutcome:
     """Its target is reached: no longer weak, and left alone for a while so that it does not come and go."""
-    told = f"{judged.passed} of {judged.items} passed: its target of {judged.target:.0%} is reached"
+    told = f"{judged.passed} of {judged.items} passed: its target of {judged.target_in_words} is reached"
     if rules.cool_down_rounds == 0:
         return replace(judged, decision="fine", since=since, reason=told)
     return replace(judged, decision="cooling", cooling=rules.cool_down_rounds - 1, since=since, reason=told)
@@ -75,7 +75,7 @@ def _leaves(judged: CategoryOutcome, since: str, rules: StandingRules) -> Catego
 def _still(judged: CategoryOutcome, how: str) -> str:
     if judged.decision == "weak":
         return judged.reason
-    return f"{judged.passed} of {judged.items} passed: {how} and has not reached its target of {judged.target:.0%}"
+    return f"{judged.passed} of {judged.items} passed: {how} and has not reached its target of {judged.target_in_words}"
 
 
 def stuck(outcomes: Collection[CategoryOutcome]) -> list[str]:

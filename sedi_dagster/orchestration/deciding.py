@@ -13,13 +13,14 @@ import polars as pl
 
 from sedi_dagster.evaluation.comparison import HeldOut, compare, gain_p_value, judge_promotion
 from sedi_dagster.evaluation.items import first_half
-from sedi_dagster.evaluation.statistics import pass_rate
+from sedi_dagster.evaluation.statistics import pass_rate, passed_by_category
 from sedi_dagster.evaluation.weakness import WeaknessRules, judge_categories
 from sedi_dagster.feedback.standing import StandingRules, settle
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import is_of_this_student, promoted_checkpoint
+from sedi_dagster.orchestration.rounds import is_of_this_student, promoted_checkpoint, starting_checkpoint
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
 from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.targets import REFERENCE, resolve
 
 Evaluate = Callable[[str | None], pl.DataFrame]
 """Items as the student after a round answers them, or as the untrained one does (None). Costs nothing if known."""
@@ -64,7 +65,11 @@ def decide(
         against["seed tasks"] = SEED_TASKS
     comparisons = pl.concat([compare(name, evaluate(checkpoint), items) for name, checkpoint in against.items()])
     rules = WeaknessRules(settings.evaluation.alpha, settings.evaluation.min_gap, settings.evaluation.confirm_alpha)
-    judged = judge_categories(items, sedi.categories(), rules, first_half(plan.number), reference)
+    known = {"untrained": evaluate(None), "best": evaluate(_best(earlier) or starting_checkpoint(sedi))}
+    if reference is not None:
+        known[REFERENCE] = reference
+    targets = resolve(sedi.categories(), {name: passed_by_category(frame) for name, frame in known.items()})
+    judged = judge_categories(items, targets, rules, first_half(plan.number), reference)
     standing = StandingRules(settings.evaluation.alpha, settings.loop.cool_down_rounds, settings.loop.stuck_after)
     last = earlier[-1] if earlier else None
     stands_now = plan.round if promoted else (parent or "")

@@ -14,6 +14,7 @@ from sedi_dagster.seed_pool.check import hopeless_rules
 from sedi_dagster.settings import Settings
 from sedi_dagster.student import check_quantization
 from sedi_dagster.student_check import check_student
+from sedi_dagster.targets import check_reference
 from sedi_dagster.teacher.open import open_teacher
 
 
@@ -34,6 +35,7 @@ def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]
         ("methods of generation", lambda: check_mix(settings.generation.methods)),
         ("seed tasks", lambda: _check_seeds(sedi, settings)),
         ("evaluation items", sedi.all_items),
+        ("targets", lambda: check_reference(sedi.categories(), settings.evaluation.reference)),
         ("files to keep clear of", sedi.guarded_texts),
         ("data folder", sedi.store().check_writable),
         ("judge", lambda: check_judge(settings)),

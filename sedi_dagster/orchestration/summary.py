@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from sedi_dagster.evaluation.statistics import pass_rate, wilson_interval
+from sedi_dagster.evaluation.statistics import pass_rate, passed_by_category, wilson_interval
 from sedi_dagster.orchestration.deciding import person_needed
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import starting_checkpoint
@@ -101,8 +100,7 @@ def _passed_before(sedi: SediResource, finished: list[RoundOutcome], first: int)
     if first:
         return {o.category: (o.passed, o.items) for o in finished[first - 1].categories}
     items = sedi.store().read_tables("baseline_scores")["seed_items" if starting_checkpoint(sedi) else "items"]
-    counts = items.group_by("category").agg(pl.col("passed").sum().alias("k"), pl.len().alias("n"))
-    return {row["category"]: (row["k"], row["n"]) for row in counts.iter_rows(named=True)}
+    return passed_by_category(items)
 
 
 def _scores(last: RoundOutcome, before: dict[str, tuple[int, int]], sedi: SediResource) -> Table:

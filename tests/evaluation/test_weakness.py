@@ -7,13 +7,10 @@ import polars as pl
 import pytest
 
 from sedi_dagster.evaluation.weakness import WeaknessRules, judge_categories
-from sedi_dagster.records import Category, CategoryOutcome
+from sedi_dagster.records import CategoryOutcome
+from sedi_dagster.targets import Target
 
 RULES = WeaknessRules()
-
-
-def category(name: str, target: float = 0.5) -> Category:
-    return Category(name, name, "", "", 0.1, target, 64)
 
 
 def items(halves: bool = True, **passed_of: tuple[int, int]) -> pl.DataFrame:
@@ -29,7 +26,7 @@ def items(halves: bool = True, **passed_of: tuple[int, int]) -> pl.DataFrame:
 
 
 def judge(target: float = 0.5, first_half: str = "A", **passed_of: tuple[int, int]) -> dict[str, CategoryOutcome]:
-    known = {name: category(name, target) for name in passed_of}
+    known = dict.fromkeys(passed_of, Target(target))
     return {o.category: o for o in judge_categories(items(**passed_of), known, RULES, first_half)}
 
 
@@ -66,7 +63,7 @@ def test_a_gap_of_exactly_the_smallest_that_counts_counts() -> None:
 @pytest.mark.parametrize(("first_half", "told"), [("A", "only one half"), ("B", "not confirmed on the fresh half")])
 def test_what_only_one_half_shows_is_not_weak_whichever_comes_first(first_half: str, told: str) -> None:
     uneven = items(halves=False, math=(40, 100))  # A: 40 of 50 passed, B: 0 of 50
-    (outcome,) = judge_categories(uneven, {"math": category("math", 0.6)}, RULES, first_half)
+    (outcome,) = judge_categories(uneven, {"math": Target(0.6)}, RULES, first_half)
     assert outcome.adjusted_p < 0.001 and outcome.decision == "not enough evidence" and told in outcome.reason
 
 
@@ -78,18 +75,26 @@ def test_items_of_one_template_count_for_less_than_as_many_of_many() -> None:
         half=pl.Series(["AB"[i // 4 % 2] for i in range(60)]),
     )
     apart = alike.with_columns(cluster=pl.col("item_id"))
-    known = {"math": category("math")}
+    known = {"math": Target(0.5)}
     (together,), (alone,) = (judge_categories(frame, known, RULES, "A") for frame in (alike, apart))
     assert together.passed == alone.passed and together.p_value > 2 * alone.p_value
 
 
 def test_held_against_a_reference_model_the_test_is_the_paired_one() -> None:
     student, reference = items(math=(10, 40), coding=(20, 40)), items(math=(30, 40), coding=(20, 40))
-    known = {name: category(name, 0.99) for name in ("math", "coding")}
+    known = {"math": Target(0.75, "the reference model's 30 of 40", True), "coding": Target(0.5, is_paired=True)}
     outcomes = {o.category: o for o in judge_categories(student, known, RULES, "A", reference)}
     assert outcomes["math"].decision == "weak" and outcomes["math"].target == 0.75
-    assert "the reference model's rate of 75%" in outcomes["math"].reason
-    assert outcomes["coding"].decision == "fine", "its own target of 99 % plays no part"
+    assert "against a target of 75% (the reference model's 30 of 40)" in outcomes["math"].reason
+    assert outcomes["math"].p_value == pytest.approx(0.5**20), "lost all 20 of those that differ"
+    assert outcomes["coding"].decision == "fine"
+
+
+def test_a_target_that_is_not_paired_is_tested_alone_beside_one_that_is() -> None:
+    student, reference = items(math=(10, 40), coding=(10, 40)), items(math=(30, 40), coding=(10, 40))
+    known = {"math": Target(0.75, is_paired=True), "coding": Target(0.75)}
+    outcomes = {o.category: o for o in judge_categories(student, known, RULES, "A", reference)}
+    assert outcomes["coding"].decision == "weak", "as good as the reference, and far below its own target"
 
 
 def test_categories_are_judged_in_the_order_of_their_names_and_none_is_none() -> None:
@@ -101,7 +106,7 @@ def test_an_easier_difficulty_that_is_mastered_is_passed_over() -> None:
     frame = items(math=(10, 20)).with_columns(
         difficulty=pl.Series(["easy"] * 10 + ["hard"] * 10), passed=pl.Series([True] * 10 + [False] * 10)
     )
-    (outcome,) = judge_categories(frame, {"math": category("math", 0.6)}, RULES, "A")
+    (outcome,) = judge_categories(frame, {"math": Target(0.6)}, RULES, "A")
     assert outcome.difficulty == "hard"
 
 
@@ -116,7 +121,7 @@ def simulated(rates: dict[str, float], count: int, seed: int) -> pl.DataFrame:
 def test_a_student_without_weakness_is_left_alone_and_a_planted_one_is_found() -> None:
     """Twelve categories at their target of 60 %, 100 items; then one of them was never trained and is at 30 %."""
     names = [f"category_{i:02d}" for i in range(12)]
-    known = {name: category(name, 0.6) for name in names}
+    known = dict.fromkeys(names, Target(0.6))
     sound = dict.fromkeys(names, 0.6)
     rounds = 30
     false_alarms = found = 0

@@ -71,7 +71,7 @@ def test_tokens_go_where_they_gain_not_where_the_gap_is() -> None:
     assert isinstance(plan, RoundPlan)
     asked = {c.category: c.candidates for c in plan.categories}
     assert asked["learns"] > 2 * asked["never"] > 0 and asked["learns"] > 2 * asked.get("known", 0)
-    assert "8 of 20 passed; expected to gain" in plan.categories[0].reason
+    assert "8 of 20 passed, target 60%; expected to gain" in plan.categories[0].reason
 
 
 def test_a_met_target_does_not_stop_what_still_gains_unless_the_targets_are_the_goal() -> None:

@@ -9,10 +9,13 @@ import polars as pl
 import pytest
 
 from sedi_dagster.errors import SettingsError
+from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.deciding import decide, outcome_table, person_needed, round_outcome
 from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student, evaluation_fingerprint
 from sedi_dagster.orchestration.judging import check_judge
+from sedi_dagster.orchestration.planning import next_plan
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.status import targets_told
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan
 from sedi_dagster.rounds import save_plan
 from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
@@ -160,6 +163,26 @@ def test_a_category_that_two_rounds_asked_for_in_vain_is_stuck_and_a_person_is_t
     assert third.of("open_qa").decision == "weak"  # type: ignore[union-attr]
     needed = person_needed(list(third.categories))
     assert "math" in needed and "open_qa" not in needed and person_needed([]) == ""
+
+
+def test_a_relative_target_is_taken_from_the_same_items_and_told_wherever_it_goes(project: Path) -> None:
+    file = project / "categories.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("0.9", "untrained + 0.5", 1).replace("0.9", "[0.9, best + 0.25]", 1), encoding="utf-8")
+    sedi = SediResource()
+    untrained, first = answered(sedi, math=1), answered(sedi, math=1, open_qa=3)
+    done = ended(sedi, plan(1, "math", "open_qa"), first, untrained)
+    assert [(o.category, round(o.target, 2)) for o in done.categories] == [("math", 0.67), ("open_qa", 0.25)]
+    decided = decide(sedi, plan(2, "math"), first, None, lambda checkpoint: first if checkpoint else untrained)
+    math, open_qa = decided.outcomes
+    assert math.target_in_words == "67% (50 points above the untrained student's 1 of 6)"
+    assert open_qa.target_in_words == "75% (25 points above the best checkpoint before's 3 of 6)"
+    kept = RoundOutcome.from_json(done.to_json()).categories[1]
+    assert "(25 points above the best checkpoint before's 0 of 6)" in kept.reason and kept.target == 0.25
+    planned = next_plan(sedi, "test")
+    told = planned.reason if isinstance(planned, Stop) else " ".join(c.reason for c in planned.categories)
+    assert "untrained student's 1 of 6" in told, "the plan's reason has the target's"
+    assert "Target 67% (50 points above the untrained student's 1 of 6): math." in "\n".join(targets_told(sedi, [done]))
 
 
 def test_rounds_of_another_student_are_not_compared_with(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
