@@ -119,15 +119,19 @@ def no_evaluation_item_is_trained_on(checked: Checked) -> Finding:
 
 @check("filtered_batches", blocking=True)
 def kept_examples_are_novel(checked: Checked) -> Finding:
-    """No instruction was kept twice, in this round or before."""
-    kept = checked.tables["examples"]["instruction"].to_list()
+    """No example was kept twice, and no instruction of an earlier round again.
+
+    Within a round an instruction may have several inputs: Self-Instruct asks for instances of a task.
+    """
+    kept = checked.tables["examples"]
     earlier = [
         checked.sedi.store().read_table("examples", "filtered_batches", done.round)["instruction"].to_list()
         for done in checked.sedi.history().before(checked.round)
     ]
     known = {text for texts in earlier for text in texts}
-    again = len(kept) - len(set(kept)) + sum(text in known for text in set(kept))
-    return Finding(again == 0, f"{again} instructions were kept before." if again else "", {"kept_again": again})
+    twice = kept.height - kept.unique(["instruction", "input"]).height
+    again = twice + sum(text in known for text in set(kept["instruction"]))
+    return Finding(again == 0, f"{again} examples were kept before." if again else "", {"kept_again": again})
 
 
 @check("filtered_batches")

@@ -13,7 +13,7 @@ from loops import Loop
 
 from sedi_dagster.orchestration.catalogue import CATALOGUE
 from sedi_dagster.orchestration.checking import BLOCKING, CHECKS, not_passed
-from sedi_dagster.orchestration.checks import the_pool_stays_diverse
+from sedi_dagster.orchestration.checks import kept_examples_are_novel, the_pool_stays_diverse
 from sedi_dagster.orchestration.composing import DIVERSITY_SCHEMA
 from sedi_dagster.orchestration.io_manager import partition_path
 from sedi_dagster.orchestration.partitions import ROUNDS
@@ -133,3 +133,31 @@ def test_rounds_measured_with_another_embedding_model_do_not_count(tmp_path: Pat
 
 def test_a_round_without_enough_examples_for_the_measure_passes(tmp_path: Path) -> None:
     assert checked(tmp_path, diversity(0.5).head(1)).passed
+
+
+EXAMPLES = [("Who has the clock?", "Ida has it."), ("Who has the clock?", "Yara has it."), ("Name a colour.", "")]
+
+
+def novel(tmp_path: Path, *rounds: list[tuple[str, str]]) -> bool:
+    sedi = SediResource(overrides={"data": str(tmp_path)})
+    for number, rows in enumerate(rounds, start=1):
+        key = round_key(number)
+        save_plan(sedi.store(), RoundPlan(key, None, "test", (), number))
+        examples = pl.DataFrame(rows, schema=["instruction", "input"], orient="row")
+        sedi.store().write_tables({"examples": examples}, "filtered_batches", key)
+        if number < len(rounds):
+            outcome = RoundOutcome(key, 1, 1, 1, 0.5, True, ())
+            sedi.store().write_json({"outcome": outcome.to_json()}, "manifests", f"{key}.json")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(ROUNDS.name or "", [round_key(len(rounds))])
+        context = dg.build_asset_context(partition_key=round_key(len(rounds)), instance=instance)
+        result = kept_examples_are_novel(context, sedi=sedi)
+    assert isinstance(result, dg.AssetCheckResult)
+    return result.passed
+
+
+def test_an_instruction_may_have_several_inputs_in_its_round_and_come_in_no_later_one(tmp_path: Path) -> None:
+    assert novel(tmp_path / "instances", EXAMPLES)
+    assert not novel(tmp_path / "twice", [*EXAMPLES, EXAMPLES[0]])
+    assert novel(tmp_path / "new", EXAMPLES, [("Name a town.", "")])
+    assert not novel(tmp_path / "again", EXAMPLES, [("Name a colour.", "Not a warm one.")])
