@@ -2,8 +2,7 @@
 
 What a candidate is by itself is judged first, then what it is beside seeds and everything kept before; IFD, if it is
 on, last, by the base student in a process of its own. Kept examples go with their vectors into the Lance table
-`examples`, tagged by round. Training batches mix them with human seed tasks and are composed so that each is as diverse
-inside as can be, with its share of every category and of human seed tasks.
+`examples`, tagged by round. Training batches mix them with human seed tasks (`SEDI_BATCHING_COMPOSITION`).
 Tables: `verdicts`, `examples`, `batches` (in training order), `heldout` (human seed tasks that are measured, never
 trained on), `diversity`, `ifd` (scores; empty if IFD is off).
 """

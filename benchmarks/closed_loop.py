@@ -63,6 +63,9 @@ def main(
     unknown = sorted(set(chosen) - plan.arms.keys())
     if unknown:
         raise click.UsageError(f"Unknown arm: {', '.join(unknown)}. {ARMS.name} has: {', '.join(plan.arms)}.")
+    gone = [plan.arms[name] for name in chosen if plan.arms[name].last_commit]
+    if gone and not report:
+        raise click.UsageError(f"{gone[0].name} has settings that are gone: check out {gone[0].last_commit} to run it.")
     folder = (folder / ("quick" if quick else "full") / ground).resolve()
     ground_folder = _ground(ground, folder, alpaca, human)
     models = _models(folder)

@@ -187,7 +187,7 @@ class BudgetSettings(_Group):
 
 class GenerationSettings(_Group):
     methods: dict[str, float] = Field(
-        {"self_instruct": 1.0}, description="Share of the candidates by method of generation, summing to 1"
+        {"single_call": 1.0}, description="Share of the candidates by method of generation, summing to 1"
     )
     language: str = Field(
         "",
@@ -286,9 +286,9 @@ class BatchingSettings(_Group):
         "bundled:all-MiniLM-L6-v2",
         description="sentence-transformers model: bundled:..., a folder or a hub name",
     )
-    composition: Literal["diverse", "clusters", "random", "sequential"] = Field(
-        "diverse",
-        description="How kept examples are put into training batches; clusters: round robin over k-means clusters",
+    composition: Literal["random", "clusters", "sequential"] = Field(
+        "random",
+        description="How rows are put into training batches; clusters: across k-means clusters, as in SeDi-Instruct",
     )
     batch_size: int = Field(8, ge=1, description="Examples in a training batch (one optimiser step)")
     human_replay: float = Field(
@@ -427,7 +427,7 @@ class EvaluationSettings(_Group):
 
 class FeedbackSettings(_Group):
     signal: Literal["grad_norm", "loss_drop", "ifd", "heldout_gain", "random"] = Field(
-        "grad_norm", description="What ranks examples for promotion to seeds; see docs/training.md"
+        "random", description="What ranks examples for promotion to seeds; see docs/training.md"
     )
     window_steps: int = Field(10, ge=1, description="Optimiser steps of a window (grad_norm, heldout_gain)")
     window_batches: int = Field(
@@ -459,10 +459,9 @@ class LoopSettings(_Group):
     max_tokens: int | None = Field(None, ge=1, description="Teacher tokens the whole loop may use; empty: no limit")
     max_tokens_per_round: int | None = Field(None, ge=1, description="Teacher tokens a round may use; empty: no limit")
     plateau_rounds: int = Field(4, ge=1, description="Rounds without a better score after which the loop ends")
-    allocation: Literal["expected_gain", "gap", "even"] = Field(
+    allocation: Literal["expected_gain", "even"] = Field(
         "expected_gain",
-        description="How a round is shared out: where the next tokens are expected to gain most, by the gap to the "
-        "target, or alike",
+        description="How a round is shared out: where the next tokens are expected to gain most, or alike",
     )
     goal: Literal["score", "targets"] = Field(
         "score", description="score: the best student for the budget; targets: every target reached at the least cost"
@@ -492,7 +491,8 @@ class LoopSettings(_Group):
 
 PROFILES: dict[str, dict[str, Any]] = {
     "local": {
-        "generation": {"instances": "answer"},  # two calls a candidate, not three or more: they are slow
+        # What the bundled teacher does best (docs/generation_trial.md): continue a list, then answer each task.
+        "generation": {"methods": {"self_instruct": 1.0}, "instances": "answer"},
         "training": {"epochs": 1.0, "seed_epochs": 1.0},  # minutes on two cores, not a quarter of an hour
     },
     "rehearsal": {
@@ -508,6 +508,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         },
         "generation": {
             "candidates_per_category": 20,
+            "methods": {"self_instruct": 1.0},
             "instances": "answer",  # a task, then its answer: the fewest calls
             "max_instruction_tokens": 150,
             "max_answer_tokens": 64,

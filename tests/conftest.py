@@ -97,7 +97,7 @@ def project(
         "SEDI_TEACHER_MODEL": MODEL,
         "SEDI_TRAINING_STUDENT": str(tiny_student),
         "SEDI_TRAINING_LORA_RANK": "2",
-        "SEDI_LOOP_ALLOCATION": "gap",  # a second round that asks for the weak categories alone
+        "SEDI_LOOP_GOAL": "targets",  # a second round that asks for the weak categories alone
         "SEDI_TRAINING_SEED_EPOCHS": "0",  # a training less; test_seed_student.py has it
         "SEDI_BATCHING_BATCH_SIZE": "4",
         "SEDI_GENERATION_CANDIDATES_PER_CATEGORY": "4",

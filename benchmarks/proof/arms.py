@@ -28,6 +28,8 @@ class Arm:
         rounds: rounds of a loop; 0: only the baselines are measured.
         seeds_file: file of the ground that the seed tasks are read from.
         ablates: what is taken away from the arm called `ours`, if anything.
+        last_commit: the last one that has these settings; empty: they are still there. What is on record stays in the
+            results, but the arm cannot be run any more.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Arm:
     rounds: int
     seeds_file: str = "seed_tasks.jsonl"
     ablates: str = ""
+    last_commit: str = ""
 
     @property
     def version(self) -> str:
@@ -81,6 +84,7 @@ def load_plan(file: Path, quick: bool = False) -> Plan:
             min(int(entry.get("rounds", data["rounds"])), data["rounds"]),
             entry.get("seeds_file", "seed_tasks.jsonl"),
             entry.get("ablates", ""),
+            entry.get("last_commit", ""),
         )
     first, last = data["project_seeds"]
     return Plan(
@@ -89,7 +93,7 @@ def load_plan(file: Path, quick: bool = False) -> Plan:
         data["measurement_items"],
         data["baseline"],
         data["ours"],
-        tuple(data.get("only", ())) or tuple(name for name in arms if name != BASELINES),
+        tuple(data.get("only", ())) or tuple(n for n, arm in arms.items() if n != BASELINES and not arm.last_commit),
     )
 
 

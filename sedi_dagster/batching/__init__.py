@@ -1,4 +1,4 @@
-"""Which examples are trained together: embedding, the example table, composition of diverse batches.
+"""Which examples are trained together: embedding, the example table, composition of batches.
 
 Belongs here: vectors, clusters, the order of training rows. Does not: which candidates are kept (filtering).
 """

@@ -1,56 +1,15 @@
-"""How a round's examples are shared out among categories, and how many candidates they take.
-
-A measured gap is the true one plus luck, and the widest gaps had the most luck. So each is shrunken towards the mean of
-all, the more the fewer items it rests on (empirical Bayes with normal errors: Efron and Morris 1975, JASA 70; the
-spread of the true gaps by the method of moments: DerSimonian and Laird 1986).
-"""
+"""What candidates came to so far, by category: how many are kept, and what they cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from sedi_dagster.records import CategoryOutcome, RoundOutcome
+from sedi_dagster.records import RoundOutcome
 
 PRIOR_CANDIDATES = 10.0
 """Rates of a category are shrunken to those of all categories as if so many candidates had been seen at that rate."""
 PRIOR_KEEP_RATE = 0.5
 """Share of candidates that is kept, before anything is known."""
-
-
-def shrunken_gaps(outcomes: Sequence[CategoryOutcome]) -> dict[str, float]:
-    """Gap to the target of each category, as a share of items, shrunken to the mean of all."""
-    if not outcomes:
-        return {}
-    gaps = [o.gap for o in outcomes]
-    variances = [_variance(o) for o in outcomes]
-    weights = [1 / v for v in variances]
-    mean = sum(w * g for w, g in zip(weights, gaps, strict=True)) / sum(weights)
-    scatter = sum(w * (g - mean) ** 2 for w, g in zip(weights, gaps, strict=True))
-    scale = sum(weights) - sum(w * w for w in weights) / sum(weights)
-    true_spread = max(0.0, (scatter - (len(gaps) - 1)) / scale) if scale > 0 else 0.0
-    return {
-        o.category: mean + true_spread / (true_spread + v) * (g - mean)
-        for o, g, v in zip(outcomes, gaps, variances, strict=True)
-    }
-
-
-def _variance(outcome: CategoryOutcome) -> float:
-    """Variance of a pass rate, with one pass and one failure added so that 0 of 12 is not taken for certain."""
-    rate = (outcome.passed + 1) / (outcome.items + 2)
-    return rate * (1 - rate) / max(1, outcome.items)
-
-
-def shared_out(total: int, weights: Mapping[str, float]) -> dict[str, int]:
-    """`total` whole things in proportion to the weights, by largest remainder; equal ones in the given order."""
-    whole = sum(weights.values())
-    if whole <= 0:
-        return dict.fromkeys(weights, 0)
-    exact = {name: total * weight / whole for name, weight in weights.items()}
-    shares = {name: int(value) for name, value in exact.items()}
-    by_rest = sorted(exact, key=lambda name: shares[name] - exact[name])
-    for name in by_rest[: total - sum(shares.values())]:
-        shares[name] += 1
-    return shares
 
 
 def keep_rates(categories: Sequence[str], finished: Sequence[RoundOutcome]) -> dict[str, float]:

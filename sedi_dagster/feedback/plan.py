@@ -11,25 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sedi_dagster.feedback.allocation import (
-    keep_rates,
-    shared_out,
-    shrunken_gaps,
-    tokens_per_candidate,
-    usd_per_token,
-)
+from sedi_dagster.feedback.allocation import keep_rates, tokens_per_candidate, usd_per_token
 from sedi_dagster.feedback.expected_gain import outlook, shared_by_gain
 from sedi_dagster.feedback.standing import stuck
 from sedi_dagster.records import CategoryOutcome, CategoryPlan, RoundOutcome, RoundPlan, round_key
 
-Allocation = Literal["expected_gain", "gap", "even"]
+Allocation = Literal["expected_gain", "even"]
 Goal = Literal["score", "targets"]
 
 LEAST_GAIN = 1.0
 """Items that another round must be expected to gain; below that, the loop ends."""
-
-LEAST_WEIGHT = 0.02
-"""A weak category whose gap shrinks to nothing still gets a share: it was found weak on evidence."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,7 @@ class PlanRequest:
     Attributes:
         categories: ask for these, weak or not (a person chose); None: decide by evidence.
         candidates_per_category: candidates that a category gets on average; all of them in the first round.
-        allocation: how a round is shared out among the categories; `gap` and `even` are what it is held against.
+        allocation: how a round is shared out among the categories; `even` is what it is held against.
         goal: `score`: the best student for the budget; `targets`: every target reached at the least cost.
         floor_share: share of a round that is spread over all categories, so that no estimate goes stale.
         most_per_category: a category gets at most so many times the average.
@@ -93,14 +84,10 @@ def plan_round(
         wanted = _asked_for(known_categories, request, "first round: nothing is known yet")
     elif request.allocation == "even":
         wanted = _asked_for(known_categories, request, "all categories alike (SEDI_LOOP_ALLOCATION)")
-    elif request.allocation == "expected_gain":
+    else:
         wanted = _by_expected_gain(request, known_categories, finished, start or {})
         if isinstance(wanted, Stop):
             return wanted
-    else:
-        wanted = _by_evidence(request, known_categories, plans, finished)
-        if not wanted:
-            return Stop(_nothing_to_do(finished[-1]))
     if not wanted:
         return Stop("no category is asked for")
     caps = _token_caps(request, finished)
@@ -156,34 +143,6 @@ def _nothing_to_do(last: RoundOutcome) -> str:
 
 def _asked_for(categories: Sequence[str], request: PlanRequest, reason: str) -> list[CategoryPlan]:
     return [CategoryPlan(c, request.candidates_per_category, reason) for c in dict.fromkeys(categories)]
-
-
-def _by_evidence(
-    request: PlanRequest, known: Sequence[str], plans: Sequence[RoundPlan], finished: Sequence[RoundOutcome]
-) -> list[CategoryPlan]:
-    """More for a wider gap, the widest first; then the floor. Empty if no category is weak."""
-    standing = _standing(known, finished)
-    weak = [o for o in standing if o.decision == "weak"]
-    if not weak:
-        return []
-    rates = keep_rates(known, finished)
-    usual = request.candidates_per_category
-    total = max(len(weak), round(sum(usual * rates[o.category] for o in weak)))
-    floor = shared_out(round(request.floor_share * total), _floor_weights(known, standing, plans))
-    gaps = shrunken_gaps(standing)
-    weak = sorted(weak, key=lambda o: (-gaps[o.category], o.category))
-    targeted = shared_out(total - sum(floor.values()), {o.category: max(LEAST_WEIGHT, gaps[o.category]) for o in weak})
-    most = max(1, int(usual * request.most_per_category))
-    planned = [
-        _planned(o.category, max(1, targeted[o.category] + floor.pop(o.category, 0)), rates, most, o.reason, o)
-        for o in weak
-    ]
-    seen = {o.category: o for o in standing}
-    return planned + [
-        _planned(c, count, rates, most, "kept up, so that it is not forgotten", seen.get(c))
-        for c, count in floor.items()
-        if count
-    ]
 
 
 def _by_expected_gain(
@@ -260,15 +219,6 @@ def _standing(known: Sequence[str], finished: Sequence[RoundOutcome]) -> list[Ca
         if outcome.category in known:
             standing.append(replace(outcome, decision=newest.decision) if newest and rests else outcome)
     return standing
-
-
-def _floor_weights(
-    known: Sequence[str], standing: Sequence[CategoryOutcome], plans: Sequence[RoundPlan]
-) -> dict[str, float]:
-    """Equal weights for every category that is not stuck or cooling, those not asked for longest first."""
-    rests = {o.category for o in standing if o.decision in ("stuck", "cooling")}
-    last_asked = {c: max((p.number for p in plans if c in p.category_ids), default=0) for c in known}
-    return {c: 1.0 for c in sorted(known, key=lambda c: last_asked[c]) if c not in rests}
 
 
 def _planned(

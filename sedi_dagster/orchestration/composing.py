@@ -76,14 +76,7 @@ def compose_round(
     settings = sedi.settings()
     size, seed = settings.batching.batch_size, (settings.project_seed, plan.round)
     vectors = vectors_of(rows["instruction"].to_list())
-    batches = compose(
-        vectors,
-        size,
-        settings.batching.composition,
-        *seed,
-        categories=rows["category"].to_list(),
-        human=(rows["origin"] == "human").to_list(),
-    )
+    batches = compose(vectors, size, settings.batching.composition, *seed)
     total = replace_round(
         str(sedi.store().path("lance")), plan.round, examples, vectors[: examples.height], vectors_of.model
     )

@@ -74,7 +74,7 @@ def test_the_interval_of_a_difference_covers_the_truth_about_as_often_as_it_says
 def test_every_arm_is_made_of_settings_that_the_product_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = load_plan(ARMS)
     assert {plan.ours, plan.baseline, BASELINES} <= plan.arms.keys() and len(plan.project_seeds) >= 5
-    for arm in plan.arms.values():
+    for arm in (arm for arm in plan.arms.values() if not arm.last_commit):
         with monkeypatch.context() as patched:
             for name, value in arm.settings.items():
                 patched.setenv(name, value)

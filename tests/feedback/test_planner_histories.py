@@ -36,7 +36,7 @@ REQUESTS = st.builds(
     plateau_rounds=st.integers(1, 4),
     floor_share=st.floats(0, 1),
     most_per_category=st.floats(1, 4),
-    allocation=st.sampled_from(["expected_gain", "gap"]),
+    allocation=st.sampled_from(["expected_gain", "even"]),
     goal=st.sampled_from(["score", "targets"]),
 )
 TRIGGERS = st.sampled_from(["weak_category_sensor", "nightly_regeneration", "person", "sedi run"])
@@ -87,7 +87,7 @@ class Loop(RuleBasedStateMachine):
             return
         last = self.outcomes[-1] if self.outcomes else None
         rests = {c.category for c in last.categories if c.decision in ("stuck", "cooling")} if last else set()
-        if self.request.allocation == "gap":
+        if (self.request.allocation, self.request.goal) == ("expected_gain", "targets"):
             assert not rests & set(decided.category_ids), "a stuck or cooling category is never planned"
         assert decided.categories and len(set(decided.category_ids)) == len(decided.categories)
         most = int(self.request.candidates_per_category * self.request.most_per_category)
