@@ -12,6 +12,7 @@ import argparse
 import fcntl
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -20,10 +21,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from sedi_dagster.errors import SediError
 from sedi_dagster.progress import format_progress
 
 ERROR_FILE = "error.json"
+ASKED_BY = "WORKLOAD_ASKED_BY"
+"""Variable that names the process that waits for a workload, as `this_process` does."""
 SECONDS_BETWEEN_LOOKS = 0.5
 Log = Callable[[str], None]
 
@@ -47,7 +52,7 @@ def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None
         if "DAGSTER_PIPES_CONTEXT" in os.environ:
             from dagster_pipes import open_dagster_pipes
 
-            _end_with_parent()
+            end_with_who_asked()
             with _alone_in(Path(job["output"])), open_dagster_pipes() as pipes:
                 work(job, pipes.log.info)
         else:
@@ -58,16 +63,34 @@ def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None
         sys.exit(2)
 
 
-def _end_with_parent() -> None:
-    """Be gone when the process that started this one is: its successor works in the same folder."""
-    parent = os.getppid()
+def this_process() -> str:
+    """Name of this process for `ASKED_BY`; it stays its own when the id is given again."""
+    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time()}"
+
+
+def end_with_who_asked() -> None:
+    """Be gone when the process that waits for this one is: its successor works in the same folder.
+
+    A launcher or a warm worker may stand between them, and outlive it. On another machine only the parent is seen.
+    """
+    parent, asked_by = os.getppid(), os.environ.get(ASKED_BY, "").split()
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent and (len(asked_by) != 3 or _lives(*asked_by)):
             time.sleep(SECONDS_BETWEEN_LOOKS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _lives(host: str, pid: str, started: str) -> bool:
+    if host != socket.gethostname():
+        return True
+    try:
+        process = psutil.Process(int(pid))
+        return bool(str(process.create_time()) == started and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from sedi_dagster.errors import WorkloadDied, WorkloadError
 from sedi_dagster.settings import PROJECT_ROOT, Settings, TrainingSettings
 from sedi_dagster.student import is_local
 from sedi_dagster.warm_worker.address import is_possible, kept_ready
-from sedi_dagster.workload import ERROR_FILE
+from sedi_dagster.workload import ASKED_BY, ERROR_FILE, this_process
 
 CLIENT = "sedi_dagster.warm_worker.client"
 KEYS = ("SEDI_TEACHER_API_KEY", "SEDI_EVALUATION_API_KEY", "SEDI_EVALUATION_JUDGE_API_KEY")
@@ -60,7 +60,8 @@ def run_workload(
     command = [*_interpreter(settings.training, launcher), module, "--job", str(job_file)]
     try:
         # The keys of the endpoints are nobody's business there.
-        pipes.run(command=command, context=context, cwd=str(PROJECT_ROOT), env=dict.fromkeys(KEYS, ""))
+        environment = {**dict.fromkeys(KEYS, ""), ASKED_BY: this_process()}
+        pipes.run(command=command, context=context, cwd=str(PROJECT_ROOT), env=environment)
     except DagsterPipesExecutionError as error:
         told = output / ERROR_FILE
         if told.exists():

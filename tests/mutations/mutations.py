@@ -64,8 +64,8 @@ MUTATIONS = [
     Mutation(
         "keys handed to workloads",
         "sedi_dagster/orchestration/workloads.py",
-        'env=dict.fromkeys(KEYS, "")',
-        "env={}",
+        '**dict.fromkeys(KEYS, ""), ',
+        "",
         _TWO_ROUNDS,
     ),
     Mutation(
