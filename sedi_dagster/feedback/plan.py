@@ -121,8 +121,10 @@ def _reason_to_stop(request: PlanRequest, plans: Sequence[RoundPlan], finished: 
         return f"the budget is spent: {paid:.2f} of {request.max_usd:.2f} USD (SEDI_BUDGET_MAX_USD)"
     scores = [outcome.score for outcome in finished]
     recent = scores[-request.plateau_rounds :]
+    of_this_request = sum(p.trigger == request.trigger and p.target_round == request.target_round for p in plans)
     if (
-        request.categories is None
+        # Who names categories after a plateau may try, but not for ever.
+        (request.categories is None or of_this_request >= request.plateau_rounds)
         and len(scores) > request.plateau_rounds
         and max(recent) <= max(scores[: -request.plateau_rounds])
     ):

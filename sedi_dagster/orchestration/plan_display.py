@@ -24,9 +24,12 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
     """
     sedi, console = SediResource(), Console()
     decided = next_plan(sedi, BY_SEDI_RUN, categories, candidates_per_category)
-    finished = sedi.history().finished
+    history = sedi.history()
+    finished = history.finished
     if isinstance(decided, Stop):
         console.print(f"No round would be started: {decided.reason}.", highlight=False, soft_wrap=True)
+        if history.open_round is not None:
+            console.print("`sedi status` says what it waits for; `sedi run --rounds 1` finishes it.", highlight=False)
         if finished and (needed := person_needed(list(finished[-1].categories))):
             console.print(needed, style="bold", highlight=False, soft_wrap=True)
         return

@@ -214,10 +214,17 @@ def test_an_open_round_is_named_also_if_a_later_one_is_finished() -> None:
     assert reason == "round-0001 is still open"
 
 
-def test_a_person_may_go_on_after_a_plateau() -> None:
+def test_a_person_may_go_on_after_a_plateau_until_the_next_one() -> None:
     request = replace(REQUEST, plateau_rounds=1, categories=("math",))
     plans = [FIRST, replace(FIRST, round="round-0002")]
     assert planned(plan_round(request, KNOWN, plans, [outcome(plan) for plan in plans])).round == "round-0003"
+    twenty = replace(request, plateau_rounds=2, target_round=22)
+    opened: list[RoundPlan] = []
+    while isinstance(
+        decided := plan_round(twenty, KNOWN, [*plans, *opened], [*map(outcome, [*plans, *opened])]), RoundPlan
+    ):
+        opened.append(decided)
+    assert len(opened) == 2 and "no better score for 2 rounds" in decided.reason
 
 
 def test_the_smaller_of_the_round_cap_and_what_is_left_is_the_cap_of_a_round() -> None:
