@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
@@ -19,6 +20,7 @@ from sedi_dagster.errors import SediError, WorkloadError
 from sedi_dagster.orchestration.due import Launch, LoopState, Open, Rest, Wait, Work, due, waiting
 from sedi_dagster.orchestration.failures import USER_ERROR
 from sedi_dagster.orchestration.home import restore
+from sedi_dagster.orchestration.ownership import kept, who_else_drives
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, add_partitions, check_categories, open_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
@@ -63,6 +65,7 @@ class Driver:
 
     def __init__(self, defs: dg.Definitions, instance: dg.DagsterInstance, sedi: SediResource, watch: Watch) -> None:
         self._defs, self._instance, self._sedi, self._watch = defs, instance, sedi, watch
+        self._home = Path(instance.root_directory)
         self._began = time.time()
 
     def run(self, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None) -> str:
@@ -76,11 +79,12 @@ class Driver:
         """
         check_categories(self._sedi, categories)
         preflight(self._sedi)
-        with ready_for_workloads(self._sedi.settings()):
+        settings = self._sedi.settings()
+        with kept(settings, self._home), ready_for_workloads(settings):
             return self._run(rounds, categories, candidates_per_category)
 
     def _run(self, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None) -> str:
-        close_dead_runs(self._instance)
+        close_dead_runs(self._instance, alone=not self._elsewhere())
         restore(self._instance, self._sedi)
         target = self._target(rounds)
         told = ""
@@ -94,6 +98,7 @@ class Driver:
                 candidates_per_category,
                 target,
                 since=self._began,
+                elsewhere=self._elsewhere(),
             )
             if state.open is None and not state.pieces and len(self._sedi.history().finished) >= target:
                 return f"{target} rounds are finished"
@@ -107,6 +112,9 @@ class Driver:
                 return first.why
             else:
                 told = self._wait(state, [step for step in steps if isinstance(step, Wait)], told)
+
+    def _elsewhere(self) -> str:
+        return who_else_drives(self._sedi.settings(), self._home)
 
     def _target(self, rounds: int) -> int:
         history = self._sedi.history()
@@ -124,7 +132,7 @@ class Driver:
         why = waiting(waits)
         if why != told:
             self._watch(Stage(state.open.round if state.open else "", f"waiting. {why}", 0, 1), None)
-        close_dead_runs(self._instance)
+        close_dead_runs(self._instance, alone=not self._elsewhere())
         if nobody_dequeues(self._instance):
             take_over_queue(self._instance)
         time.sleep(POLL_WAITING_S)

@@ -1,4 +1,8 @@
-"""Who drives the loop: `sedi run`, or the daemon's sensors. Never both on one DAGSTER_HOME."""
+"""Who drives the loop: `sedi run`, or the daemon's sensors; and of several machines, which.
+
+On one DAGSTER_HOME a lock of the operating system tells; of those that share a data folder, the one with the lease in
+their ledger drives.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import gethostname
 
 from sedi_dagster.errors import SediError
+from sedi_dagster.settings import Settings
+from sedi_dagster.teacher.lease import renewed_lease, take_lease
+from sedi_dagster.teacher.ledger_url import ledger_url
 
 LOCK = "sedi-run.lock"
 SECONDS_TO_GET_IT = 2.0  # a sensor that only looks holds it for a moment
@@ -46,3 +54,24 @@ def is_driven(home: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def who_else_drives(settings: Settings, home: Path) -> str:
+    """Take the loop for this DAGSTER_HOME, or keep it. Returns which other one has it, empty if none does.
+
+    Raises:
+        SediError: the ledger cannot be opened.
+    """
+    other = take_lease(ledger_url(settings), settings.data_root, _holder(home))
+    return f"Another DAGSTER_HOME ({other})" if other else ""
+
+
+@contextmanager
+def kept(settings: Settings, home: Path) -> Iterator[None]:
+    """Within the block the loop stays with this DAGSTER_HOME, however long its work takes; after it, it is free."""
+    with renewed_lease(ledger_url(settings), settings.data_root, _holder(home)):
+        yield
+
+
+def _holder(home: Path) -> str:
+    return f"{gethostname()}:{home.absolute()}"

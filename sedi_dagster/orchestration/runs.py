@@ -35,6 +35,7 @@ UNFINISHED = [
 ]
 NEWEST = 30  # runs of one work that are looked at
 SECONDS_WITHOUT_DAEMON = 60.0
+SECONDS_TO_SUBMIT = 300.0  # who made a run and was killed before it was queued has had time to come back to it
 _OUTAGES = {"TeacherUnavailable"}
 _LOST = {"WorkloadDied"}
 
@@ -116,16 +117,20 @@ def step_failures(instance: dg.DagsterInstance, run_id: str) -> Iterator[Any]:
             yield entry.dagster_event.step_failure_data
 
 
-def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+def close_dead_runs(instance: dg.DagsterInstance, *, alone: bool) -> list[str]:
     """Say of runs whose process is gone that they failed, and free what they held. Returns their ids.
 
     Dagster notices this only of launchers that watch their workers; the default one does not, and nobody watches a run
-    of `sedi run`. Only processes of this machine are judged.
+    of `sedi run`.
+
+    Args:
+        alone: the loop is this DAGSTER_HOME's and machine's (`ownership`), so a `sedi run` of another machine is gone.
+            Else only processes of this machine are judged.
     """
     closed = []
     for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
         run = record.dagster_run
-        why = _death(instance, run, record.create_timestamp.timestamp())
+        why = _death(instance, run, record.create_timestamp.timestamp(), alone)
         if why:
             instance.add_run_tags(run.run_id, {CAUSE: "lost"})
             if run.status == dg.DagsterRunStatus.CANCELING:
@@ -137,12 +142,14 @@ def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     return closed
 
 
-def _death(instance: dg.DagsterInstance, run: dg.DagsterRun, created: float) -> str:
+def _death(instance: dg.DagsterInstance, run: dg.DagsterRun, created: float, alone: bool) -> str:
     """Why a run cannot be at work any more; empty if it may be."""
     if PROCESS in run.tags:
         host, _, pid = run.tags[PROCESS].rpartition(":")
-        gone = host == os.uname().nodename and not _lives(int(pid), created)
+        gone = not _lives(int(pid), created) if host == os.uname().nodename else alone
         return "The `sedi run` that executed it ended; the next one goes on from here." if gone else ""
+    if run.status == dg.DagsterRunStatus.NOT_STARTED and time.time() - created > SECONDS_TO_SUBMIT:
+        return "It was never handed over to be started; the work is asked for again."
     if run.status not in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING) or not _on_this_machine(instance):
         return ""
     began = _process(instance, run.run_id)

@@ -11,7 +11,7 @@ import dagster as dg
 from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.due import Launch, LoopState, Open, Rest, due, waiting
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
-from sedi_dagster.orchestration.ownership import is_driven
+from sedi_dagster.orchestration.ownership import is_driven, who_else_drives
 from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, open_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import INPUTS, ROUND, WORK, close_dead_runs
@@ -33,9 +33,10 @@ def round_ready_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) 
     Partitions are kept in step with the plans: one deleted in the UI comes back, one that is no round goes.
     """
     try:
-        close_dead_runs(context.instance)
+        elsewhere = _elsewhere(sedi, context.instance)
+        close_dead_runs(context.instance, alone=not elsewhere)
         add_partitions(sedi, context.instance)
-        state = look(sedi, context.instance, BY_SENSOR, elsewhere=_elsewhere(context.instance))
+        state = look(sedi, context.instance, BY_SENSOR, elsewhere=elsewhere)
         steps = due(state)
         requests = [_run_request(state, step) for step in steps if isinstance(step, Launch)]
         if requests:
@@ -54,7 +55,7 @@ def round_ready_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) 
 def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) -> dg.SkipReason:
     """Opens rounds and starts no run, so a tick always ends in a reason."""
     try:
-        state = look(sedi, context.instance, BY_SENSOR, elsewhere=_elsewhere(context.instance))
+        state = look(sedi, context.instance, BY_SENSOR, elsewhere=_elsewhere(sedi, context.instance))
         if state.open is not None:
             return dg.SkipReason(f"{state.open.round} is open; round_ready_sensor carries it on.")
         if not sedi.history().plans:
@@ -94,8 +95,9 @@ def _nothing_to_carry(sedi: SediResource, state: LoopState) -> str:
     return f"No round is open, and none is due: {state.next.reason}."
 
 
-def _elsewhere(instance: dg.DagsterInstance) -> str:
-    return "`sedi run`" if is_driven(Path(instance.root_directory)) else ""
+def _elsewhere(sedi: SediResource, instance: dg.DagsterInstance) -> str:
+    home = Path(instance.root_directory)
+    return "`sedi run`" if is_driven(home) else who_else_drives(sedi.settings(), home)
 
 
 SENSORS = [weak_category_sensor, round_ready_sensor]

@@ -125,6 +125,18 @@ batches = Table(
 )
 """Files of calls for an endpoint's batch API, see `batch`. The carrier is the open ledger that sees one through."""
 
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("pid_started", BigInteger, nullable=False),
+    Column("heartbeat", Float, nullable=False),
+)
+"""Who alone does what the name says, told as an owner is, see `lease`."""
+
 about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", Text, nullable=False))
 
 _LOOP_ROW = {

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from sedi_dagster.cli import main
 from sedi_dagster.definitions import defs
-from sedi_dagster.orchestration import state
+from sedi_dagster.orchestration import runs, state
 from sedi_dagster.orchestration.checking import BLOCKING
 from sedi_dagster.orchestration.due import PATIENCE
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
@@ -23,9 +23,11 @@ from sedi_dagster.orchestration.ownership import only_driver
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, BY_SENSOR, needs_preparation, next_plan, open_round
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.runs import PROCESS, close_dead_runs
 from sedi_dagster.orchestration.schedules import nightly_regeneration
 from sedi_dagster.orchestration.sensors import round_ready_sensor, weak_category_sensor
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
+from sedi_dagster.teacher import owners
 
 JOBS_BY_NAME = {name: defs().resolve_job_def(name) for name in ("prepare", "generate_batch", "train_round")}
 FRAME = pl.DataFrame({"candidate_id": ["a"]})
@@ -243,6 +245,39 @@ def test_the_sensors_leave_the_loop_to_a_sedi_run_that_is_at_work_and_take_it_up
     with only_driver(Path(instance.root_directory)):
         assert "`sedi run`" in said(tick(round_ready_sensor, sedi, instance))
     assert len(requests(tick(round_ready_sensor, sedi, instance))) == 2
+
+
+def test_of_two_machines_on_one_data_folder_one_carries_the_loop_on_until_it_is_gone(
+    sedi: SediResource, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(sedi)
+    opened(sedi, instance, "person")
+    assert len(requests(tick(round_ready_sensor, sedi, instance))) == 2
+    with dg.DagsterInstance.ephemeral() as another:
+        assert f"{instance.root_directory}) drives the loop" in said(tick(round_ready_sensor, sedi, another))
+        with monkeypatch.context() as later:
+            later.setattr(owners, "STALE_S", -1.0)
+            assert len(requests(tick(round_ready_sensor, sedi, another))) == 2
+        assert f"{another.root_directory}) drives the loop" in said(tick(round_ready_sensor, sedi, instance))
+
+
+@pytest.mark.parametrize(("alone", "closed"), [(True, 1), (False, 0)])
+def test_a_sedi_run_of_another_machine_is_gone_if_the_loop_is_ours(
+    instance: dg.DagsterInstance, alone: bool, closed: int
+) -> None:
+    tags = {PROCESS: "another-machine:1"}
+    instance.create_run_for_job(JOBS_BY_NAME["prepare"], status=dg.DagsterRunStatus.STARTED, tags=tags)
+    assert len(close_dead_runs(instance, alone=alone)) == closed
+
+
+def test_a_run_that_was_never_handed_over_is_closed_after_a_while(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = instance.create_run_for_job(JOBS_BY_NAME["prepare"], status=dg.DagsterRunStatus.NOT_STARTED)
+    assert close_dead_runs(instance, alone=True) == []
+    later = time.time() + 600
+    monkeypatch.setattr(runs, "time", SimpleNamespace(time=lambda: later))
+    assert close_dead_runs(instance, alone=True) == [run.run_id]
 
 
 def test_a_partition_deleted_in_the_ui_comes_back_and_one_that_is_no_round_goes(
