@@ -71,15 +71,21 @@ def _is_target(part: object) -> bool:
     return isinstance(part, int | float) and not isinstance(part, bool) and 0 < part <= 1
 
 
-def resolve(categories: Mapping[str, Category], measured: Rates) -> dict[str, Target]:
-    """The target of each category.
+def asked_targets(categories: Mapping[str, Category], has_reference: bool) -> dict[str, AskedTarget]:
+    """What each category's target is asked to be.
 
-    A reference model that was measured, and that no category names, is the target of all of them.
+    A reference model that no category names is the target of all of them.
     """
-    asked = {category.id: _parts(category.target) for category in categories.values()}
-    if REFERENCE in measured and not any(_names_reference(parts) for parts in asked.values()):
-        asked = {name: [REFERENCE] for name in asked}
-    return {name: _lowest(name, parts, measured) for name, parts in asked.items()}
+    asked = {category.id: category.target for category in categories.values()}
+    if has_reference and not any(_names_reference(_parts(target)) for target in asked.values()):
+        return dict.fromkeys(asked, REFERENCE)
+    return asked
+
+
+def resolve(categories: Mapping[str, Category], measured: Rates) -> dict[str, Target]:
+    """The target of each category as it holds now."""
+    asked = asked_targets(categories, REFERENCE in measured)
+    return {name: _lowest(name, _parts(target), measured) for name, target in asked.items()}
 
 
 def check_reference(categories: Mapping[str, Category], reference: str) -> None:

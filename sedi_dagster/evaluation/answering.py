@@ -15,13 +15,12 @@ from typing import Any
 from sedi_dagster.chat import answer_ids, end_tokens, question_text, token_ids
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.evaluation.decoding import answers_and_losses
-from sedi_dagster.evaluation.results import append_results, judged
+from sedi_dagster.evaluation.results import END_OF_THOUGHT, append_results, judged
 from sedi_dagster.memory import free_memory, is_out_of_memory
 from sedi_dagster.student import device_note, load_student, load_tokenizer
 from sedi_dagster.workload import Log, progress_log
 
 BATCH_SIZES = {"cpu": 24, "cuda": 256}
-_END_OF_THOUGHT = "</think>"
 
 
 def evaluate(job: Mapping[str, Any], log: Log) -> None:
@@ -72,7 +71,7 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
         for item, ids, loss in zip(batch, answers, losses, strict=True):
             whole = ids[-1] in ends
             said = ids[:-1] if whole else ids
-            text = tokenizer.decode(said, skip_special_tokens=True).rpartition(_END_OF_THOUGHT)[2].strip()
+            text = tokenizer.decode(said, skip_special_tokens=True).rpartition(END_OF_THOUGHT)[2].strip()
             rows.append(judged(item, text, len(said), not whole, loss))
         append_results(Path(job["results"]), rows)
         done, passed = done + len(rows), passed + sum(row["passed"] for row in rows)

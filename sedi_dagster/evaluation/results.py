@@ -36,6 +36,9 @@ ITEM_SCHEMA: dict[str, Any] = {
     "answer_tokens": pl.Int64,
     "truncated": pl.Boolean,
 }
+END_OF_THOUGHT = "</think>"
+"""What stands before it is no answer."""
+
 _FOUND = ("key", "answer", "score", "passed", "reason", "errors", "reference_loss", "answer_tokens", "truncated")
 """What an evaluation finds out; the other columns are the item's own."""
 

@@ -1,5 +1,6 @@
 """A student that is served elsewhere, behind an OpenAI-compatible endpoint: the same questions, the same verifiers.
 
+Who serves it loads each checkpoint under its name (`{checkpoint}` of SEDI_EVALUATION_MODEL); nothing here does that.
 Chat completions tell no loss of a given text, so the loss of the reference answer stays unknown.
 """
 
@@ -11,9 +12,48 @@ from pathlib import Path
 from typing import Any
 
 from sedi_dagster.errors import ModelError
-from sedi_dagster.evaluation.results import append_results, judged
+from sedi_dagster.evaluation.results import END_OF_THOUGHT, append_results, judged
 from sedi_dagster.records import Progress
 from sedi_dagster.texts.endings import ending_of
+
+PLACE = "{checkpoint}"
+UNTRAINED = "untrained"
+
+
+async def check_served(base_url: str, model: str, api_key: str, timeout_s: float) -> None:
+    """Make sure, by one short answer, that the untrained student can be asked.
+
+    Args:
+        model: with `{checkpoint}` in it, or all checkpoints would be answered by the same weights.
+
+    Raises:
+        ModelError: what is missing.
+    """
+    from openai import AsyncOpenAI, OpenAIError
+
+    if PLACE not in model:
+        raise ModelError(
+            f"SEDI_EVALUATION_MODEL={model} names one model: every checkpoint would be answered by the same weights.",
+            f"Put {PLACE} where the checkpoint's name stands ({UNTRAINED}, seed-tasks, round-0001, ...), and serve "
+            "each checkpoint under its name.",
+        )
+    name = model.replace(PLACE, UNTRAINED)
+    async with AsyncOpenAI(base_url=base_url, api_key=api_key or "none", timeout=timeout_s, max_retries=0) as client:
+        try:
+            hello = [{"role": "user", "content": "Say yes."}]
+            await client.chat.completions.create(model=name, messages=hello, max_tokens=1, temperature=0)  # type: ignore[arg-type]
+        except OpenAIError as error:
+            raise _cannot_be_asked(name, base_url, api_key, error) from None
+
+
+def _cannot_be_asked(name: str, base_url: str, api_key: str, error: Exception) -> ModelError:
+    told = str(error).replace(api_key, "***") if api_key else str(error)
+    return ModelError(
+        f"The student {name!r} at {base_url} could not be asked: {told}",
+        "Serve it under this name (a round's checkpoint lies in checkpoints/ of the data folder), or correct "
+        "SEDI_EVALUATION_BASE_URL, SEDI_EVALUATION_MODEL or SEDI_EVALUATION_API_KEY; then run again. Answers that came "
+        "are kept.",
+    )
 
 
 async def evaluate_served(
@@ -47,7 +87,7 @@ async def evaluate_served(
                 )
             choice = answered.choices[0]
             tokens = answered.usage.completion_tokens if answered.usage else None
-            text = (choice.message.content or "").strip()
+            text = (choice.message.content or "").rpartition(END_OF_THOUGHT)[2].strip()
             # Verifying may start a sandbox; it must not hold up the other answers.
             return await asyncio.to_thread(judged, item, text, tokens, ending_of(choice.finish_reason) == "cut", None)
 
@@ -59,12 +99,7 @@ async def evaluate_served(
                 done, passed = done + 1, passed + row["passed"]
                 report(done, len(items), {"passed": passed})
         except (OpenAIError, IndexError) as error:
-            told = str(error).replace(api_key, "***") if api_key else str(error)
-            raise ModelError(
-                f"The student {model!r} at {base_url} could not be asked: {told}",
-                "Check SEDI_EVALUATION_BASE_URL, SEDI_EVALUATION_MODEL and SEDI_EVALUATION_API_KEY, then run again: "
-                "answers that came are kept.",
-            ) from None
+            raise _cannot_be_asked(model, base_url, api_key, error) from None
         finally:
             for task in asked:
                 task.cancel()

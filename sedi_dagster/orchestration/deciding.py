@@ -5,7 +5,7 @@ Puts together what evaluation measures and what feedback makes of it; both are p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import is_of_this_student, promoted_checkpoint, starting_checkpoint
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
 from sedi_dagster.rounds import SEED_TASKS
-from sedi_dagster.targets import REFERENCE, resolve
+from sedi_dagster.targets import REFERENCE, asked_targets, in_words, resolve
 
 Evaluate = Callable[[str | None], pl.DataFrame]
 """Items as the student after a round answers them, or as the untrained one does (None). Costs nothing if known."""
@@ -179,3 +179,12 @@ def person_needed(outcomes: list[CategoryOutcome]) -> str:
         f"{'them' if len(stuck) > 1 else 'it'} until somebody asks for {'them' if len(stuck) > 1 else 'it'} by name "
         "(`sedi run --categories`). A better teacher, other seed tasks or another target may help."
     )
+
+
+def targets_in_words(sedi: SediResource, outcomes: Sequence[CategoryOutcome]) -> list[str]:
+    """What the categories are to reach, those asked alike together, with the rates that hold after a round."""
+    rates = {outcome.category: f" {outcome.target:.0%}" for outcome in outcomes}
+    by_target: dict[str, list[str]] = {}
+    for name, asked in asked_targets(sedi.categories(), bool(sedi.settings().evaluation.reference)).items():
+        by_target.setdefault(in_words(asked), []).append(f"{name}{rates.get(name, '')}")
+    return [f"Target {target}: {', '.join(names)}." for target, names in by_target.items()]

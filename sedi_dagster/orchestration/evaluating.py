@@ -14,7 +14,7 @@ import polars as pl
 from sedi_dagster.errors import StorageError
 from sedi_dagster.evaluation.items import split_halves
 from sedi_dagster.evaluation.results import item_table, judging_version, read_results, result_key, results_in
-from sedi_dagster.evaluation.served import evaluate_served
+from sedi_dagster.evaluation.served import PLACE, UNTRAINED, evaluate_served
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.training import CHECKPOINT_FILES, verified_checkpoint
 from sedi_dagster.orchestration.workloads import run_workload
@@ -24,7 +24,6 @@ from sedi_dagster.rounds import SEED_TASKS
 from sedi_dagster.store import Store, folder_hashes, tables_version
 from sedi_dagster.student import BUNDLED, student_source
 
-UNTRAINED = "untrained"
 _SEED_TRAINING = (
     "method", "learning_rate", "schedule", "warmup_steps", "steps", "seed_epochs", "max_length", "lora_rank",
     "held_out_share",
@@ -155,7 +154,7 @@ def _adapter(sedi: SediResource, checkpoint: str) -> Path:
 
 
 def _served_name(sedi: SediResource, checkpoint: str | None) -> str:
-    return sedi.settings().evaluation.model.replace("{checkpoint}", checkpoint or UNTRAINED)
+    return sedi.settings().evaluation.model.replace(PLACE, checkpoint or UNTRAINED)
 
 
 def _answer_here(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from sedi_dagster.errors import InputFileError
+from sedi_dagster.evaluation.served import check_served
 from sedi_dagster.generation.methods import check_mix
 from sedi_dagster.models import bundled_gguf, bundled_minilm
 from sedi_dagster.orchestration.judging import check_judge
@@ -40,6 +41,7 @@ def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]
         ("data folder", sedi.store().check_writable),
         ("judge", lambda: check_judge(settings)),
         ("models", lambda: _check_models(settings)),
+        ("served student", lambda: asyncio.run(_check_served(settings))),
         (f"teacher: {settings.teacher.shown}", lambda: asyncio.run(_check_teacher(settings))),
     ]
 
@@ -60,6 +62,12 @@ def _check_models(settings: Settings) -> None:
         check_quantization()
     if settings.batching.embedding_model.startswith("bundled:"):
         bundled_minilm()
+
+
+async def _check_served(settings: Settings) -> None:
+    asked = settings.evaluation
+    if asked.base_url:
+        await check_served(asked.base_url, asked.model, asked.api_key.get_secret_value(), asked.timeout_s)
 
 
 async def _check_teacher(settings: Settings) -> None:

@@ -9,7 +9,7 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
-from sedi_dagster.orchestration.deciding import person_needed
+from sedi_dagster.orchestration.deciding import person_needed, targets_in_words
 from sedi_dagster.orchestration.due import Launch, Open, Rest, Step, due
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.ownership import is_driven
@@ -19,7 +19,6 @@ from sedi_dagster.orchestration.runs import nobody_dequeues
 from sedi_dagster.orchestration.state import look
 from sedi_dagster.records import RoundOutcome
 from sedi_dagster.settings import SIMULATED, Settings
-from sedi_dagster.targets import in_words
 
 SHOWN_ROUNDS = 12
 SENSORS = ("round_ready_sensor", "weak_category_sensor")
@@ -45,7 +44,7 @@ def print_status(settings: Settings, console: Console | None = None) -> None:
     if history.finished:
         console.print(_rounds(history.finished))
     say(_spending(settings, history.finished))
-    for line in targets_told(sedi, history.finished):
+    for line in targets_in_words(sedi, history.finished[-1].categories if history.finished else ()):
         say(line)
     with dg.DagsterInstance.get() as instance:
         for line in _drivers(instance, home):
@@ -89,18 +88,6 @@ def _spending(settings: Settings, finished: list[RoundOutcome]) -> str:
     of_tokens = f" of {most_tokens:,}" if most_tokens else " (no limit)"
     of_usd = f" of {most_usd:.2f}" if most_usd else " (no limit)"
     return f"Spent in {len(finished)} finished rounds: {tokens:,} tokens{of_tokens}, {usd:.2f} USD{of_usd}."
-
-
-def targets_told(sedi: SediResource, finished: list[RoundOutcome]) -> list[str]:
-    """What each category is to reach and where that comes from, those alike together."""
-    by_target: dict[str, list[str]] = {}
-    if finished:
-        for outcome in finished[-1].categories:
-            by_target.setdefault(outcome.target_in_words, []).append(outcome.category)
-    else:
-        for category in sedi.categories().values():
-            by_target.setdefault(in_words(category.target), []).append(category.id)
-    return [f"Target {target}: {', '.join(names)}." for target, names in by_target.items()]
 
 
 def _drivers(instance: dg.DagsterInstance, home: Path) -> list[str]:

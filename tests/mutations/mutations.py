@@ -113,8 +113,8 @@ MUTATIONS = [
     Mutation(
         "end token ignored",
         "sedi_dagster/evaluation/decoding.py",
-        "if token in ends or len(answers[row]) == limits[row]:",
-        "if len(answers[row]) == limits[row]:",
+        "if token in ends), len(ids))",
+        "if token in ()), len(ids))",
         "tests/evaluation/test_end_of_answers.py",
     ),
 ]

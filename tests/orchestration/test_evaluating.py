@@ -8,14 +8,14 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from sedi_dagster.errors import SettingsError
+from sedi_dagster.errors import ModelError, SettingsError
 from sedi_dagster.feedback.plan import Stop
-from sedi_dagster.orchestration.deciding import decide, outcome_table, person_needed, round_outcome
+from sedi_dagster.orchestration.deciding import decide, outcome_table, person_needed, round_outcome, targets_in_words
 from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student, evaluation_fingerprint
 from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.planning import next_plan
+from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.status import targets_told
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan
 from sedi_dagster.rounds import save_plan
 from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
@@ -82,6 +82,20 @@ def test_an_endpoint_that_is_down_is_told_in_one_clear_error(
     with pytest.raises(Exception, match="SEDI_EVALUATION_BASE_URL") as told:
         evaluate_student(CONTEXT, served, PIPES, None)
     assert "planted-key-4711" not in str(told.value)
+
+
+def test_a_served_student_is_asked_before_anything_is_spent(
+    served: SediResource, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelError, match=r"(?s)answered by the same weights.*Put \{checkpoint\}"):
+        preflight(served)
+    monkeypatch.setenv("SEDI_EVALUATION_MODEL", "{checkpoint}")
+    asked = simulated_teacher.meter.requests
+    preflight(served)
+    assert simulated_teacher.meter.requests > asked
+    monkeypatch.setenv("SEDI_EVALUATION_BASE_URL", "http://127.0.0.1:9/v1")
+    with pytest.raises(ModelError, match=r"(?s)student 'untrained' at .* could not be asked.*Serve it under this name"):
+        preflight(served)
 
 
 def test_another_endpoint_or_student_asks_for_a_new_baseline(
@@ -182,7 +196,10 @@ def test_a_relative_target_is_taken_from_the_same_items_and_told_wherever_it_goe
     planned = next_plan(sedi, "test")
     told = planned.reason if isinstance(planned, Stop) else " ".join(c.reason for c in planned.categories)
     assert "untrained student's 1 of 6" in told, "the plan's reason has the target's"
-    assert "Target 67% (50 points above the untrained student's 1 of 6): math." in "\n".join(targets_told(sedi, [done]))
+    assert targets_in_words(sedi, done.categories) == [
+        "Target 50 points above the untrained student: math 67%.",
+        "Target 90%, or 25 points above the best checkpoint before if that is less: open_qa 25%.",
+    ]
 
 
 def test_rounds_of_another_student_are_not_compared_with(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
