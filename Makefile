@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ROUNDS ?= 2
+ROUNDS ?= 1
+WORKERS ?= 2
 
 .PHONY: run ui install test test-all lint bench clean
 
-run: install ## two rounds of the loop on the bundled models; run again to go on
+run: install ## a round of the loop on the bundled models; run again to go on
 	@$(BIN)/sedi run --rounds $(ROUNDS)
 
 ui: install ## the Dagster UI and its daemon on loopback
@@ -14,8 +15,8 @@ ui: install ## the Dagster UI and its daemon on loopback
 
 install: $(VENV)/.installed
 
-test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-dev ## in as many processes as WORKERS says
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-all: $(VENV)/.installed-dev ## with the trials that take minutes
 	$(BIN)/python -m pytest -m "slow or not slow"

@@ -25,8 +25,13 @@ _WORKERS = "XDG_RUNTIME_DIR"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Warm workers of these tests are theirs alone, and shared by all processes of the tests."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+    """Warm workers of these tests are theirs alone, and shared by all processes of the tests.
+
+    Each of several processes computes on a core of its own.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    else:
         os.environ[_WORKERS] = tempfile.mkdtemp(prefix="sedi-tests-")
 
 

@@ -25,7 +25,7 @@ from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 def sedi(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sedi_dagster.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
 
 
 def examples(data: Path) -> pl.DataFrame:
