@@ -490,10 +490,12 @@ class LoopSettings(_Group):
 
 
 PROFILES: dict[str, dict[str, Any]] = {
+    # Minutes on two cores: what shows is what the seed tasks teach; the bundled teacher's examples show the machinery.
     "local": {
         # What the bundled teacher does best (docs/generation_trial.md): continue a list, then answer each task.
-        "generation": {"methods": {"self_instruct": 1.0}, "instances": "answer"},
-        "training": {"epochs": 1.0, "seed_epochs": 1.0},  # minutes on two cores, not a quarter of an hour
+        "generation": {"methods": {"self_instruct": 1.0}, "instances": "answer", "candidates_per_category": 2},
+        "training": {"epochs": 1.0, "seed_epochs": 1.0, "example_losses": False},
+        "evaluation": {"items_per_category": 8},
     },
     "rehearsal": {
         "data": "data-rehearsal",  # simulated text must never lie among real examples

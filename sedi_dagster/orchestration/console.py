@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import warnings
+import webbrowser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,10 +60,26 @@ def run_with_display(
             console.print(f"  Log: {log_file}", highlight=False)
             return 2
         print_summary(console, settings, sedi, first, ended, time.monotonic() - started)
+        if console.is_terminal and len(sedi.history().finished) > first:
+            open_report(sedi, sedi.history().finished[-1].round)
         told = _fruitless(sedi, first)
         for one in told:
             console.print(f"  {one}", style="bold", highlight=False, markup=False, soft_wrap=True)
     return 2 if any(one.is_fault for one in told) else 0
+
+
+def open_report(sedi: SediResource, round_key: str) -> None:
+    """Show a round's page in the browser, where there is a desktop and the page is a file on it."""
+    page = Path(sedi.store().path("reports", f"{round_key}.html").path)
+    if has_desktop() and page.is_file():
+        webbrowser.open(page.resolve().as_uri())
+
+
+def has_desktop() -> bool:
+    """Whether a window would appear before the person who sits here: not over SSH, not in a pipeline's job."""
+    if os.environ.get("CI") or os.environ.get("SSH_CONNECTION"):
+        return False
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _fruitless(sedi: SediResource, first: int) -> list[Fruitless]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from sedi_dagster.evaluation.statistics import pass_rate, passed_by_category, wilson_interval
-from sedi_dagster.orchestration.deciding import person_needed
+from sedi_dagster.evaluation.statistics import passed_by_category, wilson_interval
+from sedi_dagster.orchestration.deciding import person_needed, targets_in_words
+from sedi_dagster.orchestration.findings import what_happened, what_it_shows, what_next
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import starting_checkpoint
 from sedi_dagster.records import CategoryOutcome, RoundOutcome
-from sedi_dagster.settings import SIMULATED, Settings
+from sedi_dagster.settings import Settings
 
 
 def print_summary(
     console: Console, settings: Settings, sedi: SediResource, first: int, ended: str, seconds: float
 ) -> None:
-    """Rounds, cost, score by category before and after, weak categories and why, and where everything is.
+    """Rounds, cost, score by category; then in words what happened, what it shows, where everything is, what next.
 
     Args:
         first: how many rounds were finished before this run.
@@ -27,39 +28,40 @@ def print_summary(
     console.print(f"Ended after {seconds / 60:.1f} min: {ended}.", style="bold", highlight=False)
     if not history.finished:
         return
-    console.print(_rounds(history.finished[first:] or history.finished[-1:], sedi))
-    last = history.finished[-1]
-    console.print(_baselines(sedi), highlight=False, soft_wrap=True)
+    ran, last = history.finished[first:] or history.finished[-1:], history.finished[-1]
+
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+    console.print(_rounds(ran, sedi))
     console.print(_scores(last, _passed_before(sedi, history.finished, first), sedi))
-    for outcome in last.categories:
-        if outcome.decision in ("weak", "stuck"):
-            told = f"  {outcome.decision}: {outcome.category}: {outcome.reason}"
-            console.print(told, highlight=False, soft_wrap=True)
+    for told in targets_in_words(sedi, last.categories):
+        say(f"  {told}", "dim")
+    for decision in ("weak", "stuck"):
+        if names := [outcome.category for outcome in last.categories if outcome.decision == decision]:
+            say(f"  {decision}: {', '.join(names)} (why: in the report)")
     needed = person_needed(list(last.categories))
     if needed:
-        console.print(f"  {needed}", style="bold", highlight=False, soft_wrap=True)
+        say(f"  {needed}", "bold")
     for told in mended(history.finished):
-        console.print(f"  mended: {told}", highlight=False, soft_wrap=True)
+        say(f"  mended: {told}")
+    say("\nWhat happened", "bold")
+    for told in what_happened(sedi, ran):
+        say(f"  {told}")
+    say("What it shows", "bold")
+    for told in what_it_shows(sedi, settings, ran):
+        say(f"  {told}")
     store = sedi.store()
+    say("Where everything is", "bold")
     for name, place in {
         "report": store.path("reports", f"{last.round}.html"),
         "dataset": store.path("exports", "sft_dataset.jsonl"),
         "manifest": store.path("manifests", f"{last.round}.json"),
-        "Dagster UI": "make ui   (http://127.0.0.1:3000)",
     }.items():
-        console.print(f"  {name:<11}{place}", highlight=False, soft_wrap=True)
-    if settings.teacher.is_simulated:
-        console.print(
-            f"  Rehearsal with the {SIMULATED}: it shows how the loop moves, and nothing of how good real data is.",
-            soft_wrap=True,
-        )
-    if settings.teacher.base_url is None:
-        console.print(
-            "  The bundled 135M model teaches its equal: gains come from the human seed tasks. "
-            "README.md shows how to use a stronger teacher.",
-            style="dim",
-            soft_wrap=True,
-        )
+        say(f"  {name:<18}{place}")
+    say("What next", "bold")
+    for aim, how in what_next(settings):
+        say(f"  {aim:<18}{how}")
 
 
 def _rounds(outcomes: list[RoundOutcome], sedi: SediResource) -> Table:
@@ -84,15 +86,6 @@ def _rounds(outcomes: list[RoundOutcome], sedi: SediResource) -> Table:
         counts = (str(planned), str(o.candidates), str(o.kept), rate)
         table.add_row(o.round, *counts, f"{o.tokens:,}", per_kept, f"{o.score:.1%}", promoted)
     return table
-
-
-def _baselines(sedi: SediResource) -> str:
-    """What there was before any teacher was asked: the untrained student, and what the user's own seed tasks gave."""
-    tables = sedi.store().read_tables("baseline_scores")
-    told = f"Before any teacher: untrained {pass_rate(tables['items']):.1%}"
-    if "seed_items" in tables:
-        told += f", after training on the human seed tasks alone {pass_rate(tables['seed_items']):.1%}"
-    return f"{told}. The first round built on the {'latter' if starting_checkpoint(sedi) else 'untrained student'}."
 
 
 def _passed_before(sedi: SediResource, finished: list[RoundOutcome], first: int) -> dict[str, tuple[int, int]]:

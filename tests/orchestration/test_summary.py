@@ -1,9 +1,20 @@
-"""What the summary of a run claims about categories that were weak."""
+"""What the summary of a run claims: about categories that were weak, and about where a gain comes from."""
 
 from __future__ import annotations
 
+import sys
+import webbrowser
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from sedi_dagster.orchestration.console import open_report
+from sedi_dagster.orchestration.findings import what_happened, what_it_shows, what_next
+from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.summary import mended
 from sedi_dagster.records import CategoryOutcome, Decision, RoundOutcome
+from sedi_dagster.rounds import SEED_TASKS
 
 
 def finished(number: int, *categories: CategoryOutcome) -> RoundOutcome:
@@ -30,3 +41,113 @@ def test_mended_is_what_was_weak_and_has_reached_its_target_and_nothing_else() -
     )
     assert mended([before, after]) == ["cooled: weak after round-0001, now 12 of 24 (cooling)"]
     assert mended([before]) == []
+
+
+def answers(*right: int, loss: float = 2.0) -> pl.DataFrame:
+    """Twenty questions, each a template of its own, of which these were answered."""
+    rows = [(f"i{n}", "math", f"i{n}", n in right, float(n in right), loss) for n in range(20)]
+    columns = ["item_id", "category", "cluster", "passed", "score", "reference_loss"]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def written(sedi: SediResource, untrained: pl.DataFrame, seeds: pl.DataFrame, after: pl.DataFrame) -> None:
+    """A first round that built on the student of the seed tasks."""
+    tables = {
+        "items": untrained,
+        "seed_items": seeds,
+        "seed_steps": pl.DataFrame({"example_ids": [["a", "b"], ["c"], ["a", "b"]]}),
+        "seed_heldout": pl.DataFrame({"step": [0, 3], "loss": [2.5, 2.25]}),
+        "origin": pl.DataFrame({"fingerprint": ["f"], "start": [SEED_TASKS]}),
+    }
+    sedi.store().write_tables(tables, "baseline_scores")
+    sedi.store().write_tables({"items": after}, "evaluation_scores", "round-0001")
+
+
+def test_the_seed_tasks_gain_is_told_apart_from_what_the_teacher_added(project: Path) -> None:
+    sedi = SediResource()
+    written(sedi, answers(0, 1, loss=3.0), answers(*range(1, 10)), answers(*range(2, 11)))
+    ran = [RoundOutcome("round-0001", 10, 20, 1234, 0.5, True, ())]
+    assert what_happened(sedi, ran) == [
+        "The student as it came answered 2 of 20 questions right (10%).",
+        "Trained on 3 of your human seed tasks, no teacher yet: 9 of 20 questions right (45%).",
+        "round-0001: the teacher wrote 20 tasks with answers for 1,234 tokens, 10 passed the filters; "
+        "trained on them too: 9 of 20 questions right (45%).",
+    ]
+    assert what_it_shows(sedi, sedi.settings(), ran) == [
+        "Your seed tasks: +7 questions (8 won, 1 lost; p = 0.02), a gain.",
+        "  Loss of the right answers: 3.00, now 2.00 (change -1.00 to -1.00, 95 %), a gain.",
+        "  Loss of the seed tasks held out: 2.50, now 2.25.",
+        "The teacher's examples on top: +0 questions (1 won, 1 lost; p = 0.75), could be chance.",
+    ]
+
+
+def test_a_loss_is_called_a_loss_and_answers_that_stayed_are_not_a_gain(project: Path) -> None:
+    sedi = SediResource()
+    written(sedi, answers(*range(8)), answers(), answers())
+    ran = [RoundOutcome("round-0001", 10, 20, 1234, 0.5, True, ())]
+    seeds, right_answers, _, teacher = what_it_shows(sedi, sedi.settings(), ran)
+    assert "-8 questions (0 won, 8 lost; p = 0.0039), a loss" in seeds
+    assert right_answers.endswith("could be chance.")
+    assert teacher == "The teacher's examples on top: no answer changed."
+
+
+def test_only_the_bundled_teacher_is_said_to_be_no_better_than_its_student(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sedi = SediResource()
+    written(sedi, answers(), answers(), answers())
+    assert not any("equal" in told for told in what_it_shows(sedi, sedi.settings(), []))
+    assert not any("rehearsal" in how for _, how in what_next(sedi.settings()))
+    monkeypatch.delenv("SEDI_TEACHER_BASE_URL")
+    assert any("cannot teach it" in told for told in what_it_shows(sedi, sedi.settings(), []))
+    how = [how for _, how in what_next(sedi.settings())]
+    assert any("--profile rehearsal" in one for one in how)
+    assert [one.split("=")[0] for one in how if one.startswith("SEDI_TEACHER")] == [
+        "SEDI_TEACHER_BASE_URL",
+        "SEDI_TEACHER_MODEL",
+        "SEDI_TEACHER_API_KEY",
+    ]
+
+
+def test_the_commands_are_those_that_work_where_the_program_is_not_on_the_path(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = project / "bin" / "sedi"
+    script.parent.mkdir()
+    script.touch(mode=0o755)
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", [str(script), "run"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    settings = SediResource().settings()
+    assert ("what would be next", "bin/sedi plan") in what_next(settings)
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert ("what would be next", "sedi plan") in what_next(settings)
+
+
+@pytest.mark.parametrize(
+    ("variables", "opens"),
+    [
+        ({"DISPLAY": ":0"}, True),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, True),
+        ({}, False),
+        ({"DISPLAY": ":10", "SSH_CONNECTION": "1.2.3.4 5 6.7.8.9 22"}, False),
+        ({"DISPLAY": ":0", "CI": "true"}, False),
+    ],
+)
+def test_the_report_opens_where_there_is_a_desktop(
+    project: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], opens: bool
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "CI"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    open_report(SediResource(), "round-0001")
+    assert opened == [], "there is no page yet"
+    page = project / "data" / "reports" / "round-0001.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<p>", encoding="utf-8")
+    open_report(SediResource(), "round-0001")
+    assert opened == ([page.as_uri()] if opens else [])

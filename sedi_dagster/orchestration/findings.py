@@ -1,0 +1,132 @@
+"""What a run came to, for somebody who sees it for the first time: what happened, what it shows, what comes next."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import polars as pl
+
+from sedi_dagster.evaluation.comparison import ALL, compare
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.rounds import promoted_checkpoint, starting_checkpoint
+from sedi_dagster.records import RoundOutcome
+from sedi_dagster.reporting.numbers import p_value
+from sedi_dagster.settings import SIMULATED, Settings
+
+
+def what_happened(sedi: SediResource, ran: list[RoundOutcome]) -> list[str]:
+    """The steps of a run in their order, with the score after each."""
+    tables = sedi.store().read_tables("baseline_scores")
+    told = [f"The student as it came answered {_passed(tables['items'])}."]
+    if "seed_items" in tables:
+        rows = len({row for ids in tables["seed_steps"]["example_ids"].to_list() for row in ids})
+        told.append(f"Trained on {rows} of your human seed tasks, no teacher yet: {_passed(tables['seed_items'])}.")
+    for outcome in ran:
+        told.append(
+            f"{outcome.round}: the teacher wrote {outcome.candidates} tasks with answers for {outcome.tokens:,} "
+            f"tokens, {outcome.kept} passed the filters; trained on them too: {_passed(_items(sedi, outcome))}."
+        )
+    return told
+
+
+def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome]) -> list[str]:
+    """What the seed tasks gave, and what the teacher's examples added, each with its test."""
+    tables = sedi.store().read_tables("baseline_scores")
+    alpha = settings.evaluation.alpha
+    told = []
+    if "seed_items" in tables:
+        told.append(f"Your seed tasks: {_change(tables['items'], tables['seed_items'], alpha)}.")
+        told += _likelier(tables["items"], tables["seed_items"])
+        told += _held_out(tables.get("seed_heldout"))
+    if ran:
+        start = promoted_checkpoint(sedi, ran[0].round)
+        before = tables["items"]
+        if start is not None:
+            before = tables["seed_items"] if start == starting_checkpoint(sedi) else _items_of(sedi, start)
+        name = SIMULATED if settings.teacher.is_simulated else "teacher"
+        told.append(f"The {name}'s examples on top: {_change(before, _items(sedi, ran[-1]), alpha)}.")
+    if settings.teacher.base_url is None:
+        told.append(
+            "The bundled teacher is the student's equal and cannot teach it: what is gained, the seed tasks gave."
+        )
+    if settings.teacher.is_simulated:
+        told.append("A simulated teacher shows how the loop moves, and nothing of how good real data is.")
+    return told
+
+
+def what_next(settings: Settings) -> list[tuple[str, str]]:
+    """What to do now, as (aim, how)."""
+    sedi = _command()
+    steps = [("go on", f"{sedi} run --rounds 1"), ("what would be next", f"{sedi} plan")]
+    if settings.teacher.base_url is None:
+        steps.append(("see the loop work", f"{sedi} run --profile rehearsal --rounds 4   (simulated; costs nothing)"))
+    if settings.teacher.base_url is None or settings.teacher.is_simulated:
+        steps += [
+            ("your own teacher", "three lines in .env, and README.md:"),
+            ("", "SEDI_TEACHER_BASE_URL=http://127.0.0.1:8000/v1"),
+            ("", "SEDI_TEACHER_MODEL=the-name-it-serves"),
+            ("", "SEDI_TEACHER_API_KEY=..."),
+        ]
+    return [*steps, ("look around", f"{sedi} ui   (Dagster at http://127.0.0.1:3000)")]
+
+
+def _command() -> str:
+    """How this program is called from where it was called: it need not be on the path."""
+    script = Path(sys.argv[0])
+    if script.name != "sedi" or not script.is_file() or shutil.which("sedi"):
+        return "sedi"
+    return os.path.relpath(script)
+
+
+def _items(sedi: SediResource, outcome: RoundOutcome) -> pl.DataFrame:
+    return _items_of(sedi, outcome.round)
+
+
+def _items_of(sedi: SediResource, round_key: str) -> pl.DataFrame:
+    return sedi.store().read_tables("evaluation_scores", round_key)["items"]
+
+
+def _passed(items: pl.DataFrame) -> str:
+    passed = int(items["passed"].sum())
+    return f"{passed} of {items.height} questions right ({passed / max(1, items.height):.0%})"
+
+
+def _change(before: pl.DataFrame, after: pl.DataFrame, alpha: float) -> str:
+    """`+9 questions (12 won, 3 lost; p = 0.018), a gain`."""
+    row = compare("", before, after).row(0, named=True) if before.height and after.height else None
+    if row is None or row["category"] != ALL:
+        return "nothing to compare"
+    won, lost = row["won"], row["lost"]
+    if won == lost == 0:
+        return "no answer changed"
+    p, verdict = row["p_gain"], "a gain" if row["p_gain"] <= alpha else "could be chance"
+    if lost > won:
+        p, verdict = row["p_drop"], "a loss" if row["p_drop"] <= alpha else "could be chance"
+    shown = p_value(p)
+    return (
+        f"{won - lost:+d} questions ({won} won, {lost} lost; p {shown if shown[0] == '<' else f'= {shown}'}), {verdict}"
+    )
+
+
+def _likelier(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:
+    """How much likelier the right answers became, which says more than so few passes; nothing if no loss is known."""
+    row = compare("", before, after).row(0, named=True) if before.height and after.height else None
+    if row is None or row["loss_change"] is None:
+        return []
+    low, high = row["loss_low"], row["loss_high"]
+    verdict = "a gain" if high < 0 else "a loss" if low > 0 else "could be chance"
+    was, now = (frame.select(pl.mean("reference_loss")).item() for frame in (before, after))
+    return [
+        f"  Loss of the right answers: {was:.2f}, now {now:.2f} (change {low:+.2f} to {high:+.2f}, 95 %), {verdict}."
+    ]
+
+
+def _held_out(losses: pl.DataFrame | None) -> list[str]:
+    """The loss of seed tasks that were never trained on, before and after."""
+    if losses is None or losses["step"].n_unique() < 2:
+        return []
+    by_step = losses.group_by("step").agg(pl.mean("loss")).sort("step")["loss"]
+    return [f"  Loss of the seed tasks held out: {by_step[0]:.2f}, now {by_step[-1]:.2f}."]
