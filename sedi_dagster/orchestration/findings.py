@@ -39,7 +39,7 @@ def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome
     told = []
     if "seed_items" in tables:
         told.append(f"Your seed tasks: {_change(tables['items'], tables['seed_items'], alpha)}.")
-        told += _likelier(tables["items"], tables["seed_items"])
+        told += _graded(tables["items"], tables["seed_items"])
         told += _held_out(tables.get("seed_heldout"))
     if ran:
         start = promoted_checkpoint(sedi, ran[0].round)
@@ -60,7 +60,7 @@ def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome
 def what_next(settings: Settings) -> list[tuple[str, str]]:
     """What to do now, as (aim, how)."""
     sedi = _command()
-    steps = [("go on", f"{sedi} run --rounds 1"), ("what would be next", f"{sedi} plan")]
+    steps = [("go on", f"{sedi} run --rounds 1"), ("what comes next", f"{sedi} plan")]
     if settings.teacher.base_url is None:
         steps.append(("see the loop work", f"{sedi} run --profile rehearsal --rounds 4   (simulated; costs nothing)"))
     if settings.teacher.base_url is None or settings.teacher.is_simulated:
@@ -111,17 +111,23 @@ def _change(before: pl.DataFrame, after: pl.DataFrame, alpha: float) -> str:
     )
 
 
-def _likelier(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:
-    """How much likelier the right answers became, which says more than so few passes; nothing if no loss is known."""
+def _graded(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:
+    """The mean score with partial credit, and how likely the right answers are: they say more than so few passes."""
     row = compare("", before, after).row(0, named=True) if before.height and after.height else None
-    if row is None or row["loss_change"] is None:
+    if row is None:
         return []
-    low, high = row["loss_low"], row["loss_high"]
-    verdict = "a gain" if high < 0 else "a loss" if low > 0 else "could be chance"
-    was, now = (frame.select(pl.mean("reference_loss")).item() for frame in (before, after))
-    return [
-        f"  Loss of the right answers: {was:.2f}, now {now:.2f} (change {low:+.2f} to {high:+.2f}, 95 %), {verdict}."
-    ]
+    told = []
+    for what, column, measure, good in (
+        ("Score with partial credit", "score", "score", 1),
+        ("Loss of the right answers", "reference_loss", "loss", -1),
+    ):
+        low, high = row[f"{measure}_low"], row[f"{measure}_high"]
+        if low is not None:  # a served student tells no losses
+            was, now = (frame.select(pl.mean(column)).item() for frame in (before, after))
+            verdict = "a gain" if min(good * low, good * high) > 0 else "could be chance"
+            verdict = "a loss" if max(good * low, good * high) < 0 else verdict
+            told.append(f"  {what}: {was:.2f}, now {now:.2f} (change {low:+.2f} to {high:+.2f}, 95 %), {verdict}.")
+    return told
 
 
 def _held_out(losses: pl.DataFrame | None) -> list[str]:

@@ -75,6 +75,7 @@ def test_the_seed_tasks_gain_is_told_apart_from_what_the_teacher_added(project: 
     ]
     assert what_it_shows(sedi, sedi.settings(), ran) == [
         "Your seed tasks: +7 questions (8 won, 1 lost; p = 0.02), a gain.",
+        "  Score with partial credit: 0.10, now 0.45 (change +0.10 to +0.60, 95 %), a gain.",
         "  Loss of the right answers: 3.00, now 2.00 (change -1.00 to -1.00, 95 %), a gain.",
         "  Loss of the seed tasks held out: 2.50, now 2.25.",
         "The teacher's examples on top: +0 questions (1 won, 1 lost; p = 0.75), could be chance.",
@@ -85,9 +86,9 @@ def test_a_loss_is_called_a_loss_and_answers_that_stayed_are_not_a_gain(project:
     sedi = SediResource()
     written(sedi, answers(*range(8)), answers(), answers())
     ran = [RoundOutcome("round-0001", 10, 20, 1234, 0.5, True, ())]
-    seeds, right_answers, _, teacher = what_it_shows(sedi, sedi.settings(), ran)
+    seeds, score, right_answers, _, teacher = what_it_shows(sedi, sedi.settings(), ran)
     assert "-8 questions (0 won, 8 lost; p = 0.0039), a loss" in seeds
-    assert right_answers.endswith("could be chance.")
+    assert score.endswith("a loss.") and right_answers.endswith("could be chance.")
     assert teacher == "The teacher's examples on top: no answer changed."
 
 
@@ -119,9 +120,9 @@ def test_the_commands_are_those_that_work_where_the_program_is_not_on_the_path(
     monkeypatch.setattr(sys, "argv", [str(script), "run"])
     monkeypatch.setenv("PATH", "/nowhere")
     settings = SediResource().settings()
-    assert ("what would be next", "bin/sedi plan") in what_next(settings)
+    assert ("what comes next", "bin/sedi plan") in what_next(settings)
     monkeypatch.setenv("PATH", str(script.parent))
-    assert ("what would be next", "sedi plan") in what_next(settings)
+    assert ("what comes next", "sedi plan") in what_next(settings)
 
 
 @pytest.mark.parametrize(
