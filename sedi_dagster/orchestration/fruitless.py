@@ -12,6 +12,7 @@ from sedi_dagster.records import RoundPlan
 
 _SHOWN = 3
 _NO_TRY = ("refusal", "placeholder", "repeated_output")
+_CUT = ("cut by length", "answer cut by length")  # too long, but a try
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def came_to_nothing(sedi: SediResource, plan: RoundPlan) -> list[Fruitless]:
     for category in plan.category_ids:
         mine = verdicts.filter(pl.col("category") == category)
         if not (mine["state"] == "kept").any():
-            tried = mine.filter((pl.col("state") == "rejected") & ~pl.col("rule").is_in(_NO_TRY)).height
+            rejected = (pl.col("state") == "rejected") & ~pl.col("rule").is_in(_NO_TRY)
+            tried = mine.filter(rejected | pl.col("rule").is_in(_CUT)).height
             why = f"{_reasons(mine)} {_generation(sedi, plan, category)}"
             found.append(Fruitless(plan.round, category, why, is_fault=not tried))
     return found
