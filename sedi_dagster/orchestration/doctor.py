@@ -15,7 +15,8 @@ from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.preflight import preflight_checks
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.settings import PROJECT_ROOT, Settings
+from sedi_dagster.project_files import project_file
+from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.budget import known_price
 from sedi_dagster.teacher.open import open_ledger
 
@@ -106,7 +107,7 @@ def _version(name: str) -> str | None:
 
 def _dagster_yaml() -> Diagnosis:
     """A copy that an earlier version made lacks what the daemon needs now."""
-    ours, theirs = PROJECT_ROOT / "dagster.yaml", Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
+    ours, theirs = project_file("dagster.yaml"), Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
     if not ours.exists() or not theirs.exists() or ours.read_text() == theirs.read_text():
         return Diagnosis("dagster.yaml")
     return Diagnosis(

@@ -14,6 +14,7 @@ from sedi_dagster.orchestration.jobs import PREPARE_ASSETS, ROUND_ASSETS
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.planning import tell_unplanned
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.project_files import project_file
 from sedi_dagster.rounds import load_history
 from sedi_dagster.settings import PROJECT_ROOT
 
@@ -31,7 +32,7 @@ def ensure_dagster_home(profile: str) -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():
-            shutil.copyfile(PROJECT_ROOT / "dagster.yaml", home / "dagster.yaml")
+            shutil.copyfile(project_file("dagster.yaml"), home / "dagster.yaml")
     except OSError as error:
         raise StorageError(
             f"DAGSTER_HOME {home} cannot be written: {error}.", "Set DAGSTER_HOME to another folder."

@@ -12,9 +12,9 @@ import polars as pl
 
 from sedi_dagster.datafiles import Problems
 from sedi_dagster.datafiles.shapes import Columns, Exchange, read_exchanges
+from sedi_dagster.project_files import project_file
 from sedi_dagster.records import SeedTask
 from sedi_dagster.seed_pool.assignment import assign_categories
-from sedi_dagster.settings import PROJECT_ROOT
 
 SEED_SCHEMA = {
     "seed_id": pl.String,
@@ -26,7 +26,7 @@ SEED_SCHEMA = {
     "origin": pl.String,
     "category_confidence": pl.Float64,
 }
-OUR_SEEDS = PROJECT_ROOT / "seeds" / "seed_tasks.jsonl"
+OUR_SEEDS = project_file("seeds/seed_tasks.jsonl")
 
 OTHER_NAMES = {
     "information_extraction": "extraction",  # Dolly's names for what the project's categories mean

@@ -1,0 +1,57 @@
+"""`sedi init`: the files of a project in a folder, for an installation that is not a checkout."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from sedi_dagster.errors import StorageError
+from sedi_dagster.settings import PROJECT_ROOT
+
+PACKED = Path(__file__).with_name("project")
+"""The files as the wheel carries them (`setup.py`); a checkout has none here, as they lie at its root."""
+CHECKOUT = Path(__file__).resolve().parent.parent
+NAMES = ("seeds", "workspace.yaml", "dagster.yaml", ".env.example", "requirements/models.txt")
+
+
+def project_file(name: str) -> Path:
+    """A file of the project, or the one that came with the installation where the project has none."""
+    own = PROJECT_ROOT / name
+    return own if own.exists() else (PACKED if PACKED.is_dir() else CHECKOUT) / name
+
+
+def project_files(source: Path) -> list[Path]:
+    """The files of a project under `source`, relative to it: settings, seeds, categories, items; no programs."""
+    found = [
+        file for name in NAMES for file in ([source / name] if (source / name).is_file() else _data(source / name))
+    ]
+    return [file.relative_to(source) for file in found]
+
+
+def _data(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix in (".yaml", ".jsonl"))
+
+
+def write_project(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Copy the files of a project into a folder. What is there already stays as it is.
+
+    Returns:
+        Files written, and files that were there.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    source = PACKED if PACKED.is_dir() else CHECKOUT
+    written, there = [], []
+    for name in project_files(source):
+        target = folder / name
+        if target.exists():
+            there.append(name)
+            continue
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, target)
+        except OSError as error:
+            raise StorageError(f"{target} cannot be written: {error}.", "Name another folder.") from None
+        written.append(name)
+    return written, there
