@@ -1,7 +1,7 @@
 """Finding near duplicates beside the original procedure and rapidfuzz: time, memory, growth, agreement.
 
     python benchmarks/filtering.py speed        # all pairs among 52,000 instructions, peers in the same run
-    python benchmarks/filtering.py growth       # 100,000 to 1,000,000, new candidates against 1,000,000; a plot
+    python benchmarks/filtering.py growth       # 100,000 to 1,000,000, new candidates against 1,000,000
     python benchmarks/filtering.py agreement    # every pair against rouge_score, three corpora
     python benchmarks/filtering.py shapes       # copies, near-copies, 5,000-word rows
 
@@ -31,7 +31,6 @@ from sedi_dagster.filtering.novelty import greedy_novelty, near_duplicates
 from sedi_dagster.filtering.words import tokens
 
 ROOT = Path(__file__).parents[1]
-PLOT = ROOT / "docs" / "images" / "novelty_growth.png"
 THRESHOLDS = (0.7, 0.85)
 
 
@@ -78,18 +77,6 @@ def memory_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def warm_up() -> None:
-    """Load, or at the very first use compile, what the measurements are not about."""
-    took, _, _ = timed(
-        lambda: (
-            near_duplicates(["a"], ["a", "b"], 0.5),
-            near_duplicates(["a"], ["a"], 0.5),
-            greedy_novelty(["a"], [], 1),
-        )
-    )
-    tell(what="first call in the process", seconds=took)
-
-
 def original_seconds_per_pair(texts: list[str], queries: int, pool: int) -> float:
     """CPU time of Self-Instruct's script, rouge_score of each instruction with all there are, from a sample."""
     from rouge_score import rouge_scorer
@@ -129,7 +116,6 @@ corpus_option = click.option("--corpus", type=click.Path(path_type=Path, exists=
 @corpus_option
 @click.option("--texts", default=52_000)
 def speed(corpus: Path | None, texts: int) -> None:
-    warm_up()
     pool = grown(real_texts(corpus), texts)
     lengths = [len(tokens(text)) for text in pool]
     tell(what="corpus", texts=len(pool), tokens_mean=float(np.mean(lengths)), tokens_most=max(lengths))
@@ -153,36 +139,17 @@ def speed(corpus: Path | None, texts: int) -> None:
 @corpus_option
 @click.option("--most", default=1_000_000)
 def growth(corpus: Path | None, most: int) -> None:
-    warm_up()
     texts = grown(real_texts(corpus), most + 1_000)
     new, pool = texts[::1001][:1000], texts[1_000:]
     tell(what="memory before", gigabytes=memory_gb())
-    measured = []
     for size in [most // 10 * share for share in (1, 2, 5, 10)]:
         took, cpu, pairs = timed(lambda n=size: near_duplicates(some := pool[:n], some, 0.85))
-        measured.append((size, cpu, memory_gb()))
         tell(what="all pairs", texts=size, seconds=took, cpu_seconds=cpu, rows=pairs.height, memory_gb=memory_gb())
         del pairs
     took, cpu, pairs = timed(lambda: near_duplicates(new, pool, 0.85))
     tell(what="1,000 against the pool", pool=len(pool), seconds=took, cpu_seconds=cpu, rows=pairs.height)
     took, cpu, kept = timed(lambda: greedy_novelty(texts[: most // 20], pool, 0.85))
     tell(what="greedy", candidates=kept.height, pool=len(pool), seconds=took, cpu_seconds=cpu, memory_gb=memory_gb())
-    draw_growth(measured)
-
-
-def draw_growth(measured: list[tuple[int, float, float]]) -> None:
-    """Plot (texts, CPU seconds, peak memory in GB)."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    for axis, column, name in zip(
-        figure.subplots(1, 2), (1, 2), ("CPU seconds, both cores", "peak memory, GB"), strict=True
-    ):
-        axis.plot([row[0] / 1e3 for row in measured], [row[column] for row in measured], marker="o")
-        axis.set(xlabel="thousand instructions", ylabel=name, ylim=(0, None))
-        axis.grid(alpha=0.3)
-    figure.suptitle("All pairs at ROUGE-L 0.85")
-    figure.savefig(PLOT, dpi=110)
 
 
 @main.command()
@@ -211,7 +178,6 @@ def agreement(corpus: Path | None, texts: int) -> None:
 
 @main.command()
 def shapes() -> None:
-    warm_up()
     draw = random.Random(0)
     words = [f"w{n}" for n in range(20_000)]
     zipf = [1 / (n + 1) for n in range(20_000)]

@@ -119,7 +119,7 @@ def main(candidates: int) -> None:
         token_counter(student_source(settings.training.student, settings.path(settings.cache))),
     )
     pool = pl.DataFrame(schema={"id": pl.String, "text": pl.String})
-    verdicts.judge_candidates(frame.head(500), pool, rules)  # compiles, loads
+    verdicts.judge_candidates(frame.head(500), pool, rules)  # loads
     seconds: dict[str, float] = {}
     cpu: dict[str, float] = {}
     for name in STAGES:

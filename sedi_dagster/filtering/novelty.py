@@ -1,30 +1,26 @@
 """ROUGE-L novelty: how close an instruction is to what is there already.
 
 ROUGE-L F1 (Lin 2004) of two token lists of m and n tokens with longest common subsequence L is 2L / (m + n). Scores
-are exact, and so are the searches: `prefix_index` says how they find every pair without comparing all.
-
-The first use on a machine compiles the inner loops; later ones load them (`compiled`).
+are exact, and so are the searches: `similarity_join` says how they find every pair without comparing all.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from rapidfuzz import process
+from rapidfuzz.distance import LCSseq
 
-from sedi_dagster.filtering.prefix_index import Bounds, PrefixIndex, in_threads, new_scratch
-from sedi_dagster.filtering.similarity_join import near_duplicates
-from sedi_dagster.filtering.token_lists import Array, TokenLists, Vocabulary
-
-if TYPE_CHECKING:
-    from sedi_dagster.filtering.compiled_join import Scratch
+from sedi_dagster.filtering.similarity_join import Array, Index, Texts, Vocabulary, near_duplicates
 
 __all__ = ["NoveltyIndex", "greedy_novelty", "near_duplicates"]
 
 _UNINDEXED = 1_024
+"""Texts that are compared one by one before they become an index of their own."""
 
 
 def greedy_novelty(
@@ -58,10 +54,11 @@ def greedy_novelty(
 
 
 class _Part(NamedTuple):
-    """Some of the texts of a `NoveltyIndex`, indexed."""
+    """Some of the texts of a `NoveltyIndex`, indexed. `first`: the row of the first of them."""
 
-    rows: Array  # int64: the first row that has each text of the index
-    searched: PrefixIndex
+    first: int
+    texts: Texts
+    searched: Index
 
 
 class NoveltyIndex:
@@ -76,10 +73,9 @@ class NoveltyIndex:
         self._texts: list[str] = []
         self._vocabulary = Vocabulary()
         self._parts: list[_Part] = []
-        self._recent = TokenLists.joined([])
-        self._numbered = 0
+        self._recent = self._vocabulary.encode([])
+        self._encoded = 0
         self._threshold = math.inf
-        self._scratch: Scratch | None = None
 
     def add(self, text_id: str, text: str) -> None:
         self._ids.append(text_id)
@@ -97,9 +93,7 @@ class NoveltyIndex:
     ) -> list[tuple[str, str, float] | None]:
         """`nearest` of each text; for many, faster."""
         self._take_in(threshold)
-        lists = self._vocabulary.encode(texts)
-        best, _ = self._search(lists, threshold, or_equal)
-        return [self._told(found) for found in best.tolist()]
+        return self._told(*self._search(self._vocabulary.encode(texts), threshold, or_equal))
 
     def add_novel(
         self, texts: Iterable[tuple[str, str]], threshold: float, may_join: Sequence[bool] | None = None
@@ -114,95 +108,75 @@ class NoveltyIndex:
         Returns:
             `nearest` of each text when its turn came.
         """
-        from sedi_dagster.filtering.compiled_join import best_in_block
-
         named = list(texts)
-        joins = np.array(may_join if may_join is not None else [True] * len(named), np.bool_)
         near: list[tuple[str, str, float] | None] = []
         for begin in range(0, len(named), _UNINDEXED):
             block = named[begin : begin + _UNINDEXED]
             self._take_in(threshold)
-            lists = self._vocabulary.encode([text for _, text in block])
-            best, bounds = self._search(lists, threshold)
-            here = len(self._ids)
-            members, rows = np.empty(len(block), np.int32), here + np.arange(len(block))
-            count = best_in_block(
-                lists, lists, members, rows, True, joins[begin : begin + len(block)], bounds.need, best,
-                self._room(int(lists.lengths.max(initial=0))),
-            )  # fmt: skip
-            for found in best.tolist():
-                row = found[2] - here
-                near.append(self._told(found) if row < 0 or not found[0] else (*block[row], 2 * found[0] / found[1]))
-            for member in members[:count]:
-                self.add(*block[member])
+            encoded = self._vocabulary.encode([text for _, text in block])
+            among = _scores(encoded, encoded)
+            joined = np.zeros(len(block), bool)
+            for place, found in enumerate(self._told(*self._search(encoded, threshold))):
+                scores = among[place] * joined
+                best = int(scores.argmax())  # the first of those that are equally near
+                if scores[best] > max(threshold, found[2] if found else 0.0):
+                    found = (*block[best], float(scores[best]))
+                near.append(found)
+                if found is None and (may_join is None or may_join[begin + place]):
+                    joined[place] = True
+                    self.add(*block[place])
         return near
 
-    def _told(self, found: list[int]) -> tuple[str, str, float] | None:
-        length, total, row = found
-        return (self._ids[row], self._texts[row], 2 * length / total) if length else None
+    def _told(self, rows: Array, scores: Array) -> list[tuple[str, str, float] | None]:
+        return [
+            (self._ids[row], self._texts[row], score) if row >= 0 else None
+            for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
+        ]
 
-    def _search(self, lists: TokenLists, threshold: float, or_equal: bool = False) -> tuple[Array, Bounds]:
-        """Best of each text so far, as in `best_in_block`, and the bounds for the texts among themselves and these."""
-        from sedi_dagster.filtering.compiled_join import best_in_block, best_in_index
+    def _search(self, texts: Texts, threshold: float, or_equal: bool = False) -> tuple[Array, Array]:
+        """Row and score of the nearest text to each; -1 where none is near enough."""
+        rows, scores = np.full(texts.lengths.size, -1), np.zeros(texts.lengths.size)
 
-        longest = int(lists.lengths.max(initial=0))
-        others = [longest, int(self._recent.lengths.max(initial=0)), *(part.searched.longest for part in self._parts)]
-        bounds = Bounds.of(threshold, longest + max(others), above=not or_equal)
-        best = np.empty((lists.signatures.size, 3), np.int64)
-        best[:] = 0, 1, np.iinfo(np.int64).max
-        for rows, index in self._parts:
+        def better(query: Array, row: Array, score: Array) -> None:
+            """Take what is nearer than before; of several that are equally near, the first."""
+            order = np.lexsort((row, -score, query))
+            query, first = np.unique(query[order], return_index=True)
+            row, score = row[order][first], score[order][first]
+            taken = score > scores[query]
+            rows[query[taken]], scores[query[taken]] = row[taken], score[taken]
 
-            def search(begin: int, end: int, scratch: Scratch, rows: Array = rows, index: PrefixIndex = index) -> None:
-                best_in_index(lists, begin, end, index.arrays, rows, *bounds, best, scratch)
-
-            if lists.signatures.size == 1:
-                search(0, 1, self._room(longest))
-            else:
-                in_threads(search, lists.signatures.size, len(self._vocabulary), rows.size, longest)
-        recent = self._recent.signatures.size
-        first = len(self._ids) - recent
-        best_in_block(
-            lists, self._recent, np.arange(recent, dtype=np.int32), np.arange(first, len(self._ids)), False,
-            np.zeros(0, np.bool_), bounds.need, best, self._room(longest),
-        )  # fmt: skip
-        return best, bounds
-
-    def _room(self, longest: int) -> Scratch:
-        """Room for one thread, kept, and made larger where it must."""
-        indexed = max((part.rows.size for part in self._parts), default=0)
-        room, vocabulary = self._scratch, len(self._vocabulary)
-        if (
-            room is None
-            or room.slot.size < vocabulary
-            or room.seen.size < indexed
-            or room.keys.size < longest
-        ):  # fmt: skip
-            room = self._scratch = new_scratch(2 * vocabulary, indexed, 2 * longest)
-        return room
+        for part in self._parts:
+            for query, place, common in part.searched.search(texts, threshold, above=not or_equal):
+                row = part.searched.rows[place]
+                better(query, row + part.first, 2 * common / (texts.lengths[query] + part.texts.lengths[row]))
+        if self._recent.lengths.size and texts.lengths.size:
+            near = _scores(texts, self._recent)
+            query, row = np.nonzero(near >= threshold if or_equal else near > threshold)
+            better(query, row + len(self._ids) - self._recent.lengths.size, near[query, row])
+        return rows, scores
 
     def _take_in(self, threshold: float) -> None:
-        """Number the texts that were added since; index them when they are many, and all anew for a lower threshold."""
-        new = self._texts[self._numbered :]
+        """Encode the texts that were added since; index them when they are many, and all anew for a lower threshold."""
+        new = self._texts[self._encoded :]
         if new:
-            self._recent = TokenLists.joined([self._recent, self._vocabulary.encode(new)])
-            self._numbered = len(self._texts)
+            self._recent = Texts.joined([self._recent, self._vocabulary.encode(new)])
+            self._encoded = len(self._texts)
         if threshold < self._threshold:
             self._threshold = threshold
-            if self._parts:
-                self._parts = [self._merged(self._parts)]
-        if self._recent.signatures.size > _UNINDEXED:
-            first = len(self._texts) - self._recent.signatures.size
-            self._parts.append(self._part(self._recent, np.arange(first, len(self._texts))))
-            self._recent = TokenLists.joined([])
-            while len(self._parts) > 1 and self._parts[-2].rows.size < 2 * self._parts[-1].rows.size:
-                self._parts[-2:] = [self._merged(self._parts[-2:])]
+            self._parts = [self._part(part.first, part.texts) for part in self._parts]
+        if self._recent.lengths.size > _UNINDEXED:
+            self._parts.append(self._part(len(self._texts) - self._recent.lengths.size, self._recent))
+            self._recent = self._vocabulary.encode([])
+            while len(self._parts) > 1 and self._parts[-2].texts.lengths.size < 2 * self._parts[-1].texts.lengths.size:
+                last, before = self._parts.pop(), self._parts.pop()
+                self._parts.append(self._part(before.first, Texts.joined([before.texts, last.texts])))
 
-    def _merged(self, parts: list[_Part]) -> _Part:
-        lists = TokenLists.joined([part.searched.arrays.lists for part in parts])
-        return self._part(lists, np.concatenate([part.rows for part in parts]))
+    def _part(self, first: int, texts: Texts) -> _Part:
+        return _Part(first, texts, Index(texts, self._threshold))
 
-    def _part(self, lists: TokenLists, rows: Array) -> _Part:
-        """Index texts; of those with the same tokens the first one, and earlier parts come first."""
-        _, firsts = lists.alike()
-        index = PrefixIndex(lists.take(firsts), len(self._vocabulary), self._threshold)
-        return _Part(rows[firsts][index.order], index)
+
+def _scores(texts: Texts, others: Texts) -> Array:
+    """ROUGE-L F1 of each text with each other one, shape (texts, others)."""
+    common = process.cdist(texts.spelled, others.spelled, scorer=LCSseq.similarity, dtype=np.int64, workers=-1)
+    scores: Array = 2.0 * common / np.maximum(1, texts.lengths[:, None] + others.lengths[None])
+    return scores

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,6 @@ from rouge_score import rouge_scorer, tokenizers
 from sedi_dagster.errors import SediError
 from sedi_dagster.filtering import novelty, similarity_join
 from sedi_dagster.filtering.novelty import NoveltyIndex, greedy_novelty, near_duplicates
-from sedi_dagster.filtering.token_lists import Vocabulary
 from sedi_dagster.filtering.words import tokens
 
 SEEDS = Path(__file__).parents[2] / "seeds"
@@ -96,22 +93,6 @@ def test_every_pair_has_the_score_of_rouge_score(name: str, tokenizer: tokenizer
         for p, b in enumerate(some):
             expected = scorer.score(a, b)["rougeL"].fmeasure
             assert found.get((q, p), 0.0) == pytest.approx(expected if expected >= least else 0.0, abs=1e-9), (a, b)
-
-
-ANY_TEXT = st.text(st.one_of(st.characters(), st.sampled_from("aZ9 .\n\t\x1c写ก😀éİK٣")), max_size=30)
-
-
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.lists(ANY_TEXT, min_size=1, max_size=6))
-def test_compiled_code_splits_any_text_as_the_rule_says(some: list[str]) -> None:
-    lists = Vocabulary().encode(some)
-    names: dict[str, int] = {}
-    for row, text in enumerate(some):
-        got = lists.tokens[lists.offsets[row] : lists.offsets[row + 1]].tolist()
-        assert len(got) == len(tokens(text))
-        for token, number in zip(tokens(text), got, strict=True):
-            assert names.setdefault(token, number) == number
-    assert len(set(names.values())) == len(names)
 
 
 MANY_SCRIPTS = [
@@ -213,19 +194,3 @@ def test_an_index_that_grows_answers_as_comparing_all_does() -> None:
             best = max(range(row + 1), key=scores.__getitem__)
             expected = (str(best), made[best], scores[best]) if scores[best] > threshold else None
             assert index.nearest(asked, threshold) == expected
-
-
-def test_the_join_works_where_nothing_can_be_kept_for_the_next_process(tmp_path: Path) -> None:
-    """numba keeps compiled code beside the source or in the user's cache; here neither can be written."""
-    script = (
-        "import numba.core.caching as c\n"
-        "c.CacheImpl._locator_classes = []\n"
-        "from sedi_dagster.filtering.compiled import compiled\n"
-        "assert compiled(lambda n: n + 1)(1) == 2\n"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
-
-
-def test_loading_the_filters_does_not_load_the_compiler() -> None:
-    script = "import sys, sedi_dagster.filtering.verdicts; assert 'numba' not in sys.modules"
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
