@@ -14,8 +14,7 @@ from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.reporting import background, spending
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
-from sedi_dagster.reporting.numbers import pass_rate
-from sedi_dagster.reporting.report import RoundData, plot_scores, render_index, render_report
+from sedi_dagster.reporting.report import RoundData, bought, plot_scores, render_index, render_report, starts
 
 
 @dg.asset(
@@ -73,15 +72,16 @@ def round_report(
             heldout=sft_checkpoint["heldout"],
             background=background(context, sedi, plan),
         )
-        starts = {"untrained": pass_rate(baseline_scores["items"]), "seed tasks": pass_rate(data.items_seed_tasks)}
+        is_newest = plan.round == history.finished[-1].round
         pages = {
             f"reports/{plan.round}.html": render_report(data),
             "reports/index.html": render_index(
                 history.finished,
                 history.plans,
-                {name: rate for name, rate in starts.items() if rate is not None},
+                starts(data),
                 spending(sedi, history),
-                data.background.next if plan.round == history.finished[-1].round else "",
+                data.background.next if is_newest else "",
+                bought(data) if is_newest else None,
             ),
         }
         for name, page in pages.items():

@@ -30,14 +30,17 @@ def score_figure(scores: Sequence[CategoryScore]) -> Figure:
     """Pass rates by category against the target, with Wilson intervals; the weak ones on top."""
     from matplotlib.ticker import PercentFormatter
 
-    figure, (axes,) = blank(WIDE, 1.2 + 0.44 * max(len(scores), 1))
+    seed_tasks = any(score.seed_tasks for score in scores)
+    figure, (axes,) = blank(WIDE, 1.3 + (0.52 if seed_tasks else 0.44) * max(len(scores), 1))
     for row, score in enumerate(scores):
         colour = LIGHT[DECISION_COLOUR[score.outcome.decision]]
-        _point(axes, row - 0.24, score.baseline, LIGHT["baseline"], "none")
-        _point(axes, row, score.before, LIGHT["before"], LIGHT["before"])
-        axes.plot([score.outcome.low, score.outcome.high], [row + 0.24] * 2, color=colour, linewidth=2.2)
-        axes.plot([score.after.share], [row + 0.24], "o", color=colour, markersize=6.5)
-        axes.plot([score.outcome.target] * 2, [row - 0.4, row + 0.42], color=LIGHT["ink"], linewidth=1.4)
+        _point(axes, row - 0.3, score.baseline, LIGHT["baseline"], "none")
+        if seed_tasks:
+            _point(axes, row - 0.1, score.seed_tasks, LIGHT["seed-tasks"], LIGHT["seed-tasks"], "D")
+        _point(axes, row + (0.1 if seed_tasks else 0), score.before, LIGHT["before"], LIGHT["before"])
+        axes.plot([score.outcome.low, score.outcome.high], [row + 0.3] * 2, color=colour, linewidth=2.2)
+        axes.plot([score.after.share], [row + 0.3], "o", color=colour, markersize=6.5)
+        axes.plot([score.outcome.target] * 2, [row - 0.42, row + 0.44], color=LIGHT["ink"], linewidth=1.4)
     axes.set_yticks(range(len(scores)), [words(score.category) for score in scores])
     for label, score in zip(axes.get_yticklabels(), scores, strict=True):
         if score.outcome.decision == "weak":
@@ -47,7 +50,7 @@ def score_figure(scores: Sequence[CategoryScore]) -> Figure:
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(axis="x")
     axes.set_xlabel("items passed, with 95% Wilson intervals")
-    _score_legend(figure)
+    _score_legend(figure, seed_tasks)
     return figure
 
 
@@ -142,11 +145,12 @@ def score_history_figure(rows: Sequence[HistoryRow], starts: Mapping[str, Rate] 
             axes.plot([number] * 2, [row.rate.low, row.rate.high], color=LIGHT["tint"], linewidth=3, zorder=1)
         face = LIGHT["accent"] if row.outcome.promoted else LIGHT["surface"]
         axes.plot([number], [row.outcome.score], "o", markersize=6, color=LIGHT["accent"], markerfacecolor=face)
-    for name, rate in (starts or {}).items():
-        axes.axhline(rate.share, color=LIGHT["before"], linewidth=1.1, linestyle=(0, (4, 3)), zorder=0)
-        axes.annotate(
-            name, (1, rate.share), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-            ha="right", color=LIGHT["muted"], fontsize=8,
+    for number, (name, rate) in enumerate((starts or {}).items()):
+        colour, side = (LIGHT["seed-tasks"], 1) if number else (LIGHT["before"], 0)
+        axes.axhline(rate.share, color=colour, linewidth=1.1, linestyle=(0, (4, 3)), zorder=0)
+        axes.annotate(  # one at the left, one at the right: they may lie close to each other
+            name, (side, rate.share), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="right" if side else "left", color=LIGHT["muted"], fontsize=8,
         )  # fmt: skip
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -178,20 +182,21 @@ def token_history_figure(rows: Sequence[HistoryRow]) -> Figure:
     return figure
 
 
-def _point(axes: Axes, row: float, rate: Any, colour: str, face: str) -> None:
+def _point(axes: Axes, row: float, rate: Any, colour: str, face: str, marker: str = "o") -> None:
     if rate is not None:
         axes.plot([rate.low, rate.high], [row, row], color=colour, linewidth=1.3)
-        axes.plot([rate.share], [row], "o", color=colour, markerfacecolor=face, markersize=4.8)
+        axes.plot([rate.share], [row], marker, color=colour, markerfacecolor=face, markersize=4.8)
 
 
-def _score_legend(figure: Figure) -> None:
+def _score_legend(figure: Figure, seed_tasks: bool) -> None:
     from matplotlib.lines import Line2D
 
-    def entry(label: str, colour: str, **style: Any) -> Line2D:
-        return Line2D([], [], color=LIGHT[colour], marker="o", label=label, **style)
+    def entry(label: str, colour: str, marker: str = "o", **style: Any) -> Line2D:
+        return Line2D([], [], color=LIGHT[colour], marker=marker, label=label, **style)
 
     handles = [
         entry("untrained", "baseline", markersize=4.8, markerfacecolor="none", linewidth=1.3),
+        *([entry("seed tasks alone", "seed-tasks", "D", markersize=4.8, linewidth=1.3)] if seed_tasks else []),
         entry("before", "before", markersize=4.8, linewidth=1.3),
         entry("after: weak", "bad", markersize=6.5, linewidth=2.2),
         entry("after: not enough evidence", "accent", markersize=6.5, linewidth=2.2),
@@ -200,7 +205,7 @@ def _score_legend(figure: Figure) -> None:
     ]
     figure.legend(
         handles=handles,
-        ncols=6,
+        ncols=4 if seed_tasks else 6,
         loc="outside upper left",
         frameon=False,
         labelcolor=LIGHT["ink"],

@@ -23,7 +23,7 @@ from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, pass_rate, percent
 from sedi_dagster.reporting.page import fill
 from sedi_dagster.reporting.scores import category_scores, measures, same_answers, swaps
-from sedi_dagster.reporting.verdict import forgotten, verdict
+from sedi_dagster.reporting.verdict import Verdict, beyond_seed_tasks, forgotten, verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,6 +106,7 @@ def render_index(
     starts: Mapping[str, Rate] | None = None,
     spending: Spending | None = None,
     next_step: str = "",
+    bought: Verdict | None = None,
 ) -> str:
     """The index of all rounds, planned and finished, as one HTML page beside the reports.
 
@@ -113,6 +114,7 @@ def render_index(
         starts: pass rates of what the loop began with, by name: the untrained student, the human seed tasks' student.
         spending: of all rounds.
         next_step: one sentence.
+        bought: what the teacher's tokens bought beyond the human seed tasks, as of the last round.
     """
     rows = accounts.history(outcomes)
     starts = starts or {}
@@ -125,6 +127,7 @@ def render_index(
         starts=starts,
         spending=spending,
         next_step=next_step,
+        bought=bought,
         finished=finished,
         rows=rows,
         best=max(rows, key=lambda row: row.outcome.score, default=None),
@@ -134,9 +137,22 @@ def render_index(
     )
 
 
+def starts(data: RoundData) -> dict[str, Rate]:
+    """Pass rates of what the loop began with, by name, as far as they were measured."""
+    rates = {"untrained": pass_rate(data.items_baseline), "seed tasks alone": pass_rate(data.items_seed_tasks)}
+    return {name: rate for name, rate in rates.items() if rate is not None}
+
+
+def bought(data: RoundData) -> Verdict | None:
+    """What the teacher's tokens of all rounds so far bought beyond the human seed tasks; None: not measured."""
+    tokens = data.outcome.tokens + sum(o.tokens for o in data.earlier if o.round != data.outcome.round)
+    seed_tasks, after = pass_rate(data.items_seed_tasks), pass_rate(data.items)
+    return beyond_seed_tasks(seed_tasks, after, tokens, data.comparisons, data.background.alpha)
+
+
 def plot_scores(data: RoundData) -> bytes:
     """Pass rates by category against the target, as PNG."""
-    scores = category_scores(data.outcome.categories, data.items_before, data.items_baseline)
+    scores = category_scores(data.outcome.categories, data.items_before, data.items_baseline, data.items_seed_tasks)
     return to_png(figures.score_figure(scores))
 
 
@@ -161,14 +177,19 @@ def _score_view(data: RoundData) -> dict[str, Any]:
     scores = category_scores(data.outcome.categories, data.items_before, data.items_baseline, data.items_seed_tasks)
     won, lost = swaps(data.items_before, data.items)
     before, after = pass_rate(data.items_before), pass_rate(data.items)
+    points = {"Untrained": data.items_baseline, "Seed tasks alone": data.items_seed_tasks}
+    points |= {"Before": data.items_before, "After": data.items}
+    if data.items_seed_tasks.is_empty():
+        del points["Seed tasks alone"]
     return {
+        "bought": bought(data),
         "verdict": verdict(before, after, data.comparisons, data.background.alpha),
         "forgotten": forgotten(data.comparisons),
         "scores": scores,
         "score_plot": _plot(figures.score_figure, scores, "Pass rates by category against their targets"),
-        "measures": measures(data.items_baseline, data.items_before, data.items),
-        "rate_untrained": pass_rate(data.items_baseline),
-        "rate_seed_tasks": pass_rate(data.items_seed_tasks) if data.items_seed_tasks.height else None,
+        "points": list(points),
+        "measures": measures(list(points.values())),
+        "rate_seed_tasks": pass_rate(data.items_seed_tasks),
         "rate_before": before,
         "rate_after": after,
         "won": won,
@@ -197,7 +218,8 @@ def _account_view(data: RoundData) -> dict[str, Any]:
         "cost_categories": accounts.cost_by_category(data.calls, data.examples),
         "cost_total": accounts.total_cost(data.calls, data.examples),
         "history": rows,
-        "history_plots": _history_plots(rows),
+        "starts": starts(data),
+        "history_plots": _history_plots(rows, starts(data)),
     }
 
 

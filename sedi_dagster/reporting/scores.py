@@ -1,4 +1,4 @@
-"""Pass rates by category at three points: untrained student, before the round, after it."""
+"""Pass rates by category: of the untrained student, of the seed tasks alone, before the round, after it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class CategoryScore:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure over all evaluation items, at the three points. `kind` says how to write it."""
+    """A figure over all evaluation items, at each point. `kind` says how to write it."""
 
     name: str
     kind: str  # rate, share, decimal
-    values: tuple[Rate | float | None, Rate | float | None, Rate | float | None]
+    values: tuple[Rate | float | None, ...]
 
 
 def category_scores(
@@ -63,16 +63,18 @@ def _of_category(items: pl.DataFrame | None, category: str) -> Rate | None:
     return None if items is None or items.is_empty() else pass_rate(items.filter(pl.col("category") == category))
 
 
-def measures(baseline: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> list[Measure]:
-    """What the pass rate alone does not show: partial scores, loss on the references, answers cut off."""
-    frames = (baseline, before, after)
+def measures(frames: Sequence[pl.DataFrame]) -> list[Measure]:
+    """What the pass rate alone does not show: partial scores, loss on the references, answers cut off.
 
-    def means(column: str) -> tuple[float | None, float | None, float | None]:
-        first, second, third = (_mean(frame, column) for frame in frames)
-        return first, second, third
+    Args:
+        frames: evaluated items at each point.
+    """
+
+    def means(column: str) -> tuple[float | None, ...]:
+        return tuple(_mean(frame, column) for frame in frames)
 
     return [
-        Measure("pass rate", "rate", (pass_rate(baseline), pass_rate(before), pass_rate(after))),
+        Measure("pass rate", "rate", tuple(pass_rate(frame) for frame in frames)),
         Measure("mean score (partial credit counts)", "decimal", means("score")),
         Measure("mean loss on the reference answer (nats per token)", "decimal", means("reference_loss")),
         Measure("answers cut off by the token limit", "share", means("truncated")),

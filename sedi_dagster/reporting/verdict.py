@@ -7,10 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from sedi_dagster.reporting.numbers import Rate, p_value, percent
+from sedi_dagster.reporting.numbers import Rate, count, p_value, percent
 
 ALL = "all"
 BEFORE = "before"
+SEED_TASKS = "seed tasks"
+"""Against what a comparison is, as evaluation names it."""
 
 
 @dataclass(frozen=True)
@@ -38,27 +40,37 @@ def verdict(before: Rate | None, after: Rate | None, comparisons: pl.DataFrame, 
     """Whether there is evidence of a gain or a drop against the checkpoint before, at the level `alpha`.
 
     Args:
-        comparisons: as evaluation made them (`compare`): one-sided exact McNemar tests over the same items.
+        comparisons: as evaluation made them (`compare`): one-sided exact tests over the same items.
     """
     if after is None:
         return Verdict("Nothing was evaluated.", "muted")
     if before is None:
         return Verdict(f"{percent(after.share)} of the evaluation items passed; there is nothing to compare.", "muted")
     told = f"{percent(before.share)} of the evaluation items passed before, {percent(after.share)} after"
-    row = next(iter(_against_before(comparisons, pl.col("category") == ALL)), None)
-    if row is None:
-        return Verdict(f"{told}.", "muted")
-    items = f"{row['won']} items won and {row['lost']} lost"
-    if row["p_gain"] <= alpha:
-        return Verdict(f"{told}: a gain ({items}, p {_p(row['p_gain'])}).", "good")
-    if row["p_drop"] <= alpha:
-        return Verdict(f"{told}: a loss ({items}, p {_p(row['p_drop'])}).", "bad")
-    return Verdict(f"{told}: no evidence of a gain ({items}, p {_p(row['p_gain'])}).", "muted")
+    return _judged(told, _rows(comparisons, BEFORE, pl.col("category") == ALL), alpha)
+
+
+def beyond_seed_tasks(
+    seed_tasks: Rate | None, after: Rate | None, tokens: int, comparisons: pl.DataFrame, alpha: float
+) -> Verdict | None:
+    """What the teacher's tokens bought beyond the user's own seed tasks; None if that was not measured.
+
+    Args:
+        seed_tasks: of the student trained on the human seed tasks alone.
+        tokens: of the teacher, over all rounds so far.
+    """
+    if seed_tasks is None or after is None:
+        return None
+    told = (
+        f"Trained on the human seed tasks alone, the student passes {percent(seed_tasks.share)}; "
+        f"with {count(tokens)} teacher tokens, {percent(after.share)}"
+    )
+    return _judged(told, _rows(comparisons, SEED_TASKS, pl.col("category") == ALL), alpha)
 
 
 def forgotten(comparisons: pl.DataFrame) -> list[Forgotten]:
     """The categories that lost more items than they won since the checkpoint before, clearest first."""
-    rows = _against_before(comparisons, (pl.col("category") != ALL) & (pl.col("lost") > pl.col("won")))
+    rows = _rows(comparisons, BEFORE, (pl.col("category") != ALL) & (pl.col("lost") > pl.col("won")))
     found = [Forgotten(row["category"], row["won"], row["lost"], row["p_drop"]) for row in rows]
     return sorted(found, key=lambda one: (one.p_drop, one.category))
 
@@ -68,7 +80,20 @@ def _p(value: float) -> str:
     return told if told.startswith("<") else f"= {told}"
 
 
-def _against_before(comparisons: pl.DataFrame, chosen: pl.Expr) -> list[dict[str, Any]]:
+def _judged(told: str, rows: list[dict[str, Any]], alpha: float) -> Verdict:
+    """The two pass rates in words, and what the test over the same items says of them."""
+    if not rows:
+        return Verdict(f"{told}.", "muted")
+    row = rows[0]
+    items = f"{row['won']} items won and {row['lost']} lost"
+    if row["p_gain"] <= alpha:
+        return Verdict(f"{told}: a gain ({items}, p {_p(row['p_gain'])}).", "good")
+    if row["p_drop"] <= alpha:
+        return Verdict(f"{told}: a loss ({items}, p {_p(row['p_drop'])}).", "bad")
+    return Verdict(f"{told}: no evidence of a gain ({items}, p {_p(row['p_gain'])}).", "muted")
+
+
+def _rows(comparisons: pl.DataFrame, against: str, chosen: pl.Expr) -> list[dict[str, Any]]:
     if comparisons.is_empty():
         return []
-    return comparisons.filter((pl.col("against") == BEFORE) & chosen).to_dicts()
+    return comparisons.filter((pl.col("against") == against) & chosen).to_dicts()

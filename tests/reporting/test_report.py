@@ -20,9 +20,17 @@ from sedi_dagster.reporting.background import Background, Spending, Stage
 from sedi_dagster.reporting.canvas import to_svg
 from sedi_dagster.reporting.figures import funnel_figure
 from sedi_dagster.reporting.funnel import funnel
-from sedi_dagster.reporting.numbers import Rate, clip, decimal, measured, percent, points, printable
+from sedi_dagster.reporting.numbers import Rate, clip, decimal, measured, pass_rate, percent, points, printable
 from sedi_dagster.reporting.palette import DARK, LIGHT
-from sedi_dagster.reporting.report import RoundData, plot_scores, plot_training, render_index, render_report
+from sedi_dagster.reporting.report import (
+    RoundData,
+    bought,
+    plot_scores,
+    plot_training,
+    render_index,
+    render_report,
+    starts,
+)
 from sedi_dagster.reporting.samples import best_examples
 from sedi_dagster.reporting.scores import category_scores, swaps
 from sedi_dagster.reporting.verdict import verdict
@@ -408,6 +416,39 @@ def test_the_sentence_on_top_claims_a_gain_on_evidence_only(
     said = verdict(Rate(50, 120), Rate(52, 120), compared, 0.05).sentence
     assert said == f"42% of the evaluation items passed before, 43% after: {told}."
     assert told in Page(render_report(replace(data, comparisons=compared))).sections["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("p_gain", "p_drop", "told"),
+    [(0.01, 1.0, "a gain (9 items won and 1 lost, p = 0.01)"),
+     (0.3, 0.8, "no evidence of a gain (9 items won and 1 lost, p = 0.3)"),
+     (1.0, 0.02, "a loss (9 items won and 1 lost, p = 0.02)")],
+)  # fmt: skip
+def test_what_the_teacher_bought_beyond_the_seed_tasks_is_told_everywhere(
+    data: RoundData, p_gain: float, p_drop: float, told: str
+) -> None:
+    """On top of the report and of the index, in the table of scores, and as a line of the curve."""
+    rows = [("before", "all", 5, 5, 0.6, 0.6), ("seed tasks", "all", 9, 1, p_gain, p_drop)]
+    seed_items = data.items_baseline.with_columns(passed=pl.int_range(pl.len()) % 4 == 0)
+    given = replace(data, comparisons=pl.DataFrame(rows, schema=COMPARED, orient="row"), items_seed_tasks=seed_items)
+    rate, tokens = pass_rate(seed_items), data.outcome.tokens + sum(o.tokens for o in data.earlier)
+    assert rate is not None
+    sentence = (
+        f"Trained on the human seed tasks alone, the student passes {percent(rate.share)}; "
+        f"with {tokens:,} teacher tokens, {percent(data.items['passed'].mean())}: {told}."  # type: ignore[arg-type]
+    )
+    html = render_report(given)
+    page = Page(html)
+    assert sentence in page.sections["verdict"]
+    assert page.sections["scores"].count("Seed tasks alone") == 2 and "seed tasks alone" in page.sections["history"]
+    assert f"{rate.passed}/{rate.items}" in page.sections["scores"]
+    index = render_index([*data.earlier, data.outcome], [data.plan], starts(given), None, "", bought(given))
+    assert sentence in Page(index).sections["verdict"] and f"seed tasks alone: {percent(rate.share)}" in index
+    assert re.search(r"<text[^>]*>seed tasks alone</text>", index), "the curve has its line"
+
+
+def test_without_a_student_of_the_seed_tasks_nothing_is_said_of_it(html: str, data: RoundData) -> None:
+    assert bought(data) is None and "seed tasks alone" not in html and "Seed tasks alone" not in html
 
 
 def test_what_was_forgotten_is_told_with_and_without_evidence(data: RoundData) -> None:
