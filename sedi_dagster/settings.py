@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -613,6 +614,9 @@ class Settings(BaseSettings):
         "", description="SQLAlchemy URL of the ledger of teacher calls; empty: SQLite in the data folder"
     )
     project_seed: int = Field(0, description="Every random choice derives from this number")
+    openlineage: bool = Field(
+        False, description="Send OpenLineage events of what is made, to where OPENLINEAGE_URL says (docs/lineage.md)"
+    )
 
     teacher: TeacherSettings = TeacherSettings()
     budget: BudgetSettings = BudgetSettings()
@@ -642,6 +646,14 @@ class Settings(BaseSettings):
             raise ValueError("SEDI_FEEDBACK_SIGNAL=loss_drop needs SEDI_TRAINING_EXAMPLE_LOSSES=true")
         if self.feedback.signal == "heldout_gain" and not self.training.held_out_share:
             raise ValueError("SEDI_FEEDBACK_SIGNAL=heldout_gain needs SEDI_TRAINING_HELD_OUT_SHARE above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _have_what_sends_events(self) -> Settings:
+        if self.openlineage and find_spec("openlineage") is None:
+            raise ValueError(
+                "SEDI_OPENLINEAGE=true needs the package openlineage-python: pip install 'sedi-dagster[openlineage]'"
+            )
         return self
 
     @model_validator(mode="after")

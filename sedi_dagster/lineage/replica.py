@@ -15,7 +15,7 @@ from sedi_dagster.settings import Settings
 from sedi_dagster.store import Store, file_sha256
 
 _MASK = "**********"
-_OF_THIS_MACHINE = ("data", "cache", "ledger", "seeds", "categories", "items", "profile")
+_OF_THIS_MACHINE = ("data", "cache", "ledger", "seeds", "categories", "items", "profile", "openlineage")
 _AT_ONCE = 500
 
 

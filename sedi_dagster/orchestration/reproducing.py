@@ -45,6 +45,7 @@ def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Compared]:
         overrides |= {
             "data": str(folder / "data"),
             "cache": str(folder / "cache"),
+            "openlineage": False,
             "ledger": f"sqlite:///{folder / 'data' / 'ledger.sqlite'}",
         }
         sedi = SediResource(overrides=overrides)
