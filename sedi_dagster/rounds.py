@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sedi_dagster.records import RoundOutcome, RoundPlan
+from sedi_dagster.sealing import sealed
 from sedi_dagster.store import Store
 
 IMPORTS = "imports"
@@ -59,7 +60,8 @@ def load_plan(store: Store, round_key: str) -> RoundPlan | None:
 
 def save_plan(store: Store, plan: RoundPlan) -> bool:
     """Write a plan where none is. False if the round has one: somebody else opened it, and theirs holds."""
-    return store.create_json(plan.to_json(), "plans", f"{plan.round}.json")
+    parts = ("plans", f"{plan.round}.json")
+    return store.create_json(sealed(plan.to_json(), *parts), *parts)
 
 
 def checkpoints_to_prune(there: Sequence[str], promoted: Collection[str], current: str, keep: int | None) -> list[str]:

@@ -21,6 +21,7 @@ from upath import UPath
 
 from sedi_dagster.errors import StorageError
 from sedi_dagster.records import Tables
+from sedi_dagster.sealing import json_text, sealed
 
 MARKER = "_tables.json"
 
@@ -70,12 +71,15 @@ class Store:
             target.write_text(text, encoding="utf-8")
 
     def write_json(self, value: Any, *parts: str) -> None:
-        self.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", *parts)
+        self.write_text(json_text(value), *parts)
+
+    def write_sealed(self, record: Mapping[str, Any], *parts: str) -> None:
+        """Write a JSON record that tells if it is changed or put elsewhere (`sealing`)."""
+        self.write_json(sealed(record, *parts), *parts)
 
     def create_json(self, value: Any, *parts: str) -> bool:
         """Write a JSON file only where none is. False if there is one: somebody else was first."""
-        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-        target = self.path(*parts)
+        text, target = json_text(value), self.path(*parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             if target.protocol in ("", "file"):
@@ -253,7 +257,7 @@ def folder_hashes(folder: Path, patterns: Sequence[str] = ("*",)) -> dict[str, s
     return {str(file.relative_to(folder)): file_sha256(file) for file in files}
 
 
-def file_sha256(file: Path) -> str:
+def file_sha256(file: Path | UPath) -> str:
     digest = hashlib.sha256()
     with file.open("rb") as reading:
         while block := reading.read(1 << 20):

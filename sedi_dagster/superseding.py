@@ -1,6 +1,6 @@
 """What becomes of a finished round whose partition is made again: the former data is kept, on record.
 
-    superseded/<round>/<number>.json            what was replaced by what, when, by which run
+    superseded/<round>/<number>.json            what was replaced by what, when, by which run; SHA-256 of each file
     superseded/<round>/<number>/...             the tables (and weights) as they were
 
 So an example that was exported before still has its trace, and an audit sees what happened. The former manifest is kept
@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sedi_dagster.store import Store
+from sedi_dagster.store import Store, file_sha256
 
 FOLDER = "superseded"
 
@@ -38,8 +38,9 @@ def supersede(store: Store, round_key: str, parts: tuple[str, ...], now: str, ru
     store.copy(("assets", *parts), (*kept, *parts))
     if parts[0] == "sft_checkpoint":
         store.copy(("checkpoints", round_key), (*kept, "checkpoint"))
-    told = {"run_id": run_id, "at": datetime.now(UTC).isoformat(timespec="seconds")}
-    store.write_json(replaced | told, FOLDER, round_key, f"{number}.json")
+    files = {path: file_sha256(store.path(*path.split("/"))) for path in store.files(*kept)}
+    told = {"run_id": run_id, "at": datetime.now(UTC).isoformat(timespec="seconds"), "files": files}
+    store.write_sealed(replaced | told, FOLDER, round_key, f"{number}.json")
     return True
 
 

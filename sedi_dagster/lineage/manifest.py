@@ -29,8 +29,9 @@ from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.rounds import IMPORTS
 from sedi_dagster.settings import PROJECT_ROOT, Settings
 from sedi_dagster.store import Store, file_sha256
+from sedi_dagster.superseding import FOLDER
 
-VERSION = 2
+VERSION = 3
 PACKAGES = (
     "dagster",
     "openai",
@@ -48,6 +49,8 @@ PACKAGES = (
 )
 ROUND_ASSETS = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores")
 SHARED_ASSETS = ("seed_pool", "baseline_scores")
+VECTORS = "lance/vectors-"
+"""Stored vectors, by embedding model."""
 SUPERSEDED = "superseded"
 """Folder of manifests that were replaced because a partition of their round was made again."""
 
@@ -148,17 +151,17 @@ def round_prefixes(plan: RoundPlan) -> list[str]:
     generated = [f"assets/generated_batches/{plan.round}/{c}" for c in plan.category_ids]
     imported = f"assets/{IMPORTS}/{plan.round}"  # there if the round was imported
     made = [f"assets/{asset}/{plan.round}" for asset in ROUND_ASSETS]
-    return [*generated, imported, *made, f"checkpoints/{plan.round}"]
+    return [*generated, imported, *made, f"checkpoints/{plan.round}", f"{FOLDER}/{plan.round}"]
 
 
 def _data(store: Store, plan: RoundPlan, earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """SHA-256 of every file that the round read or wrote, by path under the data folder.
 
-    Files of the Lance tables are never written twice (but tags and hints, which are small), so only those that no
-    earlier manifest names are listed.
+    Files of the table of examples are never written twice (but tags and hints, which are small) nor removed, so only
+    those that no earlier manifest names are listed. Compacting the stored vectors removes files: all are listed.
     """
     named = {path for manifest in earlier.values() for path in manifest.get("data", {})}
-    lance = [path for path in store.files("lance") if path not in named or path.endswith(".json")]
+    lance = [p for p in store.files("lance") if p not in named or p.endswith(".json") or p.startswith(VECTORS)]
     shared = [*(f"assets/{name}" for name in SHARED_ASSETS), "checkpoints/seed-tasks"]
     own = [path for prefix in [*round_prefixes(plan), *shared] for path in store.files(*prefix.split("/"))]
     hashes = file_hashes(store, [f"plans/{plan.round}.json", *own, *lance])

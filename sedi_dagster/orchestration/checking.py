@@ -12,8 +12,7 @@ from typing import Any
 import dagster as dg
 
 from sedi_dagster.orchestration.failures import told_plainly
-from sedi_dagster.orchestration.io_manager import partition_path
-from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
+from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS, partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
 from sedi_dagster.store import Store
@@ -21,8 +20,11 @@ from sedi_dagster.store import Store
 CHECKS: list[Any] = []
 """Every check that `check` made, for the definitions."""
 
+NAMES: dict[str, list[str]] = {}
+"""Names of an asset's checks."""
+
 BLOCKING: dict[str, list[str]] = {}
-"""Names of an asset's blocking checks."""
+"""Those of them that are blocking."""
 
 _PARTITIONS = {"generated_batches": CATEGORY_ROUNDS, "seed_pool": None, "baseline_scores": None, "sft_dataset": None}
 
@@ -73,7 +75,7 @@ def check(asset: str, *, blocking: bool = False) -> Callable[[Judge], dg.AssetCh
                 version = (store.tables_marker(*parts) or {})["data_version"]
                 found = judge(Checked(sedi, key, tables))
                 verdict = {"data_version": version, "passed": found.passed, "blocking": blocking, "said": found.said}
-                store.write_json(verdict, "checks", *parts, f"{name}.json")
+                store.write_sealed(verdict, "checks", *parts, f"{name}.json")
             return dg.AssetCheckResult(
                 passed=found.passed,
                 severity=severity,
@@ -82,6 +84,7 @@ def check(asset: str, *, blocking: bool = False) -> Callable[[Judge], dg.AssetCh
             )
 
         CHECKS.append(run_check)
+        NAMES.setdefault(asset, []).append(name)
         if blocking:
             BLOCKING.setdefault(asset, []).append(name)
         return run_check

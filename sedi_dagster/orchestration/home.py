@@ -9,9 +9,9 @@ from pathlib import Path
 import dagster as dg
 
 from sedi_dagster.errors import StorageError
-from sedi_dagster.orchestration.io_manager import metadata_of, partition_path
+from sedi_dagster.orchestration.io_manager import metadata_of
 from sedi_dagster.orchestration.jobs import PREPARE_ASSETS, ROUND_ASSETS
-from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
+from sedi_dagster.orchestration.partitions import ROUNDS, batch_key, partition_path
 from sedi_dagster.orchestration.planning import tell_unplanned
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.project_files import project_file

@@ -5,7 +5,10 @@ from typing import Any
 
 import dagster as dg
 
+from sedi_dagster.orchestration.checking import NAMES
 from sedi_dagster.orchestration.metadata import plain, told_again
+from sedi_dagster.orchestration.open_lineage import tell_open_lineage
+from sedi_dagster.orchestration.partitions import partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
 from sedi_dagster.rounds import load_history, load_plan
@@ -19,8 +22,8 @@ MANY = "many_partitions"
 class TablesIOManager(dg.ConfigurableIOManager):
     """Writes `Tables` with their completion marker; reads them back.
 
-    `inputs/` says which data versions went into a partition, and what Dagster was told of it. What a finished round
-    made is not lost when it is made again (`superseding`).
+    `inputs/` says which data versions went into a partition, what Dagster was told of it, and which checks judge it.
+    What a finished round made is not lost when it is made again (`superseding`).
     """
 
     sedi: dg.ResourceDependency[SediResource]
@@ -34,13 +37,16 @@ class TablesIOManager(dg.ConfigurableIOManager):
         )
         if replaced:
             _tell_superseded(context, parts)
-        record = {
+        record: dict[str, Any] = {
             "data_version": tables_version(obj),
             "inputs": dict(_input_versions(store, upstream, parts)),
             "metadata": plain(context.output_metadata),
+            "checks": NAMES.get(asset, []),
         }
-        store.write_json(record, *_inputs_file(parts))
-        store.write_tables(obj, *parts)
+        store.write_sealed(record, *_inputs_file(parts))
+        marker = store.write_tables(obj, *parts)
+        if self.sedi.settings().openlineage:
+            tell_open_lineage(context, str(store.root), parts, marker, record["inputs"])
         context.add_output_metadata({"dagster/uri": str(store.path("assets", *parts))})
 
     def load_input(self, context: dg.InputContext) -> Tables | dict[str, Tables]:
@@ -112,13 +118,3 @@ def _record(store: Store, parts: tuple[str, ...]) -> dict[str, Any]:
 
 def _inputs_file(parts: tuple[str, ...]) -> tuple[str, ...]:
     return ("inputs", *parts[:-1], f"{parts[-1]}.json")
-
-
-def partition_path(key: Any) -> tuple[str, ...]:
-    """Folders of a partition: round first, so that a round lies together."""
-    if key is None:
-        return ()
-    if "|" in str(key):
-        category, round_key = str(key).split("|")
-        return round_key, category
-    return (str(key),)

@@ -23,3 +23,13 @@ CATEGORY_ROUNDS = category_rounds()
 def batch_key(category: str, round_key: str) -> dg.MultiPartitionKey:
     """The partition of `generated_batches` for a category in a round."""
     return dg.MultiPartitionKey({"category": category, "round": round_key})
+
+
+def partition_path(key: object) -> tuple[str, ...]:
+    """Folders of a partition: round first, so that a round lies together."""
+    if key is None:
+        return ()
+    if "|" in str(key):
+        category, round_key = str(key).split("|")
+        return round_key, category
+    return (str(key),)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import URL
-
 from sedi_dagster.errors import SettingsError
 from sedi_dagster.settings import Settings
 
@@ -24,4 +22,4 @@ def ledger_url(settings: Settings) -> str:
             f"The ledger of teacher calls cannot be kept at {settings.data_root}.",
             "Set SEDI_LEDGER to a database, such as postgresql+psycopg://user@host/sedi or sqlite:////path/ledger.sqlite.",
         )
-    return URL.create("sqlite", database=str(Path(root) / "ledger.sqlite")).render_as_string()
+    return f"sqlite:///{Path(root) / 'ledger.sqlite'}"  # settings refuse what would mean something else in a URL

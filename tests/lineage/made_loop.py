@@ -23,7 +23,8 @@ from sedi_dagster.lineage.manifest import RoundRecords, write_manifest
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, SeedTask, content_id, derived_rng, round_key
 from sedi_dagster.rounds import load_plan, save_plan
 from sedi_dagster.settings import load_settings
-from sedi_dagster.store import Store, file_sha256
+from sedi_dagster.store import MARKER, Store, file_sha256, tables_version
+from sedi_dagster.superseding import supersede
 from sedi_dagster.teacher.schema import calls as calls_table
 from sedi_dagster.teacher.schema import open_engines
 from sedi_dagster.teacher.schema import texts as texts_table
@@ -49,11 +50,25 @@ def make_loop(root: Path, per_category: int = 6) -> Store:
     write = _Writer(store, root)
     store.write_tables({"items": write.items("untrained", 1)}, "baseline_scores")
     promoted = write.round(1, CATEGORIES, human, None, per_category)
+    write.make_again(round_key(1))
     write.round(2, CATEGORIES[1:], promoted, round_key(1), per_category)
     write.close()
     hashes = _write(store, {"exports/sft_dataset.jsonl": "{}\n" * 9, "exports/README.md": "# A dataset\n"})
     store.write_tables({"files": hashes}, "sft_dataset")
+    remember_the_work(store)
     return store
+
+
+def remember_the_work(store: Store) -> None:
+    """What the loop writes beside each partition: what it was made of, and what its checks said."""
+    for marker in store.files("assets"):
+        if marker.endswith(f"/{MARKER}"):
+            parts = tuple(marker.split("/")[1:-1])
+            version = store.read_json("assets", *parts, MARKER)["data_version"]
+            record = {"data_version": version, "inputs": {}, "metadata": {}, "checks": ["it_is_whole"]}
+            store.write_sealed(record, "inputs", *parts[:-1], f"{parts[-1]}.json")
+            verdict = {"data_version": version, "passed": True, "blocking": True, "said": ""}
+            store.write_sealed(verdict, "checks", *parts, "it_is_whole.json")
 
 
 def _write(store: Store, texts: dict[str, str]) -> pl.DataFrame:
@@ -152,14 +167,25 @@ class _Writer:
              "categories": pl.DataFrame({"category": list(CATEGORIES), "decision": ["fine", "weak"]})},
             "evaluation_scores", key,
         )  # fmt: skip
-        self.finish(key, candidates, verdicts)
+        self.finish(key)
         return left
 
-    def finish(self, key: str, candidates: pl.DataFrame, verdicts: pl.DataFrame) -> None:
+    def make_again(self, key: str) -> None:
+        """Other signals of a finished round's training, and what builds on it."""
+        for asset, table in (("sft_checkpoint", "steps"), ("seed_feedback", "considered")):
+            tables = self.store.read_tables(asset, key)
+            tables[table] = tables[table].with_columns(pl.lit(3.0).alias("loss" if table == "steps" else "signal"))
+            supersede(self.store, key, (asset, key), tables_version(tables), "run-2")
+            self.store.write_tables(tables, asset, key)
+        self.finish(key)
+
+    def finish(self, key: str) -> None:
         """Manifest and report, with their partitions."""
         store = self.store
         plan = load_plan(store, key)
         assert plan is not None
+        candidates = pl.concat([store.read_table("candidates", "generated_batches", key, c) for c in plan.category_ids])
+        verdicts = store.read_table("verdicts", "filtered_batches", key)
         keys = [store.read_table("calls", "generated_batches", key, c)["request_key"] for c in plan.category_ids]
         digests = call_digests(str(self._engine.url), pl.concat(keys))
         outcome = RoundOutcome(key, 5, candidates.height, 100, 0.5, promoted=True)

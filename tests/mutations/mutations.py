@@ -92,8 +92,8 @@ MUTATIONS = [
     Mutation(
         "a plan is written over another",
         "sedi_dagster/rounds.py",
-        'return store.create_json(plan.to_json(), "plans", f"{plan.round}.json")',
-        'store.write_json(plan.to_json(), "plans", f"{plan.round}.json"); return True',
+        "return store.create_json(sealed(plan.to_json(), *parts), *parts)",
+        "store.write_json(sealed(plan.to_json(), *parts), *parts); return True",
         SENSORS,
     ),
     Mutation(

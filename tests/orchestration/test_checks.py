@@ -15,8 +15,7 @@ from sedi_dagster.orchestration.catalogue import CATALOGUE
 from sedi_dagster.orchestration.checking import BLOCKING, CHECKS, not_passed
 from sedi_dagster.orchestration.checks import kept_examples_are_novel, the_pool_stays_diverse
 from sedi_dagster.orchestration.composing import DIVERSITY_SCHEMA
-from sedi_dagster.orchestration.io_manager import partition_path
-from sedi_dagster.orchestration.partitions import ROUNDS
+from sedi_dagster.orchestration.partitions import ROUNDS, partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundOutcome, RoundPlan, Tables, round_key
 from sedi_dagster.rounds import save_plan

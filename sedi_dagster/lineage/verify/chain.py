@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from sedi_dagster.lineage.manifest import SUPERSEDED, VERSION
 from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import readable_table
 from sedi_dagster.records import RoundPlan
+from sedi_dagster.sealing import is_sealed
 from sedi_dagster.store import Store
 
 
@@ -55,6 +57,9 @@ def read_chain(store: Store, told: Verification) -> Chain:
         _check_record(store, chain, key, told)
     for path in hashes:
         _check_superseded(chain, path, told)
+    for key in chain.open_rounds:  # the others' plans are named by their manifests
+        if not is_sealed(store.path("plans", f"{key}.json").read_bytes(), "plans", f"{key}.json"):
+            told.changed(f"plans/{key}.json", "its seal is broken (or it was written by an earlier version)")
     if chain.rounds_with_file:
         told.head = hashes[f"manifests/{max(chain.rounds_with_file)}.json"]
     return chain
@@ -116,8 +121,15 @@ def _check_record(store: Store, chain: Chain, key: str, told: Verification) -> N
 
 
 def _check_superseded(chain: Chain, path: str, told: Verification) -> None:
-    """The file of a superseded manifest is named by its hash."""
+    """The file of a superseded manifest is named by its hash, and by the manifest that took its place."""
     if f"/{SUPERSEDED}/" in path:
         named = path.rsplit("-", 1)[-1].removesuffix(".json")
         if not str(chain.hashes[path]).startswith(named):
             told.changed(path, "its name has another SHA-256")
+            return
+    with suppress(ValueError, AttributeError):  # it is no manifest any more: told above
+        value = json.loads(chain.store.path(*path.split("/")).read_bytes())
+        if sha256 := value.get("supersedes"):
+            former = f"manifests/{SUPERSEDED}/{value['round']}-{sha256[:16]}.json"
+            if former not in chain.hashes:
+                told.missing(former, f"{path} took its place")

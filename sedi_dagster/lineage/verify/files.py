@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sedi_dagster.lineage.contents import file_hashes
-from sedi_dagster.lineage.manifest import SHARED_ASSETS
+from sedi_dagster.lineage.manifest import SHARED_ASSETS, VECTORS
 from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import check_partition, files_named_in_tables
+from sedi_dagster.lineage.verify.records import check_records
 from sedi_dagster.rounds import SEED_TASKS
 from sedi_dagster.store import Store
-from sedi_dagster.superseding import FOLDER
 
 AFTERWARDS = ("lineage_manifest", "round_report", "sft_dataset")
 """Assets that are made with the manifest or after it: their markers and tables answer for them."""
 
-_LEDGER = "ledger.sqlite"
-_NOT_DATA = ("checks/", "inputs/", f"{FOLDER}/")
-"""What the loop remembers of its work, and what was replaced: nothing is built on it."""
+_LEDGER = frozenset(f"ledger.sqlite{suffix}" for suffix in ("", "-wal", "-shm", "-journal"))
+"""Its rows are checked one by one (`calls`)."""
 _SHARED = (*(f"assets/{asset}/" for asset in SHARED_ASSETS), f"checkpoints/{SEED_TASKS}/")
 """What is made before the rounds, and again if seed file or student change."""
 
 
 def check_files(store: Store, chain: Chain, told: Verification, progress: Callable[[int], None] | None) -> None:
     """Compare all files with their records."""
-    there = [path for path in store.files() if not path.startswith((_LEDGER, *_NOT_DATA))]
+    there = {path: None for path in store.files() if path not in _LEDGER}
     expected, named_by = _expected(chain)
 
     def counted(number: int) -> None:
@@ -33,17 +32,17 @@ def check_files(store: Store, chain: Chain, told: Verification, progress: Callab
         if progress is not None:
             progress(number)
 
-    hashes = file_hashes(store, dict.fromkeys([*there, *expected]), counted)
+    hashes = file_hashes(store, there | expected, counted)
     told.files = len(there)
     known = {*expected, *chain.hashes, *(f"plans/{key}.json" for key in chain.plans)}
-    known |= _check_partitions(store, chain, there, told)
+    known |= _check_partitions(store, chain, there, told) | check_records(store, chain, there, hashes, told)
     pruned, remade = _pruned(chain, hashes), _remade(chain, hashes, told)
     for path, sha256 in expected.items():
         if hashes[path] == sha256 or (remade and path.startswith(_SHARED)):
             continue
         if hashes[path] is not None:
             told.changed(path, f"the manifest of {named_by[path]} names another SHA-256")
-        elif path.startswith("lance/vectors-"):
+        elif path.startswith(VECTORS) and chain.open_rounds:
             told.notes.append(f"{path} is gone: compacting the stored vectors removes old versions of them.")
         elif not path.startswith(tuple(f"checkpoints/{key}/" for key in pruned)):
             told.missing(path, f"the manifest of {named_by[path]} names it")
@@ -64,12 +63,13 @@ def _expected(chain: Chain) -> tuple[dict[str, str], dict[str, str]]:
     expected: dict[str, str] = {}
     named_by: dict[str, str] = {}
     for manifest in chain.by_time():
+        expected = {path: sha256 for path, sha256 in expected.items() if not path.startswith(VECTORS)}
         expected |= manifest["data"]
         named_by |= dict.fromkeys(manifest["data"], manifest["round"])
     return expected, named_by
 
 
-def _check_partitions(store: Store, chain: Chain, there: list[str], told: Verification) -> set[str]:
+def _check_partitions(store: Store, chain: Chain, there: Iterable[str], told: Verification) -> set[str]:
     """The partitions that no manifest names. Returns their files."""
     folders = _folders(there)
     for asset in ("lineage_manifest", "round_report"):
@@ -83,7 +83,7 @@ def _check_partitions(store: Store, chain: Chain, there: list[str], told: Verifi
     return own
 
 
-def _folders(there: list[str]) -> set[str]:
+def _folders(there: Iterable[str]) -> set[str]:
     """The partitions: folders under `assets` with files in them."""
     return {path.rsplit("/", 1)[0] for path in there if path.startswith("assets/")}
 
@@ -131,4 +131,5 @@ def _is_under_way(chain: Chain, path: str) -> bool:
         return bool(chain.open_rounds) or not chain.manifests
     if parts[0] in ("assets", "checkpoints") and path.startswith(_SHARED):
         return not chain.manifests
-    return parts[0] in ("assets", "checkpoints") and any(key in parts for key in chain.open_rounds)
+    of = {part.removesuffix(".json") for part in parts[1:]}
+    return parts[0] in ("assets", "checkpoints", "inputs", "checks") and not of.isdisjoint(chain.open_rounds)

@@ -1,0 +1,99 @@
+"""What the loop remembers of its work (`inputs/`, `checks/`), and what was replaced in finished rounds (`superseded/`).
+
+The records are sealed, and each accounts for other files: `inputs/` for the verdicts of its partition's checks, a
+record of `superseded/` for every file that was put aside with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sedi_dagster.lineage.verify.chain import Chain
+from sedi_dagster.lineage.verify.finding import Verification
+from sedi_dagster.rounds import IMPORTS
+from sedi_dagster.sealing import is_sealed
+from sedi_dagster.store import MARKER, Store
+from sedi_dagster.superseding import FOLDER
+
+
+def check_records(
+    store: Store, chain: Chain, there: Collection[str], hashes: Mapping[str, str | None], told: Verification
+) -> set[str]:
+    """Compare every record with its seal and with what it speaks of. Returns the files that are accounted for."""
+    markers = {path for path in there if path.startswith("assets/") and path.endswith(f"/{MARKER}")}
+    known = set[str]()
+    for partition in sorted(path.removeprefix("assets/").removesuffix(f"/{MARKER}") for path in markers):
+        if not partition.startswith(f"{IMPORTS}/"):
+            known |= _check_work(store, chain, partition, there, told)
+    return known | _check_superseded(store, there, hashes, told)
+
+
+def _check_work(store: Store, chain: Chain, partition: str, there: Collection[str], told: Verification) -> set[str]:
+    """What a partition was made of, and what its checks said of it."""
+    path = f"inputs/{partition}.json"
+    verdicts = {file for file in there if file.startswith(f"checks/{partition}/") and file.endswith(".json")}
+    record = _sealed_record(store, path, there, "it says what the partition was made of", told)
+    version = _data_version(store, partition)
+    if record is not None and version not in (None, record["data_version"]):
+        told.changed(path, "it speaks of other data than its partition has")
+    if any(key in partition.split("/") for key in chain.open_rounds):
+        return {path, *verdicts}  # its checks may be still to come
+    for name in (record or {}).get("checks", ()):
+        file = f"checks/{partition}/{name}.json"
+        if file not in there:
+            told.missing(file, "the check has not judged what its partition has")
+    for file in sorted(verdicts):
+        verdict = _sealed_record(store, file, there, "", told)
+        if verdict is not None and version not in (None, verdict["data_version"]):
+            told.changed(file, "it judged other data than its partition has")
+    return {path, *verdicts}
+
+
+def _check_superseded(
+    store: Store, there: Collection[str], hashes: Mapping[str, str | None], told: Verification
+) -> set[str]:
+    """The records of each round, numbered from 1 without a gap, and the files that each names."""
+    known, numbers = set[str](), defaultdict[str, set[int]](set)
+    for path in there:
+        top, *rest = path.split("/")
+        if top == FOLDER and len(rest) > 1 and (number := rest[1].removesuffix(".json")).isdigit():
+            numbers[rest[0]].add(int(number))
+    for key, found in sorted(numbers.items()):
+        for number in sorted(found | set(range(1, len(found) + 1))):
+            path = f"{FOLDER}/{key}/{number:04d}.json"
+            known.add(path)
+            record = _sealed_record(store, path, there, "it says what was replaced", told)
+            for file, sha256 in (record or {}).get("files", {}).items():
+                known.add(file)
+                if hashes.get(file) is None:
+                    told.missing(file, f"{path} names it")
+                elif hashes[file] != sha256:
+                    told.changed(file, f"{path} names another SHA-256")
+    return known
+
+
+def _sealed_record(
+    store: Store, path: str, there: Collection[str], what: str, told: Verification
+) -> dict[str, Any] | None:
+    """The record, if it is as it was written; otherwise that is told."""
+    if path not in there:
+        told.missing(path, what)
+        return None
+    parts = path.split("/")
+    content = store.path(*parts).read_bytes()
+    if not is_sealed(content, *parts):
+        told.changed(path, "its seal is broken (or it was written by an earlier version)")
+        return None
+    return dict(json.loads(content))
+
+
+def _data_version(store: Store, partition: str) -> str | None:
+    """As the marker has it; None if it cannot be read, which is told elsewhere."""
+    try:
+        marker = json.loads(store.path("assets", *partition.split("/"), MARKER).read_bytes())
+        return str(marker["data_version"])
+    except (ValueError, KeyError, TypeError):
+        return None
