@@ -20,7 +20,7 @@ from sedi_dagster.errors import StorageError
 from sedi_dagster.records import content_id
 from sedi_dagster.store import MARKER, Store
 
-VERSION = 1
+VERSION = 2
 MOST_FOUND = 50
 """Ids that an ambiguous search lists at most."""
 
@@ -63,7 +63,11 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("change", "changes", "seed_id"),
         Column("considered", "considered", "example_id"),
     ),
-    "baseline_scores": (Column("item", "items", "item_id", text="prompt"),),
+    "baseline_scores": (
+        Column("item", "items", "item_id", text="prompt"),
+        Column("file", "seed_files", "sha256"),
+        Column("trained before the rounds", "seed_steps", "example_ids"),
+    ),
     "evaluation_scores": (Column("item", "items", "item_id"),),
 }
 """What is indexed, by asset."""

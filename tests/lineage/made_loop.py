@@ -20,8 +20,17 @@ from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
 from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA, candidate_id, instruction_id
 from sedi_dagster.lineage.contents import call_digests, file_hashes
 from sedi_dagster.lineage.manifest import RoundRecords, write_manifest
-from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, SeedTask, content_id, derived_rng, round_key
-from sedi_dagster.rounds import load_plan, save_plan
+from sedi_dagster.records import (
+    CategoryPlan,
+    RoundOutcome,
+    RoundPlan,
+    SeedTask,
+    Tables,
+    content_id,
+    derived_rng,
+    round_key,
+)
+from sedi_dagster.rounds import SEED_TASKS, load_plan, save_plan
 from sedi_dagster.settings import load_settings
 from sedi_dagster.store import MARKER, Store, file_sha256, tables_version
 from sedi_dagster.superseding import supersede
@@ -48,8 +57,8 @@ def make_loop(root: Path, per_category: int = 6) -> Store:
     human = frame(SEED_SET_SCHEMA, [{**vars(s), "seed_id": s.id, "origin": "human", "weight": 1.0} for s in seeds])
     store.write_tables({"seeds": human}, "seed_pool")
     write = _Writer(store, root)
-    store.write_tables({"items": write.items("untrained", 1)}, "baseline_scores")
-    promoted = write.round(1, CATEGORIES, human, None, per_category)
+    write.baselines(human)
+    promoted = write.round(1, CATEGORIES, human, SEED_TASKS, per_category)
     write.make_again(round_key(1))
     write.round(2, CATEGORIES[1:], promoted, round_key(1), per_category)
     write.close()
@@ -170,6 +179,16 @@ class _Writer:
         self.finish(key)
         return left
 
+    def baselines(self, human: pl.DataFrame) -> None:
+        """The untrained student, and the one of the human seed tasks alone."""
+        rows = human.rename({"seed_id": "example_id"}).with_columns(origin=pl.lit("human"), batch=pl.lit(1))
+        tables = self.trained(SEED_TASKS, rows, None)
+        self.store.write_tables(
+            {"items": self.items("untrained", 1), "seed_items": self.items(SEED_TASKS, 2),
+             "seed_steps": tables["steps"], "seed_files": tables["files"]},
+            "baseline_scores",
+        )  # fmt: skip
+
     def make_again(self, key: str) -> None:
         """Other signals of a finished round's training, and what builds on it."""
         for asset, table in (("sft_checkpoint", "steps"), ("seed_feedback", "considered")):
@@ -201,6 +220,10 @@ class _Writer:
         store.write_tables({"pages": _write(store, pages)}, "round_report", key)
 
     def checkpoint(self, key: str, batches: pl.DataFrame, parent: str | None) -> None:
+        self.store.write_tables(self.trained(key, batches, parent), "sft_checkpoint", key)
+
+    def trained(self, key: str, batches: pl.DataFrame, parent: str | None) -> Tables:
+        """Write the files of a checkpoint; returns the tables of its training."""
         folder = self.store.path("checkpoints", key)
         folder.mkdir(parents=True)
         for name in ("adapter_model.safetensors", "adapter_config.json", "README.md"):
@@ -208,14 +231,13 @@ class _Writer:
         files = {n: file_sha256(Path(folder.path) / n) for n in ("adapter_model.safetensors", "adapter_config.json")}
         steps = batches.group_by("batch", maintain_order=True).agg(example_ids="example_id").rename({"batch": "step"})
         measured = batches.select("example_id", "category", "origin", loss_before=pl.lit(2.0), loss_after=pl.lit(1.5))
-        self.store.write_tables(
-            {"steps": steps.with_columns(loss=1.0 / pl.col("step"), grad_norm=pl.lit(2.0), learning_rate=pl.lit(1e-4)),
+        return {
+             "steps": steps.with_columns(loss=1.0 / pl.col("step"), grad_norm=pl.lit(2.0), learning_rate=pl.lit(1e-4)),
              "examples": measured,
              "files": pl.DataFrame({"file": list(files), "sha256": list(files.values())}),
              "origin": pl.DataFrame({"student": ["tiny"], "parent": [parent]},
-                                    schema={"student": pl.String, "parent": pl.String})},
-            "sft_checkpoint", key,
-        )  # fmt: skip
+                                    schema={"student": pl.String, "parent": pl.String}),
+        }  # fmt: skip
 
 
 def _verdicts(candidates: pl.DataFrame) -> pl.DataFrame:

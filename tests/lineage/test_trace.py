@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,49 @@ def test_the_trace_of_every_example_agrees_with_the_raw_files(archive: Archive, 
     assert len(raw.examples) > 8
     for id_ in raw.examples:
         check_trace(raw, trace(archive, id_).to_json())
+
+
+def _of(node: dict[str, Any], relation: str) -> list[dict[str, Any]]:
+    links = [*node.get("came_from", ()), *node.get("led_to", ())]
+    return next(link["nodes"] for link in links if link["relation"] == relation)
+
+
+DEFECTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a seed is left out": lambda t: _of(t, "shown in its prompt").pop(),
+    "a seed has another's text": lambda t: _of(t, "shown in its prompt")[0].update(text="Another."),
+    "a call is left out": lambda t: _of(t, "written by").pop(),
+    "a call has other tokens": lambda t: _of(t, "written by")[0]["facts"].update({"prompt tokens": 1}),
+    "a call has another price": lambda t: _of(t, "written by")[0]["facts"].update({"cost usd": 0.0}),
+    "a batch is left out": lambda t: _of(t, "trained on").pop(),
+    "a companion is left out": lambda t: _of(_of(t, "trained on")[0], "companions").pop(),
+    "a step has another loss": lambda t: _of(_of(t, "trained on")[0], "trained in")[0]["facts"].update(loss=9.0),
+    "a step has another gradient norm": lambda t: _of(_of(t, "trained on")[0], "trained in")[0]["facts"].update(
+        {"grad norm": 9.0}
+    ),
+    "a checkpoint has other weights": lambda t: _of(_of(t, "trained on")[0], "checkpoint")[0]["facts"].update(
+        {"adapter_model.safetensors": "sha256 0"}
+    ),
+    "a checkpoint has another score": lambda t: _of(_of(t, "trained on")[0], "checkpoint")[0]["facts"].update(
+        score="8 of 8"
+    ),
+    "it is of another round": lambda t: t["facts"].update(round="round-0009"),
+    "what became of it as a seed is left out": lambda t: t.update(
+        led_to=[link for link in t["led_to"] if link["relation"] != "as a seed"]
+    ),
+    "a candidate that saw it is left out": lambda t: next(
+        link for link in t["led_to"] if link["relation"] == "shown to the teacher for"
+    ).update(total=0),
+}
+
+
+@pytest.mark.parametrize("defect", list(DEFECTS))
+def test_the_walk_through_the_raw_files_sees_a_wrong_link(archive: Archive, raw: RawFiles, defect: str) -> None:
+    became = next(key for key, row in raw.seeds.items() if row["origin"] == "machine")
+    told = trace(archive, became).to_json()
+    check_trace(raw, told)
+    DEFECTS[defect](told)
+    with pytest.raises(AssertionError):
+        check_trace(raw, told)
 
 
 def test_a_rejected_candidate_has_its_rule_and_the_text_it_was_too_near_to(archive: Archive, raw: RawFiles) -> None:
@@ -106,15 +149,33 @@ def test_a_checkpoint_is_found_by_round_or_weights_with_what_was_built_on_it(
 ) -> None:
     weights = data(finished) / "checkpoints" / ROUND / "adapter_model.safetensors"
     node = trace(archive, ROUND if named == "round" else file_sha256(weights)[:12])
-    assert node.id == f"checkpoints/{ROUND}" and node.facts["trained from"] == "the untrained student"
+    assert node.id == f"checkpoints/{ROUND}" and node.facts["trained from"] == "seed-tasks"
+    assert [one.id for one in linked(node, "trained from")] == ["checkpoints/seed-tasks"]
     assert [one.id for one in linked(node, "trained on from here")] == ["checkpoints/round-0002"]
     assert linked(node, "became seeds")
+
+
+@pytest.mark.parametrize("named", ["seed-tasks", "weights"])
+def test_the_student_of_the_seed_tasks_is_a_checkpoint_as_any(
+    archive: Archive, finished: Store, raw: RawFiles, named: str
+) -> None:
+    weights = data(finished) / "checkpoints" / "seed-tasks" / "adapter_model.safetensors"
+    node = trace(archive, named if named == "seed-tasks" else file_sha256(weights))
+    human = {key for key, row in raw.seeds.items() if row["origin"] == "human"}
+    assert {one.id for one in linked(node, "human seed tasks")} == human
+    assert [one.id for one in linked(node, "trained on from here")] == [f"checkpoints/{ROUND}"]
+    assert node.facts["score"] == "4 of 8" and node.facts["score before"] == "2 of 8"
+    seed = trace(archive, human.pop())
+    assert [one.id for one in linked(seed, "trained on, before any round")] == ["checkpoints/seed-tasks"]
 
 
 def test_an_evaluation_item_has_the_answer_of_every_checkpoint(archive: Archive) -> None:
     node = trace(archive, "math-1")
     told = {one.id: one.facts["passed"] for one in linked(node, "answered by")}
-    assert told == {"untrained student": False, "checkpoints/round-0001": True, "checkpoints/round-0002": True}
+    assert told == {
+        "untrained student": False, "checkpoints/seed-tasks": True, "checkpoints/round-0001": True,
+        "checkpoints/round-0002": True,
+    }  # fmt: skip
 
 
 def test_a_unique_beginning_or_a_piece_of_text_is_enough(archive: Archive, raw: RawFiles) -> None:

@@ -12,8 +12,9 @@ from sedi_dagster.lineage.trace.node import Node
 from sedi_dagster.lineage.trace.nodes import call_node, candidate_node, item_node, seed_node
 from sedi_dagster.lineage.trace.texts import brief
 from sedi_dagster.lineage.trace.training import batch_node, checkpoint_node
+from sedi_dagster.rounds import SEED_TASKS
 
-_ROUND = re.compile(r"(?:checkpoints/)?(round-\d{4,})/?")
+_CHECKPOINT = re.compile(rf"(?:checkpoints/)?(round-\d{{4,}}|{SEED_TASKS})/?")
 _BATCH = re.compile(r"(round-\d{4,})/(?:batch|step)-0*(\d+)")
 _LISTED = 8
 
@@ -27,7 +28,7 @@ def trace(archive: Archive, wanted: str) -> Node:
     wanted = wanted.strip()
     if batch := _BATCH.fullmatch(wanted):
         node = batch_node(archive, batch[1], int(batch[2]))
-    elif checkpoint := _ROUND.fullmatch(wanted):
+    elif checkpoint := _CHECKPOINT.fullmatch(wanted):
         node = checkpoint_node(archive, checkpoint[1])
     else:
         node = _by_id(archive, _only(archive, wanted))
@@ -82,5 +83,5 @@ def _by_id(archive: Archive, id_: str) -> Node | None:
     if "item" in roles:
         return item_node(archive, id_)
     for mention in archive.mentions(id_, "file"):
-        return checkpoint_node(archive, mention.round)
+        return checkpoint_node(archive, mention.round or SEED_TASKS)
     return None

@@ -18,7 +18,8 @@ from sedi_dagster.lineage.trace.texts import (
     kind_of,
     verdict_row,
 )
-from sedi_dagster.lineage.trace.training import training_of
+from sedi_dagster.lineage.trace.training import checkpoint_brief, training_of
+from sedi_dagster.rounds import SEED_TASKS
 
 _CALL_FACTS = (
     "purpose", "model", "endpoint", "state", "finish_reason", "prompt_tokens", "completion_tokens", "latency_s",
@@ -63,6 +64,8 @@ def seed_node(archive: Archive, seed_id: str) -> Node | None:
     held_out = [mention.round for mention in archive.mentions(seed_id, "held out")]
     if held_out:
         node.facts["held out of training in"] = ", ".join(held_out)
+    if archive.mentions(seed_id, "trained before the rounds"):
+        node.link_to("trained on, before any round", [n for n in [checkpoint_brief(archive, SEED_TASKS)] if n])
     node.link_to("trained on", training_of(archive, seed_id))
     _add_promotion(archive, node)
     _add_children(archive, node)
@@ -99,11 +102,22 @@ def item_node(archive: Archive, item_id: str) -> Node | None:
         if not node.text:
             node.text = row["prompt"]
             node.facts = {name: row[name] for name in ("category", "difficulty", "half")}
-        who = "untrained student" if mention.parts[0] == "baseline_scores" else f"checkpoints/{mention.round}"
-        facts = {name: row[name] for name in ("passed", "score", "answer", "reason", "reference_loss")}
-        node.link_to("answered by", [Node("answer", who, facts={k: v for k, v in facts.items() if v is not None})])
+        if mention.parts[0] == "baseline_scores":
+            _add_answer(node, "untrained student", row)
+            _add_answer(
+                node, f"checkpoints/{SEED_TASKS}", archive.row(mention.partition, "seed_items", "item_id", item_id)
+            )
+        else:
+            _add_answer(node, f"checkpoints/{mention.round}", row)
     _add_dropped_for_it(archive, node)
     return node
+
+
+def _add_answer(node: Node, who: str, row: dict[str, Any] | None) -> None:
+    if row:
+        names = ("passed", "score", "answer", "reason", "reference_loss")
+        facts = {name: row[name] for name in names if row[name] is not None}
+        node.link_to("answered by", [Node("answer", who, facts=facts)])
 
 
 def _add_ancestors(archive: Archive, node: Node, partition: str, row: dict[str, Any], seen: set[str]) -> None:

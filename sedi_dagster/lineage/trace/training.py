@@ -9,6 +9,9 @@ import polars as pl
 from sedi_dagster.lineage.trace.archive import MOST_SHOWN, Archive
 from sedi_dagster.lineage.trace.node import Node
 from sedi_dagster.lineage.trace.texts import brief, brief_candidate
+from sedi_dagster.rounds import SEED_TASKS
+
+_BASELINES = "baseline_scores"
 
 ROW_FACTS = {"machine": "of this round", "earlier": "replayed from an earlier round", "human": "human seed task"}
 
@@ -61,8 +64,11 @@ def checkpoint_brief(archive: Archive, round_key: str, categories: list[str] | N
     """The checkpoint of a round without links: parent, weights, score; None if it was not trained.
 
     Args:
+        round_key: or `SEED_TASKS`, the one that was trained on the human seed tasks before any round.
         categories: those whose score is told as well.
     """
+    if round_key == SEED_TASKS:
+        return _seed_tasks_brief(archive, categories)
     partition = f"sft_checkpoint/{round_key}"
     files = archive.table(partition, "files")
     if files.is_empty():
@@ -75,8 +81,34 @@ def checkpoint_brief(archive: Archive, round_key: str, categories: list[str] | N
     return Node("checkpoint", f"checkpoints/{round_key}", facts=facts | _scores(archive, round_key, categories))
 
 
+def _seed_tasks_brief(archive: Archive, categories: list[str] | None) -> Node | None:
+    files, items = (archive.table(_BASELINES, name) for name in ("seed_files", "seed_items"))
+    if files.is_empty():
+        return None
+    facts: dict[str, Any] = {"trained from": "the untrained student", "trained on": "the human seed tasks alone"}
+    facts |= {file: f"sha256 {sha}" for file, sha in files.iter_rows() if file.endswith(".safetensors")}
+    facts |= {"files": f"checkpoints/{SEED_TASKS}", "score": _passed(items)}
+    facts["score before"] = _passed(archive.table(_BASELINES, "items"))
+    for category in categories or ():
+        facts[f"score in {category}"] = _passed(items.filter(pl.col("category") == category))
+    return Node("checkpoint", f"checkpoints/{SEED_TASKS}", facts=facts)
+
+
+def _seed_tasks_node(archive: Archive) -> Node | None:
+    items = archive.table(_BASELINES, "seed_items")
+    node = checkpoint_brief(archive, SEED_TASKS, items["category"].unique().sort().to_list() if items.width else None)
+    if node is None:
+        return None
+    seeds = archive.table(_BASELINES, "seed_steps")["example_ids"].explode().unique().sort().to_list()
+    node.link_from("human seed tasks", [brief(archive, id_) for id_ in seeds[:MOST_SHOWN]], len(seeds))
+    _add_built_on(archive, node, SEED_TASKS)
+    return node
+
+
 def checkpoint_node(archive: Archive, round_key: str) -> Node | None:
     """The checkpoint of a round: its plan, its parent, its batches, what was built on it."""
+    if round_key == SEED_TASKS:
+        return _seed_tasks_node(archive)
     node = checkpoint_brief(archive, round_key, _measured_categories(archive, round_key))
     if node is None:
         return None
@@ -94,13 +126,17 @@ def checkpoint_node(archive: Archive, round_key: str) -> Node | None:
     numbers = rows["batch"].unique().sort().to_list() if rows.width else []
     batches = [Node("batch", batch_id(round_key, n), facts=_batch_facts(rows, n)) for n in numbers[:MOST_SHOWN]]
     node.link_from("batches", batches, len(numbers))
-    later = [key for key in _trained_rounds(archive) if _parent(archive, key) == round_key]
-    node.link_to("trained on from here", [n for key in later if (n := checkpoint_brief(archive, key))])
+    _add_built_on(archive, node, round_key)
     changes = archive.table(f"seed_feedback/{round_key}", "changes")
     if changes.width:
         came = changes.filter(pl.col("change") == "promoted")["seed_id"].to_list()
         node.link_to("became seeds", [brief_candidate(archive, id_) for id_ in came[:MOST_SHOWN]], len(came))
     return node
+
+
+def _add_built_on(archive: Archive, node: Node, checkpoint: str) -> None:
+    later = [key for key in _trained_rounds(archive) if _parent(archive, key) == checkpoint]
+    node.link_to("trained on from here", [n for key in later if (n := checkpoint_brief(archive, key))])
 
 
 def _parent(archive: Archive, round_key: str) -> str | None:
