@@ -82,6 +82,16 @@ def test_trl_reads_prompt_completion_and_messages(exported: Path) -> None:
         assert is_conversational(row)
 
 
+def test_llama_factory_finds_each_form_that_it_reads_by_its_name(exported: Path) -> None:
+    told = json.loads((exported / "dataset_info.json").read_text())
+    assert set(told) == {f"{form}{end}" for form in ("alpaca", "sharegpt") for end in ("", "_validation", "_test")}
+    for name, described in told.items():
+        assert described["formatting"] == name.split("_")[0]
+        columns = pl.read_parquet(exported / described["file_name"]).columns
+        wanted = {"alpaca": {"instruction", "input", "output"}, "sharegpt": {"conversations"}}
+        assert wanted[described["formatting"]] < set(columns), "its default column names"
+
+
 def test_the_card_is_read_by_the_tools_of_the_hub_and_says_how_the_data_was_made(exported: Path) -> None:
     from huggingface_hub import DatasetCard
 
@@ -154,7 +164,12 @@ def test_the_command_writes_to_a_folder_or_a_url(
 ) -> None:
     done = sedi_export(finished, monkeypatch, "--to", str(tmp_path / "out"), "--form", "alpaca", "--splits", "train=1")
     assert done.exit_code == 0, done.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "SHA256SUMS", "alpaca"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "README.md",
+        "SHA256SUMS",
+        "alpaca",
+        "dataset_info.json",
+    ]
     assert sedi_export(finished, monkeypatch, "--to", "memory://exported").exit_code == 0
     assert UPath("memory://exported/messages/train.jsonl").exists()
     assert sedi_export(finished, monkeypatch).exit_code == 2

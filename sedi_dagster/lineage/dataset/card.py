@@ -107,7 +107,8 @@ data = load_dataset("this-folder-or-repository", "messages")  # or {_listed(list
 | `sharegpt` | `conversations` (from, value) | LLaMA-Factory |
 
 Each form lies in a folder of its own, every split as Parquet and as JSON lines; each row also has `example_id`, `round`
-and `category`. `SHA256SUMS` has the checksums (`sha256sum -c SHA256SUMS`). Splits go by a hash of the instruction: an
+and `category`. `dataset_info.json` is LLaMA-Factory's (`dataset_dir`: this folder, `dataset`: `alpaca` or `sharegpt`).
+`SHA256SUMS` has the checksums (`sha256sum -c SHA256SUMS`). Splits go by a hash of the instruction: an
 example stays in its split as the set grows, and all instances of one instruction are in one split.
 
 | split | examples |

@@ -22,6 +22,8 @@ from sedi_dagster.settings import Settings
 from sedi_dagster.store import Store, parquet_bytes
 
 CARD, CHECKSUMS = "README.md", "SHA256SUMS"
+LLAMA_FACTORY = "dataset_info.json"
+"""What LLaMA-Factory reads in its `dataset_dir`: a dataset by the name of each form and split that it can read."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def export_dataset(
             files[f"{form}/{split}.jsonl"] = "".join(f"{_json(row)}\n" for row in rows).encode("utf-8", "replace")
             files[f"{form}/{split}.parquet"] = parquet_bytes(pl.DataFrame(rows, infer_schema_length=None))
             sizes.setdefault(form, {})[split] = len(files[f"{form}/{split}.parquet"])
+    if readable := _for_llama_factory(sizes):
+        files[LLAMA_FACTORY] = json.dumps(readable, indent=2).encode()
     facts = dataset_facts(store, settings, load_history(store), examples["round"].unique().sort().to_list())
     languages = main_languages(f"{a} {b}" for a, b in examples.select("instruction", "output").iter_rows())
     files[CARD] = dataset_card(examples, splits, facts, sizes, languages, selection).encode()
@@ -67,6 +71,14 @@ def export_dataset(
     files[CHECKSUMS] = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items())).encode()
     _write(files, target)
     return hashes | {CHECKSUMS: hashlib.sha256(files[CHECKSUMS]).hexdigest()}
+
+
+def _for_llama_factory(written: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, str]]:
+    return {
+        form if split == "train" else f"{form}_{split}": {"file_name": f"{form}/{split}.parquet", "formatting": form}
+        for form in ("alpaca", "sharegpt")
+        for split in written.get(form, ())
+    }
 
 
 def _write(files: Mapping[str, bytes], target: UPath) -> None:
