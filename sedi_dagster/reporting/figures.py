@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -50,7 +50,7 @@ def score_figure(scores: Sequence[CategoryScore]) -> Figure:
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(axis="x")
     axes.set_xlabel("items passed, with 95% Wilson intervals")
-    _score_legend(figure, seed_tasks)
+    _score_legend(figure, seed_tasks, {score.outcome.decision for score in scores})
     return figure
 
 
@@ -188,7 +188,7 @@ def _point(axes: Axes, row: float, rate: Any, colour: str, face: str, marker: st
         axes.plot([rate.share], [row], marker, color=colour, markerfacecolor=face, markersize=4.8)
 
 
-def _score_legend(figure: Figure, seed_tasks: bool) -> None:
+def _score_legend(figure: Figure, seed_tasks: bool, decisions: Collection[str]) -> None:
     from matplotlib.lines import Line2D
 
     def entry(label: str, colour: str, marker: str = "o", **style: Any) -> Line2D:
@@ -198,14 +198,16 @@ def _score_legend(figure: Figure, seed_tasks: bool) -> None:
         entry("untrained", "baseline", markersize=4.8, markerfacecolor="none", linewidth=1.3),
         *([entry("seed tasks alone", "seed-tasks", "D", markersize=4.8, linewidth=1.3)] if seed_tasks else []),
         entry("before", "before", markersize=4.8, linewidth=1.3),
-        entry("after: weak", "bad", markersize=6.5, linewidth=2.2),
-        entry("after: not enough evidence", "accent", markersize=6.5, linewidth=2.2),
-        entry("after: fine", "good", markersize=6.5, linewidth=2.2),
+        *(
+            entry(f"after: {decision}", colour, markersize=6.5, linewidth=2.2)
+            for decision, colour in DECISION_COLOUR.items()
+            if decision in decisions
+        ),
         Line2D([], [], color=LIGHT["ink"], marker="|", markersize=11, linestyle="none", label="target"),
     ]
     figure.legend(
         handles=handles,
-        ncols=4 if seed_tasks else 6,
+        ncols=4 if len(handles) > 6 else 6,
         loc="outside upper left",
         frameon=False,
         labelcolor=LIGHT["ink"],
