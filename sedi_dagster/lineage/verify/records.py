@@ -59,8 +59,8 @@ def _check_superseded(
     known, numbers = set[str](), defaultdict[str, set[int]](set)
     for path in there:
         top, *rest = path.split("/")
-        if top == FOLDER and len(rest) > 1 and (number := rest[1].removesuffix(".json")).isdigit():
-            numbers[rest[0]].add(int(number))
+        if top == FOLDER and len(rest) > 1 and rest[1].removesuffix(".json").isdigit():
+            numbers[rest[0]].add(int(rest[1].removesuffix(".json")))
     for key, found in sorted(numbers.items()):
         for number in sorted(found | set(range(1, len(found) + 1))):
             path = f"{FOLDER}/{key}/{number:04d}.json"
