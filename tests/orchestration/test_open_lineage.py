@@ -23,7 +23,8 @@ def _things(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
     return {"type": "object", "required": list(required), "properties": required | optional}
 
 
-_URI = {"type": "string", "format": "uri"}
+_URI = {"type": "string", "pattern": "^[a-z][a-z0-9+.-]*:."}
+_TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$"}
 _NAME = {"type": "string", "minLength": 1}
 _FACETS = {"type": "object", "additionalProperties": _things({"_producer": _URI, "_schemaURL": _URI})}
 _DATASETS = {
@@ -34,7 +35,7 @@ _DATASETS = {
 }  # fmt: skip
 RUN_EVENT = _things(
     {
-        "eventTime": {"type": "string", "format": "date-time"},
+        "eventTime": _TIME,
         "producer": _URI,
         "schemaURL": {"const": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"},
         "run": _things({"runId": {"type": "string", "format": "uuid"}}, facets=_FACETS),
