@@ -59,10 +59,15 @@ def picture(png: bytes) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
+_AS_THEY_ARE = (dg.BoolMetadataValue, dg.IntMetadataValue, dg.FloatMetadataValue, dg.TextMetadataValue)
+"""What Dagster makes of plain figures and texts."""
+
+
 def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Figures and texts as JSON, so that they can be told again when Dagster's records are lost."""
     kept: dict[str, Any] = {}
-    for name, value in metadata.items():
+    for name, told in metadata.items():
+        value = told.value if isinstance(told, _AS_THEY_ARE) else told
         if isinstance(value, bool | int | float | str):
             kept[name] = value
         elif isinstance(value, dg.MarkdownMetadataValue) and len(value.value or "") < LONGEST_KEPT:

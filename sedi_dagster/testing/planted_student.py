@@ -29,6 +29,8 @@ JOURNAL = "PLANTED_STUDENT_JOURNAL"
 """Variable with a file that gets a line for every training that came to its end."""
 PACE = "PLANTED_STUDENT_SECONDS"
 """Variable with the seconds that a training or an evaluation takes, so that a test can kill it."""
+SPOILT = "PLANTED_STUDENT_SPOILT"
+"""Variable with a file; if it is there, the next training diverges, and the file is gone."""
 LEVELS = 6
 GAIN = 2
 
@@ -57,7 +59,12 @@ def train(job: Mapping[str, Any], log: Log) -> None:
     (checkpoint / WEIGHTS).write_text(json.dumps({"levels": levels, "trained_on": rows["example_id"].to_list()}))
     (checkpoint / "adapter_config.json").write_text("{}")
     (checkpoint / "README.md").write_text("# A planted student\n")
-    _steps(batches).write_parquet(output / "steps.parquet")
+    spoilt = Path(os.environ.get(SPOILT, os.devnull))
+    steps = _steps(batches)
+    if spoilt.is_file():
+        spoilt.unlink()
+        steps = steps.with_columns(loss=pl.lit(float("nan")))
+    steps.write_parquet(output / "steps.parquet")
     _examples(rows).write_parquet(output / "examples.parquet")
     _heldout(job["held_out"]).write_parquet(output / "heldout.parquet")
     summary = {"device": "planted", "tokens_per_s": 1000.0, "steps": len(batches)}
@@ -65,6 +72,7 @@ def train(job: Mapping[str, Any], log: Log) -> None:
     if os.environ.get(JOURNAL):
         keys = sorted(name for name, value in os.environ.items() if name.endswith("_API_KEY") and value)
         told = {"round": job["about"]["round"], "parent": job["about"]["parent"], "rows": rows.height, "keys": keys}
+        told |= {} if steps["loss"].is_finite().all() else {"spoilt": True}
         with Path(os.environ[JOURNAL]).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(told) + "\n")
 

@@ -13,8 +13,11 @@ from loops import Loop
 from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.checking import BLOCKING, not_passed
 from sedi_dagster.orchestration.due import due
+from sedi_dagster.orchestration.home import restore
+from sedi_dagster.orchestration.jobs import ROUND_ASSETS
 from sedi_dagster.orchestration.state import look
 from sedi_dagster.superseding import superseded
+from sedi_dagster.testing.planted_student import SPOILT
 
 ROUND = "round-0001"
 ROUND_PARTITIONS = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores", "lineage_manifest")
@@ -62,6 +65,22 @@ def test_a_failed_blocking_check_is_never_walked_past(loop: Loop, monkeypatch: p
     assert {"sft_checkpoint", "lineage_manifest"} <= set(step.work.assets)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
+def test_a_training_that_fails_its_check_once_is_trained_again_and_only_that_is_built_on(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt = loop.project / "spoilt"
+    spoilt.touch()
+    monkeypatch.setenv(SPOILT, str(spoilt))
+    with pytest.raises(SediError, match="losses_are_finite"):
+        loop.run(1)
+    assert not loop.sedi.history().finished
+    loop.run(1)
+    assert [told.get("spoilt", False) for told in loop.trainings()] == [True, False]
+    assert [done.round for done in loop.sedi.history().finished] == [ROUND]
+    assert loop.tables("sft_checkpoint", ROUND)["steps"]["loss"].is_finite().all()
+
+
 def test_a_part_of_a_finished_round_that_is_made_again_is_superseded_on_record(loop: Loop) -> None:
     loop.run(1)
     before = loop.tables("filtered_batches", ROUND)["examples"]
@@ -81,6 +100,31 @@ def test_a_part_of_a_finished_round_that_is_made_again_is_superseded_on_record(l
         dg.AssetCheckKey(dg.AssetKey("lineage_manifest"), "the_manifest_agrees_with_the_data")
     )
     assert check is not None and "superseded" in str(check.event)
+
+
+def test_lost_records_come_back_with_their_figures_in_their_order_also_after_a_partition_was_added_by_hand(
+    loop: Loop,
+) -> None:
+    loop.run(1)
+    assets = [dg.AssetKey(name) for name in ("seed_pool", "generated_batches", *ROUND_ASSETS)]
+    with dg.DagsterInstance.ephemeral() as fresh:
+        fresh.add_dynamic_partitions("rounds", [ROUND])
+        restore(fresh, loop.sedi)
+        assert restore(fresh, loop.sedi) == [], "once"
+        made = [_newest(fresh, asset) for asset in assets]
+        assert [number for number, _ in made] == sorted(number for number, _ in made), "in the order of their making"
+        for asset, (_, event) in zip(assets, made, strict=True):
+            before = _newest(loop.instance, asset)[1]
+            assert event.partition == before.partition
+            figures = {name: value for name, value in before.metadata.items() if isinstance(value.value, int | float)}
+            assert figures.items() <= dict(event.metadata).items(), asset
+
+
+def _newest(instance: dg.DagsterInstance, asset: dg.AssetKey) -> tuple[int, dg.AssetMaterialization]:
+    (record,) = instance.fetch_materializations(asset, limit=1).records
+    event = record.event_log_entry.asset_materialization
+    assert event is not None
+    return record.storage_id, event
 
 
 def test_a_changed_byte_in_a_promoted_checkpoint_stops_the_next_round_before_it_trains(loop: Loop) -> None:
