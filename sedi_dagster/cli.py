@@ -120,6 +120,7 @@ def ui(host: str, port: int) -> None:
     click.echo(f"Dagster UI: http://{host}:{port}   (Ctrl-C ends it)")
     workspace = str(project_file("workspace.yaml"))
     dg = str(Path(sys.executable).with_name("dg"))
+    os.environ.setdefault("DAGSTER_GRPC_TIMEOUT_SECONDS", "300")  # beside a training a run may take minutes to start
     os.chdir(PROJECT_ROOT)
     os.execv(dg, [dg, "dev", "--host", host, "--port", str(port), "--workspace", workspace, "--log-level", "warning"])
 
