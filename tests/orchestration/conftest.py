@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from browser import Ui
-from loops import loop
+from loops import light, loop
 
-__all__ = ["loop"]
+__all__ = ["light", "loop"]
 
 
 @contextmanager

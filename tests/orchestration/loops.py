@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +14,9 @@ import dagster as dg
 import pytest
 
 from sedi_dagster.definitions import build_defs
+from sedi_dagster.orchestration.checking import BLOCKING, not_passed
 from sedi_dagster.orchestration.driver import Driver, Stage
+from sedi_dagster.orchestration.jobs import ROUND_ASSETS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.progress import ProgressLine
 from sedi_dagster.records import Tables
@@ -65,6 +70,40 @@ class Loop:
         """Every training that came to its end, in order."""
         journal = self.project / "trainings.jsonl"
         return [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+
+
+def ending(sedi: SediResource) -> dict[str, object]:
+    """What a loop has come to, but for when and by whom: equal for a loop that was disturbed and one that was not."""
+    store, history = sedi.store(), sedi.history()
+    told: dict[str, object] = {}
+    for plan in history.plans:
+        told[plan.round] = {
+            "asked for": [vars(category) for category in plan.categories],
+            "outcome": history.outcomes[plan.round].to_json(),
+            "not passed": {asset: not_passed(store, asset, plan.round) for asset in BLOCKING if asset in ROUND_ASSETS},
+            "kept": store.read_tables("filtered_batches", plan.round)["examples"]["example_id"].to_list(),
+            "trained": store.read_tables("filtered_batches", plan.round)["batches"]["example_id"].to_list(),
+            "weights": store.read_tables("sft_checkpoint", plan.round)["files"].rows(),
+            "passed": store.read_tables("evaluation_scores", plan.round)["items"]["passed"].to_list(),
+            "seeds": store.read_tables("seed_feedback", plan.round)["seeds"]["seed_id"].to_list(),
+            "report": store.path("reports", f"{plan.round}.html").exists(),
+        }
+    told["dataset"] = store.read_tables("sft_dataset")["examples"]["example_id"].to_list()
+    return told
+
+
+def run_apart(*arguments: str, log: Path) -> subprocess.Popen[bytes]:
+    """`sedi run` as a process of its own, in a process group of its own."""
+    command = [sys.executable, "-m", "sedi_dagster.cli", "run", *arguments]
+    with log.open("ab") as out:
+        return subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+
+
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that are started take a stand-in for sentence-transformers: seconds less for each of many."""
+    folders = [str(Path(__file__).with_name("stand_ins")), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
 
 
 @pytest.fixture
