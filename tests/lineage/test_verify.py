@@ -189,13 +189,14 @@ def test_pruned_texts_of_calls_are_noted_and_their_accounts_still_checked(store:
     assert all("ledger.sqlite: call" in where for where in check(store).names()) and check(store).findings
 
 
-def test_a_damaged_ledger_is_named(store: Store) -> None:
+@pytest.mark.parametrize(("was", "now"), [(b"SQLite format 3", b"SQLite format 4"), (b"NOT NULL", b"NOT \xceULL")])
+def test_a_damaged_ledger_is_named(store: Store, was: bytes, now: bytes) -> None:
     file = Path(store.root.path) / "ledger.sqlite"
-    for suffix in ("-wal", "-shm"):
-        file.with_name(file.name + suffix).unlink(missing_ok=True)
-    content = bytearray(file.read_bytes())
-    content[:100] = bytes(100)
-    file.write_bytes(content)
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA journal_mode=DELETE")  # all of it in one file
+    database.close()
+    assert was in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(was, now, 1))
     assert "ledger.sqlite" in named(check(store), "changed")
 
 

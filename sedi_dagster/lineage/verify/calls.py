@@ -28,6 +28,9 @@ def check_calls(store: Store, chain: Chain, url: str, told: Verification) -> Non
     except StorageError as error:
         told.changed(_LEDGER, error.problem)
         return
+    except UnicodeDecodeError:  # in SQLite's own words about a damaged schema
+        told.changed(_LEDGER, "it is damaged: a text in it is no UTF-8")
+        return
     pruned = {row["key"] for row in rows if row["state"] == "pruned"}
     now = digests_of(rows)
     both = recorded.join(now, on="request_key", how="left", suffix="_now")
