@@ -18,6 +18,7 @@ from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundOutcome, Tables
+from sedi_dagster.rounds import remember_history
 from sedi_dagster.store import Store
 from sedi_dagster.teacher.ledger_url import ledger_url
 from sedi_dagster.training.card import with_scores
@@ -78,6 +79,7 @@ def lineage_manifest(
                 run_id=context.run_id,
             ),
         )
+        remember_history(store)
         path = f"manifests/{plan.round}.json"
         sha256 = file_hashes(store, [path])[path]
     partitions = [(name, version) for name, version in manifest["partitions"].items() if version]
@@ -102,8 +104,8 @@ def lineage_manifest(
 
 def _complete_card(store: Store, outcome: RoundOutcome) -> None:
     """The checkpoint's model card with what the evaluation found; an old checkpoint may be gone."""
-    card = store.path("checkpoints", outcome.round, "README.md")
-    if card.exists():
+    card = ("checkpoints", outcome.round, "README.md")
+    if store.exists(*card):
         categories = ((c.category, c.passed, c.items) for c in outcome.categories)
-        scored = with_scores(card.read_text(encoding="utf-8"), outcome.score, outcome.promoted, categories)
-        store.write_text(scored, "checkpoints", outcome.round, "README.md")
+        written = store.read_bytes(*card).decode("utf-8")
+        store.write_text(with_scores(written, outcome.score, outcome.promoted, categories), *card)

@@ -35,7 +35,7 @@ def sft_dataset(sedi: SediResource) -> dg.Output[Tables]:
             "sft_dataset.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(),
             "sft_dataset.parquet": parquet_bytes(examples),
         }
-        hashes = export_dataset(store, settings, examples, store.path("exports"), further=whole)
+        hashes = export_dataset(store, settings, examples, store.below("exports"), further=whole)
     files = pl.DataFrame({"path": [f"exports/{name}" for name in hashes], "sha256": list(hashes.values())})
     return made(
         {"examples": examples, "files": files},

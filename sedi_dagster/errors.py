@@ -37,6 +37,10 @@ class StorageError(SediError):
     """The data folder cannot be read or written."""
 
 
+class StorageUnavailable(StorageError):
+    """The data folder, or the database of calls, cannot be reached for now: an outage, which passes."""
+
+
 class TeacherError(SediError):
     """The teacher endpoint cannot be used: down, wrong key, unknown model, quota exhausted."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from sedi_dagster.errors import StorageError, StorageUnavailable
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.sealing import sealed
 from sedi_dagster.store import Store
@@ -44,13 +46,57 @@ class LoopHistory:
         return promoted[-1] if promoted else None
 
 
-def load_history(store: Store) -> LoopHistory:
-    plans = [
-        RoundPlan.from_json(store.read_json("plans", name)) for name in store.names("plans") if name.endswith(".json")
-    ]
-    manifests = {plan.round: store.read_json("manifests", f"{plan.round}.json") for plan in plans}
-    outcomes = {key: RoundOutcome.from_json(m["outcome"]) for key, m in manifests.items() if m is not None}
+HISTORY = "history.json"
+"""Plans and outcomes of all finished rounds in one file, each with the stamps of the files it was read from."""
+
+
+def load_history(store: Store, remembered: bool = True) -> LoopHistory:
+    """Two listings, `HISTORY`, and what was written since: a bounded number of files however many rounds there are.
+
+    Args:
+        remembered: whether `HISTORY` may be used; else every plan and manifest is read.
+    """
+    known = _remembered(store) if remembered else {}
+    plans, outcomes = [], {}
+    plan_stamps, manifest_stamps = store.stamps("plans"), store.stamps("manifests")
+    for name, stamp in sorted(plan_stamps.items()):
+        if not name.endswith(".json"):
+            continue
+        stamps, record = [stamp, manifest_stamps.get(name)], known.get(name)
+        if record is None or record["stamps"] != stamps:
+            manifest = store.read_json("manifests", name) if stamps[1] else None
+            record = {"plan": store.read_json("plans", name), "outcome": manifest and manifest["outcome"]}
+        plan = RoundPlan.from_json(record["plan"])
+        plans.append(plan)
+        if record["outcome"] is not None:
+            outcomes[plan.round] = RoundOutcome.from_json(record["outcome"])
     return LoopHistory(tuple(sorted(plans, key=lambda plan: plan.round)), outcomes)
+
+
+def remember_history(store: Store) -> None:
+    """Write `HISTORY` anew. Nothing depends on it: what it lacks, or what was changed since, is read from the files."""
+    stamps, manifests = store.stamps("plans"), store.stamps("manifests")
+    history = load_history(store)
+    found = {
+        f"{plan.round}.json": {
+            "stamps": [stamps.get(f"{plan.round}.json"), manifests.get(f"{plan.round}.json")],
+            "plan": plan.to_json(),
+            "outcome": history.outcomes[plan.round].to_json(),
+        }
+        for plan in history.plans
+        if plan.round in history.outcomes
+    }
+    store.write_json(found, HISTORY)
+
+
+def _remembered(store: Store) -> dict[str, Any]:
+    try:
+        found = store.read_json(HISTORY)
+    except StorageUnavailable:
+        raise
+    except StorageError:  # cut or edited: the files themselves are there
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 def load_plan(store: Store, round_key: str) -> RoundPlan | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -742,6 +743,28 @@ def _known_variables() -> set[str]:
     return known
 
 
+_OF_A_SERVICE = re.compile(r"(.+?)_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)")
+
+
+def _unknown(given: Mapping[str, Any]) -> list[str]:
+    """Variables that look like settings and are none.
+
+    A container that has a service `sedi-...` beside it is given variables of that name by Kubernetes and Docker.
+    """
+    names = given.keys() - _known_variables()
+    services = {name.removesuffix("_SERVICE_HOST") for name in names if name.endswith("_SERVICE_HOST")}
+    return [
+        name
+        for name in names
+        if name.startswith("SEDI_") and not ((of := _OF_A_SERVICE.fullmatch(name)) and of[1] in services)
+    ]
+
+
+def _with_hint(unknown: str) -> str:
+    near = get_close_matches(unknown, sorted(_known_variables()), 1, 0.8)
+    return f"{unknown} (did you mean {near[0]}?)" if near else unknown
+
+
 def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read defaults, profile, `.env`, variables and overrides into checked settings.
 
@@ -754,11 +777,11 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     except UnicodeDecodeError:
         raise SettingsError(f"{ENV_FILE} is not written in UTF-8.", "Save it as UTF-8 (it may be UTF-16).") from None
     given |= os.environ
-    unknown = sorted(v for v in given if v.startswith("SEDI_") and v not in _known_variables())
+    unknown = sorted(_unknown(given))
     unknown += [_variable((name,)) for name in overrides or {} if name not in Settings.model_fields]
     if unknown:
         raise SettingsError(
-            f"Unknown setting: {', '.join(unknown)}.",
+            f"Unknown setting: {', '.join(map(_with_hint, unknown))}.",
             "Correct the name or unset it; .env.example lists all settings.",
         )
     try:

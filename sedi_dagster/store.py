@@ -12,14 +12,18 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import polars as pl
 from upath import UPath
 
-from sedi_dagster.errors import StorageError
+from sedi_dagster.errors import StorageError, StorageUnavailable
+from sedi_dagster.object_store import check_bucket, errors_told, is_conflict, is_local, is_taken, open_root
 from sedi_dagster.records import Tables
 from sedi_dagster.sealing import json_text, sealed
 
@@ -27,48 +31,79 @@ MARKER = "_tables.json"
 
 
 class Store:
-    """Reads and writes under one root, such as `data` or `s3://bucket/prefix`."""
+    """Reads and writes under one root, such as `data` or `s3://bucket/prefix`.
+
+    An object store has no folders and no rename, but puts an object whole or not at all; nothing is read from a cache.
+    """
 
     def __init__(self, root: str) -> None:
         """Raise `StorageError` if there is no file system for that kind of URL."""
-        try:
-            self.root = UPath(root)
-            _ = self.root.fs
-        except (ValueError, ImportError) as error:
-            raise StorageError(
-                f"The data folder {root} cannot be opened: {error}.",
-                "Set SEDI_DATA to a folder, or to a URL whose fsspec package (s3fs, gcsfs, ...) is installed.",
-            ) from None
+        self.root = open_root(root)
+        self.is_local = is_local(self.root)
+        self._bucket_seen = self.is_local
+        self._in_one_request = {"max_concurrency": 1} if self.root.protocol in ("s3", "s3a") else {}
 
     def path(self, *parts: str) -> UPath:
         return self.root.joinpath(*parts)
 
+    def below(self, *parts: str) -> Store:
+        """A folder of this store as a store of its own."""
+        return Store(str(self.path(*parts)))
+
     def check_writable(self) -> None:
-        """Raise `StorageError` if the root cannot be written; called before anything is spent."""
-        probe = self.path(".write-probe")
+        """Raise `StorageError` if the root cannot be written; called before anything is spent.
+
+        A store that would replace a plan that is there is refused too.
+        """
+        probe = f".write-probe-{uuid.uuid4().hex[:8]}"
+        if not self.is_local:
+            check_bucket(self.root)
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe.write_text("ok")
-            probe.unlink()
+            if not (self.create_json("ok", probe) and not self.create_json("other", probe)):
+                raise StorageError(
+                    f"{self.root} writes over an object that must not be replaced (If-None-Match is ignored).",
+                    "Take a store with conditional writes: two who open a round at once would lose one's plan.",
+                )
+            self.remove_file(probe)
         except OSError as error:
             raise StorageError(
                 f"The data folder {self.root} cannot be written: {error}.",
                 "Set SEDI_DATA to a folder (or URL) that this user may write to.",
             ) from None
 
-    # JSON records
+    # files
+
+    def exists(self, *parts: str) -> bool:
+        with errors_told(self.root):
+            return bool(self.path(*parts).exists())
+
+    def read_bytes(self, *parts: str) -> bytes:
+        """Raise `FileNotFoundError` if there is no such file."""
+        path = self.path(*parts)
+        if self.is_local:
+            return Path(path.path).read_bytes()
+        with errors_told(self.root):
+            return bytes(path.fs.cat_file(path.path, **self._in_one_request))
+
+    @contextmanager
+    def reading(self, *parts: str) -> Iterator[IO[bytes]]:
+        """A file open for reading; `FileNotFoundError` if there is none."""
+        with errors_told(self.root), self.path(*parts).open("rb") as opened:
+            yield opened
+
+    def write_bytes(self, content: bytes, *parts: str) -> None:
+        """Write a file whole or not at all: under a name of its own and then renamed, or as one object."""
+        target = self.path(*parts)
+        if self.is_local:
+            temporary = _beside(Path(target.path))
+            temporary.write_bytes(content)
+            temporary.replace(target.path)
+        else:
+            with errors_told(self.root):
+                target.fs.pipe_file(target.path, content)
 
     def write_text(self, text: str, *parts: str) -> None:
-        """Write a file whole or not at all (temporary name, then rename) where the file system can rename."""
-        target = self.path(*parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.protocol in ("", "file"):
-            # A name of its own, so that two processes that write the same file do not mix their texts.
-            temporary = Path(f"{target.path}.{os.getpid()}-{threading.get_ident()}.tmp")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(target.path)
-        else:  # object stores put an object whole or not at all
-            target.write_text(text, encoding="utf-8")
+        self.write_bytes(text.encode("utf-8"), *parts)
 
     def write_json(self, value: Any, *parts: str) -> None:
         self.write_text(json_text(value), *parts)
@@ -79,66 +114,97 @@ class Store:
 
     def create_json(self, value: Any, *parts: str) -> bool:
         """Write a JSON file only where none is. False if there is one: somebody else was first."""
-        text, target = json_text(value), self.path(*parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if target.protocol in ("", "file"):
-                temporary = Path(f"{target.path}.{os.getpid()}-{threading.get_ident()}.tmp")
-                temporary.write_text(text, encoding="utf-8")
+        content, target = json_text(value).encode("utf-8"), self.path(*parts)
+        if self.is_local:
+            temporary = _beside(Path(target.path))
+            temporary.write_bytes(content)
+            try:
+                os.link(temporary, target.path)  # whole or not at all, and never over another
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink()
+            return True
+        with errors_told(self.root):
+            for _ in range(CONFLICTS):
                 try:
-                    os.link(temporary, target.path)  # whole or not at all, and never over another
-                finally:
-                    temporary.unlink()
-            else:
-                target.fs.pipe_file(target.path, text.encode(), mode="create")
-        except FileExistsError:
-            return False
-        return True
+                    target.fs.pipe_file(target.path, content, mode="create")
+                    return True
+                except OSError as error:
+                    if is_conflict(error):
+                        time.sleep(0.2)
+                        continue
+                    if not is_taken(error):
+                        raise
+                    # The answer to our own write may have been lost on the way, and the write repeated.
+                    return self.read_bytes(*parts) == content
+        raise StorageUnavailable(f"{target} is being written by others all the time.", "Try again.")
 
     def read_json(self, *parts: str) -> Any:
         """The JSON value, or None if there is no such file."""
-        path = self.path(*parts)
-        path.fs.invalidate_cache(path.parent.path)  # see `names`
-        if not path.exists():
+        try:
+            content = self.read_bytes(*parts)
+        except (FileNotFoundError, NotADirectoryError):
             return None
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return json.loads(content)
         except ValueError as error:
             raise StorageError(
-                f"{path} is not JSON: {error}.", "Restore the file from a backup or remove it."
+                f"{self.path(*parts)} is not JSON: {error}.", "Restore the file from a backup or remove it."
             ) from None
+
+    # listings
 
     def names(self, *parts: str) -> list[str]:
         """Sorted names of what lies in a folder; empty if there is none."""
+        return sorted(self.stamps(*parts))
+
+    def stamps(self, *parts: str) -> dict[str, str]:
+        """What lies in a folder, each with what tells whether it was written anew since; one request a thousand."""
         folder = self.path(*parts)
-        folder.fs.invalidate_cache(folder.path)  # object stores remember listings, and would miss new files
-        return sorted(child.name for child in folder.iterdir()) if folder.exists() else []
+        if self.is_local:
+            try:
+                with os.scandir(folder.path) as entries:
+                    return {e.name: f"{e.stat().st_mtime_ns} {e.stat().st_size}" for e in entries}
+            except (FileNotFoundError, NotADirectoryError):
+                return {}
+        with errors_told(self.root):
+            try:
+                listed = folder.fs.ls(folder.path, detail=True)
+            except FileNotFoundError:
+                listed = []
+        if not listed and not self._bucket_seen:
+            check_bucket(self.root)  # else a mistyped bucket would look like a loop that has not begun
+        self._bucket_seen = True
+        own = folder.path.strip("/")
+        found = {str(entry["name"]).rstrip("/"): entry for entry in listed}
+        return {path.rpartition("/")[2]: _stamp(entry) for path, entry in found.items() if path.strip("/") != own}
 
     def files(self, *parts: str) -> list[str]:
         """All files in a folder and below it, as sorted paths under the root; empty if there is none."""
         folder = self.path(*parts)
-        if folder.protocol in ("", "file"):
+        if self.is_local:
             root = Path(self.root.path)
             below = (Path(at, name) for at, _, names in os.walk(folder.path) for name in names)
             return sorted(file.relative_to(root).as_posix() for file in below)
         prefix = f"{self.root.path.rstrip('/')}/"
-        return sorted(str(found).removeprefix(prefix) for found in folder.fs.find(folder.path))
+        with errors_told(self.root):
+            return sorted(str(found).removeprefix(prefix) for found in folder.fs.find(folder.path))
 
     # tables
 
     def write_tables(self, tables: Tables, *parts: str) -> dict[str, Any]:
         """Replace the tables of a partition. Returns the marker: rows, columns and hash of each, data version."""
-        folder = self.path("assets", *parts)
-        folder.mkdir(parents=True, exist_ok=True)
-        marker = folder / MARKER
-        marker.unlink(missing_ok=True)
-        for stale in folder.glob("*.parquet"):
-            stale.unlink()
+        folder = ("assets", *parts)
+        self.remove_file(*folder, MARKER)
         contents = {name: parquet_bytes(frame) for name, frame in tables.items()}
+        for name in self.names(*folder):
+            if name.endswith(".parquet") and name.removesuffix(".parquet") not in contents:
+                self.remove_file(*folder, name)
         for name, content in contents.items():
-            (folder / f"{name}.parquet").write_bytes(content)
+            self.write_bytes(content, *folder, f"{name}.parquet")
         record = marker_of(contents)
-        self.write_json(record, "assets", *parts, MARKER)
+        self.write_json(record, *folder, MARKER)
         return record
 
     def tables_marker(self, *parts: str) -> dict[str, Any] | None:
@@ -159,7 +225,7 @@ class Store:
                 "Materialize that asset partition first (in the UI, or with `sedi run`).",
             )
         return {
-            name: self._read_table(self.path("assets", *parts, f"{name}.parquet"), described["blake2b"])
+            name: self._read_table(("assets", *parts, f"{name}.parquet"), described["blake2b"])
             for name, described in marker["tables"].items()
         }
 
@@ -171,13 +237,16 @@ class Store:
             raise StorageError(
                 f"There is no table {name} of {'/'.join(parts)} in {self.root}.", "Materialize that asset partition."
             )
-        return self._read_table(self.path("assets", *parts, f"{name}.parquet"), described["blake2b"])
+        return self._read_table(("assets", *parts, f"{name}.parquet"), described["blake2b"])
 
-    def _read_table(self, file: UPath, written: str) -> pl.DataFrame:
-        content = file.read_bytes() if file.exists() else b""
+    def _read_table(self, file: tuple[str, ...], written: str) -> pl.DataFrame:
+        try:
+            content = self.read_bytes(*file)
+        except FileNotFoundError:
+            content = b""
         if content_hash(content) != written:
             raise StorageError(
-                f"{file} is missing or not as it was written.", "Materialize that asset partition again."
+                f"{self.path(*file)} is missing or not as it was written.", "Materialize that asset partition again."
             )
         return pl.read_parquet(io.BytesIO(content))
 
@@ -187,43 +256,116 @@ class Store:
         """Put a local folder under the root. What was there stays until its replacement is whole."""
         beside = (*parts[:-1], f".{parts[-1]}.new")
         self.remove(*beside)
-        for source in sorted(p for p in folder.rglob("*") if p.is_file()):
-            destination = self.path(*beside).joinpath(*source.relative_to(folder).parts)
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            with source.open("rb") as reading, destination.open("wb") as writing:
-                shutil.copyfileobj(reading, writing)
-        self.remove(*parts)
+        self.put(folder, *beside)
         target = self.path(*parts)
-        target.fs.mv(self.path(*beside).path, target.path, recursive=True)
+        if self.is_local:
+            self.remove(*parts)
+            Path(self.path(*beside).path).rename(target.path)
+            return
+        # An object store copies by itself, object by object; what is half there fails by its hashes until it is whole.
+        self.copy(beside, parts)
+        wanted = {file.relative_to(folder).as_posix() for file in _files_below(folder)}
+        for file in self.files(*parts):
+            if file.removeprefix(f"{'/'.join(parts)}/") not in wanted:
+                self.remove_file(*file.split("/"))
+        self.remove(*beside)
+
+    def put(self, folder: Path, *parts: str, last: str = "") -> None:
+        """Copy a local folder's files under the root; the one named `last` when all others are there."""
+        for files in _last_apart(_files_below(folder), last):
+            self.put_files({file: (*parts, *file.relative_to(folder).parts) for file in files})
+
+    def put_files(self, files: Mapping[Path, tuple[str, ...]]) -> None:
+        """Copy local files to their places under the root, several at once."""
+        if self.is_local:
+            for file, parts in files.items():
+                target = Path(self.path(*parts).path)
+                temporary = _beside(target)
+                shutil.copyfile(file, temporary)
+                temporary.replace(target)
+        elif files:
+            with errors_told(self.root):
+                self.root.fs.put([str(file) for file in files], [self.path(*parts).path for parts in files.values()])
+
+    def get(self, target: Path, *parts: str) -> None:
+        """Copy all files of a folder to a local one; nothing happens if there are none."""
+        prefix = "/".join(parts) + "/"
+        pairs = [(file, target / file.removeprefix(prefix)) for file in self.files(*parts)]
+        for _, local in pairs:
+            local.parent.mkdir(parents=True, exist_ok=True)
+        if self.is_local:
+            for file, local in pairs:
+                shutil.copyfile(self.path(*file.split("/")).path, local)
+        elif pairs:
+            with errors_told(self.root):
+                self.root.fs.get([self.path(*f.split("/")).path for f, _ in pairs], [str(local) for _, local in pairs])
 
     def copy(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
         """Copy a file, or a folder with all that is in it; nothing happens if it is not there."""
-        there = self.path(*source)
-        for file in [there] if there.is_file() else sorted(there.rglob("*")):
-            if file.is_file():
-                destination = self.path(*target).joinpath(*file.relative_to(there).parts)
-                destination.parent.mkdir(parents=True, exist_ok=True)
-                there.fs.copy(file.path, destination.path)
+        origin = "/".join(source)
+        files = self.files(*source) or ([origin] if self.exists(*source) else [])
+        for file in files:
+            destination = self.path(*target, *file.removeprefix(origin).strip("/").split("/"))
+            if file == origin:
+                destination = self.path(*target)
+            if self.is_local:
+                Path(destination.path).parent.mkdir(parents=True, exist_ok=True)
+            with errors_told(self.root):
+                self.root.fs.copy(self.path(*file.split("/")).path, destination.path)
+
+    def remove_file(self, *parts: str) -> None:
+        """Delete a file; nothing happens if there is none."""
+        target = self.path(*parts)
+        with errors_told(self.root):
+            try:
+                target.fs.rm_file(target.path)
+            except (FileNotFoundError, NotADirectoryError):
+                return
 
     def remove(self, *parts: str) -> None:
-        """Delete a folder and what is in it; nothing happens if there is none."""
+        """Delete a file, or a folder and what is in it; nothing happens if there is none."""
         target = self.path(*parts)
-        if target.exists():
-            target.fs.rm(target.path, recursive=True)
+        with errors_told(self.root):
+            try:
+                target.fs.rm(target.path, recursive=True)
+            except (FileNotFoundError, NotADirectoryError):
+                return
 
     def local_copy(self, cache: Path, *parts: str) -> Path:
         """The folder as a local path: itself when the root is local, else a copy in `cache`."""
-        source = self.path(*parts)
-        if source.protocol in ("", "file"):
-            return Path(source.path)
+        if self.is_local:
+            return Path(self.path(*parts).path)
         target = cache.joinpath("copies", *parts)
         shutil.rmtree(target, ignore_errors=True)
-        for file in source.rglob("*"):
-            if file.is_file():
-                destination = target.joinpath(*file.relative_to(source).parts)
-                destination.parent.mkdir(parents=True, exist_ok=True)
-                destination.write_bytes(file.read_bytes())
+        self.get(target, *parts)
         return target
+
+    def parts_of(self, local: Path, cache: Path) -> tuple[str, ...] | None:
+        """Where a local path lies under the root, if it is there, or is a copy that `local_copy` made."""
+        root = Path(self.root.path) if self.is_local else cache / "copies"
+        return local.relative_to(root).parts if local.is_relative_to(root) else None
+
+
+CONFLICTS = 25
+
+
+def _beside(target: Path) -> Path:
+    """A name of this thread's own, so that two that write the same file do not mix their contents."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return Path(f"{target}.{os.getpid()}-{threading.get_ident()}.tmp")
+
+
+def _stamp(entry: Mapping[str, Any]) -> str:
+    told = [entry.get(name) for name in ("ETag", "etag", "LastModified", "last_modified", "updated", "created", "size")]
+    return " ".join(str(value) for value in told if value is not None)
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def _last_apart(files: Sequence[Path], last: str) -> list[list[Path]]:
+    return [[f for f in files if f.name != last], [f for f in files if f.name == last]]
 
 
 def parquet_bytes(frame: pl.DataFrame) -> bytes:

@@ -28,7 +28,7 @@ def supersede(store: Store, round_key: str, parts: tuple[str, ...], now: str, ru
         run_id: the run that makes it.
     """
     marker = store.tables_marker(*parts)
-    if marker is None or marker["data_version"] == now or not store.path("manifests", f"{round_key}.json").exists():
+    if marker is None or marker["data_version"] == now or not store.exists("manifests", f"{round_key}.json"):
         return False
     replaced = {"partition": "/".join(parts), "was": marker["data_version"], "is": now}
     if any(record.items() >= replaced.items() for record in superseded(store, round_key)[-1:]):

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ import dagster as dg
 import pytest
 
 from sedi_dagster.testing.simulated_teacher import MODEL, SimulatedTeacher
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file, in any import mode
+pytest_plugins = ["servers"]
 
 CATEGORIES = ("math", "open_qa")
 

@@ -76,7 +76,23 @@ def places() -> list[tuple[str, ...]]:
 def test_an_unknown_variable_is_named(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEDI_TEACHER_MODLE", "x")
     env_file.write_text("OTHER=1\nSEDI_LOOP_ROUNDS=3\n")
-    assert "Unknown setting: SEDI_LOOP_ROUNDS, SEDI_TEACHER_MODLE." in problem()
+    told = problem()
+    assert "Unknown setting: SEDI_LOOP_ROUNDS (did you mean SEDI_LOOP_MAX_ROUNDS?), SEDI_TEACHER_MODLE" in told
+    assert "did you mean SEDI_TEACHER_MODEL?" in told
+
+
+def test_variables_of_services_beside_the_container_are_no_settings(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = "SEDI_USER_CODE_PORT_3030_TCP"
+    for name in (port, f"{port}_PROTO", f"{port}_PORT", f"{port}_ADDR", "SEDI_USER_CODE_PORT"):
+        monkeypatch.setenv(name, "tcp://10.0.0.1:3030")
+    assert "SEDI_USER_CODE_PORT" in problem(), "without the service itself it may be a typing error"
+    for name in ("SEDI_USER_CODE_SERVICE_HOST", "SEDI_USER_CODE_SERVICE_PORT", "SEDI_USER_CODE_SERVICE_PORT_GRPC"):
+        monkeypatch.setenv(name, "10.0.0.1")
+    assert load_settings() == Settings()
+    monkeypatch.setenv("SEDI_TEACHER_MODLE", "m")
+    assert "SEDI_TEACHER_MODLE (did you mean SEDI_TEACHER_MODEL?)" in problem()
 
 
 def test_an_unknown_override_is_named() -> None:

@@ -16,8 +16,10 @@ FRAME = pl.DataFrame({"id": ["a", "b"], "n": [1, None], "ids": [["x"], []]})
 PARTITION = ("generated_batches", "round-0001", "math")
 
 
-@pytest.fixture(params=["path", "file", "memory"])
+@pytest.fixture(params=["path", "file", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "s3":
+        return Store(request.getfixturevalue("s3_folder"))
     roots = {"path": str(tmp_path), "file": f"file://{tmp_path}", "memory": f"memory://{uuid.uuid4()}/data"}
     return Store(roots[request.param])
 
@@ -40,7 +42,7 @@ def test_writing_again_replaces_every_table(store: Store) -> None:
 
 def test_a_partition_killed_before_its_marker_is_not_there(store: Store) -> None:
     store.write_tables({"candidates": FRAME}, *PARTITION)
-    store.path("assets", *PARTITION, MARKER).unlink()
+    store.remove_file("assets", *PARTITION, MARKER)
     assert store.tables_marker(*PARTITION) is None
     with pytest.raises(StorageError, match="no complete data for generated_batches/round-0001/math"):
         store.read_tables(*PARTITION)
@@ -63,11 +65,11 @@ def test_a_process_killed_while_rewriting_leaves_no_mixture(store: Store, monkey
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
 def test_a_damaged_table_is_told_and_not_read(store: Store, damage: str) -> None:
     store.write_tables({"candidates": FRAME}, *PARTITION)
-    file = store.path("assets", *PARTITION, "candidates.parquet")
-    content = file.read_bytes()
-    file.unlink()
+    file = ("assets", *PARTITION, "candidates.parquet")
+    content = store.read_bytes(*file)
+    store.remove_file(*file)
     if damage != "missing":
-        file.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
+        store.write_bytes(content[: len(content) // 2] if damage == "cut" else b"", *file)
     with pytest.raises(StorageError, match=r"candidates\.parquet is missing or not as it was written"):
         store.read_tables(*PARTITION)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from sedi_dagster.errors import StorageError
+from sedi_dagster.object_store import lance_database
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +32,6 @@ def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.
     Raises:
         StorageError: other rounds in the table have vectors from another embedding model.
     """
-    import lancedb
     import pyarrow as pa
 
     data = examples.select("example_id", "round", "category", "instruction", "input", "output").to_arrow()
@@ -45,7 +45,7 @@ def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.
     data = data.append_column(
         pa.field("embedding_model", pa.string(), nullable=False), pa.array([model] * len(data), pa.string())
     )
-    database = lancedb.connect(uri)
+    database = lance_database(uri)
     there = TABLE in database.list_tables(limit=10_000).tables
     table = database.open_table(TABLE) if there else database.create_table(TABLE, schema=data.schema)
     _check_model(table, uri, round_key, model, dimensions)

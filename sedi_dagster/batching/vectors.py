@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.batching.embedding import embed, model_identity
+from sedi_dagster.object_store import lance_database
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,12 +43,11 @@ class StoredVectors:
         Raises:
             ModelError: the model is missing or not a sentence-transformers model.
         """
-        import lancedb
         import numpy as np
 
         keys = [text_hash(text) for text in texts]
         wanted = dict(zip(keys, texts, strict=True))
-        database = lancedb.connect(self._uri)
+        database = lance_database(self._uri)
         name = _table_name(self.model)
         table = database.open_table(name) if name in database.list_tables(limit=10_000).tables else None
         found = _look_up(table, list(wanted)) if table is not None else {}

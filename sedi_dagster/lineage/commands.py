@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 import click
-from upath import UPath
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.lineage.dataset import ExportRules, Selection, export_dataset, finished_examples, select
@@ -54,13 +53,13 @@ def export_command(
     rules = ExportRules(forms or tuple(FORMS), parse_shares(splits))
     with tempfile.TemporaryDirectory() as scratch:
         folder = target or scratch
-        files = export_dataset(store, settings, examples, UPath(folder), selection, rules)
+        files = export_dataset(store, settings, examples, Store(folder), selection, rules)
         if target:
             click.echo(f"{examples.height:,} examples, {len(files)} files: {target}")
         if repository:
             if "://" in folder:
                 folder = scratch
-                export_dataset(store, settings, examples, UPath(folder), selection, rules)
+                export_dataset(store, settings, examples, Store(folder), selection, rules)
             click.echo(f"{examples.height:,} examples pushed: {push(Path(folder), repository, public)}")
 
 

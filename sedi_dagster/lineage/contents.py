@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from sedi_dagster.lineage.ledger_rows import ledger_rows
+from sedi_dagster.object_store import lance_database
 from sedi_dagster.store import Store
 
 CALL_DIGEST_SCHEMA: dict[str, Any] = {
@@ -35,7 +36,7 @@ def file_hashes(
     def hashed(path: str) -> tuple[str | None, int]:
         digest, size = hashlib.sha256(), 0
         try:
-            with store.path(*path.split("/")).open("rb") as reading:
+            with store.reading(*path.split("/")) as reading:
                 while block := reading.read(1 << 20):
                     digest.update(block)
                     size += len(block)
@@ -82,11 +83,9 @@ def example_digests(uri: str, round_key: str | None = None) -> dict[str, dict[st
         uri: of the Lance database. Of one without the table, nothing comes.
         round_key: only that round.
     """
-    import lancedb
-
     from sedi_dagster.batching.example_table import TABLE
 
-    database = lancedb.connect(uri)
+    database = lance_database(uri)
     if TABLE not in database.list_tables(limit=10_000).tables:
         return {}
     query = database.open_table(TABLE).search()

@@ -83,14 +83,13 @@ def write_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
     """Build and write the manifest of a finished round. One that says something else is kept as superseded."""
     path = ("manifests", f"{records.plan.round}.json")
     manifest = build_manifest(store, settings, records)
-    before = store.path(*path)
-    if before.exists():
-        old = store.read_json(*path)
+    old = store.read_json(*path)
+    if old is not None:
         if _state(old) == _state(manifest):
             return dict(old)
         sha256 = file_hashes(store, ["/".join(path)])["/".join(path)] or ""
         store.write_text(
-            before.read_text(encoding="utf-8"), "manifests", SUPERSEDED, f"{records.plan.round}-{sha256[:16]}.json"
+            store.read_bytes(*path).decode("utf-8"), "manifests", SUPERSEDED, f"{records.plan.round}-{sha256[:16]}.json"
         )
         manifest["supersedes"] = sha256
     store.write_json(manifest, *path)

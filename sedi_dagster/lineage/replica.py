@@ -74,7 +74,7 @@ def make_replica(store: Store, manifest: dict[str, Any], ledger: str, target: Pa
         if _was_there(path, round_key, manifest["checkpoint"].get("parent")):
             copy = target.joinpath(*path.split("/"))
             copy.parent.mkdir(parents=True, exist_ok=True)
-            with store.path(*path.split("/")).open("rb") as reading, copy.open("wb") as writing:
+            with store.reading(*path.split("/")) as reading, copy.open("wb") as writing:
                 shutil.copyfileobj(reading, writing)
     keys = store.read_table("calls", "lineage_manifest", round_key)["request_key"]
     copy_calls(ledger, f"sqlite:///{target / 'ledger.sqlite'}", keys, round_key)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.batching.example_table import TABLE
 from sedi_dagster.errors import SediError
+from sedi_dagster.object_store import lance_database
 from sedi_dagster.store import Store
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ def similar_examples(
 
 def _opened(store: Store, as_of: str) -> Any:
     """The table, at the state that a round left."""
-    import lancedb
-
-    database = lancedb.connect(str(store.path("lance")))
+    database = lance_database(str(store.path("lance")))
     if TABLE not in database.list_tables(limit=10_000).tables:
         raise SediError("No example is kept yet.", "`sedi run` makes some.")
     table = database.open_table(TABLE)

@@ -211,8 +211,11 @@ def the_checkpoint_was_promoted(checked: Checked) -> Finding:
 @check("round_report")
 def the_report_is_there(checked: Checked) -> Finding:
     """The page is in the data folder as it was written."""
-    page = checked.sedi.store().path("reports", f"{checked.round}.html")
-    return Finding(page.exists() and page.stat().st_size > 0, figures={"bytes": page.stat().st_size})
+    try:
+        size = len(checked.sedi.store().read_bytes("reports", f"{checked.round}.html"))
+    except FileNotFoundError:
+        size = 0
+    return Finding(size > 0, figures={"bytes": size})
 
 
 @check("sft_dataset", blocking=True)

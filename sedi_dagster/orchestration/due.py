@@ -17,8 +17,8 @@ from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.records import RoundPlan
 
 Cause = Literal["lost", "outage", "user error", "failed check", "defect", "vanished", "canceled"]
-"""Why a run did not do its work. lost: its process died. outage: the teacher cannot be reached for now. user error:
-a file, a setting or a machine that a person must mend. failed check: a blocking check did. defect: any other
+"""Why a run did not do its work. lost: its process died. outage: the teacher or a store cannot be reached for now. user
+error: a file, a setting or a machine that a person must mend. failed check: a blocking check did. defect: any other
 exception. vanished: the run succeeded and its data is not there. canceled: a person ended it."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.errors import StorageError
+from sedi_dagster.errors import StorageError, StorageUnavailable
 from sedi_dagster.evaluation.items import split_halves
 from sedi_dagster.evaluation.results import item_table, judging_version, read_results, result_key, results_in
 from sedi_dagster.evaluation.served import PLACE, UNTRAINED, evaluate_served
@@ -66,6 +66,8 @@ def _known_results(store: Store, checkpoint: str | None) -> dict[str, dict[str, 
         stored = ["evaluation_scores", checkpoint]
     try:
         tables = store.read_tables(*stored)
+    except StorageUnavailable:
+        raise  # known or not: everything would be evaluated again
     except StorageError:
         return {}
     items = tables.get("seed_items" if checkpoint == SEED_TASKS else "items")

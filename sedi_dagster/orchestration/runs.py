@@ -26,6 +26,9 @@ CAUSE = "sedi/cause"
 PROCESS = "sedi/process"
 """`host:pid` of the `sedi run` that executes it."""
 
+HOST = "sedi/host"
+"""The machine whose sensor asked for the run: with the default launcher the run is a process of it."""
+
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -36,7 +39,7 @@ UNFINISHED = [
 NEWEST = 30  # runs of one work that are looked at
 SECONDS_WITHOUT_DAEMON = 60.0
 SECONDS_TO_SUBMIT = 300.0  # who made a run and was killed before it was queued has had time to come back to it
-_OUTAGES = {"TeacherUnavailable"}
+_OUTAGES = {"TeacherUnavailable", "StorageUnavailable"}
 _LOST = {"WorkloadDied"}
 
 
@@ -150,7 +153,8 @@ def _death(instance: dg.DagsterInstance, run: dg.DagsterRun, created: float, alo
         return "The `sedi run` that executed it ended; the next one goes on from here." if gone else ""
     if run.status == dg.DagsterRunStatus.NOT_STARTED and time.time() - created > SECONDS_TO_SUBMIT:
         return "It was never handed over to be started; the work is asked for again."
-    if run.status not in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING) or not _on_this_machine(instance):
+    at_work = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+    if run.status not in at_work or not _on_this_machine(instance, run):
         return ""
     began = _process(instance, run.run_id)
     if began is None or _lives(*began):
@@ -158,9 +162,12 @@ def _death(instance: dg.DagsterInstance, run: dg.DagsterRun, created: float, alo
     return f"Its process {began[0]} is gone; the work is asked for again."
 
 
-def _on_this_machine(instance: dg.DagsterInstance) -> bool:
-    """Whether runs are processes of this machine: the default launcher, and records in files of DAGSTER_HOME."""
-    return isinstance(instance.run_launcher, dg.DefaultRunLauncher) and "Sqlite" in type(instance.run_storage).__name__
+def _on_this_machine(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run is a process of this machine: the default launcher, and records that no other machine shares; or
+    it was asked for here."""
+    if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
+        return False
+    return "Sqlite" in type(instance.run_storage).__name__ or run.tags.get(HOST) == os.uname().nodename
 
 
 def _process(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:

@@ -4,6 +4,7 @@
 state only (no cursor): a missed tick, a restart or a repeated one changes nothing.
 """
 
+import os
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +15,7 @@ from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
 from sedi_dagster.orchestration.ownership import is_driven, who_else_drives
 from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, open_round
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.runs import INPUTS, ROUND, WORK, close_dead_runs
+from sedi_dagster.orchestration.runs import HOST, INPUTS, ROUND, WORK, close_dead_runs
 from sedi_dagster.orchestration.state import look
 from sedi_dagster.records import RoundPlan
 
@@ -80,7 +81,7 @@ def _run_request(state: LoopState, step: Launch) -> dg.RunRequest:
         job_name=work.job,
         partition_key=work.partition,
         asset_selection=[dg.AssetKey(asset) for asset in work.assets] or None,
-        tags={WORK: work.key, ROUND: work.round, INPUTS: state.inputs},
+        tags={WORK: work.key, ROUND: work.round, INPUTS: state.inputs, HOST: os.uname().nodename},
     )
 
 

@@ -27,6 +27,7 @@ from sedi_dagster.teacher.schema import (
     about,
     accounts,
     calls,
+    is_away,
     open_engines,
     owners,
     safe_url,
@@ -37,7 +38,9 @@ from sedi_dagster.teacher.schema import (
 from sedi_dagster.teacher.transaction import Begun, EndedCall, LedgerTransaction, NewCall, Reserved, lock
 
 _BATCH = 512
-_WRITE_ATTEMPTS = 4
+_ATTEMPTS = 4
+_SECONDS_AWAY = 60.0
+"""So long a database that is away (it restarts, the network is down) is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,24 +314,36 @@ class Ledger:
 
     def write(self, work: Callable[[Connection], Any]) -> Any:
         """Do the work in one transaction, trying again while the database is busy or away for a moment."""
-        for attempt in range(1, _WRITE_ATTEMPTS + 1):
-            try:
-                with self._writer.begin() as connection:
-                    lock(connection)
-                    return work(connection)
-            except SQLAlchemyError as error:
-                if attempt == _WRITE_ATTEMPTS:
-                    raise storage_error(self.url, error) from None
-                time.sleep(0.2 * attempt)
-        raise AssertionError("unreachable")
+
+        def in_one_transaction() -> Any:
+            with self._writer.begin() as connection:
+                lock(connection)
+                return work(connection)
+
+        return self._patiently(in_one_transaction, _ATTEMPTS)
 
     def read(self, chosen: Any) -> Sequence[Any]:
         """Rows of a query of the ledger's tables (`schema`)."""
-        try:
+
+        def rows() -> Sequence[Any]:
             with self._reader.connect() as connection:
                 return connection.execute(chosen).all()
-        except SQLAlchemyError as error:
-            raise storage_error(self.url, error) from None
+
+        found: Sequence[Any] = self._patiently(rows, 1)
+        return found
+
+    def _patiently(self, ask: Callable[[], Any], attempts: int) -> Any:
+        """Ask the database, again while it is busy (so often) or away (so long)."""
+        began, attempt = time.monotonic(), 1
+        while True:
+            try:
+                return ask()
+            except SQLAlchemyError as error:
+                away = is_away(error) and time.monotonic() - began < _SECONDS_AWAY
+                if attempt >= attempts and not away:
+                    raise storage_error(self.url, error) from None
+                time.sleep(min(2.0, 0.2 * attempt))
+                attempt += 1
 
     def _enter(self, connection: Connection) -> None:
         """Sign on, and settle the calls of owners that died."""

@@ -30,10 +30,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from sedi_dagster.errors import SettingsError, StorageError
+from sedi_dagster.errors import SettingsError, StorageError, StorageUnavailable
 from sedi_dagster.teacher.budget import LOOP_ACCOUNT
 
 SCHEMA_VERSION = "2"
@@ -194,10 +194,25 @@ def storage_error(url: str, error: SQLAlchemyError) -> StorageError:
     password = make_url(url).password
     if password:
         cause = cause.replace(str(password), "***")
-    return StorageError(
+    kind = StorageUnavailable if is_away(error) else StorageError
+    return kind(
         f"The ledger {safe_url(url)} cannot be used: {cause}.",
         "Check that the folder exists and has room, or that the database is up; then run again: nothing is lost.",
     )
+
+
+_STARTING_OR_ENDING = {"57P01", "57P02", "57P03"}
+
+
+def is_away(error: SQLAlchemyError) -> bool:
+    """Whether a server cannot be reached for now: it restarts, or the network is down. SQLite is never away."""
+    cause: Any = getattr(error, "orig", None)
+    if not isinstance(error, OperationalError | InterfaceError) or not hasattr(cause, "sqlstate"):
+        return False
+    state, said = cause.sqlstate, str(cause)
+    if state is None:  # no connection at all, or one that broke off; or one that was refused, with the reason in words
+        return "FATAL:" not in said or any(word in said for word in ("starting up", "shutting down", "terminating"))
+    return state in _STARTING_OR_ENDING or state.startswith("08")
 
 
 def _open_sqlite(url: str) -> tuple[Engine, Engine]:

@@ -28,7 +28,7 @@ from sedi_dagster.store import Store
 @pytest.fixture(scope="module")
 def exported(finished: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
-    export_dataset(finished, load_settings(), many(finished), UPath(folder))
+    export_dataset(finished, load_settings(), many(finished), Store(str(folder)))
     return folder
 
 
@@ -142,10 +142,10 @@ def test_examples_are_selected_by_round_category_and_what_was_measured(finished:
 
 
 def test_a_split_that_has_gone_leaves_no_file_behind(finished: Store, tmp_path: Path) -> None:
-    export_dataset(finished, load_settings(), many(finished), UPath(tmp_path))
+    export_dataset(finished, load_settings(), many(finished), Store(str(tmp_path)))
     assert (tmp_path / "messages" / "test.parquet").exists()
     one = many(finished).filter(pl.col("instruction").map_elements(split_of, pl.String) == "train").head(1)
-    export_dataset(finished, load_settings(), one, UPath(tmp_path))
+    export_dataset(finished, load_settings(), one, Store(str(tmp_path)))
     assert [file.name for file in sorted((tmp_path / "messages").iterdir())] == ["train.jsonl", "train.parquet"]
 
 

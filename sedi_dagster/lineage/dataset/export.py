@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
-from upath import UPath
 
 from sedi_dagster.errors import StorageError
 from sedi_dagster.language import main_languages
@@ -38,7 +37,7 @@ def export_dataset(
     store: Store,
     settings: Settings,
     examples: pl.DataFrame,
-    target: UPath,
+    target: Store,
     selection: Selection | None = None,
     rules: ExportRules | None = None,
     further: Mapping[str, bytes] | None = None,
@@ -81,19 +80,17 @@ def _for_llama_factory(written: Mapping[str, Mapping[str, int]]) -> dict[str, di
     }
 
 
-def _write(files: Mapping[str, bytes], target: UPath) -> None:
+def _write(files: Mapping[str, bytes], target: Store) -> None:
     try:
         for form in FORMS:  # a split that has gone must not stay behind
-            stale = target / form
-            for file in stale.iterdir() if stale.exists() else ():
-                if f"{form}/{file.name}" not in files:
-                    file.unlink()
+            for name in target.names(form):
+                if f"{form}/{name}" not in files:
+                    target.remove_file(form, name)
         for name, content in files.items():
-            path = target.joinpath(*name.split("/"))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            target.write_bytes(content, *name.split("/"))
     except OSError as error:
-        raise StorageError(f"{target} cannot be written: {error}.", "Name another folder or URL with --to.") from None
+        told = f"{target.root} cannot be written: {error}."
+        raise StorageError(told, "Name another folder or URL with --to.") from None
 
 
 def _json(row: Mapping[str, object]) -> str:

@@ -76,7 +76,7 @@ def checkpoint_brief(archive: Archive, round_key: str, categories: list[str] | N
     origin = archive.table(partition, "origin").row(0, named=True)
     facts: dict[str, Any] = {"student": origin["student"], "trained from": origin["parent"] or "the untrained student"}
     facts |= {file: f"sha256 {sha}" for file, sha in files.iter_rows() if file.endswith(".safetensors")}
-    there = archive.store.path("checkpoints", round_key).exists()
+    there = archive.store.exists("checkpoints", round_key)
     facts["files"] = f"checkpoints/{round_key}" if there else "pruned (older than SEDI_TRAINING_KEEP_CHECKPOINTS)"
     return Node("checkpoint", f"checkpoints/{round_key}", facts=facts | _scores(archive, round_key, categories))
 

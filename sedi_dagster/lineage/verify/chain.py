@@ -67,7 +67,7 @@ def read_chain(store: Store, told: Verification) -> Chain:
 
 def _read(store: Store, path: str, told: Verification) -> dict[str, Any] | None:
     try:
-        value = json.loads(store.path(*path.split("/")).read_bytes())
+        value = json.loads(store.read_bytes(*path.split("/")))
         if value["manifest_version"] < VERSION:
             told.notes.append(f"{path} was written by an earlier version: it names no files, and is not checked.")
             return None
@@ -84,7 +84,7 @@ def _plans(store: Store, told: Verification) -> dict[str, RoundPlan]:
         if not (name.startswith("round-") and name.endswith(".json")):
             continue
         try:
-            plan = RoundPlan.from_json(json.loads(store.path("plans", name).read_bytes()))
+            plan = RoundPlan.from_json(json.loads(store.read_bytes("plans", name)))
         except (ValueError, KeyError, TypeError) as error:
             told.changed(f"plans/{name}", f"it is no plan any more ({type(error).__name__})")
             continue

@@ -10,7 +10,7 @@ from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import check_partition, files_named_in_tables
 from sedi_dagster.lineage.verify.records import check_records
-from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.rounds import HISTORY, SEED_TASKS, load_history
 from sedi_dagster.store import Store
 
 AFTERWARDS = ("lineage_manifest", "round_report", "sft_dataset")
@@ -34,7 +34,7 @@ def check_files(store: Store, chain: Chain, told: Verification, progress: Callab
 
     hashes = file_hashes(store, there | expected, counted)
     told.files = len(there)
-    known = {*expected, *chain.hashes, *(f"plans/{key}.json" for key in chain.plans)}
+    known = {HISTORY, *expected, *chain.hashes, *(f"plans/{key}.json" for key in chain.plans)}
     known |= _check_partitions(store, chain, there, told) | check_records(store, chain, there, hashes, told)
     pruned, remade = _pruned(chain, hashes), _remade(chain, hashes, told)
     for path, sha256 in expected.items():
@@ -52,6 +52,8 @@ def check_files(store: Store, chain: Chain, told: Verification, progress: Callab
             told.missing(named.path, f"the table of {named.by} names it")
         elif hashes[named.path] != named.sha256:
             told.changed(named.path, f"the table of {named.by} names another SHA-256")
+    if told.passed and load_history(store) != load_history(store, remembered=False):
+        told.changed(HISTORY, "it says something else than plans and manifests; remove it, it is made again")
     already = set(told.names())
     for path in there:
         if path not in known and path not in already and not _is_under_way(chain, path):

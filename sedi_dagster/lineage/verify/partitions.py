@@ -30,8 +30,8 @@ def check_partition(store: Store, folder: str, told: Verification) -> list[str]:
     if MARKER not in names:
         told.missing(f"{folder}/{MARKER}", "a partition is there only when its marker is")
         return own
-    written = store.path(*parts, MARKER).read_bytes()
-    contents = {name: store.path(*parts, f"{name}.parquet").read_bytes() for name in tables}
+    written = store.read_bytes(*parts, MARKER)
+    contents = {name: store.read_bytes(*parts, f"{name}.parquet") for name in tables}
     marker = _read(written)
     if marker is None or marker["data_version"] == version_of(contents):  # the files are as they were written
         if marker is None or written != _as_written(contents, marker["tables"]):

@@ -1,0 +1,172 @@
+"""Data at a URL: how object stores are opened for fsspec and for Lance, and what their errors mean.
+
+Credentials, region and endpoint come from the provider's own standard variables and files (`AWS_*`, `GOOGLE_*`,
+`AZURE_*`), as for every other program; none of them is a setting of this project.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from upath import UPath
+
+from sedi_dagster.errors import StorageError, StorageUnavailable
+
+_S3 = {
+    # Botocore's pauses between 6 attempts come to 16 s on average; who asked then hears that the store is away.
+    "config_kwargs": {"connect_timeout": 10, "read_timeout": 30, "retries": {"mode": "standard", "max_attempts": 6}}
+}
+_CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE, or the role of the machine)",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS (or the service account of the machine)",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (or the identity of the machine)",
+}
+_KINDS = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az", "adl": "az"}
+_PROVIDERS = ("botocore", "aiobotocore", "aiohttp", "google", "gcsfs", "azure", "adlfs", "asyncio")
+_NO_CREDENTIALS = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "DefaultCredentialsError",
+    "ClientAuthenticationError",
+)
+_WRONG_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
+_PASSING = (errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO), errno.ECONNREFUSED, errno.ETIMEDOUT, errno.ECONNRESET)
+_PASSING_NAMES = ("Timeout", "Connection", "ServerDisconnected", "ServiceRequestError", "ServiceUnavailable")
+
+
+def is_local(path: UPath) -> bool:
+    return path.protocol in ("", "file", "local")
+
+
+def open_root(root: str) -> UPath:
+    """The root of a data folder, without any cache of listings: other processes write there too.
+
+    Raises:
+        StorageError: there is no file system for that kind of URL, or its package is not installed.
+    """
+    protocol = root.partition("://")[0] if "://" in root else ""
+    try:
+        if protocol in ("", "file", "local", "memory"):
+            path = UPath(root)
+        else:
+            options: dict[str, Any] = {"use_listings_cache": False, **(_S3 if _kind(protocol) == "s3" else {})}
+            path = UPath(root, **options)
+            path.fs.retries = 2  # s3fs repeats what botocore has repeated
+        _ = path.fs
+    except (ValueError, ImportError) as error:
+        extra = {"s3": "s3", "gs": "gcs", "az": "azure"}.get(_kind(protocol))
+        mend = f"Run `pip install 'sedi-dagster[{extra}]'`." if extra else "Set SEDI_DATA to a folder, or to a URL"
+        raise StorageError(
+            f"The data folder {root} cannot be opened: {error}.",
+            mend if extra else f"{mend} such as s3://bucket/folder, gs://bucket/folder or az://container/folder.",
+        ) from None
+    if protocol and not is_local(path) and not path.fs._strip_protocol(path.path).strip("/"):
+        raise StorageError(f"SEDI_DATA={root} names no bucket.", f"Write it as {protocol}://bucket/folder.")
+    return path
+
+
+def lance_database(uri: str) -> Any:
+    """The Lance database in a folder or at a URL, opened with the same variables as everything else."""
+    import lancedb
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not uri.startswith("s3://") or not endpoint:
+        return lancedb.connect(uri)
+    return lancedb.connect(uri, storage_options={"aws_endpoint": endpoint, "allow_http": "true"})
+
+
+def bucket(root: UPath) -> str:
+    return str(root.fs._strip_protocol(root.path)).strip("/").partition("/")[0]
+
+
+def check_bucket(root: UPath) -> None:
+    """Raise `StorageError` if the bucket is not there; none is ever made."""
+    if root.protocol == "memory":
+        return
+    with errors_told(root):
+        try:
+            root.fs.info(bucket(root))
+        except FileNotFoundError:
+            raise _no_bucket(root) from None
+
+
+@contextmanager
+def errors_told(root: UPath) -> Iterator[None]:
+    """What goes wrong with an object store as one clear error; a file that is not there stays `FileNotFoundError`.
+
+    Raises:
+        StorageUnavailable: it cannot be reached, or says that it is busy: that passes.
+        StorageError: anything else.
+    """
+    if is_local(root):
+        yield
+        return
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:
+        if not (isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _PROVIDERS):
+            raise
+        if (
+            isinstance(error, FileNotFoundError | FileExistsError | IsADirectoryError)
+            and _code(error) != "NoSuchBucket"
+        ):
+            raise
+        raise _told(root, error) from None
+
+
+def is_taken(error: OSError) -> bool:
+    """Whether a write that must not replace anything was refused because something is there."""
+    return isinstance(error, FileExistsError) or _code(error) in ("PreconditionFailed", "412")
+
+
+def is_conflict(error: OSError) -> bool:
+    """Whether another such write is under way at this moment."""
+    return _code(error) in ("ConditionalRequestConflict", "409")
+
+
+def _told(root: UPath, error: Exception) -> StorageError:
+    code, names = _code(error), [kind.__name__ for kind in type(error).__mro__]
+    kind = _kind(str(root.protocol))
+    said = " ".join(str(error).split())[:300]
+    if code == "NoSuchBucket":
+        return _no_bucket(root)
+    if code in _WRONG_REGION:
+        return StorageError(
+            f"{root} is in another region than asked ({said}).", "Set AWS_DEFAULT_REGION to the bucket's region."
+        )
+    if isinstance(error, PermissionError) or any(name in _NO_CREDENTIALS for name in names):
+        return StorageError(
+            f"{root} cannot be used with the credentials at hand ({said}).",
+            f"Set {_CREDENTIALS.get(kind, 'the credentials of the provider')}, with rights to list, read, write and "
+            "delete below it.",
+        )
+    if (isinstance(error, OSError) and error.errno in _PASSING) or any(p in n for n in names for p in _PASSING_NAMES):
+        return StorageUnavailable(
+            f"{root} cannot be reached for now ({said}).",
+            "It is asked again. If it lasts: check the network, and AWS_ENDPOINT_URL where the store is not AWS's."
+            if kind == "s3"
+            else "It is asked again. If it lasts: check the network and the store's own status.",
+        )
+    return StorageError(f"{root} cannot be used ({said}).", "Check bucket, credentials and the store's own log.")
+
+
+def _no_bucket(root: UPath) -> StorageError:
+    return StorageError(
+        f"There is no bucket {bucket(root)!r} (SEDI_DATA={root}).", "Correct the name, or create it: none is made here."
+    )
+
+
+def _code(error: BaseException) -> str:
+    """The provider's own code of an error, where fsspec kept it as the cause."""
+    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def _kind(protocol: str) -> str:
+    return _KINDS.get(protocol, protocol)
