@@ -614,6 +614,10 @@ class Settings(BaseSettings):
     ledger: str = Field(
         "", description="SQLAlchemy URL of the ledger of teacher calls; empty: SQLite in the data folder"
     )
+    pod: dict[str, Any] = Field(
+        default_factory=dict,
+        description="On Kubernetes: the pods of runs that train and evaluate, as JSON (dagster-k8s/config)",
+    )
     project_seed: int = Field(0, description="Every random choice derives from this number")
     openlineage: bool = Field(
         False, description="Send OpenLineage events of what is made, to where OPENLINEAGE_URL says (docs/lineage.md)"

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from sedi_dagster.errors import SettingsError
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
@@ -13,6 +14,7 @@ from sedi_dagster.orchestration.planning import open_round as write_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.verifying import the_data_folder_is_as_recorded, verify_records
+from sedi_dagster.settings import load_settings
 
 PREPARE_ASSETS = ("seed_pool", "baseline_scores")
 ROUND_ASSETS = (
@@ -30,9 +32,20 @@ JOB_ASSETS: dict[str, tuple[str, ...]] = {
     "train_round": ROUND_ASSETS,
 }
 
+
+def _pod() -> dict[str, Any]:
+    """Tags by which Dagster's run launcher for Kubernetes gives a run its pod, such as a node with a GPU."""
+    try:
+        pod = load_settings().pod
+    except SettingsError:  # told where the settings are used
+        pod = {}
+    return {"dagster-k8s/config": pod} if pod else {}
+
+
 prepare = dg.define_asset_job(
     "prepare",
     selection=dg.AssetSelection.assets(*PREPARE_ASSETS),
+    tags=_pod(),
     description="Read the seed tasks and evaluate the untrained student: what every round needs first.",
 )
 generate_batch = dg.define_asset_job(
@@ -46,6 +59,7 @@ train_round = dg.define_asset_job(
     # Verification reads the whole data folder: it has a job of its own.
     selection=dg.AssetSelection.assets(*ROUND_ASSETS) - dg.AssetSelection.checks(the_data_folder_is_as_recorded),
     partitions_def=ROUNDS,
+    tags=_pod(),
     description="Filter a round's candidates, train, evaluate, and report.",
 )
 

@@ -59,6 +59,10 @@ class PostgresServer:
     def url(self, database: str = "postgres", driver: str = "") -> str:
         return f"postgresql{'+' if driver else ''}{driver}://{USER}@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def create(self, database: str) -> None:
         import psycopg
 
