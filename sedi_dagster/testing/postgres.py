@@ -69,7 +69,8 @@ class PostgresServer:
         options = ["listen_addresses=", "fsync=off", "max_connections=200"]
         command: list[str | Path] = [self._binaries / "postgres", "-D", self._data, "-k", self._folder]
         command += [part for option in options for part in ("-c", option)]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=self._folder, **self._as)
+        with (self._folder / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stderr=log, cwd=self._folder, **self._as)
         end = time.monotonic() + SECONDS_TO_START
         ready: list[str | Path] = [self._binaries / "pg_isready", "-h", self._folder, "-U", USER]
         while subprocess.run(ready, capture_output=True).returncode:
