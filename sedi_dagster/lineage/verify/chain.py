@@ -58,7 +58,7 @@ def read_chain(store: Store, told: Verification) -> Chain:
     for path in hashes:
         _check_superseded(chain, path, told)
     for key in chain.open_rounds:  # the others' plans are named by their manifests
-        if not is_sealed(store.path("plans", f"{key}.json").read_bytes(), "plans", f"{key}.json"):
+        if not is_sealed(store.read_bytes("plans", f"{key}.json"), "plans", f"{key}.json"):
             told.changed(f"plans/{key}.json", "its seal is broken (or it was written by an earlier version)")
     if chain.rounds_with_file:
         told.head = hashes[f"manifests/{max(chain.rounds_with_file)}.json"]
@@ -128,7 +128,7 @@ def _check_superseded(chain: Chain, path: str, told: Verification) -> None:
             told.changed(path, "its name has another SHA-256")
             return
     with suppress(ValueError, AttributeError):  # it is no manifest any more: told above
-        value = json.loads(chain.store.path(*path.split("/")).read_bytes())
+        value = json.loads(chain.store.read_bytes(*path.split("/")))
         if sha256 := value.get("supersedes"):
             former = f"manifests/{SUPERSEDED}/{value['round']}-{sha256[:16]}.json"
             if former not in chain.hashes:

@@ -83,7 +83,7 @@ def _sealed_record(
         told.missing(path, what)
         return None
     parts = path.split("/")
-    content = store.path(*parts).read_bytes()
+    content = store.read_bytes(*parts)
     if not is_sealed(content, *parts):
         told.changed(path, "its seal is broken (or it was written by an earlier version)")
         return None
@@ -93,7 +93,7 @@ def _sealed_record(
 def _data_version(store: Store, partition: str) -> str | None:
     """As the marker has it; None if it cannot be read, which is told elsewhere."""
     try:
-        marker = json.loads(store.path("assets", *partition.split("/"), MARKER).read_bytes())
+        marker = json.loads(store.read_bytes("assets", *partition.split("/"), MARKER))
         return str(marker["data_version"])
     except (ValueError, KeyError, TypeError):
         return None
