@@ -101,7 +101,7 @@ class Driver:
                 elsewhere=self._elsewhere(),
             )
             if state.open is None and not state.pieces and len(self._sedi.history().finished) >= target:
-                return f"{target} rounds are finished"
+                return "1 round is finished" if target == 1 else f"{target} rounds are finished"
             steps = due(state)
             first = steps[0]
             if isinstance(first, Launch):

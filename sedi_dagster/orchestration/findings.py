@@ -49,9 +49,7 @@ def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome
         name = SIMULATED if settings.teacher.is_simulated else "teacher"
         told.append(f"The {name}'s examples on top: {_change(before, _items(sedi, ran[-1]), alpha)}.")
     if settings.teacher.base_url is None:
-        told.append(
-            "The bundled teacher is the student's equal and cannot teach it: what is gained, the seed tasks gave."
-        )
+        told.append("The bundled teacher is the student's equal and cannot teach it: gains come from the seed tasks.")
     if settings.teacher.is_simulated:
         told.append("A simulated teacher shows how the loop moves, and nothing of how good real data is.")
     return told

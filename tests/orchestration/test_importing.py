@@ -52,7 +52,7 @@ def test_an_imported_round_goes_through_the_loop_without_a_teacher(
     assert "round-0001 holds 7 candidates: math (7)" in done.output
     assert "7 rows have fields that are not read: model_name (7), distilabel_metadata (7)" in done.output
 
-    assert "1 rounds are finished" in loop.run(1)
+    assert "1 round is finished" in loop.run(1)
     assert not simulated_teacher.meter.told()["billed"]
 
     candidates = loop.tables("generated_batches", "round-0001", "math")["candidates"]
