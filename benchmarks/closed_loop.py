@@ -170,7 +170,7 @@ def _machine() -> str:
 
     if torch.cuda.is_available():
         return f"one {torch.cuda.get_device_name(0)}"
-    return f"{cpu_count()} CPU cores, no GPU"
+    return f"{cpu_count()} CPU core{'s' if cpu_count() > 1 else ''}, no GPU"
 
 
 if __name__ == "__main__":
