@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
@@ -59,7 +60,7 @@ def _stripped(key: Any) -> Any:
 def _sendable(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
     if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ValueError("the key has a blank, a line break or a character outside ASCII in it; copy it again")
+        raise ValueError("SEDI_TEACHER_API_KEY has a blank, a line break or a character outside ASCII in it; copy it again")
     return key
 
 
@@ -663,7 +664,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keep_paths_that_every_library_reads_alike(self) -> Settings:
-        if "://" not in self.data and (odd := odd_in_path(self.data_root)):
+        root = self.data_root
+        if "://" not in root and (odd := odd_in_path(root)):
             raise ValueError(
                 f"SEDI_DATA={self.data}: a folder with {odd!r} in its path cannot be used, as some libraries read it "
                 "as part of a URL; choose another folder"
@@ -672,12 +674,13 @@ class Settings(BaseSettings):
 
     def path(self, value: Path) -> Path:
         """A path of the settings, relative ones taken from the project's root."""
-        return PROJECT_ROOT / value.expanduser()
+        return PROJECT_ROOT / local_path(str(value))
 
     @property
     def data_root(self) -> str:
         """The data folder as an absolute path, or the URL as it is."""
-        return self.data if "://" in self.data else str(self.path(Path(self.data)))
+        data = unquote(self.data.removeprefix("file://")) if self.data.startswith("file://") else self.data
+        return data if "://" in data else str(self.path(Path(data)))
 
     def public(self) -> dict[str, Any]:
         """The settings as JSON, secrets masked (also passwords in URLs): for manifests and metadata."""
@@ -688,11 +691,26 @@ class Settings(BaseSettings):
         return shown
 
 
-_ODD_IN_PATH = re.compile(r"[#?]|%[0-9a-fA-F]{2}")
+_ODD_IN_PATH = re.compile(r"[#?]|%[0-9a-fA-F]{2}|\$\{?\w+")
+
+
+def local_path(value: str) -> Path:
+    """A local path as it was meant: without the blanks and quotes of a file of variables, `~` written out.
+
+    Raises:
+        SettingsError: nobody knows the home folder.
+    """
+    plain = value.strip()
+    if len(plain) > 1 and plain[0] == plain[-1] and plain[0] in "\"'":
+        plain = plain[1:-1]
+    try:
+        return Path(plain).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"There is no home folder for {plain!r}.", "Write the whole path.") from None
 
 
 def odd_in_path(path: str) -> str:
-    """What stands in a local path and means something else in a URL; empty if nothing does."""
+    """What stands in a local path and means something else in a URL, or a variable that nobody filled in; else ""."""
     found = _ODD_IN_PATH.search(path)
     return found[0] if found else ""
 

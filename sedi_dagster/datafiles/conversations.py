@@ -9,16 +9,17 @@ from typing import Any
 
 from sedi_dagster.datafiles.problems import Problems, checked_text
 
-CONVERSATION_FIELDS = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat", "chat_messages")
+CONVERSATION_FIELDS = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat", "chat_messages",
+                       "contents", "data")  # fmt: skip
 
 _ROLES = {
     "user": "user", "human": "user", "prompter": "user", "customer": "user",
     "assistant": "assistant", "gpt": "assistant", "bot": "assistant", "chatgpt": "assistant", "model": "assistant",
-    "ai": "assistant", "bing": "assistant", "claude": "assistant", "agent": "assistant",
+    "chatbot": "assistant", "ai": "assistant", "bing": "assistant", "claude": "assistant", "agent": "assistant",
     "system": "system", "developer": "system",
 }  # fmt: skip
 _ROLE_FIELDS = ("role", "from", "speaker", "author", "user")
-_TEXT_FIELDS = ("content", "value", "text", "message")
+_TEXT_FIELDS = ("content", "value", "text", "message", "parts")
 _EXPECTED = "a message of the user, then one of the assistant, each with role and content"
 
 
@@ -56,6 +57,8 @@ def as_messages(conversation: Any) -> list[tuple[str, Any]] | None:
         return [(("user", "assistant")[place % 2], text) for place, text in enumerate(conversation)]
     if not all(isinstance(message, dict) for message in conversation):
         return None
+    if conversation and all({"human", "assistant"} <= turn.keys() for turn in conversation):  # one object a turn
+        return [(role, turn[name]) for turn in conversation for name, role in (("human", "user"), ("assistant",) * 2)]
     return [(_role(message), _content(message)) for message in conversation]
 
 

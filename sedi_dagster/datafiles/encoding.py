@@ -50,7 +50,7 @@ def decompressed(raw: bytes, most: int, name: str) -> bytes:
         raise InputFileError(
             f"{name} has more than {most / 1e6:,.0f} MB when it is decompressed.", "Take a sample of its rows."
         )
-    return bytes(out)
+    return bytes(out) if kind is None or bytes(out[:2]) != b"\x1f\x8b" else decompressed(bytes(out), most, name)
 
 
 def decoded(raw: bytes, name: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ _DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN, as pandas 
 
 def json_rows(text: str, problems: Problems) -> Numbered:
     """The rows of a JSON text. A comma too many, after a row or at the end of a list, is no problem."""
+    text = text.replace("\x1e", "").rstrip("\x00 \n")  # RFC 7464; a disk that was full
     start = _skip(text, 0)
     if text[start : start + 1] == "[":
         return _list(text, start + 1, problems)
@@ -43,12 +44,12 @@ def _parsed(text: str) -> Any:
 
 
 def _opens_objects(text: str, start: int) -> bool:
-    """Whether a whole object begins here, on several lines."""
+    """Whether a whole object begins here, on several lines or with another one behind it."""
     try:
         _, end = _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
         return False
-    return "\n" in text[start:end]
+    return "\n" in text[start:end] or text[_skip(text, end) :][:1] == "{"
 
 
 def _lines(text: str, problems: Problems) -> Numbered:
@@ -86,7 +87,15 @@ def _list(text: str, position: int, problems: Problems, closed: bool = True) -> 
         if begin == len(text) or (closed and text[begin] == "]"):
             if closed and begin == len(text):
                 problems.add_at(f"line {line}", "", "is not JSON: the list has no end", expected)
-            return
+            behind = _skip(text, begin + 1)
+            if text[behind : behind + 1] != "[":
+                if behind < len(text):
+                    wrong = line + text.count("\n", begin, behind)
+                    problems.add_at(f"line {wrong}", "", "stands behind the end of the list", f"{expected} alone")
+                return
+            line += text.count("\n", begin, behind)  # another list: files that were put one behind the other
+            position = behind + 1
+            continue
         number += 1
         try:
             value, position = _DECODER.raw_decode(text, begin)
@@ -116,7 +125,13 @@ def _single(value: dict[str, Any], problems: Problems) -> Numbered:
     lists = {name: inner for name, inner in value.items() if _is_rows(inner)}
     texts = [name for name in ROW_FIELDS if isinstance(value.get(name), str)]
     columns = _columns(value)
-    if columns:
+    inner = list(value.values())
+    if len(inner) > 1 and all(isinstance(row, dict) and row.keys() == inner[0].keys() for row in inner) and not columns:
+        problems.unit = "element"
+        yield from enumerate(inner, 1)  # rows by their ids
+    elif len(inner) == 1 and isinstance(inner[0], dict):
+        yield from _single(inner[0], problems)
+    elif columns:
         problems.unit = "row"
         yield from enumerate(columns, 1)
     elif not lists or texts or set(lists) & {"messages", "conversations", "conversation", "instances"}:

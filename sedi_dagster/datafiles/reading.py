@@ -23,6 +23,15 @@ _NOT_ROWS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xd0\xcf\x11\xe0", "is an old Excel or Word file", "Save the sheet as CSV (UTF-8)."),
     (b"SQLite format 3", "is a SQLite database", "Export the table: sqlite3 -csv -header FILE 'select ...' > rows.csv"),
     (b"%PDF", "is a PDF", _CONVERT),
+    (b"Obj\x01", "is an Avro file", _CONVERT),
+    (b"ORC", "is an ORC file", _CONVERT),
+    (
+        b"[[",
+        "is a list of lists or TOML, without names",
+        "Name them: jq -c '.[] | {instruction: .[0], output: .[1]}' FILE",
+    ),
+    (b"---\n", "is YAML", _CONVERT),
+    (b"- ", "is YAML or a list of plain text", _CONVERT),
     (b"\x80\x02", "is a pickle, which is never loaded", _CONVERT),
     (b"\x80\x03", "is a pickle, which is never loaded", _CONVERT),
     (b"\x80\x04", "is a pickle, which is never loaded", _CONVERT),
@@ -50,14 +59,22 @@ def read_rows(path: Path, problems: Problems, limits: Limits | None = None) -> I
     limits = limits or Limits()
     problems.max_text_chars = limits.text_chars
     raw = decompressed(_bytes(path, limits.file_bytes), 10 * limits.file_bytes, str(path))
-    rows = 0
+    if raw[257:262] == b"ustar":
+        raise InputFileError(f"{path} is a tar archive; taken are {TAKEN}.", "Unpack it: tar -xf FILE")
+    rows = objects = 0
     for number, value in _rows(raw, path, problems):
         rows += 1
+        objects += value is not None
         if rows > limits.rows:
             problems.add(number, "", f"is beyond the {limits.rows:,} rows that are read", "a sample of the file")
             break
         if value is not None:
             yield number, value
+    if rows > 1 and not objects and problems.unit == "line":
+        begins = _text(raw, path, problems).strip()[:40]
+        raise InputFileError(
+            f"{path} is neither JSON nor a table: it begins with {begins!r}; taken are {TAKEN}.", _CONVERT
+        )
     if rows == 0 and not problems.count:
         raise InputFileError(f"{path} is empty.", "Give at least one row, such as a JSON object a line.")
 

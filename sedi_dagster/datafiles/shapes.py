@@ -29,16 +29,21 @@ from sedi_dagster.datafiles.conversations import (
 )
 from sedi_dagster.datafiles.problems import Problems, checked_text
 from sedi_dagster.datafiles.reading import Limits, read_rows
+from sedi_dagster.datafiles.transcripts import messages_of
 from sedi_dagster.errors import InputFileError
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
-    "instruction": ("instruction", "prompt", "question", "query", "problem", "task", "user", "user_query", "human"),
+    "instruction": ("instruction", "prompt", "question", "query", "problem", "task", "user", "user_query", "human", "q",
+                    "inputs", "inputs_pretokenized", "input_text", "message_1"),
     "input": ("input", "context", "passage"),
     "output": ("output", "response", "answer", "completion", "generation", "chosen", "target", "solution", "assistant",
-               "generated_response", "model_output", "generations", "responses", "answers"),
+               "generated_response", "model_output", "generations", "responses", "answers", "best_answer", "a",
+               "targets", "targets_pretokenized", "output_text", "message_2"),
 }  # fmt: skip
 """Names under which each part is found, the first that a row has."""
 
+_TRANSCRIPTS = ("text", "chosen", "conversation", "input")
+_PLAIN_NAMES = frozenset((*chain.from_iterable(FIELDS.values()), *CONVERSATION_FIELDS, *_TRANSCRIPTS, "category", "id"))
 _READ_ELSEWHERE = {"id", "is_classification"}
 _UNSERVABLE = ("images", "image", "videos", "video", "audios", "audio")
 _PLACEHOLDERS = ("<noinput>", "noinput", "no input", "n/a", "none", "null", "nan")
@@ -90,7 +95,7 @@ def read_exchanges(
         InputFileError: the file cannot be read, or is of no shape that is known.
     """
     columns = columns or Columns()
-    rows = read_rows(path, problems, limits)
+    rows = ((number, _prepared(row, columns)) for number, row in read_rows(path, problems, limits))
     head = list(islice(rows, _LOOKED_AT))
     if head and not problems.count and not any(_has_shape(row, columns) for _, row in head):
         raise _unknown_shape(path, head[0][1], columns)
@@ -111,12 +116,29 @@ def _joined(
     return joined_messages(rows) if head and is_flat_message(head[0][1]) else rows
 
 
+def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
+    """The row with the names of its fields as they are known (`Instruction` is instruction), and a conversation that
+    is one text in a chat template as its messages."""
+    if columns.instruction or columns.output:
+        return row
+    plain = {name: str(name).strip().lower() for name in row}
+    if any(name != known and known in _PLAIN_NAMES and known not in row for name, known in plain.items()):
+        row = {
+            known if known in _PLAIN_NAMES and known not in row else name: row[name] for name, known in plain.items()
+        }
+    if _conversation_field(row) is None and not any(row.get(name) for name in ("instruction", "prompt", "output")):
+        for name in _TRANSCRIPTS:
+            if isinstance(row.get(name), str) and (messages := messages_of(row[name])):
+                return {**{n: value for n, value in row.items() if n != name}, "messages": messages}
+    return row
+
+
 def _has_shape(row: Mapping[str, Any], columns: Columns) -> bool:
     if columns.instruction and columns.output:
         return columns.instruction in row and columns.output in row
     if is_flat_message(row) or is_tree(row) or _conversation_field(row) or "instances" in row:
         return True
-    return bool(columns.field("instruction", row)) or bool(columns.field("output", row))
+    return bool(columns.field("instruction", row)) and bool(columns.field("output", row))
 
 
 def _unknown_shape(path: Path, row: Mapping[str, Any], columns: Columns) -> InputFileError:

@@ -22,7 +22,10 @@ def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any
     Raises:
         InputFileError: it is no such table.
     """
-    head = text.lstrip("\ufeff\n\r ").partition("\n")[0]
+    text = text.lstrip("\ufeff\n\r ")
+    if text[:4].lower() == "sep=":  # a line for Excel
+        text = text.partition("\n")[2]
+    head = text.partition("\n")[0]
     separator = max(DELIMITERS, key=head.count)
     problems.unit = "row"
     try:
@@ -41,7 +44,8 @@ def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any
             f"{problems.path} is not a table of values separated by {separator!r}: {told}.",
             "Put texts with line breaks, quotes or separators into double quotes, and save it again.",
         ) from None
-    yield from enumerate(frame.iter_rows(named=True), 1)
+    rows = enumerate(frame.iter_rows(named=True), 1)
+    yield from ((n, {name.strip(): v for name, v in row.items()}) for n, row in rows if any(row.values()))
 
 
 def columnar_rows(raw: bytes, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]] | None:

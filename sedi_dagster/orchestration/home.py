@@ -16,19 +16,25 @@ from sedi_dagster.orchestration.planning import tell_unplanned
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.project_files import project_file
 from sedi_dagster.rounds import load_history
-from sedi_dagster.settings import PROJECT_ROOT
+from sedi_dagster.settings import PROJECT_ROOT, local_path, odd_in_path
 
 
 def ensure_dagster_home(profile: str) -> Path:
     """Make DAGSTER_HOME and put `dagster.yaml` there; set the variable.
 
-    The default is `.dagster/` in the project, and a home of its own for rehearsals, as their data is apart too.
+    The default is `.dagster/` in the project, and a home of its own for rehearsals, as their data is apart too. A
+    relative one is taken from the project, as the data folder is, so that it is the same from wherever it is called.
 
     Raises:
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be used or written.
     """
     default = ".dagster-rehearsal" if profile == "rehearsal" else ".dagster"
-    home = Path(os.environ.get("DAGSTER_HOME") or PROJECT_ROOT / default).absolute()
+    home = PROJECT_ROOT / local_path(os.environ.get("DAGSTER_HOME") or default)
+    if odd := odd_in_path(str(home)):
+        raise StorageError(
+            f"DAGSTER_HOME {home} has {odd!r} in its path, which Dagster's databases read as part of a URL.",
+            "Set DAGSTER_HOME to another folder.",
+        )
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():

@@ -21,7 +21,10 @@ REFUSED_BY_POLICY = "content_policy"
 MALFORMED = "malformed"
 """Begins the error of an answer without a text to use."""
 
-_WRAPPERS = ("result", "response", "data", "output")
+_WRAPPERS = ("result", "response", "data", "output", "body")
+_FINISHES = ("finish_reason", "stop_reason", "finishReason", "finish_details", "native_finish_reason", "done_reason")
+_STREAM = re.compile(r"(?:data|event|id|retry)?:")
+_TOOLS = ("tool_calls", "function_call")
 _TEXT_PARTS = ("text", "output_text", "")
 _BAD_BYTE = re.compile(r"\\x[0-9a-f]{2}")
 _SHOWN = 160
@@ -88,17 +91,17 @@ def read_answer(raw: str, reading: Reading | None = None) -> ReadAnswer:
     reading = reading or Reading()
     try:
         body = raw.lstrip("\ufeff \r\n")
-        data = _streamed(body) if body.startswith(("data:", ":")) else _loaded(body)
+        data = _streamed(body) if _STREAM.match(body) else _loaded(body)
     except (ValueError, RecursionError):
         return _no_answer(f"the answer is not JSON: {' '.join(raw[: 4 * _SHOWN].split())[:_SHOWN]}")
     data = _unwrapped(data)
     if not isinstance(data, dict):
         return _no_answer(f"the answer is not a JSON object: {raw[:_SHOWN]}")
-    usage = _usage(data.get("usage"))
-    choices = data.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
+    choice = _first_choice(data.get("choices"))
+    beside = data.get("usage") or (choice or {}).get("usage") or _details(data, "x_groq").get("usage")
+    usage = _usage(beside)
     error = data.get("error") or data.get("errors")
-    if error and choice is None:
+    if error and (choice is None or not (_finish(choice) and "".join(_said(choice)).strip())):
         return ReadAnswer("", "", usage, f"{MALFORMED}: the answer is an error", error, is_answer=False)
     if not isinstance(choice, dict):
         return _no_answer(f"the answer has no choices: {raw[:_SHOWN]}", usage)
@@ -106,14 +109,13 @@ def read_answer(raw: str, reading: Reading | None = None) -> ReadAnswer:
 
 
 def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) -> ReadAnswer:
-    message = choice.get("message") or choice.get("delta")
-    holder = message if isinstance(message, dict) else choice
-    said = list(_texts(holder.get("content") if holder is message else choice.get("text", message)))
+    holder, said = _message(choice), list(_said(choice))
     text = _whole("".join(said))
-    finish = choice.get("finish_reason") or choice.get("stop_reason")
-    finish = finish if isinstance(finish, str) else ""
+    finish = _finish(choice)
     if finish in reading.endings:
         finish = CANONICAL[reading.endings[finish]]
+    if finish in _TOOLS and text.strip() and not any(holder.get(name) for name in _TOOLS):
+        finish = CANONICAL["whole"]  # none was called
     ending = ending_of(finish)
     broke_off = choice.get("error")
     if broke_off or ending == "failed":
@@ -128,7 +130,7 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) 
     if not problem and not cleaned.text.strip():
         thought = cleaned.applied or any(holder.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
         problem = "reasoning without an answer" if thought else "the answer has no text"
-        if not said and not thought and any(holder.get(name) for name in ("tool_calls", "function_call")):
+        if not said and not thought and any(holder.get(name) for name in _TOOLS):
             problem = "a call of a tool instead of an answer"
     if problem and ending == "cut":
         problem += ", cut by the token limit"
@@ -139,12 +141,47 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) 
     )
 
 
+def _first_choice(choices: Any) -> dict[str, Any] | None:
+    """The choice that is counted first, out of a list or an object."""
+    if isinstance(choices, dict):
+        choices = list(choices.values())
+    if not isinstance(choices, list):
+        return None
+    indexes = {id(c): c.get("index") for c in choices if isinstance(c, dict)}
+    first = [c for c in choices if indexes.get(id(c)) == 0] or choices
+    return first[0] if first and isinstance(first[0], dict) else None
+
+
+def _message(choice: dict[str, Any]) -> dict[str, Any]:
+    message = choice.get("message") or choice.get("delta") or choice.get("messages")
+    message = message[-1] if isinstance(message, list) and message else message
+    return message if isinstance(message, dict) else choice
+
+
+def _said(choice: dict[str, Any]) -> Iterator[str]:
+    message = _message(choice)
+    return _texts(message.get("content") if message is not choice else choice.get("text", choice.get("message")))
+
+
+def _finish(choice: dict[str, Any]) -> str:
+    """Why it ended, under the name and in the form that the endpoint has for it."""
+    for name in _FINISHES:
+        reason = choice.get(name)
+        reason = reason[0] if isinstance(reason, list) and reason else reason
+        reason = reason.get("type") or reason.get("reason") if isinstance(reason, dict) else reason
+        if isinstance(reason, str) and reason:
+            return reason
+    return ""
+
+
 def _loaded(body: str) -> Any:
     """JSON, also where bytes that were not UTF-8 were written as escapes, which JSON does not know."""
     try:
         return json.loads(body)
     except ValueError:
-        mended = _BAD_BYTE.sub("\ufffd", body)
+        if "\n" in body and '"delta"' in body:
+            return _streamed("\n".join(f"data: {line}" for line in body.splitlines() if line.strip()))
+        mended = _BAD_BYTE.sub("\ufffd", body.removesuffix("\\x00").rstrip())
         if mended == body:
             raise
         return json.loads(mended)
@@ -174,27 +211,45 @@ def _refusal(message: dict[str, Any]) -> str:
 
 
 def _unwrapped(data: Any) -> Any:
-    """Out of a list of one, and out of the envelope of a gateway."""
+    """Out of a list of one, a string of JSON, and the envelope of a gateway; and from the form of another API."""
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
-    if isinstance(data, dict) and "choices" not in data:
-        for name in _WRAPPERS:
-            inner = data.get(name)
-            if isinstance(inner, dict) and "choices" in inner:
-                return inner
-    return data
+    data = _unquoted(data)
+    if not isinstance(data, dict) or "choices" in data:
+        return data
+    for name in _WRAPPERS:
+        inner = _unquoted(data.get(name))
+        if isinstance(inner, dict) and "choices" in inner:
+            return {"usage": data.get("usage"), **inner}
+    said = data.get("output") if data.get("object") == "response" else data.get("content")
+    if not isinstance(said, list) or (data.get("object") != "response" and data.get("type") != "message"):
+        return data
+    messages = [part for part in said if not isinstance(part, dict) or part.get("type") != "reasoning"]
+    content = [part.get("content") if isinstance(part, dict) and part.get("type") == "message" else part
+               for part in messages]  # fmt: skip
+    ended = data.get("stop_reason") or _details(data, "incomplete_details").get("reason") or data.get("status")
+    return {**data, "choices": [{"message": {"content": content}, "finish_reason": ended}]}
 
 
-def _streamed(raw: str) -> dict[str, Any]:
-    """The chunks of an event stream as one answer. Some gateways stream whether they were asked to or not."""
+def _unquoted(data: Any) -> Any:
+    return _loaded(data) if isinstance(data, str) and data.lstrip().startswith("{") else data
+
+
+def _streamed(raw: str) -> Any:
+    """The chunks of an event stream as one answer. Some gateways stream whether they were asked to or not.
+
+    Raises:
+        ValueError: it broke off, or is none.
+    """
+    lines = [line for line in raw.splitlines() if line.strip() and not _STREAM.match(line)]
+    sent = [line.removeprefix("data:").strip() for line in raw.splitlines() if line.startswith("data:")]
+    if not sent:  # comments that kept the connection open, then the answer itself
+        return json.loads("\n".join(lines))
     text: list[str] = []
     merged: dict[str, Any] = {}
     choice: dict[str, Any] = {}
-    for line in raw.splitlines():
-        body = line.removeprefix("data:").strip()
-        if not line.startswith("data:") or body in ("", "[DONE]"):
-            continue
-        chunk = json.loads(body)
+    for body in sent:
+        chunk = json.loads(body) if body not in ("", "[DONE]") else {}
         if not isinstance(chunk, dict):
             raise ValueError("a chunk that is no object")
         merged |= {name: value for name, value in chunk.items() if value is not None and name != "choices"}
@@ -202,6 +257,8 @@ def _streamed(raw: str) -> dict[str, Any]:
             delta = one.get("delta") or one.get("message") or {"content": one.get("text")}
             text += _texts(delta.get("content"))
             choice |= {name: value for name, value in one.items() if value is not None}
+    if choice and not merged.get("error") and not _finish(choice) and "[DONE]" not in sent:
+        raise ValueError("the stream broke off")
     if choice:
         merged["choices"] = [choice | {"message": {"role": "assistant", "content": "".join(text)}}]
     return merged
@@ -219,8 +276,8 @@ def _whole(text: str) -> str:
 def _usage(data: Any) -> Usage | None:
     if not isinstance(data, dict):
         return None
-    prompt = _count(data, "prompt_tokens", "input_tokens")
-    completion = _count(data, "completion_tokens", "output_tokens")
+    prompt = _count(data, "prompt_tokens", "input_tokens", "promptTokens", "inputTokens")
+    completion = _count(data, "completion_tokens", "output_tokens", "completionTokens", "outputTokens")
     if prompt is None or completion is None:
         return None
     cached = _count(data, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")

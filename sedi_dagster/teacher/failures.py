@@ -6,8 +6,6 @@ where the shapes end.
 
 from __future__ import annotations
 
-import email.utils
-import math
 import re
 import time
 from collections.abc import Collection, Mapping
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sedi_dagster.errors import TeacherError, TeacherUnavailable
+from sedi_dagster.teacher import waiting
 from sedi_dagster.teacher.answers import REFUSED_BY_POLICY, Usage
 from sedi_dagster.teacher.reasons import Reason, refused_parameters, said
 
@@ -28,32 +27,47 @@ BAD_REQUEST = "bad_request"
 
 _QUOTA = re.compile(
     r"insufficient_quota|billing_hard_limit|billing_not_active|insufficient[_ ]balance|credit balance|out of credits|"
-    r"insufficient credits?|arrearage|payment required"
+    r"insufficient credits?|arrearage|payment required|balance[^.]{0,20}insufficient|exceeded_current_quota|"
+    r"(?:key|spend\w*|budget)(?: has been| limit)? (?:limit )?exceeded|spend\w* limit|account[^.]{0,40}suspended|"
+    r"欠费|余额不足|充值|残高|guthaben|saldo insuficiente|solde insuffisant"
 )
+_TOO_FAST = re.compile(
+    r"rate[ _-]?limit|too many requests|throttl|requests per (?:second|minute|hour|day)|free-models-per|"
+    r"concurrency limit|速率|频率|过于频繁|过于頻繁|レート制限|zu viele anfragen|trop de requêtes|"
+    r"demasiadas solicitudes|слишком много запросов"
+)
+_BUSY = re.compile(r"overloaded|slow ?down|too busy|server (?:is )?busy|at capacity|繁忙|过载|混雑")
 _TOO_LONG = re.compile(
     r"context_length|exceed_context|maximum context|context (?:size|window|length)|string_above_max_length|n_ctx|"
     r"longer than the maximum|(?:prompt|input|request|message)s? (?:is|are|was) too (?:long|large)|reduce the length|"
     r"too many (?:input )?tokens|maximum (?:number of )?(?:input )?tokens|token limit|tokens?['\"`]? is too large|"
-    r"at most \d+ (?:completion |output )?tokens|range of (?:input length|max_tokens)"
+    r"at most \d+ (?:completion |output )?tokens|range of (?:input length|max_tokens)|less than \d+ tokens|"
+    r"tokens?\W[^.]{0,60}must be <=|length \d* ?exceeds|too large for model|超长|超出.{0,8}长度|长度.{0,8}(?:超|过长)"
 )
 _POLICY = re.compile(
     r"content[_ ](?:policy|filter|management)|moderat(?:ion|ed)|safety|invalid_prompt|responsible ?ai|data_?inspection|"
     r"inappropriate|content (?:exists )?risk|sensitive[_ ](?:content|words?|information|topics?)|prohibited_content|"
     r"recitation|guardrail|harmful|unsafe|nsfw|flagged|usage polic|blocked (?:by|due|for)|(?:was|been) blocked|"
-    r"violat\w*(?: of)?(?: \w+){0,4} polic|polic\w*(?: \w+){0,4} violat|敏感|违规|違規|不安全|安全审核"
+    r"violat\w*(?: of)?(?: \w+){0,4} polic|polic\w*(?: \w+){0,4} violat|(?:new|input|output)_sensitive|敏感|违规|違規|"
+    r"不安全|安全审核|不適切な|有害な|부적절한|inhaltsrichtlini|unangemessen|politique de contenu|inappropri[ée]|"
+    r"pol[ií]tica de conte|inapropiad|inapropriad|неприемлем|политик\w+ контента"
 )
 _KEY = re.compile(
     r"(?:api|access)[ _-]?(?:key|token)[^.]{0,40}(?:invalid|not valid|incorrect|expired|missing|wrong|not found)|"
     r"(?:api|access)[ _-]?(?:key|token)[^.]{0,40}(?:revoked|required)|invalid credentials|not logged in|"
     r"(?:invalid|incorrect|wrong|expired|missing|no|bad)[ _](?:api|access|auth\w*)[ _-]?(?:key|token)|"
-    r"api_key_invalid|invalid_api_key|unauthori[sz]ed|unauthenticated|authentication"
+    r"api_key_invalid|invalid_?api_?key|unauthori[sz]ed|unauthenticated|authentication|x-api-key|subscription key|"
+    r"令牌|密钥|密鑰|无效的?\s?api|api ?schlüssel|clé d['’]api|clave de api|apiキー"
 )
+_TOKEN = re.compile(r"(?:invalid|expired|missing|bad)[ _]token|token[^.]{0,40}(?:invalid|expired)|not authenticated")
 _MODEL = re.compile(
     r"model_?not_?found|deploymentnotfound|(?:unknown|invalid|unsupported|no such) model|no endpoints found|"
     r"model[^.]{0,80}(?:not found|does ?n[o']t exist|not exist|is not a valid|not available|not supported|unknown)|"
-    r"not a valid model|deployment[^.]{0,60}does not exist"
+    r"not a valid model|deployment[^.]{0,60}does not exist|provider not provided|decommissioned|"
+    r"模型.{0,8}(?:不存在|未找到|无效)|modell?\b[^.]{0,40}(?:nicht gefunden|existiert nicht)"
 )
-_LONGEST_WAIT_S = 366 * 86_400.0
+_KEYWORD = re.compile(r"unexpected keyword argument")
+"""A server that hands the fields of a request on to a function of its own."""
 _SAVED = "Everything so far is saved; run again and it goes on where it stopped."
 
 
@@ -98,18 +112,21 @@ def from_status(
     reason = said(body)
     told = f" It says: {reason.message[:300]}" if reason.message else ""
     text = reason.all_words
-    wait_s = _retry_after_s(headers) if headers else None
-    if wait_s is None:
-        wait_s = reason.wait_s
+    asked_s = waiting.from_headers(headers)
+    wait_s = reason.wait_s if asked_s is None else asked_s
     if status == 402 or (status < 500 and _QUOTA.search(text)):
         return _fatal(f"The quota at {names.endpoint} is exhausted.{told}", f"Add credit or raise the limit. {_SAVED}")
-    if status == 401 or (status in (400, 403) and _KEY.search(text)):
+    is_key = status == 401 or "auth_error" in reason.tags or (status == 403 and _TOKEN.search(text))
+    if is_key or (status in (400, 403) and _KEY.search(text)):
         return _fatal(f"{names.endpoint} does not accept the key.{told}", "Set SEDI_TEACHER_API_KEY to a valid key.")
     if status == 407:
         return _fatal(f"A proxy before {names.endpoint} asks for a password.{told}", "Put it into HTTPS_PROXY.")
-    if status == 429 or (status >= 500 and wait_s is not None):
+    too_fast = (status in (400, 403) and _TOO_FAST.search(text)) or (status >= 500 and _BUSY.search(text))
+    if status == 429 or (status >= 500 and wait_s is not None) or too_fast:
         return Failure("rate_limited", f"{status} {reason.message}".strip()[:300], wait_s)
-    if status >= 500 or status in (408, 409, 425):
+    if status == 500 and (_TOO_LONG.search(text) or _KEYWORD.search(text)):
+        return _bad_request(status, reason, told, names, optional if _KEYWORD.search(text) else ())
+    if status >= 500 or status in (408, 409, 425, 499):
         return Failure("passing", f"{status} {reason.message}".strip()[:300])
     if status < 400:
         return _fatal(
@@ -139,7 +156,7 @@ def _bad_request(status: int, reason: Reason, told: str, names: EndpointNames, o
         return Failure("refused", f"{REFUSED_BY_POLICY}: {message[:300]}")
     if status == 413 or _TOO_LONG.search(text):
         return Failure("too_long", f"{TOO_LONG}: {message[:300]}")
-    if _MODEL.search(text) or (status == 404 and "model" in text):
+    if _MODEL.search(text) or (status in (404, 410) and "model" in text):
         return _fatal(
             f"{names.endpoint} does not know the model {names.model!r}.{told}",
             "Set SEDI_TEACHER_MODEL to one it has.",
@@ -191,19 +208,3 @@ def _clock(seconds_from_now: float) -> str:
 
 def _fatal(problem: str, mend: str) -> Failure:
     return Failure("fatal", problem, fatal=TeacherError(problem, mend))
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """`retry-after-ms`, or `retry-after` as seconds or as a date."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name, "").strip()
-        try:
-            seconds = float(value) * scale
-        except ValueError:
-            try:
-                seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-            except (ValueError, TypeError, OverflowError):
-                continue
-        if not math.isnan(seconds):
-            return min(_LONGEST_WAIT_S, max(0.0, seconds))
-    return None

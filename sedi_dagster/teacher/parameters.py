@@ -30,8 +30,13 @@ class Parameters:
         self.refused = frozenset(json.loads(self._ledger.note(self._name) or "[]"))
 
     def learn(self, names: Iterable[str]) -> frozenset[str]:
-        """Take note of refused names; returns those that are new."""
+        """Take note of refused names; returns those that are new.
+
+        One limit of tokens is never left out, as nothing would bound a cost.
+        """
         new = frozenset(names) - self.refused
+        if new | self.refused >= set(_TOKEN_LIMITS):
+            new -= set(_TOKEN_LIMITS)
         if new:
             self.refused |= new
             self._ledger.write_note(self._name, json.dumps(sorted(self.refused)))

@@ -7,14 +7,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_INNER = ("error", "errors", "detail", "details", "fault", "base_resp", "metadata", "innererror", "response", "result")
+from sedi_dagster.teacher.waiting import WAIT_FIELDS, from_words, seconds
+
+_INNER = ("error", "errors", "detail", "details", "fault", "base_resp", "metadata", "innererror", "response", "result",
+          "data", "body", "headers", "parameters", "non_field_errors")  # fmt: skip
 _WORDS = ("message", "msg", "error_msg", "error_message", "errormessage", "faultstring", "status_msg", "raw", "title",
-          "description", "error_description", "reason")  # fmt: skip
+          "description", "error_description", "reason", "exception", "cause", "err", "text")  # fmt: skip
 _TAGS = ("code", "type", "status", "error_code", "reason", "errorcode")
 _DEPTH = 6
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
@@ -22,9 +26,10 @@ _TAG = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.IGNOR
 _REFUSES = re.compile(
     r"unsupported|not support|n['’]t support|unrecogni[sz]ed|unknown|not permitted|unexpected|not allowed|"
     r"only the default|cannot find|no field|extra|forbidden|not available|deprecated|not accept|incompatible|"
-    r"cannot both|can ?not be|only \d|only one|must be|must not|not implemented|ignored|disallowed|additional propert"
+    r"cannot both|can ?not be|only \d|only one|must be|must not|not implemented|ignored|disallowed|additional propert|"
+    r"invalid value|不支持|不支援|无效参数|サポートされて|지원되지|nicht unterstützt|pas pris en charge|"
+    r"no (?:es )?compatible|no admitid|não suportad|не поддержива"
 )
-_DELAY = re.compile(r"^(\d+(?:\.\d+)?)s$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,16 @@ def said(body: Any) -> Reason:
             fields += [value]
         elif name == "param":
             fields += re.findall(r"\w+", value)
-        elif name == "retrydelay":
-            waits += [float(found[1]) for found in [_DELAY.match(value)] if found]
+        elif name in WAIT_FIELDS:
+            waits += [wait_s for wait_s in [seconds(value)] if wait_s is not None]
         elif name in _WORDS and (text := _plain(value)) and not any(text in m for m in messages):
             messages.append(text)
         if name in _TAGS:
             tags.append(value.lower())
-    return Reason("; ".join(messages)[:500], tuple(tags), tuple(fields), max(waits, default=None))
+    if not messages and body:
+        messages = [_plain(json.dumps(body, ensure_ascii=False, default=str))]
+    message = "; ".join(messages)[:500]
+    return Reason(message, tuple(tags), tuple(fields), max(waits, default=from_words(message)))
 
 
 def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[str]:
@@ -71,7 +79,7 @@ def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[s
     text = reason.all_words
     if not _REFUSES.search(text):
         return frozenset()
-    named = {name for name in optional if re.search(rf"(?<![\w]){re.escape(name.lower())}(?![\w])", text)}
+    named = {name for name in optional if re.search(rf"(?<![a-z0-9_]){re.escape(name.lower())}(?![a-z0-9_])", text)}
     if {"temperature", "top_p"} <= named and "both" in text:
         named.remove("temperature")
     return pointed or frozenset(named)
@@ -80,7 +88,11 @@ def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[s
 def _walk(body: Any, depth: int) -> Iterator[tuple[str, str]]:
     """The fields that matter, by name in lower case, outer ones first. A bare text is a message."""
     if isinstance(body, str):
-        yield "message", body
+        inner = _json(body) if depth else None
+        if inner is None:
+            yield "message", body
+        else:
+            yield from _walk(inner, depth - 1)
     elif isinstance(body, list) and depth:
         for item in body[:8]:
             yield from _walk(item, depth - 1)
@@ -89,13 +101,25 @@ def _walk(body: Any, depth: int) -> Iterator[tuple[str, str]]:
             key = str(name).casefold()
             if key == "loc" and isinstance(value, list):
                 yield from (("loc", part) for part in value if isinstance(part, str) and part != "body")
-            elif key in _WORDS and isinstance(value, str):
+            elif key in _WORDS and isinstance(value, str) and _json(value) is None:
                 yield key, value
-            elif key in (*_TAGS, "param", "retrydelay") and isinstance(value, str | int):
+            elif (key in _TAGS or key in WAIT_FIELDS or key == "param") and isinstance(value, str | int | float):
                 yield key, str(value)
         for name, value in body.items():
-            if str(name).casefold() in _INNER:
+            key = str(name).casefold()
+            holds_more = not isinstance(value, str) or _json(value) is not None
+            if key in _INNER or (key in (*_WORDS, "status") and holds_more):
                 yield from _walk(value, depth - 1)
+
+
+def _json(text: str) -> Any:
+    """A JSON object or list in a string, as gateways hand on what they were told; None if it is other text."""
+    if not text.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _plain(text: str) -> str:

@@ -237,7 +237,7 @@ class Sender:
             failure = from_error_in_success(read.api_error, self.names, optional_fields(rendered.body))
         else:
             # Half a JSON object is an answer that was worked for; a page of HTML is none.
-            lost = read.usage is None and raw.lstrip().startswith("{")
+            lost = read.usage is None and raw.lstrip().startswith(("{", "data:"))
             failure = Failure("invalid", read.error, lost=lost, raw=raw)
         return self._without_key(replace(failure, raw=raw, usage=read.usage))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sedi_dagster.texts.control import cut_at_turn_end, without_control_characters
+from sedi_dagster.texts.control import cut_at_turn_end, is_undecoded, without_control_characters
 from sedi_dagster.texts.reasoning import split_reasoning
 
 CleaningRule = Literal["reasoning", "turn_marks", "control_characters"]
 RULES: tuple[CleaningRule, ...] = ("control_characters", "reasoning", "turn_marks")
 
 UNCLOSED = "reasoning that does not end"
+UNDECODED = "pieces of a tokenizer instead of text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ def clean(text: str, rules: frozenset[CleaningRule] = frozenset(RULES)) -> Clean
     if "control_characters" in rules and (plain := without_control_characters(text)) != text:
         text = plain
         applied.append("control_characters")
+    if "control_characters" in rules and is_undecoded(text):
+        return Cleaned("", tuple(applied), UNDECODED)
     if "reasoning" in rules:
         reasoned = split_reasoning(text)
         if reasoned.unclosed:

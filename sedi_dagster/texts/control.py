@@ -9,31 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_PIPED = (
-    "im_end|im_start|im_sep|endoftext|end_of_text|begin_of_text|startoftext|eot_id|eom_id|eot|eos|eos_id|end|end_of_turn|"
-    "start_of_turn|endofprompt|start_header_id|end_header_id|header_start|header_end|start|return|call|channel|message|"
-    "user|assistant|system|tool|observation|end_of_role|start_of_role|END_OF_TURN_TOKEN|START_OF_TURN_TOKEN|"
-    "CHATBOT_TOKEN|USER_TOKEN|SYSTEM_TOKEN|END_RESPONSE|START_RESPONSE|END_TEXT|START_TEXT|pad|sep|end_of_solution|"
-    "begin_of_solution|fim_prefix|fim_middle|fim_suffix|end▁of▁sentence|begin▁of▁sentence"
-)
 _MARK = (
-    rf"(?:<\|/?(?:{_PIPED})\|>|<｜[^｜<>\n]{{1,40}}｜>|</?(?:start_of_turn|end_of_turn|eos|bos|eot|turn\|)>|<\|turn>|</s>|"
-    r"\[/?INST\]|<</?SYS>>|\[/?(?:EOS|BOS|SYSTEM_PROMPT|AVAILABLE_TOOLS)\])"
+    r"(?:<\|/?[^\s|<>]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|\[\|[^\s|\[\]]{1,40}\|\]|<\|turn>|<turn\|>|</s>|"
+    r"</?(?:start_of_turn|end_of_turn|eos|bos|eot|eoa|eoh|eom|sop|eop|pad|unk|用户|seed:\w{1,12}|reserved_\w{1,24}|"
+    r"unused\d{1,5}|extra_id_\d{1,4}|0x[0-9a-f]{2})>|"
+    r"\[/?INST\]|<</?SYS>>|\[/?(?:EOS|BOS|PAD|SEP|CLS|UNK|gMASK|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]|\[e~\[|\]~!?b\])"
 )
 MARK = re.compile(_MARK, re.IGNORECASE)
 """A mark of one of the chat templates in use."""
 
-_ROLE = r"(?:[ \t]?(?:assistant|user|system|model|human|bot)\b(?:<\|end_header_id\|>|<\|message\|>)?)?"
+_ROLE = r"(?:[ \t]?(?:assistant|user|system|model|human|bot|ai)(?=[ \t]*(?:[\n:]|<\||\Z)|(?-i:(?<=[a-z])[ \t])))?"
 _LEADING = re.compile(rf"(?:[\s\ufeff]*(?:{_MARK}|<s>){_ROLE}[ \t]*:?)++\s*", re.IGNORECASE)
+_ROLE_HEADING = re.compile(r"\n[ \t]{0,3}###[ \t]+(?:(?:Human|User|Assistant)[ \t]*:|Instruction:[ \t]*\n)")
+"""Where a model of a template of plain text goes on to the next turn."""
 _STRUCK_OUT = re.compile(r"</s>\s*\S")  # HTML: as a mark it would be the last thing in the text
 _QUOTES = "`'\"“”‘’«»"
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufff9-\ufffb\ufffe\uffff]")
-_LINE_ENDS = re.compile(r"\r\n?|\x85")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u202d\u202e\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff]|"
+    r"(?<![\U0001f3f4\U000e0020-\U000e007e])[\U000e0000-\U000e007f]+"  # tags: in flags alone they are seen
+)
+_LINE_ENDS = re.compile(r"\r\n?|[\x85\u2028\u2029]")
+_UNDECODED = re.compile(r"\S[Ġ▁]\S|<0x[0-9A-F]{2}>")
 
 
 def without_control_characters(text: str) -> str:
-    """Without C0 and C1 characters (tab and line feed stay), terminal colours and byte order marks.
+    """Without C0 and C1 characters (tab and line feed stay), terminal colours, byte order marks and unseen tags.
 
     Every line ends with a line feed.
     """
@@ -43,11 +44,19 @@ def without_control_characters(text: str) -> str:
     return _CONTROL.sub("", _LINE_ENDS.sub("\n", text))
 
 
+def is_undecoded(text: str) -> bool:
+    """Whether a text is a tokenizer's pieces that nobody joined: `AĠgreyĠheron`."""
+    return " " not in text and len(_UNDECODED.findall(text)) > 2
+
+
 def cut_at_turn_end(text: str) -> str:
     """The text up to the mark that ends the turn, without marks before it.
 
     A mark that is spoken of (quoted, or between the words of a sentence) ends nothing.
     """
+    heading = _ROLE_HEADING.search(text)
+    if heading is not None and text[: heading.start()].strip():
+        text = text[: heading.start()].rstrip()
     if "<" not in text and "[" not in text:
         return text
     leading = _LEADING.match(text)

@@ -16,31 +16,45 @@ down, another attempt may work. unknown: a word that nobody here has seen."""
 CANONICAL: dict[Ending, str] = {"whole": "stop", "cut": "length", "refused": "content_filter", "failed": "error"}
 
 _WHOLE = frozenset(
-    """stop stopped eos eos_token eos_found end end_turn end_of_turn end_of_text endoftext stop_sequence stop_token
-    stop_str stop_word stop_words complete completed done finish finished success normal natural ok none null
-    unspecified""".split()
+    """stop stopped eos end ended endoftext complete completed done finish finished success normal natural ok none null
+    unspecified s 完成 结束 正常 停止""".split()
+)
+"""One of these, and nothing but `_BESIDE`, is the end of a whole answer."""
+_BESIDE = frozenset(
+    """of turn text sequence token str string word words found id im eot eom model matched criteria reached generation
+    natural the sentence message hit condition reason""".split()
 )
 _REFUSED = re.compile(
     r"filter|sensitive|safety|refus|policy|moderat|recitation|blocklist|blocked|prohibited|spii|guardrail|toxic|unsafe|"
-    r"violat|harm|inspection|censor"
+    r"violat|harm|inspection|censor|risk|armor|jailbreak|^language$|copyright|敏感|违规|審查|审查"
 )
-_CUT = re.compile(r"length|max|limit|trunc|window|incomplete|exceed|too_long|budget")
+_OVERLOADED = re.compile(r"resource|rate_limit|overload|preempt|evict|closed|cancel|disconnect")
+_CUT = re.compile(
+    r"length|max|limit|trunc|window|incomplete|exceed|too_long|budget|cache_full|exhaust|repeti|截断|长度"
+)
 _FAILED = re.compile(
-    r"error|network|fail|abort|cancel|timeout|timed_out|interrupt|insufficient_system|overload|unavailable|disconnect|"
-    r"unexpected|malformed_response"
+    r"error|network|fail|abort|timeout|timed_out|interrupt|unavailable|unexpected|malformed|^other$|错误|失败|中断"
 )
-_NO_TEXT = frozenset(("tool_calls", "function_call", "tool_use", "tool_call", "malformed_function_call"))
+_NO_TEXT = frozenset(("tool_calls", "function_call", "tool_use", "tool_call"))
+_PREFIX = re.compile(r"^(?:finish|stop|done|completion)_?reason_")
 
 
 def ending_of(finish_reason: str | None) -> Ending:
     """How an answer ended. A server that gives no reason is taken at its word: whole."""
-    word = re.sub(r"[^a-z]+", "_", (finish_reason or "").casefold()).strip("_").removeprefix("finish_reason_")
-    if not word or word in _WHOLE:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", finish_reason or "")  # endTurn
+    words = re.findall(r"[^\W_]*[^\W\d_][^\W_]*", spaced.casefold())
+    word = _PREFIX.sub("", "_".join(words))
+    if not (finish_reason or "").strip():
         return "whole"
-    if word in _NO_TEXT:
+    if not word or word in _NO_TEXT:
         return "unknown"
+    parts = word.split("_")
+    if any(part in _WHOLE for part in parts) and all(part in _WHOLE or part in _BESIDE for part in parts):
+        return "whole"
     if _REFUSED.search(word):  # before the limits: content_filter_length is a filter's
         return "refused"
+    if _OVERLOADED.search(word):
+        return "failed"
     if _CUT.search(word):  # before failures: ERROR_LIMIT is a limit's
         return "cut"
     return "failed" if _FAILED.search(word) else "unknown"

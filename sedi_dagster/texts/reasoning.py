@@ -11,10 +11,12 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
-_NAMES = (
-    "think|thinking|thinks|thought|thoughts|reasoning|reflection|scratchpad|monologue|cot|seed:think|antthinking|"
-    "思考|denken|pensée|razonamiento|raisonnement|рассуждение"
+_WORDS = (
+    "think|thought|reasoning|reflection|scratchpad|monologue|"
+    "思考|思維|思维|推理|생각|추론|denken|gedanken|überlegung|pensée|pensamiento|pensiero|razonamiento|raisonnement|"
+    "ragionamento|raciocínio|рассуждение|размышление|мысли|düşünce|التفكير|suy_nghĩ|विचार"
 )
+_NAMES = rf"[\w:.-]{{0,20}}?(?:{_WORDS})[\w:.-]{{0,20}}|cot"
 _FLAGS = re.IGNORECASE | re.DOTALL
 
 
@@ -37,19 +39,27 @@ def _form(opening: str, closing: str, **more: bool) -> _Form:
     return _Form(re.compile(opening, _FLAGS), re.compile(closing, _FLAGS), **more)
 
 
-_THINK = "think|thinking|seed:think|antthinking"
+_THINK = r"[\w:.-]{0,20}?think(?!er)[\w:.-]{0,20}"
+_PIPED = r"(?:think|thought|reasoning)"
 _ANSWER_HEADING = r"\n[#*_ ]{0,5}(?:final[ ]+)?(?:answer|response)[#*_: ]{0,4}(?:\n|\Z)"
 _FORMS = (
     _form(rf"<\s?(?:{_THINK})(?:\s[^<>\n]{{0,80}})?>", rf"<\s?/\s?(?:{_THINK})\s?>", inside=True),
     _form(rf"<\s?(?:{_NAMES})(?:\s[^<>\n]{{0,80}})?>", rf"<\s?/\s?(?:{_NAMES})\s?>"),
+    _form(
+        r"<(?:analysis|planning|rationale|deliberation)>",
+        r"</(?:analysis|planning|rationale|deliberation)>",
+        sure=False,
+    ),
     _form(rf"&lt;(?:{_NAMES})&gt;", rf"&lt;/(?:{_NAMES})&gt;"),
     _form(r"\[(?:THINK|THINKING|REASONING|THOUGHT)\]", r"\[/(?:THINK|THINKING|REASONING|THOUGHT)\]", inside=True),
     _form(r"◁think▷", r"◁/think▷", inside=True),
     _form(
-        r"<\|(?:begin|start)_(?:of_)?(?:think|thinking|thought|reasoning)\|>|<\|(?:think|thinking|thought|inner_prefix)\|>",
-        r"<\|end_(?:of_)?(?:think|thinking|thought|reasoning)\|>|<\|/(?:think|thinking|thought)\|>|<\|inner_suffix\|>",
+        rf"<\|(?!end|/)(?:\w{{1,12}}_)?{_PIPED}(?:ing)?(?:_(?:start|begin))?\|>|<\|inner_prefix\|>",
+        rf"<\|(?:end_(?:of_)?|/){_PIPED}(?:ing)?\|>|<\|{_PIPED}(?:ing)?_end\|>|<\|inner_suffix\|>|"
+        r"<\|(?:begin|start)\|>assistant<\|(?:content|message)\|>",
         inside=True,
     ),
+    _form(r"/think\n", r"<\|im_end\|>\s{0,2}<\|im_start\|>\s?assistant\b(?:/\w+)?\s", lone=False, sure=False),
     _form(
         r"(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)\b[^<]{0,80}<\|message\|>",
         r"<\|channel\|>final\b[^<]{0,80}<\|message\|>",
@@ -59,8 +69,27 @@ _FORMS = (
     # The channels of gpt-oss, their marks dropped by the server.
     _form(r"analysis(?=(?-i:[A-Z\s]))", r"assistant\s?final(?=(?-i:[^a-z]))", lone=False, sure=False),
     _form(r"```[ \t]*(?:think|thinking|thought|reasoning)[ \t]*\n", r"\n```[ \t]*(?:\n|\Z)", lone=False),
-    _form(r"<details\s+type=[\"']?reasoning[^<>]{0,200}>", r"</details>", lone=False),
+    _form(
+        r"<details\s+type=[\"']?reasoning[^<>]{0,200}>|<details[^<>]{0,80}>\s*<summary>\W*(?:thinking|thought|reasoning)\b",
+        r"</details>",
+        lone=False,
+    ),
     _form(r"here is my thought process:", r"here is my response:", lone=False, sure=False),
+    _form(r"here are my reasoning steps:", r"\[BEGIN FINAL RESPONSE\]", sure=False),
+    _form(
+        r"[【\[](?:思考|推理|分析)(?:过程|過程)?[】\]]",
+        r"\n[【\[](?:最终|最終)?(?:回答|答案|正文|输出|輸出)[】\]]",
+        lone=False,
+        sure=False,
+    ),
+    # What a terminal or a chat window shows of a thought.
+    _form(r"thinking(?:\.\.\.|…)[ \t]*\n", r"\n(?:\.\.\.|…)[ \t]*done thinking\.?", lone=False, sure=False),
+    _form(
+        r"[*_> \t]{0,6}(?:thinking|thought process|reasoning)(?:\.\.\.|…|:)?[*_]{0,3}[ \t]*(?=\n[ \t]*>)",
+        r"\n(?![ \t]*>)",
+        lone=False,
+        sure=False,
+    ),
     _form(r"#{1,4}[ \t]*(?:thinking|thought process|reasoning)[: \t]*\n", _ANSWER_HEADING, lone=False, sure=False),
 )
 
@@ -71,8 +100,11 @@ _BEFORE = re.compile(
 )
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
 _QUOTES = "`'\"“”‘’«»"
+_MENTIONED = re.compile(r"(?<=\w)[ \t]\Z"), re.compile(r"[ \t][a-z]")
+"""Before and after a mark that is a word of its sentence."""
 _WRAPPERS = re.compile(
-    r"\s*(?:<(answer|final_answer|final|response|output|solution)>(?P<tag>.*)</\1>|"
+    r"\s*(?:<(answer|final_answer|final|response|output|solution)>(?P<tag>.*?)(?:</\1>|\Z)|"
+    r"(?:\[BEGIN FINAL RESPONSE\])?(?P<steps>.*)\[END FINAL RESPONSE\]|<\|begin_of_box\|>(?P<box>.*)<\|end_of_box\|>|"
     r"<\|begin_of_solution\|>(?P<solution>.*?)(?:<\|end_of_solution\|>|\Z)|"
     r"<\|START_(?:RESPONSE|TEXT)\|>(?P<response>.*?)(?:<\|END_(?:RESPONSE|TEXT)\|>|\Z))\s*\Z",
     _FLAGS,
@@ -119,10 +151,10 @@ def _block_end(text: str, start: int) -> int | None:
         if opening is None:
             continue
         closing = form.closing.search(text, opening.end())
-        if closing is not None:
-            return closing.end()
-        if form.sure:
+        if closing is None and form.sure:
             return None
+        if closing is not None and (form.sure or text[closing.end() :].strip()):
+            return closing.end()
     return start
 
 
@@ -133,7 +165,11 @@ def _lone_end(text: str, start: int, form: _Form) -> int | None:
     limit = opening.start() if opening else len(text)
     for closing in form.closing.finditer(text, start, limit):
         before, after = text[closing.start() - 1 : closing.start()], text[closing.end() : closing.end() + 1]
-        if not (before and before in _QUOTES) and not (after and after in _QUOTES):
+        quoted = (before and before in _QUOTES) or (after and after in _QUOTES)
+        mentioned = _MENTIONED[0].search(text[max(0, closing.start() - 2) : closing.start()]) and _MENTIONED[1].match(
+            text, closing.end()
+        )
+        if not quoted and not mentioned:
             end = closing.end()
     return end
 
@@ -173,4 +209,4 @@ def _unwrapped(text: str) -> str:
     wrapped = _WRAPPERS.match(text)
     if wrapped is None:
         return text
-    return next(group for group in wrapped.group("tag", "solution", "response") if group is not None)
+    return next(group for group in wrapped.groupdict().values() if group is not None)

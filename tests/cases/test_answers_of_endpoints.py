@@ -59,6 +59,20 @@ TAKEN_OFF: dict[str, Answer] = {
     "another word for stop": lambda t: message(t, "end_turn"),
     "Gemini's word": lambda t: message(t, "STOP"),
     "usage in other words": lambda t: message(t, usage={"input_tokens": 5, "output_tokens": 7}),
+    "a finish reason as an object": lambda t: message(t, {"type": "stop", "matched": 151645}),
+    "names in camel case": lambda t: {
+        "choices": [{"message": {"content": t}, "finishReason": "STOP"}],
+        "usage": {"promptTokens": 5, "completionTokens": 7},
+    },
+    "parts of another API": lambda t: {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": t}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 5, "output_tokens": 7},
+    },
+    "a body as a string": lambda t: {"statusCode": 200, "body": json.dumps(message(t))},
+    "comments that keep a connection open": lambda t: refusal(200, ": WAIT\n\n: WAIT\n\n" + json.dumps(message(t))),
     "a list of one": lambda t: [message(t)],
     "an envelope": lambda t: {"success": True, "result": message(t)},
     "a stream that nobody asked for": lambda t: (
@@ -102,6 +116,11 @@ LOST: dict[str, tuple[Answer, str]] = {
     "MAX_TOKENS": (lambda t: message(t[:9], "MAX_TOKENS"), "answer cut by length"),
     "model_length": (lambda t: message(t[:9], "model_length"), "answer cut by length"),
     "max_output_tokens": (lambda t: message(t[:9], "max_output_tokens"), "answer cut by length"),
+    "a limit as an object": (lambda t: message(t[:9], {"type": "length"}), "answer cut by length"),
+    "a limit under another name": (
+        lambda t: {"choices": [{"message": {"content": t[:9]}, "native_finish_reason": "MAX_TOKENS"}]},
+        "answer cut by length",
+    ),
     "sensitive": (lambda t: message(t[:9], "sensitive"), "teacher refused: content_policy"),
     "SAFETY": (lambda t: message("", "SAFETY"), "teacher refused: content_policy"),
     "a refusal with words": (lambda t: message(None, refusal="I will not."), "teacher refused: content_policy"),
@@ -133,6 +152,12 @@ ASKED_AGAIN: dict[str, Answer] = {
     "a network error": lambda t: message(t[:9], "network_error"),
     "an error with the status of a success": lambda t: {"error": "model runner has unexpectedly stopped"},
     "a page of HTML": lambda t: refusal(200, "<html><title>One moment</title></html>"),
+    "a stream that broke off": lambda t: refusal(
+        200, f"data: {json.dumps({'choices': [{'delta': {'content': t[:9]}}]})}\n\n"
+    ),
+    "a stream with an error": lambda t: refusal(
+        200, f'data: {json.dumps({"choices": [{"delta": {"content": t[:9]}}]})}\n\ndata: {{"error": "gone"}}\n\n'
+    ),
     "half a body": lambda t: refusal(200, json.dumps(message(t))[:80]),
     "no choices": lambda t: {"id": "x", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 0}},
 }

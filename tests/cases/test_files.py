@@ -150,6 +150,40 @@ TAKEN: dict[str, tuple[str, str | bytes]] = {
     "old macintosh line ends": ("a.jsonl", LINES.replace("\n", "\r")),
     "utf-16 with a mark": ("a.jsonl", LINES.encode("utf-16")),
     "utf-16 without one": ("a.jsonl", LINES.encode("utf-16-be")),
+    "strings in turn": ("a.jsonl", jsonl([{"prompt_id": q, "data": [q, a]} for q, a in PAIRS])),
+    "turns as objects": ("a.jsonl", jsonl([{"conversation": [{"human": q, "assistant": a}]} for q, a in PAIRS])),
+    "parts without a type": (
+        "a.jsonl",
+        jsonl(
+            [
+                {"contents": [{"role": "user", "parts": [{"text": q}]}, {"role": "model", "parts": [{"text": a}]}]}
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "inputs and targets": ("a.jsonl", jsonl([{"inputs": q, "targets": a} for q, a in PAIRS])),
+    "messages in two fields": ("a.jsonl", jsonl([{"message_1": q, "message_2": a} for q, a in PAIRS])),
+    "other capitals": ("a.jsonl", jsonl([{"Instruction": q, " Output": a} for q, a in PAIRS])),
+    "chatml": (
+        "a.jsonl",
+        jsonl([{"text": f"<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n{a}<|im_end|>\n"} for q, a in PAIRS]),
+    ),
+    "llama's template": ("a.jsonl", jsonl([{"text": f"<s>[INST] {q} [/INST] {a} </s>"} for q, a in PAIRS])),
+    "alpaca's template": (
+        "a.jsonl",
+        jsonl([{"text": f"Below is a task.\n\n### Instruction:\n{q}\n\n### Response:\n{a}"} for q, a in PAIRS]),
+    ),
+    "guanaco": ("a.jsonl", jsonl([{"text": f"### Human: {q}### Assistant: {a}"} for q, a in PAIRS])),
+    "hh": ("a.jsonl", jsonl([{"chosen": f"\n\nHuman: {q}\n\nAssistant: {a}", "rejected": "-"} for q, a in PAIRS])),
+    "rows by id": ("a.json", json.dumps({f"r{n}": row for n, row in enumerate(ALPACA)})),
+    "objects within": ("a.json", json.dumps({"train": {"data": ALPACA}})),
+    "lists one behind the other": ("a.json", json.dumps(ALPACA[:2]) + "\n" + json.dumps(ALPACA[2:])),
+    "objects one behind the other": ("a.json", "".join(json.dumps(row) for row in ALPACA)),
+    "a disk that was full": ("a.jsonl", LINES + "\n\x00\x00"),
+    "records marked": ("a.jsonl", "\n".join("\x1e" + line for line in LINES.split("\n"))),
+    "csv with a line for a program": ("a.csv", "sep=;\n" + pl.DataFrame(ALPACA).write_csv(separator=";")),
+    "csv with blank lines": ("a.csv", pl.DataFrame(ALPACA).write_csv().replace("\n", "\n\n")),
+    "gzip twice": ("a.jsonl.gz", gzip.compress(gzip.compress(LINES.encode()))),
     "nan": ("a.jsonl", jsonl([{**row, "input": float("nan")} for row in ALPACA])),
 }
 
@@ -194,6 +228,13 @@ def test_an_old_encoding_is_taken_and_told_with_a_word_of_it(read: Read, encodin
         ("a.jsonl", b'{"title": "A", "body": "B"}\n', "is of no shape that is known (fields: title, body)"),
         ("a.csv", b"title,body\nA,B\n", "is of no shape that is known (fields: title, body)"),
         ("a.json", json.dumps({"train": ALPACA, "test": ALPACA}).encode(), "holds several lists: train, test"),
+        ("a.yaml", b"- instruction: A\n  output: B\n", "is YAML"),
+        ("a.json", b'[["A", "B"], ["C", "D"]]', "is a list of lists"),
+        ("a.txt", b"Explain a saw.\nExplain a jar.\n", "is neither JSON nor a table: it begins with 'Explain a saw."),
+        ("a.jsonl", b"{'instruction': 'A'}\n{'instruction': 'B'}\n", "is neither JSON nor a table"),
+        ("a.avro", b"Obj\x01rest", "is an Avro file"),
+        ("a.tar", b"a.jsonl".ljust(257, b"\x00") + b"ustar", "is a tar archive"),
+        ("a.jsonl", b'{"instruction": "A"}\n{"instruction": "B"}\n', "is of no shape that is known"),
         ("a.jsonl.gz", gzip.compress(b"x" * 1000)[:-9], "compressed (gzip) and damaged"),
         ("a.parquet", parquet(ALPACA)[:-9], "is Parquet that cannot be read"),
     ],

@@ -13,6 +13,7 @@ LARGEST_STEP = 3
 """From one task's number to the next; a model may skip some."""
 _RULE = re.compile(r"\n[ \t]*(?:#{3,}|-{3,}|\*{3,}|={3,})\s*\Z")
 """A line between two tasks: `###`, `---`."""
+_CLOSING = {"(": ")", "[": "]"}
 
 
 def parse_tasks(text: str, cut_off: bool, begins_inside: bool = True) -> list[ParsedTask]:
@@ -96,6 +97,8 @@ def _parse_piece(
     label = words.INSTRUCTION.match(asked)
     instruction = _without_lone_bold(instruction_text(asked[label.end() if label else 0 :]))
     given = body[text_input.end() :].strip() if text_input else ""
+    if text_input and text_input.re is words.INLINE_INPUT and text_input[0].lstrip()[:1] in _CLOSING:  # (Input: ...)
+        given = given.removesuffix(_CLOSING[text_input[0].lstrip()[0]])
     # What follows "none" after a blank line is talk.
     if words.means_no_input(given.split("\n\n", 1)[0]):
         given = ""

@@ -12,26 +12,36 @@ import unicodedata
 
 _DIRECTION = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks of writing direction may stand before a label
 _BLANK = rf"[ \t\u00a0\u3000{_DIRECTION}]*+"
-_BOLD = r"(?:\*\*|__)?"
+_BOLD = r"(?:\*{1,3}|__?)?"
+_MARK = r"(?:[-*•‣+–][ \t]{1,3})?"
 _COLON = r"[:：﹕]"
 
 _WORDS = {
     "task": """
         task aufgabe tarea tâche tarefa compito taak uppgift zadanie задача задание görev
-        任务 任務 課題 タスク 과제 작업 مهمة المهمة משימה कार्य""",
+        任务 任務 課題 タスク 과제 작업 مهمة المهمة משימה कार्य
+        nhiệm_vụ tugas งานที่ งาน εργασία úkol úloha завдання feladat sarcina tehtävä
+        opgave oppgave وظیفه কাজ 题目 題目""",
     "instruction": """
         instruction anweisung instrucción instrução istruzione instructie instruktion instrukcja инструкция talimat
-        指令 指示 지시 التعليمات הוראה निर्देश""",
+        指令 指示 지시 التعليمات הוראה निर्देश
+        hướng_dẫn instruksi คำสั่ง οδηγία pokyn інструкція utasítás instrucțiune ohje instruks دستور নির্দেশ""",
     "input": """
         input eingabe entrada entrée ingresso invoer indata wejście ввод вход girdi giriş
-        输入 輸入 入力 입력 الإدخال المدخل المدخلات קלט इनपुट""",
+        输入 輸入 入力 입력 الإدخال المدخل المدخلات קלט इनपुट
+        input_text input_data eingabetext đầu_vào masukan อินพุต ข้อมูลนำเข้า ข้อมูลเข้า είσοδος
+        vstup вхід bemenet intrare syöte
+        inddata inndata ورودی ইনপুট""",
     "output": """
         output answer response solution ausgabe antwort lösung salida respuesta sortie réponse saída resposta uscita
         risposta uitvoer antwoord utdata svar wyjście odpowiedź вывод выход ответ решение çıktı cevap
-        输出 輸出 答案 回答 出力 출력 답변 الإخراج المخرجات الجواب الإجابة פלט תשובה आउटपुट उत्तर""",
+        输出 輸出 答案 回答 出力 출력 답변 الإخراج المخرجات الجواب الإجابة פלט תשובה आउटपुट उत्तर
+        đầu_ra trả_lời keluaran jawaban เอาต์พุต คำตอบ έξοδος απάντηση výstup odpověď вихід відповідь kimenet válasz
+        ieșire răspuns tuloste vastaus uddata خروجی پاسخ আউটপুট উত্তর""",
     "example": """
         example beispiel ejemplo exemple exemplo esempio voorbeeld exempel przykład пример örnek
-        示例 例子 例 예시 예 مثال דוגמה उदाहरण""",
+        示例 例子 例 예시 예 مثال דוגמה उदाहरण
+        ví_dụ contoh ตัวอย่าง παράδειγμα příklad приклад példa exemplu esimerkki eksempel উদাহরণ""",
     "class": """
         class_label label class category klasse kategorie etiqueta étiquette clase classe etichetta categoria etykieta
         метка класс etiket sınıf 类别 標籤 标签 ラベル クラス 레이블 التصنيف الفئة תווית वर्ग""",
@@ -49,10 +59,12 @@ def _line(pattern: str) -> re.Pattern[str]:
 
 
 NAMED_HEAD = _line(
-    rf"(?:#{{1,6}}[ \t]*)?{_BOLD}(?:{_any_of('task')}|{_any_of('instruction')})[ \t]{{0,3}}#?\d{{1,3}}{_BOLD}"
-    rf"(?:[ \t]{{0,3}}(?:[.)．、）]|{_COLON}|[-–—](?=[ \t])){_BOLD}|[ \t]*(?=\r?$))[ \t]*"
+    rf"(?:#{{1,6}}[ \t]*)?{_MARK}{_BOLD}[【\[]?(?:(?:{_any_of('task')}|{_any_of('instruction')})[ \t]{{0,3}}"
+    rf"(?:{_COLON}[ \t]{{0,2}})?(?:#|№|n[or°º]\.?|số)?[ \t]?\d{{1,3}}|第[ \t]?\d{{1,3}}[ \t]?[个個]?[题題])"
+    rf"[】\]]?{_BOLD}"
+    rf"(?:[ \t]{{0,3}}(?:[.)．、）]|{_COLON}|[-–—](?=[ \t])){_BOLD}|(?<=[】\]])|[ \t]*(?=\r?$))[ \t]*"
 )
-"""`Task 9:`, `**Task #9**:`, `### Task 9 - `, `任务9：`, or `Task 9` alone on its line."""
+"""`Task 9:`, `**Task #9**:`, `- Task No. 9:`, `### Task 9 - `, `任务9：`, `第9题：`, or `Task 9` alone on its line."""
 
 _NUMBERING = r"(?:\d{1,3}[ \t]{0,3}[.:)．、：）](?!\d)|[(\[（【]\d{1,3}[)\]）】]|[①-⑳])"
 _PART = rf"{_BOLD}(?:{_any_of('input')}|{_any_of('output')}){_BOLD}{_COLON}"
@@ -61,14 +73,18 @@ BARE_HEAD = _line(rf"(?:#{{1,6}}[ \t]+)?{_BOLD}(?P<number>{_NUMBERING}){_BOLD}[ 
 label: `9. Input:`, as Alpaca writes it, is a part of task 9."""
 
 INSTRUCTION = re.compile(
-    rf"\s*{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}[ \t]{{0,3}}{_COLON}{_BOLD}[ \t]*", re.IGNORECASE
+    rf"\s*(?:#{{1,6}}[ \t]*)?{_MARK}{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}"
+    rf"[ \t]{{0,3}}{_COLON}{_BOLD}[ \t]*",
+    re.IGNORECASE,
 )
 """The label of an instruction, at the start of a text only (use `match`)."""
 
 
 def _label(role: str) -> re.Pattern[str]:
     number, blank = rf"(?:{_NUMBERING}[ \t]*+|[-*•‣+–][ \t]{{1,3}})?", r"[ \t]{0,3}"
-    return _line(rf"{number}{_BOLD}{_any_of(role)}{blank}\d{{0,3}}{_BOLD}{blank}{_COLON}{_BOLD}[ \t]*")
+    word = rf"{_BOLD}{_any_of(role)}{blank}\d{{0,3}}{_BOLD}{blank}"
+    heading = rf"(?:#{{1,6}}[ \t]*{word}(?:{_COLON}{_BOLD}|(?=\r?$))|[【\[]{_any_of(role)}[】\]]{_COLON}?)"
+    return _line(rf"(?:{heading}|{number}{word}{_COLON}{_BOLD})[ \t]*")
 
 
 INPUT = _label("input")
@@ -79,7 +95,10 @@ CLASS_LABEL = _label("class")
 def _inline(role: str) -> re.Pattern[str]:
     """A label behind the end of a sentence, in its line."""
     word = rf"{_BOLD}{_any_of(role)}{_BOLD}[ \t]{{0,2}}{_COLON}{_BOLD}[ \t]*"
-    return re.compile(rf"(?<=[.!?…。！？।؟:;)\]\"”»*])(?:[ \t]{{1,3}}|(?<=[。！？])){word}", re.IGNORECASE)
+    return re.compile(
+        rf"(?<=[.!?…。！？।؟:;)\]\"”»*])(?:[ \t]{{1,3}}(?:[-–—|/•][ \t]{{1,2}}|[(\[])?|(?<=[。！？])){word}",
+        re.IGNORECASE,
+    )
 
 
 INLINE_INPUT = _inline("input")
@@ -88,13 +107,15 @@ INLINE_OUTPUT = _inline("output")
 _OFFERS = """
     would you like|do you want|shall i|should i|let me know|please let me know|feel free|i hope (?:this|these|that)
     hope (?:this|these)|if you (?:need|want|would like|have any)|these (?:tasks|examples)|that['’]s (?:all|it)|note:
-    here (?:are|were)|möchten sie|möchtest du|soll ich|ich hoffe|lass(?:en sie)? mich wissen
+    is there anything else (?:you|i can)|i can (?:also )?(?:write|create|generate) more|here (?:are|were)
+    gerne (?:erstelle|schreibe|kann)|möchten sie|möchtest du|soll ich|ich hoffe|lass(?:en sie)? mich wissen
     ¿(?:quieres|te gustaría|desea)|espero que|avísame|voulez-vous|souhaitez-vous|j['’]espère|n['’]hésitez pas
     vuoi che|vorresti|spero che|fammi sapere|gostaria|espero|avise-me|wil je|ik hoop|laat me weten|czy chcesz
     mam nadzieję|хотите|надеюсь|дайте знать|是否需要|需要我|希望这|希望這|如果您|如果你(?:需要|想)
     他に|ご希望|必要であれば|더 필요|도움이|원하시면|هل تريد|آمل أن|क्या आप चाहते|मुझे उम्मीद|istersen|umarım"""
 CLOSING_TALK = re.compile(
-    rf"\n[ \t]*\n[ \t*_>]*(?:{'|'.join(line.strip() for line in _OFFERS.strip().splitlines())})"
+    rf"\n[ \t]*\n(?:[ \t]*[-*_=]{{3,}}[ \t]*\n\s*)?[ \t*_>]*"
+    rf"(?:{'|'.join(line.strip() for line in _OFFERS.strip().splitlines())})"
     r"[^\n]{0,300}(?:\n[^\n]{0,300})?\s*\Z",
     re.IGNORECASE,
 )
@@ -142,7 +163,9 @@ _NO_INPUT = frozenset(
         لا يوجد|لا شيء|لا يوجد إدخال|لا يوجد مدخلات|لا توجد مدخلات|بدون إدخال|بدون مدخلات|لا ينطبق|فارغ
         אין|אין קלט|ללא קלט|ללא|לא רלוונטי|ריק
         कोई नहीं|कोई इनपुट नहीं|इनपुट नहीं|लागू नहीं
-        không có|không có đầu vào|không áp dụng""".replace("\n", "|").split("|"),
+        không có|không có đầu vào|không áp dụng
+        tidak ada|tanpa masukan|ไม่มี|καμία|κανένα|žádný|žádné|žiadny|немає|відсутній
+        nincs|niciuna|niciun|ei mitään|ei ole|inga|intet|ندارد|هیچ|নেই|কিছু নেই""".replace("\n", "|").split("|"),
     )
 )
 _LONGEST_NO_INPUT = 80

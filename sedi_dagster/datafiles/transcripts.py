@@ -1,0 +1,37 @@
+"""Conversations that are one text, in a chat template: ChatML, Llama, Vicuna, Alpaca, Guanaco, HH and their like."""
+
+from __future__ import annotations
+
+import re
+
+_ROLES = {"user": "user", "human": "user", "inst": "user", "instruction": "user", "prompter": "user",
+          "assistant": "assistant", "ai": "assistant", "gpt": "assistant", "/inst": "assistant",
+          "response": "assistant", "model": "assistant", "bot": "assistant", "system": "system",
+          "input": "input"}  # fmt: skip
+_ROLE = "user|human|assistant|system|model|prompter|bot|gpt|ai"
+_MARK = re.compile(
+    rf"<\|im_start\|>[ ]?(?:{_ROLE})[ ]?\n?|<\|start_header_id\|>(?:{_ROLE})<\|end_header_id\|>\s*|"
+    rf"<start_of_turn>(?:{_ROLE})\n|<\|(?:{_ROLE})\|>\s*|\[\|(?:{_ROLE})\|\][ ]?|\[/?INST\]|"
+    r"(?:\A|\n\n)(?:Human|Assistant|User|System|AI):[ ]|"
+    r"###[ ]?(?:Human|Assistant|User|System|Instruction|Input|Response)[ ]?:[ \n]?|"
+    r"(?:\A|(?<=</s>)|\s)(?:USER|ASSISTANT):[ ]",
+    re.IGNORECASE,
+)
+_END = re.compile(
+    r"(?:\s|<\|im_end\|>|<\|eot_id\|>|<end_of_turn>|<\|end\|>|<\|endoftext\|>|</?s>|\[\|endofturn\|\]|<\|end_of_text\|>)+\Z"
+)
+_WORD = re.compile(r"/?[a-z]+", re.IGNORECASE)
+
+
+def messages_of(text: str) -> list[dict[str, str]]:
+    """The messages of a text in a chat template; none if it is in none. What stands before the first is left out."""
+    marks = list(_MARK.finditer(text))
+    found: list[dict[str, str]] = []
+    for mark, following in zip(marks, [*marks, None][1:], strict=True):
+        role = next(r for w in _WORD.findall(mark[0]) if (r := _ROLES.get(w.casefold())))
+        said = _END.sub("", text[mark.end() : following.start() if following else len(text)]).strip()
+        if role == "input" and found:  # Alpaca's input belongs to the instruction before it
+            found[-1]["content"] += f"\n\n{said}" if said else ""
+        elif said:
+            found.append({"role": "user" if role == "input" else role, "content": said})
+    return found if {"user", "assistant"} <= {message["role"] for message in found} else []

@@ -1,0 +1,76 @@
+"""How long an endpoint asks to wait: from its headers, the fields of its error, or the words of it. Pure."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import re
+import time
+from collections.abc import Mapping
+from datetime import datetime
+
+LONGEST_WAIT_S = 366 * 86_400.0
+WAIT_FIELDS = frozenset(
+    ("retrydelay", "retry_after", "retryafter", "retry_after_seconds", "retry-after", "x-ratelimit-reset")
+)
+"""Fields of an error, in lower case, that hold it."""
+
+_UNITS = {"ms": 0.001, "msec": 0.001, "millisecond": 0.001, "s": 1.0, "sec": 1.0, "second": 1.0, "秒": 1.0, "m": 60.0,
+          "min": 60.0, "minute": 60.0, "分钟": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "小时": 3600.0,
+          "d": 86_400.0, "day": 86_400.0, "天": 86_400.0}  # fmt: skip
+_UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
+_AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})s?(?![a-z])", re.IGNORECASE)
+_DURATION = rf"(?:\d+(?:\.\d+)?\s*(?:{_UNIT})s?(?![a-z])[\s,]*(?:and\s+)?)+"
+_WORDS = re.compile(
+    rf"(?:try again|retry|wait|come back|available again|reset)\w*[^.\d]{{0,30}}({_DURATION})|({_DURATION})[后後]",
+    re.IGNORECASE,
+)
+_EPOCH_S = 1e9
+"""From here on a number is a point in time and not a time to wait; a thousandfold, in milliseconds."""
+
+
+def from_headers(headers: Mapping[str, str]) -> float | None:
+    """Seconds by `retry-after` and its like; else until the limits reset of which nothing is left."""
+    names = {name.lower(): value.strip() for name, value in headers.items()}
+    for name, scale in (("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001), ("retry-after", 1.0)):
+        wait_s = seconds(names.get(name, ""), scale)
+        if wait_s is not None:
+            return wait_s
+    resets = [
+        seconds(value)
+        for name, value in names.items()
+        if "ratelimit-reset" in name and names.get(name.replace("-reset", "-remaining", 1), "0") == "0"
+    ]
+    return max((wait_s for wait_s in resets if wait_s is not None), default=None)
+
+
+def from_words(text: str) -> float | None:
+    """`Please try again in 7h12m`, `请在 10 秒后重试`."""
+    found = _WORDS.search(text)
+    return seconds(found[1] or found[2]) if found else None
+
+
+def seconds(value: str, scale: float = 1.0) -> float | None:
+    """A number, a duration (`1m30s`) or a date (HTTP, ISO 8601, seconds since 1970) as seconds from now; None if it
+    is none of these. Never below 0 nor above a year."""
+    try:
+        number = float(value) * scale
+    except ValueError:
+        amounts = _AMOUNT.findall(value) if re.fullmatch(rf"\s*{_DURATION}", value, re.IGNORECASE) else []
+        number = sum(float(n) * _UNITS[unit.lower()] for n, unit in amounts) if amounts else _until(value)
+    else:
+        if scale == 1.0 and number >= 1000 * _EPOCH_S and not math.isinf(number):
+            number /= 1000
+        if scale == 1.0 and _EPOCH_S <= number < 10 * _EPOCH_S:
+            number -= time.time()
+    return None if math.isnan(number) else min(LONGEST_WAIT_S, max(0.0, number))
+
+
+def _until(date: str) -> float:
+    for read in (email.utils.parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            return read(date).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            continue
+    first, comma, _ = date.partition(",")  # the header twice, joined
+    return (seconds(first) if comma and first.strip().isdigit() else None) or math.nan

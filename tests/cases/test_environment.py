@@ -1,0 +1,207 @@
+"""The environment as people have it: paths, proxies, certificates, keys."""
+
+from __future__ import annotations
+
+import os
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from replay import make, message, served
+
+from sedi_dagster.errors import SediError, SettingsError, StorageError, TeacherError
+from sedi_dagster.orchestration.home import ensure_dagster_home
+from sedi_dagster.settings import PROJECT_ROOT, Settings, load_settings
+from sedi_dagster.store import Store
+from sedi_dagster.teacher.ledger import Ledger
+from sedi_dagster.teacher.ledger_url import ledger_url
+
+NAMES = ["a folder", "Übung 数据 🐦", "it's [a] b=c&d;e+f", "a%b"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_records_data_and_ledger_lie_in_the_folder_that_is_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / name
+    monkeypatch.setenv("DAGSTER_HOME", str(folder / "home"))
+    settings = Settings(data=str(folder / "data"))
+    home = ensure_dagster_home("local")
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions("rounds", ["round-0001"])
+    Store(settings.data_root).write_text("x", "a.txt")
+    with Ledger(ledger_url(settings)):
+        pass
+    assert home == folder / "home" and list(home.rglob("*.db"))
+    assert (folder / "data" / "ledger.sqlite").exists() and (folder / "data" / "a.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a#b", "a?b", "$HOME/data", "${HOME}/data"])
+def test_a_folder_that_libraries_read_in_two_ways_is_one_error(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / name))
+    with pytest.raises(StorageError, match="DAGSTER_HOME"):
+        ensure_dagster_home("local")
+    with pytest.raises(SettingsError, match="SEDI_DATA"):
+        load_settings({"data": str(tmp_path / name)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tilde_is_the_home_folder_and_a_relative_path_is_the_project_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", "~/home of dagster")
+    assert ensure_dagster_home("local") == tmp_path / "home of dagster"
+    assert Settings(data="~/data").data_root == str(tmp_path / "data")
+    assert Settings(data='"~/data" ').data_root == str(tmp_path / "data")
+    assert Settings(data="file:///srv/my%20data").data_root == "/srv/my data"
+    assert Settings(data="data").data_root == str(PROJECT_ROOT / "data")
+    monkeypatch.setattr("sedi_dagster.orchestration.home.PROJECT_ROOT", _with_config(tmp_path / "project"))
+    monkeypatch.setenv("DAGSTER_HOME", "records")
+    assert ensure_dagster_home("local") == tmp_path / "project" / "records"
+
+
+def _with_config(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "dagster.yaml").write_text("")
+    return folder
+
+
+def test_a_user_without_a_home_folder_is_one_error() -> None:
+    with pytest.raises(SediError, match="no home folder"):
+        _ = Settings(data="~nobody-of-that-name/data").data_root
+
+
+@dataclass
+class Proxy:
+    """What a proxy was asked for."""
+
+    address: str = ""
+    seen: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def proxy(status: int = 502) -> Iterator[Proxy]:
+    """A proxy that lets nothing through; it notes what it is asked for."""
+    noted = Proxy()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _refuse(self) -> None:
+            noted.seen.append(f"{self.command} {self.path}")
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST = do_CONNECT = _refuse
+
+        def log_message(self, *arguments: object) -> None:
+            """Quiet."""
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        noted.address = f"http://127.0.0.1:{server.server_address[1]}"
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield noted
+        server.shutdown()
+
+
+PROXIES = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+
+
+@pytest.fixture
+def behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A corporate network: every variable names a proxy."""
+    with proxy() as noted:
+        for name in PROXIES:
+            monkeypatch.setenv(name, noted.address)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        yield noted
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_server_on_loopback_is_not_asked_through_the_proxy(behind: Proxy, host: str, tmp_path: Path) -> None:
+    with served(lambda r, t, n: message(t)) as replay:
+        replay.base_url = replay.base_url.replace("127.0.0.1", host)
+        assert make(replay, tmp_path, candidates=2, check=True).kept
+    assert not behind.seen
+
+
+def test_a_server_elsewhere_is_asked_through_the_proxy_and_the_error_says_so(behind: Proxy, tmp_path: Path) -> None:
+    with served(lambda r, t, n: message(t)) as replay:
+        replay.base_url = "http://teacher.example/v1"
+        with pytest.raises(TeacherError):
+            make(replay, tmp_path, candidates=2, check=True)
+        assert behind.seen and "teacher.example" in behind.seen[0]
+        replay.base_url = "https://teacher.example/v1"
+        with pytest.raises(TeacherError, match="proxy"):
+            make(replay, tmp_path, candidates=2, check=True)
+        assert behind.seen[-1] == "CONNECT teacher.example:443"
+
+
+def test_hosts_of_no_proxy_are_asked_directly(behind: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "intranet.invalid,.example")
+    with served(lambda r, t, n: message(t)) as replay:
+        replay.base_url = "http://intranet.invalid/v1"
+        with pytest.raises(TeacherError, match="cannot be reached"):
+            make(replay, tmp_path, candidates=2, check=True)
+    assert not behind.seen
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("SSL_CERT_FILE", "/nowhere/ca.pem", "certificates"),
+        ("HTTPS_PROXY", "socks5://127.0.0.1:1", "proxy"),
+        ("ALL_PROXY", "socks://127.0.0.1:1", "proxy"),
+        ("HTTPS_PROXY", "http://127.0.0.1:1", "proxy"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    name: str, value: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other in PROXIES:
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, value)
+    with served(lambda r, t, n: message(t)) as replay:
+        assert make(replay, tmp_path, candidates=2, check=True).kept or name.startswith("SSL")
+        replay.base_url = "https://teacher.example/v1"
+        with pytest.raises(TeacherError) as stopped:
+            make(replay, tmp_path, candidates=2, check=True)
+    assert told in str(stopped.value).lower(), stopped.value
+
+
+KEYS = [" k-1 ", "k-1\n", '"k-1"', "'k-1'", "Bearer k-1", "k-1\r\n", "\tk-1"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_sent_as_it_was_meant(key: str, tmp_path: Path) -> None:
+    with served(lambda r, t, n: message(t)) as replay:
+        make(replay, tmp_path, candidates=1, settings={"api_key": key})
+    assert all(headers["authorization"] == "Bearer k-1" for headers in replay.headers)
+
+
+@pytest.mark.parametrize("key", ["k 1", "k\n1", "schlüssel", "k\x001", "“k-1”"])
+def test_a_key_that_cannot_be_sent_is_one_error_without_the_key(key: str) -> None:
+    with pytest.raises(SettingsError, match="SEDI_TEACHER_API_KEY") as stopped:
+        load_settings({"teacher": {"api_key": key}})
+    assert key not in str(stopped.value)
+
+
+def test_a_file_of_variables_in_another_encoding_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".env"
+    monkeypatch.setattr("sedi_dagster.settings.ENV_FILE", file)
+    file.write_bytes("SEDI_PROFILE=local\n".encode("utf-16"))
+    with pytest.raises(SettingsError, match="UTF-8"):
+        load_settings()
+    assert os.environ.get("SEDI_PROFILE") != "local"

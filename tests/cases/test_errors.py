@@ -1,0 +1,388 @@
+"""What endpoints say when they refuse, in their own words and shapes: what it means, and how long they ask to wait."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from typing import Any
+
+import pytest
+
+from sedi_dagster.teacher.failures import EndpointNames, from_status
+
+NAMES = EndpointNames("http://127.0.0.1/v1", "model-a")
+OPTIONAL = ["max_tokens", "temperature", "top_p", "seed", "stop", "max_completion_tokens"]
+FATAL = {"key": "does not accept the key", "quota": "quota", "model": "does not know the model"}
+
+
+def E(message: str, **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, **more}}
+
+
+CASES: list[tuple[str, int, Any]] = [
+    # refused
+    (
+        "refused",
+        400,
+        E(
+            "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
+            code="content_filter",
+        ),
+    ),
+    (
+        "refused",
+        400,
+        {
+            "error": {
+                "code": "1301",
+                "message": "系统检测到输入或生成内容可能包含不安全或敏感内容，请您避免输入易产生敏感内容的提示语",
+            }
+        },
+    ),
+    ("refused", 400, {"code": "DataInspectionFailed", "message": "Input data may contain inappropriate content."}),
+    ("refused", 400, E("Output blocked by content filtering policy", type="invalid_request_error")),
+    ("refused", 400, E("Your request was rejected as a result of our safety system.")),
+    ("refused", 403, E("Your prompt was flagged by our moderation", code=403)),
+    (
+        "refused",
+        400,
+        E("Invalid prompt: your prompt was flagged as potentially violating our usage policy.", code="invalid_prompt"),
+    ),
+    ("refused", 400, E("input new_sensitive (1026)")),
+    ("refused", 400, {"error_code": 336104, "error_msg": "内容违规"}),
+    ("refused", 422, {"detail": "Content rejected: NSFW"}),
+    ("refused", 400, {"message": "Guardrail blocked: PII detected"}),
+    ("refused", 451, "Unavailable for legal reasons"),
+    ("refused", 400, E("Die Anfrage verstößt gegen die Inhaltsrichtlinie")),
+    ("refused", 400, E("入力に不適切な内容が含まれています")),
+    (
+        "refused",
+        400,
+        {
+            "error": {
+                "message": "The request was rejected because it was considered high risk",
+                "type": "content_filter",
+            }
+        },
+    ),
+    # bad key
+    ("key", 401, E("Incorrect API key provided")),
+    (
+        "key",
+        400,
+        [
+            {
+                "error": {
+                    "code": 400,
+                    "message": "API key not valid. Please pass a valid API key.",
+                    "status": "INVALID_ARGUMENT",
+                    "details": [{"reason": "API_KEY_INVALID"}],
+                }
+            }
+        ],
+    ),
+    ("key", 403, {"message": "Forbidden: invalid token"}),
+    ("key", 403, {"detail": "Not authenticated"}),
+    (
+        "key",
+        400,
+        {
+            "error": {
+                "message": "The API Key appears to be invalid or may have expired. Please verify your credentials."
+            }
+        },
+    ),
+    ("key", 400, {"code": "InvalidApiKey", "message": "Invalid API-key provided."}),
+    ("key", 403, {"message": "Access denied due to invalid subscription key or wrong API endpoint."}),
+    ("key", 400, {"error": "invalid x-api-key"}),
+    ("key", 403, {"error": {"message": "The bearer token included in the request is invalid."}}),
+    ("key", 400, {"msg": "令牌无效", "code": 1}),
+    ("key", 403, {"error": {"message": "无效的API Key"}}),
+    (
+        "key",
+        500,
+        {"error": {"message": "Invalid proxy server token passed. Authentication Error", "type": "auth_error"}},
+    ),
+    # quota
+    ("quota", 402, E("Insufficient Balance")),
+    (
+        "quota",
+        429,
+        E(
+            "You exceeded your current quota, please check your plan and billing details.",
+            code="insufficient_quota",
+            type="insufficient_quota",
+        ),
+    ),
+    ("quota", 403, E("Your account balance is insufficient")),
+    ("quota", 429, {"error": {"code": "1113", "message": "您的账户已欠费，请充值后重试。"}}),
+    ("quota", 400, E("Your credit balance is too low to access the Anthropic API.")),
+    (
+        "quota",
+        403,
+        {"code": "Arrearage", "message": "Access denied, please make sure your account is in good standing."},
+    ),
+    (
+        "quota",
+        429,
+        {
+            "error": {
+                "message": "Your account org-x is suspended, please check your plan and billing details",
+                "type": "exceeded_current_quota_error",
+            }
+        },
+    ),
+    ("quota", 403, {"error": {"message": "Key limit exceeded. Manage it using https://openrouter.ai/keys"}}),
+    (
+        "quota",
+        400,
+        {
+            "error": {
+                "message": "Budget has been exceeded! Current cost: 5.1, Max budget: 5.0",
+                "type": "budget_exceeded",
+            }
+        },
+    ),
+    ("quota", 403, {"error": {"message": "This organization has reached its monthly spend limit"}}),
+    # model
+    ("model", 404, E("The model `x` does not exist or you do not have access to it.", code="model_not_found")),
+    ("model", 404, {"error": "model 'x' not found, try pulling it first"}),
+    ("model", 400, E("x is not a valid model ID", code=400)),
+    (
+        "model",
+        400,
+        {"object": "error", "message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404},
+    ),
+    (
+        "model",
+        404,
+        {"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource does not exist."}},
+    ),
+    ("model", 400, {"error": {"message": "Model Not Exist", "type": "invalid_request_error"}}),
+    ("model", 404, {"detail": "Model not found"}),
+    ("model", 400, {"error": {"message": "litellm.BadRequestError: LLM Provider NOT provided. You passed model=x"}}),
+    ("model", 404, {"error": {"message": "No endpoints found for x.", "code": 404}}),
+    (
+        "model",
+        400,
+        {
+            "error": {
+                "message": "The model x has been decommissioned and is no longer supported.",
+                "code": "model_decommissioned",
+            }
+        },
+    ),
+    ("model", 400, {"error": {"message": "Unknown model: x"}}),
+    ("model", 400, {"error": {"code": "1211", "message": "模型不存在，请检查模型代码。"}}),
+    ("model", 403, {"error": {"message": "Project does not have access to model x", "code": "model_not_found"}}),
+    ("model", 410, {"error": {"message": "model x was retired"}}),
+    # too long
+    (
+        "too_long",
+        400,
+        E(
+            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens",
+            code="context_length_exceeded",
+        ),
+    ),
+    ("too_long", 400, E("the request exceeds the available context size", type="exceed_context_size_error")),
+    ("too_long", 400, {"message": "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000"}),
+    ("too_long", 400, E("prompt is too long: 210000 tokens > 200000 maximum")),
+    ("too_long", 400, E("The input token count (5000) exceeds the maximum number of tokens allowed (4096).")),
+    ("too_long", 400, {"detail": "Input length 5000 exceeds maximum length 4096"}),
+    ("too_long", 413, "Request Entity Too Large"),
+    (
+        "too_long",
+        400,
+        {"error": {"message": "Requested token count exceeds the model's maximum context length of 4096 tokens."}},
+    ),
+    ("too_long", 422, {"error": "Input validation error: `inputs` must have less than 4096 tokens. Given: 5000"}),
+    ("too_long", 400, {"code": "InvalidParameter", "message": "Range of input length should be [1, 30720]"}),
+    (
+        "too_long",
+        400,
+        {
+            "error": {
+                "message": "Prompt contains 5000 tokens and 0 draft tokens, too large for model with 4096 maximum context length"
+            }
+        },
+    ),
+    ("too_long", 400, {"error": {"code": "1261", "message": "Prompt 超长"}}),
+    ("too_long", 500, {"error": {"message": "context window exceeded"}}),
+    # parameters
+    (
+        "parameters",
+        400,
+        E(
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+            param="max_tokens",
+            code="unsupported_parameter",
+        ),
+    ),
+    (
+        "parameters",
+        400,
+        E(
+            "Unsupported value: 'temperature' does not support 0.7 with this model. Only the default (1) value is supported.",
+            param="temperature",
+            code="unsupported_value",
+        ),
+    ),
+    (
+        "parameters",
+        422,
+        {
+            "detail": [
+                {
+                    "type": "extra_forbidden",
+                    "loc": ["body", "seed"],
+                    "msg": "Extra inputs are not permitted",
+                    "input": 5,
+                }
+            ]
+        },
+    ),
+    ("parameters", 400, {"message": "seed: property 'seed' is unsupported"}),
+    (
+        "parameters",
+        400,
+        [
+            {
+                "error": {
+                    "code": 400,
+                    "message": 'Invalid JSON payload received. Unknown name "seed": Cannot find field.',
+                    "status": "INVALID_ARGUMENT",
+                }
+            }
+        ],
+    ),
+    ("parameters", 400, E("litellm.UnsupportedParamsError: x does not support parameters: ['seed'], for model=y.")),
+    ("parameters", 400, E("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")),
+    ("parameters", 400, E("temperature is deprecated for this model")),
+    ("parameters", 400, {"error": {"message": "Argument not supported on this model: stop"}}),
+    ("parameters", 400, {"error": {"message": "参数 seed 不支持"}}),
+    ("parameters", 400, {"error": {"message": "Additional properties are not allowed ('seed' was unexpected)"}}),
+    ("parameters", 422, {"detail": "seed is not supported"}),
+    ("parameters", 400, {"error": {"message": "top_p must be in (0, 1)", "param": "top_p"}}),
+    ("parameters", 400, {"error": {"message": "Invalid value for 'stop': maximum 1 stop sequence"}}),
+    ("parameters", 400, {"error": {"message": "stopSequences: this field is not permitted; stop"}}),
+    ("parameters", 400, {"error": {"message": "Unknown parameter: 'seed'."}}),
+    ("parameters", 400, {"error": "unexpected keyword argument 'seed'"}),
+    ("parameters", 500, {"error": "create() got an unexpected keyword argument 'seed'"}),
+    # rate
+    ("rate_limited", 429, E("Rate limit reached")),
+    ("rate_limited", 529, E("Overloaded", type="overloaded_error")),
+    ("rate_limited", 403, {"error": {"message": "Rate limit exceeded: free-models-per-day"}}),
+    ("rate_limited", 400, {"error": {"code": "1302", "message": "您的账户已达到速率限制"}}),
+    ("rate_limited", 503, "Slow Down"),
+    (
+        "rate_limited",
+        400,
+        {"code": "Throttling.RateQuota", "message": "Requests rate limit exceeded, please try again later."},
+    ),
+    ("rate_limited", 400, {"error": {"message": "ThrottlingException: Too many requests"}}),
+    (
+        "rate_limited",
+        429,
+        {
+            "error": {
+                "message": "Quota exceeded for metric: generate_content_free_tier_requests, limit: 10",
+                "status": "RESOURCE_EXHAUSTED",
+                "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "31s"}],
+            }
+        },
+    ),
+    ("rate_limited", 429, E("Rate limit reached for requests per day. Please retry after 5 minutes.")),
+    (
+        "rate_limited",
+        429,
+        E("You exceeded your current requests list / token limit, try again in 20.5s", code="rate_limit_exceeded"),
+    ),
+    ("passing", 502, "<html><head><title>502 Bad Gateway</title></head></html>"),
+    ("passing", 524, "<html><title>A timeout occurred</title></html>"),
+    ("passing", 500, {}),
+    ("passing", 503, ""),
+    ("passing", 500, None),
+    ("passing", 499, "client closed"),
+    ("rejected", 400, {"detail": "Stream must be set to true"}),
+    ("rejected", 400, {"error": {"message": "Conversation roles must alternate user/assistant"}}),
+]
+
+
+@pytest.mark.parametrize(("meaning", "status", "body"), CASES)
+def test_an_error_has_one_meaning_whoever_says_it(meaning: str, status: int, body: Any) -> None:
+    failure = from_status(status, body, {}, NAMES, OPTIONAL)
+    if meaning in FATAL:
+        assert failure.fatal is not None and FATAL[meaning] in failure.fatal.problem
+    else:
+        assert failure.kind == meaning
+
+
+SHAPES: list[Any] = [
+    {"detail": "a"},
+    {"detail": [{"loc": ["body"], "msg": "a"}]},
+    {"errors": [{"message": "a"}]},
+    {"errors": ["a"]},
+    {"error": "a"},
+    {"error": ["a"]},
+    {"Message": "a"},
+    {"error": {"Message": "a"}},
+    {"error": {"msg": "a"}},
+    {"msg": "a"},
+    {"status": {"message": "a"}},
+    {"error": {"error": {"message": "a"}}},
+    {"title": "a", "detail": "b"},
+    {"non_field_errors": ["a"]},
+    "a",
+    ["a"],
+    {"exception": "a"},
+    {"message": ["a"]},
+    {"error": {"message": {"text": "a"}}},
+    {"error": {"message": '{"error":{"message":"a"}}'}},
+    {"cause": "a"},
+    {"reason": "a"},
+    {"fault": {"faultstring": "a"}},
+    {"Error": {"Message": "a"}},
+    {"data": {"message": "a"}},
+    {"err": "a"},
+    {"error_message": "a"},
+    {"text": "a"},
+    {"error": {"metadata": {"raw": '{"message":"a"}'}}},
+]
+
+
+@pytest.mark.parametrize("body", SHAPES)
+def test_the_words_of_an_error_are_found_in_any_shape(body: Any) -> None:
+    assert from_status(400, body, {}, NAMES).message.removeprefix("bad_request: 400 ") in ("a", "b; a", "a; b")
+
+
+def waits() -> list[tuple[dict[str, str], Any, float | None]]:
+    now = time.time()
+    headers: list[tuple[dict[str, str], float | None]] = [
+        ({"retry-after": "5"}, 5), ({"retry-after": "5.5"}, 5.5), ({"Retry-After": "7"}, 7),
+        ({"retry-after": email.utils.formatdate(now + 60, usegmt=True)}, 60),
+        ({"retry-after": email.utils.formatdate(now - 60, usegmt=True)}, 0),
+        ({"retry-after": "Thu, 26 Nov 2099 08:00:00 GMT"}, 366 * 86400), ({"retry-after": "-5"}, 0),
+        ({"retry-after": "nan"}, None), ({"retry-after": "soon"}, None), ({"retry-after": ""}, None),
+        ({"retry-after": "5s"}, 5), ({"retry-after": "1m30s"}, 90), ({"retry-after": "5, 5"}, 5),
+        ({"retry-after": str(int(now + 30))}, 30), ({"retry-after-ms": "1500"}, 1.5),
+        ({"x-ms-retry-after-ms": "2000"}, 2), ({"x-ratelimit-reset": str(int(now + 30) * 1000)}, 30),
+        ({"x-ratelimit-reset": str(int(now + 30))}, 30), ({"ratelimit-reset": "30"}, 30),
+        ({"x-ratelimit-reset-requests": "1m0s", "x-ratelimit-remaining-requests": "0"}, 60),
+        ({"x-ratelimit-reset-requests": "1m0s", "x-ratelimit-remaining-requests": "4"}, None),
+    ]  # fmt: skip
+    bodies: list[tuple[Any, float]] = [
+        (E("Please try again in 20s."), 20), (E("try again in 1m12.5s"), 72.5), (E("try again in 500ms"), 0.5),
+        (E("Please retry after 5 minutes."), 300), (E("Try again in 2h13m"), 7980), (E("Please wait 10 seconds"), 10),
+        (E("请在 10 秒后重试"), 10), ({"error": {"details": [{"retryDelay": "31s"}]}}, 31),
+        ({"error": {"retry_after": 12}}, 12), ({"retryAfter": "12"}, 12), ({"parameters": {"retry_after": 7}}, 7),
+        (E("x", metadata={"headers": {"X-RateLimit-Reset": str(int((now + 30) * 1000))}}), 30),
+    ]  # fmt: skip
+    return [(h, E("x"), wait) for h, wait in headers] + [({}, body, wait) for body, wait in bodies]
+
+
+@pytest.mark.parametrize("place", range(len(waits())))
+def test_how_long_an_endpoint_asks_to_wait(place: int) -> None:
+    headers, body, expected = waits()[place]
+    asked = from_status(429, body, headers, NAMES).retry_after_s
+    assert asked is None if expected is None else asked == pytest.approx(expected, abs=2.0)

@@ -1,0 +1,509 @@
+"""What models write besides an answer, family by family and language by language: what comes off, and what stays."""
+
+from __future__ import annotations
+
+import pytest
+
+from sedi_dagster.texts.cleaning import UNDECODED, clean
+from sedi_dagster.texts.endings import ending_of
+from sedi_dagster.texts.refusals import is_placeholder, is_refusal
+
+T = "A grey heron stands in the shallow water."
+
+REASONING = {
+    "deepseek r1 no open": f"Okay so the user wants.\nI'd say heron.\n</think>\n{T}",
+    "qwen with space": f"<think >\nhm\n</ think>\n{T}",
+    "upper": f"<THINK>hm</THINK>{T}",
+    "minimax": f"<think>\nhm\n</think>\n\n{T}",
+    "exaone thought": f"<thought>\nhm\n</thought>\n{T}",
+    "gemma thought": f"<|channel>thought\nhm<channel|>{T}",
+    "hunyuan": f"<think>\nhm\n</think>\n<answer>\n{T}\n</answer>",
+    "seed-oss": f"<seed:think>hm<seed:cot_budget_reflect>used 10</seed:cot_budget_reflect></seed:think>{T}",
+    "glm": f"<think>hm</think>{T}",
+    "glm box": f"<think>hm</think><|begin_of_box|>{T}<|end_of_box|>",
+    "nemotron": f"<think>hm</think>\n\n{T}",
+    "phi4": f"<think>hm</think>{T}<|im_end|>",
+    "magistral old": f"<think>hm</think>\n{T}",
+    "mistral [THINK]": f"[THINK]hm[/THINK]{T}</s>",
+    "lone [/THINK]": f"hm hm[/THINK]{T}",
+    "granite": f"Here is my thought process:\nhm\n\nHere is my response:\n{T}",
+    "granite 3.3": f"<think>hm</think><response>{T}</response>",
+    "granite 3.3b": f"<think>hm</think>\n\n<response>\n{T}\n",
+    "openthinker": f"<|begin_of_thought|>hm<|end_of_thought|><|begin_of_solution|>{T}<|end_of_solution|>",
+    "apriel": f"Here are my reasoning steps:\nhm\n[BEGIN FINAL RESPONSE]\n{T}\n[END FINAL RESPONSE]",
+    "apriel2": f"hm, a bird\n[BEGIN FINAL RESPONSE]\n{T}\n<|end|>",
+    "reflection 70b": f"<thinking>hm</thinking>\n<output>{T}</output>",
+    "llama nemotron": f"<think>\n\n</think>\n{T}",
+    "marco-o1": f"<Thought>\nhm\n</Thought>\n<Output>\n{T}\n</Output>",
+    "qwq": f"Alright, bird.\n</think>\n\n{T}",
+    "cogito": f"<think>\nhm\n</think>\n\n{T}",
+    "ernie": f"<think>\nhm\n</think>\n\n<response>\n{T}\n</response>\n",
+    "internlm": f"<think>hm</think>{T}",
+    "kimi lone": f"hm◁/think▷{T}",
+    "cohere": f"<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>{T}<|END_RESPONSE|>",
+    "cohere lone": f"hm<|END_THINKING|><|START_RESPONSE|>{T}<|END_RESPONSE|>",
+    "gpt-oss lone final": f"We need.<|end|><|start|>assistant<|channel|>final<|message|>{T}",
+    "gpt-oss no special": f"analysisUser wants.assistantfinal{T}",
+    "gpt-oss channel commentary then final": f"<|channel|>commentary<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>{T}",
+    "gpt-oss final only": f"<|channel|>final<|message|>{T}<|return|>",
+    "escaped": f"&lt;think&gt;hm&lt;/think&gt;\n{T}",
+    "cn": f"<思考>嗯</思考>{T}",
+    "cn bracket": f"【思考】\n用户想要鸟。\n【回答】\n{T}",
+    "solar": f"<|think|>hm<|end|><|begin|>assistant<|content|>{T}",
+    "hcx": f"<|im_start|>assistant/think\nhm<|im_end|>\n<|im_start|>assistant\n{T}<|im_end|>",
+    "details": f'<details type="reasoning" done="true"><summary>Thought for 2 s</summary>\n> hm\n</details>\n{T}',
+    "details plain": f"<details>\n<summary>Thinking...</summary>\nhm\n</details>\n\n{T}",
+    "blockquote": f"> **Thinking**\n> hm\n> more\n\n{T}",
+    "poe": f"*Thinking...*\n> hm\n> more\n\n{T}",
+    "md heading": f"### Reasoning\nhm\n### Answer\n{T}",
+    "claude antml": f"<thinking>hm</thinking>{T}",
+    "anthropic thinking": f"<thinking>\nhm\n</thinking>\n\n{T}",
+    "ollama cli": f"Thinking...\nhm hm\n...done thinking.\n\n{T}",
+    "nbsp": f"\u200b<think>hm</think>{T}",
+    "attr": f'<think time="3">hm</think>{T}',
+    "reasoning tags": f"<reasoning>hm</reasoning>\n{T}",
+    "analysis tags": f"<analysis>hm</analysis>\n{T}",
+    "plan": f"<planning>hm</planning>{T}",
+    "inner": f"<inner_monologue>hm</inner_monologue>{T}",
+    "dots": f"<think>hm</think><think>hm2</think>{T}",
+    "nested": f"<think>a <think>b</think> c</think>{T}",
+    "step": f"<|thought_start|>hm<|thought_end|>{T}",
+    "thinking_mask": f"<thinking_mask>\nhm\n</thinking_mask>{T}",
+    "longcat": f"<longcat_think>hm</longcat_think>{T}",
+    "ling": f"<think>hm</think>\n{T}<|role_end|>",
+    "gemma3n": f"<unused94>thought\nhm<unused95>{T}",
+    "german": f"<denken>hm</denken>{T}",
+    "spanish": f"<pensamiento>hm</pensamiento>{T}",
+    "japanese": f"<思考過程>hm</思考過程>{T}",
+    "korean": f"<생각>hm</생각>{T}",
+}
+
+MARKS = {
+    "im_end": f"{T}<|im_end|>",
+    "llama2": f"{T} </s>",
+    "llama2 inst": f"{T} [/INST]",
+    "inst run": f"{T} </s><s>[INST] More [/INST]",
+    "gemma": f"{T}<end_of_turn>\n<start_of_turn>user\nx",
+    "eot": f"{T}<|eot_id|>",
+    "endoftext": f"{T}<|endoftext|>Human: hi",
+    "phi": f"{T}<|end|>\n<|user|>\nx",
+    "deepseek": f"{T}<｜end▁of▁sentence｜>",
+    "deepseek role": f"{T}<｜User｜>x",
+    "command": f"{T}<|END_OF_TURN_TOKEN|>",
+    "role_end": f"{T}<|role_end|>",
+    "baichuan": f"{T}<reserved_106>more",
+    "internlm": f"{T}<eoa>",
+    "chatglm": f"{T}<|user|>\nmore",
+    "chatglm gmask": f"[gMASK]<sop><|assistant|>\n{T}",
+    "pad": f"{T}<pad><pad>",
+    "unk": f"{T}<unk>",
+    "bert": f"{T}[SEP]",
+    "t5": f"<pad> {T}</s>",
+    "extra": f"{T}<extra_id_0>",
+    "bart": f"<s>{T}</s>",
+    "mistral": f"{T}[/INST]",
+    "mistral3": f"{T}</s>[AVAILABLE_TOOLS]",
+    "zephyr": f"<|assistant|>\n{T}</s>",
+    "starchat": f"{T}<|end|>",
+    "falcon": f"{T}<|endoftext|>",
+    "vicuna": f"{T}</s>USER: more",
+    "alpaca": f"{T}\n\n### Instruction:\nMore",
+    "oasst": f"{T}<|endoftext|><|prompter|>more",
+    "yi": f"{T}<|im_end|>",
+    "reserved": f"{T}<|reserved_special_token_0|>",
+    "minicpm": f"{T}<用户>more",
+    "minimax": f"{T}[e~[",
+    "minimax2": f"]~b]ai\n{T}[e~[",
+    "hunyuan": f"{T}<｜hy_eos｜>",
+    "hunyuan2": f"{T}<|eos|>",
+    "exaone": f"{T}[|endofturn|]",
+    "exaone run": f"{T}[|endofturn|]\n[|user|]more",
+    "solar": f"{T}<|return|>",
+    "kimi": f"{T}<|im_end|><|im_user|>user<|im_middle|>more",
+    "grok": f"{T}<|separator|>",
+    "granite": f"{T}<|end_of_text|>",
+    "jamba": f"{T}<|eom|>",
+    "ernie": f"{T}<|end_of_sentence|>",
+    "seed": f"{T}<seed:eos>",
+    "seed bos": f"<seed:bos>assistant\n{T}<seed:eos>",
+    "gpt2 nul": f"{T}\u0000",
+    "zero width bom": f"\ufeff{T}",
+    "bell": f"{T}\x07",
+    "backspace": "A grey\x08 heron stands in the shallow water.",
+    "esc": f"\x1b[1;31m{T}\x1b[0m",
+    "c1": f"{T}\x9c",
+    "vt": f"{T}\x0b",
+    "u2028": f"{T}",
+    "interlinear": f"{T}\ufffa",
+    "tag chars": f"{T}\U000e0041\U000e007f",
+    "bidi": f"{T}\u202e",
+    "noncharacter": f"{T}\ufdd0",
+    "byte fallback": f"{T}<0x0A>",
+    "leading newline tokens": "A grey heron stands in the shallow water.<0x0A>",
+    "eos upper": f"{T}<EOS>",
+    "eos sq": f"{T}[EOS]",
+    "turn": f"{T}<turn|>",
+    "gemma4": f"<|turn>model\n{T}<turn|>",
+    "apertus": f"{T}<|assistant_end|>",
+    "smol": f"{T}<|im_end|>\n<empty_output>",
+    "olmo": f"<|assistant|>\n{T}<|endoftext|>",
+}
+
+
+@pytest.mark.parametrize("case", [*REASONING.items(), *MARKS.items()], ids=lambda case: case[0])
+def test_the_answer_alone_is_left_of(case: tuple[str, str]) -> None:
+    assert clean(case[1]).text.strip() == T
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>\nhm",
+        "◁think▷hm",
+        "[THINK]hm",
+        "<|START_THINKING|>hm",
+        "<|channel|>analysis<|message|>hm",
+        "x\n<think>\nhm",
+        "<reasoning>\nhm",
+        "<|begin_of_thought|>hm",
+        "<seed:think>x",
+    ],
+)
+def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
+    assert clean(text).problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{T}",
+        "In HTML, `<think>` is no tag. </b>",
+        'Use the </think> tag? The text "</think>" ends it.',
+        "Analysis of the text: it's fine.",
+        "analysis is a process",
+        "Thinking about birds is fun.",
+        "# Reasoning\nWe see A.\n# Conclusion\nB.",
+        "```python\nx='<think>'\n```",
+        "Thought: a poem.\nBy me",
+        "Answer: 4",
+        "**Reasoning:** The sum is 4.",
+        "<output>5</output>",
+        "<response>ok</response>",
+        "x < y and y > z",
+        "<s>gone</s> stays",
+        "Use </s> to end strikethrough in HTML.",
+        "a | b <|> c",
+        "The token <|endoftext|> is used by GPT-2.",
+        "<details><summary>More</summary>Text</details>",
+        "Here are my reasoning steps: first, I add. Then done.",
+        "Final answer: 4",
+        "<start>a</start>",
+        "Step 1: think. Step 2: act.",
+        "> A quote\n\nMy answer.",
+    ],
+)
+def test_a_text_that_only_speaks_of_marks_stays_as_it_is(text: str) -> None:
+    assert clean(text).text == text and not clean(text).problem
+
+
+@pytest.mark.parametrize(
+    "text", ["▁A▁grey▁heron▁stands.", "AĠgreyĠheronĠstands.", "A<0x20>grey<0x20>heron<0x20>stands."]
+)
+def test_pieces_of_a_tokenizer_are_no_text(text: str) -> None:
+    assert clean(text).problem == UNDECODED
+
+
+ENDINGS: dict[str, list[str | None]] = {
+    "whole": [
+        "stop",
+        "STOP",
+        "eos",
+        "FINISH_REASON_STOP",
+        "end_turn",
+        "stop_sequence",
+        "COMPLETE",
+        "eos_token",
+        None,
+        "",
+        "null",
+        "EOS",
+        "done",
+        "stop_str",
+        "FinishReason.STOP",
+        "StopReason.END_TURN",
+        "stop-token",
+        "endTurn",
+        "stopSequence",
+        "model_stop",
+        "eos_token_found",
+        "<|im_end|>",
+        "</s>",
+        "matched_stop",
+        "natural_stop",
+        "end-of-sequence",
+        "end_of_sequence",
+        "EndOfText",
+        "FINISHED",
+        "COMPLETED",
+        "stop_reason_eos",
+        "END_OF_TURN",
+        "FINISH_REASON_UNSPECIFIED",
+        "STOP_CRITERIA",
+    ],
+    "cut": [
+        "length",
+        "LENGTH",
+        "max_tokens",
+        "MAX_TOKENS",
+        "FinishReason.MAX_TOKENS",
+        "model_length",
+        "model_context_window_exceeded",
+        "maxTokens",
+        "max_output_tokens",
+        "max_new_tokens",
+        "token_limit",
+        "ERROR_LIMIT",
+        "TRUNCATED",
+        "incomplete",
+        "max_length",
+        "context_length_exceeded",
+        "output_limit",
+        "total_tokens_exceeded",
+        "kv_cache_full",
+        "length_capped",
+        "LengthLimit",
+        "tokens_exhausted",
+        "too_long",
+        "截断",
+    ],
+    "refused": [
+        "content_filter",
+        "SAFETY",
+        "sensitive",
+        "RECITATION",
+        "BLOCKLIST",
+        "PROHIBITED_CONTENT",
+        "SPII",
+        "content-filter",
+        "ContentFiltered",
+        "guardrail_intervened",
+        "refusal",
+        "ERROR_TOXIC",
+        "moderation",
+        "LANGUAGE",
+        "IMAGE_SAFETY",
+        "content_filtered",
+        "policy_violation",
+        "OTHER_BLOCKED",
+        "risk_control",
+        "safety_stop",
+        "content_blocked",
+        "risk",
+        "MODEL_ARMOR",
+        "jailbreak",
+    ],
+    "failed": [
+        "error",
+        "ERROR",
+        "network_error",
+        "insufficient_system_resource",
+        "abort",
+        "aborted",
+        "cancelled",
+        "canceled",
+        "timeout",
+        "MALFORMED_FUNCTION_CALL",
+        "internal_error",
+        "server_error",
+        "failed",
+        "preempted",
+        "eviction",
+        "connection_closed",
+        "OTHER",
+        "UNEXPECTED_TOOL_CALL",
+        "engine_error",
+        "overloaded",
+        "client_disconnect",
+        "interrupted",
+    ],
+    "unknown": ["zonk", "tool_calls", "tool_use", "function_call"],
+}
+
+
+@pytest.mark.parametrize(("ending", "word"), [(ending, word) for ending, words in ENDINGS.items() for word in words])
+def test_a_finish_reason_has_one_meaning_in_any_spelling(ending: str, word: str | None) -> None:
+    assert ending_of(word) == ending
+
+
+REFUSALS = """I can't assist with that.
+I cannot help with this request.
+I'm not able to help with that.
+I'm sorry, but as a language model I do not have access to current data.
+As an AI developed by OpenAI, I don't have personal opinions.
+I'm just a computer program, so I don't have feelings.
+Sorry, I don't know the answer to that.
+I don't have enough information to answer that question.
+I won't be able to help with that.
+I must respectfully decline.
+Unfortunately, I am unable to view images.
+I apologize, but I cannot fulfil that request.
+It is not possible for me to browse the internet.
+There is no image attached. Please upload the image.
+You didn't provide any text. Please share the paragraph you'd like summarized.
+It looks like you forgot to include the article.
+Could you please provide the text you want me to translate?
+I need more information to answer this question.
+My knowledge cutoff is 2023, so I can't provide that.
+Let's talk about something else.
+I'd be happy to help! Please provide the text you would like me to edit.
+Sure! Please share the sentence.
+Es tut mir leid, aber dabei kann ich nicht helfen.
+Ich kann Ihnen dabei leider nicht behilflich sein.
+Als KI-Sprachmodell habe ich keine persönlichen Meinungen.
+Bitte geben Sie den Text an, den ich zusammenfassen soll.
+Je suis désolé, mais je ne peux pas vous aider.
+En tant que modèle de langage, je n'ai pas d'opinion.
+Veuillez fournir le texte à résumer.
+Lo siento, pero no puedo ayudarte con eso.
+Como modelo de lenguaje, no tengo acceso a internet.
+Por favor, proporciona el texto que quieres resumir.
+Desculpe, mas não posso ajudar com isso.
+Mi dispiace, ma non posso aiutarti.
+Het spijt me, maar ik kan je daar niet mee helpen.
+Przykro mi, ale nie mogę w tym pomóc.
+Извините, но я не могу помочь с этим.
+Как языковая модель, я не имею личного мнения.
+Üzgünüm, bu konuda yardımcı olamam.
+对不起，我无法提供帮助。
+作为一个人工智能语言模型，我没有个人观点。
+请提供需要翻译的文本。
+抱歉，我不能协助完成这个请求。
+很抱歉，我還沒有學習如何回答這個問題。
+申し訳ございませんが、お手伝いできません。
+AI言語モデルとして、個人的な意見はありません。
+要約する文章を入力してください。
+죄송하지만 도와드릴 수 없습니다.
+저는 AI 언어 모델로서 개인적인 의견이 없습니다.
+عذراً، لا يمكنني مساعدتك في هذا الطلب.
+كنموذج لغوي، ليس لدي آراء شخصية.
+मुझे खेद है, लेकिन मैं इसमें मदद नहीं कर सकता।
+एक एआई भाषा मॉडल के रूप में, मेरी कोई राय नहीं है।
+Xin lỗi, tôi không thể giúp với yêu cầu này.
+ขออภัย ฉันไม่สามารถช่วยเรื่องนี้ได้
+Maaf, saya tidak dapat membantu dengan permintaan itu.
+Sebagai model bahasa, saya tidak memiliki pendapat.
+Förlåt, jag kan inte hjälpa till med det.
+Jag är ledsen, men jag kan inte hjälpa dig med det.
+Beklager, jeg kan ikke hjelpe med det.
+Undskyld, men jeg kan ikke hjælpe med det.
+Anteeksi, en voi auttaa siinä.
+Sajnálom, de ebben nem tudok segíteni.
+Omlouvám se, ale s tímto nemohu pomoci.
+Îmi pare rău, dar nu vă pot ajuta cu asta.
+Λυπάμαι, αλλά δεν μπορώ να βοηθήσω με αυτό.
+Вибачте, але я не можу допомогти з цим.
+متأسفم، اما نمی‌توانم در این مورد کمک کنم.
+দুঃখিত, আমি এই বিষয়ে সাহায্য করতে পারব না।
+Samahani, siwezi kusaidia na hilo.
+Em sento, però no puc ajudar-te amb això.
+ขอโทษค่ะ ฉันไม่สามารถตอบคำถามนี้ได้
+אני מצטער, אבל אני לא יכול לעזור בזה.
+மன்னிக்கவும், என்னால் உதவ முடியாது."""
+ANSWERS = """Sorry is the hardest word to say.
+I'm sorry for your loss, Anna; call me any time.
+Unfortunately, the train was late, so she missed her flight.
+Dear Sir, I regret that I cannot attend the meeting on Friday.
+No puedo creer que ya sea lunes.
+I can't wait to see you at the party!
+Penguins cannot fly because their wings are short.
+Please provide two forms of identification at the desk.
+Could you please send me the invoice by Monday?
+As an AI researcher, she published forty papers.
+Leider war das Wetter schlecht.
+很抱歉让您久等了，您的订单已发货。
+申し訳ありませんが、会議を来週に変更していただけますか。
+Извините за опоздание, автобус сломался.
+I am unable to attend the wedding, but I wish you both joy.
+We don't have any milk left.
+Je ne peux pas venir demain, je suis malade.
+Non posso venire stasera.
+Language models predict the next token.
+抱歉，会议改到下午三点。
+Maaf, saya terlambat karena macet.
+Please upload the file before noon.
+It looks like rain today.
+I need more information about the new product, such as its price and delivery date.
+Let's talk about something else, said Ben, and they did.
+Förlåt mig, sa hon.
+I don't know the way, said the boy.
+You forgot your umbrella."""
+PLACEHOLDERS = """nooutput
+<nooutput>
+<no output>
+N/A
+n.a.
+…
+[No output]
+(no response)
+Output:
+Answer:
+[Your answer here]
+<insert text here>
+{answer}
+{{output}}
+TODO
+TBD
+...
+xxx
+Keine Ausgabe
+k. A.
+sin respuesta
+无输出
+(empty)
+<empty>
+<blank>
+[blank]
+No input
+<noinput>
+Not applicable.
+No answer provided
+There is no output.
+不适用
+略
+（略）
+[object Object]
+lorem ipsum dolor sit amet
+This is a placeholder.
+Sample output
+Example output
+[insert example here]
+<response>
+[response]
+Response
+???
+_____
+As above.
+See above
+Same as above"""
+SHORT_ANSWERS = ("No", "Yes", "0", "A", "-5", "None of them can fly.", "Blank verse is unrhymed.", "Nul points", "无花果",
+                 "нет, это не так", "…and then he left", "[1, 2]", "Response time is 5 ms", "null and void", "Empty set")  # fmt: skip
+
+
+@pytest.mark.parametrize("text", REFUSALS.splitlines())
+def test_a_refusal_is_known_in_its_language(text: str) -> None:
+    assert is_refusal(text)
+
+
+@pytest.mark.parametrize("text", ANSWERS.splitlines())
+def test_what_only_begins_like_a_refusal_is_none(text: str) -> None:
+    assert not is_refusal(text)
+
+
+@pytest.mark.parametrize("text", PLACEHOLDERS.splitlines())
+def test_a_placeholder_is_known(text: str) -> None:
+    assert is_placeholder(text)
+
+
+@pytest.mark.parametrize("text", SHORT_ANSWERS)
+def test_a_short_answer_is_no_placeholder(text: str) -> None:
+    assert not is_placeholder(text)
