@@ -28,7 +28,7 @@ import click
 import numpy as np
 
 from sedi_dagster.filtering.novelty import greedy_novelty, near_duplicates
-from sedi_dagster.filtering.words import tokens
+from sedi_dagster.texts.words import tokens
 
 ROOT = Path(__file__).parents[1]
 THRESHOLDS = (0.7, 0.85)

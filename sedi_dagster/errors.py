@@ -53,8 +53,10 @@ class BudgetExceeded(SediError):
     """The next call's worst case does not fit into what is left of a budget.
 
     `answers` are those that came in the same request for answers, None where there was no room: they are paid for.
+    `cap` is the limit that stopped it: account, tokens, nano-dollars (`Cap.told`).
     """
 
+    cap = ""
     answers: Sequence[TeacherAnswer | None] = ()
 
 

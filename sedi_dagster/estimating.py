@@ -16,10 +16,10 @@ from sedi_dagster.records import CallShape
 from sedi_dagster.rounds import load_history
 from sedi_dagster.settings import Settings
 from sedi_dagster.store import Store
-from sedi_dagster.teacher.budget import known_price
+from sedi_dagster.teacher.budget import Budget, known_price, today
 from sedi_dagster.teacher.calls import mean_calls
 from sedi_dagster.teacher.commands import loaded_settings, money
-from sedi_dagster.teacher.estimate import Estimate, estimate_calls
+from sedi_dagster.teacher.estimate import Allowance, Estimate, allowance, estimate_calls
 from sedi_dagster.teacher.open import make_endpoint, open_ledger
 
 
@@ -87,14 +87,34 @@ def print_estimate(settings: Settings, candidates: int) -> None:
     measured = any(estimate.measured for estimate in estimates.values())
     basis = "earlier calls of this teacher" if measured else "the settings' limits (no calls so far)"
     table = Table(title=f"{candidates:,} candidates, from {basis}")
-    for column in ("method", "calls", "tokens", "at most", "USD", "at most", "minutes"):
+    for column in ("method", "calls", "tokens", "all at their limits", "USD", "all at their limits", "minutes"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for name, estimate in estimates.items():
         table.add_row(name, *_cells([estimate]))
     if len(estimates) > 1:
         table.add_section()
         table.add_row("all", *_cells(list(estimates.values())))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(_bound(round_allowance(settings)))
+
+
+def round_allowance(settings: Settings) -> Allowance:
+    """What the caps leave the next round: the upper bound of what it takes."""
+    caps = Budget.from_settings(settings).caps("next", today())
+    with open_ledger(settings) as ledger:
+        return allowance(caps, ledger.account)
+
+
+def _bound(left: Allowance) -> str:
+    if not left.settings:
+        return (
+            "No cap is set, so nothing bounds what a round may take: answers may be useless, and calls are repeated. "
+            "SEDI_LOOP_MAX_TOKENS_PER_ROUND bounds it."
+        )
+    told = [f"{left.tokens:,} tokens"] if left.tokens is not None else []
+    told += [f"{left.usd:.4f} USD"] if left.usd is not None else []
+    return f"At the very most: {' and '.join(told)}, by {', '.join(left.settings)}."
 
 
 def _cells(estimates: list[Estimate]) -> list[str]:

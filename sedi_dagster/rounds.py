@@ -119,3 +119,12 @@ def checkpoints_to_prune(there: Sequence[str], promoted: Collection[str], curren
         return []
     older = sorted(key for key in there if key <= current)[:-keep]
     return [key for key in older if key not in promoted and key != current]
+
+
+def cut_short(store: Store, round_key: str, category: str) -> str:
+    """The limit of a budget that cut a generated batch short; empty if none did, or there is no batch."""
+    if store.tables_marker("generated_batches", round_key, category) is None:
+        return ""
+    result = store.read_table("result", "generated_batches", round_key, category)
+    row: dict[str, str | None] = result.row(0, named=True) if result.height else {}
+    return (row.get("budget") or "") if row.get("stopped") == "budget" else ""

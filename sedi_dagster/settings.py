@@ -60,7 +60,9 @@ def _stripped(key: Any) -> Any:
 def _sendable(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
     if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ValueError("SEDI_TEACHER_API_KEY has a blank, a line break or a character outside ASCII in it; copy it again")
+        raise ValueError(
+            "SEDI_TEACHER_API_KEY has a blank, a line break or a character outside ASCII in it; copy it again"
+        )
     return key
 
 

@@ -20,7 +20,7 @@ import polars as pl
 from sedi_dagster.filtering.novelty import NoveltyIndex
 from sedi_dagster.filtering.rules import FOUND_SCHEMA, found_frame
 from sedi_dagster.filtering.semantic import Embed, greedy_by_cosine
-from sedi_dagster.filtering.words import mostly_foreign, tokens
+from sedi_dagster.texts.words import mostly_foreign, tokens
 
 if TYPE_CHECKING:
     import numpy as np

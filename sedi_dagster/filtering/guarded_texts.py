@@ -17,8 +17,8 @@ from sedi_dagster.datafiles import Limits, Problems, checked_text, read_rows
 from sedi_dagster.datafiles.conversations import CONVERSATION_FIELDS, as_messages
 from sedi_dagster.datafiles.reading import read_text
 from sedi_dagster.errors import InputFileError
-from sedi_dagster.filtering.words import word_count
 from sedi_dagster.records import task_prompt
+from sedi_dagster.texts.words import word_count
 
 QUESTIONS = (
     "question", "prompt", "problem", "query", "text", "input", "stem", "question_stem", "ctx", "sentence", "goal",

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import polars as pl
 
 from sedi_dagster.filtering.keywords import KEYWORDS, asks_for_what_text_cannot_serve
-from sedi_dagster.filtering.words import word_counts
 from sedi_dagster.settings import FilteringSettings
+from sedi_dagster.texts.words import word_counts
 
 FOUND_SCHEMA: dict[str, Any] = {
     "row": pl.UInt32,

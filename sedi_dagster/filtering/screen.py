@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.novelty import NoveltyIndex
 from sedi_dagster.filtering.rules import InstructionForm, instruction_problem
-from sedi_dagster.filtering.words import tokens
+from sedi_dagster.texts.words import tokens
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from sedi_dagster.filtering.rules import (
     instance_rules,
 )
 from sedi_dagster.filtering.semantic import Embed
-from sedi_dagster.filtering.words import mostly_foreign
+from sedi_dagster.texts.words import mostly_foreign
 
 VERDICT_SCHEMA: dict[str, Any] = {
     "candidate_id": pl.String,

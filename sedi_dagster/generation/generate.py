@@ -38,6 +38,7 @@ RESULT_SCHEMA: dict[str, Any] = {
     "waves": pl.Int64,
     "stopped": pl.String,  # enough, allowed, nothing, dry, budget
     "reason": pl.String,
+    "budget": pl.String,  # the limit that stopped it (`BudgetExceeded.cap`), else null
 }
 
 
@@ -100,6 +101,7 @@ async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher
     _check_answers(desk)
     result = {"round": job.round, "category": job.category.id, "wanted": job.wanted, "allowed": job.candidates}
     result |= vars(tally) | {"stopped": stopped[0], "reason": stopped[1]}
+    result["budget"] = desk.spent.cap if desk.spent is not None else None
     del result["dry"]
     return {
         "candidates": candidate_frame(candidates, round=job.round, category=job.category.id, teacher=job.teacher),

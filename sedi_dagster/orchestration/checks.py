@@ -8,6 +8,7 @@ from sedi_dagster.orchestration.checking import CHECKS, Checked, Finding, check
 from sedi_dagster.orchestration.training import verified_checkpoint
 from sedi_dagster.orchestration.verifying import the_data_folder_is_as_recorded
 from sedi_dagster.superseding import disagreements
+from sedi_dagster.teacher.budget import Budget
 
 
 @check("generated_batches", blocking=True)
@@ -103,9 +104,10 @@ def the_budget_held(checked: Checked) -> Finding:
     calls = pl.concat([store.read_table("calls", "generated_batches", plan.round, c) for c in there])
     tokens = int(calls.unique("request_key").select(pl.sum("prompt_tokens") + pl.sum("completion_tokens")).item())
     cut = checked.tables["result"]["stopped"].to_list() == ["budget"]
-    over = plan.max_tokens is not None and tokens > plan.max_tokens
+    allowed = Budget.from_settings(checked.sedi.settings(), "", plan.max_tokens).max_tokens_per_round
+    over = allowed is not None and tokens > allowed
     said = f"The budget of {plan.round} cut this batch short." if cut else ""
-    return Finding(not over and not cut, said, {"tokens_of_round": tokens, "tokens_allowed": plan.max_tokens or -1})
+    return Finding(not over and not cut, said, {"tokens_of_round": tokens, "tokens_allowed": allowed or -1})
 
 
 @check("filtered_batches", blocking=True)

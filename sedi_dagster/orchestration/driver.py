@@ -37,6 +37,7 @@ from sedi_dagster.orchestration.runs import (
 from sedi_dagster.orchestration.state import ROUND_STAGE, look
 from sedi_dagster.orchestration.workloads import ready_for_workloads
 from sedi_dagster.progress import ProgressLine, parse_progress
+from sedi_dagster.rounds import cut_short
 
 POLL_S = 0.5
 POLL_WAITING_S = 2.0
@@ -101,7 +102,8 @@ class Driver:
                 elsewhere=self._elsewhere(),
             )
             if state.open is None and not state.pieces and len(self._sedi.history().finished) >= target:
-                return "1 round is finished" if target == 1 else f"{target} rounds are finished"
+                ended = "1 round is finished" if target == 1 else f"{target} rounds are finished"
+                return f"{ended}{self._cut_short()}"
             steps = due(state)
             first = steps[0]
             if isinstance(first, Launch):
@@ -109,12 +111,21 @@ class Driver:
             elif isinstance(first, Open):
                 open_round(self._sedi, self._instance, first.plan)
             elif isinstance(first, Rest):
-                return first.why
+                return f"{first.why}{self._cut_short()}"
             else:
                 told = self._wait(state, [step for step in steps if isinstance(step, Wait)], told)
 
     def _elsewhere(self) -> str:
         return who_else_drives(self._sedi.settings(), self._home)
+
+    def _cut_short(self) -> str:
+        """Which batches of the last round a budget cut short, as the end of a sentence."""
+        finished = self._sedi.history().finished
+        if not finished:
+            return ""
+        plan = self._sedi.plan(finished[-1].round)
+        cut = [category for category in plan.category_ids if cut_short(self._sedi.store(), plan.round, category)]
+        return f"; the budget cut {', '.join(cut)} of {plan.round} short" if cut else ""
 
     def _target(self, rounds: int) -> int:
         history = self._sedi.history()

@@ -17,7 +17,9 @@ from sedi_dagster.orchestration.planning import needs_preparation, next_plan
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import attempts_at, run_at, runs_of, unfinished_runs
 from sedi_dagster.records import RoundPlan, content_id
+from sedi_dagster.rounds import cut_short
 from sedi_dagster.store import Store
+from sedi_dagster.teacher.budget import Budget, Cap, is_raised, today
 
 ROUND_STAGE = "train and evaluate"
 DATASET = "sft_dataset"
@@ -86,7 +88,7 @@ def _works(sedi: SediResource, plan: RoundPlan | None, finished: list[str]) -> l
             plan.round,
             str(batch_key(category, plan.round)),
         )
-        for category in missing_batches(store, plan)
+        for category in missing_batches(store, plan, Budget.from_settings(sedi.settings()).caps(plan.round, today()))
     ]
     return works or [_round_work(plan.round, (*unmade(store, plan.round), DATASET))]
 
@@ -104,13 +106,15 @@ def _round_work(round_key: str, assets: tuple[str, ...]) -> Work:
     return Work(f"round|{round_key}", ROUND_STAGE, train_round.name, round_key, round_key, assets)
 
 
-def missing_batches(store: Store, plan: RoundPlan) -> list[str]:
-    """Planned categories whose generated batch is not there, or has not passed its blocking checks."""
+def missing_batches(store: Store, plan: RoundPlan, caps: Sequence[Cap] | None = None) -> list[str]:
+    """Planned categories whose generated batch is not there, has not passed its blocking checks, or was cut short by a
+    budget that has room again (`caps`: the limits as they are now)."""
     return [
         category
         for category in plan.category_ids
         if store.tables_marker("generated_batches", plan.round, category) is None
         or not_passed(store, "generated_batches", plan.round, category)
+        or (caps is not None and (cut_by := cut_short(store, plan.round, category)) and is_raised(cut_by, caps))
     ]
 
 

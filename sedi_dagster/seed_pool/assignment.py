@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sedi_dagster.filtering.words import tokens
 from sedi_dagster.records import SeedTask
+from sedi_dagster.texts.words import tokens
 
 Assigned = list[tuple[str, float]]
 """Category and confidence (0 to 1) of each task."""

@@ -33,6 +33,11 @@ class Cap:
     setting: str = ""
     """The settings that the limits come from, for the error that names the mend."""
 
+    @property
+    def told(self) -> str:
+        """The limit as it is kept beside what it stopped; `is_raised` reads it."""
+        return f"{self.account} {self.tokens} {self.nanousd}"
+
 
 @dataclass(slots=True)
 class Account:
@@ -133,12 +138,18 @@ class Budget:
 
     @classmethod
     def from_settings(cls, settings: Settings, run: str = "", max_tokens_per_round: int | None = None) -> Budget:
-        """The limits of the settings; a round's own limit (from its plan) holds beside the settings' one."""
-        limits = [n for n in (settings.loop.max_tokens_per_round, max_tokens_per_round) if n is not None]
+        """The limits of the settings as they are now; a round's own (from its plan) where they have none.
+
+        So a limit that was raised lets a round go on that was planned before.
+        """
+        if settings.loop.max_tokens_per_round is not None:
+            max_tokens_per_round = settings.loop.max_tokens_per_round
+        elif settings.loop.max_tokens is not None:
+            max_tokens_per_round = None  # what was left of it; the loop's own account tells what is left now
         caps = settings.budget.model_dump(exclude={"prices"})
         return cls(
             max_tokens=settings.loop.max_tokens,
-            max_tokens_per_round=min(limits, default=None),
+            max_tokens_per_round=max_tokens_per_round,
             run=run,
             **caps,
         )
@@ -187,7 +198,26 @@ def budget_exceeded(cap: Cap, account: Account) -> BudgetExceeded:
         told.append(f"{account.spent_nanousd / NANO:.4f} of {cap.nanousd / NANO:.4f} USD")
     kind, _, name = cap.account.partition(":")
     where = f"the {kind} {name}" if name else "the whole loop"
-    return BudgetExceeded(
+    error = BudgetExceeded(
         f"The budget of {where} is used up: {' and '.join(told)}, and the next call may take more than is left.",
         f"Raise {cap.setting}. Everything so far is saved; run again and it goes on where it stopped.",
     )
+    error.cap = cap.told
+    return error
+
+
+def is_raised(told: str, now: Sequence[Cap]) -> bool:
+    """Whether the limit that once stopped something leaves more room now: it is higher, gone, or of another day.
+
+    A run's own limit never does: every run has another one.
+    """
+    account, tokens, money = told.rsplit(" ", 2)
+    if account.startswith("run:"):
+        return False
+    cap = next((cap for cap in now if cap.account == account), None)
+    if cap is None:
+        return True
+    then = [None if limit == "None" else int(limit) for limit in (tokens, money)]
+    pairs = list(zip(then, (cap.tokens, cap.nanousd), strict=True))
+    higher = any(old is not None and (new is None or new > old) for old, new in pairs)
+    return higher and not any(new is not None and (old is None or new < old) for old, new in pairs)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from sedi_dagster.errors import SettingsError
-from sedi_dagster.rounds import load_history
+from sedi_dagster.rounds import cut_short, load_history
 from sedi_dagster.settings import SIMULATED, Settings, load_settings
 from sedi_dagster.store import Store
 from sedi_dagster.teacher.answers import Reading
@@ -25,7 +25,7 @@ _DAY_S = 86_400.0
 
 
 def empty_batches(store: Store, category: str = "") -> list[tuple[str, str]]:
-    """Round and category of the batches of the round under way of which no candidate passed."""
+    """Round and category of the batches of the round under way of which no candidate passed, or that a budget cut."""
     plan = load_history(store).open_round
     wanted = [c for c in plan.category_ids if category in ("", c)] if plan is not None else []
     return [
@@ -33,7 +33,10 @@ def empty_batches(store: Store, category: str = "") -> list[tuple[str, str]]:
         for c in wanted
         if plan is not None
         and store.tables_marker("generated_batches", plan.round, c) is not None
-        and not store.read_tables("generated_batches", plan.round, c)["result"]["passed"].sum()
+        and (
+            not store.read_tables("generated_batches", plan.round, c)["result"]["passed"].sum()
+            or cut_short(store, plan.round, c)
+        )
     ]
 
 
@@ -128,7 +131,7 @@ def retry_command(**chosen: str) -> None:
     """Ask again, in the next run, for what was no answer: refused calls and answers without a text.
 
     What was paid stays on the accounts. Answers with a text are left alone, whatever they are worth. Batches of the
-    round under way that hold no candidate are generated anew.
+    round under way that hold no candidate, or that a budget cut short, are generated anew.
     """
     settings = loaded_settings()
     with open_ledger(settings) as ledger:

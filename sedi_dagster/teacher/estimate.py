@@ -6,12 +6,12 @@ gives them and the settings' limits, which gives too much rather than too little
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sedi_dagster.records import CallShape
 from sedi_dagster.settings import Price
-from sedi_dagster.teacher.budget import cost_nanousd, usd
+from sedi_dagster.teacher.budget import Account, Cap, cost_nanousd, usd
 from sedi_dagster.teacher.calls import Means
 
 _FIRST_S, _S_PER_TOKEN = 1.0, 0.03
@@ -21,7 +21,8 @@ _FIRST_S, _S_PER_TOKEN = 1.0, 0.03
 @dataclass(frozen=True)
 class Estimate:
     """`measured` tells whether it rests on earlier calls. `usd` and `most_usd` are None if no price is known.
-    `most_*` is what may be reserved at the very most: every call at its limit."""
+    `most_*`: as many calls, every one at its limit. No bound: there may be more calls. Only a cap is one
+    (`allowance`)."""
 
     calls: int
     prompt_tokens: int
@@ -35,6 +36,27 @@ class Estimate:
     @property
     def tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What the caps leave a next round at the very most; None: no cap. `settings`: those that the caps come from."""
+
+    tokens: int | None
+    usd: float | None
+    settings: tuple[str, ...]
+
+
+def allowance(caps: Sequence[Cap], account: Callable[[str], Account]) -> Allowance:
+    """What is left under all caps. The ledger reserves a call's worst case before it is sent, so no more is spent."""
+    accounts = {cap.account: account(cap.account) for cap in caps}
+    tokens = [cap.tokens - accounts[cap.account].spent_tokens for cap in caps if cap.tokens is not None]
+    money = [cap.nanousd - accounts[cap.account].spent_nanousd for cap in caps if cap.nanousd is not None]
+    return Allowance(
+        max(0, min(tokens)) if tokens else None,
+        usd(max(0, min(money))) if money else None,
+        tuple(cap.setting for cap in caps if cap.setting),
+    )
 
 
 def estimate_calls(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sedi_dagster.filtering.duplicates import duplicates
 from sedi_dagster.filtering.novelty import NoveltyIndex
-from sedi_dagster.filtering.words import tokens
+from sedi_dagster.texts.words import tokens
 
 NOVELTY, SEMANTIC = 0.6, 0.97
 TEXTS = st.lists(st.lists(st.sampled_from("ab ba abc cab dd d".split()), min_size=1, max_size=6), max_size=14)

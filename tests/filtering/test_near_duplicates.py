@@ -15,7 +15,7 @@ from rouge_score import rouge_scorer, tokenizers
 from sedi_dagster.errors import SediError
 from sedi_dagster.filtering import novelty, similarity_join
 from sedi_dagster.filtering.novelty import NoveltyIndex, greedy_novelty, near_duplicates
-from sedi_dagster.filtering.words import tokens
+from sedi_dagster.texts.words import tokens
 
 SEEDS = Path(__file__).parents[2] / "seeds"
 THRESHOLDS = st.sampled_from([0.05, 0.3, 0.5, 2 / 3, 0.7, 0.8, 0.85, 0.9, 1.0])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sedi_dagster.filtering.novelty import NoveltyIndex, near_duplicates
-from sedi_dagster.filtering.words import tokens
+from sedi_dagster.texts.words import tokens
 
 
 def rouge_score_tokens(text: str) -> list[str]:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from sedi_dagster.filtering.novelty import NoveltyIndex
-from sedi_dagster.filtering.words import mostly_foreign, tokens, word_count, word_counts
+from sedi_dagster.texts.words import mostly_foreign, tokens, word_count, word_counts
 
 
 @pytest.mark.parametrize(

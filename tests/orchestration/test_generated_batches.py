@@ -11,7 +11,7 @@ import pytest
 
 from assets.generated_batches import generated_batches
 from assets.seed_pool import seed_pool
-from sedi_dagster.estimating import estimate_round
+from sedi_dagster.estimating import estimate_round, round_allowance
 from sedi_dagster.generation.candidates import NOT_ASKED
 from sedi_dagster.generation.methods import METHODS
 from sedi_dagster.orchestration.checks import every_candidate_has_its_call
@@ -19,8 +19,12 @@ from sedi_dagster.orchestration.io_manager import TablesIOManager
 from sedi_dagster.orchestration.partitions import batch_key
 from sedi_dagster.orchestration.planning import next_plan, open_round
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.state import missing_batches
 from sedi_dagster.records import RoundPlan, Tables
+from sedi_dagster.rounds import cut_short
 from sedi_dagster.settings import load_settings
+from sedi_dagster.teacher.budget import Budget, today
+from sedi_dagster.teacher.open import open_ledger
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -100,6 +104,36 @@ def test_a_round_whose_budget_is_spent_midway_keeps_what_was_paid(
     found = tables(plan)
     assert NOT_ASKED in found["candidates"]["problem"].to_list()
     assert 0 < found["calls"].select("prompt_tokens", "completion_tokens").to_numpy().sum() <= 5000
+
+
+def test_no_round_takes_more_than_the_estimate_s_bound_and_a_raised_limit_has_it_gone_on_with(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS_PER_ROUND", "5000")
+    sedi = SediResource()
+    bound = round_allowance(load_settings())
+    plan = opened(instance, 40)
+    assert generated(instance, plan).success
+    with open_ledger(load_settings()) as ledger:
+        account = ledger.account(f"round:{plan.round}")
+    assert bound.tokens == 5000 and bound.settings == ("SEDI_LOOP_MAX_TOKENS_PER_ROUND",)
+    assert 0 < account.spent_tokens <= bound.tokens and not account.reserved_tokens
+
+    def due() -> bool:
+        caps = Budget.from_settings(load_settings()).caps(plan.round, today())
+        return "math" in missing_batches(sedi.store(), plan, caps)
+
+    first = tables(plan)
+    assert cut_short(sedi.store(), plan.round, "math") and not due()
+    monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS_PER_ROUND", "4000")
+    assert not due()
+    monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS_PER_ROUND", "500000")
+    assert due()
+    assert generated(instance, plan).success
+    whole = tables(plan)
+    assert not cut_short(sedi.store(), plan.round, "math") and not due()
+    assert NOT_ASKED not in whole["candidates"]["problem"].to_list()
+    assert set(first["calls"]["request_key"]) <= set(whole["calls"]["request_key"])
 
 
 def test_a_mix_that_cannot_be_ends_the_step_before_anything_is_asked(

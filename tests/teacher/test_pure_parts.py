@@ -14,8 +14,9 @@ from teacher_bench import chat
 from sedi_dagster.records import CallShape, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher.answers import read_answer, storable_text
+from sedi_dagster.teacher.budget import Account, Cap, is_raised
 from sedi_dagster.teacher.calls import Means
-from sedi_dagster.teacher.estimate import estimate_calls
+from sedi_dagster.teacher.estimate import Allowance, allowance, estimate_calls
 from sedi_dagster.teacher.failures import EndpointNames, Failure, from_status
 from sedi_dagster.teacher.rendering import RenderedRequest, render
 
@@ -168,3 +169,27 @@ def test_an_estimate_follows_earlier_calls_and_else_the_limits() -> None:
     assert seen.measured and seen.tokens == 60 * 950 + 120 * 160
     assert seen.most_tokens == 60 * 1000 + 120 * 228 and seen.seconds == (60 * 2 + 120) / 8
     assert seen.usd == pytest.approx((60 * 800 + 120 * 100 + 2 * (60 * 150 + 120 * 60)) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "raised"),
+    [
+        (Cap("loop", 100), Cap("loop", 100), False),
+        (Cap("loop", 100), Cap("loop", 200), True),
+        (Cap("loop", 100), Cap("loop", 50), False),
+        (Cap("loop", 100), Cap("loop"), True),
+        (Cap("loop", 100), Cap("loop", 200, 5), False),
+        (Cap("loop", None, 100), Cap("loop", None, 200), True),
+        (Cap("day:2026-11-25", 100), Cap("day:2026-11-26", 100), True),
+        (Cap("run:a", 100), Cap("run:b", 900), False),
+    ],
+)
+def test_a_limit_leaves_more_room_once_it_is_raised_or_the_day_is_over(then: Cap, now: Cap, raised: bool) -> None:
+    assert is_raised(then.told, [now]) is raised
+
+
+def test_the_bound_of_an_estimate_is_what_the_tightest_cap_leaves() -> None:
+    accounts = {"loop": Account("loop", spent_tokens=700), "day": Account("day", spent_nanousd=40)}
+    left = allowance([Cap("loop", 1000, None, "A"), Cap("day", 900, 100, "B")], accounts.__getitem__)
+    assert left == Allowance(300, 60 / 1e9, ("A", "B"))
+    assert allowance([Cap("loop")], accounts.__getitem__) == Allowance(None, None, ())

@@ -14,6 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import regex
+
+from sedi_dagster.texts.words import has_unspaced, segments
+
 Args = Mapping[str, Any]
 
 MAX_ANSWER_CHARS = 20_000
@@ -23,7 +27,7 @@ _MAX_MARKS_IN_A_ROW = 30  # the limit of Unicode's stream-safe text format (UAX 
 _ARTICLES = frozenset({"a", "an", "the"})
 _THOUSANDS_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _MINUS = re.compile(r"(?<![\w)])-(?=[0-9])")
-_NOT_A_WORD = re.compile(r"(?:[^\w.]|_|(?<![0-9])\.|\.(?![0-9]))+")
+_NOT_A_WORD = regex.compile(r"(?:[^\w.]|_|(?<![0-9])\.|\.(?![0-9]))+")
 
 
 ErrorKind = Literal[
@@ -115,17 +119,24 @@ def normalise(text: str) -> str:
     """NFKC, casefold, punctuation to spaces, no articles, single spaces.
 
     Numbers stay whole ("1,200" is "1200", "3.5" stays, "-3" is "minus 3"), so that "3" is not found in "3.5".
-    A text made of articles alone keeps them, so that the option "A" does not vanish.
+    A text made of articles alone keeps them, so that the option "A" does not vanish. Scripts without spaces between
+    words (Chinese, Japanese, Thai ...) are given them, so that words are counted and compared in every script.
     """
     text = unicodedata.normalize("NFKC", text).replace("\u2212", "-").casefold()
     text = _MINUS.sub(" minus ", _THOUSANDS_COMMA.sub("", text))
-    tokens = _NOT_A_WORD.sub(" ", text).split()
+    tokens = [word for token in _NOT_A_WORD.sub(" ", text).split() for word in segments(token)]
     return " ".join([token for token in tokens if token not in _ARTICLES] or tokens)
 
 
 def words(text: str) -> list[str]:
-    """The words of a text as a reader counts them: runs without white space which hold a letter or digit."""
-    return [token for token in text.split() if any(char.isalnum() for char in token)]
+    """The words of a text as a reader counts them: runs without white space which hold a letter or digit; in scripts
+    without spaces, words as ICU cuts them."""
+    return [
+        word
+        for token in text.split()
+        for word in (segments(token) if has_unspaced(token) else (token,))
+        if any(char.isalnum() for char in word)
+    ]
 
 
 def occurs(phrase: str, text: str, normalised: str | None = None) -> bool:
@@ -138,6 +149,8 @@ def occurs(phrase: str, text: str, normalised: str | None = None) -> bool:
     if not wanted:
         return bool(phrase.strip()) and phrase.strip().casefold() in text.casefold()
     haystack = normalise(text) if normalised is None else normalised
+    if has_unspaced(wanted):  # where a word ends there depends on what surrounds it
+        return wanted.replace(" ", "") in haystack.replace(" ", "")
     return f" {wanted} " in f" {haystack} "
 
 

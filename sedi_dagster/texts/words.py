@@ -39,20 +39,25 @@ def tokens(text: str) -> list[str]:
         lowered = text.lower()
         return _ASCII_RUN.findall(lowered) or _CHARACTER.findall(lowered)
     lowered = unicodedata.normalize("NFC", text.lower())
-    words = [word for run in _RUN.findall(lowered) for word in (_segments(run) if _UNSPACED.search(run) else (run,))]
+    words = [word for run in _RUN.findall(lowered) for word in segments(run)]
     # Normalised last: ICU's dictionaries do not know the compatibility forms of Thai and Lao.
     plain = [unicodedata.normalize("NFKC", _FORMAT.sub("", word)) for word in words]
     return plain or _CHARACTER.findall(_FORMAT.sub("", lowered))
 
 
-def _segments(run: str) -> list[str]:
-    """A run of letters, marks and digits, cut into words."""
-    return list(WordBreaker(run, "root"))
+def segments(run: str) -> list[str]:
+    """A run of letters, marks and digits, cut into words; one word where its script puts spaces between words."""
+    return list(WordBreaker(run, "root")) if has_unspaced(run) else [run]
+
+
+def has_unspaced(text: str) -> bool:
+    """Whether some of a text is in a script without spaces between words."""
+    return not text.isascii() and _UNSPACED.search(text) is not None
 
 
 def word_count(text: str) -> int:
     """Words of a text: parts between blanks, in scripts without spaces those of `tokens`."""
-    return len(tokens(text)) if _UNSPACED.search(text) else len(text.split())
+    return len(tokens(text)) if has_unspaced(text) else len(text.split())
 
 
 def word_counts(texts: pl.Series) -> pl.Series:
