@@ -612,6 +612,11 @@ class Settings(BaseSettings):
     data: str = Field("data", description="Where all data lives: a folder or any fsspec URL")
     cache: Path = Field(Path(".cache"), description="Local scratch folder; everything in it can be remade")
     seeds: Path = Field(Path("seeds/seed_tasks.jsonl"), description="Seed tasks")
+    seed_categories: dict[str, str] = Field(
+        default_factory=dict,
+        description='What the categories that the seed tasks name are taken as, as JSON: {"poem": "creative_writing"}; '
+        "an empty name leaves their tasks out",
+    )
     categories: Path = Field(Path("seeds/categories.yaml"), description="Categories")
     items: Path = Field(Path("seeds/evaluation_items.jsonl"), description="Evaluation items")
     ledger: str = Field(

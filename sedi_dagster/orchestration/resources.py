@@ -43,7 +43,9 @@ class SediResource(dg.ConfigurableResource[None]):
     def seed_file(self) -> SeedFile:
         """The user's seed tasks; a file without categories has got some, with how sure they are."""
         settings = self.settings()
-        return read_seed_file(settings.path(settings.seeds), self.categories()).checked()
+        return read_seed_file(
+            settings.path(settings.seeds), self.categories(), None, settings.seed_categories
+        ).checked()
 
     def seeds(self) -> pl.DataFrame:
         """The same as a frame (`SEED_SCHEMA`)."""

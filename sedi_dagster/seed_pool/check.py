@@ -13,12 +13,14 @@ from statistics import median
 import polars as pl
 
 from sedi_dagster.datafiles import Problems
+from sedi_dagster.filtering.answer_rules import AnswerForm, answer_rules
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.novelty import greedy_novelty
 from sedi_dagster.filtering.rules import InstructionForm, Rule, first_broken, form_rules, instance_rules
 from sedi_dagster.seed_pool.languages import language_notes
 from sedi_dagster.seed_pool.loading import SeedFile
 from sedi_dagster.settings import FilteringSettings, Settings
+from sedi_dagster.texts.cleaning import clean
 
 
 @dataclass
@@ -66,12 +68,13 @@ def check_seeds(
     decontaminator = Decontaminator(items, threshold, ngram)
     duplicates = _near_duplicates(seeds, filtering.threshold, remarks)
     tasks = pl.DataFrame(
-        [(task.instruction, task.input, task.output) for task in seeds.tasks],
-        schema={"instruction": pl.String, "input": pl.String, "output": pl.String},
+        [(task.instruction, task.input, task.output, bool(task.is_classification)) for task in seeds.tasks],
+        schema={"instruction": pl.String, "input": pl.String, "output": pl.String, "is_classification": pl.Boolean},
         orient="row",
     ).with_row_index("row")
     near_items = _near_items(tasks, seeds.lines, decontaminator, problems)
     _filter_remarks(tasks, seeds.lines, filtering, remarks)
+    marked = _mark_remarks(tasks, seeds.lines, remarks)
     for name, told, mend in hopeless_rules(tasks, filtering):
         problems.add(None, name, told, mend)
     for task, line in zip(seeds.tasks, seeds.lines, strict=True):
@@ -82,7 +85,12 @@ def check_seeds(
         row.near_items += line in near_items
         if task.id in seeds.confidence:
             row.confidence.append(seeds.confidence[task.id])
-    notes = [*seeds.notes, *language_notes(tasks["instruction"].to_list(), settings)]
+    no_answers = first_broken(tasks, answer_rules(AnswerForm.of(filtering)))["rule"].value_counts().sort("rule").rows()
+    told = [f"{count:,} outputs are no answers ({rule}): the filters would reject them" for rule, count in no_answers]
+    told += (
+        [f"{marked:,} texts hold marks of a chat template or reasoning, which would be trained on"] if marked else []
+    )
+    notes = [*seeds.notes, *told, *language_notes(tasks["instruction"].to_list(), settings)]
     return SeedReport(list(rows.values()), problems, remarks, notes)
 
 
@@ -123,7 +131,7 @@ def hopeless_rules(tasks: pl.DataFrame, filtering: FilteringSettings) -> list[tu
     """(field, what is wrong, mend) of each filter rule that every task breaks: nothing like them would be kept.
 
     Args:
-        tasks: `row`, `instruction`, `input`, `output`.
+        tasks: `row`, `instruction`, `input`, `output`, `is_classification`.
     """
     found = []
     for name, rules in _rules(filtering):
@@ -137,7 +145,24 @@ def hopeless_rules(tasks: pl.DataFrame, filtering: FilteringSettings) -> list[tu
 
 
 def _rules(filtering: FilteringSettings) -> tuple[tuple[str, tuple[Rule, ...]], ...]:
-    return ("instruction", form_rules(InstructionForm.of(filtering))), ("output", instance_rules())
+    return (
+        ("instruction", form_rules(InstructionForm.of(filtering))),
+        ("output", instance_rules()),
+        ("output", answer_rules(AnswerForm.of(filtering))),
+    )
+
+
+def _mark_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) -> int:
+    """Remark on texts that hold what is taken off a teacher's answers; how many do."""
+    count = 0
+    for name in ("instruction", "input", "output"):
+        for line, text in zip(lines, tasks[name], strict=True):
+            cleaned = clean(text)
+            if cleaned.problem or cleaned.applied:
+                count += 1
+                what = cleaned.problem or " and ".join(cleaned.applied).replace("_", " ")
+                remarks.add(line, name, f"holds {what}", "the text alone")
+    return count
 
 
 def _filter_remarks(tasks: pl.DataFrame, lines: Sequence[int], filtering: FilteringSettings, remarks: Problems) -> None:

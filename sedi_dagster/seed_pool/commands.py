@@ -45,7 +45,7 @@ def check(ctx: click.Context, file: Path | None, remarks: bool, write: Path | No
     path = file or settings.path(settings.seeds)
     console = Console(soft_wrap=True)
     with console.status("Reading"):
-        found = read_seed_file(path, categories, columns)
+        found = read_seed_file(path, categories, columns, settings.seed_categories)
         prompts = [(item.id, item.prompt) for item in items]
         report = check_seeds(found, categories, prompts, settings)
     show_report(console, path, report, remarks)
@@ -67,7 +67,7 @@ def show_report(console: Console, path: Path, report: SeedReport, with_remarks: 
     if with_remarks:
         _list_problems(console, "remark(s)", report.remarks)
     elif report.remarks.count:
-        what = "near duplicates and filter rules"
+        what = "near duplicates, filter rules and answers that are none"
         console.print(f"{report.remarks.count} remark(s) on {what}: --remarks shows them.")
     if not report.problems.count:
         console.print("[green]No problem: the file can be used as SEDI_SEEDS.[/green]")

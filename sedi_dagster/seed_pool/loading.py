@@ -66,19 +66,22 @@ class SeedFile:
         return self
 
 
-def read_seed_file(path: Path, categories: Collection[str], columns: Columns | None = None) -> SeedFile:
+def read_seed_file(
+    path: Path, categories: Collection[str], columns: Columns | None = None, names: Mapping[str, str] | None = None
+) -> SeedFile:
     """Read a file of seed tasks and note all that is wrong with it.
 
     If no row names a category, each is given that of the nearest of the seeds that come with the project.
 
     Args:
         columns: the fields of the file, if their names do not tell what they hold.
+        names: what names of categories in the file are taken as; "" leaves their rows out.
 
     Raises:
         InputFileError: the file as a whole cannot be read.
     """
     problems = Problems(path)
-    rows = with_known_names(_rows(path, problems, columns), categories, problems)
+    rows = with_known_names(_renamed(_rows(path, problems, columns), names or {}, problems), categories, problems)
     tasks, confidence = [as_seed_task(row, row.category) for row in rows], dict[str, float]()
     notes: list[str] = []
     if rows and not any(row.category for row in rows):
@@ -111,6 +114,17 @@ def _rows(path: Path, problems: Problems, columns: Columns | None = None) -> lis
     return rows
 
 
+def _renamed(rows: Sequence[Exchange], names: Mapping[str, str], problems: Problems) -> list[Exchange]:
+    left_out = [row for row in rows if row.category and not names.get(row.category, row.category)]
+    for category, count in Counter(row.category for row in left_out).items():
+        problems.notes[f"rows are of category {category[:60]!r}, which is left out (SEDI_SEED_CATEGORIES)"] += count
+    return [
+        replace(row, category=names.get(row.category, row.category))
+        for row in rows
+        if not row.category or names.get(row.category, row.category)
+    ]
+
+
 def with_known_names(rows: Sequence[Exchange], categories: Collection[str], problems: Problems) -> list[Exchange]:
     """The rows with their categories as the loop names them: `Open QA` is open_qa. Others stay as they are."""
     found = []
@@ -131,7 +145,10 @@ def _check_categories(rows: Sequence[Exchange], categories: Collection[str], pro
         first = next(row.number for row in rows if row.category == category)
         where = f"in {count:,} of {len(rows):,} rows"
         if category:
-            problems.add(first, "category", f"{category[:60]!r} is unknown, {where}", f"one of {known}")
+            mend = (
+                f'one of {known}; SEDI_SEED_CATEGORIES=\'{{"{category[:60]}": "{min(categories)}"}}\' takes it as one'
+            )
+            problems.add(first, "category", f"{category[:60]!r} is unknown, {where}", mend)
         else:
             told = f"is missing {where}; the others have it"
             problems.add(first, "category", told, f"one of {known}; or none in any row: then each is assigned")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,33 @@ def test_a_rule_that_all_seeds_break_is_a_problem(
     assert told.exit_code == 2
     assert "all 36 seed tasks break the filter rule starts_with_non_ascii: nothing would be kept" in told.output
     assert "expected SEDI_FILTERING_MODE=sedi" in told.output
+
+
+def test_outputs_that_are_no_answers_and_marks_of_templates_are_told(
+    write_jsonl: Write, seed_tasks: list[SeedTask]
+) -> None:
+    rows: list[Any] = [_row(task) for task in seed_tasks]
+    rows[2] = {**rows[2], "output": "Es tut mir leid, aber dabei kann ich nicht helfen."}
+    rows[5] = {**rows[5], "output": "<nooutput>"}
+    rows[6] = {**rows[6], "output": "<think>Hm.</think>" + rows[6]["output"]}
+    result = _check(write_jsonl(rows), "--remarks")
+    assert "Note: 1 outputs are no answers (refusal)" in result.output
+    assert "Note: 1 outputs are no answers (placeholder)" in result.output
+    assert "Note: 1 texts hold marks of a chat template or reasoning" in result.output
+    assert "line 3, field 'output': breaks the filter rule refusal" in result.output
+    assert "line 7, field 'output': holds reasoning" in result.output
+
+
+def test_category_names_of_one_s_own_are_taken_as_a_setting_says(
+    write_jsonl: Write, seed_tasks: list[SeedTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[Any] = [{**_row(task), "category": f"my {task.category}"} for task in seed_tasks]
+    rows.append({"instruction": "Say hello.", "output": "Hello.", "category": "chat"})
+    path = write_jsonl(rows)
+    refused = _check(path)
+    assert refused.exit_code == 2 and "SEDI_SEED_CATEGORIES='{" in refused.output
+    names = {f"my {task.category}": task.category for task in seed_tasks} | {"chat": ""}
+    monkeypatch.setenv("SEDI_SEED_CATEGORIES", json.dumps(names))
+    taken = _check(path)
+    assert taken.exit_code == 0, taken.output
+    assert "1 rows are of category 'chat', which is left out" in taken.output

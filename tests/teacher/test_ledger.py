@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import socket
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from sedi_dagster.errors import SettingsError, StorageError
 from sedi_dagster.teacher.budget import Budget
@@ -252,3 +257,117 @@ def test_a_ledger_that_cannot_be_opened_says_where_and_hides_the_password(tmp_pa
     with pytest.raises(StorageError) as failed:
         Ledger("postgresql+psycopg://user:hunter2secret@127.0.0.1:9/db")
     assert "hunter2secret" not in str(failed.value)
+
+
+def test_a_ledger_of_the_former_layout_is_migrated_and_what_was_paid_is_still_there(url: str) -> None:
+    with Ledger(url) as ledger:
+        begin(ledger, new_call("paid"), new_call("cut off"))
+        end(ledger, done("paid"))
+        before = ledger.account("loop").spent_tokens
+    engine = create_engine(url)
+    with engine.begin() as connection:  # as layout 1 was
+        for name in ("cached_tokens", "reasoning_tokens", "replies"):
+            connection.execute(text(f"ALTER TABLE calls DROP COLUMN {name}"))
+        connection.execute(text("DROP TABLE batches"))
+        connection.execute(text("UPDATE about SET value = '1' WHERE name = 'schema'"))
+    engine.dispose()
+    for _ in range(2):  # and opened again
+        with Ledger(url) as ledger:
+            call = ledger.read_call("paid")
+            assert call is not None and call.state == "done" and (call.cached_tokens, call.reasoning_tokens) == (0, 0)
+            assert begin(ledger, new_call("paid")) == [Answered("paid")]
+            assert ledger.account("loop").spent_tokens >= before
+    with Ledger(url) as ledger:
+        begin(ledger, new_call("new"))
+        end(ledger, replace(done("new"), cached_tokens=4, reasoning_tokens=2))
+        call = ledger.read_call("new")
+        assert call is not None and (call.cached_tokens, call.reasoning_tokens) == (4, 2)
+
+
+def test_a_ledger_of_another_layout_is_refused_and_left_as_it_is(url: str) -> None:
+    with Ledger(url):
+        pass
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE about SET value = '99' WHERE name = 'schema'"))
+    engine.dispose()
+    with pytest.raises(StorageError, match="layout 99"):
+        Ledger(url)
+
+
+class LosesAcknowledgements:
+    """A proxy before PostgreSQL: where it is armed, the next commit arrives, and its acknowledgement does not."""
+
+    def __init__(self, folder: Path, target: Path) -> None:
+        self.armed = 0
+        self.lost = 0
+        self._target = str(target / ".s.PGSQL.5432")
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(folder / ".s.PGSQL.5432"))
+        self._server.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            upstream = socket.socket(socket.AF_UNIX)
+            upstream.connect(self._target)
+            threading.Thread(target=self._carry, args=(client, upstream), daemon=True).start()
+
+    def _carry(self, client: socket.socket, upstream: socket.socket) -> None:
+        is_cut = False
+        with client, upstream:
+            while not is_cut:
+                for ready in select.select([client, upstream], [], [])[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    if ready is client and self.armed and data.startswith(b"Q") and b"COMMIT" in data:
+                        self.armed -= 1
+                        self.lost += 1
+                        upstream.sendall(data)
+                        upstream.recv(65536)  # it is committed, and nobody is told
+                        is_cut = True
+                        break
+                    (upstream if ready is client else client).sendall(data)
+
+
+@pytest.fixture
+def losing(postgres: str) -> Iterator[tuple[LosesAcknowledgements, str]]:
+    target = Path(postgres.partition("host=")[2])
+    with tempfile.TemporaryDirectory() as folder:
+        proxy = LosesAcknowledgements(Path(folder), target)
+        import psycopg
+
+        name = f"lost_{Path(folder).name.lower()}"
+        with psycopg.connect(postgres.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(f'create database "{name}"')
+        yield proxy, f"postgresql+psycopg://sedi@/{name}?host={folder}"
+        proxy.close()
+
+
+def test_a_commit_whose_acknowledgement_is_lost_is_neither_refused_nor_charged_twice(
+    losing: tuple[LosesAcknowledgements, str],
+) -> None:
+    proxy, url = losing
+    with Ledger(url) as ledger:
+        proxy.armed = 1
+        assert begin(ledger, new_call("a", 100)) == [Reserved("a")]
+        assert proxy.lost == 1 and ledger.account("loop").reserved_tokens == 100
+        proxy.armed = 1
+        end(ledger, done("a", 10, 5))
+        account = ledger.account("loop")
+        assert proxy.lost == 2 and (account.spent_tokens, account.reserved_tokens) == (15, 0)
+        proxy.armed = 1
+        begin(ledger, new_call("b", 100))
+        proxy.armed = 1
+        end(ledger, EndedCall("b", "failed", error="reset", lost=True))
+        account = ledger.account("loop")
+        assert proxy.lost == 4 and (account.spent_tokens, account.reserved_tokens) == (115, 0)
+        assert begin(ledger, new_call("a")) == [Answered("a")] and begin(ledger, new_call("b")) == [Reserved("b")]
