@@ -35,7 +35,7 @@ def embed(texts: Sequence[str], model_name: str) -> np.ndarray:
 
 def model_identity(model_name: str) -> str:
     """The name of a model; of one that is a folder, also a hash of its weights, as they may change under the name."""
-    folder = bundled_minilm() if model_name == BUNDLED else Path(model_name)
+    folder = bundled_minilm() if model_name == BUNDLED else Path(model_name).expanduser()
     weights = folder / "model.safetensors"
     return f"{model_name} {file_digest(weights)}" if weights.is_file() else model_name
 
@@ -43,9 +43,8 @@ def model_identity(model_name: str) -> str:
 @lru_cache(maxsize=1)
 def _loaded(model_name: str) -> Any:
     """The model, kept for the next texts: loading it takes as long as embedding a thousand."""
-    source = model_name
-    if model_name == BUNDLED:
-        source = str(bundled_minilm())
+    folder = bundled_minilm() if model_name == BUNDLED else Path(model_name).expanduser()
+    source = str(folder) if folder.is_dir() else model_name
     from sentence_transformers import SentenceTransformer  # 5 s and 500 MB: only where vectors are needed
 
     try:

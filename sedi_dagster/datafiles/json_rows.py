@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,12 +18,13 @@ ROW_FIELDS = ("instruction", "prompt", "question", "problem", "text", "input", "
 Numbered = Iterator[tuple[int, dict[str, Any] | None]]
 """Number and object; None for one that is none, which is noted in the problems."""
 
+_ZEROS = re.compile(r"\x00[\x00\s]*\Z")
 _DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN, as pandas writes what is missing
 
 
 def json_rows(text: str, problems: Problems) -> Numbered:
     """The rows of a JSON text. A comma too many, after a row or at the end of a list, is no problem."""
-    text = text.replace("\x1e", "").rstrip("\x00 \n")  # RFC 7464; a disk that was full
+    text = _ZEROS.sub("", text)  # a disk that was full
     start = _skip(text, 0)
     if text[start : start + 1] == "[":
         return _list(text, start + 1, problems)

@@ -26,7 +26,7 @@ _NOT_ROWS: tuple[tuple[bytes, str, str], ...] = (
     (b"Obj\x01", "is an Avro file", _CONVERT),
     (b"ORC", "is an ORC file", _CONVERT),
     (
-        b"[[",
+        b'[["',
         "is a list of lists or TOML, without names",
         "Name them: jq -c '.[] | {instruction: .[0], output: .[1]}' FILE",
     ),
@@ -61,20 +61,14 @@ def read_rows(path: Path, problems: Problems, limits: Limits | None = None) -> I
     raw = decompressed(_bytes(path, limits.file_bytes), 10 * limits.file_bytes, str(path))
     if raw[257:262] == b"ustar":
         raise InputFileError(f"{path} is a tar archive; taken are {TAKEN}.", "Unpack it: tar -xf FILE")
-    rows = objects = 0
+    rows = 0
     for number, value in _rows(raw, path, problems):
         rows += 1
-        objects += value is not None
         if rows > limits.rows:
             problems.add(number, "", f"is beyond the {limits.rows:,} rows that are read", "a sample of the file")
             break
         if value is not None:
             yield number, value
-    if rows > 1 and not objects and problems.unit == "line":
-        begins = _text(raw, path, problems).strip()[:40]
-        raise InputFileError(
-            f"{path} is neither JSON nor a table: it begins with {begins!r}; taken are {TAKEN}.", _CONVERT
-        )
     if rows == 0 and not problems.count:
         raise InputFileError(f"{path} is empty.", "Give at least one row, such as a JSON object a line.")
 
@@ -94,7 +88,7 @@ def _rows(raw: bytes, path: Path, problems: Problems) -> Iterator[tuple[int, dic
     for mark, told, mend in _NOT_ROWS:
         if raw.lstrip().startswith(mark):
             raise InputFileError(f"{path} {told}; taken are {TAKEN}.", mend)
-    text = _text(raw, path, problems)
+    text = _text(raw, path, problems).replace("\x1e", "")  # marks a record (RFC 7464)
     if not text.strip(" \t\n\ufeff"):
         return
     yield from csv_rows(text, problems) if _is_csv(text, path) else json_rows(text, problems)

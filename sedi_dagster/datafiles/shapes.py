@@ -28,7 +28,7 @@ from sedi_dagster.datafiles.conversations import (
     tree_exchange,
 )
 from sedi_dagster.datafiles.problems import Problems, checked_text
-from sedi_dagster.datafiles.reading import Limits, read_rows
+from sedi_dagster.datafiles.reading import TAKEN, Limits, read_rows, read_text
 from sedi_dagster.datafiles.transcripts import messages_of
 from sedi_dagster.errors import InputFileError
 
@@ -97,6 +97,10 @@ def read_exchanges(
     columns = columns or Columns()
     rows = ((number, _prepared(row, columns)) for number, row in read_rows(path, problems, limits))
     head = list(islice(rows, _LOOKED_AT))
+    if not head and problems.count > 1 and all("is not JSON" in problem.problem for problem in problems.found):
+        begins = read_text(path, Problems(path), limits).strip()[:40]
+        told = f"{path} is neither JSON nor a table: it begins with {begins!r}; taken are {TAKEN}."
+        raise InputFileError(told, "Save the rows as JSON lines, CSV (UTF-8) or Parquet.")
     if head and not problems.count and not any(_has_shape(row, columns) for _, row in head):
         raise _unknown_shape(path, head[0][1], columns)
     unread: Counter[str] = Counter()
