@@ -86,10 +86,11 @@ def check_seeds(
         if task.id in seeds.confidence:
             row.confidence.append(seeds.confidence[task.id])
     no_answers = first_broken(tasks, answer_rules(AnswerForm.of(filtering)))["rule"].value_counts().sort("rule").rows()
-    remarked = [f"{count:,} outputs are no answers ({rule}): the filters would reject them" for rule, count in no_answers]
-    told += (
-        [f"{marked:,} texts hold marks of a chat template or reasoning, which would be trained on"] if marked else []
-    )
+    remarked = [
+        f"{count:,} outputs are no answers ({rule}): the filters would reject them" for rule, count in no_answers
+    ]
+    if marked:
+        remarked.append(f"{marked:,} texts hold marks of a chat template or reasoning, which would be trained on")
     notes = [*seeds.notes, *remarked, *language_notes(tasks["instruction"].to_list(), settings)]
     return SeedReport(list(rows.values()), problems, remarks, notes)
 
