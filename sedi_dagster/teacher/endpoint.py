@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from sedi_dagster.teacher.rendering import endpoint_identity
 
@@ -89,7 +89,8 @@ class RemoteEndpoint:
         self.query = {**dict(parse_qsl(parts.query)), **(query or {})}
         self.identity = endpoint_identity(base_url)
         self.shown = self.identity
-        self.secrets = _worth_masking([api_key, *self.headers.values(), *self.query.values(), *secrets])
+        password = [unquote(parts.password)] if parts.password else []
+        self.secrets = _worth_masking([api_key, *password, *self.headers.values(), *self.query.values(), *secrets])
 
     async def start(self) -> None:
         """Nothing to start."""

@@ -20,7 +20,7 @@ from sedi_dagster.generation.candidates import Screened
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.records import Category, Tables
-from sedi_dagster.settings import GenerationSettings, TeacherSettings
+from sedi_dagster.settings import GenerationSettings, TeacherSettings, secrets_in
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import RemoteEndpoint
 from sedi_dagster.teacher.ledger import Ledger
@@ -187,7 +187,11 @@ def make(
     async def work() -> Made:
         with Ledger(f"sqlite:///{folder / 'ledger.sqlite'}") as ledger:
             endpoint = RemoteEndpoint(
-                given.base_url or "", given.api_key.get_secret_value(), headers=given.headers, query=given.query
+                given.base_url or "",
+                given.api_key.get_secret_value(),
+                headers=given.headers,
+                query=given.query,
+                secrets=secrets_in(given.extra_body),
             )
             async with Teacher(given, ledger, endpoint=endpoint) as teacher:
                 if check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socketserver
 import threading
@@ -10,14 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
-from replay import make, message, served
+from click.testing import CliRunner
+from replay import make, message, refusal, served
 
+from sedi_dagster.cli import main
 from sedi_dagster.errors import SediError, SettingsError, StorageError, TeacherError
 from sedi_dagster.orchestration.home import ensure_dagster_home
-from sedi_dagster.settings import PROJECT_ROOT, Settings, load_settings
+from sedi_dagster.settings import PROJECT_ROOT, Settings, TeacherSettings, load_settings
 from sedi_dagster.store import Store
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.ledger_url import ledger_url
@@ -205,3 +209,53 @@ def test_a_file_of_variables_in_another_encoding_is_one_error(tmp_path: Path, mo
     with pytest.raises(SettingsError, match="UTF-8"):
         load_settings()
     assert os.environ.get("SEDI_PROFILE") != "local"
+
+
+SECRETS = ("s3cret-in-a-header", "s3cret-in-the-query", "s3cret-in-the-body", "s3cret-further-in", "s3cret-password")
+
+
+def test_what_may_be_secret_is_in_no_error_file_log_or_manifest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    header, query, body, inner, password = SECRETS
+    settings = {
+        "headers": {"api-key": header},
+        "query": {"code": query},
+        "extra_body": {"gateway_token": body, "options": {"password": inner, "top_k": 5}},
+    }
+    caplog.set_level("DEBUG")
+
+    def echo(request: Any, good: str, number: int) -> Any:
+        sent = f"{json.dumps(request)} {replay.headers[-1]} {replay.paths[-1]} {password}"
+        return refusal(400, {"error": {"message": f"No such route: {sent}"[:3000]}})
+
+    with served(echo) as replay:
+        replay.base_url = replay.base_url.replace("http://", f"http://me:{password}@")
+        with pytest.raises(TeacherError) as stopped:
+            make(replay, tmp_path, candidates=40, settings=settings)
+    assert "***" in stopped.value.problem
+    told = [str(stopped.value), repr(stopped.value), caplog.text]
+    told.append(json.dumps(Settings(teacher=TeacherSettings(base_url=replay.base_url, **settings)).public()))
+    told += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    assert all(secret not in text for secret in SECRETS for text in told)
+    assert '"top_k": 5' in told[3]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("SEDI_TEACHER_API_KEY", "s3cret with blanks", "SEDI_TEACHER_API_KEY has a blank"),
+        ("SEDI_TEACHER_EXTRA_BODY", '{"token": "s3cret"', "SEDI_TEACHER_EXTRA_BODY: not JSON"),
+        ("SEDI_TEACHER_HEADERS", '["s3cret"]', "SEDI_TEACHER_HEADERS"),
+        ("SEDI_TEACHER_QUERY", '{"code": ["s3cret"]}', "SEDI_TEACHER_QUERY"),
+        ("SEDI_LEDGER", "postgresql+psycopg://me:s3cret@127.0.0.1:9/db", "cannot be used"),
+        ("SEDI_DATA", "/nowhere/a%20b", "SEDI_DATA"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_message_and_exit_status_2(
+    variable: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    ended = CliRunner().invoke(main, ["calls", "sum"])
+    assert ended.exit_code == 2 and ended.stderr.startswith("Error: ") and "Mend: " in ended.stderr
+    assert told in ended.stderr and "s3cret" not in ended.stderr and "Traceback" not in ended.output
