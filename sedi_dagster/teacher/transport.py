@@ -8,6 +8,7 @@ aiohttp carries the bytes: with many calls at once it takes far less CPU time th
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,27 @@ FAILURES = (openai.APIConnectionError, aiohttp.ClientError, httpx2.InvalidURL, U
 """What the client raises when there is no whole answer."""
 
 
+class _Masking(logging.Filter):
+    """Keeps secrets out of what the client logs: it writes the whole address, with the query."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        told = record.getMessage()
+        if any(secret in told for secret in self.secrets):
+            for secret in self.secrets:
+                told = told.replace(secret, "***")
+            record.msg, record.args = told, ()
+        return True
+
+
+_MASKING = _Masking()
+for _name in ("httpx2", "httpx", "openai._base_client", "openai"):
+    logging.getLogger(_name).addFilter(_MASKING)
+
+
 class NeverSent(Exception):
     """No connection could be made: the endpoint knows nothing of the request."""
 
@@ -62,6 +84,7 @@ def open_client(endpoint: Endpoint, capped: bool = True) -> openai.AsyncOpenAI:
     Raises:
         TeacherError: proxies or certificates that the environment names cannot be used.
     """
+    _MASKING.secrets.update(endpoint.secrets)
     try:
         url = httpx2.URL(endpoint.base_url)
         http_client = openai.DefaultAioHttpClient(
