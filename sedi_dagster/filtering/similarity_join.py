@@ -29,7 +29,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import LCSseq
 
 from sedi_dagster.errors import SediError
-from sedi_dagster.filtering.words import tokens
+from sedi_dagster.texts.words import tokens
 
 Array = npt.NDArray[Any]
 
