@@ -117,6 +117,7 @@ class Sender:
         reserved = False
         try:
             while True:
+                left_out = self.parameters.refused
                 async with self._hands:
                     if not reserved:
                         begun = await self.ledger.begin(self.new_call(request, rendered))
@@ -135,8 +136,10 @@ class Sender:
                     return outcome
                 failure, counts = outcome
                 attempts += counts
-                if failure.kind == "parameters" and await self._learn(failure):
-                    continue
+                if failure.kind == "parameters":
+                    await self._learn(failure)
+                    if self.parameters.refused != left_out:  # learnt now, or by a call that was out at the same time
+                        continue
                 if failure.is_charged:
                     reserved = False
                     await self._end_failed(rendered, failure)
@@ -151,13 +154,12 @@ class Sender:
             if reserved:
                 await self._give_back(rendered)
 
-    async def _learn(self, failure: Failure) -> bool:
-        """Leave refused parameters out from now on; False if that was done before."""
+    async def _learn(self, failure: Failure) -> None:
+        """Leave refused parameters out from now on, and say so once."""
         new = await asyncio.to_thread(self.parameters.learn, failure.parameters) if failure.parameters else None
         if new:
             named = ", ".join(sorted(new))
             self.note(f"{self.names.endpoint} does not take {named} for {self.settings.model}: left out from now on.")
-        return bool(new)
 
     async def _known_or_wait(self, begun: Begun) -> TeacherAnswer | None:
         """The answer that is in the ledger; else None after waiting for what stands in the way of sending."""

@@ -6,6 +6,7 @@ The kinds are those of docs/servers.md.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -343,6 +344,19 @@ def test_a_parameter_that_is_refused_is_left_out_told_once_and_remembered(case: 
         count = len(replay.requests)
         made = make(replay, tmp_path, candidates=20)
         assert made.kept and not made.usage.notes and not any(name in r for r in replay.requests[count:])
+
+
+def test_calls_that_were_out_when_a_parameter_was_found_out_are_sent_again_too(tmp_path: Path) -> None:
+    def respond(request: Any, good: str, number: int) -> Any:
+        if "seed" not in request:
+            return message(good)
+        time.sleep(0.3)  # until several are out
+        return refusal(400, {"error": {"message": "Unrecognized request argument supplied: seed"}})
+
+    with served(respond) as replay:
+        made = make(replay, tmp_path, candidates=30)
+    assert sum("seed" in request for request in replay.requests) > 1
+    assert made.kept and not made.problems and len(made.usage.notes) == 1
 
 
 def test_what_is_null_in_the_extra_body_is_left_out_and_headers_and_query_are_sent(tmp_path: Path) -> None:
