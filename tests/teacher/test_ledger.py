@@ -339,16 +339,11 @@ class LosesAcknowledgements:
 
 
 @pytest.fixture
-def losing(postgres: str) -> Iterator[tuple[LosesAcknowledgements, str]]:
-    target = Path(postgres.partition("host=")[2])
+def losing(postgres_ledger: str) -> Iterator[tuple[LosesAcknowledgements, str]]:
+    target = postgres_ledger.partition("host=")[2]
     with tempfile.TemporaryDirectory() as folder:
-        proxy = LosesAcknowledgements(Path(folder), target)
-        import psycopg
-
-        name = f"lost_{Path(folder).name.lower()}"
-        with psycopg.connect(postgres.replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute(f'create database "{name}"')
-        yield proxy, f"postgresql+psycopg://sedi@/{name}?host={folder}"
+        proxy = LosesAcknowledgements(Path(folder), Path(target))
+        yield proxy, postgres_ledger.replace(target, folder)
         proxy.close()
 
 
