@@ -41,6 +41,7 @@ class _Group(click.Group):
             return super().get_command(ctx, cmd_name)
         module, name = COMMANDS[cmd_name].split(":")
         command: click.Command = getattr(import_module(module), name)
+        _add_everywhere(command)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

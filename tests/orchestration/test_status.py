@@ -44,13 +44,17 @@ def test_doctor_names_each_thing_that_is_wrong_with_its_fix(project: Path, monke
 
 
 def _commands(command: click.Command) -> list[click.Command]:
-    if isinstance(command, click.Group):
-        return [found for below in command.commands.values() for found in _commands(below)]
-    return [command]
+    if not isinstance(command, click.Group):
+        return [command]
+    context = click.Context(command)
+    below = [command.get_command(context, name) for name in command.list_commands(context)]
+    return [found for one in below if one is not None for found in _commands(one)]
 
 
 def test_every_command_takes_a_profile_and_a_data_folder() -> None:
-    for command in _commands(main):
+    commands = _commands(main)
+    assert {"verify", "sum", "run"} <= {command.name for command in commands}, "those loaded when called, too"
+    for command in commands:
         options = {name for parameter in command.params for name in parameter.opts}
         assert {"--profile", "--data"} <= options, command.name
 
