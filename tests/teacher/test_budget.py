@@ -40,11 +40,14 @@ def test_a_cap_in_money_without_a_price_refuses_and_says_what_to_add() -> None:
     assert known_price(free) is None
 
 
-def test_a_plan_s_round_limit_holds_beside_the_settings_one() -> None:
+def test_the_settings_as_they_are_now_hold_before_a_plan_s_round_limit() -> None:
     settings = Settings(_env_file=None, loop={"max_tokens_per_round": 500})  # type: ignore[arg-type]
-    assert Budget.from_settings(settings, max_tokens_per_round=300).max_tokens_per_round == 300
-    assert Budget.from_settings(settings, max_tokens_per_round=900).max_tokens_per_round == 500
+    assert Budget.from_settings(settings, max_tokens_per_round=300).max_tokens_per_round == 500  # raised since
+    assert Budget.from_settings(settings, max_tokens_per_round=900).max_tokens_per_round == 500  # lowered since
     assert Budget.from_settings(settings).max_tokens_per_round == 500
+    assert Budget.from_settings(Settings(_env_file=None), max_tokens_per_round=300).max_tokens_per_round == 300  # type: ignore[call-arg]
+    whole = Settings(_env_file=None, loop={"max_tokens": 9000})  # type: ignore[arg-type]
+    assert Budget.from_settings(whole, max_tokens_per_round=300).max_tokens_per_round is None  # what was left then
 
 
 def test_a_used_up_budget_stops_with_the_mend_and_a_raised_one_goes_on(bench: Bench) -> None:
