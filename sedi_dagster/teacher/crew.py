@@ -8,7 +8,7 @@ models, which costs nothing, and three questions in a row without an answer mean
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from sedi_dagster.errors import SediError, TeacherError
@@ -73,17 +73,22 @@ async def work_off(
             failed = [e for task in done if not task.cancelled() and (e := task.exception()) is not None]
             errors += failed
             if failed:
-                for task in workers - sending.tasks:
-                    task.cancel()
+                _send_home(workers - sending.tasks)
         if watch.done():
             errors.insert(0, watch.result())
     finally:
-        everyone: tuple[asyncio.Future[Any], ...] = (*workers, watch)
-        for one in everyone:
-            one.cancel()
-        await asyncio.gather(*everyone, return_exceptions=True)
+        _send_home(workers)
+        watch.cancel()
+        await asyncio.gather(*workers, watch, return_exceptions=True)
     if errors:
         raise errors[0]
+
+
+def _send_home(workers: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel them, each once: a second time would break off its giving back of what was set aside."""
+    for task in workers:
+        if not task.cancelling():
+            task.cancel()
 
 
 async def until_silent(gate: Gate, endpoint: Endpoint, names: EndpointNames, silence_s: float) -> TeacherError:

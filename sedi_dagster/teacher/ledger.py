@@ -8,6 +8,7 @@ returns, it is on disk. Several processes may have the same ledger open.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -209,11 +210,18 @@ class Ledger:
         if not self._thread.is_alive():  # it ended in between and did not see this one
             raise StorageError("The ledger is closed.")
         try:
-            return await future
+            return await asyncio.shield(future)
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():  # it came, but the caller does not get it any more
-                self._drop(future.result())
+            if isinstance(what, NewCall):
+                await self._take_back(future)
             raise
+
+    async def _take_back(self, begun: asyncio.Future[Any]) -> None:
+        """Before a cancelled caller goes, what is being set aside for its call is given back."""
+        with contextlib.suppress(SediError):
+            result = await begun
+            if isinstance(result, Reserved):
+                await self._submit(_cancelled(result))
 
     def _run(self) -> None:
         """The thread. However it ends, nobody is left waiting for it."""
@@ -310,7 +318,7 @@ class Ledger:
     def _drop(self, result: Any) -> None:
         """Give back what was set aside for a call that nobody will send any more: it costs nothing."""
         if isinstance(result, Reserved):
-            self._queue.put(_Operation(EndedCall(result.key, "failed", attempts=0, error="cancelled")))
+            self._queue.put(_Operation(_cancelled(result)))
 
     def write(self, work: Callable[[Connection], Any]) -> Any:
         """Do the work in one transaction, trying again while the database is busy or away for a moment."""
@@ -379,6 +387,11 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"Ledger({safe_url(self.url)!r})"
+
+
+def _cancelled(reserved: Reserved) -> EndedCall:
+    """A call that nobody will send any more: it costs nothing."""
+    return EndedCall(reserved.key, "failed", attempts=0, error="cancelled")
 
 
 def _emptied(waiting: queue.SimpleQueue[_Operation | None]) -> Iterator[_Operation]:
