@@ -123,7 +123,8 @@ def checkpoints_to_prune(there: Sequence[str], promoted: Collection[str], curren
 
 def cut_short(store: Store, round_key: str, category: str) -> str:
     """The limit of a budget that cut a generated batch short; empty if none did, or there is no batch."""
-    if store.tables_marker("generated_batches", round_key, category) is None:
+    marker = store.tables_marker("generated_batches", round_key, category)
+    if marker is None or "result" not in marker["tables"]:
         return ""
     result = store.read_table("result", "generated_batches", round_key, category)
     row: dict[str, str | None] = result.row(0, named=True) if result.height else {}
