@@ -18,7 +18,7 @@ from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_s
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.judging import judgements
 from sedi_dagster.orchestration.metadata import made
-from sedi_dagster.orchestration.partitions import ROUNDS
+from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.workloads import clear_workload
 from sedi_dagster.records import Tables
@@ -26,6 +26,7 @@ from sedi_dagster.records import Tables
 
 @dg.asset(
     partitions_def=ROUNDS,
+    backfill_policy=ONE_BY_ONE,
     ins={"baseline_scores": dg.AssetIn()},
     deps=["sft_checkpoint"],
     kinds={"pytorch"},

@@ -18,7 +18,7 @@ from sedi_dagster.orchestration.filtering import judge_round
 from sedi_dagster.orchestration.fruitless import check_something_was_kept
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made
-from sedi_dagster.orchestration.partitions import ROUNDS
+from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import EXAMPLE_SCHEMA, earlier_examples, machine_seeds
 from sedi_dagster.orchestration.rows import as_prompts, fitting, replay_rules
@@ -27,6 +27,7 @@ from sedi_dagster.records import Tables, round_number
 
 @dg.asset(
     partitions_def=ROUNDS,
+    backfill_policy=ONE_BY_ONE,
     ins={"seed_pool": dg.AssetIn(), "generated_batches": dg.AssetIn(metadata={MANY: True})},
     kinds={"polars", "lancedb"},
     pool="examples",

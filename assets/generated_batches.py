@@ -20,7 +20,8 @@ from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.importing import imported_batch
 from sedi_dagster.orchestration.metadata import made
-from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS
+from sedi_dagster.orchestration.opening import plan_of_cell
+from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ONE_BY_ONE
 from sedi_dagster.orchestration.planning import check_categories
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import (
@@ -36,6 +37,7 @@ from sedi_dagster.records import AskTeacher, Tables
 
 @dg.asset(
     partitions_def=CATEGORY_ROUNDS,
+    backfill_policy=ONE_BY_ONE,
     ins={"seed_pool": dg.AssetIn()},
     kinds={"openai", "polars"},
     code_version="2",
@@ -45,7 +47,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
     keys = dict(zip(("category", "round"), str(context.partition_key).split("|"), strict=True))
     with told_plainly():
         settings = sedi.settings()
-        plan = sedi.plan(keys["round"])
+        plan = plan_of_cell(sedi, context.instance, keys["round"])
         categories = sedi.categories()
         check_categories(sedi, [keys["category"]])
         category = categories[keys["category"]]

@@ -15,7 +15,7 @@ from sedi_dagster.orchestration.deciding import round_outcome
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made
-from sedi_dagster.orchestration.partitions import ROUNDS
+from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundOutcome, Tables
 from sedi_dagster.rounds import remember_history
@@ -26,6 +26,7 @@ from sedi_dagster.training.card import with_scores
 
 @dg.asset(
     partitions_def=ROUNDS,
+    backfill_policy=ONE_BY_ONE,
     ins={
         "generated_batches": dg.AssetIn(metadata={MANY: True}),
         "filtered_batches": dg.AssetIn(),

@@ -9,8 +9,9 @@ import polars as pl
 from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
-from sedi_dagster.orchestration.metadata import made, picture
-from sedi_dagster.orchestration.partitions import ROUNDS
+from sedi_dagster.orchestration.links import page_url, plot
+from sedi_dagster.orchestration.metadata import made
+from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.reporting import background, spending
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
@@ -19,6 +20,7 @@ from sedi_dagster.reporting.report import RoundData, bought, plot_scores, render
 
 @dg.asset(
     partitions_def=ROUNDS,
+    backfill_policy=ONE_BY_ONE,
     ins={
         "generated_batches": dg.AssetIn(metadata={MANY: True}),
         "filtered_batches": dg.AssetIn(),
@@ -82,12 +84,12 @@ def round_report(
                 spending(sedi, history),
                 data.background.next if is_newest else "",
                 bought(data) if is_newest else None,
+                settings.teacher.is_simulated,
             ),
         }
         for name, page in pages.items():
             store.write_text(page, *name.split("/"))
         hashes = file_hashes(store, pages)
-    path = str(store.path("reports", f"{plan.round}.html"))
     return made(
         {
             "pages": pl.DataFrame(
@@ -97,7 +99,8 @@ def round_report(
             )
         },
         metadata={
-            "report": dg.MetadataValue.url(f"file://{path}") if path.startswith("/") else path,
-            "scores": picture(plot_scores(data)),
+            "report": dg.MetadataValue.url(page_url(plan.round)),
+            "path": str(store.path("reports", f"{plan.round}.html")),
+            "scores": plot(store, plot_scores(data), "round_report", plan.round, "scores"),
         },
     )

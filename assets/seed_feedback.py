@@ -19,7 +19,7 @@ from sedi_dagster.filtering.novelty import near_duplicates
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made
-from sedi_dagster.orchestration.partitions import ROUNDS
+from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import earlier_depths, machine_seeds
 from sedi_dagster.records import Tables
@@ -27,6 +27,7 @@ from sedi_dagster.records import Tables
 
 @dg.asset(
     partitions_def=ROUNDS,
+    backfill_policy=ONE_BY_ONE,
     ins={
         "seed_pool": dg.AssetIn(),
         "generated_batches": dg.AssetIn(metadata={MANY: True}),

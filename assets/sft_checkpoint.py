@@ -14,8 +14,9 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.orchestration.failures import told_plainly
-from sedi_dagster.orchestration.metadata import made, picture
-from sedi_dagster.orchestration.partitions import ROUNDS
+from sedi_dagster.orchestration.links import plot
+from sedi_dagster.orchestration.metadata import made
+from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import promoted_checkpoint
 from sedi_dagster.orchestration.training import CHECKPOINT_FILES, train_student
@@ -31,6 +32,7 @@ TABLES = ("steps", "examples", "heldout")
 
 @dg.asset(
     partitions_def=ROUNDS,
+    backfill_policy=ONE_BY_ONE,
     ins={"filtered_batches": dg.AssetIn()},
     kinds={"pytorch", "huggingface"},
     pool="student",
@@ -97,7 +99,9 @@ def sft_checkpoint(
             "path": str(store.path("checkpoints", round_key)),
             "pruned_checkpoints": ", ".join(pruned) or "none",
             "example_loss": dg.MetadataValue.md(_losses(examples, heldout)),
-            "loss_and_gradient_norm": picture(plot_training(steps)),
+            "loss_and_gradient_norm": plot(
+                store, plot_training(steps), "sft_checkpoint", round_key, "loss_and_gradient_norm"
+            ),
         },
     )
 

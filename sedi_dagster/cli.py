@@ -111,19 +111,18 @@ def plan(categories: str | None, candidates_per_category: int | None) -> None:
 def ui(host: str, port: int) -> None:
     """The Dagster UI and its daemon (sensors, schedule), until Ctrl-C."""
     settings = load_settings()
-    from sedi_dagster.orchestration.home import ensure_dagster_home
+    from sedi_dagster.orchestration.home import ready_for_ui
+    from sedi_dagster.orchestration.webserver import develop
     from sedi_dagster.project_files import project_file
 
-    ensure_dagster_home(settings.profile)
     _check_port(host, port)
+    ready_for_ui(settings.profile)
     if settings.teacher.is_simulated:
         click.echo(f"Rehearsal with the {SIMULATED}.")
-    click.echo(f"Dagster UI: http://{host}:{port}   (Ctrl-C ends it)")
-    workspace = str(project_file("workspace.yaml"))
-    dg = str(Path(sys.executable).with_name("dg"))
     os.environ.setdefault("DAGSTER_GRPC_TIMEOUT_SECONDS", "300")  # beside a training a run may take minutes to start
+    click.echo(f"Dagster UI: http://{host}:{port}   Reports: http://{host}:{port}/sedi   (Ctrl-C ends it)")
     os.chdir(PROJECT_ROOT)
-    os.execv(dg, [dg, "dev", "--host", host, "--port", str(port), "--workspace", workspace, "--log-level", "warning"])
+    develop(host, port, str(project_file("workspace.yaml")))
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from sedi_dagster.orchestration.jobs import JOBS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.schedules import SCHEDULES
 from sedi_dagster.orchestration.sensors import SENSORS
+
+warnings.filterwarnings("ignore", category=dg.BetaWarning)  # versions are pinned; the user can do nothing about them
 
 
 def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:

@@ -84,7 +84,8 @@ class TeacherSettings(_Group):
     )
     query: dict[str, str] = Field(
         default_factory=dict,
-        description='Query parameters of every request, as JSON, such as {"api-version": "2024-10-21"} for Azure',
+        description='Query parameters of every request, as JSON, such as {"api-version": "2024-10-21"} for Azure; '
+        "values are never written anywhere",
     )
     prompt_style: Literal["auto", "completion", "chat"] = Field(
         "auto",
@@ -482,7 +483,9 @@ class LoopSettings(_Group):
         2, ge=1, description="Rounds that asked for a weak category without a significant gain, after which it is stuck"
     )
     nightly_cron: str = Field("0 2 * * *", description="When nightly_regeneration starts a round")
-    nightly_timezone: str = Field("UTC", description="Time zone of that, such as Europe/Berlin")
+    verification_cron: str = Field("0 4 * * *", description="When nightly_verification compares files with manifests")
+    morning_cron: str = Field("0 6 * * *", description="When morning_summary writes the page on the last day")
+    nightly_timezone: str = Field("UTC", description="Time zone of these three, such as Europe/Berlin")
 
     @field_validator("nightly_timezone")
     @classmethod
@@ -492,6 +495,22 @@ class LoopSettings(_Group):
         except (ValueError, OSError, ZoneInfoNotFoundError):
             raise ValueError(f"SEDI_LOOP_NIGHTLY_TIMEZONE: no time zone is called {value!r}") from None
         return value
+
+
+class AlertSettings(_Group):
+    webhook: SecretStr = Field(
+        SecretStr(""),
+        description='URL that gets a JSON message, {"text": ...}, when the loop needs a person (Slack and many others '
+        "take it); never written anywhere; empty: off",
+    )
+    command: str = Field(
+        "", description="Command that gets the same message on its standard input; run without a shell; empty: off"
+    )
+    every_failure: bool = Field(False, description="Tell of failed runs too that are tried again by themselves")
+
+    @property
+    def are_on(self) -> bool:
+        return bool(self.webhook.get_secret_value() or self.command)
 
 
 PROFILES: dict[str, dict[str, Any]] = {
@@ -640,6 +659,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     feedback: FeedbackSettings = FeedbackSettings()
     loop: LoopSettings = LoopSettings()
+    alerts: AlertSettings = AlertSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -15,7 +15,7 @@ from sedi_dagster.settings import Settings
 from sedi_dagster.store import Store, file_sha256
 
 _MASK = "**********"
-_OF_THIS_MACHINE = ("data", "cache", "ledger", "seeds", "categories", "items", "profile", "openlineage")
+_OF_THIS_MACHINE = ("data", "cache", "ledger", "seeds", "categories", "items", "profile", "openlineage", "alerts")
 _AT_ONCE = 500
 
 
@@ -100,7 +100,7 @@ def _was_there(path: str, round_key: str, parent: str | None) -> bool:
     if top == "manifests":
         return len(rest) == 1 and rest[0].removesuffix(".json") < round_key
     if top == "assets":
-        return rest[0] in SHARED_ASSETS or (rest[1] < round_key and rest[0] != "sft_dataset")
+        return rest[0] in SHARED_ASSETS or (rest[1] < round_key and rest[0] not in ("sft_dataset", "morning_page"))
     if top == "checkpoints":
         return rest[0] in (parent, "seed-tasks")
     return top == "lance"

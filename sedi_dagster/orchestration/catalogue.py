@@ -15,13 +15,16 @@ DATA, MODEL, AUDIT = "team:data", "team:model", "team:audit"
 @dataclass(frozen=True)
 class Entry:
     """Attributes:
+    group: `start`, `round` and `records` follow one another, so that the graph of groups reads from left to right.
     spends: what materializing it costs: `teacher-tokens`, `training-time`, or `little`.
+    job: that makes it.
     columns: column of the main table -> (upstream asset, its column).
     """
 
     group: str
     owner: str
     spends: str
+    job: str
     columns: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -32,17 +35,33 @@ def _same(upstream: str, *names: str) -> dict[str, tuple[str, str]]:
 _TEXTS = ("category", "instruction", "input", "output")
 
 CATALOGUE = {
-    "seed_pool": Entry("seeds", DATA, "little"),
-    "generated_batches": Entry("generation", DATA, "teacher-tokens"),
-    "filtered_batches": Entry("filtering", DATA, "little"),
-    "sft_checkpoint": Entry("training", MODEL, "training-time"),
-    "seed_feedback": Entry("seeds", DATA, "little", _same("seed_pool", "seed_id", *_TEXTS)),
-    "baseline_scores": Entry("evaluation", MODEL, "training-time"),
-    "evaluation_scores": Entry("evaluation", MODEL, "training-time"),
-    "lineage_manifest": Entry("records", AUDIT, "little"),
-    "round_report": Entry("records", AUDIT, "little"),
-    "sft_dataset": Entry("records", DATA, "little", _same("filtered_batches", "example_id", "round", *_TEXTS)),
+    "seed_pool": Entry("start", DATA, "little", "prepare"),
+    "baseline_scores": Entry("start", MODEL, "training-time", "prepare"),
+    "generated_batches": Entry("round", DATA, "teacher-tokens", "generate_batch"),
+    "filtered_batches": Entry(
+        "round", DATA, "little", "train_round", _same("generated_batches", "candidate_id", "category", "instruction")
+    ),
+    "sft_checkpoint": Entry("round", MODEL, "training-time", "train_round"),
+    "seed_feedback": Entry("round", DATA, "little", "train_round", _same("seed_pool", "seed_id", *_TEXTS)),
+    "evaluation_scores": Entry("round", MODEL, "training-time", "train_round"),
+    "lineage_manifest": Entry("records", AUDIT, "little", "train_round"),
+    "round_report": Entry("records", AUDIT, "little", "train_round"),
+    "sft_dataset": Entry(
+        "records", DATA, "little", "train_round", _same("filtered_batches", "example_id", "round", *_TEXTS)
+    ),
+    "morning_page": Entry("records", AUDIT, "little", "write_morning_page"),
 }
+
+_ROUND_STARTS = "open a round with the job `open_round`"
+HOW = {
+    "prepare": "the job `prepare`; `round_ready_sensor` launches it when it is needed. It needs nothing else.",
+    "generate_batch": f"{_ROUND_STARTS}; `round_ready_sensor` then launches a run for each category. Materializing "
+    "a cell of the next round opens that round.",
+    "train_round": f"{_ROUND_STARTS}; when all its batches are there, `round_ready_sensor` launches the job "
+    "`train_round`, which makes it.",
+    "write_morning_page": "the schedule `morning_summary`, or materialize it.",
+}
+"""Where a person starts, by job."""
 
 STALE_AFTER = timedelta(days=8)
 """A nightly loop that rests writes no scores: only more than a week without any is a sign of a dead one."""
@@ -57,6 +76,7 @@ def _spec(spec: dg.AssetSpec) -> dg.AssetSpec:
     name = spec.key.path[-1]
     entry = CATALOGUE[name]
     changed: dict[str, Any] = {
+        "description": _description(spec, entry),
         "group_name": entry.group,
         "owners": [entry.owner],
         "tags": {**spec.tags, "spends": entry.spends},
@@ -67,6 +87,12 @@ def _spec(spec: dg.AssetSpec) -> dg.AssetSpec:
     if name in ("round_report", "sft_dataset"):
         changed["automation_condition"] = remade_when_upstream_is_made_again(name)
     return spec.replace_attributes(**changed)
+
+
+def _description(spec: dg.AssetSpec, entry: Entry) -> str:
+    """The module's own words, tables as a paragraph of their own, and where to start."""
+    text = (spec.description or "").replace("\nTables:", "\n\n**Tables:**")
+    return f"{text.strip()}\n\n**How it is made:** {HOW[entry.job]}"
 
 
 def remade_when_upstream_is_made_again(name: str) -> dg.AutomationCondition[Any]:

@@ -26,7 +26,13 @@ NAMES: dict[str, list[str]] = {}
 BLOCKING: dict[str, list[str]] = {}
 """Those of them that are blocking."""
 
-_PARTITIONS = {"generated_batches": CATEGORY_ROUNDS, "seed_pool": None, "baseline_scores": None, "sft_dataset": None}
+_PARTITIONS = {
+    "generated_batches": CATEGORY_ROUNDS,
+    "seed_pool": None,
+    "baseline_scores": None,
+    "sft_dataset": None,
+    "morning_page": None,
+}
 
 
 @dataclass(frozen=True)

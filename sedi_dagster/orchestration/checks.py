@@ -4,6 +4,7 @@ import polars as pl
 
 from sedi_dagster.batching.diversity import collapse
 from sedi_dagster.errors import SediError
+from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.orchestration.checking import CHECKS, Checked, Finding, check
 from sedi_dagster.orchestration.training import verified_checkpoint
 from sedi_dagster.orchestration.verifying import the_data_folder_is_as_recorded
@@ -213,11 +214,13 @@ def the_checkpoint_was_promoted(checked: Checked) -> Finding:
 @check("round_report")
 def the_report_is_there(checked: Checked) -> Finding:
     """The page is in the data folder as it was written."""
-    try:
-        size = len(checked.sedi.store().read_bytes("reports", f"{checked.round}.html"))
-    except FileNotFoundError:
-        size = 0
-    return Finding(size > 0, figures={"bytes": size})
+    return _as_written(checked)
+
+
+@check("morning_page")
+def the_morning_page_is_there(checked: Checked) -> Finding:
+    """The page is in the data folder as it was written."""
+    return _as_written(checked)
 
 
 @check("sft_dataset", blocking=True)
@@ -227,6 +230,14 @@ def the_dataset_is_what_the_rounds_kept(checked: Checked) -> Finding:
     kept = sum(done.kept for done in checked.sedi.history().finished)
     repeated = examples.height - examples["example_id"].n_unique()
     return Finding(examples.height == kept and not repeated, figures={"examples": examples.height, "kept": kept})
+
+
+def _as_written(checked: Checked) -> Finding:
+    """Every page that the table names has the SHA-256 that it has there; an index is written anew by later rounds."""
+    pages = dict(checked.tables["pages"].select("path", "sha256").iter_rows())
+    pages.pop("reports/index.html", None)
+    differing = [path for path, sha256 in file_hashes(checked.sedi.store(), pages).items() if sha256 != pages[path]]
+    return Finding(not differing, f"Not as written: {', '.join(differing)}" if differing else "", {"pages": len(pages)})
 
 
 def _in_range(items: pl.DataFrame) -> Finding:

@@ -12,7 +12,7 @@ from sedi_dagster.errors import StorageError
 from sedi_dagster.orchestration.io_manager import metadata_of
 from sedi_dagster.orchestration.jobs import PREPARE_ASSETS, ROUND_ASSETS
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key, partition_path
-from sedi_dagster.orchestration.planning import tell_unplanned
+from sedi_dagster.orchestration.planning import add_partitions, tell_unplanned
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.project_files import project_file
 from sedi_dagster.rounds import load_history
@@ -45,6 +45,19 @@ def ensure_dagster_home(profile: str) -> Path:
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def ready_for_ui(profile: str) -> None:
+    """Records that fit the data folder, before anyone looks at them: a lost home restored, the first round's cells.
+
+    Raises:
+        SediError: DAGSTER_HOME cannot be written, or a file of the user's cannot be read.
+    """
+    ensure_dagster_home(profile)
+    sedi = SediResource()
+    with dg.DagsterInstance.get() as instance:
+        restore(instance, sedi)
+        add_partitions(sedi, instance)
 
 
 def restore(instance: dg.DagsterInstance, sedi: SediResource) -> list[str]:

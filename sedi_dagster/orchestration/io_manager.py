@@ -12,6 +12,7 @@ from sedi_dagster.orchestration.partitions import partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
 from sedi_dagster.rounds import load_history, load_plan
+from sedi_dagster.settings import SIMULATED
 from sedi_dagster.store import Store, tables_version
 from sedi_dagster.superseding import supersede
 
@@ -37,6 +38,8 @@ class TablesIOManager(dg.ConfigurableIOManager):
         )
         if replaced:
             _tell_superseded(context, parts)
+        if self.sedi.settings().teacher.is_simulated and "teacher" not in context.output_metadata:
+            context.add_output_metadata({"teacher": SIMULATED})
         record: dict[str, Any] = {
             "data_version": tables_version(obj),
             "inputs": dict(_input_versions(store, upstream, parts)),

@@ -64,6 +64,13 @@ train_round = dg.define_asset_job(
 )
 
 
+write_morning_page = dg.define_asset_job(
+    "write_morning_page",
+    selection=dg.AssetSelection.assets("morning_page"),
+    description="Write the page on the last day: what ran, what it spent and gained, what failed, what is next.",
+)
+
+
 class OpenRound(dg.Config):
     """What a person may say about the round; by default the planner decides."""
 
@@ -100,4 +107,4 @@ def open_round() -> None:
     plan_next_round()
 
 
-JOBS: list[Any] = [prepare, generate_batch, train_round, open_round, verify_records]
+JOBS: list[Any] = [prepare, generate_batch, train_round, open_round, verify_records, write_morning_page]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -16,26 +15,26 @@ PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
 PREVIEW_CHARACTERS = 60
 LONGEST_KEPT = 20_000
-"""Characters of a text that is kept for `restore`; pictures are longer, and can be seen in the report."""
+"""Characters of a text that is kept for `restore`."""
 
 
 def made(tables: Tables, metadata: Mapping[str, Any]) -> dg.Output[Tables]:
     """An asset's output, with the hash of its content as Dagster's data version: equal data, nothing downstream stale.
 
-    The first table is the asset's main one: its row count, columns and first rows are shown; of the others, the rows.
+    The first table is the asset's main one: its row count, columns and first rows are shown; of the others, rows and
+    columns.
 
     Args:
         metadata: figures and texts of the asset's own.
     """
     main, *others = tables
-    rows = {f"rows/{name}": tables[name].height for name in others}
-    shown = {name: _few_digits(value) for name, value in metadata.items()}
     told = {
-        **{name: value for name, value in rows.items() if name.removeprefix("rows/") not in shown},
-        **shown,
+        **{name: _few_digits(value) for name, value in metadata.items()},
         "dagster/row_count": tables[main].height,
         "dagster/column_schema": table_schema(tables[main]),
         "preview": dg.MetadataValue.md(preview(tables[main])),
+        **({"other_tables": dg.MetadataValue.md(_row_counts(tables, others))} if others else {}),
+        **{f"schema/{name}": table_schema(tables[name]) for name in others},
     }
     return dg.Output(tables, metadata=told, data_version=dg.DataVersion(tables_version(tables)))
 
@@ -54,9 +53,8 @@ def preview(frame: pl.DataFrame) -> str:
     return "\n".join([*lines, *([f"\n{more:,} more rows"] if more > 0 else [])])
 
 
-def picture(png: bytes) -> dg.MarkdownMetadataValue:
-    """A PNG shown in the UI."""
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png).decode()})")
+def _row_counts(tables: Tables, names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}` {tables[name].height:,} rows" for name in names)
 
 
 _AS_THEY_ARE = (dg.BoolMetadataValue, dg.IntMetadataValue, dg.FloatMetadataValue, dg.TextMetadataValue)
@@ -94,5 +92,5 @@ def _few_digits(value: Any) -> Any:
 
 
 def _cell(value: Any) -> str:
-    text = " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+    text = " ".join(str(_few_digits(value)).split()).replace("|", "\\|").replace("<", "&lt;")
     return text if len(text) <= PREVIEW_CHARACTERS else text[:PREVIEW_CHARACTERS] + "…"

@@ -7,6 +7,9 @@ import dagster as dg
 from sedi_dagster.categories import load_categories
 from sedi_dagster.settings import load_settings
 
+ONE_BY_ONE = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+"""A run for each partition: each has its own budget, checks and attempts."""
+
 ROUNDS = dg.DynamicPartitionsDefinition(name="rounds")
 
 

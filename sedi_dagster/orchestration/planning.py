@@ -16,7 +16,7 @@ from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import starting_checkpoint
-from sedi_dagster.records import RoundPlan, is_round_key
+from sedi_dagster.records import RoundPlan, is_round_key, round_key
 from sedi_dagster.rounds import save_plan
 from sedi_dagster.store import tables_version
 
@@ -116,12 +116,13 @@ def tell_unplanned(sedi: SediResource, instance: dg.DagsterInstance, round_key: 
 def add_partitions(sedi: SediResource, instance: dg.DagsterInstance) -> None:
     """Keep Dagster's partitions in step with the plans.
 
-    A planned round that Dagster does not know is added (it is new, or was deleted in the UI); a partition that was
-    added by hand under a name that no round can have is taken away.
+    A planned round that Dagster does not know is added (it is new, or was deleted in the UI), and the first one before
+    there is any plan, so that its cells show as missing; a partition that was added by hand under a name that no round
+    can have is taken away.
     """
     name = str(ROUNDS.name)
     known = set(instance.get_dynamic_partitions(name))
-    planned = [plan.round for plan in sedi.history().plans]
+    planned = [plan.round for plan in sedi.history().plans] or [round_key(1)]
     unknown = [round_name for round_name in planned if round_name not in known]
     if unknown:
         instance.add_dynamic_partitions(name, unknown)

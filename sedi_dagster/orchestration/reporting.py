@@ -17,7 +17,6 @@ from sedi_dagster.reporting.background import Background, Spending, Stage
 from sedi_dagster.rounds import LoopHistory
 
 _STAGES = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores", "lineage_manifest")
-_UI = "http://127.0.0.1:3000"
 
 
 def background(context: dg.AssetExecutionContext, sedi: SediResource, plan: RoundPlan) -> Background:
@@ -29,7 +28,7 @@ def background(context: dg.AssetExecutionContext, sedi: SediResource, plan: Roun
     return Background(
         next=_what_comes_next(sedi, history, plan),
         run_id=run_id,
-        run_url=f"{_UI}/runs/{run_id}" if run_id else "",
+        run_url=f"/runs/{run_id}" if run_id else "",
         commit=str(manifest.get("code", {}).get("commit") or ""),
         manifest_sha256=file_hashes(store, [path])[path] or "",
         spending=spending(sedi, history, plan.round),

@@ -48,7 +48,7 @@ def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Compared]:
             "openlineage": False,
             "ledger": f"sqlite:///{folder / 'data' / 'ledger.sqlite'}",
         }
-        sedi = SediResource(overrides=overrides)
+        sedi = SediResource(recorded=overrides)
         defs = build_defs({"sedi": sedi, "io_manager": TablesIOManager(sedi=sedi)})
         categories = [planned["category"] for planned in manifest["plan"]["categories"]]
         with dg.DagsterInstance.ephemeral() as instance, recorded_answers_only():

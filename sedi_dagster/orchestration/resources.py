@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
@@ -14,11 +14,17 @@ from sedi_dagster.categories import load_categories
 from sedi_dagster.errors import SediError
 from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
 from sedi_dagster.filtering.guarded_texts import read_guarded_texts
+from sedi_dagster.orchestration.overrides import given, overrides_model
 from sedi_dagster.records import Category, EvaluationItem, RoundPlan, Tables
 from sedi_dagster.rounds import LoopHistory, load_history, load_plan
 from sedi_dagster.seed_pool import SeedFile, read_seed_file, seed_frame
 from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.store import Store
+
+if TYPE_CHECKING:
+    Overrides = dg.Config
+else:
+    Overrides = overrides_model()
 
 
 class SediResource(dg.ConfigurableResource[None]):
@@ -28,10 +34,11 @@ class SediResource(dg.ConfigurableResource[None]):
     `{"training": {"learning_rate": 0.0002}}`.
     """
 
-    overrides: dict[str, Any] = Field(default={}, description="Settings by group, such as {training: {epochs: 2}}")
+    overrides: Overrides = Field(default=Overrides(), description="Settings by group, such as {training: {epochs: 2}}")
+    recorded: dict[str, Any] = Field(default={}, description="Settings of a finished round, for `sedi reproduce`")
 
     def settings(self) -> Settings:
-        return load_settings(self.overrides)
+        return load_settings({**self.recorded, **given(self.overrides)})
 
     def store(self) -> Store:
         return Store(self.settings().data_root)

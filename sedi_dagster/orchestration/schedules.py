@@ -1,10 +1,12 @@
 """The nightly regeneration: opens the next round when the planner finds one worth its cost."""
 
+from zoneinfo import ZoneInfo
+
 import dagster as dg
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import Stop
-from sedi_dagster.orchestration.jobs import open_round
+from sedi_dagster.orchestration.jobs import open_round, write_morning_page
 from sedi_dagster.orchestration.planning import BY_NIGHT, next_plan
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.verifying import nightly_verification
@@ -32,10 +34,23 @@ def nightly_regeneration(context: dg.ScheduleEvaluationContext, sedi: SediResour
         return dg.SkipReason(str(error))
     if isinstance(decided, Stop):
         return dg.SkipReason(f"No round tonight: {decided.reason}.")
+    night = (
+        context.scheduled_execution_time.astimezone(ZoneInfo(sedi.settings().loop.nightly_timezone)).date().isoformat()
+    )
     return dg.RunRequest(
-        run_key=f"{NIGHTLY}|{decided.round}",
+        run_key=f"{NIGHTLY}|{night}",  # of the night, not the round: what failed one night is tried the next
+        tags={"sedi/night": night},
         run_config={"ops": {"plan_next_round": {"config": {"trigger": NIGHTLY}}}},
     )
 
 
-SCHEDULES = [nightly_regeneration, nightly_verification]
+morning_summary = dg.ScheduleDefinition(
+    name="morning_summary",
+    job=write_morning_page,
+    cron_schedule=_LOOP.morning_cron,
+    execution_timezone=_LOOP.nightly_timezone,
+    description=f"One page in the morning ({_LOOP.morning_cron}, {_LOOP.nightly_timezone}): what ran since yesterday, "
+    "what it spent and gained, what failed, what is next. The asset morning_page links to it.",
+)
+
+SCHEDULES = [nightly_regeneration, nightly_verification, morning_summary]

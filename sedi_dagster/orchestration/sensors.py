@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from sedi_dagster.errors import SediError
+from sedi_dagster.orchestration.alerts import alert_on_failure
 from sedi_dagster.orchestration.due import Launch, LoopState, Open, Rest, due, waiting
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
 from sedi_dagster.orchestration.ownership import is_driven, who_else_drives
@@ -101,4 +102,11 @@ def _elsewhere(sedi: SediResource, instance: dg.DagsterInstance) -> str:
     return "`sedi run`" if is_driven(home) else who_else_drives(sedi.settings(), home)
 
 
-SENSORS = [weak_category_sensor, round_ready_sensor]
+keep_pages_in_step = dg.AutomationConditionSensorDefinition(
+    name="keep_pages_in_step",
+    target=dg.AssetSelection.assets("round_report", "sft_dataset"),
+    description="Makes a round's report and the dataset again when a person made the round's manifest again. Not "
+    "needed for the loop itself, whose runs make them.",
+)
+
+SENSORS = [weak_category_sensor, round_ready_sensor, keep_pages_in_step, alert_on_failure]

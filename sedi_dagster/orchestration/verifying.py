@@ -6,9 +6,11 @@ import dagster as dg
 
 from sedi_dagster.lineage.verify import verify
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.settings import load_settings
 from sedi_dagster.teacher.ledger_url import ledger_url
 
 LISTED = 20
+_LOOP = load_settings().loop
 
 
 @dg.asset_check(asset="lineage_manifest")
@@ -38,6 +40,8 @@ verify_records = dg.define_asset_job(
 nightly_verification: Any = dg.ScheduleDefinition(
     name="nightly_verification",
     job=verify_records,
-    cron_schedule="0 4 * * *",
-    description="Verifies the data folder every night at 04:00.",
+    cron_schedule=_LOOP.verification_cron,
+    execution_timezone=_LOOP.nightly_timezone,
+    description=f"Compares the whole data folder with the manifests ({_LOOP.verification_cron}, "
+    f"{_LOOP.nightly_timezone}), as `sedi verify` does. A finding fails a check of lineage_manifest.",
 )

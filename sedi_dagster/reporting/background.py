@@ -55,7 +55,7 @@ class Background:
 
     Attributes:
         next: one sentence; empty if it is not known.
-        run_url: the run's page in the Dagster UI on its default port; empty without a run.
+        run_url: the run's page, where the report is seen in the Dagster UI; empty without a run.
         settings: without secrets, as the manifest has them.
         paths: under the data folder, by what they are.
     """

@@ -39,6 +39,7 @@ _RC: dict[Any, Any] = {
     "axes.spines.left": False,
     "axes.axisbelow": True,
 }
+_UI_INCHES, _UI_DPI = 4.5, 92  # 414 pixels
 _FONT = re.compile(r"font-family: [^;\"]*")
 _FONT_SHORT = re.compile(r"(font: [\d.]+px )[^;\"]*")
 
@@ -54,9 +55,10 @@ def blank(width: float, height: float, panels: int = 1) -> tuple[Figure, list[Ax
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as PNG, on a light ground."""
+    """The figure as PNG on a light ground, as wide as a column of the Dagster UI."""
     target = io.BytesIO()
-    _save(figure, target, format="png", dpi=150, metadata={"Software": None})
+    figure.set_size_inches(_UI_INCHES, figure.get_figheight())
+    _save(figure, target, format="png", dpi=_UI_DPI, metadata={"Software": None})
     return target.getvalue()
 
 

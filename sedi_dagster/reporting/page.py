@@ -13,8 +13,11 @@ from sedi_dagster.reporting.palette import DARK, DECISION_COLOUR, LIGHT
 
 
 def fill(template: str, **values: Any) -> str:
-    """The page made from `templates/<template>`. Plots come as `Markup`; every other text is escaped."""
-    return str(_environment().get_template(template).render(**values))
+    """The page made from `templates/<template>`. Plots come as `Markup`; every other text is escaped.
+
+    `simulated=True`: the page says at its top that the teacher was a stand-in.
+    """
+    return str(_environment().get_template(template).render({"simulated": False, **values}))
 
 
 @cache

@@ -88,6 +88,7 @@ def render_report(data: RoundData) -> str:
     """The report of a round as one HTML page."""
     return fill(
         "report.html.j2",
+        simulated=data.simulated,
         data=data,
         plan=data.plan,
         outcome=data.outcome,
@@ -107,6 +108,7 @@ def render_index(
     spending: Spending | None = None,
     next_step: str = "",
     bought: Verdict | None = None,
+    simulated: bool = False,
 ) -> str:
     """The index of all rounds, planned and finished, as one HTML page beside the reports.
 
@@ -115,6 +117,7 @@ def render_index(
         spending: of all rounds.
         next_step: one sentence.
         bought: what the teacher's tokens bought beyond the human seed tasks, as of the last round.
+        simulated: the teacher is a stand-in; the page says so at the top.
     """
     rows = accounts.history(outcomes)
     starts = starts or {}
@@ -123,6 +126,7 @@ def render_index(
     categories = dict.fromkeys(c.category for outcome in outcomes for c in outcome.categories)
     return fill(
         "index.html.j2",
+        simulated=simulated,
         plans=known,
         starts=starts,
         spending=spending,

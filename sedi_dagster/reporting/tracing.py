@@ -37,7 +37,8 @@ def trace_command(wanted: str, as_json: bool, page: Path | None, all_of_it: bool
     ID: of an example, candidate, seed, teacher call or evaluation item, or its beginning; a batch
     (round-0001/batch-0003); a checkpoint (round-0001, or the SHA-256 of its weights); or a piece of text.
     """
-    with open_archive(load_settings()) as archive:
+    settings = load_settings()
+    with open_archive(settings) as archive:
         node = trace(archive, wanted)
         if all_of_it:
             _print_descendants(archive, node, as_json)
@@ -45,7 +46,7 @@ def trace_command(wanted: str, as_json: bool, page: Path | None, all_of_it: bool
         for partition, error in archive.index.unreadable.items():
             click.echo(f"Left out: {partition}. {error.problem}", err=True)
     if page is not None:
-        _write_page(node, page)
+        _write_page(node, page, settings.teacher.is_simulated)
     elif as_json:
         click.echo(json.dumps(node.to_json(), indent=2, ensure_ascii=False))
     else:
@@ -79,11 +80,11 @@ def tree(node: Node) -> Tree:
     return root
 
 
-def trace_page(node: Node) -> str:
+def trace_page(node: Node, simulated: bool = False) -> str:
     """The trace as one HTML page."""
     from sedi_dagster.reporting.page import fill
 
-    return fill("trace.html.j2", node=node)
+    return fill("trace.html.j2", node=node, simulated=simulated)
 
 
 def _grow(branch: Tree, links: list[Link]) -> None:
@@ -140,9 +141,9 @@ def _print_descendants(archive: Archive, node: Node, as_json: bool) -> None:
             click.echo(f"{told}  {_one_line(child.text, LONGEST_LINE)}")
 
 
-def _write_page(node: Node, page: Path) -> None:
+def _write_page(node: Node, page: Path, simulated: bool) -> None:
     try:
-        page.write_text(trace_page(node), encoding="utf-8")
+        page.write_text(trace_page(node, simulated), encoding="utf-8")
     except OSError as error:
         raise SediError(f"{page} cannot be written: {error.strerror}.", "Name another file with --html.") from None
     click.echo(f"Wrote {page}.", err=True)

@@ -221,5 +221,16 @@ def test_the_command_tells_and_ends_with_2(store: Store, monkeypatch: pytest.Mon
     assert not told["passed"] and told["findings"][0]["where"] == "reports/index.html"
 
 
+def test_only_the_newest_round_may_still_lack_its_report_which_is_made_after_the_manifest(store: Store) -> None:
+    newest = store.names("manifests")[-1].removesuffix(".json")
+    store.remove("assets", "round_report", newest)
+    store.path("reports", f"{newest}.html").unlink()
+    told = check(store)
+    assert f"assets/round_report/{newest}" not in named(told, "missing")
+    assert any("has no report yet" in note for note in told.notes)
+    store.remove("assets", "round_report", ROUND)
+    assert f"assets/round_report/{ROUND}" in named(check(store), "missing")
+
+
 def test_a_folder_without_rounds_passes(tmp_path: Path) -> None:
     assert verify(Store(str(tmp_path)), None).passed

@@ -53,6 +53,7 @@ DEFECTS: dict[str, Defect] = {
     "scores_are_in_range": _twice("items"),
     "no_category_is_stuck": _changed("categories", decision="stuck"),
     "the_checkpoint_was_promoted": _changed("promotion", promoted=False),
+    "the_report_is_there": _changed("pages", sha256="other"),
     "the_dataset_is_what_the_rounds_kept": _without_first("examples"),
 }
 """What each check must notice, planted in data that passes."""

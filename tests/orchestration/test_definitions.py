@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -50,6 +51,7 @@ def test_no_asset_is_lost(repository: dg.RepositoryDefinition) -> None:
         "lineage_manifest",
         "baseline_scores",
         "sft_dataset",
+        "morning_page",
     }
 
 
@@ -67,7 +69,11 @@ def test_every_asset_says_what_it_holds(repository: dg.RepositoryDefinition) -> 
 
 def test_sensors_schedule_and_jobs_are_there(repository: dg.RepositoryDefinition) -> None:
     assert {s.name for s in repository.sensor_defs} >= {"weak_category_sensor", "round_ready_sensor"}
-    assert {s.name for s in repository.schedule_defs} == {"nightly_regeneration", "nightly_verification"}
+    assert {s.name for s in repository.schedule_defs} == {
+        "nightly_regeneration",
+        "nightly_verification",
+        "morning_summary",
+    }
     assert set(repository.job_names) >= {"prepare", "generate_batch", "train_round", "open_round"}
 
 
@@ -100,8 +106,35 @@ def test_every_asset_has_a_group_an_owner_and_says_what_it_spends(repository: dg
 
 def test_sensors_schedules_and_jobs_say_what_they_do(repository: dg.RepositoryDefinition) -> None:
     for definition in (*repository.sensor_defs, *repository.schedule_defs):
-        if definition.name != "default_automation_condition_sensor":  # Dagster's own
-            assert len(definition.description or "") > 40, definition.name
+        assert len(definition.description or "") > 40, definition.name
+    for name in set(repository.job_names) - {"__ASSET_JOB"}:
+        assert len(repository.get_job(name).description or "") > 40, name
+
+
+def test_every_asset_says_where_to_start_and_every_partition_is_a_run_of_its_own(
+    repository: dg.RepositoryDefinition,
+) -> None:
+    graph = repository.asset_graph
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert "How it is made" in (node.description or ""), key
+        assert not node.is_partitioned or node.backfill_policy == dg.BackfillPolicy.multi_run(1), key
+
+
+def test_every_schedule_is_in_the_time_zone_of_the_settings() -> None:
+    code = "from sedi_dagster.definitions import defs as d; "
+    code += "print(*(f'{s.execution_timezone} {s.cron_schedule}' for s in d().schedules), sep='\\n')"
+    chosen = {"SEDI_LOOP_NIGHTLY_TIMEZONE": "Europe/Berlin", "SEDI_LOOP_VERIFICATION_CRON": "30 3 * * *"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | chosen,
+    )
+    told = done.stdout.splitlines()
+    assert len(told) == 3 and all(line.startswith("Europe/Berlin ") for line in told)
+    assert "Europe/Berlin 30 3 * * *" in told
 
 
 def test_report_and_dataset_are_made_again_when_the_manifest_was_and_not_before_there_is_one() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -350,15 +351,25 @@ def test_a_broken_seed_file_is_a_skip_reason_not_a_crash(
     assert "seeds.jsonl is of no shape that is known (fields: instruction" in str(result.skip_message)
 
 
-def test_the_schedule_opens_a_round_only_when_the_planner_finds_one(
-    sedi: SediResource, instance: dg.DagsterInstance
+def test_the_schedule_opens_a_round_only_when_the_last_one_is_closed_and_the_planner_finds_one(
+    sedi: SediResource, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context = dg.build_schedule_context(instance=instance, resources={"sedi": sedi})
-    first = nightly_regeneration(context)
-    assert isinstance(first, dg.RunRequest)
+    monkeypatch.setenv("SEDI_LOOP_NIGHTLY_TIMEZONE", "Asia/Tokyo")
+
+    def night(day: int) -> dg.ScheduleEvaluationContext:
+        at = datetime(2026, 11, day, 17, tzinfo=UTC)  # 02:00 on the next day in Tokyo
+        return dg.build_schedule_context(instance=instance, resources={"sedi": sedi}, scheduled_execution_time=at)
+
+    first, second = nightly_regeneration(night(25)), nightly_regeneration(night(26))
+    assert isinstance(first, dg.RunRequest) and isinstance(second, dg.RunRequest)
+    assert first.tags["sedi/night"] == "2026-11-26"
+    assert first.run_key != second.run_key, "a run that failed one night does not keep the next one back"
     assert first.run_config["ops"]["plan_next_round"]["config"]["trigger"] == "nightly_regeneration"
-    finished(sedi, instance, opened(sedi, instance, "nightly_regeneration"))
-    rested = nightly_regeneration(context)
+    plan = opened(sedi, instance, "nightly_regeneration")
+    still_open = nightly_regeneration(night(27))
+    assert isinstance(still_open, dg.SkipReason) and plan.round in str(still_open.skip_message)
+    finished(sedi, instance, plan)
+    rested = nightly_regeneration(night(28))
     assert isinstance(rested, dg.SkipReason)
     assert "no category is weak" in str(rested.skip_message)
 

@@ -170,7 +170,8 @@ def test_a_checkpoint_that_was_not_promoted_is_called_that_with_its_reason(data:
 
 def test_only_a_simulated_teacher_gets_the_banner(data: RoundData, html: str) -> None:
     assert "Simulated teacher" not in html
-    assert "Simulated teacher" in render_report(replace(data, simulated=True))
+    for told in (render_report(replace(data, simulated=True)), render_index([], [], simulated=True)):
+        assert "SIMULATED teacher" in told
 
 
 def test_the_plan_gives_a_reason_for_each_category(data: RoundData, page: Page) -> None:

@@ -1,0 +1,108 @@
+"""Telling a person who is not looking: a webhook or a command, when a run failed that nothing will try again.
+
+Off unless `SEDI_ALERTS_WEBHOOK` or `SEDI_ALERTS_COMMAND` is set.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+import dagster as dg
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.orchestration.due import Wait, due
+from sedi_dagster.orchestration.planning import BY_SENSOR
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.runs import WORK, why_it_ended
+from sedi_dagster.orchestration.state import look
+from sedi_dagster.settings import SIMULATED, AlertSettings, load_settings
+
+SECONDS = 20.0
+"""Longest time for a webhook to answer or a command to end."""
+
+
+@dg.run_failure_sensor(
+    name="alert_on_failure",
+    default_status=dg.DefaultSensorStatus.RUNNING if load_settings().alerts.are_on else dg.DefaultSensorStatus.STOPPED,
+    description="Tells a person when a run failed that will not be tried again by itself: SEDI_ALERTS_WEBHOOK or "
+    "SEDI_ALERTS_COMMAND. It is on where one of them is set.",
+)
+def alert_on_failure(context: dg.RunFailureSensorContext, sedi: SediResource) -> dg.SkipReason | None:
+    alerts = sedi.settings().alerts
+    if not alerts.are_on:
+        return dg.SkipReason("Neither SEDI_ALERTS_WEBHOOK nor SEDI_ALERTS_COMMAND is set.")
+    message = message_of(sedi, context.instance, context.dagster_run)
+    if message["tried_again"] and not alerts.every_failure:
+        return dg.SkipReason("It is tried again by itself.")
+    for problem in tell(alerts, message):
+        context.log.error(problem)
+    return None
+
+
+def message_of(sedi: SediResource, instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, Any]:
+    """What is told of a failed run. `text` says it all, for who shows nothing else."""
+    cause, said = why_it_ended(instance, run)
+    what, gives_up = run.tags.get(WORK, run.job_name), _what_a_person_does(sedi, instance, run)
+    after = gives_up or "It is tried again by itself."
+    rehearsal = f"[{SIMULATED}] " if sedi.settings().teacher.is_simulated else ""
+    return {
+        "text": f"{rehearsal}sedi: {what} failed ({cause}). {said} {after} Run {run.run_id}.",
+        "run_id": run.run_id,
+        "job": run.job_name,
+        "work": what,
+        "cause": cause,
+        "said": said,
+        "tried_again": not gives_up,
+    }
+
+
+def _what_a_person_does(sedi: SediResource, instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """What the engine waits for a person to do about a run; empty if it tries again."""
+    if WORK not in run.tags:
+        return "The loop did not ask for this run, and does not try it again: its page in the UI says what is wrong."
+    try:
+        steps = due(look(sedi, instance, BY_SENSOR))
+    except SediError as error:
+        return str(error)
+    waits = [step for step in steps if isinstance(step, Wait) and step.person and step.attempt]
+    return next((wait.why for wait in waits if wait.attempt and wait.attempt.run_id == run.run_id), "")
+
+
+def tell(alerts: AlertSettings, message: dict[str, Any]) -> list[str]:
+    """Send a message wherever it is wanted. Returns what went wrong, without the address, which may hold a secret."""
+    body = json.dumps(message).encode()
+    problems = []
+    if url := alerts.webhook.get_secret_value():
+        problems += _post(url, body)
+    if alerts.command:
+        problems += _run(alerts.command, body)
+    return problems
+
+
+def _post(url: str, body: bytes) -> list[str]:
+    host = urlsplit(url).hostname or "?"
+    if urlsplit(url).scheme not in ("http", "https"):
+        return ["SEDI_ALERTS_WEBHOOK is no http or https address."]
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS):
+            return []
+    except urllib.error.HTTPError as error:
+        return [f"The webhook at {host} answered {error.code}."]
+    except (OSError, ValueError) as error:
+        return [f"The webhook at {host} cannot be reached ({type(error).__name__})."]
+
+
+def _run(command: str, body: bytes) -> list[str]:
+    try:
+        parts = shlex.split(command)
+        done = subprocess.run(parts, input=body, capture_output=True, timeout=SECONDS, check=False)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return [f"SEDI_ALERTS_COMMAND cannot be run ({type(error).__name__})."]
+    return [f"SEDI_ALERTS_COMMAND ended with {done.returncode}."] if done.returncode else []

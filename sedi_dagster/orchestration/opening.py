@@ -1,0 +1,47 @@
+"""Opening a round from the UI: by materializing a cell of it, or by adding its partition."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from sedi_dagster.errors import SediError
+from sedi_dagster.feedback.plan import Stop
+from sedi_dagster.orchestration.planning import next_plan, open_round
+from sedi_dagster.orchestration.preflight import preflight
+from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.records import RoundPlan, round_key
+from sedi_dagster.rounds import LoopHistory, load_plan
+
+BY_PERSON = "person"
+
+
+def plan_of_cell(sedi: SediResource, instance: dg.DagsterInstance, key: str) -> RoundPlan:
+    """The plan of the round that a batch is materialized for. The next round is opened by that, if none is open.
+
+    Raises:
+        SediError: it is no round that could be opened, or the planner finds none worth opening.
+    """
+    if load_plan(sedi.store(), key) is None and not not_a_round(sedi, key):
+        decided = next_plan(sedi, BY_PERSON)
+        if isinstance(decided, Stop):
+            raise SediError(f"{key} is not opened: {decided.reason}.", "Name categories in the job open_round.")
+        preflight(sedi)
+        open_round(sedi, instance, decided)
+    return sedi.plan(key)
+
+
+def not_a_round(sedi: SediResource, key: str) -> str:
+    """Why no partition of that name can be made; empty if it is a planned round, or the next one."""
+    history = sedi.history()
+    following = _following(history)
+    if key in {plan.round for plan in history.plans} or (key == following and history.open_round is None):
+        return ""
+    now = f"{history.open_round.round} is open" if history.open_round else f"The next one is {following}"
+    return (
+        f"{key!r} is no round. {now}. Rounds are opened by the job open_round (Jobs, open_round, Launchpad, "
+        "Launch Run) and by the sensors; they add their partitions themselves."
+    )
+
+
+def _following(history: LoopHistory) -> str:
+    return round_key(max((plan.number for plan in history.plans), default=0) + 1)
