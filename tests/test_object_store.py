@@ -61,7 +61,9 @@ def test_a_plan_whose_acknowledgement_was_lost_is_known_as_ones_own(s3: S3Server
     assert not Store(s3_folder).create_json({"by": "them"}, "plans", "round-0001.json")
 
 
-@pytest.mark.parametrize("use", [lambda s: s.names("plans"), Store.check_writable, load_history], ids=str)
+@pytest.mark.parametrize(
+    "use", [lambda s: s.names("plans"), Store.check_writable, load_history], ids=["list", "check", "read"]
+)
 def test_a_mistyped_bucket_is_an_error_and_none_is_made(s3: S3Server, use: Callable[[Store], object]) -> None:
     for _ in range(2):
         with pytest.raises(StorageError, match="There is no bucket 'sedii'"):

@@ -183,7 +183,8 @@ def test_three_rounds_under_faults_are_each_trained_once_and_end_as_undisturbed(
         trial.trainer(trial.at_work("train_round", NAMES[2]))
         kill_daemon(process)  # the daemon is killed during training
     with trial.ui() as (_, process):
-        trial.until(lambda: finished(3), "the third round")
+        exported = lambda: ending(loop.sedi)["dataset"] == expected["dataset"]  # noqa: E731 - it comes after the round
+        trial.until(lambda: finished(3) and exported(), "the third round and its dataset")
         process.send_signal(signal.SIGTERM)
 
     trained = [told["round"] for told in loop.trainings() if "spoilt" not in told]
