@@ -98,21 +98,26 @@ def diversity(value: float, model: str = "m") -> pl.DataFrame:
     return pl.DataFrame(rows, schema=DIVERSITY_SCHEMA, orient="row")
 
 
-def checked(tmp_path: Path, *rounds: pl.DataFrame) -> dg.AssetCheckResult:
-    sedi = SediResource(overrides={"data": str(tmp_path)})
+def judged(check: dg.AssetChecksDefinition, folder: Path, name: str, *rounds: pl.DataFrame) -> dg.AssetCheckResult:
+    """What a check of `filtered_batches` says of the last round, each round with the one table that it reads."""
+    sedi = SediResource(overrides={"data": str(folder)})
     for number, table in enumerate(rounds, start=1):
         key = round_key(number)
         save_plan(sedi.store(), RoundPlan(key, None, "test", (), number))
-        sedi.store().write_tables({"diversity": table}, "filtered_batches", key)
+        sedi.store().write_tables({name: table}, "filtered_batches", key)
         if number < len(rounds):
             outcome = RoundOutcome(key, 1, 1, 1, 0.5, True, ())
             sedi.store().write_json({"outcome": outcome.to_json()}, "manifests", f"{key}.json")
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(ROUNDS.name or "", [round_key(len(rounds))])
         context = dg.build_asset_context(partition_key=round_key(len(rounds)), instance=instance)
-        result = the_pool_stays_diverse(context, sedi=sedi)
+        result = check(context, sedi=sedi)
     assert isinstance(result, dg.AssetCheckResult)
     return result
+
+
+def checked(tmp_path: Path, *rounds: pl.DataFrame) -> dg.AssetCheckResult:
+    return judged(the_pool_stays_diverse, tmp_path, "diversity", *rounds)
 
 
 def test_a_pool_that_draws_together_gets_a_warning_that_names_the_figures(tmp_path: Path) -> None:
@@ -138,22 +143,9 @@ def test_a_round_without_enough_examples_for_the_measure_passes(tmp_path: Path) 
 EXAMPLES = [("Who has the clock?", "Ida has it."), ("Who has the clock?", "Yara has it."), ("Name a colour.", "")]
 
 
-def novel(tmp_path: Path, *rounds: list[tuple[str, str]]) -> bool:
-    sedi = SediResource(overrides={"data": str(tmp_path)})
-    for number, rows in enumerate(rounds, start=1):
-        key = round_key(number)
-        save_plan(sedi.store(), RoundPlan(key, None, "test", (), number))
-        examples = pl.DataFrame(rows, schema=["instruction", "input"], orient="row")
-        sedi.store().write_tables({"examples": examples}, "filtered_batches", key)
-        if number < len(rounds):
-            outcome = RoundOutcome(key, 1, 1, 1, 0.5, True, ())
-            sedi.store().write_json({"outcome": outcome.to_json()}, "manifests", f"{key}.json")
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions(ROUNDS.name or "", [round_key(len(rounds))])
-        context = dg.build_asset_context(partition_key=round_key(len(rounds)), instance=instance)
-        result = kept_examples_are_novel(context, sedi=sedi)
-    assert isinstance(result, dg.AssetCheckResult)
-    return result.passed
+def novel(folder: Path, *rounds: list[tuple[str, str]]) -> bool:
+    tables = [pl.DataFrame(rows, schema=["instruction", "input"], orient="row") for rows in rounds]
+    return judged(kept_examples_are_novel, folder, "examples", *tables).passed
 
 
 def test_an_instruction_may_have_several_inputs_in_its_round_and_come_in_no_later_one(tmp_path: Path) -> None:
