@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from sedi_dagster import settings as settings_module
 from sedi_dagster.errors import SettingsError
-from sedi_dagster.settings import PROJECT_ROOT, Settings, load_settings
+from sedi_dagster.settings import PROJECT_ROOT, Settings, load_settings, loading
 
 KEY = "sk-do-not-show-this"
 
@@ -19,7 +18,7 @@ KEY = "sk-do-not-show-this"
 def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A `.env` of the test's own in place of the developer's."""
     file = tmp_path / ".env"
-    monkeypatch.setattr(settings_module, "ENV_FILE", file)
+    monkeypatch.setattr(loading, "ENV_FILE", file)
     monkeypatch.setitem(Settings.model_config, "env_file", file)
     return file
 
@@ -50,10 +49,10 @@ def test_a_profile_may_be_chosen_by_override_or_file(env_file: Path) -> None:
     assert "Unknown profile 'opanai'" in problem({"profile": "opanai"})
 
 
-@pytest.mark.parametrize("name", sorted(settings_module._known_variables()))
+@pytest.mark.parametrize("name", sorted(loading.known_variables()))
 def test_every_setting_can_be_set_by_its_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two settings whose names begin alike must not take one another's variable."""
-    known = {settings_module._variable(place): place for place in places()}
+    known = {loading.variable(place): place for place in places()}
     value = load_settings()
     for part in known[name]:
         value = getattr(value, part)

@@ -204,7 +204,7 @@ def test_a_key_that_cannot_be_sent_is_one_error_without_the_key(key: str) -> Non
 
 def test_a_file_of_variables_in_another_encoding_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / ".env"
-    monkeypatch.setattr("sedi_dagster.settings.ENV_FILE", file)
+    monkeypatch.setattr("sedi_dagster.settings.loading.ENV_FILE", file)
     file.write_bytes("SEDI_PROFILE=local\n".encode("utf-16"))
     with pytest.raises(SettingsError, match="UTF-8"):
         load_settings()

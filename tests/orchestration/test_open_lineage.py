@@ -117,7 +117,7 @@ def test_a_receiver_that_is_not_there_stops_nothing(loop: Loop, monkeypatch: pyt
 
 
 def test_without_the_package_the_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sedi_dagster.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("sedi_dagster.settings.schema.find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"pip install 'sedi-dagster\[openlineage\]'"):
         load_settings({"openlineage": True})
 

@@ -1,0 +1,104 @@
+"""`load_settings`: the settings of all sources, checked; one error for everything that is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import ValidationError
+from pydantic_settings import SettingsError as UnreadableVariable
+
+from sedi_dagster.errors import SettingsError
+from sedi_dagster.settings.group import SettingsGroup
+from sedi_dagster.settings.masking import masked
+from sedi_dagster.settings.paths import ENV_FILE
+from sedi_dagster.settings.schema import Settings
+
+
+def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read defaults, profile, `.env`, variables and overrides into checked settings.
+
+    Raises:
+        SettingsError: a variable that no setting reads (a typing error would else be silent), an unknown
+            profile, or a value of the wrong type; all problems at once.
+    """
+    try:
+        given = {name.upper(): value for name, value in dotenv_values(ENV_FILE, encoding="utf-8-sig").items()}
+    except UnicodeDecodeError:
+        raise SettingsError(f"{ENV_FILE} is not written in UTF-8.", "Save it as UTF-8 (it may be UTF-16).") from None
+    given |= os.environ
+    unknown = sorted(_unknown(given))
+    unknown += [variable((name,)) for name in overrides or {} if name not in Settings.model_fields]
+    if unknown:
+        raise SettingsError(
+            f"Unknown setting: {', '.join(map(_with_hint, unknown))}.",
+            "Correct the name or unset it; .env.example lists all settings.",
+        )
+    try:
+        return Settings(**(overrides or {}))
+    except ValidationError as error:
+        problems = [
+            # what several settings come to together names them itself
+            e["msg"].removeprefix("Value error, ")
+            if e["type"] == "value_error"
+            else f"{variable(e['loc'])}: {e['msg']}{_got(e['loc'], e['input'])}"
+            for e in error.errors()
+        ]
+        raise SettingsError("Bad setting. " + "; ".join(problems), ".env.example explains each setting.") from None
+    except UnreadableVariable as error:
+        text = getattr(error.__cause__, "doc", None)
+        names = [name for name in sorted(known_variables()) if given.get(name) == text]
+        raise SettingsError(
+            f"Bad setting. {', '.join(names) or error}: not JSON ({error.__cause__}).",
+            ".env.example explains each setting.",
+        ) from None
+
+
+def variable(location: tuple[int | str, ...]) -> str:
+    """The environment variable of a setting, by the names of its group and field."""
+    return "SEDI_" + "_".join(str(part) for part in location[:2]).upper()
+
+
+def known_variables() -> set[str]:
+    """The environment variables of all settings."""
+    known = set()
+    for name, info in Settings.model_fields.items():
+        group = info.annotation
+        if isinstance(group, type) and issubclass(group, SettingsGroup):
+            known |= {variable((name, inner)) for inner in group.model_fields}
+        else:
+            known.add(variable((name,)))
+    return known
+
+
+_OF_A_SERVICE = re.compile(r"(.+?)_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)")
+
+
+def _unknown(given: Mapping[str, Any]) -> list[str]:
+    """Variables that look like settings and are none.
+
+    A container that has a service `sedi-...` beside it is given variables of that name by Kubernetes and Docker.
+    """
+    names = given.keys() - known_variables()
+    services = {name.removesuffix("_SERVICE_HOST") for name in names if name.endswith("_SERVICE_HOST")}
+    return [
+        name
+        for name in names
+        if name.startswith("SEDI_") and not ((of := _OF_A_SERVICE.fullmatch(name)) and of[1] in services)
+    ]
+
+
+def _with_hint(unknown: str) -> str:
+    near = get_close_matches(unknown, sorted(known_variables()), 1, 0.8)
+    return f"{unknown} (did you mean {near[0]}?)" if near else unknown
+
+
+def _got(location: tuple[int | str, ...], value: Any) -> str:
+    """The bad value as a message shows it; nothing where it may be a secret or hold one."""
+    plain = isinstance(value, str | int | float) and variable(location) in known_variables()
+    secret = variable(location).endswith(("_KEY", "_BODY", "_HEADERS", "_QUERY"))
+    return f" (got {masked(value)!r})" if plain and not secret else ""

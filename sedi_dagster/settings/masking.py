@@ -1,0 +1,61 @@
+"""Secrets in settings: API keys as they are given, and values as they may be shown."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+
+def _stripped(key: Any) -> Any:
+    """A key as it was meant: without the blanks, quotes and line breaks that copying brings along."""
+    text = key.get_secret_value() if isinstance(key, SecretStr) else key
+    return text.strip().strip("\"'").removeprefix("Bearer ").strip() if isinstance(text, str) else text
+
+
+def _sendable(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError(
+            "SEDI_TEACHER_API_KEY has a blank, a line break or a character outside ASCII in it; copy it again"
+        )
+    return key
+
+
+ApiKey = Annotated[SecretStr, BeforeValidator(_stripped), AfterValidator(_sendable)]
+
+
+_PASSWORD_IN_URL = re.compile(r"(://[^/@\s:]*):[^/\s]*@|([?&][^=&\s]*(?:password|secret|token|key)=)[^&\s]*", re.I)
+
+
+def masked(value: Any) -> Any:
+    """The value without the passwords of URLs in it."""
+    if isinstance(value, dict):
+        return {key: masked(inner) for key, inner in value.items()}
+    if isinstance(value, str):
+        return _PASSWORD_IN_URL.sub(lambda m: f"{m[1]}:***@" if m[1] else f"{m[2]}***", value)
+    return value
+
+
+_SECRET_NAME = re.compile(r"key$|token$|secret|passw|authori[sz]ation|credential|cookie|bearer", re.I)
+_SECRET_VALUE = re.compile(r"^(?:sk-|Bearer |Basic |eyJ|AIza|ghp_|hf_|xox)", re.I)
+
+
+def without_secrets(value: Any, name: str = "") -> Any:
+    """A free JSON value without what may be a secret in it, by its name or its look."""
+    if isinstance(value, dict):
+        return {key: without_secrets(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(inner, name) for inner in value]
+    is_secret = isinstance(value, str) and (_SECRET_NAME.search(name) or _SECRET_VALUE.search(value))
+    return "***" if is_secret else value
+
+
+def secrets_in(value: Any, name: str = "") -> list[str]:
+    """The texts in a free JSON value that may be secrets."""
+    if isinstance(value, dict):
+        return [secret for key, inner in value.items() for secret in secrets_in(inner, key)]
+    if isinstance(value, list):
+        return [secret for inner in value for secret in secrets_in(inner, name)]
+    return [value] if isinstance(value, str) and without_secrets(value, name) != value else []

@@ -1,0 +1,41 @@
+"""The project's root, its `.env`, and local paths as they are given in settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sedi_dagster.errors import SettingsError
+
+
+def _project_root() -> Path:
+    """The checkout this package runs from, or the working folder when it was installed as a wheel."""
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / "workspace.yaml").exists() else Path.cwd()
+
+
+PROJECT_ROOT = _project_root()
+ENV_FILE = PROJECT_ROOT / ".env"
+
+_ODD_IN_PATH = re.compile(r"[#?]|%[0-9a-fA-F]{2}|\$\{?\w+")
+
+
+def local_path(value: str) -> Path:
+    """A local path as it was meant: without the blanks and quotes of a file of variables, `~` written out.
+
+    Raises:
+        SettingsError: nobody knows the home folder.
+    """
+    plain = value.strip()
+    if len(plain) > 1 and plain[0] == plain[-1] and plain[0] in "\"'":
+        plain = plain[1:-1]
+    try:
+        return Path(plain).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"There is no home folder for {plain!r}.", "Write the whole path.") from None
+
+
+def odd_in_path(path: str) -> str:
+    """What stands in a local path and means something else in a URL, or a variable that nobody filled in; else ""."""
+    found = _ODD_IN_PATH.search(path)
+    return found[0] if found else ""

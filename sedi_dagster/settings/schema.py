@@ -1,0 +1,132 @@
+"""All settings of a run in one model."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from sedi_dagster.settings.alerts import AlertSettings
+from sedi_dagster.settings.batching import BatchingSettings
+from sedi_dagster.settings.budget import BudgetSettings
+from sedi_dagster.settings.evaluation import EvaluationSettings
+from sedi_dagster.settings.feedback import FeedbackSettings
+from sedi_dagster.settings.filtering import FilteringSettings
+from sedi_dagster.settings.generation import GenerationSettings
+from sedi_dagster.settings.loop import LoopSettings
+from sedi_dagster.settings.masking import masked, without_secrets
+from sedi_dagster.settings.paths import ENV_FILE, PROJECT_ROOT, local_path, odd_in_path
+from sedi_dagster.settings.sources import LayeredSource, ProfileSource
+from sedi_dagster.settings.teacher import TeacherSettings
+from sedi_dagster.settings.training import TrainingSettings
+
+
+class Settings(BaseSettings):
+    """All settings of a run; frozen. `load_settings` makes one."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEDI_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8-sig",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    profile: str = Field(
+        "local", description="local: bundled models, no key; openai: an API teacher; rehearsal: a simulated teacher"
+    )
+    data: str = Field("data", description="Where all data lives: a folder or any fsspec URL")
+    cache: Path = Field(Path(".cache"), description="Local scratch folder; everything in it can be remade")
+    seeds: Path = Field(Path("seeds/seed_tasks.jsonl"), description="Seed tasks")
+    seed_categories: dict[str, str] = Field(
+        default_factory=dict,
+        description='What the categories that the seed tasks name are taken as, as JSON: {"poem": "creative_writing"}; '
+        "an empty name leaves their tasks out",
+    )
+    categories: Path = Field(Path("seeds/categories.yaml"), description="Categories")
+    items: Path = Field(Path("seeds/evaluation_items.jsonl"), description="Evaluation items")
+    ledger: str = Field(
+        "", description="SQLAlchemy URL of the ledger of teacher calls; empty: SQLite in the data folder"
+    )
+    pod: dict[str, Any] = Field(
+        default_factory=dict,
+        description="On Kubernetes: the pods of runs that train and evaluate, as JSON (dagster-k8s/config)",
+    )
+    project_seed: int = Field(0, description="Every random choice derives from this number")
+    openlineage: bool = Field(
+        False, description="Send OpenLineage events of what is made, to where OPENLINEAGE_URL says (docs/lineage.md)"
+    )
+
+    teacher: TeacherSettings = TeacherSettings()
+    budget: BudgetSettings = BudgetSettings()
+    generation: GenerationSettings = GenerationSettings()
+    filtering: FilteringSettings = FilteringSettings()
+    batching: BatchingSettings = BatchingSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
+    loop: LoopSettings = LoopSettings()
+    alerts: AlertSettings = AlertSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        layers = (init_settings, env_settings, dotenv_settings, ProfileSource(settings_cls))
+        return (LayeredSource(settings_cls, layers),)
+
+    @model_validator(mode="after")
+    def _measure_what_feedback_asks_for(self) -> Settings:
+        if self.feedback.signal == "loss_drop" and not self.training.example_losses:
+            raise ValueError("SEDI_FEEDBACK_SIGNAL=loss_drop needs SEDI_TRAINING_EXAMPLE_LOSSES=true")
+        if self.feedback.signal == "heldout_gain" and not self.training.held_out_share:
+            raise ValueError("SEDI_FEEDBACK_SIGNAL=heldout_gain needs SEDI_TRAINING_HELD_OUT_SHARE above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _have_what_sends_events(self) -> Settings:
+        if self.openlineage and find_spec("openlineage") is None:
+            raise ValueError(
+                "SEDI_OPENLINEAGE=true needs the package openlineage-python: pip install 'sedi-dagster[openlineage]'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keep_paths_that_every_library_reads_alike(self) -> Settings:
+        root = self.data_root
+        if "://" not in root and (odd := odd_in_path(root)):
+            raise ValueError(
+                f"SEDI_DATA={self.data}: a folder with {odd!r} in its path cannot be used, as some libraries read it "
+                "as part of a URL; choose another folder"
+            )
+        return self
+
+    def path(self, value: Path) -> Path:
+        """A path of the settings, relative ones taken from the project's root."""
+        return PROJECT_ROOT / local_path(str(value))
+
+    @property
+    def data_root(self) -> str:
+        """The data folder as an absolute path, or the URL as it is."""
+        data = unquote(self.data.removeprefix("file://")) if self.data.startswith("file://") else self.data
+        return data if "://" in data else str(self.path(Path(data)))
+
+    def public(self) -> dict[str, Any]:
+        """The settings as JSON, secrets masked (also passwords in URLs): for manifests and metadata."""
+        shown: dict[str, Any] = masked(self.model_dump(mode="json"))
+        for name in ("headers", "query"):
+            shown["teacher"][name] = dict.fromkeys(shown["teacher"][name], "***")
+        shown["teacher"]["extra_body"] = without_secrets(shown["teacher"]["extra_body"])
+        return shown
