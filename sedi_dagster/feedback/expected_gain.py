@@ -12,8 +12,8 @@ every score so far, the newest counting most (scores of several rounds are of th
 curves possible, and the expected gain is the mean over all of them; so a category of which little is known is neither
 given up nor showered.
 
-Tokens are shared out greedily, a small portion at a time, to whichever category is expected to gain most from it. As
-gains diminish along every curve, no other sharing gains more (up to a portion).
+Tokens are shared out greedily, a call at a time, to whichever category is expected to gain most from it. As gains
+diminish along every curve, no other sharing gains more (up to a call).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ DECAY = 0.5
 SUREST = 0.01
 """No curve is ruled out by a single item: pass rates are taken to be at least this far from 0 and 1."""
 PORTIONS = 600
+"""A round is shared out in at most so many steps."""
 
 
 @dataclass(frozen=True)
@@ -88,29 +89,48 @@ def outlook(category: str, finished: Sequence[RoundOutcome], start: float, most:
 
 
 def shared_by_gain(
-    outlooks: Mapping[str, Outlook], prices: Mapping[str, float], tokens: float, most: Mapping[str, float]
+    outlooks: Mapping[str, Outlook],
+    prices: Mapping[str, float],
+    tokens: float,
+    most: Mapping[str, float],
+    lots: Mapping[str, float],
 ) -> dict[str, float]:
     """Examples of each category that are expected to gain most for so many tokens.
 
     Args:
         prices: teacher tokens that a kept example takes.
         most: examples that a category gets at most.
+        lots: examples that one call brings. They are shared out in whole calls, as a call's prompt is paid for however
+            few it brings; the last one of a category, or of the tokens, may be a partial one of at least half.
 
     Returns:
         Examples, not rounded. Nothing is spent where nothing is expected to be gained.
     """
     shares = dict.fromkeys(outlooks, 0.0)
-    portion = tokens / PORTIONS
-    next_gain = {c: o.gain(portion / prices[c]) for c, o in outlooks.items()}
-    for _ in range(PORTIONS):
-        category = max(next_gain, key=lambda c: next_gain[c], default=None)
-        if category is None or next_gain[category] <= 0:
+    finest = tokens / PORTIONS
+    steps = {c: min(most[c], max(lots[c], finest / prices[c])) for c in outlooks}
+    worth = {c: _gain_a_token(o, 0.0, steps[c], prices[c]) for c, o in outlooks.items()}
+    left = tokens
+    while worth:
+        category = max(worth, key=lambda c: worth[c])
+        if worth[category] <= 0:
             break
-        more = min(portion / prices[category], most[category] - shares[category])
-        shares[category] += more
-        if more < portion / prices[category]:
-            del next_gain[category]
+        step, price, share = steps[category], prices[category], shares[category]
+        more = min(step, most[category] - share, left / price)
+        if more < step / 2 and (more < most[category] - share or share) and any(shares.values()):
+            del worth[category]
             continue
-        ahead, own = portion / prices[category], outlooks[category]
-        next_gain[category] = own.gain(shares[category] + ahead) - own.gain(shares[category])
+        shares[category] = share = share + more
+        left -= more * price
+        if share >= most[category] or left <= 0:
+            del worth[category]
+            continue
+        worth[category] = _gain_a_token(outlooks[category], share, min(step, most[category] - share), price)
     return shares
+
+
+def _gain_a_token(outlook: Outlook, share: float, more: float, price: float) -> float:
+    """Expected gain by each token, if the category gets so many more examples on top of its share."""
+    if more <= 0:
+        return 0.0
+    return (outlook.gain(share + more) - outlook.gain(share)) / (more * price)

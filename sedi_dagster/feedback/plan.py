@@ -7,7 +7,7 @@ and `sedi plan`, which only tells. What a category's outcome means is settled be
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -39,8 +39,10 @@ class PlanRequest:
         candidates_per_category: candidates that a category gets on average; all of them in the first round.
         allocation: how a round is shared out among the categories; `even` is what it is held against.
         goal: `score`: the best student for the budget; `targets`: every target reached at the least cost.
-        floor_share: share of a round that is spread over all categories, so that no estimate goes stale.
-        most_per_category: a category gets at most so many times the average.
+        floor_share: share of a round that goes to the categories that were left alone longest, weak ones first, so that
+            no estimate goes stale.
+        most_per_category: a category gets at most so many times the average, rounded up to whole calls.
+        per_call: candidates that one call brings. A category is asked for in whole calls, or not at all.
     """
 
     trigger: str
@@ -57,6 +59,7 @@ class PlanRequest:
     goal: Goal = "score"
     floor_share: float = 0.1
     most_per_category: float = 2.0
+    per_call: int = 1
 
 
 def plan_round(
@@ -156,16 +159,20 @@ def _by_expected_gain(
         return Stop(_nothing_to_do(finished[-1]))
     wanting = [c for c in known if _may_gain(standing.get(c), request.goal)]
     rates, each = keep_rates(known, finished), tokens_per_candidate(known, finished)
+    weak = {c for c in wanting if c in standing and standing[c].decision == "weak"}
     prices = {c: (each[c] if each else 1.0) / rates[c] for c in wanting}
-    most = {c: request.candidates_per_category * request.most_per_category * rates[c] for c in wanting}
+    calls = math.ceil(int(request.candidates_per_category * request.most_per_category) / request.per_call)
+    allowed = calls * request.per_call
+    most = {c: allowed * rates[c] for c in wanting}
+    lots = {c: min(request.per_call, allowed) * rates[c] for c in wanting}
     budget = request.candidates_per_category * sum((each[c] if each else 1.0) for c in known)
-    floor = {c: min(most[c], request.floor_share * budget / (len(wanting) * prices[c])) for c in wanting}
+    floor = _left_alone_longest(wanting, weak, finished, request.floor_share * budget, prices, lots)
     outlooks = {
         c: outlook(c, finished, start.get(c, 0.0), _most_that_counts(standing.get(c), request.goal)) for c in wanting
     }
     beyond = {c: replace(o, examples=o.examples + floor[c]) for c, o in outlooks.items()}
-    room = {c: most[c] - floor[c] for c in wanting}
-    best = shared_by_gain(beyond, prices, (1 - request.floor_share) * budget, room)
+    left = budget - sum(floor[c] * prices[c] for c in wanting)
+    best = shared_by_gain(beyond, prices, left, {c: most[c] - floor[c] for c in wanting}, lots)
     wanted = {c: floor[c] + best[c] for c in wanting}
     items = {c: standing[c].items if c in standing else 0 for c in wanting}
     gains = {c: items[c] * outlooks[c].gain(wanted[c]) for c in wanting}
@@ -174,14 +181,35 @@ def _by_expected_gain(
             f"another round is expected to gain {sum(gains.values()):.1f} of {sum(items.values())} items, less than "
             f"{LEAST_GAIN:g}: the rounds so far show nothing that more examples would teach"
         )
-    weak = {c for c in wanting if c in standing and standing[c].decision == "weak"}
-    counts = {c: max(round(wanted[c]), int(c in weak)) for c in wanting}  # a weak one is never left out
-    ranked = sorted((c for c in wanting if counts[c]), key=lambda c: (-wanted[c], c))
-    allowed = max(1, int(request.candidates_per_category * request.most_per_category))
+    ranked = sorted((c for c in wanting if round(wanted[c])), key=lambda c: (-wanted[c], c))
     return [
-        _planned(c, counts[c], rates, allowed, _outlook_told(standing.get(c), gains[c]), standing.get(c))
+        _planned(c, round(wanted[c]), rates, allowed, _outlook_told(standing.get(c), gains[c]), standing.get(c))
         for c in ranked
     ]
+
+
+def _left_alone_longest(
+    wanting: Sequence[str],
+    weak: Collection[str],
+    finished: Sequence[RoundOutcome],
+    tokens: float,
+    prices: Mapping[str, float],
+    lots: Mapping[str, float],
+) -> dict[str, float]:
+    """Kept examples for those that were not asked for longest: a call each, while the tokens last."""
+
+    def order(category: str) -> tuple[bool, int, str]:
+        asked = [n for n, o in enumerate(finished) if (seen := o.of(category)) is not None and seen.candidates]
+        return category not in weak, max(asked, default=-1), category
+
+    floor = dict.fromkeys(wanting, 0.0)
+    for category in sorted(wanting, key=order):
+        price = lots[category] * prices[category]
+        if price / 2 > tokens:
+            break
+        floor[category] = lots[category]
+        tokens -= price
+    return floor
 
 
 def _may_gain(seen: CategoryOutcome | None, goal: Goal) -> bool:

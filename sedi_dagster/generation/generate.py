@@ -18,12 +18,14 @@ import polars as pl
 from sedi_dagster.errors import TeacherError
 from sedi_dagster.generation.candidates import CALL_SCHEMA, Candidate, Screen, candidate_frame
 from sedi_dagster.generation.method import Desk, GenerationJob
-from sedi_dagster.generation.methods import METHODS, check_mix
+from sedi_dagster.generation.methods import METHODS, candidates_per_call, check_mix
 from sedi_dagster.records import AskTeacher, Tables
 
 POLICY = "content_policy"
 """Begins the error of an answer that the endpoint's policy refused."""
 
+WORTH_A_CALL = 0.25
+"""A further call must be for so much of what a call can bring: its prompt is paid for however few are missing."""
 DRY_WAVES = 3
 """Waves in a row of which nothing passes, after which a category is given up."""
 
@@ -86,7 +88,8 @@ async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher
     left = dict(mix)
     candidates: list[Candidate] = []
     tally = _Tally()
-    while not (stopped := _stop(job, desk, tally, bool(left))):
+    per_call = candidates_per_call(mix, job.settings, job.chat)
+    while not (stopped := _stop(job, desk, tally, left, per_call)):
         wave: list[Candidate] = []
         for name, count in _split(_missing(job, tally), left, asked).items():
             written = await methods[name].write(count)
@@ -130,7 +133,9 @@ def _check_answers(desk: Desk) -> None:
     )
 
 
-def _stop(job: GenerationJob, desk: Desk, tally: _Tally, methods_left: bool) -> tuple[str, str] | None:
+def _stop(
+    job: GenerationJob, desk: Desk, tally: _Tally, left: Mapping[str, float], per_call: int
+) -> tuple[str, str] | None:
     """Why nothing more is to be asked: a word and a sentence; None to go on."""
     got = f"{tally.passed} passed" if job.wanted is None else f"{tally.passed} of {job.wanted} wanted passed"
     if desk.fruitless:
@@ -142,7 +147,11 @@ def _stop(job: GenerationJob, desk: Desk, tally: _Tally, methods_left: bool) -> 
         return "enough", f"{got} the screen and the rules for instances"
     if tally.well_formed >= job.candidates:
         return "allowed", f"{got}; the {job.candidates} candidates that were allowed are there"
-    if not methods_left:
+    missing = _missing(job, tally)
+    if tally.passed and missing < WORTH_A_CALL * per_call:
+        told = f"the {missing} that are missing" if missing > 1 else "the 1 that is missing"
+        return "enough", f"{got}; a call for {told} would cost as much as for many"
+    if not left:
         return "nothing", f"{got}; no method has anything more to ask (seed tasks: {job.seeds.height})"
     if tally.dry >= DRY_WAVES:
         return "dry", f"{got}; nothing of the last {tally.dry} waves did"

@@ -10,6 +10,7 @@ from sedi_dagster.generation.evol_instruct import EvolInstruct
 from sedi_dagster.generation.method import Method
 from sedi_dagster.generation.self_instruct import SelfInstruct
 from sedi_dagster.generation.single_call import SingleCall
+from sedi_dagster.settings import GenerationSettings
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -19,6 +20,12 @@ METHODS: dict[str, type[Method]] = {
         EvolInstruct,
     )
 }
+
+
+def candidates_per_call(mix: Mapping[str, float], settings: GenerationSettings, chat: bool) -> int:
+    """Candidates that a call brings, by the method that gets most out of one: what shares its prompt's price."""
+    fewest = (min(c.per_candidate for c in METHODS[name].call_shapes(settings, chat)) for name in mix)
+    return max(1, round(1 / min(fewest, default=1.0)))
 
 
 def check_mix(mix: Mapping[str, float]) -> None:

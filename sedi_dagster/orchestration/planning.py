@@ -11,6 +11,7 @@ import polars as pl
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import PlanRequest, Stop, plan_round
+from sedi_dagster.generation.methods import candidates_per_call
 from sedi_dagster.orchestration.checking import not_passed
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
@@ -54,6 +55,7 @@ def next_plan(
         goal=settings.loop.goal,
         floor_share=settings.loop.floor_share,
         most_per_category=settings.loop.most_per_category,
+        per_call=candidates_per_call(settings.generation.methods, settings.generation, settings.teacher.asks_in_chat),
     )
     decided = plan_round(request, known, history.plans, history.finished, starting_scores(sedi))
     if isinstance(decided, Stop):

@@ -23,10 +23,10 @@ class LoopSettings(SettingsGroup):
         "score", description="score: the best student for the budget; targets: every target reached at the least cost"
     )
     floor_share: float = Field(
-        0.1, ge=0, le=1, description="Share of a round spread over all categories, so that no estimate goes stale"
+        0.1, ge=0, le=1, description="Share of a round for the categories left alone longest: no estimate goes stale"
     )
     most_per_category: float = Field(
-        2.0, ge=1, description="A category gets at most so many times the usual number of candidates"
+        2.0, ge=1, description="A category gets at most so many times the usual number of candidates, in whole calls"
     )
     cool_down_rounds: int = Field(1, ge=0, description="Rounds in which a category that left weakness is left alone")
     stuck_after: int = Field(

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,12 +90,30 @@ def test_with_targets_as_the_goal_only_what_is_below_its_target_is_asked_for() -
     assert isinstance(plan, RoundPlan) and plan.category_ids == ["learns"]
 
 
-def test_a_weak_category_keeps_a_candidate_however_little_is_expected_of_it() -> None:
+def test_the_floor_goes_to_the_weak_category_left_alone_longest_however_little_is_expected_of_it() -> None:
     never = replace(measured("never", 0, kept=100), items=400, decision="weak")
     learns = [replace(measured("learns", 20 + 30 * n), items=200) for n in (1, 2, 3)]
-    plan = next_plan(*(after(n, seen, never) for n, seen in enumerate(learns, 1)), floor_share=0)
+    before = [after(n, seen, never) for n, seen in enumerate(learns[:2], 1)]
+    alone = after(3, learns[2], replace(never, candidates=0, kept=0, tokens=0))
+    for floor_share in (0.0, 0.1):
+        plan = next_plan(*before, alone, floor_share=floor_share, per_call=5)
+        assert isinstance(plan, RoundPlan)
+        asked = {c.category: c.candidates for c in plan.categories}
+        assert asked["learns"] > 0 and ("never" in asked) == (floor_share > 0)
+    fine = after(3, learns[2], replace(never, candidates=0, kept=0, tokens=0, decision="fine"), measured("known", 0))
+    weak = replace(fine, categories=(*fine.categories[:2], measured("known", 0, decision="weak")))
+    plan = next_plan(*before, weak, per_call=5)
     assert isinstance(plan, RoundPlan)
-    assert {c.category: c.wanted for c in plan.categories}["never"] == 1
+    assert {c.category: c.candidates for c in plan.categories}.get("never", 0) == 0, "one that is weak comes first"
+
+
+@pytest.mark.parametrize("per_call", [1, 4, 10])
+def test_a_category_is_asked_for_in_whole_calls_or_not_at_all(per_call: int) -> None:
+    plan = next_plan(FIRST, per_call=per_call, candidates_per_category=8)
+    assert isinstance(plan, RoundPlan)
+    parts = [c.candidates % per_call for c in plan.categories]
+    assert sum(part > 0 for part in parts) <= 1, "the tokens' last call alone may be a partial one"
+    assert all(part == 0 or part >= per_call // 2 for part in parts)
 
 
 def test_rounds_that_taught_nothing_end_the_loop_and_say_so() -> None:
@@ -117,7 +136,7 @@ def _outlook(seed: int) -> Outlook:
 def test_no_other_sharing_of_the_tokens_gains_more(seeds: list[int], tokens: float, most: float) -> None:
     named = {str(i): _outlook(seed) for i, seed in enumerate(seeds)}
     prices = {c: 10.0 + 37 * i for i, c in enumerate(named)}
-    shared = shared_by_gain(named, prices, tokens, dict.fromkeys(named, most))
+    shared = shared_by_gain(named, prices, tokens, dict.fromkeys(named, most), dict.fromkeys(named, 0.01))
     assert sum(n * prices[c] for c, n in shared.items()) <= tokens * (1 + 1e-9)
     assert all(0 <= n <= most for n in shared.values())
     gained = sum(named[c].gain(n) for c, n in shared.items())

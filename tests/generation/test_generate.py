@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 import pytest
-from plain_teacher import Rules, job, run, seeds, text_of, two_tasks
+from plain_teacher import Reply, Rules, job, run, seeds, text_of, two_tasks
 
 from sedi_dagster.errors import BudgetExceeded, SettingsError
 from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA, NOT_ASKED, Screened
@@ -78,6 +79,24 @@ def test_asking_goes_on_until_as_many_pass_as_are_wanted(share: float) -> None:
     result = tables["result"].row(0, named=True)
     assert result["stopped"] == "enough" and 20 <= result["passed"] <= 26
     assert result["well_formed"] <= 1.7 * result["passed"] / share + 10, "little more than needed is asked for"
+
+
+def test_no_call_is_made_for_a_few_of_the_many_that_it_could_bring() -> None:
+    def of_ten(whole: int) -> Reply:
+        def reply(request: TeacherRequest) -> tuple[str, str, str]:
+            row = {"input": "", "output": "5"}
+            rows = [row | {"instruction": f"Add {request.seed} to {n}." if n < whole else ""} for n in range(10)]
+            return json.dumps({"examples": rows}), "stop", ""
+
+        return reply
+
+    many = {"answers": "short", "max_example_tokens": 600}
+    tables, teacher = run(job(many, candidates=10, chat=True), of_ten(9), mix={"single_call": 1.0})
+    result = tables["result"].row(0, named=True)
+    assert (teacher.waves, result["stopped"], result["passed"]) == ([1], "enough", 9)
+    assert "a call for the 1 that is missing" in result["reason"]
+    _, teacher = run(job(many, candidates=10, chat=True), of_ten(6), mix={"single_call": 1.0})
+    assert len(teacher.waves) == 2, "four missing ones are worth a call"
 
 
 def test_no_more_candidates_are_asked_for_than_allowed() -> None:
