@@ -13,9 +13,9 @@ import polars as pl
 from sedi_dagster.batching.replay import held_out_seeds, rows_to_train
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.orchestration.composing import compose_round, stored_vectors
+from sedi_dagster.orchestration.empty_categories import check_something_was_kept
 from sedi_dagster.orchestration.failures import told_plainly
 from sedi_dagster.orchestration.filtering import judge_round
-from sedi_dagster.orchestration.fruitless import check_something_was_kept
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS

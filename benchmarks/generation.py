@@ -141,7 +141,7 @@ def page(outcomes: Sequence[Outcome], count: int) -> Iterator[str]:
     yield f"Printed by `{command}`, {date.today():%B %Y}, on {os.cpu_count()} CPU cores."
     yield f"Teacher: {outcomes[0].candidates['teacher'][0]}. Every method had the same {outcomes[0].results.height}"
     yield "categories and seeds, and no examples of earlier rounds. Tokens count prompts, also what a server has in its"
-    yield "cache. Nothing below was chosen or mended by hand."
+    yield "cache. Nothing below was chosen or edited by hand."
     yield ""
     yield "| | " + " | ".join(o.variant.label for o in outcomes) + " |"
     yield "| --- |" + " --- |" * len(outcomes)

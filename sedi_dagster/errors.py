@@ -1,4 +1,4 @@
-"""The errors a user can act on: what is wrong, and how to mend it."""
+"""The errors a user can act on: what is wrong, and how to fix it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class SediError(Exception):
     Shown as text without a traceback; `sedi` exits with code 2.
     """
 
-    def __init__(self, problem: str, mend: str = "") -> None:
+    def __init__(self, problem: str, fix: str = "") -> None:
         self.problem = problem
-        self.mend = mend
-        super().__init__(f"{problem}\n  Mend: {mend}" if mend else problem)
+        self.fix = fix
+        super().__init__(f"{problem}\n  Fix: {fix}" if fix else problem)
 
 
 class SettingsError(SediError):

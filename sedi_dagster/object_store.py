@@ -59,10 +59,10 @@ def open_root(root: str) -> UPath:
         _ = path.fs
     except (ValueError, ImportError) as error:
         extra = {"s3": "s3", "gs": "gcs", "az": "azure"}.get(_kind(protocol))
-        mend = f"Run `pip install 'sedi-dagster[{extra}]'`." if extra else "Set SEDI_DATA to a folder, or to a URL"
+        fix = f"Run `pip install 'sedi-dagster[{extra}]'`." if extra else "Set SEDI_DATA to a folder, or to a URL"
         raise StorageError(
             f"The data folder {root} cannot be opened: {error}.",
-            mend if extra else f"{mend} such as s3://bucket/folder, gs://bucket/folder or az://container/folder.",
+            fix if extra else f"{fix} such as s3://bucket/folder, gs://bucket/folder or az://container/folder.",
         ) from None
     if protocol and not is_local(path) and not path.fs._strip_protocol(path.path).strip("/"):
         raise StorageError(f"SEDI_DATA={root} names no bucket.", f"Write it as {protocol}://bucket/folder.")

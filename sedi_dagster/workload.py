@@ -58,7 +58,7 @@ def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None
         else:
             work(job, lambda line: print(line, flush=True))
     except SediError as error:
-        Path(job["output"], ERROR_FILE).write_text(json.dumps({"problem": error.problem, "mend": error.mend}))
+        Path(job["output"], ERROR_FILE).write_text(json.dumps({"problem": error.problem, "fix": error.fix}))
         print(error, file=sys.stderr)
         sys.exit(2)
 

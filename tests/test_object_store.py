@@ -86,7 +86,7 @@ def test_missing_credentials_are_told_before_anything_is_spent(
     store.root.fs.clear_instance_cache()
     with pytest.raises(StorageError, match="cannot be used with the credentials at hand") as told:
         Store(f"s3://{s3.bucket}/nobody").check_writable()
-    assert "AWS_ACCESS_KEY_ID" in told.value.mend
+    assert "AWS_ACCESS_KEY_ID" in told.value.fix
     store.root.fs.clear_instance_cache()
 
 
@@ -120,7 +120,7 @@ def test_a_bucket_in_another_region_names_the_setting(s3_folder: str) -> None:
 
     with pytest.raises(StorageError, match="another region") as told, errors_told(Store(s3_folder).root):
         raise OSError(errno.EREMCHG, "use the other endpoint") from Answer()
-    assert "AWS_DEFAULT_REGION" in told.value.mend
+    assert "AWS_DEFAULT_REGION" in told.value.fix
 
 
 def finished_rounds(store: Store, count: int) -> None:

@@ -56,7 +56,7 @@ class SandboxResult:
     Attributes: outcomes: one for each test, in order. reason: "passed", or why the first test that failed
     did: "failed", "syntax error", "timeout", "memory", "ended" (the process did), "output" (too much of
     it), or "unavailable" (nothing was run). detail: one sentence on the reason; for "unavailable" what is
-    missing and how to mend it. output_tail: the end of what the code printed, standard error included.
+    missing and how to fix it. output_tail: the end of what the code printed, standard error included.
     layers: the protective layers that were in force. seconds: wall-clock time of the whole trial.
     """
 

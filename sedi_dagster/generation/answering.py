@@ -12,7 +12,7 @@ from itertools import groupby
 
 from sedi_dagster.generation.agreement import most_agreed
 from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, Screened, answer_problem
-from sedi_dagster.generation.method import Desk
+from sedi_dagster.generation.method import GenerationContext
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest, task_prompt
 from sedi_dagster.settings import GenerationSettings
 
@@ -23,22 +23,22 @@ SHORT = "Give the shortest right answer, without explanation."
 MAJORITY = 0.5
 
 
-async def answer_all(desk: Desk, candidates: Sequence[Candidate], purpose: str) -> None:
+async def answer_all(context: GenerationContext, candidates: Sequence[Candidate], purpose: str) -> None:
     """Give every open candidate its output, or the problem that its answer has, or the verdict `answers_disagree`.
 
     A candidate that came with its output keeps it as the first sample, so with one sample nothing is asked for it.
     """
     asked = [
-        (candidate, _request(desk, candidate, purpose, number))
+        (candidate, _request(context, candidate, purpose, number))
         for candidate in candidates
         if candidate.is_open
-        for number in range(0 if candidate.output is None else 1, desk.job.settings.answer_samples)
+        for number in range(0 if candidate.output is None else 1, context.job.settings.answer_samples)
     ]
-    answers = await desk.ask([request for _, request in asked])
+    answers = await context.ask([request for _, request in asked])
     answered = zip((candidate for candidate, _ in asked), map(_sample, answers), strict=True)
     for _, group in groupby(answered, key=lambda pair: pair[0].candidate_id):
         pairs = list(group)
-        _settle(desk, pairs[0][0], [sample for _, sample in pairs])
+        _settle(context, pairs[0][0], [sample for _, sample in pairs])
 
 
 def answer_shapes(settings: GenerationSettings, purpose: str, written: bool = False) -> tuple[CallShape, ...]:
@@ -48,17 +48,17 @@ def answer_shapes(settings: GenerationSettings, purpose: str, written: bool = Fa
     return (*first, CallShape(SAMPLE, float(further), 120.0, settings.max_answer_tokens)) if further else first
 
 
-def _request(desk: Desk, candidate: Candidate, purpose: str, number: int) -> TeacherRequest:
+def _request(context: GenerationContext, candidate: Candidate, purpose: str, number: int) -> TeacherRequest:
     """A single answer is the likeliest one; several are drawn."""
-    several = desk.job.settings.answer_samples > 1
+    several = context.job.settings.answer_samples > 1
     task = task_prompt(candidate.instruction, candidate.input)
-    return desk.job.request(
+    return context.job.request(
         SAMPLE if number else purpose,
-        f"{task}\n\n{SHORT}" if desk.job.settings.answers == "short" else task,
+        f"{task}\n\n{SHORT}" if context.job.settings.answers == "short" else task,
         chat=True,
-        max_tokens=desk.job.max_answer_tokens,
+        max_tokens=context.job.max_answer_tokens,
         temperature=SAMPLING_TEMPERATURE if several else 0.0,
-        seed=desk.job.seed("answer", candidate.instruction, candidate.input, number) if several else None,
+        seed=context.job.seed("answer", candidate.instruction, candidate.input, number) if several else None,
         sample_index=number,
     )
 
@@ -77,14 +77,14 @@ def _sample(answer: TeacherAnswer | None) -> _Sample:
     return _Sample(answer.text.strip(), answer.request_key, problem) if answer else _Sample("", None, problem)
 
 
-def _settle(desk: Desk, candidate: Candidate, samples: list[_Sample]) -> None:
+def _settle(context: GenerationContext, candidate: Candidate, samples: list[_Sample]) -> None:
     """Take the answer that most agree with. One that is missing or cut agrees with none."""
     if candidate.output is not None:
         samples = [_Sample(candidate.output, candidate.answer_key), *samples]
     whole = [sample for sample in samples if sample.problem is None]
     chosen = samples[0]
     if whole:
-        numeric = desk.job.category.verifiers[:1] == ("numeric",)
+        numeric = context.job.category.verifiers[:1] == ("numeric",)
         index, agreeing = most_agreed([sample.text for sample in whole], numeric)
         chosen = whole[index]
         if agreeing <= MAJORITY * len(samples) and len(samples) > 1:

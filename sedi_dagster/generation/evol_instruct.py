@@ -16,7 +16,7 @@ from sedi_dagster.generation import elimination
 from sedi_dagster.generation.answering import answer_all, answer_shapes
 from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, candidate_id, error_problem, instruction_id
 from sedi_dagster.generation.demonstrations import weights
-from sedi_dagster.generation.method import Desk, GenerationJob, Method, judgement_tokens
+from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method, judgement_tokens
 from sedi_dagster.generation.parsing import ParsedTask, parse_tasks
 from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest, derived_rng, task_prompt
@@ -39,8 +39,8 @@ class _Line:
 class EvolInstruct(Method):
     name = "evol_instruct"
 
-    def __init__(self, job: GenerationJob, desk: Desk) -> None:
-        super().__init__(job, desk)
+    def __init__(self, job: GenerationJob, context: GenerationContext) -> None:
+        super().__init__(job, context)
         self._sources = self._source_order()
         self._prompt = job.prompt("evolve")
         self._gain_prompt = job.prompt("gain")
@@ -65,7 +65,7 @@ class EvolInstruct(Method):
         self._calls += len(lines)
         written: list[Candidate] = []
         moves: list[tuple[_Line, Candidate]] = []
-        for line, operation, answer in zip(lines, operations, await self.desk.ask(requests), strict=True):
+        for line, operation, answer in zip(lines, operations, await self.context.ask(requests), strict=True):
             if answer is None:
                 continue
             rewritten = self._candidates(line, operation, answer)
@@ -74,9 +74,9 @@ class EvolInstruct(Method):
         for line, candidate in moves:
             before, after = task_prompt(line.instruction, line.input), _text(candidate)
             candidate.screened = elimination.leaked(before, after) or elimination.unchanged(before, after)
-            self.desk.screen(candidate)
+            self.context.screen(candidate)
         await self._judge_gain(moves)
-        await answer_all(self.desk, [candidate for _, candidate in moves], "answer")
+        await answer_all(self.context, [candidate for _, candidate in moves], "answer")
         for line, candidate in moves:
             if candidate.is_open and candidate.output is not None:
                 candidate.screened = elimination.useless_answer(candidate.output)
@@ -102,7 +102,7 @@ class EvolInstruct(Method):
             )
             for line, candidate in judged
         ]
-        for (_, candidate), answer in zip(judged, await self.desk.ask(requests), strict=True):
+        for (_, candidate), answer in zip(judged, await self.context.ask(requests), strict=True):
             candidate.prompt_version += f"+{version(self._gain_prompt)}"
             if answer is None or answer.error:
                 candidate.problem = NOT_ASKED if answer is None else error_problem(answer.error)

@@ -17,7 +17,7 @@ import polars as pl
 
 from sedi_dagster.errors import TeacherError
 from sedi_dagster.generation.candidates import CALL_SCHEMA, Candidate, Screen, candidate_frame
-from sedi_dagster.generation.method import Desk, GenerationJob
+from sedi_dagster.generation.method import GenerationContext, GenerationJob
 from sedi_dagster.generation.methods import METHODS, candidates_per_call, check_mix
 from sedi_dagster.records import AskTeacher, Tables
 
@@ -82,14 +82,14 @@ async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher
             result says that the budget stopped it.
     """
     check_mix(mix)
-    desk = Desk(job, ask, screen)
-    methods = {name: METHODS[name](job, desk) for name in mix}
+    context = GenerationContext(job, ask, screen)
+    methods = {name: METHODS[name](job, context) for name in mix}
     asked = dict.fromkeys(mix, 0)
     left = dict(mix)
     candidates: list[Candidate] = []
     tally = _Tally()
     per_call = candidates_per_call(mix, job.settings, job.chat)
-    while not (stopped := _stop(job, desk, tally, left, per_call)):
+    while not (stopped := _stop(job, context, tally, left, per_call)):
         wave: list[Candidate] = []
         for name, count in _split(_missing(job, tally), left, asked).items():
             written = await methods[name].write(count)
@@ -99,21 +99,21 @@ async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher
             asked[name] += count
         tally.add(wave, screen)
         candidates += wave
-    if desk.spent is not None and not candidates:
-        raise desk.spent
-    _check_answers(desk)
+    if context.spent is not None and not candidates:
+        raise context.spent
+    _check_answers(context)
     result = {"round": job.round, "category": job.category.id, "wanted": job.wanted, "allowed": job.candidates}
     result |= vars(tally) | {"stopped": stopped[0], "reason": stopped[1]}
-    result["budget"] = desk.spent.cap if desk.spent is not None else None
+    result["budget"] = context.spent.cap if context.spent is not None else None
     del result["dry"]
     return {
         "candidates": candidate_frame(candidates, round=job.round, category=job.category.id, teacher=job.teacher),
-        "calls": pl.DataFrame(list(desk.calls.values()), schema=CALL_SCHEMA),
+        "calls": pl.DataFrame(list(context.calls.values()), schema=CALL_SCHEMA),
         "result": pl.DataFrame([result], schema=RESULT_SCHEMA),
     }
 
 
-def _check_answers(desk: Desk) -> None:
+def _check_answers(context: GenerationContext) -> None:
     """Make sure that a category of which no call was answered is not taken for one that was.
 
     What the endpoint refuses by its policy is an answer: it will not be another one in the next run.
@@ -121,28 +121,32 @@ def _check_answers(desk: Desk) -> None:
     Raises:
         TeacherError: every call failed.
     """
-    reasons = Counter(reason for reason in desk.fruitless.values())
-    if not desk.calls or len(desk.fruitless) < len(desk.calls) or all(r.startswith(POLICY) for r in reasons):
+    reasons = Counter(reason for reason in context.without_text.values())
+    if (
+        not context.calls
+        or len(context.without_text) < len(context.calls)
+        or all(r.startswith(POLICY) for r in reasons)
+    ):
         return
     reason, count = reasons.most_common(1)[0]
-    where = f"--round {desk.job.round} --category {desk.job.category.id}"
+    where = f"--round {context.job.round} --category {context.job.category.id}"
     raise TeacherError(
-        f"None of the {len(desk.calls)} calls for {desk.job.category.id} in {desk.job.round} brought a text. "
+        f"None of the {len(context.calls)} calls for {context.job.category.id} in {context.job.round} brought a text. "
         f"{count} of them: {reason[:300]}.",
-        f"`sedi calls list {where}` shows them. Mend the cause and run again: they are sent again.",
+        f"`sedi calls list {where}` shows them. Fix the cause and run again: they are sent again.",
     )
 
 
 def _stop(
-    job: GenerationJob, desk: Desk, tally: _Tally, left: Mapping[str, float], per_call: int
+    job: GenerationJob, context: GenerationContext, tally: _Tally, left: Mapping[str, float], per_call: int
 ) -> tuple[str, str] | None:
     """Why nothing more is to be asked: a word and a sentence; None to go on."""
     got = f"{tally.passed} passed" if job.wanted is None else f"{tally.passed} of {job.wanted} wanted passed"
-    if desk.fruitless:
-        reason, count = Counter(desk.fruitless.values()).most_common(1)[0]
-        got += f" ({count} of {len(desk.calls)} calls: {reason[:160]})"
-    if desk.spent is not None:
-        return "budget", f"{got}; {desk.spent.problem}"
+    if context.without_text:
+        reason, count = Counter(context.without_text.values()).most_common(1)[0]
+        got += f" ({count} of {len(context.calls)} calls: {reason[:160]})"
+    if context.spent is not None:
+        return "budget", f"{got}; {context.spent.problem}"
     if job.wanted is not None and tally.passed >= job.wanted:
         return "enough", f"{got} the screen and the rules for instances"
     if tally.well_formed >= job.candidates:

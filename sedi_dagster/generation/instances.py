@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, Screened, candidate_id, error_problem
-from sedi_dagster.generation.method import Desk, judgement_tokens
+from sedi_dagster.generation.method import GenerationContext, judgement_tokens
 from sedi_dagster.generation.parsing import ParsedTask, parse_instances, parse_labelled_instances
 from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import TeacherAnswer, TeacherRequest
@@ -21,9 +21,9 @@ CLASSIFY_TOKENS = 4
 _YES = re.compile(r"\W*yes\b", re.IGNORECASE)
 
 
-async def tell_classification(desk: Desk, tasks: Sequence[Candidate]) -> None:
+async def tell_classification(context: GenerationContext, tasks: Sequence[Candidate]) -> None:
     """Set `is_classification` of every open task whose category does not decide it."""
-    job = desk.job
+    job = context.job
     if job.category.is_classification is not None:
         return
     undecided = [task for task in tasks if task.is_open]
@@ -38,7 +38,7 @@ async def tell_classification(desk: Desk, tasks: Sequence[Candidate]) -> None:
         )
         for task in undecided
     ]
-    for task, answer in zip(undecided, await desk.ask(requests), strict=True):
+    for task, answer in zip(undecided, await context.ask(requests), strict=True):
         task.prompt_version += f"+{version(prompt)}"
         if answer is None or answer.error:
             task.problem = NOT_ASKED if answer is None else error_problem(answer.error)
@@ -47,41 +47,43 @@ async def tell_classification(desk: Desk, tasks: Sequence[Candidate]) -> None:
             task.further_keys.append(answer.request_key)
 
 
-async def instances_of(desk: Desk, tasks: Sequence[Candidate]) -> list[Candidate]:
+async def instances_of(context: GenerationContext, tasks: Sequence[Candidate]) -> list[Candidate]:
     """A candidate for each instance that the teacher wrote of the open tasks; the other tasks as they are."""
     asked = [task for task in tasks if task.is_open]
     answers = dict(
-        zip((task.candidate_id for task in asked), await desk.ask([_request(desk, t) for t in asked]), strict=True)
+        zip(
+            (task.candidate_id for task in asked), await context.ask([_request(context, t) for t in asked]), strict=True
+        )
     )
     return [
         candidate
         for task in tasks
-        for candidate in (_instances(desk, task, answers[task.candidate_id]) if task.is_open else [task])
+        for candidate in (_instances(context, task, answers[task.candidate_id]) if task.is_open else [task])
     ]
 
 
-def _prompt(desk: Desk, task: Candidate) -> str:
-    return desk.job.prompt("labelled" if task.is_classification else "instances")
+def _prompt(context: GenerationContext, task: Candidate) -> str:
+    return context.job.prompt("labelled" if task.is_classification else "instances")
 
 
-def _request(desk: Desk, task: Candidate) -> TeacherRequest:
-    job = desk.job
+def _request(context: GenerationContext, task: Candidate) -> TeacherRequest:
+    job = context.job
     further = "Class label:" if task.is_classification else f"Example {MOST_INSTANCES + 1}"
     return job.request(
         "instances",
-        render(_prompt(desk, task), instruction=task.instruction, most=MOST_INSTANCES, languages=job.languages),
+        render(_prompt(context, task), instruction=task.instruction, most=MOST_INSTANCES, languages=job.languages),
         max_tokens=job.settings.max_example_tokens,
         temperature=0.0,
         stop=() if job.chat else ("Task:", *(() if task.is_classification else (further,))),
     )
 
 
-def _instances(desk: Desk, task: Candidate, answer: TeacherAnswer | None) -> list[Candidate]:
+def _instances(context: GenerationContext, task: Candidate, answer: TeacherAnswer | None) -> list[Candidate]:
     if answer is None or answer.error:
         task.problem = NOT_ASKED if answer is None else error_problem(answer.error)
         return [task]
     parse = parse_labelled_instances if task.is_classification else parse_instances
-    pieces = parse(answer.text, answer.is_cut, begins_inside=not desk.job.chat)
+    pieces = parse(answer.text, answer.is_cut, begins_inside=not context.job.chat)
     found: list[Candidate] = []
     for number, piece in enumerate(pieces or [ParsedTask("", "", "empty answer", answer.text)]):
         further_id = candidate_id(answer.request_key, number, task.candidate_id)
@@ -92,7 +94,7 @@ def _instances(desk: Desk, task: Candidate, answer: TeacherAnswer | None) -> lis
                 input=piece.input,
                 output=piece.output or None,
                 problem=piece.problem or None,
-                prompt_version=f"{task.prompt_version}+{version(_prompt(desk, task))}",
+                prompt_version=f"{task.prompt_version}+{version(_prompt(context, task))}",
                 answer_key=answer.request_key,
                 further_keys=list(task.further_keys),
                 raw=f"{task.raw}\n{piece.raw}",

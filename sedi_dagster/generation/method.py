@@ -1,4 +1,4 @@
-"""What a method of generation is given and what it gives: the interface, and the desk that methods work at.
+"""What a method of generation is given and what it gives: the interface, and the context that methods work in.
 
 A new method is a file with a subclass of `Method`, and its line in `methods.py`.
 """
@@ -124,19 +124,19 @@ class GenerationJob:
         )
 
 
-class Desk:
-    """Where the methods of one job work: it asks and keeps the books, screens, and chooses demonstrations.
+class GenerationContext:
+    """What the methods of one job share: teacher calls and their records, the novelty screen, demonstrations.
 
     Attributes:
         calls: rows of `CALL_SCHEMA` by request key.
-        fruitless: why calls brought no text, by request key.
+        without_text: why calls brought no text, by request key.
         spent: set once the budget did not allow a call; from then on nothing more is asked.
     """
 
     def __init__(self, job: GenerationJob, ask: AskTeacher, screen: Screen) -> None:
         self.job = job
         self.calls: dict[str, dict[str, Any]] = {}
-        self.fruitless: dict[str, str] = {}
+        self.without_text: dict[str, str] = {}
         self.spent: BudgetExceeded | None = None
         self._ask = ask
         self._screen = screen
@@ -155,7 +155,7 @@ class Desk:
             if answer is not None:
                 self.calls[answer.request_key] = call_row(answer, request.purpose, request.category)
                 if answer.error:
-                    self.fruitless[answer.request_key] = answer.error
+                    self.without_text[answer.request_key] = answer.error
         return answers
 
     def screen(self, candidate: Candidate) -> bool:
@@ -187,9 +187,9 @@ class Method(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, job: GenerationJob, desk: Desk) -> None:
+    def __init__(self, job: GenerationJob, context: GenerationContext) -> None:
         self.job = job
-        self.desk = desk
+        self.context = context
 
     @abstractmethod
     async def write(self, wanted: int) -> list[Candidate]:

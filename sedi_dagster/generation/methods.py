@@ -35,11 +35,11 @@ def check_mix(mix: Mapping[str, float]) -> None:
         SettingsError: a method that is not there, or shares that are not positive or do not sum to 1.
     """
     shown = ", ".join(f"{name}: {share:g}" for name, share in mix.items()) or "nothing"
-    mend = (
+    fix = (
         f"Set SEDI_GENERATION_METHODS to JSON with shares that sum to 1, of {', '.join(METHODS)}, "
         'such as {"self_instruct": 0.7, "single_call": 0.3}.'
     )
     if unknown := sorted(mix.keys() - METHODS.keys()):
-        raise SettingsError(f"Unknown method of generation: {', '.join(unknown)} (in {shown}).", mend)
+        raise SettingsError(f"Unknown method of generation: {', '.join(unknown)} (in {shown}).", fix)
     if any(share <= 0 for share in mix.values()) or not math.isclose(sum(mix.values()), 1.0, abs_tol=1e-6):
-        raise SettingsError(f"The shares of the methods do not add up to 1, each above 0: {shown}.", mend)
+        raise SettingsError(f"The shares of the methods do not add up to 1, each above 0: {shown}.", fix)

@@ -17,7 +17,7 @@ from typing import Any
 from sedi_dagster.generation.answering import answer_all, answer_shapes
 from sedi_dagster.generation.candidates import Candidate, candidate_id, error_problem, instruction_id
 from sedi_dagster.generation.instances import CLASSIFY_TOKENS, instances_of, tell_classification
-from sedi_dagster.generation.method import Desk, GenerationJob, Method, judgement_tokens
+from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method, judgement_tokens
 from sedi_dagster.generation.parsing import ParsedTask, parse_tasks
 from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest
@@ -33,8 +33,8 @@ Demonstrations = Sequence[dict[str, Any]]
 class SelfInstruct(Method):
     name = "self_instruct"
 
-    def __init__(self, job: GenerationJob, desk: Desk) -> None:
-        super().__init__(job, desk)
+    def __init__(self, job: GenerationJob, context: GenerationContext) -> None:
+        super().__init__(job, context)
         self._few_shot = job.settings.instances == "few_shot"
         self._prompt = job.prompt("bare_instructions" if self._few_shot else "instructions")
         self._calls = 0
@@ -43,13 +43,13 @@ class SelfInstruct(Method):
     async def write(self, wanted: int) -> list[Candidate]:
         tasks = await self._instructions(wanted)
         for task in tasks:
-            self.desk.screen(task)
+            self.context.screen(task)
         if self._few_shot:
-            await tell_classification(self.desk, tasks)
-            candidates = await instances_of(self.desk, tasks)
+            await tell_classification(self.context, tasks)
+            candidates = await instances_of(self.context, tasks)
         else:
             candidates = tasks
-        await answer_all(self.desk, candidates, "answer")
+        await answer_all(self.context, candidates, "answer")
         self._found += sum(c.problem is None for c in candidates)
         return candidates
 
@@ -58,12 +58,12 @@ class SelfInstruct(Method):
         first = _asked_for(self.job.settings) if self.job.chat else CONTINUED - 1
         expected = self._found / self._calls if self._found else first
         count = math.ceil(wanted / expected)
-        shown = [self.desk.demonstrations() for _ in range(count)]
+        shown = [self.context.demonstrations() for _ in range(count)]
         requests = [self._request(demos, self._calls + i) for i, demos in enumerate(shown)]
         self._calls += count
         return [
             self._candidate(answer, number, task, demos)
-            for demos, answer in zip(shown, await self.desk.ask(requests), strict=True)
+            for demos, answer in zip(shown, await self.context.ask(requests), strict=True)
             if answer is not None
             for number, task in enumerate(self._parsed(answer))
         ]

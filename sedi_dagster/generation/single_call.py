@@ -13,7 +13,7 @@ from typing import Any
 
 from sedi_dagster.generation.answering import answer_all, answer_shapes
 from sedi_dagster.generation.candidates import Candidate, candidate_id, error_problem, instruction_id
-from sedi_dagster.generation.method import Desk, GenerationJob, Method
+from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method
 from sedi_dagster.generation.parsing import ParsedTask, parse_examples
 from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest
@@ -49,8 +49,8 @@ SCHEMA: dict[str, Any] = {
 class SingleCall(Method):
     name = "single_call"
 
-    def __init__(self, job: GenerationJob, desk: Desk) -> None:
-        super().__init__(job, desk)
+    def __init__(self, job: GenerationJob, context: GenerationContext) -> None:
+        super().__init__(job, context)
         self._prompt = job.prompt("examples")
         self._calls = 0
         self._asked = 0
@@ -62,19 +62,19 @@ class SingleCall(Method):
         each = most  # a series to continue goes on until it is stopped
         if self.job.chat:
             each = min(most, math.ceil(wanted / calls / EXPECTED_YIELD))
-        shown = [self.desk.demonstrations(DEMONSTRATIONS) for _ in range(calls)]
+        shown = [self.context.demonstrations(DEMONSTRATIONS) for _ in range(calls)]
         requests = [self._request(demos, self._calls + i, each) for i, demos in enumerate(shown)]
         self._calls += calls
         self._asked += calls * each
         candidates = [
             self._candidate(answer, number, example, demos)
-            for demos, answer in zip(shown, await self.desk.ask(requests), strict=True)
+            for demos, answer in zip(shown, await self.context.ask(requests), strict=True)
             if answer is not None
             for number, example in enumerate(self._parsed(answer))
         ]
         for candidate in candidates:
-            self.desk.screen(candidate)
-        await answer_all(self.desk, candidates, "answer")  # only where several samples are to agree
+            self.context.screen(candidate)
+        await answer_all(self.context, candidates, "answer")  # only where several samples are to agree
         self._found += sum(c.problem is None for c in candidates)
         return candidates
 

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.driver import Driver, Stage
-from sedi_dagster.orchestration.fruitless import Fruitless, came_to_nothing
+from sedi_dagster.orchestration.empty_categories import EmptyCategory, empty_categories
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.ownership import only_driver
 from sedi_dagster.orchestration.resources import SediResource
@@ -62,7 +62,7 @@ def run_with_display(
         print_summary(console, settings, sedi, first, ended, time.monotonic() - started)
         if console.is_terminal and len(sedi.history().finished) > first:
             open_report(sedi, sedi.history().finished[-1].round)
-        told = _fruitless(sedi, first)
+        told = _empty_categories(sedi, first)
         for one in told:
             console.print(f"  {one}", style="bold", highlight=False, markup=False, soft_wrap=True)
     return 2 if any(one.is_fault for one in told) else 0
@@ -82,11 +82,11 @@ def has_desktop() -> bool:
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _fruitless(sedi: SediResource, first: int) -> list[Fruitless]:
+def _empty_categories(sedi: SediResource, first: int) -> list[EmptyCategory]:
     """What came to nothing in the rounds of this run."""
     history = sedi.history()
     ran = {outcome.round for outcome in history.finished[first:]}
-    return [one for plan in history.plans if plan.round in ran for one in came_to_nothing(sedi, plan)]
+    return [one for plan in history.plans if plan.round in ran for one in empty_categories(sedi, plan)]
 
 
 @contextmanager

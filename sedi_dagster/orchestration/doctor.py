@@ -31,7 +31,7 @@ class Diagnosis:
 
     name: str
     problem: str = ""
-    mend: str = ""
+    fix: str = ""
     warning: bool = False
 
 
@@ -48,15 +48,15 @@ def diagnose(settings: Settings) -> Iterator[Diagnosis]:
 
 
 def print_diagnosis(settings: Settings, console: Console | None = None) -> int:
-    """Print a line for each; returns the exit code: 2 if something must be mended."""
+    """Print a line for each; returns the exit code: 2 if something must be fixed."""
     console, failed = console or Console(), False
     for found in diagnose(settings):
         mark = "ok" if not found.problem else "warning" if found.warning else "WRONG"
         failed |= mark == "WRONG"
         console.print(f"{mark:<8} {found.name}", highlight=False, markup=False)
-        for text in filter(None, (found.problem, found.mend and f"Mend: {found.mend}")):
+        for text in filter(None, (found.problem, found.fix and f"Fix: {found.fix}")):
             console.print(f"         {text}", highlight=False, markup=False, soft_wrap=True)
-    console.print("Something must be mended first." if failed else "Ready.", style="bold")
+    console.print("Something must be fixed first." if failed else "Ready.", style="bold")
     return 2 if failed else 0
 
 
@@ -64,7 +64,7 @@ def _tried(name: str, check: Callable[[], object]) -> Diagnosis:
     try:
         check()
     except SediError as error:
-        return Diagnosis(name, error.problem, error.mend)
+        return Diagnosis(name, error.problem, error.fix)
     return Diagnosis(name)
 
 

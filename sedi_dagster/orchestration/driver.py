@@ -76,7 +76,7 @@ class Driver:
         `sedi run` left, what is missing is done, but never more than `rounds`.
 
         Raises:
-            SediError: what the user can mend. Everything finished so far stays.
+            SediError: what the user can fix. Everything finished so far stays.
         """
         check_categories(self._sedi, categories)
         preflight(self._sedi)
@@ -182,7 +182,7 @@ class Driver:
         for failure in step_failures(self._instance, attempt.run_id):
             told = failure.user_failure_data
             if told is not None and USER_ERROR in told.metadata:
-                return SediError(str(told.metadata["problem"].value), str(told.metadata["mend"].value))
+                return SediError(str(told.metadata["problem"].value), str(told.metadata["fix"].value))
         name = wait.work.name if wait.work else "A run"
         return WorkloadError(
             f"{name} failed: {attempt.said or attempt.cause}.",

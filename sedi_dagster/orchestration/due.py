@@ -18,7 +18,7 @@ from sedi_dagster.records import RoundPlan
 
 Cause = Literal["lost", "outage", "user error", "failed check", "defect", "vanished", "canceled"]
 """Why a run did not do its work. lost: its process died. outage: the teacher or a store cannot be reached for now. user
-error: a file, a setting or a machine that a person must mend. failed check: a blocking check did. defect: any other
+error: a file, a setting or a machine that a person must fix. failed check: a blocking check did. defect: any other
 exception. vanished: the run succeeded and its data is not there. canceled: a person ended it."""
 
 
@@ -183,7 +183,7 @@ def _piece_step(piece: Piece, now: float) -> Step:
     patience, failures = PATIENCE[last.cause], sum(a.cause == last.cause for a in piece.attempts)
     if failures >= patience.attempts:
         return Wait(
-            f"{work.name}: given up after {failures} attempts; the last was {last.told()}. Mend the cause, then "
+            f"{work.name}: given up after {failures} attempts; the last was {last.told()}. Fix the cause, then "
             "re-execute that run (its page in the UI), or finish the round with `sedi run --rounds 1`. Changed "
             "settings or files are noticed by themselves.",
             person=True,

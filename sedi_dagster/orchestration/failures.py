@@ -17,5 +17,5 @@ def told_plainly() -> Iterator[None]:
     try:
         yield
     except SediError as error:
-        metadata = {"problem": error.problem, "mend": error.mend, USER_ERROR: type(error).__name__}
+        metadata = {"problem": error.problem, "fix": error.fix, USER_ERROR: type(error).__name__}
         raise dg.Failure(description=str(error), metadata=metadata) from None

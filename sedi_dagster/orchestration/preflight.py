@@ -11,7 +11,7 @@ from sedi_dagster.generation.methods import check_mix
 from sedi_dagster.models import bundled_gguf, bundled_minilm
 from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.seed_pool.check import hopeless_rules
+from sedi_dagster.seed_pool.check import rules_that_drop_all
 from sedi_dagster.settings import Settings
 from sedi_dagster.student import check_quantization
 from sedi_dagster.student_check import check_student
@@ -23,7 +23,7 @@ def preflight(sedi: SediResource) -> None:
     """Check settings, files, models, the data folder, and the teacher endpoint.
 
     Raises:
-        SediError: the first thing that is wrong, with its mend.
+        SediError: the first thing that is wrong, with its fix.
     """
     for _, check in preflight_checks(sedi):
         check()
@@ -48,8 +48,8 @@ def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]
 
 def _check_seeds(sedi: SediResource, settings: Settings) -> None:
     """The file can be used, and its tasks are of a kind that the filters let through."""
-    for _, told, mend in hopeless_rules(sedi.seeds().with_row_index("row"), settings.filtering):
-        raise InputFileError(f"{settings.path(settings.seeds)}: {told}.", f"What helps: {mend}.")
+    for _, told, fix in rules_that_drop_all(sedi.seeds().with_row_index("row"), settings.filtering):
+        raise InputFileError(f"{settings.path(settings.seeds)}: {told}.", f"What helps: {fix}.")
 
 
 def _check_models(settings: Settings) -> None:

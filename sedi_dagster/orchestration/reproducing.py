@@ -88,7 +88,7 @@ def _error(instance: dg.DagsterInstance, run_id: str, name: str) -> SediError:
     for failure in step_failures(instance, run_id):
         told = failure.user_failure_data
         if told is not None and USER_ERROR in told.metadata:
-            return SediError(str(told.metadata["problem"].value), str(told.metadata["mend"].value))
+            return SediError(str(told.metadata["problem"].value), str(told.metadata["fix"].value))
         if failure.error is not None:
             return WorkloadError(f"{name} failed: {(failure.error.cause or failure.error).message.strip()}")
     return WorkloadError(f"{name} did not succeed.")

@@ -43,8 +43,8 @@ def print_summary(
     needed = person_needed(list(last.categories))
     if needed:
         say(f"  {needed}", "bold")
-    for told in mended(history.finished):
-        say(f"  mended: {told}")
+    for told in recovered(history.finished):
+        say(f"  recovered: {told}")
     say("\nWhat happened", "bold")
     for told in what_happened(sedi, ran):
         say(f"  {told}")
@@ -109,7 +109,7 @@ def _scores(last: RoundOutcome, before: dict[str, tuple[int, int]], sedi: SediRe
     return table
 
 
-def mended(finished: list[RoundOutcome]) -> list[str]:
+def recovered(finished: list[RoundOutcome]) -> list[str]:
     """Categories that were weak and have reached their target, with the last round after which they were weak."""
     weak_after = {o.category: outcome.round for outcome in finished for o in outcome.categories if o.decision == "weak"}
     return [

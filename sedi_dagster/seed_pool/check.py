@@ -75,8 +75,8 @@ def check_seeds(
     near_items = _near_items(tasks, seeds.lines, decontaminator, problems)
     _filter_remarks(tasks, seeds.lines, filtering, remarks)
     marked = _mark_remarks(tasks, seeds.lines, remarks)
-    for name, told, mend in hopeless_rules(tasks, filtering):
-        problems.add(None, name, told, mend)
+    for name, told, fix in rules_that_drop_all(tasks, filtering):
+        problems.add(None, name, told, fix)
     for task, line in zip(seeds.tasks, seeds.lines, strict=True):
         row = rows.setdefault(task.category, CategoryRow(task.category))
         row.tasks += 1
@@ -128,8 +128,8 @@ _MEND = {
 }
 
 
-def hopeless_rules(tasks: pl.DataFrame, filtering: FilteringSettings) -> list[tuple[str, str, str]]:
-    """(field, what is wrong, mend) of each filter rule that every task breaks: nothing like them would be kept.
+def rules_that_drop_all(tasks: pl.DataFrame, filtering: FilteringSettings) -> list[tuple[str, str, str]]:
+    """(field, what is wrong, fix) of each filter rule that every task breaks: nothing like them would be kept.
 
     Args:
         tasks: `row`, `instruction`, `input`, `output`, `is_classification`.

@@ -63,7 +63,7 @@ def show_report(console: Console, path: Path, report: SeedReport, with_remarks: 
     console.print(_table(path, report))
     for note in report.notes:
         console.print(f"Note: {escape(note)}.")
-    _list_problems(console, "problem(s) to mend", report.problems)
+    _list_problems(console, "problem(s) to fix", report.problems)
     if with_remarks:
         _list_problems(console, "remark(s)", report.remarks)
     elif report.remarks.count:

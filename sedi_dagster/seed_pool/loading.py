@@ -145,10 +145,8 @@ def _check_categories(rows: Sequence[Exchange], categories: Collection[str], pro
         first = next(row.number for row in rows if row.category == category)
         where = f"in {count:,} of {len(rows):,} rows"
         if category:
-            mend = (
-                f'one of {known}; SEDI_SEED_CATEGORIES=\'{{"{category[:60]}": "{min(categories)}"}}\' takes it as one'
-            )
-            problems.add(first, "category", f"{category[:60]!r} is unknown, {where}", mend)
+            fix = f'one of {known}; SEDI_SEED_CATEGORIES=\'{{"{category[:60]}": "{min(categories)}"}}\' takes it as one'
+            problems.add(first, "category", f"{category[:60]!r} is unknown, {where}", fix)
         else:
             told = f"is missing {where}; the others have it"
             problems.add(first, "category", told, f"one of {known}; or none in any row: then each is assigned")

@@ -181,10 +181,10 @@ def _loaded(body: str) -> Any:
     except ValueError:
         if "\n" in body and '"delta"' in body:
             return _streamed("\n".join(f"data: {line}" for line in body.splitlines() if line.strip()))
-        mended = _BAD_BYTE.sub("\ufffd", body.removesuffix("\\x00").rstrip())
-        if mended == body:
+        repaired = _BAD_BYTE.sub("\ufffd", body.removesuffix("\\x00").rstrip())
+        if repaired == body:
             raise
-        return json.loads(mended)
+        return json.loads(repaired)
 
 
 def _texts(content: Any) -> Iterator[str]:

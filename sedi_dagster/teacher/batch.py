@@ -56,7 +56,7 @@ class Batches:
         self._sender, self._api, self._factor = sender, api, price_factor
         self._ledger = sender.ledger
 
-    async def work_off(self, asked: Sequence[Asked]) -> Outcome:
+    async def send(self, asked: Sequence[Asked]) -> Outcome:
         """Send the calls; what has no answer then is left to be sent one by one, or to a further batch.
 
         Raises:

@@ -31,7 +31,7 @@ class Cap:
     tokens: int | None = None
     nanousd: int | None = None
     setting: str = ""
-    """The settings that the limits come from, for the error that names the mend."""
+    """The settings that the limits come from, for the error that names the fix."""
 
     @property
     def told(self) -> str:

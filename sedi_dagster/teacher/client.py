@@ -19,13 +19,13 @@ from sedi_dagster.teacher import preflight, structured
 from sedi_dagster.teacher.batch import Batches
 from sedi_dagster.teacher.batch_api import BatchApi
 from sedi_dagster.teacher.budget import Budget
-from sedi_dagster.teacher.crew import Sending, until_silent, work_off
 from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.rendering import RenderedRequest, StructuredOutput, render
 from sedi_dagster.teacher.sending import Sender
 from sedi_dagster.teacher.usage import TeacherUsage
+from sedi_dagster.teacher.worker_pool import InFlight, run_workers, until_silent
 
 OnAnswer = Callable[[int, TeacherAnswer], None]
 """`on_answer(index, answer)`: called as answers come, with the index of the request."""
@@ -102,12 +102,12 @@ class Teacher:
         which stays in the ledger, so that it is made once.
 
         Raises:
-            TeacherError: what is wrong, and how to mend it.
+            TeacherError: what is wrong, and how to fix it.
         """
         try:
             listed = await preflight.check(self.endpoint, self._names)
         except TeacherError as error:
-            raise type(error)(self._sender.mask(error.problem), self._sender.mask(error.mend)) from None
+            raise type(error)(self._sender.mask(error.problem), self._sender.mask(error.fix)) from None
         if listed:
             await self._try_model(listed)
 
@@ -118,8 +118,8 @@ class Teacher:
         except BudgetExceeded:
             answer = None
         except TeacherError as error:
-            mend = f"Set SEDI_TEACHER_MODEL; it has: {few}." if "SEDI_TEACHER_MODEL" in error.mend else error.mend
-            raise type(error)(error.problem, mend) from None
+            fix = f"Set SEDI_TEACHER_MODEL; it has: {few}." if "SEDI_TEACHER_MODEL" in error.fix else error.fix
+            raise type(error)(error.problem, fix) from None
         told = f"{self._names.endpoint} does not list the model {self.settings.model!r} (it lists {few})"
         if answer is None or (answer.error and not answer.total_tokens):
             self._sender.note(f"{told}; whether it has it will show: {answer.error if answer else 'no budget to try'}.")
@@ -156,16 +156,16 @@ class Teacher:
                 for work in works.values():
                     yield work
 
-        async def answer(work: Work, sending: Sending) -> None:
-            tell(work, await self._answer(work.request, work.rendered, sending))
+        async def answer(work: Work, in_flight: InFlight) -> None:
+            tell(work, await self._answer(work.request, work.rendered, in_flight))
 
         works = missing()
         exceeded: BudgetExceeded | None = None
         if await self._asks_in_batches():
-            works, exceeded = await self._work_off_in_batches([work async for work in works], tell)
-        alarm = until_silent(self._sender.gate, self.endpoint, self._names, self.settings.silence_s)
+            works, exceeded = await self._send_in_batches([work async for work in works], tell)
+        health_check = until_silent(self._sender.gate, self.endpoint, self._names, self.settings.silence_s)
         try:
-            await work_off(works, answer, min(len(requests), 4 * self.settings.max_concurrency), alarm)
+            await run_workers(works, answer, min(len(requests), 4 * self.settings.max_concurrency), health_check)
         except BudgetExceeded as error:
             error.answers = answers
             raise
@@ -196,7 +196,7 @@ class Teacher:
             self._in_batches = wanted
         return self._in_batches
 
-    async def _work_off_in_batches(
+    async def _send_in_batches(
         self, works: Sequence[Work], tell: Callable[[Work, TeacherAnswer], None]
     ) -> tuple[AsyncIterator[Work], BudgetExceeded | None]:
         """Send in batches as long as they bring something; what is left goes one by one."""
@@ -205,7 +205,7 @@ class Teacher:
         while len(left) >= (1 if self.settings.batch == "on" else _FEW) and exceeded is None:
             async with self._batch_api as api:
                 batches = Batches(self._sender, api, self._batch_price)
-                outcome = await batches.work_off([(work.request, work.rendered) for work in left.values()])
+                outcome = await batches.send([(work.request, work.rendered) for work in left.values()])
             for key, answer in outcome.answers.items():
                 if key in left:
                     tell(left.pop(key), answer)
@@ -241,9 +241,9 @@ class Teacher:
         return render(request, self.settings, self.endpoint.identity, form)
 
     async def _try_form(self, request: TeacherRequest, form: StructuredOutput) -> TeacherAnswer:
-        return await self._answer(request, self._render(request, form), Sending())
+        return await self._answer(request, self._render(request, form), InFlight())
 
-    async def _answer(self, request: TeacherRequest, rendered: RenderedRequest, sending: Sending) -> TeacherAnswer:
+    async def _answer(self, request: TeacherRequest, rendered: RenderedRequest, in_flight: InFlight) -> TeacherAnswer:
         """One answer, from the ledger or the endpoint; a call that is under way in this process is shared."""
         if self._recorded_only:
             return await self._recorded(rendered.key)
@@ -256,7 +256,7 @@ class Teacher:
         self._in_flight[rendered.key] = mine
         answer = None
         try:
-            answer = await self._sender.send(request, rendered, sending)
+            answer = await self._sender.send(request, rendered, in_flight)
             return answer
         finally:
             del self._in_flight[rendered.key]

@@ -180,9 +180,9 @@ def dead_error(message: str, names: EndpointNames) -> TeacherUnavailable:
     )
 
 
-def silent_error(quiet_s: float, names: EndpointNames) -> TeacherUnavailable:
+def silent_error(silent_s: float, names: EndpointNames) -> TeacherUnavailable:
     return TeacherUnavailable(
-        f"{names.endpoint} takes calls but answers nothing: no call for {quiet_s:.0f} s, nor which models it has.",
+        f"{names.endpoint} takes calls but answers nothing: no call for {silent_s:.0f} s, nor which models it has.",
         f"Check it. If it works on one request at a time and takes longer, raise SEDI_TEACHER_SILENCE_S. {_SAVED}",
     )
 
@@ -206,5 +206,5 @@ def _clock(seconds_from_now: float) -> str:
     return time.strftime("%H:%M" if today else "%H:%M on %Y-%m-%d", until)
 
 
-def _fatal(problem: str, mend: str) -> Failure:
-    return Failure("fatal", problem, fatal=TeacherError(problem, mend))
+def _fatal(problem: str, fix: str) -> Failure:
+    return Failure("fatal", problem, fatal=TeacherError(problem, fix))

@@ -110,7 +110,7 @@ class Gate:
         self._requests, self._tokens = Rate(requests_per_minute), Rate(tokens_per_minute)
         self._line: deque[asyncio.Future[None]] = deque()
         self._trouble: _Trouble | None = None
-        self._opens_at = self._succeeded_at = self._heard_at = 0.0
+        self._opens_at = self._succeeded_at = self._active_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, tokens: int, again: bool = False) -> None:
@@ -176,13 +176,13 @@ class Gate:
         asked_s = retry_after_s or 0.0
         return min(left_s, max(wanted_s, asked_s if asked_s <= left_s else 0.0))
 
-    def heard(self) -> None:
+    def mark_active(self) -> None:
         """The endpoint gave a sign of life: an answer of any kind."""
-        self._heard_at = time.monotonic()
+        self._active_at = time.monotonic()
 
-    def quiet_s(self) -> float:
+    def silent_s(self) -> float:
         """Time that calls have been under way without any sign of life; 0 if none is under way."""
-        return time.monotonic() - self._heard_at if self.under_way else 0.0
+        return time.monotonic() - self._active_at if self.under_way else 0.0
 
     def left(self) -> None:
         """The call is out; nothing is learnt from how it went."""
@@ -225,7 +225,7 @@ class Gate:
                 place.set_exception(error)
                 continue
             if not self.under_way:
-                self.heard()  # silence begins with the first call
+                self.mark_active()  # silence begins with the first call
             self.under_way += 1
             place.set_result(None)
 

@@ -25,7 +25,7 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> list[str]:
         The models that it lists if the wanted one is not among them, else none.
 
     Raises:
-        TeacherError: what is wrong, and how to mend it.
+        TeacherError: what is wrong, and how to fix it.
     """
     try:
         async with asyncio.timeout(TIMEOUT_S), open_client(endpoint) as client:

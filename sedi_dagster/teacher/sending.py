@@ -17,10 +17,9 @@ from sedi_dagster.records import TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher.answers import MALFORMED, ReadAnswer, Reading, Usage, json_or_text, read_answer, storable_text
 from sedi_dagster.teacher.budget import Budget, budget_exceeded, cost_nanousd, today, usd
-from sedi_dagster.teacher.crew import Sending
 from sedi_dagster.teacher.endpoint import Endpoint
+from sedi_dagster.teacher.failed_in_a_row import FailedInARow
 from sedi_dagster.teacher.failures import EndpointNames, Failure, from_error_in_success, from_status
-from sedi_dagster.teacher.hopeless import Fruitless
 from sedi_dagster.teacher.ledger import Ledger, StoredCall
 from sedi_dagster.teacher.limiter import Gate
 from sedi_dagster.teacher.parameters import Parameters, optional_fields
@@ -29,6 +28,7 @@ from sedi_dagster.teacher.structured import PURPOSE as PROBE
 from sedi_dagster.teacher.transaction import Answered, Begun, EndedCall, NewCall, NoRoom, Reserved
 from sedi_dagster.teacher.transport import LONGEST_ANSWER_BYTES, AnswerLost, NeverSent, RawResponse, Transport
 from sedi_dagster.teacher.usage import TeacherUsage
+from sedi_dagster.teacher.worker_pool import InFlight
 
 _ROOM_POLL_S = 0.25
 _BUSY_POLL_S = 0.1
@@ -71,7 +71,7 @@ class Sender:
         self._hands = asyncio.Semaphore(_hands(settings.max_concurrency))
         self._transport: Transport | None = None
         self._settled = asyncio.Event()
-        self._fruitless = Fruitless(names)
+        self._failed_in_a_row = FailedInARow(names)
 
     async def open(self) -> None:
         """Make it ready, in the event loop that it will be used in. The endpoint is up."""
@@ -107,7 +107,7 @@ class Sender:
             cleaned=read.cleaned,
         )
 
-    async def send(self, request: TeacherRequest, rendered: RenderedRequest, sending: Sending) -> TeacherAnswer:
+    async def send(self, request: TeacherRequest, rendered: RenderedRequest, in_flight: InFlight) -> TeacherAnswer:
         """Reserve and send until there is an answer, or the call has used up its attempts.
 
         Raises:
@@ -125,7 +125,7 @@ class Sender:
                             reserved, replies = True, begun.replies
                     if reserved:
                         await self.gate.enter(self._pace_tokens(rendered), again=attempts > 0)
-                        outcome = await self._attempt(request, rendered, sending, replies)
+                        outcome = await self._attempt(request, rendered, in_flight, replies)
                 if not reserved:
                     known = await self._known_or_wait(begun)
                     if known is not None:
@@ -144,9 +144,9 @@ class Sender:
                     reserved = False
                     await self._end_failed(rendered, failure)
                 if failure.kind == "invalid":
-                    self._fruitless.bear(request.purpose, failure)
+                    self._failed_in_a_row.failed(request.purpose, failure)
                 is_final = failure.kind not in ("rate_limited", "passing", "invalid")
-                if is_final or attempts >= self.settings.max_attempts or sending.is_over:
+                if is_final or attempts >= self.settings.max_attempts or in_flight.is_over:
                     reserved = False
                     return await self._give_up(request, rendered, failure, attempts)
                 await asyncio.sleep(self.gate.pause_s(_backoff_s(attempts, failure), failure.retry_after_s))
@@ -182,11 +182,11 @@ class Sender:
             await asyncio.to_thread(self.ledger.settle_dead)
 
     async def _attempt(
-        self, request: TeacherRequest, rendered: RenderedRequest, sending: Sending, replies: int
+        self, request: TeacherRequest, rendered: RenderedRequest, in_flight: InFlight, replies: int
     ) -> TeacherAnswer | tuple[Failure, bool]:
         """Send once, from inside the gate, and leave it; the answer is on disk on return."""
         sent_at = time.monotonic()
-        sending(True)
+        in_flight(True)
         try:
             async with asyncio.timeout(self.settings.timeout_s):
                 response = await self._post(rendered, replies)
@@ -199,14 +199,14 @@ class Sender:
         except (NeverSent, AnswerLost) as error:
             failure = Failure("passing", str(error), lost=isinstance(error, AnswerLost))
         else:
-            self.gate.heard()
+            self.gate.mark_active()
             outcome = self.read(response.status, response.content, response.headers, rendered)
             if isinstance(outcome, ReadAnswer):
                 self.gate.succeeded(self._pace_tokens(rendered) - _used(outcome.usage))
                 return await self.keep(request, rendered, response.content, outcome, time.monotonic() - sent_at)
             failure = outcome
         finally:
-            sending(False)
+            in_flight(False)
         if failure.kind in ("rate_limited", "passing", "invalid"):
             self.usage.troubled(failure.kind)
             counts = self.gate.failed(failure, sent_at, timed_out=failure.message == _TIMED_OUT)
@@ -278,9 +278,9 @@ class Sender:
         self.usage.paid(ended, read.cleaned)
         if read.is_empty:
             self.usage.unusable += 1
-            self._fruitless.bear(request.purpose, read)
+            self._failed_in_a_row.failed(request.purpose, read)
         else:
-            self._fruitless.forget(request.purpose)
+            self._failed_in_a_row.succeeded(request.purpose)
         return TeacherAnswer(
             request_key=rendered.key,
             text=self.mask(read.text),
@@ -319,7 +319,7 @@ class Sender:
         if failure.fatal is not None:
             raise failure.fatal
         if failure.kind != "invalid" and not is_probe:
-            self._fruitless.bear(request.purpose, failure)
+            self._failed_in_a_row.failed(request.purpose, failure)
         self.usage.gave_up()
         error = failure.message
         if failure.kind in ("passing", "invalid"):
@@ -388,7 +388,7 @@ class Sender:
     def _without_key(self, failure: Failure) -> Failure:
         fatal = failure.fatal
         if fatal is not None:
-            fatal = type(fatal)(self.mask(fatal.problem), fatal.mend)
+            fatal = type(fatal)(self.mask(fatal.problem), fatal.fix)
         return replace(failure, message=self.mask(failure.message), fatal=fatal)
 
 

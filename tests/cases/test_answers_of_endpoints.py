@@ -290,11 +290,11 @@ USELESS: dict[str, tuple[Answer, str, str]] = {
 def test_a_fault_of_the_endpoint_is_one_error_costs_nothing_for_good_and_is_asked_again(
     case: str, tmp_path: Path
 ) -> None:
-    answer, told, mend = USELESS[case]
+    answer, told, fix = USELESS[case]
     with served(on_all(answer)) as replay:
         with pytest.raises(TeacherError) as stopped:
             make(replay, tmp_path, candidates=40)
-        assert told in stopped.value.problem and mend in stopped.value.mend, stopped.value
+        assert told in stopped.value.problem and fix in stopped.value.fix, stopped.value
         assert len(replay.requests) < 40
         replay.respond = on_all(message)
         made = make(replay, tmp_path, candidates=4)
@@ -386,4 +386,4 @@ def test_a_model_that_is_not_there_is_refused_before_anything_else_is_asked(tmp_
     with served(lambda r, t, n: unknown, models=["model-b"]) as replay:
         with pytest.raises(TeacherError, match="does not know the model") as stopped:
             make(replay, tmp_path, check=True)
-        assert "model-b" in stopped.value.mend and len(replay.requests) == 1
+        assert "model-b" in stopped.value.fix and len(replay.requests) == 1

@@ -260,5 +260,5 @@ def test_what_a_person_can_mend_is_one_message_and_exit_status_2(
 ) -> None:
     monkeypatch.setenv(variable, value)
     ended = CliRunner().invoke(main, ["calls", "sum"])
-    assert ended.exit_code == 2 and ended.stderr.startswith("Error: ") and "Mend: " in ended.stderr
+    assert ended.exit_code == 2 and ended.stderr.startswith("Error: ") and "Fix: " in ended.stderr
     assert told in ended.stderr and "s3cret" not in ended.stderr and "Traceback" not in ended.output

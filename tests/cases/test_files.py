@@ -242,7 +242,7 @@ def test_an_old_encoding_is_taken_and_told_with_a_word_of_it(read: Read, encodin
 def test_anything_else_is_refused_by_one_line_that_names_it(read: Read, name: str, content: bytes, told: str) -> None:
     with pytest.raises(InputFileError) as raised:
         read(name, content)
-    assert told in raised.value.problem and "\n" not in raised.value.problem and raised.value.mend
+    assert told in raised.value.problem and "\n" not in raised.value.problem and raised.value.fix
 
 
 def test_fields_that_are_not_read_are_told_once_with_their_rows(read: Read) -> None:

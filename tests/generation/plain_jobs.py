@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from sedi_dagster.generation.candidates import Candidate, Screened
-from sedi_dagster.generation.method import Desk, GenerationJob, Method
+from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method
 from sedi_dagster.records import Category, TeacherAnswer, TeacherRequest, content_id
 from sedi_dagster.settings import GenerationSettings
 
@@ -93,7 +93,7 @@ def write(
 ) -> tuple[list[Candidate], PlainTeacher]:
     """What a method writes in so many waves, and the teacher that it asked."""
     teacher = PlainTeacher(reply)
-    made = method(given, Desk(given, teacher, EverythingPasses()))
+    made = method(given, GenerationContext(given, teacher, EverythingPasses()))
 
     async def waves() -> list[Candidate]:
         return [candidate for _ in range(times) for candidate in await made.write(wanted)]

@@ -12,7 +12,7 @@ from sedi_dagster.errors import BudgetExceeded
 from sedi_dagster.generation.agreement import agree, most_agreed
 from sedi_dagster.generation.answering import SAMPLE, answer_all, answer_shapes
 from sedi_dagster.generation.candidates import NOT_ASKED, Candidate
-from sedi_dagster.generation.method import Desk, GenerationJob
+from sedi_dagster.generation.method import GenerationContext, GenerationJob
 from sedi_dagster.records import TeacherRequest
 from sedi_dagster.settings import GenerationSettings
 
@@ -29,7 +29,7 @@ def task(number: int = 0, output: str | None = None) -> Candidate:
 def answered(reply: Reply, *candidates: Candidate, given: GenerationJob | None = None, **settings: int) -> PlainTeacher:
     given = given or job(**settings)
     teacher = PlainTeacher(reply)
-    asyncio.run(answer_all(Desk(given, teacher, EverythingPasses()), candidates, "answer"))
+    asyncio.run(answer_all(GenerationContext(given, teacher, EverythingPasses()), candidates, "answer"))
     return teacher
 
 
@@ -112,7 +112,7 @@ def test_a_budget_that_ends_between_the_samples_is_no_disagreement() -> None:
         error.answers = (*await teacher(requests[:1]), None, None)
         raise error
 
-    asyncio.run(answer_all(Desk(given, poor, EverythingPasses()), [one], "answer"))
+    asyncio.run(answer_all(GenerationContext(given, poor, EverythingPasses()), [one], "answer"))
     assert (one.problem, one.screened) == (NOT_ASKED, None)
 
 

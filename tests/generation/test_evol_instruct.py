@@ -15,7 +15,7 @@ from sedi_dagster.errors import BudgetExceeded
 from sedi_dagster.generation import elimination
 from sedi_dagster.generation.candidates import CANDIDATE_SCHEMA, NOT_ASKED, Candidate, candidate_frame
 from sedi_dagster.generation.evol_instruct import OPERATIONS, EvolInstruct
-from sedi_dagster.generation.method import Desk
+from sedi_dagster.generation.method import GenerationContext
 from sedi_dagster.generation.prompts import render
 from sedi_dagster.records import TeacherRequest
 
@@ -179,7 +179,7 @@ def test_when_the_budget_is_spent_open_rewrites_say_that_they_were_not_answered(
             raise BudgetExceeded("The budget is spent.", "Raise it.")
         return await teacher(requests)
 
-    (candidate,) = asyncio.run(EvolInstruct(one, Desk(one, poor, EverythingPasses())).write(1))
+    (candidate,) = asyncio.run(EvolInstruct(one, GenerationContext(one, poor, EverythingPasses())).write(1))
     assert candidate.problem == NOT_ASKED
 
 

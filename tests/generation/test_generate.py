@@ -164,7 +164,7 @@ def test_the_mix_shares_the_candidates_out() -> None:
 def test_a_mix_that_cannot_be_is_one_clear_error(mix: dict[str, float], told: str) -> None:
     with pytest.raises(SettingsError, match=told) as raised:
         check_mix(mix)
-    assert "SEDI_GENERATION_METHODS" in raised.value.mend
+    assert "SEDI_GENERATION_METHODS" in raised.value.fix
     with pytest.raises(SettingsError):
         run(job(), two_tasks, mix=mix or {"none": 0.0})
 

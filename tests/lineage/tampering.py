@@ -20,7 +20,7 @@ def data_files(root: Path) -> list[str]:
 
 @contextmanager
 def tampered(root: Path, rng: random.Random) -> Iterator[list[str]]:
-    """Tamper at one place; gives what must be named, and mends it afterwards."""
+    """Tamper at one place; gives what must be named, and repairs it afterwards."""
     kind = rng.choice(["byte", "deletion", "swap", "ledger"])
     if kind == "ledger":
         with _tampered_ledger(root, rng) as named:

@@ -195,7 +195,7 @@ def test_bad_input_is_one_clear_error_before_anything_is_spent(
     told = done.stdout + done.stderr
     assert done.returncode == 2, told
     assert named in told
-    assert "Mend:" in told
+    assert "Fix:" in told
     assert "Traceback" not in told
     assert simulated_teacher.meter.told()["billed"] == 0
 

@@ -1,4 +1,4 @@
-"""The rehearsal with the real student: weak categories are found, targeted and mended. Minutes long."""
+"""The rehearsal with the real student: weak categories are found, targeted and recovered. Minutes long."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 REHEARSAL = PROJECT_ROOT / "seeds" / "rehearsal"
 
 
-def mended(history: LoopHistory) -> set[str]:
+def recovered(history: LoopHistory) -> set[str]:
     """Categories that were weak after a round, got most of the next one, and reached their target in it."""
     found = set()
     for before, plan, after in zip(history.finished, history.plans[1:], history.finished[1:], strict=False):
@@ -67,7 +67,7 @@ def two_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEDI_CATEGORIES", str(tmp_path / "categories.yaml"))
 
 
-def test_a_category_that_was_left_out_of_training_is_found_weak_and_mended(
+def test_a_category_that_was_left_out_of_training_is_found_weak_and_recovered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_categories: None, sedi: Callable[..., str]
 ) -> None:
     monkeypatch.setenv("SEDI_BATCHING_HUMAN_REPLAY", "0")  # seed tasks of the other would teach it after all
@@ -76,7 +76,7 @@ def test_a_category_that_was_left_out_of_training_is_found_weak_and_mended(
     history = load_history(Store(str(tmp_path / "data")))
     assert [o.category for o in history.finished[0].categories if o.decision == "weak"] == ["extraction"]
     assert history.plans[1].category_ids == ["extraction"]
-    assert mended(history) == {"extraction"} and "mended: extraction" in told
+    assert recovered(history) == {"extraction"} and "recovered: extraction" in told
 
 
 def test_a_student_without_weakness_is_left_alone(
@@ -89,13 +89,13 @@ def test_a_student_without_weakness_is_left_alone(
     assert len(history.plans) == 1 and "no category is weak after round-0001" in told
 
 
-def test_a_weak_category_is_found_targeted_and_mended(tmp_path: Path, sedi: Callable[..., str]) -> None:
+def test_a_weak_category_is_found_targeted_and_recovered(tmp_path: Path, sedi: Callable[..., str]) -> None:
     data = tmp_path / "data"
     printed = sedi("run", "--rounds", "4")
 
     store = Store(str(data))
     history = load_history(store)
-    assert mended(history) and "mended: " in printed, printed
+    assert recovered(history) and "recovered: " in printed, printed
     untrained = store.read_tables("baseline_scores")["items"]["passed"].mean()
     assert isinstance(untrained, float) and history.finished[-1].score > untrained + 0.2
 

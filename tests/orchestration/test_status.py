@@ -40,7 +40,7 @@ def test_doctor_names_each_thing_that_is_wrong_with_its_fix(project: Path, monke
     code, ill = told("doctor")
     assert code == 2
     wrong = [line for line in ill.splitlines() if line.startswith("WRONG")]
-    assert len(wrong) == 2 and "seed tasks" in wrong[0] and "teacher" in wrong[1] and ill.count("Mend:") >= 2
+    assert len(wrong) == 2 and "seed tasks" in wrong[0] and "teacher" in wrong[1] and ill.count("Fix:") >= 2
 
 
 def _commands(command: click.Command) -> list[click.Command]:

@@ -12,7 +12,7 @@ import pytest
 from sedi_dagster.orchestration.console import open_report
 from sedi_dagster.orchestration.findings import what_happened, what_it_shows, what_next
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.summary import mended
+from sedi_dagster.orchestration.summary import recovered
 from sedi_dagster.records import CategoryOutcome, Decision, RoundOutcome
 from sedi_dagster.rounds import SEED_TASKS
 
@@ -39,8 +39,8 @@ def test_mended_is_what_was_weak_and_has_reached_its_target_and_nothing_else() -
         category("still weak", 3, "weak"),
         category("never weak", 20, "fine"),
     )
-    assert mended([before, after]) == ["cooled: weak after round-0001, now 12 of 24 (cooling)"]
-    assert mended([before]) == []
+    assert recovered([before, after]) == ["cooled: weak after round-0001, now 12 of 24 (cooling)"]
+    assert recovered([before]) == []
 
 
 def answers(*right: int, loss: float = 2.0) -> pl.DataFrame:

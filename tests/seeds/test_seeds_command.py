@@ -54,7 +54,7 @@ def test_problems_are_all_listed_and_end_with_status_2(
     rows.append({**rows[0], "output": "Another answer to the first question."})
     result = _check(write_jsonl(rows), "--remarks")
     assert result.exit_code == 2
-    assert "3 problem(s) to mend" in result.output
+    assert "3 problem(s) to fix" in result.output
     assert "line 4, field 'output': is empty; expected text" in result.output
     assert f"line 8, field 'instruction': is near evaluation item {items[0].id}" in result.output
     assert "line 12: is not JSON" in result.output

@@ -35,7 +35,7 @@ def test_a_cap_in_money_without_a_price_refuses_and_says_what_to_add() -> None:
     )
     with pytest.raises(SettingsError) as refused:
         known_price(settings)
-    assert "SEDI_BUDGET_PRICES" in refused.value.mend and "new" in refused.value.problem
+    assert "SEDI_BUDGET_PRICES" in refused.value.fix and "new" in refused.value.problem
     free = Settings(_env_file=None, teacher=TeacherSettings(base_url="http://x/v1", model="new"))
     assert known_price(free) is None
 
@@ -54,7 +54,7 @@ def test_a_used_up_budget_stops_with_the_mend_and_a_raised_one_goes_on(bench: Be
     bench.budget = Budget(max_tokens_per_round=3000)
     with pytest.raises(BudgetExceeded) as stopped:
         bench.ask(chats(200))
-    assert "SEDI_LOOP_MAX_TOKENS_PER_ROUND" in stopped.value.mend and "round-0001" in stopped.value.problem
+    assert "SEDI_LOOP_MAX_TOKENS_PER_ROUND" in stopped.value.fix and "round-0001" in stopped.value.problem
     spent = bench.ledger.account("round:round-0001").spent_tokens
     assert 2000 < spent <= 3000 and bench.server.meter.tokens == spent
     assert not bench.ask([chat("another round", round="round-0002")])[0].error

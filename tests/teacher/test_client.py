@@ -135,7 +135,7 @@ def test_a_refused_call_is_refused_for_itself_alone_and_not_sent_again(bench: Be
 
 @pytest.mark.parametrize("shape", ["openai", "vllm"])
 @pytest.mark.parametrize(
-    ("outage", "told", "mend"),
+    ("outage", "told", "fix"),
     [
         ("no_quota", "quota", "credit"),
         ("bad_key", "key", "SEDI_TEACHER_API_KEY"),
@@ -144,12 +144,12 @@ def test_a_refused_call_is_refused_for_itself_alone_and_not_sent_again(bench: Be
     ],
 )
 def test_what_concerns_all_calls_stops_at_once_and_says_the_mend(
-    bench: Bench, shape: str, outage: str, told: str, mend: str
+    bench: Bench, shape: str, outage: str, told: str, fix: str
 ) -> None:
     bench.server.turn(outage=outage, error_shape=shape)
     with pytest.raises(TeacherError) as stopped:
         bench.ask(chats(100))
-    assert told in stopped.value.problem and mend in stopped.value.mend
+    assert told in stopped.value.problem and fix in stopped.value.fix
     assert bench.server.meter.requests <= 50  # of 100: those in flight when it was known
     bench.server.turn(outage="")
     assert not any(a.error for a in bench.ask(chats(100)))
@@ -216,7 +216,7 @@ def test_an_endpoint_that_takes_calls_and_never_answers_is_found_dead_long_befor
     began = time.monotonic()
     with pytest.raises(TeacherError, match="answers nothing") as dead:
         bench.ask(chats(60))
-    assert 1.5 <= time.monotonic() - began < 60.0 and "SEDI_TEACHER_SILENCE_S" in dead.value.mend
+    assert 1.5 <= time.monotonic() - began < 60.0 and "SEDI_TEACHER_SILENCE_S" in dead.value.fix
     account = bench.ledger.account("loop")
     assert account.reserved_tokens == 0 and len(bench.ledger.read_answered(keys(bench, chats(60)))) == 10
     bench.server.turn(outage="")
@@ -278,7 +278,7 @@ def test_check_finds_what_is_wrong_before_anything_is_spent(bench: Bench) -> Non
     bench.server.turn(strict_model=True)
     with pytest.raises(TeacherError, match="does not know the model 'unknown-model'") as unknown:
         bench.run(lambda teacher: teacher.check())
-    assert "it has: simulated-teacher" in unknown.value.mend
+    assert "it has: simulated-teacher" in unknown.value.fix
     bench.settings = {}
     bench.server.turn(api_key="another")
     with pytest.raises(TeacherError, match="key"):

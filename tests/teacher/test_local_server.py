@@ -90,7 +90,7 @@ def test_a_missing_model_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("sedi_dagster.models._GGUF_PACKAGE", "no_such_package")
     with pytest.raises(ModelError) as missing:
         LocalServer(tmp_path).start()
-    assert "requirements/models.txt" in missing.value.mend
+    assert "requirements/models.txt" in missing.value.fix
 
 
 def test_a_server_that_does_not_start_says_what_its_log_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,4 +107,4 @@ def test_the_ledger_of_data_at_a_url_must_be_named(tmp_path: Path) -> None:
     remote = Settings(_env_file=None, data="s3://bucket/data")
     with pytest.raises(SettingsError) as refused:
         ledger_url(remote)
-    assert "SEDI_LEDGER" in refused.value.mend
+    assert "SEDI_LEDGER" in refused.value.fix

@@ -147,7 +147,7 @@ def test_usage_that_makes_no_sense_is_no_usage() -> None:
 def test_each_error_of_each_server_has_one_meaning(status: int, body: Any, kind: str) -> None:
     failure = from_status(status, body, {}, NAMES)
     assert failure.kind == kind
-    assert (failure.fatal is not None and bool(failure.fatal.mend)) == (kind == "fatal")
+    assert (failure.fatal is not None and bool(failure.fatal.fix)) == (kind == "fatal")
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def _raise(error: Exception) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    ("error", "mend"),
+    ("error", "fix"),
     [
         (MemoryError(), "lower SEDI_TRAINING_MICRO_BATCH_SIZE (now 4)"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "GRADIENT_CHECKPOINTING=true"),
@@ -68,10 +68,10 @@ def _raise(error: Exception) -> Callable[[], None]:
         (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos"), "Free space in SEDI_CACHE"),
     ],
 )
-def test_running_out_of_memory_or_disk_says_what_to_change(error: Exception, mend: str) -> None:
+def test_running_out_of_memory_or_disk_says_what_to_change(error: Exception, fix: str) -> None:
     with pytest.raises(WorkloadError) as told, told_clearly(TrainingSettings(micro_batch_size=4)):
         _raise(error)()
-    assert mend in told.value.mend and "goes on from it" in told.value.mend
+    assert fix in told.value.fix and "goes on from it" in told.value.fix
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), OSError(errno.EACCES, "denied"), KeyError("x")])

@@ -1,7 +1,7 @@
 """Examples in JSON, whole or broken: a list of objects, objects one after the other, or a list in a wrapper.
 
 A general repairer closes what was cut off and so passes half a text for a whole one, and it does not tell which
-bytes became which value. Here a value is only ever read as it stands: what is mended is punctuation (trailing and
+bytes became which value. Here a value is only ever read as it stands: what is repaired is punctuation (trailing and
 missing commas, quotes inside a string, escapes that JSON does not know, Python's None), an object that does not close
 is malformed, and every byte belongs to one piece.
 """
@@ -154,11 +154,11 @@ def _readable(text: str, span: _Span) -> Iterator[_Span]:
 
 
 def _read(source: str) -> dict[str, Any] | None:
-    """The object, with only punctuation mended; None if it cannot be read without guessing."""
-    for mend in (str, _mended, lambda text: _mended(_inner_quotes_escaped(text))):
+    """The object, with only punctuation repaired; None if it cannot be read without guessing."""
+    for fix in (str, _repaired, lambda text: _repaired(_inner_quotes_escaped(text))):
         try:
             data = json.loads(
-                mend(source), strict=False, parse_int=_Numeral, parse_float=_Numeral, parse_constant=_Numeral
+                fix(source), strict=False, parse_int=_Numeral, parse_float=_Numeral, parse_constant=_Numeral
             )
         except (ValueError, RecursionError):
             continue
@@ -166,16 +166,16 @@ def _read(source: str) -> dict[str, Any] | None:
     return None
 
 
-def _mended(source: str) -> str:
+def _repaired(source: str) -> str:
     """With commas that are missing or too many set right, unknown escapes taken literally, Python's words as JSON's."""
     parts: list[str] = []
     done = 0
     for match in _STRINGS.finditer(source):
         gap = source[done : match.start()]
-        parts.append("," if parts and not gap.strip() else _mended_gap(gap))
+        parts.append("," if parts and not gap.strip() else _repaired_gap(gap))
         parts.append(_ESCAPE.sub(_known_escape, match[0]))
         done = match.end()
-    return "".join([*parts, _mended_gap(source[done:])])
+    return "".join([*parts, _repaired_gap(source[done:])])
 
 
 def _inner_quotes_escaped(source: str) -> str:
@@ -190,7 +190,7 @@ def _known_escape(match: re.Match[str]) -> str:
     return "'" if escaped == "'" else "\\\\" + escaped
 
 
-def _mended_gap(gap: str) -> str:
+def _repaired_gap(gap: str) -> str:
     return _PYTHON_WORD.sub(lambda m: _JSON_WORD[m[0]], _TRAILING_COMMA.sub("", gap))
 
 

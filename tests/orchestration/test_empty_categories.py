@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from sedi_dagster.orchestration.fruitless import came_to_nothing
+from sedi_dagster.orchestration.empty_categories import empty_categories
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import CategoryPlan, RoundPlan
 
@@ -31,6 +31,6 @@ def test_only_answers_that_were_no_try_at_a_task_are_the_endpoints_fault(
     result = pl.DataFrame({"reason": ["2 passed"]})
     sedi.store().write_tables({"result": result}, "generated_batches", "round-0001", "math")
     categories = tuple(CategoryPlan(name, 2, "") for name in ("math", "open_qa"))
-    (found,) = came_to_nothing(sedi, RoundPlan("round-0001", None, "test", categories, 1, None))
+    (found,) = empty_categories(sedi, RoundPlan("round-0001", None, "test", categories, 1, None))
     assert found.category == "math" and found.is_fault == is_fault
     assert verdicts[0][1] in str(found)

@@ -1,4 +1,4 @@
-"""Calls that bring nothing, one after another: a fault of the endpoint or the settings, not of the calls."""
+"""Calls of one purpose that fail one after another: the endpoint or a setting is at fault, not the calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sedi_dagster.teacher.answers import ReadAnswer
 from sedi_dagster.teacher.failures import EndpointNames, Failure
 
 IN_A_ROW = 5
-"""Calls of one purpose that brought nothing, with none between them that did, after which no more are sent."""
+"""Consecutive calls of one purpose without usable text after which no more are sent."""
 
 _LIMITS = {
     "instructions": "SEDI_GENERATION_MAX_INSTRUCTION_TOKENS",
@@ -22,28 +22,28 @@ _LIMITS = {
 _SAVED = "Nothing of this is final: run again and these calls are sent again."
 
 
-class Fruitless:
-    """Counts, for each purpose, the calls in a row that brought nothing."""
+class FailedInARow:
+    """Counts consecutive calls without usable text, for each purpose."""
 
     def __init__(self, names: EndpointNames) -> None:
         self._names = names
         self._in_a_row: Counter[str] = Counter()
-        self._fruitful: set[str] = set()
+        self._succeeded: set[str] = set()
 
-    def forget(self, purpose: str) -> None:
-        """A call brought something."""
+    def succeeded(self, purpose: str) -> None:
+        """A call of this purpose gave usable text: its count starts anew."""
         self._in_a_row[purpose] = 0
-        self._fruitful.add(purpose)
+        self._succeeded.add(purpose)
 
-    def bear(self, purpose: str, came: Failure | ReadAnswer) -> None:
-        """A call brought nothing.
+    def failed(self, purpose: str, came: Failure | ReadAnswer) -> None:
+        """A call of this purpose gave no usable text.
 
         Raises:
-            TeacherError: and so did those before it.
+            TeacherError: it is the last of `IN_A_ROW` such calls in a row.
         """
         if isinstance(came, Failure) and came.kind not in ("invalid", "too_long", "rejected", "parameters"):
             return
-        if isinstance(came, Failure) and came.kind == "too_long" and purpose in self._fruitful:
+        if isinstance(came, Failure) and came.kind == "too_long" and purpose in self._succeeded:
             return  # some fit in and some do not
         self._in_a_row[purpose] += 1
         if self._in_a_row[purpose] >= IN_A_ROW:

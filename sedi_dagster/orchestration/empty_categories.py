@@ -16,7 +16,7 @@ _CUT = ("cut by length", "answer cut by length")  # too long, but a try
 
 
 @dataclass(frozen=True)
-class Fruitless:
+class EmptyCategory:
     """A category that came to nothing. `is_fault`: not one of its answers was a try at a task."""
 
     round: str
@@ -28,7 +28,7 @@ class Fruitless:
         return f"{self.category} came to nothing in {self.round}: {self.why}"
 
 
-def came_to_nothing(sedi: SediResource, plan: RoundPlan) -> list[Fruitless]:
+def empty_categories(sedi: SediResource, plan: RoundPlan) -> list[EmptyCategory]:
     """The categories of a filtered round that nothing was kept of."""
     verdicts = sedi.store().read_tables("filtered_batches", plan.round)["verdicts"]
     found = []
@@ -38,7 +38,7 @@ def came_to_nothing(sedi: SediResource, plan: RoundPlan) -> list[Fruitless]:
             rejected = (pl.col("state") == "rejected") & ~pl.col("rule").is_in(_NO_TRY)
             tried = mine.filter(rejected | pl.col("rule").is_in(_CUT)).height
             why = f"{_reasons(mine)} {_generation(sedi, plan, category)}"
-            found.append(Fruitless(plan.round, category, why, is_fault=not tried))
+            found.append(EmptyCategory(plan.round, category, why, is_fault=not tried))
     return found
 
 
@@ -53,7 +53,7 @@ def check_something_was_kept(plan: RoundPlan, candidates: pl.DataFrame, verdicts
     raise SediError(
         f"Nothing of the {candidates.height} candidates of {plan.round} was kept, so there is nothing to train on. "
         f"{_reasons(verdicts)}",
-        f"`sedi rejected` shows them. Mend the cause, then `sedi calls retry --round {plan.round}` and run again: what "
+        f"`sedi rejected` shows them. Fix the cause, then `sedi calls retry --round {plan.round}` and run again: what "
         "was no answer is asked for again.",
     )
 

@@ -1,0 +1,111 @@
+"""The worker pool of one `Teacher.ask`, and the health check of the endpoint beside it.
+
+An endpoint may take minutes for a call, so the call's time-out is too late to notice that it is gone. A model server
+answers small requests beside its work: when no answer at all has come for a while, its list of models is requested,
+which costs nothing. Three such requests in a row without an answer mean that the endpoint is dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+from sedi_dagster.errors import SediError, TeacherError
+from sedi_dagster.teacher import preflight
+from sedi_dagster.teacher.endpoint import Endpoint
+from sedi_dagster.teacher.failures import EndpointNames, silent_error
+from sedi_dagster.teacher.limiter import Gate
+
+PROBES = 3
+
+Item = TypeVar("Item")
+
+
+class InFlight:
+    """Which workers of a pool have a call in flight.
+
+    Called with True when the current task's call goes out, with False when it is back. `is_over`: a worker of the
+    pool has failed, so no call is sent again.
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+        self.tasks: set[asyncio.Task[Any]] = set()
+
+    def __call__(self, now: bool) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            (self.tasks.add if now else self.tasks.discard)(task)
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.errors)
+
+
+async def run_workers(
+    items: AsyncIterator[Item],
+    work: Callable[[Item, InFlight], Awaitable[None]],
+    max_workers: int,
+    health_check: Awaitable[SediError],
+) -> None:
+    """Work on all items with at most `max_workers` workers; each fetches its next item itself.
+
+    Args:
+        health_check: awaited beside the workers. If it returns an error, all workers are cancelled at once.
+
+    Raises:
+        SediError: the first error of a worker. The other workers are cancelled, except those with a call in flight:
+            their answers are paid for.
+    """
+    in_flight = InFlight()
+    errors, fetching = in_flight.errors, asyncio.Lock()
+
+    async def worker() -> None:
+        while not in_flight.is_over:
+            async with fetching:
+                item = await anext(items, None)
+            if item is None:
+                return
+            await work(item, in_flight)
+
+    workers = {asyncio.create_task(worker()) for _ in range(max_workers)}
+    watch: asyncio.Future[Any] = asyncio.ensure_future(health_check)
+    left: set[asyncio.Future[Any]] = {*workers, watch}
+    try:
+        while left - {watch} and watch in left:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            failed = [e for task in done if not task.cancelled() and (e := task.exception()) is not None]
+            errors += failed
+            if failed:
+                _cancel(workers - in_flight.tasks)
+        if watch.done():
+            errors.insert(0, watch.result())
+    finally:
+        _cancel(workers)
+        watch.cancel()
+        await asyncio.gather(*workers, watch, return_exceptions=True)
+    if errors:
+        raise errors[0]
+
+
+def _cancel(workers: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel each worker once: a second time would interrupt the release of what it had reserved."""
+    for task in workers:
+        if not task.cancelling():
+            task.cancel()
+
+
+async def until_silent(gate: Gate, endpoint: Endpoint, names: EndpointNames, silence_s: float) -> TeacherError:
+    """Wait until the endpoint is dead: no answer for `silence_s`, then three probes unanswered for half of it each."""
+    unanswered = 0
+    while unanswered < PROBES:
+        silent_s = gate.silent_s()
+        if silent_s < silence_s:
+            unanswered = 0
+            await asyncio.sleep(max(0.05, silence_s - silent_s))
+        elif await preflight.answers(endpoint, silence_s / 2):
+            gate.mark_active()
+        else:
+            unanswered += 1
+    return silent_error(gate.silent_s(), names)
