@@ -9,6 +9,7 @@ is reached, also through a tunnel. Partitions that are no round are refused at t
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import PurePosixPath
@@ -100,6 +101,8 @@ def develop(host: str, port: int, workspace: str) -> None:
         return start([MODULE if part == "dagster_webserver" else part for part in parts], **options)
 
     dev.open_ipc_subprocess = start_ours
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup; Dagster would then ignore SIGTERM too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # The project's dagster.yaml lies in the working folder and is copied to DAGSTER_HOME: nothing to warn of.
     logging.getLogger("dagster").addFilter(lambda record: "instance configuration value" not in record.getMessage())
     import_module("dagster_dg_cli.cli.dev").dev_command.main(

@@ -55,7 +55,7 @@ class Walk:
             self.page.screenshot(path=str(self._shots / f"{name}.png"))
 
     def text(self, text: str | re.Pattern[str]) -> Locator:
-        return self.page.get_by_text(text)
+        return self.page.get_by_text(text).filter(visible=True)
 
     def first_visit(self) -> None:
         """The graph before anything ran; a partition that is no round is refused."""
@@ -63,6 +63,7 @@ class Walk:
         self.seen("ui_first_visit", self.text("Materialize all"), self.text("records"))
         self.go("/assets/filtered_batches")
         self.page.get_by_role("button", name="Materialize").first.click()
+        self.page.get_by_role("button", name="Confirm").click()  # what it is made of is not there yet
         self.text("Add a partition").first.click()
         self.page.get_by_placeholder("name").fill("banana")
         self.page.get_by_role("button", name="Save").click()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
+import dagster._cli.dev
+import dagster_dg_cli.cli.dev
 import pytest
+from dagster._utils.interrupts import setup_interrupt_handlers
 from dagster_graphql.schema import create_schema
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from sedi_dagster.orchestration.webserver import Webserver, refuse_partitions_that_are_no_round
+from sedi_dagster.orchestration.webserver import Webserver, develop, refuse_partitions_that_are_no_round
 from sedi_dagster.store import Store
 
 ADD = """mutation($key: String!) { addDynamicPartition(partitionsDefName: "rounds", partitionKey: $key,
@@ -83,3 +88,18 @@ def test_the_next_round_may_be_added(project: Path) -> None:
         resolve, None, Info(), partitionsDefName="rounds", partitionKey="round-0001"
     )
     assert told == "added round-0001"
+
+
+def test_sigterm_ends_the_ui_also_when_it_was_started_with_sigint_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under nohup, or with `&` in a script: Dagster's handler of SIGTERM is a copy of that of SIGINT."""
+    started = SimpleNamespace(main=lambda *arguments, **options: setup_interrupt_handlers())
+    monkeypatch.setattr(dagster_dg_cli.cli.dev, "dev_command", started)
+    monkeypatch.setattr(dagster._cli.dev, "open_ipc_subprocess", dagster._cli.dev.open_ipc_subprocess)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        develop("127.0.0.1", 3000, "workspace.yaml")
+        assert callable(signal.getsignal(signal.SIGTERM))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
