@@ -5,7 +5,7 @@ The loop goes on from a partition only if every blocking check passed on the ver
 kill between the data and its check, and after Dagster's own records were lost.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +96,20 @@ def check(asset: str, *, blocking: bool = False) -> Callable[[Judge], dg.AssetCh
         return run_check
 
     return made
+
+
+def checks_of(assets: Iterable[str]) -> list[dg.AssetCheckKey]:
+    """What judges the assets when they are made. Verification is not among it: it reads the whole data folder."""
+    return [dg.AssetCheckKey(dg.AssetKey(asset), name) for asset in assets for name in NAMES.get(asset, ())]
+
+
+def part_of(job: dg.JobDefinition, assets: Sequence[str]) -> dg.JobDefinition:
+    """The job for these of its assets and what judges them; for none, the job itself."""
+    if not assets:
+        return job
+    return job.get_subset(
+        asset_selection={dg.AssetKey(asset) for asset in assets}, asset_check_selection=set(checks_of(assets))
+    )
 
 
 def not_passed(store: Store, asset: str, *parts: str) -> list[str]:

@@ -17,6 +17,7 @@ from uuid import uuid4
 import dagster as dg
 
 from sedi_dagster.errors import SediError, WorkloadError
+from sedi_dagster.orchestration.checking import part_of
 from sedi_dagster.orchestration.due import Launch, LoopState, Open, Rest, Wait, Work, due, waiting
 from sedi_dagster.orchestration.failures import USER_ERROR
 from sedi_dagster.orchestration.home import restore
@@ -162,10 +163,9 @@ class Driver:
             **REPOSITORY,
         }
         with _watching(self._instance, run_id, lambda line: self._watch(stage, line)):
-            result = self._defs.resolve_job_def(work.job).execute_in_process(
+            result = part_of(self._defs.resolve_job_def(work.job), work.assets).execute_in_process(
                 instance=self._instance,
                 partition_key=work.partition,
-                asset_selection=[dg.AssetKey(asset) for asset in work.assets] or None,
                 tags=tags,
                 run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
                 raise_on_error=False,

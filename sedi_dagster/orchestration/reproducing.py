@@ -13,6 +13,7 @@ from sedi_dagster.errors import SediError, WorkloadError
 from sedi_dagster.lineage.comparing import Compared, compare_round
 from sedi_dagster.lineage.manifest import ROUND_ASSETS
 from sedi_dagster.lineage.replica import make_replica, recorded_manifest, recorded_settings
+from sedi_dagster.orchestration.checking import part_of
 from sedi_dagster.orchestration.failures import USER_ERROR
 from sedi_dagster.orchestration.io_manager import TablesIOManager
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
@@ -72,10 +73,9 @@ def _share_models(cache: Path, folder: Path) -> None:
 
 
 def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, partition: str, assets: list[str]) -> None:
-    result = defs.resolve_job_def(job).execute_in_process(
+    result = part_of(defs.resolve_job_def(job), assets).execute_in_process(
         instance=instance,
         partition_key=partition,
-        asset_selection=[dg.AssetKey(asset) for asset in assets],
         run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
         raise_on_error=False,
     )

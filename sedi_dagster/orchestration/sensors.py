@@ -11,6 +11,7 @@ import dagster as dg
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.alerts import alert_on_failure
+from sedi_dagster.orchestration.checking import checks_of
 from sedi_dagster.orchestration.due import Launch, LoopState, Open, Rest, due, waiting
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
 from sedi_dagster.orchestration.ownership import is_driven, who_else_drives
@@ -82,6 +83,7 @@ def _run_request(state: LoopState, step: Launch) -> dg.RunRequest:
         job_name=work.job,
         partition_key=work.partition,
         asset_selection=[dg.AssetKey(asset) for asset in work.assets] or None,
+        asset_check_keys=checks_of(work.assets) if work.assets else None,
         tags={WORK: work.key, ROUND: work.round, INPUTS: state.inputs, HOST: os.uname().nodename},
     )
 

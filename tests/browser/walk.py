@@ -22,9 +22,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 SECONDS = 120
@@ -51,8 +52,14 @@ class Walk:
             expect(locator.first).to_be_visible()
         self.page.wait_for_timeout(1500)  # what moves into its place
         print(f"seen: {name}", flush=True)
+        self._picture(self.page, name)
+
+    def _picture(self, page: Page, name: str) -> None:
+        """Take it, in few colours: a third of the size."""
         if self._shots:
-            self.page.screenshot(path=str(self._shots / f"{name}.png"))
+            file = self._shots / f"{name}.png"
+            page.screenshot(path=str(file))
+            Image.open(file).convert("RGB").quantize(128).save(file, optimize=True)
 
     def text(self, text: str | re.Pattern[str]) -> Locator:
         return self.page.get_by_text(text).filter(visible=True)
@@ -78,23 +85,37 @@ class Walk:
         self.page.wait_for_url(re.compile("/runs/"))
         self.seen("ui_opened", self.text(re.compile(r"Opened round-\d{4}")))
 
-    def switch_on_sensors(self) -> None:
+    def switch_sensors(self, *names: str, on: bool) -> None:
         self.go("/automation")
-        for name in SENSORS:
+        for name in names:
             switch = self._switch(name)
             expect(switch.locator("input")).to_be_enabled()  # once its state is known
-            if not switch.locator("input").is_checked():
+            if switch.locator("input").is_checked() != on:
                 switch.locator("label").click()
-            expect(switch.locator("input")).to_be_checked()
+            expect(switch.locator("input")).to_be_checked(checked=on)
         self.page.wait_for_load_state("networkidle")
         self.go("/automation")
+        for name in names:  # as the daemon knows it
+            expect(self._switch(name).locator("input")).to_be_checked(checked=on)
+
+    def both_sensors_are_on(self) -> None:
+        self.switch_sensors(*SENSORS, on=True)
         self.seen("ui_automation", *(self._switch(name).locator("label") for name in SENSORS))
-        for name in SENSORS:  # as the daemon knows it
-            expect(self._switch(name).locator("input")).to_be_checked()
 
     def _switch(self, name: str) -> Locator:
         """The controls at the end of a row; the box at its beginning chooses it."""
         return self.page.locator("[data-index]", has_text=name).locator("[class*=ListItem_right]")
+
+    def next_round_appears(self, key: str) -> None:
+        """By itself: the sensor opened it."""
+        end = time.monotonic() + self._patience
+        while True:
+            self.go("/assets/generated_batches?view=partitions")
+            with suppress(AssertionError):
+                expect(self.text(key).first).to_be_visible(timeout=20_000)
+                print(f"opened by itself: {key}", flush=True)
+                return
+            assert time.monotonic() < end, f"{key} was not opened in {self._patience:.0f} s."
 
     def round_finishes(self, key: str) -> None:
         """By itself: its report is served."""
@@ -147,9 +168,8 @@ class Walk:
         expect(report.get_by_role("heading", level=1)).to_contain_text("Round")
         expect(report.locator(".banner")).to_contain_text("SIMULATED")
         print("seen: report", flush=True)
-        if self._shots:
-            report.set_viewport_size({"width": 1100, "height": 1500})
-            report.screenshot(path=str(self._shots / "report.png"))
+        report.set_viewport_size({"width": 1100, "height": 1500})
+        self._picture(report, "report")
         report.close()
 
     def graph(self) -> None:
@@ -160,6 +180,7 @@ class Walk:
         self.page.get_by_role("button", name="Hide navigation").click()
         self.page.keyboard.press("Alt+e")  # expand all groups
         expect(self.text("sft_checkpoint").first).to_be_visible()
+        self.page.mouse.dblclick(500, 900)  # fits it into the window
         self.page.wait_for_timeout(20_000)  # the colours of the boxes come last
         self.seen("assets", self.text("sft_checkpoint"))
 
@@ -171,13 +192,16 @@ def walk(url: str, shots: Path | None, patience: float, rounds: int = 2) -> None
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         visit = Walk(chromium.new_page(viewport={"width": 1500, "height": 950}), url, shots, patience)
         visit.first_visit()
-        visit.switch_on_sensors()
+        visit.both_sensors_are_on()
         visit.open_round()
         visit.round_finishes("round-0001")
         visit.report()
         visit.asset_page()
         visit.check()
         for number in range(2, rounds + 1):
+            visit.next_round_appears(f"round-{number:04d}")
+            if number == rounds:
+                visit.switch_sensors("weak_category_sensor", on=False)  # no further one
             visit.round_finishes(f"round-{number:04d}")
         visit.grid(rounds)
         visit.plots()

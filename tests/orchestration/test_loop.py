@@ -20,6 +20,7 @@ from sedi_dagster.superseding import superseded
 from sedi_dagster.testing.planted_student import SPOILT
 
 ROUND = "round-0001"
+VERIFICATION = dg.AssetCheckKey(dg.AssetKey("lineage_manifest"), "the_data_folder_is_as_recorded")
 ROUND_PARTITIONS = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores", "lineage_manifest")
 
 
@@ -37,6 +38,11 @@ def test_two_rounds_are_trained_once_each_from_the_promoted_checkpoint_and_measu
     assert second.tokens > 0 and {c.category for c in second.categories if c.tokens} < {"math", "open_qa"}
     before = loop.tables("evaluation_scores", "round-0002")["before"]["passed"].mean()
     assert before == first.score, "promotion is against the checkpoint that is replaced"
+
+    # a round's run leaves no check red, nor waits for verification, which comes last when the manifest is made by hand
+    assert not loop.instance.event_log_storage.get_latest_asset_check_execution_by_key([VERIFICATION])
+    by_hand = loop.materialize("lineage_manifest", ROUND).get_asset_check_evaluations()
+    assert all(check.passed for check in by_hand) and by_hand[-1].asset_check_key == VERIFICATION
 
     # one request is one round, also after a longer run that ended by itself
     assert loop.run(1, ["math"]) == "3 rounds are finished"

@@ -139,7 +139,11 @@ def test_a_round_opened_by_a_person_is_prepared_then_generated_then_trained(
     asked = requests(tick(round_ready_sensor, sedi, instance))
     assert asked == [("generate_batch", f"{c}|{plan.round}") for c in plan.category_ids]
     generated(sedi, plan, *plan.category_ids)
-    assert requests(tick(round_ready_sensor, sedi, instance)) == [("train_round", plan.round)]
+    ready = tick(round_ready_sensor, sedi, instance)
+    assert requests(ready) == [("train_round", plan.round)]
+    judged = {key.name for request in ready.run_requests or [] for key in request.asset_check_keys or []}
+    assert {"the_manifest_agrees_with_the_data", *BLOCKING["filtered_batches"]} <= judged
+    assert "the_data_folder_is_as_recorded" not in judged, "it reads the whole data folder, and has a job of its own"
 
 
 def test_a_changed_student_or_item_asks_for_a_new_baseline(
