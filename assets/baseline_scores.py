@@ -12,7 +12,7 @@ import polars as pl
 
 from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.orchestration.evaluating import evaluate_student, evaluation_fingerprint
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.seed_student import train_on_seed_tasks
@@ -24,7 +24,7 @@ from sedi_dagster.rounds import SEED_TASKS
 def baseline_scores(
     context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient, seed_pool: Tables
 ) -> dg.Output[Tables]:
-    with told_plainly():
+    with as_dagster_failure():
         items = evaluate_student(context, sedi, pipes, checkpoint=None)
         tables, start = {"items": items}, ""
         if sedi.settings().training.seed_epochs:

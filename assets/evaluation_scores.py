@@ -15,7 +15,7 @@ from sedi_dagster.evaluation.judge import win_rate
 from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.orchestration.deciding import decide, outcome_lines, outcome_table, person_needed
 from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.judging import judgements
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
@@ -41,7 +41,7 @@ def evaluation_scores(
     baseline_scores: Tables,
 ) -> dg.Output[Tables]:
     round_key = context.partition_key
-    with told_plainly():
+    with as_dagster_failure():
         clear_workload(sedi.settings(), f"train-{round_key}")  # its results are stored; training it again begins anew
         items = evaluate_student(context, sedi, pipes, round_key)
         decided = decide(

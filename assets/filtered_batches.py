@@ -14,7 +14,7 @@ from sedi_dagster.batching.replay import held_out_seeds, rows_to_train
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.orchestration.composing import compose_round, stored_vectors
 from sedi_dagster.orchestration.empty_categories import check_something_was_kept
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.filtering import judge_round
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made
@@ -41,7 +41,7 @@ def filtered_batches(
     seed_pool: Tables,
     generated_batches: dict[str, Tables],
 ) -> dg.Output[Tables]:
-    with told_plainly():
+    with as_dagster_failure():
         settings = sedi.settings()
         plan = sedi.plan(context.partition_key)
         batches_of_plan = sedi.planned_batches(plan, generated_batches)

@@ -17,7 +17,7 @@ from sedi_dagster.feedback.seed_update import prompting, seed_set
 from sedi_dagster.filtering.answer_rules import AnswerForm
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.importing import imported_batch
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.opening import plan_of_cell
@@ -45,7 +45,7 @@ from sedi_dagster.records import AskTeacher, Tables
 )
 def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, seed_pool: Tables) -> dg.Output[Tables]:
     keys = dict(zip(("category", "round"), str(context.partition_key).split("|"), strict=True))
-    with told_plainly():
+    with as_dagster_failure():
         settings = sedi.settings()
         plan = plan_of_cell(sedi, context.instance, keys["round"])
         categories = sedi.categories()

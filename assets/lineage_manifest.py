@@ -12,7 +12,7 @@ import polars as pl
 from sedi_dagster.lineage.contents import call_digests, file_hashes
 from sedi_dagster.lineage.manifest import RoundRecords, write_manifest
 from sedi_dagster.orchestration.deciding import round_outcome
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
@@ -46,7 +46,7 @@ def lineage_manifest(
     sft_checkpoint: Tables,
     evaluation_scores: Tables,
 ) -> dg.Output[Tables]:
-    with told_plainly():
+    with as_dagster_failure():
         settings, store = sedi.settings(), sedi.store()
         plan = sedi.plan(context.partition_key)
         generated = sedi.planned_batches(plan, generated_batches)

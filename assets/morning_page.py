@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.lineage.contents import file_hashes
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.links import page_url
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.morning import last_night
@@ -21,7 +21,7 @@ PAGE = "reports/morning.html"
 
 @dg.asset(deps=["lineage_manifest"], kinds={"html"}, code_version="1", description=__doc__)
 def morning_page(context: dg.AssetExecutionContext, sedi: SediResource) -> dg.Output[Tables]:
-    with told_plainly():
+    with as_dagster_failure():
         store = sedi.store()
         night = last_night(sedi, context.instance)
         page = render_morning(night)

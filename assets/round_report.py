@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.lineage.contents import file_hashes
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.links import page_url, plot
 from sedi_dagster.orchestration.metadata import made
@@ -44,7 +44,7 @@ def round_report(
     evaluation_scores: Tables,
     baseline_scores: Tables,
 ) -> dg.Output[Tables]:
-    with told_plainly():
+    with as_dagster_failure():
         settings, store, history = sedi.settings(), sedi.store(), sedi.history()
         plan = sedi.plan(context.partition_key)
         generated = sedi.planned_batches(plan, generated_batches)

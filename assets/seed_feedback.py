@@ -16,7 +16,7 @@ from sedi_dagster.feedback.retirement import RestRules
 from sedi_dagster.feedback.seed_update import change_table, seed_set, seed_table, update_seeds
 from sedi_dagster.feedback.signals import SIGNALS, Training
 from sedi_dagster.filtering.novelty import near_duplicates
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
@@ -46,7 +46,7 @@ def seed_feedback(
     filtered_batches: Tables,
     sft_checkpoint: Tables,
 ) -> dg.Output[Tables]:
-    with told_plainly():
+    with as_dagster_failure():
         settings = sedi.settings()
         feedback = settings.feedback
         plan = sedi.plan(context.partition_key)

@@ -7,7 +7,7 @@ the category is where the file named none).
 
 import dagster as dg
 
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
@@ -16,12 +16,12 @@ from sedi_dagster.seed_pool.languages import language_notes
 
 @dg.asset(kinds={"polars"}, code_version="1", description=__doc__)
 def seed_pool(context: dg.AssetExecutionContext, sedi: SediResource) -> dg.Output[Tables]:
-    with told_plainly():
+    with as_dagster_failure():
         found, seeds = sedi.seed_file(), sedi.seeds()
-    told = [*found.notes, *language_notes(seeds["instruction"].to_list(), sedi.settings())]
-    for note in told:
+    all_notes = [*found.notes, *language_notes(seeds["instruction"].to_list(), sedi.settings())]
+    for note in all_notes:
         context.log.warning(note)
     by_category = seeds.group_by("category").len().sort("category")
     metadata = {f"seeds/{row[0]}": row[1] for row in by_category.iter_rows()}
-    notes = "\n".join(f"- {note}" for note in told) or "Every seed task names its category."
+    notes = "\n".join(f"- {note}" for note in all_notes) or "Every seed task names its category."
     return made({"seeds": seeds}, metadata={"seeds": seeds.height, **metadata, "notes": dg.MetadataValue.md(notes)})

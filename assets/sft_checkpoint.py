@@ -13,7 +13,7 @@ import json
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.links import plot
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
@@ -46,7 +46,7 @@ def sft_checkpoint(
     filtered_batches: Tables,
 ) -> dg.Output[Tables]:
     round_key = context.partition_key
-    with told_plainly():
+    with as_dagster_failure():
         settings, store = sedi.settings(), sedi.store()
         clear_workload(settings, f"train-{SEED_TASKS}")  # what it made is stored in baseline_scores
         training, feedback = settings.training, settings.feedback

@@ -12,7 +12,7 @@ import polars as pl
 
 from sedi_dagster.lineage.dataset import export_dataset
 from sedi_dagster.lineage.dataset.forms import KEPT_COLUMNS, messages
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rounds import finished_examples
@@ -27,7 +27,7 @@ from sedi_dagster.store import parquet_bytes
     description=__doc__,
 )
 def sft_dataset(sedi: SediResource) -> dg.Output[Tables]:
-    with told_plainly():
+    with as_dagster_failure():
         settings, store = sedi.settings(), sedi.store()
         examples = finished_examples(sedi)
         rows = [messages(row) | {n: row[n] for n in KEPT_COLUMNS} for row in examples.iter_rows(named=True)]

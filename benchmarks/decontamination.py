@@ -108,8 +108,8 @@ def main() -> None:
     print(f"| measure | {' | '.join(f'{name} ({len(found)})' for name, found in texts.items())} |")
     print("| --- | --- | --- | --- |")
     for measure in measures:
-        told = [str(counts[name].get(measure, "-" if name == "items" else 0)) for name in texts]
-        print(f"| {measure} | {' | '.join(told)} |")
+        cells = [str(counts[name].get(measure, "-" if name == "items" else 0)) for name in texts]
+        print(f"| {measure} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def main(per_category: int, batch_size: int, harness_path: str | None) -> None:
         answers[name] = way(source, items, batch_size)
         seconds[name] = time.perf_counter() - started
         same = sum(answers["this project"][key] == text for key, text in answers[name].items())
-        told = {
+        fields = {
             "way": name,
             "items": len(items),
             "seconds": round(seconds[name], 1),
@@ -119,7 +119,7 @@ def main(per_category: int, batch_size: int, harness_path: str | None) -> None:
             "this_project_is_times_faster": round(seconds[name] / seconds["this project"], 2),
             "answers_equal_to_this_projects": same,
         }
-        print(json.dumps(told), flush=True)
+        print(json.dumps(fields), flush=True)
 
 
 if __name__ == "__main__":

@@ -112,8 +112,8 @@ def timed_trace(data: Path, wanted: str, times: int = 3) -> str:
 
 def cpu_seconds() -> float:
     """CPU time of all children so far."""
-    told = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return told.ru_utime + told.ru_stime
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @click.command()

@@ -40,7 +40,7 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - began, used() - before
 
 
-def told(what: str, figures: list[tuple[float, float]]) -> None:
+def report(what: str, figures: list[tuple[float, float]]) -> None:
     clock, processor = (statistics.median(column) for column in zip(*figures, strict=True))
     click.echo(f"{what:<44} {clock:6.2f} s   processor {processor:6.2f} s   (median of {len(figures)})")
 
@@ -51,7 +51,7 @@ def two_rounds(folder: Path) -> None:
     os.environ["SEDI_TRAINING_PYTHON"] = str(interpreter(folder))
     command = [sys.executable, "-m", "sedi_dagster.cli", "run", "--rounds", "1"]
     for what in ("a first round, with the start of `sedi run`", "a later round, with the start of `sedi run`"):
-        told(what, [timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))])
+        report(what, [timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))])
 
 
 def many_rounds(folder: Path, rounds: int) -> None:
@@ -92,7 +92,7 @@ def ticks() -> None:
         for sensor in SENSORS:
             context = dg.build_sensor_context(instance=instance, resources={"sedi": SediResource()})
             click.echo(f"{sensor.name} says: {sensor(context)}")
-            told(f"a tick of {sensor.name}", [timed(lambda s=sensor, c=context: s(c)) for _ in range(TICKS)])
+            report(f"a tick of {sensor.name}", [timed(lambda s=sensor, c=context: s(c)) for _ in range(TICKS)])
 
 
 @click.command()
@@ -113,7 +113,7 @@ def main(folder: Path, rounds: int, student: str | None) -> None:
         **({"SEDI_TRAINING_STUDENT": student} if student else {}),
     }
     load = [sys.executable, "-c", LOAD]
-    told("loading the code location", [timed(lambda: subprocess.run(load, check=True)) for _ in range(LOADS)])
+    report("loading the code location", [timed(lambda: subprocess.run(load, check=True)) for _ in range(LOADS)])
     two_rounds(folder)
     many_rounds(folder, rounds)
     ticks()

@@ -43,8 +43,8 @@ def grown(settings: Settings, items: list[str], size: int) -> pl.DataFrame:
     rng = random.Random(0)
     categories = load_categories(settings.path(settings.categories))
     seeds = read_seed_file(settings.path(settings.seeds), categories).tasks
-    told = [seed.instruction.split() for seed in seeds]
-    words = sorted({word for instruction in told for word in instruction})
+    pool = [seed.instruction.split() for seed in seeds]
+    words = sorted({word for instruction in pool for word in instruction})
     outputs = [seed.output for seed in seeds]
     inputs = [seed.input for seed in seeds]
     instructions: list[str] = []
@@ -57,7 +57,7 @@ def grown(settings: Settings, items: list[str], size: int) -> pl.DataFrame:
         elif kind < 0.04:
             instructions.append("Draw it.")
         else:
-            a, b = rng.choice(told), rng.choice(told)
+            a, b = rng.choice(pool), rng.choice(pool)
             if kind < 0.09 and instructions:
                 made = rng.choice(instructions).split()
                 made[rng.randrange(len(made))] = rng.choice(words)
@@ -129,8 +129,8 @@ def main(candidates: int) -> None:
     whole, whole_cpu = time.perf_counter() - begun, time.process_time() - begun_cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"| {candidates:,} candidates | seconds | of processor |\n| --- | --- | --- |")
-    for name, told in STAGES.items():
-        print(f"| {told} | {seconds[name]:.1f} | {cpu[name]:.1f} |")
+    for name, label in STAGES.items():
+        print(f"| {label} | {seconds[name]:.1f} | {cpu[name]:.1f} |")
     print(f"| all | {whole:.1f} | {whole_cpu:.1f} |")
     print(f"\nPeak memory {peak:.1f} GB ({before:.1f} GB with the candidates read).")
     print(dict(judged.group_by(pl.col("rule").fill_null("kept")).len().sort("len", descending=True).iter_rows()))

@@ -60,8 +60,8 @@ class Server:
         address = self.base_url.removesuffix("/v1") + "/control"
         asked = urllib.request.Request(address, data=json.dumps(dials).encode(), method="POST")
         with urllib.request.urlopen(asked) as response:
-            told: dict[str, Any] = json.load(response)
-        return told
+            reply: dict[str, Any] = json.load(response)
+        return reply
 
     def stop(self) -> None:
         assert self._child.stdin is not None
@@ -142,8 +142,8 @@ def run_peer(server: Server, python: str, name: str, count: int) -> dict[str, fl
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     if done.returncode != 0:
         raise click.ClickException(f"{name} failed: {done.stderr[-2000:]}")
-    told: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return told
+    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return figures
 
 
 @click.group()
@@ -174,8 +174,9 @@ def throughput(count: int, repeats: int, curator_python: str, data_designer_pyth
         middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         ratios = [ours["calls_per_s"] / run["calls_per_s"] for ours, run in zip(results["ours"], runs, strict=True)]
         middle["ours_is_faster_by"] = round(statistics.median(ratios), 2)
-        told = {"benchmark": "throughput", "client": name, "calls": count, "turns": repeats, **middle}
-        click.echo(json.dumps(told | {"slowest_and_fastest": [f(r["calls_per_s"] for r in runs) for f in (min, max)]}))
+        figures = {"benchmark": "throughput", "client": name, "calls": count, "turns": repeats, **middle}
+        extremes = [f(r["calls_per_s"] for r in runs) for f in (min, max)]
+        click.echo(json.dumps(figures | {"slowest_and_fastest": extremes}))
     click.echo(json.dumps({"load": os.getloadavg(), "cores": os.cpu_count()}))
 
 
@@ -193,9 +194,9 @@ def memory(count: int) -> None:
             return {"growth_mb": round(_resident_mb() - before, 1), **timed(count, began, cpu)}
 
     with served(latency_s=0.0, idempotent=False) as server, tempfile.TemporaryDirectory() as folder:
-        told = asyncio.run(run(server, folder))
+        figures = asyncio.run(run(server, folder))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    click.echo(json.dumps({"benchmark": "memory", "calls": count, **told, "peak_mb": round(peak, 1)}))
+    click.echo(json.dumps({"benchmark": "memory", "calls": count, **figures, "peak_mb": round(peak, 1)}))
 
 
 FAULTS = {
@@ -219,17 +220,17 @@ FAULTS = {
 @click.option("--turns", default=1, help="Parts asked with and without faults in turns, so that other work slows both.")
 def faults(count: int, turns: int) -> None:
     """30 % of answers bad in every way, beside the same without faults."""
-    told: dict[str, Any] = {"benchmark": "faults", "calls": count, "share_bad": round(sum(FAULTS.values()), 3)}
+    figures: dict[str, Any] = {"benchmark": "faults", "calls": count, "share_bad": round(sum(FAULTS.values()), 3)}
     with (
         served() as quiet,
         served(**FAULTS, stall_s=8.0, idempotent=True) as faulty,
         tempfile.TemporaryDirectory() as folder,
     ):
-        told |= asyncio.run(_ask_in_turns({"quiet": quiet, "faulty": faulty}, folder, count, turns))
+        figures |= asyncio.run(_ask_in_turns({"quiet": quiet, "faulty": faulty}, folder, count, turns))
     for rate in ("useful_per_s", "useful_per_cpu_s"):
-        told[f"share_of_{rate}"] = round(told["faulty"][rate] / told["quiet"][rate], 3)
-    told["load"] = os.getloadavg()
-    click.echo(json.dumps(told))
+        figures[f"share_of_{rate}"] = round(figures["faulty"][rate] / figures["quiet"][rate], 3)
+    figures["load"] = os.getloadavg()
+    click.echo(json.dumps(figures))
 
 
 async def _ask_in_turns(servers: dict[str, Server], folder: str, count: int, turns: int) -> dict[str, Any]:
@@ -247,11 +248,11 @@ async def _ask_in_turns(servers: dict[str, Server], folder: str, count: int, tur
                 answers[name] += await client.ask(asked)
                 took[name] += time.perf_counter() - began
                 cpu[name] += time.process_time() - cpu_began
-        told = {n: _accounts_of(c, servers[n].control(), answers[n]) for n, c in clients.items()}
-    for name, accounts in told.items():
+        figures = {n: _accounts_of(c, servers[n].control(), answers[n]) for n, c in clients.items()}
+    for name, accounts in figures.items():
         accounts["useful_per_s"] = round(accounts["useful"] / took[name], 1)
         accounts["useful_per_cpu_s"] = round(accounts["useful"] / cpu[name], 1)
-    return told
+    return figures
 
 
 def _accounts_of(client: Teacher, meter: dict[str, Any], answers: list[TeacherAnswer]) -> dict[str, Any]:
@@ -304,8 +305,8 @@ def rate_limits(outage_s: float) -> None:
         return {"full_per_s": full, "refused": refused, "lost": failed, "answers_before": before, "back_after_s": back}
 
     with served() as server, tempfile.TemporaryDirectory() as folder:
-        told = asyncio.run(run(server, folder))
-    click.echo(json.dumps({"benchmark": "rate-limits", "outage_s": outage_s, **told, "load": os.getloadavg()}))
+        figures = asyncio.run(run(server, folder))
+    click.echo(json.dumps({"benchmark": "rate-limits", "outage_s": outage_s, **figures, "load": os.getloadavg()}))
 
 
 def _halves() -> Iterator[float]:

@@ -44,11 +44,11 @@ def load_categories(path: Path) -> dict[str, Category]:
         raise InputFileError(f"{path} is not YAML: {error}", "Correct the file; nothing was spent.") from None
     if not isinstance(entries, list) or not entries:
         raise InputFileError(f"{path} must be a list of categories.", "See seeds/categories.yaml in the repository.")
-    problems = [told for number, entry in enumerate(entries, 1) for told in _problems(number, entry)]
+    problems = [problem for number, entry in enumerate(entries, 1) for problem in _problems(number, entry)]
     ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
     problems += [f"id {name!r} stands there more than once" for name in {i for i in ids if ids.count(i) > 1}]
     if problems:
-        listing = "".join(f"\n  {told}" for told in problems)
+        listing = "".join(f"\n  {problem}" for problem in problems)
         raise InputFileError(f"{path} has {len(problems)} problem(s):{listing}", "Correct these; nothing was spent.")
     return {e["id"]: Category(**{**e, "verifiers": tuple(e["verifiers"])}) for e in entries}
 
@@ -65,6 +65,6 @@ def _problems(number: int, entry: Any) -> list[str]:
             found.append(f"{name}: field {field!r} is {entry.get(field)!r}; expected {expected}")
     if isinstance(entry.get("id"), str) and not _ID.fullmatch(entry["id"]):
         found.append(f"{name}: field 'id' must be lower-case letters, digits and _ (at most 40)")
-    if isinstance(entry.get("target"), int | float | str | list) and (told := target_problem(entry["target"])):
-        found.append(f"{name}: {told}")
+    if isinstance(entry.get("target"), int | float | str | list) and (problem := target_problem(entry["target"])):
+        found.append(f"{name}: {problem}")
     return found

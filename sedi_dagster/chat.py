@@ -53,8 +53,8 @@ def closing_token(tokenizer: PreTrainedTokenizerBase) -> int:
 
 def end_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> frozenset[int]:
     """Every token that ends an answer: the template's, the tokenizer's, and those of `generation_config`."""
-    told = model.generation_config.eos_token_id if model.generation_config is not None else None
-    several = [told] if isinstance(told, int) else told or []
+    configured = model.generation_config.eos_token_id if model.generation_config is not None else None
+    several = [configured] if isinstance(configured, int) else configured or []
     return frozenset({closing_token(tokenizer), int(tokenizer.eos_token_id), *several})
 
 

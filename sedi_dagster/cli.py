@@ -138,13 +138,13 @@ def reproduce(round_key: str) -> None:
     key = key_of(int(round_key)) if round_key.isdigit() else round_key
     from sedi_dagster.orchestration.reproducing import reproduce as reproduce_round  # Dagster: only where needed
 
-    compared = reproduce_round(settings, key, lambda told: click.echo(told, err=True))
+    compared = reproduce_round(settings, key, lambda outcome: click.echo(outcome, err=True))
     for one in compared:
         if not one.same:
             click.echo(f"differs: {one.what}: {one.recorded} recorded, {one.reproduced} now")
     different = sum(not one.same for one in compared)
-    told = f"{different} differ" if different else "all as recorded"
-    click.echo(f"{key}: {len(compared)} tables and files made again without a teacher call: {told}.")
+    outcome = f"{different} differ" if different else "all as recorded"
+    click.echo(f"{key}: {len(compared)} tables and files made again without a teacher call: {outcome}.")
     sys.exit(2 if different else 0)
 
 

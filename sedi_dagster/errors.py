@@ -53,7 +53,7 @@ class BudgetExceeded(SediError):
     """The next call's worst case does not fit into what is left of a budget.
 
     `answers` are those that came in the same request for answers, None where there was no room: they are paid for.
-    `cap` is the limit that stopped it: account, tokens, nano-dollars (`Cap.told`).
+    `cap` is the limit that stopped it: account, tokens, nano-dollars (`Cap.text`).
     """
 
     cap = ""

@@ -112,9 +112,9 @@ def _bound(left: Allowance) -> str:
             "No cap is set, so nothing bounds what a round may take: answers may be useless, and calls are repeated. "
             "SEDI_LOOP_MAX_TOKENS_PER_ROUND bounds it."
         )
-    told = [f"{left.tokens:,} tokens"] if left.tokens is not None else []
-    told += [f"{left.usd:.4f} USD"] if left.usd is not None else []
-    return f"At the very most: {' and '.join(told)}, by {', '.join(left.settings)}."
+    limits = [f"{left.tokens:,} tokens"] if left.tokens is not None else []
+    limits += [f"{left.usd:.4f} USD"] if left.usd is not None else []
+    return f"At the very most: {' and '.join(limits)}, by {', '.join(left.settings)}."
 
 
 def _cells(estimates: list[Estimate]) -> list[str]:

@@ -36,9 +36,9 @@ def answer_losses(
     losses = [0.0] * len(answers)
     done = 0
     for places in _by_length([len(c) + len(a) for c, a in zip(contexts, answers, strict=True)], tokens_at_once):
-        told = [place for place in places if answers[place]]
-        if told:
-            for place, loss in zip(told, _losses(model, contexts, answers, told), strict=True):
+        answered = [place for place in places if answers[place]]
+        if answered:
+            for place, loss in zip(answered, _losses(model, contexts, answers, answered), strict=True):
                 losses[place] = loss
         done += len(places)
         report(done)

@@ -87,7 +87,7 @@ def check_bucket(root: UPath) -> None:
     """Raise `StorageError` if the bucket is not there; none is ever made."""
     if root.protocol == "memory":
         return
-    with errors_told(root):
+    with as_storage_error(root):
         try:
             root.fs.info(bucket(root))
         except FileNotFoundError:
@@ -95,7 +95,7 @@ def check_bucket(root: UPath) -> None:
 
 
 @contextmanager
-def errors_told(root: UPath) -> Iterator[None]:
+def as_storage_error(root: UPath) -> Iterator[None]:
     """What goes wrong with an object store as one clear error; a file that is not there stays `FileNotFoundError`.
 
     Raises:
@@ -117,7 +117,7 @@ def errors_told(root: UPath) -> Iterator[None]:
             and _code(error) != "NoSuchBucket"
         ):
             raise
-        raise _told(root, error) from None
+        raise _storage_error(root, error) from None
 
 
 def is_taken(error: OSError) -> bool:
@@ -130,30 +130,30 @@ def is_conflict(error: OSError) -> bool:
     return _code(error) in ("ConditionalRequestConflict", "409")
 
 
-def _told(root: UPath, error: Exception) -> StorageError:
+def _storage_error(root: UPath, error: Exception) -> StorageError:
     code, names = _code(error), [kind.__name__ for kind in type(error).__mro__]
     kind = _kind(str(root.protocol))
-    said = " ".join(str(error).split())[:300]
+    message = " ".join(str(error).split())[:300]
     if code == "NoSuchBucket":
         return _no_bucket(root)
     if code in _WRONG_REGION:
         return StorageError(
-            f"{root} is in another region than asked ({said}).", "Set AWS_DEFAULT_REGION to the bucket's region."
+            f"{root} is in another region than asked ({message}).", "Set AWS_DEFAULT_REGION to the bucket's region."
         )
     if isinstance(error, PermissionError) or any(name in _NO_CREDENTIALS for name in names):
         return StorageError(
-            f"{root} cannot be used with the credentials at hand ({said}).",
+            f"{root} cannot be used with the credentials at hand ({message}).",
             f"Set {_CREDENTIALS.get(kind, 'the credentials of the provider')}, with rights to list, read, write and "
             "delete below it.",
         )
     if (isinstance(error, OSError) and error.errno in _PASSING) or any(p in n for n in names for p in _PASSING_NAMES):
         return StorageUnavailable(
-            f"{root} cannot be reached for now ({said}).",
+            f"{root} cannot be reached for now ({message}).",
             "It is asked again. If it lasts: check the network, and AWS_ENDPOINT_URL where the store is not AWS's."
             if kind == "s3"
             else "It is asked again. If it lasts: check the network and the store's own status.",
         )
-    return StorageError(f"{root} cannot be used ({said}).", "Check bucket, credentials and the store's own log.")
+    return StorageError(f"{root} cannot be used ({message}).", "Check bucket, credentials and the store's own log.")
 
 
 def _no_bucket(root: UPath) -> StorageError:

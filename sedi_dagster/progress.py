@@ -24,11 +24,11 @@ class ProgressLine:
 
 
 def format_progress(stage: str, done: int, total: int, figures: Mapping[str, int | float]) -> str:
-    told = "".join(
+    fields = "".join(
         f" {name}={value:.4g}" if isinstance(value, float) else f" {name}={int(value)}"
         for name, value in figures.items()
     )
-    return f"progress {stage} {done}/{total}{told}"
+    return f"progress {stage} {done}/{total}{fields}"
 
 
 def parse_progress(text: str) -> ProgressLine | None:

@@ -23,7 +23,7 @@ import polars as pl
 from upath import UPath
 
 from sedi_dagster.errors import StorageError, StorageUnavailable
-from sedi_dagster.object_store import check_bucket, errors_told, is_conflict, is_local, is_taken, open_root
+from sedi_dagster.object_store import as_storage_error, check_bucket, is_conflict, is_local, is_taken, open_root
 from sedi_dagster.records import Tables
 from sedi_dagster.sealing import json_text, sealed
 
@@ -74,7 +74,7 @@ class Store:
     # files
 
     def exists(self, *parts: str) -> bool:
-        with errors_told(self.root):
+        with as_storage_error(self.root):
             return bool(self.path(*parts).exists())
 
     def read_bytes(self, *parts: str) -> bytes:
@@ -82,13 +82,13 @@ class Store:
         path = self.path(*parts)
         if self.is_local:
             return Path(path.path).read_bytes()
-        with errors_told(self.root):
+        with as_storage_error(self.root):
             return bytes(path.fs.cat_file(path.path, **self._in_one_request))
 
     @contextmanager
     def reading(self, *parts: str) -> Iterator[IO[bytes]]:
         """A file open for reading; `FileNotFoundError` if there is none."""
-        with errors_told(self.root), self.path(*parts).open("rb") as opened:
+        with as_storage_error(self.root), self.path(*parts).open("rb") as opened:
             yield opened
 
     def write_bytes(self, content: bytes, *parts: str) -> None:
@@ -99,7 +99,7 @@ class Store:
             temporary.write_bytes(content)
             temporary.replace(target.path)
         else:
-            with errors_told(self.root):
+            with as_storage_error(self.root):
                 target.fs.pipe_file(target.path, content)
 
     def write_text(self, text: str, *parts: str) -> None:
@@ -125,7 +125,7 @@ class Store:
             finally:
                 temporary.unlink()
             return True
-        with errors_told(self.root):
+        with as_storage_error(self.root):
             for _ in range(CONFLICTS):
                 try:
                     target.fs.pipe_file(target.path, content, mode="create")
@@ -168,7 +168,7 @@ class Store:
                     return {e.name: f"{e.stat().st_mtime_ns} {e.stat().st_size}" for e in entries}
             except (FileNotFoundError, NotADirectoryError):
                 return {}
-        with errors_told(self.root):
+        with as_storage_error(self.root):
             try:
                 listed = folder.fs.ls(folder.path, detail=True)
             except FileNotFoundError:
@@ -188,7 +188,7 @@ class Store:
             below = (Path(at, name) for at, _, names in os.walk(folder.path) for name in names)
             return sorted(file.relative_to(root).as_posix() for file in below)
         prefix = f"{self.root.path.rstrip('/')}/"
-        with errors_told(self.root):
+        with as_storage_error(self.root):
             return sorted(str(found).removeprefix(prefix) for found in folder.fs.find(folder.path))
 
     # tables
@@ -284,7 +284,7 @@ class Store:
                 shutil.copyfile(file, temporary)
                 temporary.replace(target)
         elif files:
-            with errors_told(self.root):
+            with as_storage_error(self.root):
                 self.root.fs.put([str(file) for file in files], [self.path(*parts).path for parts in files.values()])
 
     def get(self, target: Path, *parts: str) -> None:
@@ -297,7 +297,7 @@ class Store:
             for file, local in pairs:
                 shutil.copyfile(self.path(*file.split("/")).path, local)
         elif pairs:
-            with errors_told(self.root):
+            with as_storage_error(self.root):
                 self.root.fs.get([self.path(*f.split("/")).path for f, _ in pairs], [str(local) for _, local in pairs])
 
     def copy(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
@@ -310,13 +310,13 @@ class Store:
                 destination = self.path(*target)
             if self.is_local:
                 Path(destination.path).parent.mkdir(parents=True, exist_ok=True)
-            with errors_told(self.root):
+            with as_storage_error(self.root):
                 self.root.fs.copy(self.path(*file.split("/")).path, destination.path)
 
     def remove_file(self, *parts: str) -> None:
         """Delete a file; nothing happens if there is none."""
         target = self.path(*parts)
-        with errors_told(self.root):
+        with as_storage_error(self.root):
             try:
                 target.fs.rm_file(target.path)
             except (FileNotFoundError, NotADirectoryError):
@@ -325,7 +325,7 @@ class Store:
     def remove(self, *parts: str) -> None:
         """Delete a file, or a folder and what is in it; nothing happens if there is none."""
         target = self.path(*parts)
-        with errors_told(self.root):
+        with as_storage_error(self.root):
             try:
                 target.fs.rm(target.path, recursive=True)
             except (FileNotFoundError, NotADirectoryError):
@@ -356,8 +356,10 @@ def _beside(target: Path) -> Path:
 
 
 def _stamp(entry: Mapping[str, Any]) -> str:
-    told = [entry.get(name) for name in ("ETag", "etag", "LastModified", "last_modified", "updated", "created", "size")]
-    return " ".join(str(value) for value in told if value is not None)
+    parts = [
+        entry.get(name) for name in ("ETag", "etag", "LastModified", "last_modified", "updated", "created", "size")
+    ]
+    return " ".join(str(value) for value in parts if value is not None)
 
 
 def _files_below(folder: Path) -> list[Path]:

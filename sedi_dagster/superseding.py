@@ -39,8 +39,8 @@ def supersede(store: Store, round_key: str, parts: tuple[str, ...], now: str, ru
     if parts[0] == "sft_checkpoint":
         store.copy(("checkpoints", round_key), (*kept, "checkpoint"))
     files = {path: file_sha256(store.path(*path.split("/"))) for path in store.files(*kept)}
-    told = {"run_id": run_id, "at": datetime.now(UTC).isoformat(timespec="seconds"), "files": files}
-    store.write_sealed(replaced | told, FOLDER, round_key, f"{number}.json")
+    entry = {"run_id": run_id, "at": datetime.now(UTC).isoformat(timespec="seconds"), "files": files}
+    store.write_sealed(replaced | entry, FOLDER, round_key, f"{number}.json")
     return True
 
 
@@ -52,14 +52,14 @@ def superseded(store: Store, round_key: str) -> list[dict[str, Any]]:
 
 def disagreements(store: Store, manifest: dict[str, Any]) -> list[str]:
     """Partitions that are not, or no longer, what a manifest says they are."""
-    told = []
+    differences = []
     for name, version in manifest["partitions"].items():
         marker = store.tables_marker(*name.split("/"))
         if version is None or marker is None:
-            told.append(f"{name} is not there")
+            differences.append(f"{name} is not there")
         elif marker["data_version"] != version:
-            told.append(f"{name} was {version[:8]}, is {marker['data_version'][:8]}")
-    return told
+            differences.append(f"{name} was {version[:8]}, is {marker['data_version'][:8]}")
+    return differences
 
 
 def _next_number(store: Store, round_key: str) -> str:

@@ -44,16 +44,16 @@ class Target:
 
     Attributes:
         rate: share of the items to pass.
-        told: where it comes from, in words; empty for a rate that the user named.
+        source: where it comes from, in words; empty for a rate that the user named.
         is_paired: the aim is to do as well as the reference model, so the two are compared item by item.
     """
 
     rate: float
-    told: str = ""
+    source: str = ""
     is_paired: bool = False
 
     def __str__(self) -> str:
-        return f"{self.rate:.0%} ({self.told})" if self.told else f"{self.rate:.0%}"
+        return f"{self.rate:.0%} ({self.source})" if self.source else f"{self.rate:.0%}"
 
 
 def target_problem(asked: object) -> str | None:
@@ -100,11 +100,11 @@ def check_reference(categories: Mapping[str, Category], reference: str) -> None:
 
 def in_words(asked: AskedTarget) -> str:
     """A target before anything was measured: `60 %, or 20 points above the untrained student if that is less`."""
-    told = [_told(part) for part in _parts(asked)]
-    return told[0] if len(told) == 1 else f"{told[0]}, or {' or '.join(told[1:])} if that is less"
+    parts = [_part_in_words(part) for part in _parts(asked)]
+    return parts[0] if len(parts) == 1 else f"{parts[0]}, or {' or '.join(parts[1:])} if that is less"
 
 
-def _told(part: float | str) -> str:
+def _part_in_words(part: float | str) -> str:
     if not isinstance(part, str):
         return f"{part:.0%}"
     model, points = _split(part)

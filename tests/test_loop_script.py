@@ -16,6 +16,6 @@ def test_two_rounds_of_the_loop_without_dagster(project: Path, tmp_path: Path) -
         [sys.executable, str(SCRIPT), str(folder), "2"], capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
-    told = [line for line in done.stdout.splitlines() if line.startswith("round-")]
-    assert len(told) == 2 and all(" kept, " in line and " passed" in line for line in told)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("round-")]
+    assert len(lines) == 2 and all(" kept, " in line and " passed" in line for line in lines)
     assert (folder / "round-0002" / "checkpoint" / "adapter_model.safetensors").is_file()

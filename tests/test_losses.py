@@ -21,8 +21,8 @@ def test_losses_at_once_are_those_one_by_one_in_the_order_given(tiny_student: Pa
     for context, answer in zip(CONTEXTS, ANSWERS, strict=True):
         with torch.no_grad():
             log_probs = model(torch.tensor([[*context, *answer]])).logits[0].log_softmax(-1)
-        told = [float(-log_probs[len(context) + i - 1, token]) for i, token in enumerate(answer)]
-        expected.append(sum(told) / len(told) if told else 0.0)
+        one_by_one = [float(-log_probs[len(context) + i - 1, token]) for i, token in enumerate(answer)]
+        expected.append(sum(one_by_one) / len(one_by_one) if one_by_one else 0.0)
     done: list[int] = []
     assert answer_losses(model, CONTEXTS, ANSWERS, tokens_at_once, done.append) == pytest.approx(expected, abs=1e-5)
     assert done[-1] == len(CONTEXTS) and done == sorted(done)

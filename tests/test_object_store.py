@@ -14,7 +14,7 @@ import pytest
 from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.errors import StorageError, StorageUnavailable
 from sedi_dagster.lineage.contents import example_digests
-from sedi_dagster.object_store import errors_told
+from sedi_dagster.object_store import as_storage_error
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
 from sedi_dagster.rounds import HISTORY, load_history, remember_history, save_plan
 from sedi_dagster.store import Store, folder_hashes
@@ -50,8 +50,8 @@ def test_what_another_process_writes_is_seen_by_one_that_has_looked_before(s3_fo
 def test_of_processes_that_open_one_round_at_once_one_is_first_and_its_plan_holds(s3_folder: str) -> None:
     names = [str(n) for n in range(4)]
     started = [in_another_process(WRITE_A_PLAN, s3_folder, name, wait=False) for name in names]
-    told = {name: process.communicate()[0].strip() for name, process in zip(names, started, strict=True)}
-    first = [name for name, said in told.items() if said == "True"]
+    fields = {name: process.communicate()[0].strip() for name, process in zip(names, started, strict=True)}
+    first = [name for name, said in fields.items() if said == "True"]
     assert len(first) == 1 and Store(s3_folder).read_json("plans", "round-0001.json") == {"by": first[0]}
 
 
@@ -84,9 +84,9 @@ def test_missing_credentials_are_told_before_anything_is_spent(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     store = Store(f"s3://{s3.bucket}/nobody")
     store.root.fs.clear_instance_cache()
-    with pytest.raises(StorageError, match="cannot be used with the credentials at hand") as told:
+    with pytest.raises(StorageError, match="cannot be used with the credentials at hand") as raised:
         Store(f"s3://{s3.bucket}/nobody").check_writable()
-    assert "AWS_ACCESS_KEY_ID" in told.value.fix
+    assert "AWS_ACCESS_KEY_ID" in raised.value.fix
     store.root.fs.clear_instance_cache()
 
 
@@ -118,9 +118,9 @@ def test_a_bucket_in_another_region_names_the_setting(s3_folder: str) -> None:
     class Answer(Exception):
         response = {"Error": {"Code": "PermanentRedirect"}}  # noqa: RUF012
 
-    with pytest.raises(StorageError, match="another region") as told, errors_told(Store(s3_folder).root):
+    with pytest.raises(StorageError, match="another region") as raised, as_storage_error(Store(s3_folder).root):
         raise OSError(errno.EREMCHG, "use the other endpoint") from Answer()
-    assert "AWS_DEFAULT_REGION" in told.value.fix
+    assert "AWS_DEFAULT_REGION" in raised.value.fix
 
 
 def finished_rounds(store: Store, count: int) -> None:

@@ -19,8 +19,8 @@ NEEDED = {"seeds/seed_tasks.jsonl", "seeds/categories.yaml", "seeds/evaluation_i
 
 
 def test_a_new_project_has_seeds_categories_items_and_settings_and_no_programs(tmp_path: Path) -> None:
-    told = CliRunner().invoke(main, ["init", str(tmp_path / "new")])
-    assert told.exit_code == 0 and "files written" in told.output
+    result = CliRunner().invoke(main, ["init", str(tmp_path / "new")])
+    assert result.exit_code == 0 and "files written" in result.output
     there = {str(file.relative_to(tmp_path / "new")) for file in (tmp_path / "new").rglob("*") if file.is_file()}
     assert there >= NEEDED and not any(name.endswith(".py") for name in there)
 
@@ -35,8 +35,8 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    told = CliRunner().invoke(main, ["init", str(tmp_path / "file" / "new")])
-    assert told.exit_code == 2 and "cannot be written" in told.output
+    result = CliRunner().invoke(main, ["init", str(tmp_path / "file" / "new")])
+    assert result.exit_code == 2 and "cannot be written" in result.output
 
 
 @pytest.mark.slow

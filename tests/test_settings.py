@@ -75,9 +75,9 @@ def places() -> list[tuple[str, ...]]:
 def test_an_unknown_variable_is_named(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEDI_TEACHER_MODLE", "x")
     env_file.write_text("OTHER=1\nSEDI_LOOP_ROUNDS=3\n")
-    told = problem()
-    assert "Unknown setting: SEDI_LOOP_ROUNDS (did you mean SEDI_LOOP_MAX_ROUNDS?), SEDI_TEACHER_MODLE" in told
-    assert "did you mean SEDI_TEACHER_MODEL?" in told
+    message = problem()
+    assert "Unknown setting: SEDI_LOOP_ROUNDS (did you mean SEDI_LOOP_MAX_ROUNDS?), SEDI_TEACHER_MODLE" in message
+    assert "did you mean SEDI_TEACHER_MODEL?" in message
 
 
 def test_variables_of_services_beside_the_container_are_no_settings(
@@ -102,9 +102,9 @@ def test_an_unknown_override_is_named() -> None:
 def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEDI_TEACHER_TIMEOUT_S", "soon")
     monkeypatch.setenv("SEDI_LOOP_MAX_ROUNDS", "0")
-    told = problem()
-    assert "SEDI_TEACHER_TIMEOUT_S" in told and "got 'soon'" in told
-    assert "SEDI_LOOP_MAX_ROUNDS" in told and "got '0'" in told
+    message = problem()
+    assert "SEDI_TEACHER_TIMEOUT_S" in message and "got 'soon'" in message
+    assert "SEDI_LOOP_MAX_ROUNDS" in message and "got '0'" in message
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "0"])

@@ -54,7 +54,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("private", "or it is private.*SEDI_X; if it is private, set HF_TOKEN"),
         ("gated", "is gated.*Accept them"),
@@ -62,8 +62,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("broken", "cannot be asked"),
     ],
 )
-def test_a_hubs_refusal_says_what_to_do(hub: None, name: str, told: str) -> None:
-    with pytest.raises(ModelError, match=f"(?s){told}"):
+def test_a_hubs_refusal_says_what_to_do(hub: None, name: str, message: str) -> None:
+    with pytest.raises(ModelError, match=f"(?s){message}"):
         check_student(f"me/{name}", "SEDI_X")
 
 
@@ -76,19 +76,19 @@ def test_a_hub_that_is_kept_out_or_cannot_be_reached_is_told(monkeypatch: pytest
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    for offline, told in ((True, "Unset HF_HUB_OFFLINE"), (False, "cannot be asked")):
+    for offline, text in ((True, "Unset HF_HUB_OFFLINE"), (False, "cannot be asked")):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
-        with pytest.raises(ModelError, match=f"(?s){told}"):
+        with pytest.raises(ModelError, match=f"(?s){text}"):
             check_student("me/whole", "SEDI_X")
 
 
 def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
-    for name, told in (
+    for name, text in (
         (str(tmp_path / "nowhere"), "no model folder"),
         (str(tmp_path), "config.json"),
         ("bundled:x", "Unknown"),
     ):
-        with pytest.raises(ModelError, match=told):
+        with pytest.raises(ModelError, match=text):
             check_student(name, "SEDI_X")
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_text("")
@@ -97,7 +97,7 @@ def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("SEDI_TRAINING_STUDENT", "/no/where", "SEDI_TRAINING_STUDENT"),
         ("SEDI_EVALUATION_REFERENCE", "/no/where", "SEDI_EVALUATION_REFERENCE"),
@@ -105,10 +105,10 @@ def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_the_loop_does_not_start_with_a_student_that_cannot_be_had(
-    project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+    project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises((ModelError, SettingsError), match=told):
+    with pytest.raises((ModelError, SettingsError), match=message):
         preflight(SediResource())
 
 

@@ -22,7 +22,7 @@ def categories(*asked: AskedTarget) -> dict[str, Category]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "rate", "told"),
+    ("asked", "rate", "message"),
     [
         (0.6, 0.6, "60%"),
         ("untrained + 0.2", 0.4, "40% (20 points above the untrained student's 2 of 10)"),
@@ -33,10 +33,10 @@ def categories(*asked: AskedTarget) -> dict[str, Category]:
         ("reference + 0.5", 1.0, "100% (50 points above the reference model's 7 of 10)"),
     ],
 )
-def test_a_target_is_a_rate_or_relative_or_the_lowest_of_several(asked: AskedTarget, rate: float, told: str) -> None:
+def test_a_target_is_a_rate_or_relative_or_the_lowest_of_several(asked: AskedTarget, rate: float, message: str) -> None:
     measured = WITH_REFERENCE if "reference" in str(asked) else MEASURED
     target = resolve(categories(asked), measured)["math"]
-    assert target.rate == rate and str(target) == told
+    assert target.rate == rate and str(target) == message
     assert target.is_paired == (asked == "reference")
 
 

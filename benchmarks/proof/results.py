@@ -120,21 +120,21 @@ real (SmolLM2-135M-Instruct), and so are its training, filtering, evaluation and
 
 
 def _summary(data: Mapping[str, Any], plan: Plan) -> str:
-    told = ["## What holds, and what does not", ""]
+    lines = ["## What holds, and what does not", ""]
     for ground in (name for name in NAMES if name in data):
         found = curves(data[ground])
         if plan.ours not in found or plan.baseline not in found:
             continue
         wordings = [item["wording"] for item in data[ground]["items"]]
         against = {plan.baseline: "the whole"} | {n: arm.ablates for n, arm in plan.arms.items() if arm.ablates}
-        told += [f"On {NAMES[ground]}:", ""]
-        told += [
+        lines += [f"On {NAMES[ground]}:", ""]
+        lines += [
             _claim(part, compare(found[plan.ours], found[name], wordings), plan.arms[name].label)
             for name, part in against.items()
             if name in found
         ]
-        told.append("")
-    return "\n".join(told)
+        lines.append("")
+    return "\n".join(lines)
 
 
 def _claim(part: str, c: Comparison, other: str) -> str:
@@ -162,15 +162,15 @@ def _ground(name: str, ground: Mapping[str, Any], plan: Plan, figures: Sequence[
     wordings = [item["wording"] for item in ground["items"]]
     found, priced = curves(ground), curves(ground, "priced_tokens")
     about = ground["about"]
-    told = [f"## Ground: {name}, {NAMES[name]}", "", _about(about, ground), ""]
-    told += [f"![{path.stem.replace('_', ' ')}]({path})" for path in figures]
-    told += ["", *_columns(ground, plan), ""]
+    lines = [f"## Ground: {name}, {NAMES[name]}", "", _about(about, ground), ""]
+    lines += [f"![{path.stem.replace('_', ' ')}]({path})" for path in figures]
+    lines += ["", *_columns(ground, plan), ""]
     if found:
         budget = min(curve.end for by_seed in found.values() for curve in by_seed.values())
-        told += _arms_table(found, ground, plan, wordings, budget)
-        told += ["", *_pairs_table(found, priced, plan, wordings)]
-        told += ["", *_categories_table(ground, plan)]
-    return "\n".join(told)
+        lines += _arms_table(found, ground, plan, wordings, budget)
+        lines += ["", *_pairs_table(found, priced, plan, wordings)]
+        lines += ["", *_categories_table(ground, plan)]
+    return "\n".join(lines)
 
 
 def _about(about: Mapping[str, Any], ground: Mapping[str, Any]) -> str:
@@ -310,7 +310,7 @@ def _categories_table(ground: Mapping[str, Any], plan: Plan) -> list[str]:
 def _recorded(ground: Mapping[str, Any], plan: Plan) -> str:
     """Text that nobody made by template: held-out loss, and how often it is below that of the baseline arm."""
     arms = ground["arms"]
-    told = [
+    lines = [
         "## Ground: recorded, real text",
         "",
         "The teacher's answers are drawn from a stream of real instruction data; what is measured is the loss of human",
@@ -338,5 +338,5 @@ def _recorded(ground: Mapping[str, Any], plan: Plan) -> str:
         ]
         tokens = np.mean([loop["rounds"][-1]["tokens"] for loop in loops.values()])
         cells = " | ".join(f"{mean:.3f}" for mean in means)
-        told.append(f"| {plan.arms[name].label} | {len(loops)} | {tokens:,.0f} | {cells} | {rate} |")
-    return "\n".join(told)
+        lines.append(f"| {plan.arms[name].label} | {len(loops)} | {tokens:,.0f} | {cells} | {rate} |")
+    return "\n".join(lines)

@@ -20,6 +20,6 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(**given, columns=Columns(**named))
 
     for part in reversed(PART_NAMES):
-        told = f"Field that holds the {part}, if its name does not tell."
-        with_columns = click.option(f"--{part}", f"{part}_field", metavar="FIELD", help=told)(with_columns)
+        help_text = f"Field that holds the {part}, if its name does not tell."
+        with_columns = click.option(f"--{part}", f"{part}_field", metavar="FIELD", help=help_text)(with_columns)
     return with_columns

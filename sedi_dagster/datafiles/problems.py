@@ -31,9 +31,9 @@ class Problem:
     expected: str
 
     def __str__(self) -> str:
-        told = f"{self.problem}; expected {self.expected}"
+        message = f"{self.problem}; expected {self.expected}"
         where = ", ".join(filter(None, (self.place, f"field {self.field!r}" if self.field and self.place else "")))
-        return f"{where}: {told}" if where else told
+        return f"{where}: {message}" if where else message
 
 
 @dataclass
@@ -73,9 +73,9 @@ class Problems:
         """Room for findings of another kind on the same rows."""
         return Problems(self.path, unit=self.unit, line_of=self.line_of)
 
-    def told_notes(self) -> list[str]:
+    def note_lines(self) -> list[str]:
         """The notes, each with the number of rows."""
-        return [f"{count:,} {said}" for said, count in self.notes.items()]
+        return [f"{count:,} {note}" for note, count in self.notes.items()]
 
     def raise_any(self) -> None:
         """Raise what was found as one `InputFileError`."""
@@ -83,7 +83,7 @@ class Problems:
             return
         shown = self.found[:SHOWN_PROBLEMS]
         more = self.count - len(shown)
-        listing = "".join(f"\n  {told}" for told in shown) + (f"\n  ... and {more:,} more" if more else "")
+        listing = "".join(f"\n  {text}" for text in shown) + (f"\n  ... and {more:,} more" if more else "")
         raise InputFileError(
             f"{self.path} has {self.count:,} problem(s):{listing}", "Correct these places; nothing was spent."
         )

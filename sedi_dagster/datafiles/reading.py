@@ -85,9 +85,9 @@ def _rows(raw: bytes, path: Path, problems: Problems) -> Iterator[tuple[int, dic
     if columnar is not None:
         yield from columnar
         return
-    for mark, told, fix in _NOT_ROWS:
+    for mark, problem, fix in _NOT_ROWS:
         if raw.lstrip().startswith(mark):
-            raise InputFileError(f"{path} {told}; taken are {TAKEN}.", fix)
+            raise InputFileError(f"{path} {problem}; taken are {TAKEN}.", fix)
     text = _text(raw, path, problems).replace("\x1e", "")  # marks a record (RFC 7464)
     if not text.strip(" \t\n\ufeff"):
         return

@@ -99,8 +99,8 @@ def read_exchanges(
     head = list(islice(rows, _LOOKED_AT))
     if not head and problems.count > 1 and all("is not JSON" in problem.problem for problem in problems.found):
         begins = read_text(path, Problems(path), limits).strip()[:40]
-        told = f"{path} is neither JSON nor a table: it begins with {begins!r}; taken are {TAKEN}."
-        raise InputFileError(told, "Save the rows as JSON lines, CSV (UTF-8) or Parquet.")
+        message = f"{path} is neither JSON nor a table: it begins with {begins!r}; taken are {TAKEN}."
+        raise InputFileError(message, "Save the rows as JSON lines, CSV (UTF-8) or Parquet.")
     if head and not problems.count and not any(_has_shape(row, columns) for _, row in head):
         raise _unknown_shape(path, head[0][1], columns)
     unread: Counter[str] = Counter()
@@ -109,8 +109,8 @@ def read_exchanges(
         if exchange is not None:
             yield exchange
     if unread:
-        told = ", ".join(f"{name} ({count:,})" for name, count in unread.most_common(12))
-        problems.notes[f"rows have fields that are not read: {told}"] = unread.most_common(1)[0][1]
+        message = ", ".join(f"{name} ({count:,})" for name, count in unread.most_common(12))
+        problems.notes[f"rows have fields that are not read: {message}"] = unread.most_common(1)[0][1]
 
 
 def _joined(

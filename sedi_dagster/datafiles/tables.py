@@ -39,9 +39,9 @@ def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any
     try:
         frame = pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
     except PolarsError as error:
-        told = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition("\n")[0]
         raise InputFileError(
-            f"{problems.path} is not a table of values separated by {separator!r}: {told}.",
+            f"{problems.path} is not a table of values separated by {separator!r}: {reason}.",
             "Put texts with line breaks, quotes or separators into double quotes, and save it again.",
         ) from None
     rows = enumerate(frame.iter_rows(named=True), 1)
@@ -67,6 +67,6 @@ def columnar_rows(raw: bytes, problems: Problems) -> Iterator[tuple[int, dict[st
     try:
         frame = read(io.BytesIO(raw))
     except (PolarsError, OSError, ValueError) as error:
-        told = f"{problems.path} is {kind} that cannot be read: {str(error).strip().partition(chr(10))[0]}."
-        raise InputFileError(told, "Copy or make it again.") from None
+        message = f"{problems.path} is {kind} that cannot be read: {str(error).strip().partition(chr(10))[0]}."
+        raise InputFileError(message, "Copy or make it again.") from None
     return enumerate(frame.iter_rows(named=True), 1)

@@ -29,9 +29,9 @@ def messages_of(text: str) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     for mark, following in zip(marks, [*marks, None][1:], strict=True):
         role = next(r for w in _WORD.findall(mark[0]) if (r := _ROLES.get(w.casefold())))
-        said = _END.sub("", text[mark.end() : following.start() if following else len(text)]).strip()
+        content = _END.sub("", text[mark.end() : following.start() if following else len(text)]).strip()
         if role == "input" and found:  # Alpaca's input belongs to the instruction before it
-            found[-1]["content"] += f"\n\n{said}" if said else ""
-        elif said:
-            found.append({"role": "user" if role == "input" else role, "content": said})
+            found[-1]["content"] += f"\n\n{content}" if content else ""
+        elif content:
+            found.append({"role": "user" if role == "input" else role, "content": content})
     return found if {"user", "assistant"} <= {message["role"] for message in found} else []

@@ -16,5 +16,5 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         with path.open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     except OSError as error:
-        told = f"{path} cannot be written: {error.strerror}."
-        raise StorageError(told, "Name a file in a folder that exists.") from None
+        message = f"{path} cannot be written: {error.strerror}."
+        raise StorageError(message, "Name a file in a folder that exists.") from None

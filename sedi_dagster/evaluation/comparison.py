@@ -170,11 +170,11 @@ def judge_promotion(
         return False, "no item was answered by this checkpoint and by the one it would replace: nothing to compare"
     won, lost = swaps(pairs)
     p_overall = _p_of_drop(pairs)
-    told = (
+    overall = (
         f"{won} items won and {lost} lost of {pairs.height} (exact test over clusters, p of a drop = {p_overall:.2g})"
     )
     if held_out is not None:
-        told += f"; {held_out}"
+        overall += f"; {held_out}"
     categories = pairs["category"].unique().sort().to_list()
     of_category = [pairs.filter(pl.col("category") == category) for category in categories]
     stopped = []
@@ -185,12 +185,12 @@ def judge_promotion(
         if p <= alpha and drop > margin:
             stopped.append(f"{category} dropped by {drop:.0%} of {items.height} items (Holm-adjusted p = {p:.2g})")
     if stopped:
-        return False, f"{'; '.join(stopped)}. Overall {told}"
+        return False, f"{'; '.join(stopped)}. Overall {overall}"
     if p_overall <= alpha:
-        return False, f"the overall pass rate dropped: {told}"
+        return False, f"the overall pass rate dropped: {overall}"
     if held_out is not None and held_out.after > held_out.before and won <= lost:
-        return False, f"the held-out loss rose and no items were gained for it: {told}"
-    return True, f"no category dropped significantly by more than {margin:.0%}. Overall {told}"
+        return False, f"the held-out loss rose and no items were gained for it: {overall}"
+    return True, f"no category dropped significantly by more than {margin:.0%}. Overall {overall}"
 
 
 def _p_of_drop(pairs: pl.DataFrame) -> float:

@@ -60,15 +60,15 @@ def _losses(
 
     longest = max(map(len, references))
     wanted = torch.tensor([ids + [NO_TOKEN] * (longest - len(ids)) for ids in references], device=mask.device)
-    told = torch.cat([last, wanted[:, :-1]], dim=1)
+    fed = torch.cat([last, wanted[:, :-1]], dim=1)
     before = mask.sum(1, keepdim=True)
     sums = torch.zeros(len(references), device=mask.device)
     step = max(1, POSITIONS_AT_ONCE // len(references))
     for start in range(0, longest, step):
         stop = min(start + step, longest)
-        mask = torch.cat([mask, (told[:, start:stop] != NO_TOKEN).long()], dim=1)
+        mask = torch.cat([mask, (fed[:, start:stop] != NO_TOKEN).long()], dim=1)
         logits = model(
-            told[:, start:stop].clamp(min=0),
+            fed[:, start:stop].clamp(min=0),
             attention_mask=mask,
             position_ids=before + torch.arange(start, stop, device=mask.device),
             past_key_values=cache,

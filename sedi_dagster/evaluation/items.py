@@ -48,8 +48,8 @@ def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
         problems.add(line, "args", f"is {reprlib.repr(args)}", "a JSON object")
         args = {}
     elif verifier:
-        for told in check_args(verifier, args):
-            problems.add(line, "args", told, "arguments that the verifier takes")
+        for problem in check_args(verifier, args):
+            problems.add(line, "args", problem, "arguments that the verifier takes")
     difficulty = row.get("difficulty", "medium")
     if difficulty not in DIFFICULTIES:
         problems.add(line, "difficulty", f"is {reprlib.repr(difficulty)}", f"one of {', '.join(DIFFICULTIES)}")

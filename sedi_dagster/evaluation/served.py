@@ -47,9 +47,9 @@ async def check_served(base_url: str, model: str, api_key: str, timeout_s: float
 
 
 def _cannot_be_asked(name: str, base_url: str, api_key: str, error: Exception) -> ModelError:
-    told = str(error).replace(api_key, "***") if api_key else str(error)
+    reason = str(error).replace(api_key, "***") if api_key else str(error)
     return ModelError(
-        f"The student {name!r} at {base_url} could not be asked: {told}",
+        f"The student {name!r} at {base_url} could not be asked: {reason}",
         "Serve it under this name (a round's checkpoint lies in checkpoints/ of the data folder), or correct "
         "SEDI_EVALUATION_BASE_URL, SEDI_EVALUATION_MODEL or SEDI_EVALUATION_API_KEY; then run again. Answers that came "
         "are kept.",

@@ -209,7 +209,7 @@ def _outcome(
         difficulty=_difficulty(sheet.items, sheet.target),
         reference_loss=_mean(sheet.items["reference_loss"]),
         items_to_decide=needed,
-        target_told=sheet.aim.told,
+        target_told=sheet.aim.source,
     )
 
 

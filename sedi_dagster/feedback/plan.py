@@ -183,7 +183,7 @@ def _by_expected_gain(
         )
     ranked = sorted((c for c in wanting if round(wanted[c])), key=lambda c: (-wanted[c], c))
     return [
-        _planned(c, round(wanted[c]), rates, allowed, _outlook_told(standing.get(c), gains[c]), standing.get(c))
+        _planned(c, round(wanted[c]), rates, allowed, _outlook_in_words(standing.get(c), gains[c]), standing.get(c))
         for c in ranked
     ]
 
@@ -223,7 +223,7 @@ def _most_that_counts(seen: CategoryOutcome | None, goal: Goal) -> float:
     return seen.target if seen is not None and goal == "targets" else 1.0
 
 
-def _outlook_told(seen: CategoryOutcome | None, gain: float) -> str:
+def _outlook_in_words(seen: CategoryOutcome | None, gain: float) -> str:
     if seen is None:
         return "not measured yet"
     judged = (

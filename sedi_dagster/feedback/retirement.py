@@ -108,7 +108,7 @@ def _kept_rate_of_others(seed: Mapping[str, Any], seeds: list[dict[str, Any]]) -
 
 def _account(seed: Mapping[str, Any]) -> str:
     """The seed's account in words."""
-    told = f"{seed['kept']} of {seed['children']} children kept"
+    account = f"{seed['kept']} of {seed['children']} children kept"
     if seed["measured"]:
-        told += f", loss drop {seed['loss_drop'] / seed['measured']:.2f} each"
-    return told + f", {seed['tokens'] / max(1, seed['kept']):,.0f} tokens a kept child"
+        account += f", loss drop {seed['loss_drop'] / seed['measured']:.2f} each"
+    return account + f", {seed['tokens'] / max(1, seed['kept']):,.0f} tokens a kept child"

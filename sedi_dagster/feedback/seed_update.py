@@ -215,5 +215,5 @@ def _as_seed(row: Mapping[str, Any], round_key: str) -> dict[str, Any]:
 
 
 def _change(seed: Mapping[str, Any], change: str, reason: str) -> dict[str, Any]:
-    told = {name: seed[name] for name in ("seed_id", "category", "signal", "instruction", "origin")}
-    return {**told, "change": change, "reason": reason}
+    shared = {name: seed[name] for name in ("seed_id", "category", "signal", "instruction", "origin")}
+    return {**shared, "change": change, "reason": reason}

@@ -44,8 +44,8 @@ def settle(
     if before is None:
         return replace(judged, since=since)
     if before.cooling > 0:
-        told = f"{judged.reason}; cooling down after it left weakness"
-        return replace(judged, decision="cooling", cooling=before.cooling - 1, since=since, reason=told)
+        reason = f"{judged.reason}; cooling down after it left weakness"
+        return replace(judged, decision="cooling", cooling=before.cooling - 1, since=since, reason=reason)
     if before.decision not in ("weak", "stuck"):
         return replace(judged, since=since)
     if judged.gap <= 0:
@@ -56,20 +56,20 @@ def settle(
     targeted = 1 if before.decision == "stuck" and asked_for else before.targeted + asked_for
     kept = replace(judged, since=before.since, targeted=targeted)
     if targeted >= rules.stuck_after:
-        told = (
+        reason = (
             f"{judged.passed} of {judged.items} passed against a target of {judged.target_in_words}: no significant "
             f"gain since {before.since or 'the untrained student'} in {targeted} rounds that asked for it"
         )
-        return replace(kept, decision="stuck", reason=told)
+        return replace(kept, decision="stuck", reason=reason)
     return replace(kept, decision="weak", reason=_still(judged, "it was weak"))
 
 
 def _leaves(judged: CategoryOutcome, since: str, rules: StandingRules) -> CategoryOutcome:
     """Its target is reached: no longer weak, and left alone for a while so that it does not come and go."""
-    told = f"{judged.passed} of {judged.items} passed: its target of {judged.target_in_words} is reached"
+    reason = f"{judged.passed} of {judged.items} passed: its target of {judged.target_in_words} is reached"
     if rules.cool_down_rounds == 0:
-        return replace(judged, decision="fine", since=since, reason=told)
-    return replace(judged, decision="cooling", cooling=rules.cool_down_rounds - 1, since=since, reason=told)
+        return replace(judged, decision="fine", since=since, reason=reason)
+    return replace(judged, decision="cooling", cooling=rules.cool_down_rounds - 1, since=since, reason=reason)
 
 
 def _still(judged: CategoryOutcome, how: str) -> str:

@@ -81,7 +81,7 @@ class Decontaminator:
             self._vectors = self._embed(self._items["neighbour"].to_list())
         vectors = self._embed(texts["text"].to_list())
         nearest = nearest_by_cosine(vectors, self._vectors).filter(pl.col("score") >= self._cosine)
-        return self._told("evaluation_cosine", self._cosine, texts, nearest)
+        return self._matches("evaluation_cosine", self._cosine, texts, nearest)
 
     def _near_by_run(self, texts: pl.DataFrame) -> pl.DataFrame:
         found = [pl.DataFrame(schema={"query": pl.UInt32, "pool": pl.UInt32})]
@@ -90,17 +90,17 @@ class Decontaminator:
             hits = runs.join(self._runs, on="run").group_by("row").agg(pool=pl.col("item").min())
             found.append(hits.select(query=pl.col("row") + start, pool="pool"))
         score = float(self._ngram)
-        return self._told("evaluation_ngram", score, texts, pl.concat(found).with_columns(score=pl.lit(score)))
+        return self._matches("evaluation_ngram", score, texts, pl.concat(found).with_columns(score=pl.lit(score)))
 
     def _near_by_rouge_l(self, texts: pl.DataFrame) -> pl.DataFrame:
         distinct = texts["text"].unique(maintain_order=True)
         near = self._index.nearest_of(distinct.to_list(), self._threshold, or_equal=True)
-        found = [(text, int(told[0]), told[2]) for text, told in zip(distinct, near, strict=True) if told]
+        found = [(text, int(match[0]), match[2]) for text, match in zip(distinct, near, strict=True) if match]
         frame = pl.DataFrame(found, schema={"text": pl.String, "pool": pl.UInt32, "score": pl.Float64}, orient="row")
         nearest = texts.with_row_index("query").join(frame, on="text").select("query", "pool", "score")
-        return self._told("evaluation_rouge_l", self._threshold, texts, nearest)
+        return self._matches("evaluation_rouge_l", self._threshold, texts, nearest)
 
-    def _told(self, rule: str, threshold: float, texts: pl.DataFrame, nearest: pl.DataFrame) -> pl.DataFrame:
+    def _matches(self, rule: str, threshold: float, texts: pl.DataFrame, nearest: pl.DataFrame) -> pl.DataFrame:
         """One verdict a row, of its first near text; `nearest`: `query` (place in `texts`), `pool` (item), `score`."""
         rows = texts.with_row_index("query").select("query", "row")
         found = nearest.join(rows, on="query").join(self._items, left_on="pool", right_on="item")

@@ -57,9 +57,9 @@ def score_examples(job: Mapping[str, Any], log: Log) -> None:
     tokenizer = load_tokenizer(job["student"])
     model = load_student(job["student"], adapter=None, inference=True)
     model.eval()
-    told = rows.select("prompt", "output").rows()
-    answers = [answer_ids(tokenizer, prompt, output) for prompt, output in told]
-    prompts = [token_ids(tokenizer, question_text(tokenizer, prompt)) for prompt, _ in told]
+    pairs = rows.select("prompt", "output").rows()
+    answers = [answer_ids(tokenizer, prompt, output) for prompt, output in pairs]
+    prompts = [token_ids(tokenizer, question_text(tokenizer, prompt)) for prompt, _ in pairs]
     opening = opening_ids(tokenizer)
 
     def count(before: int, done: int) -> None:
@@ -111,8 +111,10 @@ def ifd_verdicts(scores: pl.DataFrame, ratio: Ratio, share: float) -> pl.DataFra
 
 def drop_by_ifd(verdicts: pl.DataFrame, dropped: pl.DataFrame) -> pl.DataFrame:
     """The verdicts, with what `ifd_verdicts` drops rejected."""
-    told = dropped.select("candidate_id", state=pl.lit("rejected"), rule="rule", score="score", threshold="threshold")
-    return verdicts.update(told, on="candidate_id", how="left")
+    changes = dropped.select(
+        "candidate_id", state=pl.lit("rejected"), rule="rule", score="score", threshold="threshold"
+    )
+    return verdicts.update(changes, on="candidate_id", how="left")
 
 
 if __name__ == "__main__":

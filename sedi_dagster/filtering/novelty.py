@@ -93,7 +93,7 @@ class NoveltyIndex:
     ) -> list[tuple[str, str, float] | None]:
         """`nearest` of each text; for many, faster."""
         self._take_in(threshold)
-        return self._told(*self._search(self._vocabulary.encode(texts), threshold, or_equal))
+        return self._matches(*self._search(self._vocabulary.encode(texts), threshold, or_equal))
 
     def add_novel(
         self, texts: Iterable[tuple[str, str]], threshold: float, may_join: Sequence[bool] | None = None
@@ -116,7 +116,7 @@ class NoveltyIndex:
             encoded = self._vocabulary.encode([text for _, text in block])
             among = _scores(encoded, encoded)
             joined = np.zeros(len(block), bool)
-            for place, found in enumerate(self._told(*self._search(encoded, threshold))):
+            for place, found in enumerate(self._matches(*self._search(encoded, threshold))):
                 scores = among[place] * joined
                 best = int(scores.argmax())  # the first of those that are equally near
                 if scores[best] > max(threshold, found[2] if found else 0.0):
@@ -127,7 +127,7 @@ class NoveltyIndex:
                     self.add(*block[place])
         return near
 
-    def _told(self, rows: Array, scores: Array) -> list[tuple[str, str, float] | None]:
+    def _matches(self, rows: Array, scores: Array) -> list[tuple[str, str, float] | None]:
         return [
             (self._ids[row], self._texts[row], score) if row >= 0 else None
             for row, score in zip(rows.tolist(), scores.tolist(), strict=True)

@@ -110,12 +110,12 @@ def first_broken(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
     """
     verdict: Any = pl
     for rule in rules:
-        told = pl.struct(
+        finding = pl.struct(
             pl.lit(rule.name).alias("rule"),
             rule.score.cast(pl.Float64).alias("score"),
             pl.lit(rule.threshold, pl.Float64).alias("threshold"),
         )
-        verdict = verdict.when(rule.broken).then(told)
+        verdict = verdict.when(rule.broken).then(finding)
     found = frame.lazy().select("row", found=verdict).filter(pl.col("found").is_not_null()).unnest("found").collect()
     return found_frame(found)
 

@@ -153,8 +153,8 @@ def _stop(
         return "allowed", f"{got}; the {job.candidates} candidates that were allowed are there"
     missing = _missing(job, tally)
     if tally.passed and missing < WORTH_A_CALL * per_call:
-        told = f"the {missing} that are missing" if missing > 1 else "the 1 that is missing"
-        return "enough", f"{got}; a call for {told} would cost as much as for many"
+        missing_text = f"the {missing} that are missing" if missing > 1 else "the 1 that is missing"
+        return "enough", f"{got}; a call for {missing_text} would cost as much as for many"
     if not left:
         return "nothing", f"{got}; no method has anything more to ask (seed tasks: {job.seeds.height})"
     if tally.dry >= DRY_WAVES:

@@ -220,8 +220,8 @@ def _local_stamps(root: Path, partition: str) -> Iterator[tuple[str, str]]:
         return
     for entry in sorted(entries, key=lambda e: e.name):
         if entry.name == MARKER:
-            told = entry.stat()
-            yield partition, f"{told.st_mtime_ns} {told.st_ino} {told.st_size}"
+            stat = entry.stat()
+            yield partition, f"{stat.st_mtime_ns} {stat.st_ino} {stat.st_size}"
         elif entry.is_dir():
             yield from _local_stamps(root, f"{partition}/{entry.name}")
 

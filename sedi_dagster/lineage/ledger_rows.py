@@ -39,8 +39,12 @@ def ledger_rows(url: str, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
                 for row in connection.execute(select(texts).where(texts.c.key.in_(part))):
                     bodies.setdefault(row.key, {})[row.kind] = row.body
                 for call in connection.execute(select(calls).where(calls.c.key.in_(part))):
-                    told = bodies.get(call.key, {})
-                    yield {**call._mapping, "request": told.get("request"), "response": told.get("response")}
+                    body = bodies.get(call.key, {})
+                    yield {
+                        **call._mapping,
+                        "request": body.get("request"),
+                        "response": body.get("response"),
+                    }
     except SQLAlchemyError as error:
         raise storage_error(url, error) from None
     finally:

@@ -51,8 +51,8 @@ def recorded_settings(manifest: dict[str, Any], settings: Settings) -> dict[str,
                 f"{file} is not the file that {manifest['round']} was made from ({recorded['path']}).",
                 f"Bring back the file with SHA-256 {recorded['sha256']}.",
             )
-    told = {name: value for name, value in manifest["settings"].items() if name not in _OF_THIS_MACHINE}
-    return {name: _without_secrets(value) for name, value in told.items()}
+    kept = {name: value for name, value in manifest["settings"].items() if name not in _OF_THIS_MACHINE}
+    return {name: _without_secrets(value) for name, value in kept.items()}
 
 
 def _without_secrets(value: Any) -> Any:

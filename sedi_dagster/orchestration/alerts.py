@@ -47,17 +47,17 @@ def alert_on_failure(context: dg.RunFailureSensorContext, sedi: SediResource) ->
 
 def message_of(sedi: SediResource, instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, Any]:
     """What is told of a failed run. `text` says it all, for who shows nothing else."""
-    cause, said = why_it_ended(instance, run)
+    cause, message = why_it_ended(instance, run)
     what, gives_up = run.tags.get(WORK, run.job_name), _what_a_person_does(sedi, instance, run)
     after = gives_up or "It is tried again by itself."
     rehearsal = f"[{SIMULATED}] " if sedi.settings().teacher.is_simulated else ""
     return {
-        "text": f"{rehearsal}sedi: {what} failed ({cause}). {said} {after} Run {run.run_id}.",
+        "text": f"{rehearsal}sedi: {what} failed ({cause}). {message} {after} Run {run.run_id}.",
         "run_id": run.run_id,
         "job": run.job_name,
         "work": what,
         "cause": cause,
-        "said": said,
+        "said": message,
         "tried_again": not gives_up,
     }
 

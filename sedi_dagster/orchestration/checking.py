@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS, partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
@@ -53,7 +53,7 @@ class Finding:
     """What a check found. `said` is for a person; `figures` are numbers that plot over rounds."""
 
     passed: bool
-    said: str = ""
+    message: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
 
 
@@ -74,18 +74,18 @@ def check(asset: str, *, blocking: bool = False) -> Callable[[Judge], dg.AssetCh
 
         @dg.asset_check(asset=asset, name=name, description=judge.__doc__, blocking=blocking, partitions_def=partitions)
         def run_check(context: dg.AssetCheckExecutionContext, sedi: SediResource) -> dg.AssetCheckResult:
-            with told_plainly():
+            with as_dagster_failure():
                 key = context.partition_key if partitions is not None else None
                 store, parts = sedi.store(), (asset, *partition_path(key))
                 tables = store.read_tables(*parts)
                 version = (store.tables_marker(*parts) or {})["data_version"]
                 found = judge(Checked(sedi, key, tables))
-                verdict = {"data_version": version, "passed": found.passed, "blocking": blocking, "said": found.said}
+                verdict = {"data_version": version, "passed": found.passed, "blocking": blocking, "said": found.message}
                 store.write_sealed(verdict, "checks", *parts, f"{name}.json")
             return dg.AssetCheckResult(
                 passed=found.passed,
                 severity=severity,
-                description=found.said or None,
+                description=found.message or None,
                 metadata={**found.figures, "data_version": version},
             )
 

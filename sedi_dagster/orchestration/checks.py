@@ -81,7 +81,7 @@ def the_pool_stays_diverse(checked: Checked) -> Finding:
     falling = collapse(values)
     return Finding(
         passed=falling is None,
-        said=falling or "Equally many examples lie as far apart as in earlier rounds.",
+        message=falling or "Equally many examples lie as far apart as in earlier rounds.",
         figures={"rounds_measured": len(values)},
     )
 
@@ -107,8 +107,8 @@ def the_budget_held(checked: Checked) -> Finding:
     cut = checked.tables["result"]["stopped"].to_list() == ["budget"]
     allowed = Budget.from_settings(checked.sedi.settings(), "", plan.max_tokens).max_tokens_per_round
     over = allowed is not None and tokens > allowed
-    said = f"The budget of {plan.round} cut this batch short." if cut else ""
-    return Finding(not over and not cut, said, {"tokens_of_round": tokens, "tokens_allowed": allowed or -1})
+    message = f"The budget of {plan.round} cut this batch short." if cut else ""
+    return Finding(not over and not cut, message, {"tokens_of_round": tokens, "tokens_allowed": allowed or -1})
 
 
 @check("filtered_batches", blocking=True)
@@ -143,8 +143,8 @@ def the_keep_rate_does_not_fall(checked: Checked) -> Finding:
     earlier = [done.kept / done.candidates for done in checked.sedi.history().before(checked.round) if done.candidates]
     now = checked.tables["examples"].height / max(1, checked.tables["verdicts"].height)
     usual = sum(earlier) / len(earlier) if earlier else now
-    said = f"{now:.0%} of the candidates were kept, {usual:.0%} in earlier rounds." if now < usual / 2 else ""
-    return Finding(not said, said, {"keep_rate": now, "usual_keep_rate": usual})
+    message = f"{now:.0%} of the candidates were kept, {usual:.0%} in earlier rounds." if now < usual / 2 else ""
+    return Finding(not message, message, {"keep_rate": now, "usual_keep_rate": usual})
 
 
 @check("sft_checkpoint", blocking=True)
@@ -162,8 +162,8 @@ def the_composed_batches_were_trained(checked: Checked) -> Finding:
     composed = batches.group_by("batch", maintain_order=True).agg("example_id")["example_id"].to_list()
     trained = checked.tables["steps"]["example_ids"].to_list()
     wrong = [n for n, ids in enumerate(trained) if ids != composed[n % len(composed)]]
-    said = f"Step {wrong[0] + 1} trained another batch than was composed." if wrong else ""
-    return Finding(not wrong and bool(trained), said, {"steps": len(trained), "other_batches": len(wrong)})
+    message = f"Step {wrong[0] + 1} trained another batch than was composed." if wrong else ""
+    return Finding(not wrong and bool(trained), message, {"steps": len(trained), "other_batches": len(wrong)})
 
 
 @check("sft_checkpoint", blocking=True)
@@ -200,8 +200,8 @@ def scores_are_in_range(checked: Checked) -> Finding:
 def no_category_is_stuck(checked: Checked) -> Finding:
     """Warns when a category was asked for in vain and is given up: a person is needed."""
     categories = checked.tables["categories"].filter(pl.col("decision") == "stuck")["category"].to_list()
-    said = f"Stuck: {', '.join(categories)}. Ask for them by name (`sedi run --categories`) once something has changed."
-    return Finding(not categories, said if categories else "", {"stuck": len(categories)})
+    text = f"Stuck: {', '.join(categories)}. Ask for them by name (`sedi run --categories`) once something has changed."
+    return Finding(not categories, text if categories else "", {"stuck": len(categories)})
 
 
 @check("evaluation_scores")
@@ -254,8 +254,10 @@ def the_manifest_agrees_with_the_data(checked: Checked) -> Finding:
     A part of a finished round that was made again disagrees, until what builds on it, the manifest last, is too.
     """
     store = checked.sedi.store()
-    told = disagreements(store, store.read_json("manifests", f"{checked.round}.json"))
-    return Finding(passed=not told, said="; ".join(told), figures={"partitions_that_differ": len(told)})
+    differing = disagreements(store, store.read_json("manifests", f"{checked.round}.json"))
+    return Finding(
+        passed=not differing, message="; ".join(differing), figures={"partitions_that_differ": len(differing)}
+    )
 
 
 CHECKS.append(the_data_folder_is_as_recorded)

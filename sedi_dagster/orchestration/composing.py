@@ -43,13 +43,13 @@ class ComposedRound:
 
     def figures(self) -> dict[str, float]:
         """The diversity table as metadata: `in_batch_distance`, `in_batch_distance_random`, `pool_novelsum`, ..."""
-        told = {}
+        values = {}
         for row in self.diversity.iter_rows(named=True):
             name = f"{row['scope'].replace('batches', 'in_batch')}_{row['measure']}"
-            told[name] = row["value"]
+            values[name] = row["value"]
             if row["random"] is not None:
-                told[f"{name}_random"] = row["random"]
-        return told
+                values[f"{name}_random"] = row["random"]
+        return values
 
 
 def stored_vectors(sedi: SediResource) -> StoredVectors:

@@ -62,10 +62,10 @@ def run_with_display(
         print_summary(console, settings, sedi, first, ended, time.monotonic() - started)
         if console.is_terminal and len(sedi.history().finished) > first:
             open_report(sedi, sedi.history().finished[-1].round)
-        told = _empty_categories(sedi, first)
-        for one in told:
+        empty = _empty_categories(sedi, first)
+        for one in empty:
             console.print(f"  {one}", style="bold", highlight=False, markup=False, soft_wrap=True)
-    return 2 if any(one.is_fault for one in told) else 0
+    return 2 if any(one.is_fault for one in empty) else 0
 
 
 def open_report(sedi: SediResource, round_key: str) -> None:
@@ -133,7 +133,7 @@ class Display:
         self._task = self._progress.add_task("starting", total=None, round="", figures="", left="")
         self._stage = Stage("", "", 0, 1)
         self._step = ""
-        self._began = self._told = time.monotonic()
+        self._began = self._printed_at = time.monotonic()
         self._tokens = 0.0
 
     def __enter__(self) -> Display:
@@ -160,7 +160,7 @@ class Display:
         self._progress.update(
             self._task, description=name, completed=line.done, total=line.total, figures=figures, left=left
         )
-        if not self._live and (time.monotonic() - self._told > SECONDS_BETWEEN_LINES or line.done == line.total):
+        if not self._live and (time.monotonic() - self._printed_at > SECONDS_BETWEEN_LINES or line.done == line.total):
             self._say(f"{self._stage.round or 'prepare':<10} {name} {line.done}/{line.total}  {figures}  {left}")
 
     def _time_left(self, line: ProgressLine) -> str:
@@ -170,5 +170,5 @@ class Display:
         return f"about {elapsed * (line.total - line.done) / line.done:.0f} s left"
 
     def _say(self, text: str) -> None:
-        self._told = time.monotonic()
+        self._printed_at = time.monotonic()
         self._console.print(text.rstrip(), highlight=False, markup=False, soft_wrap=True)

@@ -89,12 +89,12 @@ def _disks(settings: Settings) -> Iterator[Diagnosis]:
 def _versions() -> Diagnosis:
     """Webserver, daemon and library match one patch only."""
     found = {name: _version(name) for name in FAMILY}
-    kinds = {told for told in found.values() if told}
+    kinds = {versions for versions in found.values() if versions}
     if len(kinds) <= 1:
         return Diagnosis(f"versions: dagster {found['dagster']}")
-    told = ", ".join(f"{name} {number}" for name, number in found.items() if number)
+    versions = ", ".join(f"{name} {number}" for name, number in found.items() if number)
     return Diagnosis(
-        "versions", f"The packages of Dagster do not match: {told}.", "Install again: make clean, make run."
+        "versions", f"The packages of Dagster do not match: {versions}.", "Install again: make clean, make run."
     )
 
 

@@ -89,7 +89,7 @@ class Driver:
         close_dead_runs(self._instance, alone=not self._elsewhere())
         restore(self._instance, self._sedi)
         target = self._target(rounds)
-        told = ""
+        last_message = ""
         while True:
             add_partitions(self._sedi, self._instance)
             state = look(
@@ -114,7 +114,7 @@ class Driver:
             elif isinstance(first, Rest):
                 return f"{first.why}{self._cut_short()}"
             else:
-                told = self._wait(state, [step for step in steps if isinstance(step, Wait)], told)
+                last_message = self._wait(state, [step for step in steps if isinstance(step, Wait)], last_message)
 
     def _elsewhere(self) -> str:
         return who_else_drives(self._sedi.settings(), self._home)
@@ -136,13 +136,13 @@ class Driver:
             return min(wanted, interrupted.target_round)
         return wanted
 
-    def _wait(self, state: LoopState, waits: Sequence[Wait], told: str) -> str:
+    def _wait(self, state: LoopState, waits: Sequence[Wait], last_message: str) -> str:
         """Wait for a run of the daemon, or for the next attempt. Returns what was told, so that it is told once."""
         failed = [wait for wait in waits if wait.attempt and (wait.person or wait.attempt.cause not in PASSING)]
         if failed:
             raise self._failure(failed[0])
         why = waiting(waits)
-        if why != told:
+        if why != last_message:
             self._watch(Stage(state.open.round if state.open else "", f"waiting. {why}", 0, 1), None)
         close_dead_runs(self._instance, alone=not self._elsewhere())
         if nobody_dequeues(self._instance):
@@ -180,12 +180,12 @@ class Driver:
         if attempt is None:
             return SediError(wait.why)
         for failure in step_failures(self._instance, attempt.run_id):
-            told = failure.user_failure_data
-            if told is not None and USER_ERROR in told.metadata:
-                return SediError(str(told.metadata["problem"].value), str(told.metadata["fix"].value))
+            user_data = failure.user_failure_data
+            if user_data is not None and USER_ERROR in user_data.metadata:
+                return SediError(str(user_data.metadata["problem"].value), str(user_data.metadata["fix"].value))
         name = wait.work.name if wait.work else "A run"
         return WorkloadError(
-            f"{name} failed: {attempt.said or attempt.cause}.",
+            f"{name} failed: {attempt.message or attempt.cause}.",
             "The run's page in the UI (`make ui`) has the whole story.",
         )
 
@@ -206,9 +206,9 @@ def was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
     def interrupted(error: object) -> bool:
         if error is None:
             return False
-        told = f"{getattr(error, 'cls_name', '')} {getattr(error, 'message', '')}"
+        text = f"{getattr(error, 'cls_name', '')} {getattr(error, 'message', '')}"
         inner = (getattr(error, "cause", None), getattr(error, "context", None))
-        return "ExecutionInterrupted" in told or any(map(interrupted, inner))
+        return "ExecutionInterrupted" in text or any(map(interrupted, inner))
 
     return any(interrupted(getattr(event.event_specific_data, "error", None)) for event in result.all_events)
 

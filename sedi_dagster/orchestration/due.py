@@ -64,10 +64,10 @@ class Attempt:
     run_id: str
     cause: Cause
     ended_at: float
-    said: str = ""
+    message: str = ""
 
-    def told(self) -> str:
-        return f"run {self.run_id[:8]} ({self.cause})" + (f": {self.said}" if self.said else "")
+    def describe(self) -> str:
+        return f"run {self.run_id[:8]} ({self.cause})" + (f": {self.message}" if self.message else "")
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _piece_step(piece: Piece, now: float) -> Step:
     patience, failures = PATIENCE[last.cause], sum(a.cause == last.cause for a in piece.attempts)
     if failures >= patience.attempts:
         return Wait(
-            f"{work.name}: given up after {failures} attempts; the last was {last.told()}. Fix the cause, then "
+            f"{work.name}: given up after {failures} attempts; the last was {last.describe()}. Fix the cause, then "
             "re-execute that run (its page in the UI), or finish the round with `sedi run --rounds 1`. Changed "
             "settings or files are noticed by themselves.",
             person=True,
@@ -193,15 +193,15 @@ def _piece_step(piece: Piece, now: float) -> Step:
     again = last.ended_at + patience.pause_s(failures)
     if now >= again:
         return Launch(work, piece.runs + 1)
-    return Wait(f"{work.name}: {last.told()}.", again, work=work, attempt=last)
+    return Wait(f"{work.name}: {last.describe()}.", again, work=work, attempt=last)
 
 
 def waiting(steps: Sequence[Step], now: float | None = None) -> str:
     """Why nothing is started, in one paragraph; with `now`, also when the next attempts are due."""
-    told = []
+    messages = []
     for step in steps:
         if isinstance(step, Wait | Rest):
-            told.append(step.why)
+            messages.append(step.why)
         if isinstance(step, Wait) and step.until is not None and now is not None:
-            told.append(f"Next attempt in {step.until - now:.0f} s.")
-    return " ".join(told)
+            messages.append(f"Next attempt in {step.until - now:.0f} s.")
+    return " ".join(messages)

@@ -194,12 +194,12 @@ def _ask_served(
     results: Path,
 ) -> None:
     settings = sedi.settings().evaluation
-    told = 0.0
+    reported_at = 0.0
 
     def report(done: int, total: int, figures: Mapping[str, int | float]) -> None:
-        nonlocal told
-        if done == total or time.monotonic() - told > SECONDS_BETWEEN_LINES:
-            told = time.monotonic()
+        nonlocal reported_at
+        if done == total or time.monotonic() - reported_at > SECONDS_BETWEEN_LINES:
+            reported_at = time.monotonic()
             context.log.info(format_progress("evaluate", done, total, figures))
 
     asyncio.run(

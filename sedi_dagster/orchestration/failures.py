@@ -13,7 +13,7 @@ USER_ERROR = "user_error"
 
 
 @contextmanager
-def told_plainly() -> Iterator[None]:
+def as_dagster_failure() -> Iterator[None]:
     try:
         yield
     except SediError as error:

@@ -20,39 +20,39 @@ from sedi_dagster.settings import SIMULATED, Settings
 def what_happened(sedi: SediResource, ran: list[RoundOutcome]) -> list[str]:
     """The steps of a run in their order, with the score after each."""
     tables = sedi.store().read_tables("baseline_scores")
-    told = [f"The student as it came answered {_passed(tables['items'])}."]
+    lines = [f"The student as it came answered {_passed(tables['items'])}."]
     if "seed_items" in tables:
         rows = len({row for ids in tables["seed_steps"]["example_ids"].to_list() for row in ids})
-        told.append(f"Trained on {rows} of your human seed tasks, no teacher yet: {_passed(tables['seed_items'])}.")
+        lines.append(f"Trained on {rows} of your human seed tasks, no teacher yet: {_passed(tables['seed_items'])}.")
     for outcome in ran:
-        told.append(
+        lines.append(
             f"{outcome.round}: the teacher wrote {outcome.candidates} tasks with answers for {outcome.tokens:,} "
             f"tokens, {outcome.kept} passed the filters; trained on them too: {_passed(_items(sedi, outcome))}."
         )
-    return told
+    return lines
 
 
 def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome]) -> list[str]:
     """What the seed tasks gave, and what the teacher's examples added, each with its test."""
     tables = sedi.store().read_tables("baseline_scores")
     alpha = settings.evaluation.alpha
-    told = []
+    lines = []
     if "seed_items" in tables:
-        told.append(f"Your seed tasks: {_change(tables['items'], tables['seed_items'], alpha)}.")
-        told += _graded(tables["items"], tables["seed_items"])
-        told += _held_out(tables.get("seed_heldout"))
+        lines.append(f"Your seed tasks: {_change(tables['items'], tables['seed_items'], alpha)}.")
+        lines += _graded(tables["items"], tables["seed_items"])
+        lines += _held_out(tables.get("seed_heldout"))
     if ran:
         start = promoted_checkpoint(sedi, ran[0].round)
         before = tables["items"]
         if start is not None:
             before = tables["seed_items"] if start == starting_checkpoint(sedi) else _items_of(sedi, start)
         name = SIMULATED if settings.teacher.is_simulated else "teacher"
-        told.append(f"The {name}'s examples on top: {_change(before, _items(sedi, ran[-1]), alpha)}.")
+        lines.append(f"The {name}'s examples on top: {_change(before, _items(sedi, ran[-1]), alpha)}.")
     if settings.teacher.base_url is None:
-        told.append("The bundled teacher is the student's equal and cannot teach it: gains come from the seed tasks.")
+        lines.append("The bundled teacher is the student's equal and cannot teach it: gains come from the seed tasks.")
     if settings.teacher.is_simulated:
-        told.append("A simulated teacher shows how the loop moves, and nothing of how good real data is.")
-    return told
+        lines.append("A simulated teacher shows how the loop moves, and nothing of how good real data is.")
+    return lines
 
 
 def what_next(settings: Settings) -> list[tuple[str, str]]:
@@ -114,7 +114,7 @@ def _graded(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:
     row = compare("", before, after).row(0, named=True) if before.height and after.height else None
     if row is None:
         return []
-    told = []
+    lines = []
     for what, column, measure, good in (
         ("Score with partial credit", "score", "score", 1),
         ("Loss of the right answers", "reference_loss", "loss", -1),
@@ -124,8 +124,8 @@ def _graded(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:
             was, now = (frame.select(pl.mean(column)).item() for frame in (before, after))
             verdict = "a gain" if min(good * low, good * high) > 0 else "could be chance"
             verdict = "a loss" if max(good * low, good * high) < 0 else verdict
-            told.append(f"  {what}: {was:.2f}, now {now:.2f} (change {low:+.2f} to {high:+.2f}, 95 %), {verdict}.")
-    return told
+            lines.append(f"  {what}: {was:.2f}, now {now:.2f} (change {low:+.2f} to {high:+.2f}, 95 %), {verdict}.")
+    return lines
 
 
 def _held_out(losses: pl.DataFrame | None) -> list[str]:

@@ -53,14 +53,14 @@ def import_command(file: Path, into: str | None, columns: Columns) -> None:
     problems = Problems(file)
     plan = import_file(file, settings, problems, columns, into)
     console = Console(soft_wrap=True, highlight=False)
-    for note in problems.told_notes():
+    for note in problems.note_lines():
         console.print(f"Note: {escape(note)}.")
     if problems.count:
         console.print(f"{problems.count:,} row(s) were left out, such as:")
         for problem in problems.found[:5]:
             console.print(f"  {escape(str(problem))}")
-    told = ", ".join(f"{c.category} ({c.candidates:,})" for c in plan.categories)
-    console.print(f"{plan.round} holds {sum(c.candidates for c in plan.categories):,} candidates: {told}.")
+    counts = ", ".join(f"{c.category} ({c.candidates:,})" for c in plan.categories)
+    console.print(f"{plan.round} holds {sum(c.candidates for c in plan.categories):,} candidates: {counts}.")
     console.print("`sedi run --rounds 1` judges them, trains and evaluates; so does the daemon (`sedi ui`).")
 
 
@@ -147,9 +147,9 @@ def _tables(rows: Sequence[Exchange], round_name: str, category: str, source: st
     candidates = [_candidate(row, place, round_name, category, key, source) for place, row in enumerate(rows)]
     call = {"request_key": key, "purpose": "import", "category": category, "finish_reason": "stop",
             "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": 0.0, "latency_s": 0.0}  # fmt: skip
-    told = f"imported from {source}"
+    reason = f"imported from {source}"
     result = {"round": round_name, "category": category, "allowed": len(rows), "candidates": len(rows),
-              "well_formed": len(rows), "waves": 0, "stopped": "enough", "reason": told}  # fmt: skip
+              "well_formed": len(rows), "waves": 0, "stopped": "enough", "reason": reason}  # fmt: skip
     return {
         "candidates": pl.DataFrame(candidates, schema=CANDIDATE_SCHEMA),
         "calls": pl.DataFrame([call], schema=CALL_SCHEMA),

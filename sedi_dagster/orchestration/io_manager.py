@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from sedi_dagster.orchestration.checking import NAMES
-from sedi_dagster.orchestration.metadata import plain, told_again
+from sedi_dagster.orchestration.metadata import plain, restored_metadata
 from sedi_dagster.orchestration.open_lineage import tell_open_lineage
 from sedi_dagster.orchestration.partitions import partition_path
 from sedi_dagster.orchestration.resources import SediResource
@@ -65,11 +65,11 @@ class TablesIOManager(dg.ConfigurableIOManager):
 
 def _tell_superseded(context: dg.OutputContext, parts: tuple[str, ...]) -> None:
     """Say in the log, and on the round's manifest, that they disagree until the rest of the round is made again."""
-    told = (
+    message = (
         f"{parts[1]} was finished: the former data of {'/'.join(parts)} is kept in superseded/{parts[1]}. Materialize "
         "what builds on it, lineage_manifest included, so that the round fits together again."
     )
-    context.log.warning(told)
+    context.log.warning(message)
     context.step_context.instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey("lineage_manifest"),
@@ -77,7 +77,7 @@ def _tell_superseded(context: dg.OutputContext, parts: tuple[str, ...]) -> None:
             passed=False,
             metadata={},
             severity=dg.AssetCheckSeverity.WARN,
-            description=told,
+            description=message,
             partition=parts[1],
         )
     )
@@ -108,7 +108,7 @@ def inputs_of(store: Store, *parts: str) -> dict[str, str]:
 
 def metadata_of(store: Store, *parts: str) -> dict[str, Any]:
     """What a partition's materialization said of it; empty if that is not known."""
-    return told_again(_record(store, parts).get("metadata", {}))
+    return restored_metadata(_record(store, parts).get("metadata", {}))
 
 
 def _record(store: Store, parts: tuple[str, ...]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from sedi_dagster.errors import SettingsError
 from sedi_dagster.feedback.plan import Stop
-from sedi_dagster.orchestration.failures import told_plainly
+from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
 from sedi_dagster.orchestration.planning import next_plan
 from sedi_dagster.orchestration.planning import open_round as write_round
@@ -83,7 +83,7 @@ class OpenRound(dg.Config):
 
 @dg.op(name="plan_next_round")
 def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: SediResource) -> None:
-    with told_plainly():
+    with as_dagster_failure():
         decided = next_plan(sedi, config.trigger, config.categories or None, config.candidates_per_category or None)
         if isinstance(decided, Stop):
             context.log.warning(f"No round was opened: {decided.reason}.")

@@ -28,7 +28,7 @@ def made(tables: Tables, metadata: Mapping[str, Any]) -> dg.Output[Tables]:
         metadata: figures and texts of the asset's own.
     """
     main, *others = tables
-    told = {
+    figures = {
         **{name: _few_digits(value) for name, value in metadata.items()},
         "dagster/row_count": tables[main].height,
         "dagster/column_schema": table_schema(tables[main]),
@@ -36,7 +36,7 @@ def made(tables: Tables, metadata: Mapping[str, Any]) -> dg.Output[Tables]:
         **({"other_tables": dg.MetadataValue.md(_row_counts(tables, others))} if others else {}),
         **{f"schema/{name}": table_schema(tables[name]) for name in others},
     }
-    return dg.Output(tables, metadata=told, data_version=dg.DataVersion(tables_version(tables)))
+    return dg.Output(tables, metadata=figures, data_version=dg.DataVersion(tables_version(tables)))
 
 
 def table_schema(frame: pl.DataFrame) -> dg.TableSchema:
@@ -64,8 +64,8 @@ _AS_THEY_ARE = (dg.BoolMetadataValue, dg.IntMetadataValue, dg.FloatMetadataValue
 def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Figures and texts as JSON, so that they can be told again when Dagster's records are lost."""
     kept: dict[str, Any] = {}
-    for name, told in metadata.items():
-        value = told.value if isinstance(told, _AS_THEY_ARE) else told
+    for name, entry in metadata.items():
+        value = entry.value if isinstance(entry, _AS_THEY_ARE) else entry
         if isinstance(value, bool | int | float | str):
             kept[name] = value
         elif isinstance(value, dg.MarkdownMetadataValue) and len(value.value or "") < LONGEST_KEPT:
@@ -75,7 +75,7 @@ def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def told_again(kept: Mapping[str, Any]) -> dict[str, Any]:
+def restored_metadata(kept: Mapping[str, Any]) -> dict[str, Any]:
     """The inverse of `plain`."""
     return {
         name: dg.MetadataValue.md(value["md"])

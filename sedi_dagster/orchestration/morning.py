@@ -17,7 +17,7 @@ from sedi_dagster.orchestration.reporting import spending
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import WORK, why_it_ended
 from sedi_dagster.orchestration.state import look
-from sedi_dagster.orchestration.status import told
+from sedi_dagster.orchestration.status import describe_step
 from sedi_dagster.reporting.morning import Night, NightRun
 from sedi_dagster.rounds import LoopHistory
 from sedi_dagster.store import Store
@@ -59,8 +59,8 @@ def _runs(instance: dg.DagsterInstance, began: datetime) -> Iterator[NightRun]:
     records = instance.get_run_records(dg.RunsFilter(created_after=began), limit=_MOST_RUNS)
     for record in reversed(records):
         run = record.dagster_run
-        said = why_it_ended(instance, run)[1] if run.status == dg.DagsterRunStatus.FAILURE else ""
-        yield NightRun(run.run_id, _what(run), run.status.value, said)
+        message = why_it_ended(instance, run)[1] if run.status == dg.DagsterRunStatus.FAILURE else ""
+        yield NightRun(run.run_id, _what(run), run.status.value, message)
 
 
 def _what(run: dg.DagsterRun) -> str:
@@ -83,6 +83,6 @@ def _warnings(store: Store, round_key: str) -> Iterator[str]:
 def _next_steps(sedi: SediResource, instance: dg.DagsterInstance) -> Iterator[str]:
     try:
         for step in due(look(sedi, instance, BY_SENSOR)):
-            yield told(step, time.time())
+            yield describe_step(step, time.time())
     except SediError as error:
         yield error.problem

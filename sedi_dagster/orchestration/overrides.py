@@ -41,8 +41,8 @@ def overrides_model(settings: type[BaseModel] = Settings, name: str = "Overrides
 
 def given(overrides: dg.Config) -> dict[str, Any]:
     """What was given, by group and field, as `load_settings` takes it."""
-    told: dict[str, Any] = overrides.model_dump(mode="json", exclude_none=True)
-    return {name: value for name, value in told.items() if value != {}}
+    values: dict[str, Any] = overrides.model_dump(mode="json", exclude_none=True)
+    return {name: value for name, value in values.items() if value != {}}
 
 
 def _kind(field: str, info: FieldInfo) -> Any:

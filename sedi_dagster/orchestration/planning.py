@@ -98,9 +98,9 @@ def tell_unplanned(sedi: SediResource, instance: dg.DagsterInstance, round_key: 
     Else their cells would show as missing for ever.
     """
     plan, before = sedi.plan(round_key), sedi.history().before(round_key)
-    told = instance.get_materialized_partitions(dg.AssetKey("generated_batches"))
+    materialized = instance.get_materialized_partitions(dg.AssetKey("generated_batches"))
     for category in sedi.categories():
-        if category in plan.category_ids or str(batch_key(category, round_key)) in told:
+        if category in plan.category_ids or str(batch_key(category, round_key)) in materialized:
             continue
         outcome = before[-1].of(category) if before else None
         why = f"{outcome.decision} after {before[-1].round}: {outcome.reason}" if outcome else ""

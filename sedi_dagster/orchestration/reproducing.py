@@ -86,9 +86,9 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, partition
 def _error(instance: dg.DagsterInstance, run_id: str, name: str) -> SediError:
     """Why a run failed, in its own words."""
     for failure in step_failures(instance, run_id):
-        told = failure.user_failure_data
-        if told is not None and USER_ERROR in told.metadata:
-            return SediError(str(told.metadata["problem"].value), str(told.metadata["fix"].value))
+        user_data = failure.user_failure_data
+        if user_data is not None and USER_ERROR in user_data.metadata:
+            return SediError(str(user_data.metadata["problem"].value), str(user_data.metadata["fix"].value))
         if failure.error is not None:
             return WorkloadError(f"{name} failed: {(failure.error.cause or failure.error).message.strip()}")
     return WorkloadError(f"{name} did not succeed.")

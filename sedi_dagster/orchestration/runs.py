@@ -80,17 +80,17 @@ def attempts_at(instance: dg.DagsterInstance, work: Work, inputs: str, since: fl
     ]
     found = []
     for record in ended:
-        cause, said = why_it_ended(instance, record.dagster_run)
+        cause, message = why_it_ended(instance, record.dagster_run)
         ended_at = record.end_time or record.update_timestamp.timestamp()
-        found.append(Attempt(record.dagster_run.run_id, cause, ended_at, said))
+        found.append(Attempt(record.dagster_run.run_id, cause, ended_at, message))
     return tuple(found)
 
 
 def why_it_ended(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[Cause, str]:
     """The cause, and the error in its own words (one line)."""
-    told = run.tags.get(CAUSE)
-    if told in get_args(Cause):
-        return cast("Cause", told), ""
+    tag = run.tags.get(CAUSE)
+    if tag in get_args(Cause):
+        return cast("Cause", tag), ""
     if run.status == dg.DagsterRunStatus.CANCELED:
         return "canceled", ""
     if run.status == dg.DagsterRunStatus.SUCCESS:
@@ -103,10 +103,10 @@ def why_it_ended(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[Caus
             return cause, str(user_data.metadata["problem"].value)
         if failure.error is not None:
             name = failure.error.cls_name or ""
-            said = " ".join(failure.error.message.split())[:300]
+            message = " ".join(failure.error.message.split())[:300]
             if "AssetCheckFailed" in name:
-                return "failed check", said
-            if "Interrupted" in name or "Interrupted" in said:
+                return "failed check", message
+            if "Interrupted" in name or "Interrupted" in message:
                 return "lost", "it was interrupted"
             inner = failure.error.cause or failure.error
             return "defect", " ".join(inner.message.split())[:300]

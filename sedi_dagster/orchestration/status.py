@@ -50,12 +50,12 @@ def print_status(settings: Settings, console: Console | None = None) -> None:
         for line in _drivers(instance, home):
             say(line)
         for step in due(look(sedi, instance, BY_SENSOR)):
-            say(f"Due: {told(step, time.time())}")
+            say(f"Due: {describe_step(step, time.time())}")
     if history.finished and (needed := person_needed(list(history.finished[-1].categories))):
         console.print(needed, style="bold", highlight=False)
 
 
-def told(step: Step, now: float) -> str:
+def describe_step(step: Step, now: float) -> str:
     """A step in words."""
     if isinstance(step, Launch):
         again = f" (attempt {step.number})" if step.number > 1 else ""

@@ -35,22 +35,22 @@ def print_summary(
 
     console.print(_rounds(ran, sedi))
     console.print(_scores(last, _passed_before(sedi, history.finished, first), sedi))
-    for told in targets_in_words(sedi, last.categories):
-        say(f"  {told}", "dim")
+    for line in targets_in_words(sedi, last.categories):
+        say(f"  {line}", "dim")
     for decision in ("weak", "stuck"):
         if names := [outcome.category for outcome in last.categories if outcome.decision == decision]:
             say(f"  {decision}: {', '.join(names)} (why: in the report)")
     needed = person_needed(list(last.categories))
     if needed:
         say(f"  {needed}", "bold")
-    for told in recovered(history.finished):
-        say(f"  recovered: {told}")
+    for line in recovered(history.finished):
+        say(f"  recovered: {line}")
     say("\nWhat happened", "bold")
-    for told in what_happened(sedi, ran):
-        say(f"  {told}")
+    for line in what_happened(sedi, ran):
+        say(f"  {line}")
     say("What it shows", "bold")
-    for told in what_it_shows(sedi, settings, ran):
-        say(f"  {told}")
+    for line in what_it_shows(sedi, settings, ran):
+        say(f"  {line}")
     store = sedi.store()
     say("Where everything is", "bold")
     for name, place in {

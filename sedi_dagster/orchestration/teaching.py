@@ -52,7 +52,7 @@ class _Pace:
         self._context = context
         self._purpose = "instructions"
         self._done = self._total = self._tokens = self._reused = 0
-        self._told = 0.0
+        self._printed_at = 0.0
 
     def expect(self, requests: Sequence[TeacherRequest]) -> None:
         self._total += len(requests)
@@ -63,10 +63,10 @@ class _Pace:
         self._done += 1
         self._tokens += answer.total_tokens
         self._reused += answer.cached
-        if time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
+        if time.monotonic() - self._printed_at > SECONDS_BETWEEN_LINES:
             self.tell()
 
     def tell(self) -> None:
-        self._told = time.monotonic()
+        self._printed_at = time.monotonic()
         figures = {"tokens": self._tokens, "reused": self._reused}
         self._context.log.info(format_progress("generate", self._done, self._total, figures))

@@ -17,18 +17,18 @@ _LOOP = load_settings().loop
 @dg.asset_check(asset="lineage_manifest", op_tags={"dagster/priority": "-1"})
 def the_data_folder_is_as_recorded(sedi: SediResource) -> dg.AssetCheckResult:
     """Every file, call and example against the manifests: what was changed, is missing or has no origin."""
-    told = verify(sedi.store(), ledger_url(sedi.settings()))
-    listed = [str(finding) for finding in told.findings[:LISTED]]
+    report = verify(sedi.store(), ledger_url(sedi.settings()))
+    listed = [str(finding) for finding in report.findings[:LISTED]]
     return dg.AssetCheckResult(
-        passed=told.passed,
+        passed=report.passed,
         description="; ".join(listed) or "All is as it was written.",
         metadata={
-            "findings": len(told.findings),
+            "findings": len(report.findings),
             "found": dg.MetadataValue.json(listed),
-            "notes": dg.MetadataValue.json(told.notes[:LISTED]),
-            "files": told.files,
-            "calls": told.calls,
-            "head": told.head or "no round is finished yet",
+            "notes": dg.MetadataValue.json(report.notes[:LISTED]),
+            "files": report.files,
+            "calls": report.calls,
+            "head": report.head or "no round is finished yet",
         },
     )
 

@@ -76,8 +76,8 @@ def refuse_partitions_that_are_no_round(resolve: Callable[..., Any], root: Any, 
             from dagster_graphql.schema.errors import GraphenePythonError
             from dagster_shared.error import SerializableErrorInfo
 
-            told: Any = GraphenePythonError
-            return told(SerializableErrorInfo(why, [], "NotARound"))
+            error_type: Any = GraphenePythonError
+            return error_type(SerializableErrorInfo(why, [], "NotARound"))
     return resolve(root, info, **arguments)
 
 

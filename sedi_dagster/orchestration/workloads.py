@@ -63,9 +63,9 @@ def run_workload(
         environment = {**dict.fromkeys(KEYS, ""), ASKED_BY: this_process()}
         pipes.run(command=command, context=context, cwd=str(PROJECT_ROOT), env=environment)
     except DagsterPipesExecutionError as error:
-        told = output / ERROR_FILE
-        if told.exists():
-            raise WorkloadError(**json.loads(told.read_text())) from None
+        error_file = output / ERROR_FILE
+        if error_file.exists():
+            raise WorkloadError(**json.loads(error_file.read_text())) from None
         kind = WorkloadDied if _was_killed(str(error)) else WorkloadError
         raise kind(
             f"{module} ended without saying why ({error}).",
@@ -74,9 +74,9 @@ def run_workload(
     return output
 
 
-def _was_killed(told: str) -> bool:
+def _was_killed(message: str) -> bool:
     """Whether a signal ended it: its code is negative, or 128 and the signal where a shell tells it."""
-    code = re.search(r"code (-?\d+)", told)
+    code = re.search(r"code (-?\d+)", message)
     return code is not None and (int(code[1]) < 0 or int(code[1]) > 128)
 
 

@@ -19,7 +19,7 @@ class Spending:
     usd_cap: float | None = None
 
     @property
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         """A line for tokens and one for money, each beside its limit."""
         tokens = f"{count(self.tokens)} teacher tokens"
         tokens += f" of {count(self.tokens_cap)} ({percent(self.tokens / self.tokens_cap)})" if self.tokens_cap else ""

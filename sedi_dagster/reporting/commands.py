@@ -73,10 +73,10 @@ def _print_candidate(console: Console, row: dict[str, Any]) -> None:
         console.print(Text.assemble((f"  {label:11} ", "dim"), _shown(text)), soft_wrap=True)
     if row["neighbour"] is not None:
         fate = f", itself dropped: {row['neighbour_rule']}" if row["neighbour_rule"] else ""
-        told = Text.assemble(
+        line = Text.assemble(
             ("  too near    ", "dim"), _shown(row["neighbour"]), (f"  {row['neighbour_id']}{fate}", "dim")
         )
-        console.print(told, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     console.print()
 
 
@@ -112,7 +112,7 @@ def _print_summary(counted: pl.DataFrame) -> None:
     table.add_column("dropped by")
     for (key, category), rows in counted.group_by("round", "category", maintain_order=True):
         dropped = rows.filter(pl.col("state") != "kept").sort("candidates", "rule", descending=[True, False])
-        told = ", ".join(f"{rule} {number}" for rule, number in dropped.select("rule", "candidates").iter_rows())
+        counts = ", ".join(f"{rule} {number}" for rule, number in dropped.select("rule", "candidates").iter_rows())
         kept = int(rows.filter(pl.col("state") == "kept")["candidates"].sum())
-        table.add_row(str(key), str(category), count(int(rows["candidates"].sum())), count(kept), Text(told))
+        table.add_row(str(key), str(category), count(int(rows["candidates"].sum())), count(kept), Text(counts))
     console.print(table)

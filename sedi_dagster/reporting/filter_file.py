@@ -53,7 +53,7 @@ def filter_command(file: Path, out: Path | None, against: tuple[Path, ...], colu
     console.print(f"{kept:,} of {read.verdicts.height:,} rows are kept ({kept / max(1, read.verdicts.height):.1%}).")
     for rule, count in counted.iter_rows():
         console.print(f"  {count:>9,}  {rule}: {RULES.get(rule, '')}")
-    for note in read.problems.told_notes():
+    for note in read.problems.note_lines():
         console.print(f"Note: {escape(note)}.")
     if read.problems.count:
         console.print(f"{read.problems.count:,} row(s) could not be read, such as:")
@@ -108,8 +108,8 @@ def write_results(folder: Path, file: Path, judged: JudgedFile, filtering: Filte
         )
         (folder / "report.html").write_text(_page(file, judged, filtering), encoding="utf-8")
     except OSError as error:
-        told = f"{folder} cannot be written: {error.strerror}."
-        raise StorageError(told, "Name another folder with --out.") from None
+        message = f"{folder} cannot be written: {error.strerror}."
+        raise StorageError(message, "Name another folder with --out.") from None
     named = ("instruction", "input", "output", "category")
     rows = kept.select(*named).iter_rows(named=True)
     write_jsonl(folder / "kept.jsonl", ({k: v for k, v in row.items() if v is not None} for row in rows))
@@ -141,7 +141,7 @@ def _page(file: Path, judged: JudgedFile, filtering: FilteringSettings) -> str:
         kept=verdicts.filter(pl.col("state") == "kept").height,
         rules=rules,
         by_category=by_category,
-        notes=judged.problems.told_notes(),
+        notes=judged.problems.note_lines(),
         unread=judged.problems.count,
         problems=[str(problem) for problem in judged.problems.found[:10]],
         filtering=filtering,

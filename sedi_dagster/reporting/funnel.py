@@ -143,8 +143,8 @@ def _reasons(judged: pl.DataFrame) -> tuple[Reason, ...]:
 
 def _clearest(rows: pl.DataFrame) -> dict[str, Any]:
     """The first row that has a text to show, else the first."""
-    told = rows.filter(pl.col("instruction").fill_null("").str.strip_chars() != "")
-    return (told if told.height else rows).row(0, named=True)
+    readable = rows.filter(pl.col("instruction").fill_null("").str.strip_chars() != "")
+    return (readable if readable.height else rows).row(0, named=True)
 
 
 def _row(

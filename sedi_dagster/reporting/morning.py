@@ -19,7 +19,7 @@ class NightRun:
     run_id: str
     what: str
     status: str
-    said: str = ""
+    message: str = ""
 
     @property
     def failed(self) -> bool:
@@ -48,12 +48,12 @@ class Night:
     def sentence(self) -> str:
         """The night in one line."""
         failed = [run for run in self.runs if run.failed]
-        told = f"{_counted(self.rounds, 'round')} finished, {_counted(failed, 'run')} failed"
+        counts = f"{_counted(self.rounds, 'round')} finished, {_counted(failed, 'run')} failed"
         if not self.rounds:
-            return f"{told}."
+            return f"{counts}."
         outcome, before = self.rounds[-1]
         since = f" (before: {percent(before)})" if before is not None else ""
-        return f"{told}; the score is {percent(outcome.score)}{since}."
+        return f"{counts}; the score is {percent(outcome.score)}{since}."
 
     @property
     def by_job(self) -> list[tuple[str, str]]:
@@ -75,7 +75,7 @@ def morning_lines(night: Night) -> str:
     """The same in a few lines of Markdown, for the UI."""
     lines = [f"**{night.sentence}** {count(night.tokens)} teacher tokens in the rounds that finished."]
     for run in [run for run in night.runs if run.failed][-3:]:
-        lines.append(f"- {run.what} failed: {run.said or 'see its page'} ([run](/runs/{run.run_id}))")
+        lines.append(f"- {run.what} failed: {run.message or 'see its page'} ([run](/runs/{run.run_id}))")
     lines += [f"- {warning}" for warning in night.warnings[:3]]
     lines += [f"- Next: {step}" for step in night.next_steps]
     return "\n".join(lines)

@@ -68,8 +68,8 @@ def points(difference: float | None) -> str:
     """A difference of shares in percentage points, with its sign."""
     if difference is None:
         return "-"
-    told = f"{100 * difference:+.0f}"
-    return "0" if told in ("+0", "-0") else told.replace("-", "\u2212")
+    text = f"{100 * difference:+.0f}"
+    return "0" if text in ("+0", "-0") else text.replace("-", "\u2212")
 
 
 def decimal(number: float | None, digits: int = 2) -> str:

@@ -232,13 +232,13 @@ def _history_plots(rows: Sequence[accounts.HistoryRow], starts: Mapping[str, Rat
     if len(rows) < 2:
         return []
     return [
-        _plot(partial(figures.score_history_figure, starts=starts or {}), rows, _told(rows)),
+        _plot(partial(figures.score_history_figure, starts=starts or {}), rows, _scores_in_words(rows)),
         _plot(figures.kept_history_figure, rows, "Candidates and kept examples by round"),
         _plot(figures.token_history_figure, rows, "Teacher tokens per kept example by round"),
     ]
 
 
-def _told(rows: Sequence[accounts.HistoryRow]) -> str:
+def _scores_in_words(rows: Sequence[accounts.HistoryRow]) -> str:
     """The curve of the score in words, for who cannot see it."""
     values = ", ".join(f"round {row.outcome.round[-4:].lstrip('0')} {percent(row.outcome.score)}" for row in rows)
     return f"Overall pass rate by round: {values}"

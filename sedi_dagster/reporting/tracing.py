@@ -89,10 +89,10 @@ def trace_page(node: Node, simulated: bool = False) -> str:
 
 def _grow(branch: Tree, links: list[Link]) -> None:
     for link in links:
-        told = Text(link.label, style="cyan")
+        label = Text(link.label, style="cyan")
         if link.total > len(link.nodes):
-            told.append(f"  {count(len(link.nodes))} of {count(link.total)}", style="dim")
-        below = branch.add(told)
+            label.append(f"  {count(len(link.nodes))} of {count(link.total)}", style="dim")
+        below = branch.add(label)
         for node in link.nodes:
             twig = below.add(_line(node))
             if node.facts:
@@ -110,15 +110,15 @@ def _line(node: Node) -> Text:
 
 
 def _fact(name: str, value: Any) -> Text:
-    text = _one_line(_told(value), LONGEST_FACT)
+    text = _one_line(_as_text(value), LONGEST_FACT)
     return Text.assemble((f"{name}: ", "dim"), text)
 
 
 def _short(name: str, value: Any) -> str:
-    return f"{name} {_one_line(_told(value), LONGEST_LINE)}"
+    return f"{name} {_one_line(_as_text(value), LONGEST_LINE)}"
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -137,8 +137,8 @@ def _print_descendants(archive: Archive, node: Node, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(child.to_json(), ensure_ascii=False))
         else:
-            told = "  ".join((child.id, child.facts.get("round", ""), child.facts.get("state", "")))
-            click.echo(f"{told}  {_one_line(child.text, LONGEST_LINE)}")
+            head = "  ".join((child.id, child.facts.get("round", ""), child.facts.get("state", "")))
+            click.echo(f"{head}  {_one_line(child.text, LONGEST_LINE)}")
 
 
 def _write_page(node: Node, page: Path, simulated: bool) -> None:

@@ -46,8 +46,8 @@ def verdict(before: Rate | None, after: Rate | None, comparisons: pl.DataFrame, 
         return Verdict("Nothing was evaluated.", "muted")
     if before is None:
         return Verdict(f"{percent(after.share)} of the evaluation items passed; there is nothing to compare.", "muted")
-    told = f"{percent(before.share)} of the evaluation items passed before, {percent(after.share)} after"
-    return _judged(told, _rows(comparisons, BEFORE, pl.col("category") == ALL), alpha)
+    statement = f"{percent(before.share)} of the evaluation items passed before, {percent(after.share)} after"
+    return _judged(statement, _rows(comparisons, BEFORE, pl.col("category") == ALL), alpha)
 
 
 def beyond_seed_tasks(
@@ -61,11 +61,11 @@ def beyond_seed_tasks(
     """
     if seed_tasks is None or after is None:
         return None
-    told = (
+    statement = (
         f"Trained on the human seed tasks alone, the student passes {percent(seed_tasks.share)}; "
         f"with {count(tokens)} teacher tokens, {percent(after.share)}"
     )
-    return _judged(told, _rows(comparisons, SEED_TASKS, pl.col("category") == ALL), alpha)
+    return _judged(statement, _rows(comparisons, SEED_TASKS, pl.col("category") == ALL), alpha)
 
 
 def forgotten(comparisons: pl.DataFrame) -> list[Forgotten]:
@@ -76,21 +76,21 @@ def forgotten(comparisons: pl.DataFrame) -> list[Forgotten]:
 
 
 def _p(value: float) -> str:
-    told = p_value(value)
-    return told if told.startswith("<") else f"= {told}"
+    text = p_value(value)
+    return text if text.startswith("<") else f"= {text}"
 
 
-def _judged(told: str, rows: list[dict[str, Any]], alpha: float) -> Verdict:
+def _judged(statement: str, rows: list[dict[str, Any]], alpha: float) -> Verdict:
     """The two pass rates in words, and what the test over the same items says of them."""
     if not rows:
-        return Verdict(f"{told}.", "muted")
+        return Verdict(f"{statement}.", "muted")
     row = rows[0]
     items = f"{row['won']} items won and {row['lost']} lost"
     if row["p_gain"] <= alpha:
-        return Verdict(f"{told}: a gain ({items}, p {_p(row['p_gain'])}).", "good")
+        return Verdict(f"{statement}: a gain ({items}, p {_p(row['p_gain'])}).", "good")
     if row["p_drop"] <= alpha:
-        return Verdict(f"{told}: a loss ({items}, p {_p(row['p_drop'])}).", "bad")
-    return Verdict(f"{told}: no evidence of a gain ({items}, p {_p(row['p_gain'])}).", "muted")
+        return Verdict(f"{statement}: a loss ({items}, p {_p(row['p_drop'])}).", "bad")
+    return Verdict(f"{statement}: no evidence of a gain ({items}, p {_p(row['p_gain'])}).", "muted")
 
 
 def _rows(comparisons: pl.DataFrame, against: str, chosen: pl.Expr) -> list[dict[str, Any]]:

@@ -26,45 +26,45 @@ def verify_command(head: str | None, as_json: bool) -> None:
     """Recompute everything in the data folder and compare it with the manifests. Ends with 2 if anything differs."""
     settings = load_settings()
     began = time.perf_counter()
-    told = verify(Store(settings.data_root), ledger_url(settings), head, progress=None if as_json else _Counter())
+    report = verify(Store(settings.data_root), ledger_url(settings), head, progress=None if as_json else _Counter())
     if as_json:
-        click.echo(json.dumps({"passed": told.passed, **asdict(told)}, indent=2, ensure_ascii=False))
+        click.echo(json.dumps({"passed": report.passed, **asdict(report)}, indent=2, ensure_ascii=False))
     else:
-        _print(told, time.perf_counter() - began)
-    sys.exit(0 if told.passed else 2)
+        _print(report, time.perf_counter() - began)
+    sys.exit(0 if report.passed else 2)
 
 
 class _Counter:
     """Tells on a terminal how much was hashed."""
 
     def __init__(self) -> None:
-        self._bytes, self._told = 0, time.monotonic()
+        self._bytes, self._printed_at = 0, time.monotonic()
 
     def __call__(self, number: int) -> None:
         self._bytes += number
-        if sys.stderr.isatty() and time.monotonic() - self._told > 0.5:
-            self._told = time.monotonic()
+        if sys.stderr.isatty() and time.monotonic() - self._printed_at > 0.5:
+            self._printed_at = time.monotonic()
             click.echo(f"\r{self._bytes / 1e6:,.0f} MB hashed", nl=False, err=True)
 
 
-def _print(told: Verification, seconds: float) -> None:
-    for note in told.notes[:LISTED]:
+def _print(report: Verification, seconds: float) -> None:
+    for note in report.notes[:LISTED]:
         click.echo(f"note: {note}")
-    for finding in told.findings[:LISTED]:
+    for finding in report.findings[:LISTED]:
         click.echo(str(finding))
-    if len(told.findings) > LISTED:
-        click.echo(f"... and {count(len(told.findings) - LISTED)} more; --json lists all.")
-    what = {"rounds": told.rounds, "files": told.files, "calls": told.calls, "examples": told.examples}
-    click.echo(f"{_counted(what)} ({told.bytes / 1e6:,.1f} MB) verified in {seconds:.1f} s: {_verdict(told)}.")
-    if told.head:
-        click.echo(f"Head of the chain: {told.head}. Kept elsewhere, it proves later that no manifest was replaced.")
+    if len(report.findings) > LISTED:
+        click.echo(f"... and {count(len(report.findings) - LISTED)} more; --json lists all.")
+    what = {"rounds": report.rounds, "files": report.files, "calls": report.calls, "examples": report.examples}
+    click.echo(f"{_counted(what)} ({report.bytes / 1e6:,.1f} MB) verified in {seconds:.1f} s: {_verdict(report)}.")
+    if report.head:
+        click.echo(f"Head of the chain: {report.head}. Kept elsewhere, it proves later that no manifest was replaced.")
 
 
 def _counted(what: dict[str, Any]) -> str:
     return ", ".join(f"{count(number)} {name}" for name, number in what.items())
 
 
-def _verdict(told: Verification) -> str:
-    if told.passed:
-        return "all as it was written" if told.rounds else "no round is finished yet"
-    return f"{count(len(told.findings))} {'finding' if len(told.findings) == 1 else 'findings'}"
+def _verdict(report: Verification) -> str:
+    if report.passed:
+        return "all as it was written" if report.rounds else "no round is finished yet"
+    return f"{count(len(report.findings))} {'finding' if len(report.findings) == 1 else 'findings'}"

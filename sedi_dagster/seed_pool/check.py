@@ -75,8 +75,8 @@ def check_seeds(
     near_items = _near_items(tasks, seeds.lines, decontaminator, problems)
     _filter_remarks(tasks, seeds.lines, filtering, remarks)
     marked = _mark_remarks(tasks, seeds.lines, remarks)
-    for name, told, fix in rules_that_drop_all(tasks, filtering):
-        problems.add(None, name, told, fix)
+    for name, text, fix in rules_that_drop_all(tasks, filtering):
+        problems.add(None, name, text, fix)
     for task, line in zip(seeds.tasks, seeds.lines, strict=True):
         row = rows.setdefault(task.category, CategoryRow(task.category))
         row.tasks += 1
@@ -116,8 +116,8 @@ def _near_duplicates(seeds: SeedFile, threshold: float, remarks: Problems) -> se
     for line, (novel, _, earlier, score) in zip(seeds.lines, verdicts.iter_rows(), strict=True):
         if not novel:
             found.add(line)
-            told = f"is near that of {remarks.place(seeds.lines[earlier])} (ROUGE-L {score:.2f})"
-            remarks.add(line, "instruction", told, f"at most {threshold:g}")
+            message = f"is near that of {remarks.place(seeds.lines[earlier])} (ROUGE-L {score:.2f})"
+            remarks.add(line, "instruction", message, f"at most {threshold:g}")
     return found
 
 
@@ -140,8 +140,8 @@ def rules_that_drop_all(tasks: pl.DataFrame, filtering: FilteringSettings) -> li
         if tasks.height and broken.height == tasks.height:
             counted = sorted(broken["rule"].value_counts().rows(), key=lambda pair: -pair[1])
             named = ", ".join(rule if len(counted) == 1 else f"{rule} ({count})" for rule, count in counted)
-            told = f"all {tasks.height} seed tasks break the filter rule {named}: nothing would be kept"
-            found.append((name, told, _MEND.get(counted[0][0], "seed tasks that the filters would keep")))
+            message = f"all {tasks.height} seed tasks break the filter rule {named}: nothing would be kept"
+            found.append((name, message, _MEND.get(counted[0][0], "seed tasks that the filters would keep")))
     return found
 
 

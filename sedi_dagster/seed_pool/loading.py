@@ -90,7 +90,7 @@ def read_seed_file(
     else:
         _check_categories(rows, categories, problems)
     numbers = [row.number for row in rows]
-    return SeedFile(tasks, numbers, confidence, problems.told_notes() + notes, problems)
+    return SeedFile(tasks, numbers, confidence, problems.note_lines() + notes, problems)
 
 
 def _rows(path: Path, problems: Problems, columns: Columns | None = None) -> list[Exchange]:
@@ -102,8 +102,8 @@ def _rows(path: Path, problems: Problems, columns: Columns | None = None) -> lis
         number, row_id = exchange.number, exchange.row.get("id")
         if isinstance(row_id, str | int):
             if str(row_id) in ids:
-                told = f"{str(row_id)[:60]!r} stands on {problems.place(ids[str(row_id)])} too"
-                problems.add(number, "id", told, "an id of its own")
+                problem = f"{str(row_id)[:60]!r} stands on {problems.place(ids[str(row_id)])} too"
+                problems.add(number, "id", problem, "an id of its own")
             ids.setdefault(str(row_id), number)
         content = (exchange.instruction, exchange.input, exchange.output)
         if content in contents:
@@ -148,12 +148,12 @@ def _check_categories(rows: Sequence[Exchange], categories: Collection[str], pro
             fix = f'one of {known}; SEDI_SEED_CATEGORIES=\'{{"{category[:60]}": "{min(categories)}"}}\' takes it as one'
             problems.add(first, "category", f"{category[:60]!r} is unknown, {where}", fix)
         else:
-            told = f"is missing {where}; the others have it"
-            problems.add(first, "category", told, f"one of {known}; or none in any row: then each is assigned")
+            problem = f"is missing {where}; the others have it"
+            problems.add(first, "category", problem, f"one of {known}; or none in any row: then each is assigned")
     missing = sorted(set(categories) - {row.category for row in rows})
     if missing and rows:
-        told = f"no seed task for category {', '.join(map(repr, missing))}"
-        problems.add(None, "category", told, "at least one of each, or a SEDI_CATEGORIES file with the others alone")
+        problem = f"no seed task for category {', '.join(map(repr, missing))}"
+        problems.add(None, "category", problem, "at least one of each, or a SEDI_CATEGORIES file with the others alone")
 
 
 def _with_assigned_categories(
@@ -162,8 +162,8 @@ def _with_assigned_categories(
     ours = [as_seed_task(row, row.category) for row in _rows(OUR_SEEDS, Problems(OUR_SEEDS))]
     known = [task for task in ours if task.category in categories]
     if not known:
-        told = "no row names a category, and the project's own seeds have none of yours to compare with"
-        problems.add(None, "category", told, f"one of {', '.join(sorted(categories))} in every row")
+        problem = "no row names a category, and the project's own seeds have none of yours to compare with"
+        problems.add(None, "category", problem, f"one of {', '.join(sorted(categories))} in every row")
         return list(tasks), {}
     assigned = assign_categories(tasks, known)
     named = [replace(task, category=category) for task, (category, _) in zip(tasks, assigned, strict=True)]

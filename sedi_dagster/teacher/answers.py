@@ -101,7 +101,7 @@ def read_answer(raw: str, reading: Reading | None = None) -> ReadAnswer:
     beside = data.get("usage") or (choice or {}).get("usage") or _details(data, "x_groq").get("usage")
     usage = _usage(beside)
     error = data.get("error") or data.get("errors")
-    if error and (choice is None or not (_finish(choice) and "".join(_said(choice)).strip())):
+    if error and (choice is None or not (_finish(choice) and "".join(_contents(choice)).strip())):
         return ReadAnswer("", "", usage, f"{MALFORMED}: the answer is an error", error, is_answer=False)
     if not isinstance(choice, dict):
         return _no_answer(f"the answer has no choices: {raw[:_SHOWN]}", usage)
@@ -109,8 +109,8 @@ def read_answer(raw: str, reading: Reading | None = None) -> ReadAnswer:
 
 
 def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) -> ReadAnswer:
-    holder, said = _message(choice), list(_said(choice))
-    text = _whole("".join(said))
+    holder, contents = _message(choice), list(_contents(choice))
+    text = _whole("".join(contents))
     finish = _finish(choice)
     if finish in reading.endings:
         finish = CANONICAL[reading.endings[finish]]
@@ -123,14 +123,14 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) 
         return ReadAnswer("", finish, usage, f"{MALFORMED}: the answer broke off", why, is_answer=False)
     refusal = _refusal(holder)
     if ending == "refused" or refusal:
-        told = f"{REFUSED_BY_POLICY}: refused{f': {refusal[:_SHOWN]}' if refusal else f' ({finish})'}"
-        return ReadAnswer(text, finish, usage, told)
+        error = f"{REFUSED_BY_POLICY}: refused{f': {refusal[:_SHOWN]}' if refusal else f' ({finish})'}"
+        return ReadAnswer(text, finish, usage, error)
     cleaned = clean(text, reading.rules)
     problem = cleaned.problem
     if not problem and not cleaned.text.strip():
         thought = cleaned.applied or any(holder.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
         problem = "reasoning without an answer" if thought else "the answer has no text"
-        if not said and not thought and any(holder.get(name) for name in _TOOLS):
+        if not contents and not thought and any(holder.get(name) for name in _TOOLS):
             problem = "a call of a tool instead of an answer"
     if problem and ending == "cut":
         problem += ", cut by the token limit"
@@ -158,7 +158,7 @@ def _message(choice: dict[str, Any]) -> dict[str, Any]:
     return message if isinstance(message, dict) else choice
 
 
-def _said(choice: dict[str, Any]) -> Iterator[str]:
+def _contents(choice: dict[str, Any]) -> Iterator[str]:
     message = _message(choice)
     return _texts(message.get("content") if message is not choice else choice.get("text", choice.get("message")))
 
@@ -221,10 +221,10 @@ def _unwrapped(data: Any) -> Any:
         inner = _unquoted(data.get(name))
         if isinstance(inner, dict) and "choices" in inner:
             return {"usage": data.get("usage"), **inner}
-    said = data.get("output") if data.get("object") == "response" else data.get("content")
-    if not isinstance(said, list) or (data.get("object") != "response" and data.get("type") != "message"):
+    contents = data.get("output") if data.get("object") == "response" else data.get("content")
+    if not isinstance(contents, list) or (data.get("object") != "response" and data.get("type") != "message"):
         return data
-    messages = [part for part in said if not isinstance(part, dict) or part.get("type") != "reasoning"]
+    messages = [part for part in contents if not isinstance(part, dict) or part.get("type") != "reasoning"]
     content = [part.get("content") if isinstance(part, dict) and part.get("type") == "message" else part
                for part in messages]  # fmt: skip
     ended = data.get("stop_reason") or _details(data, "incomplete_details").get("reason") or data.get("status")

@@ -103,13 +103,13 @@ class BatchApi:
             made = await self._opened.batches.create(
                 input_file_id=file_id, endpoint=wanted, completion_window="24h", metadata={TAG: tag}
             )
-            return _told(made)
+            return _remote_batch(made)
 
         return await self._steadily(find_or_make)
 
     async def look(self, batch_id: str) -> RemoteBatch:
         """How far a batch is."""
-        return _told(await self._steadily(lambda: self._opened.batches.retrieve(batch_id)))
+        return _remote_batch(await self._steadily(lambda: self._opened.batches.retrieve(batch_id)))
 
     async def cancel(self, batch_id: str) -> None:
         """Stop a batch; what is answered stays."""
@@ -133,7 +133,7 @@ class BatchApi:
     async def _find(self, file_id: str, tag: str, since: float) -> RemoteBatch | None:
         async for batch in self._opened.batches.list(limit=100):
             if batch.input_file_id == file_id or (batch.metadata or {}).get(TAG) == tag:
-                return _told(batch)
+                return _remote_batch(batch)
             if (batch.created_at or 0) < since - _LOOKED_BACK_S:
                 return None
         return None
@@ -168,7 +168,7 @@ class BatchApi:
         )
 
 
-def _told(batch: Any) -> RemoteBatch:
+def _remote_batch(batch: Any) -> RemoteBatch:
     counts = batch.request_counts
     errors = tuple(str(e.message) for e in (batch.errors.data or ())) if batch.errors else ()
     done = (counts.completed + counts.failed) if counts else 0

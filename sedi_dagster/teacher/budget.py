@@ -34,7 +34,7 @@ class Cap:
     """The settings that the limits come from, for the error that names the fix."""
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """The limit as it is kept beside what it stopped; `is_raised` reads it."""
         return f"{self.account} {self.tokens} {self.nanousd}"
 
@@ -193,25 +193,25 @@ def _cap(account: str, tokens: int | None, money: float | None, tokens_name: str
 
 def budget_exceeded(cap: Cap, account: Account) -> BudgetExceeded:
     """The error that names the account, what it spent, and the setting to raise."""
-    told = [f"{account.spent_tokens:,} of {cap.tokens:,} tokens"] if cap.tokens is not None else []
+    spent = [f"{account.spent_tokens:,} of {cap.tokens:,} tokens"] if cap.tokens is not None else []
     if cap.nanousd is not None:
-        told.append(f"{account.spent_nanousd / NANO:.4f} of {cap.nanousd / NANO:.4f} USD")
+        spent.append(f"{account.spent_nanousd / NANO:.4f} of {cap.nanousd / NANO:.4f} USD")
     kind, _, name = cap.account.partition(":")
     where = f"the {kind} {name}" if name else "the whole loop"
     error = BudgetExceeded(
-        f"The budget of {where} is used up: {' and '.join(told)}, and the next call may take more than is left.",
+        f"The budget of {where} is used up: {' and '.join(spent)}, and the next call may take more than is left.",
         f"Raise {cap.setting}. Everything so far is saved; run again and it goes on where it stopped.",
     )
-    error.cap = cap.told
+    error.cap = cap.text
     return error
 
 
-def is_raised(told: str, now: Sequence[Cap]) -> bool:
+def is_raised(cap_text: str, now: Sequence[Cap]) -> bool:
     """Whether the limit that once stopped something leaves more room now: it is higher, gone, or of another day.
 
     A run's own limit never does: every run has another one.
     """
-    account, tokens, money = told.rsplit(" ", 2)
+    account, tokens, money = cap_text.rsplit(" ", 2)
     if account.startswith("run:"):
         return False
     cap = next((cap for cap in now if cap.account == account), None)

@@ -120,11 +120,11 @@ class Teacher:
         except TeacherError as error:
             fix = f"Set SEDI_TEACHER_MODEL; it has: {few}." if "SEDI_TEACHER_MODEL" in error.fix else error.fix
             raise type(error)(error.problem, fix) from None
-        told = f"{self._names.endpoint} does not list the model {self.settings.model!r} (it lists {few})"
+        note = f"{self._names.endpoint} does not list the model {self.settings.model!r} (it lists {few})"
         if answer is None or (answer.error and not answer.total_tokens):
-            self._sender.note(f"{told}; whether it has it will show: {answer.error if answer else 'no budget to try'}.")
+            self._sender.note(f"{note}; whether it has it will show: {answer.error if answer else 'no budget to try'}.")
         else:
-            self._sender.note(f"{told}, but answers for it.")
+            self._sender.note(f"{note}, but answers for it.")
 
     async def ask(self, requests: Sequence[TeacherRequest], on_answer: OnAnswer | None = None) -> list[TeacherAnswer]:
         """Answers in the order of the requests. Equal requests are asked once.

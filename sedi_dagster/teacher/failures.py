@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sedi_dagster.errors import TeacherError, TeacherUnavailable
 from sedi_dagster.teacher import waiting
 from sedi_dagster.teacher.answers import REFUSED_BY_POLICY, Usage
-from sedi_dagster.teacher.reasons import Reason, refused_parameters, said
+from sedi_dagster.teacher.reasons import Reason, error_reason, refused_parameters
 
 Kind = Literal["rate_limited", "passing", "invalid", "refused", "too_long", "parameters", "rejected", "fatal"]
 """rate_limited: too fast (429, or a 5xx that asks to wait). passing: the endpoint's trouble (5xx, reset, time-out).
@@ -109,23 +109,23 @@ def from_status(
     Args:
         optional: fields of the request that it could go without.
     """
-    reason = said(body)
-    told = f" It says: {reason.message[:300]}" if reason.message else ""
+    reason = error_reason(body)
+    says = f" It says: {reason.message[:300]}" if reason.message else ""
     text = reason.all_words
     asked_s = waiting.from_headers(headers)
     wait_s = reason.wait_s if asked_s is None else asked_s
     if status == 402 or (status < 500 and _QUOTA.search(text)):
-        return _fatal(f"The quota at {names.endpoint} is exhausted.{told}", f"Add credit or raise the limit. {_SAVED}")
+        return _fatal(f"The quota at {names.endpoint} is exhausted.{says}", f"Add credit or raise the limit. {_SAVED}")
     is_key = status == 401 or "auth_error" in reason.tags or (status == 403 and _TOKEN.search(text))
     if is_key or (status in (400, 403) and _KEY.search(text)):
-        return _fatal(f"{names.endpoint} does not accept the key.{told}", "Set SEDI_TEACHER_API_KEY to a valid key.")
+        return _fatal(f"{names.endpoint} does not accept the key.{says}", "Set SEDI_TEACHER_API_KEY to a valid key.")
     if status == 407:
-        return _fatal(f"A proxy before {names.endpoint} asks for a password.{told}", "Put it into HTTPS_PROXY.")
+        return _fatal(f"A proxy before {names.endpoint} asks for a password.{says}", "Put it into HTTPS_PROXY.")
     too_fast = (status in (400, 403) and _TOO_FAST.search(text)) or (status >= 500 and _BUSY.search(text))
     if status == 429 or (status >= 500 and wait_s is not None) or too_fast:
         return Failure("rate_limited", f"{status} {reason.message}".strip()[:300], wait_s)
     if status == 500 and (_TOO_LONG.search(text) or _KEYWORD.search(text)):
-        return _bad_request(status, reason, told, names, optional if _KEYWORD.search(text) else ())
+        return _bad_request(status, reason, says, names, optional if _KEYWORD.search(text) else ())
     if status >= 500 or status in (408, 409, 425, 499):
         return Failure("passing", f"{status} {reason.message}".strip()[:300])
     if status < 400:
@@ -133,7 +133,7 @@ def from_status(
             f"{names.endpoint} answers with a redirection ({status}).",
             f"Set SEDI_TEACHER_BASE_URL to where it leads: {headers.get('location', 'not told')}.",
         )
-    return _bad_request(status, reason, told, names, optional)
+    return _bad_request(status, reason, says, names, optional)
 
 
 def from_error_in_success(error: Any, names: EndpointNames, optional: Collection[str] = ()) -> Failure:
@@ -150,7 +150,7 @@ def from_error_in_success(error: Any, names: EndpointNames, optional: Collection
     return failure
 
 
-def _bad_request(status: int, reason: Reason, told: str, names: EndpointNames, optional: Collection[str]) -> Failure:
+def _bad_request(status: int, reason: Reason, says: str, names: EndpointNames, optional: Collection[str]) -> Failure:
     message, text = reason.message, reason.all_words
     if _POLICY.search(text) or status == 451:
         return Failure("refused", f"{REFUSED_BY_POLICY}: {message[:300]}")
@@ -158,16 +158,16 @@ def _bad_request(status: int, reason: Reason, told: str, names: EndpointNames, o
         return Failure("too_long", f"{TOO_LONG}: {message[:300]}")
     if _MODEL.search(text) or (status in (404, 410) and "model" in text):
         return _fatal(
-            f"{names.endpoint} does not know the model {names.model!r}.{told}",
+            f"{names.endpoint} does not know the model {names.model!r}.{says}",
             "Set SEDI_TEACHER_MODEL to one it has.",
         )
     if status in (404, 405):
         return _fatal(
-            f"{names.endpoint} does not answer where the API should be ({status}).{told}",
+            f"{names.endpoint} does not answer where the API should be ({status}).{says}",
             "Set SEDI_TEACHER_BASE_URL to the address that the API's paths are added to; most end in /v1.",
         )
     if status == 403:
-        return _fatal(f"{names.endpoint} does not allow this call (403).{told}", "Check the key's rights and region.")
+        return _fatal(f"{names.endpoint} does not allow this call (403).{says}", "Check the key's rights and region.")
     bad_request = f"{BAD_REQUEST}: {status} {message[:300]}".strip()
     if parameters := refused_parameters(reason, optional):
         return Failure("parameters", bad_request, parameters=parameters)

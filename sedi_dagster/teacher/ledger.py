@@ -230,8 +230,8 @@ class Ledger:
         finally:
             self._closed = True
             left = [*self._at_work, *_emptied(self._queue)]
-            told = StorageError("The ledger's writer has ended.", "See the log above; run again: nothing is lost.")
-            self._tell(left, [told] * len(left))
+            error = StorageError("The ledger's writer has ended.", "See the log above; run again: nothing is lost.")
+            self._tell(left, [error] * len(left))
 
     def _serve(self) -> None:
         while True:
@@ -299,15 +299,15 @@ class Ledger:
                 self._drop(result)
             else:
                 by_loop.setdefault(loop, []).append((future, result))
-        for loop, told in by_loop.items():
+        for loop, of_loop in by_loop.items():
             try:
-                loop.call_soon_threadsafe(self._resolve, told)
+                loop.call_soon_threadsafe(self._resolve, of_loop)
             except RuntimeError:  # the loop was closed meanwhile: its callers are gone
-                for _, result in told:
+                for _, result in of_loop:
                     self._drop(result)
 
-    def _resolve(self, told: list[tuple[asyncio.Future[Any], Any]]) -> None:
-        for future, result in told:
+    def _resolve(self, results: list[tuple[asyncio.Future[Any], Any]]) -> None:
+        for future, result in results:
             if future.done():
                 self._drop(result)
             elif isinstance(result, SediError):

@@ -50,7 +50,7 @@ class Reason:
         return " ".join([*self.tags, self.message.lower()])
 
 
-def said(body: Any) -> Reason:
+def error_reason(body: Any) -> Reason:
     """Read the reason; empty if the body has none."""
     messages: list[str] = []
     tags: list[str] = []

@@ -209,9 +209,9 @@ def is_away(error: SQLAlchemyError) -> bool:
     cause: Any = getattr(error, "orig", None)
     if not isinstance(error, OperationalError | InterfaceError) or not hasattr(cause, "sqlstate"):
         return False
-    state, said = cause.sqlstate, str(cause)
+    state, text = cause.sqlstate, str(cause)
     if state is None:  # no connection at all, or one that broke off; or one that was refused, with the reason in words
-        return "FATAL:" not in said or any(word in said for word in ("starting up", "shutting down", "terminating"))
+        return "FATAL:" not in text or any(word in text for word in ("starting up", "shutting down", "terminating"))
     return state in _STARTING_OR_ENDING or state.startswith("08")
 
 

@@ -177,12 +177,12 @@ class LedgerTransaction:
         owner: Owner,
         keys: Iterable[str],
         names: Iterable[str],
-        told: Iterable[str] = (),
+        acknowledged: Iterable[str] = (),
     ) -> None:
         """`told`: calls of this owner whose caller knows that they are begun."""
         self._connection = connection
         self._owner = owner
-        self._told = set(told)
+        self._acknowledged = set(acknowledged)
         self._rows = self._load_rows(keys)
         self._accounts = self._load_accounts({*names, *(n for r in self._rows.values() for n in account_names(r))})
         self._alive: dict[str, bool] = {owner.id: True}
@@ -198,8 +198,8 @@ class LedgerTransaction:
         if row is not None and row["state"] in ("done", "refused"):
             return Answered(call.key)
         if row is not None and row["state"] == "pending":
-            if row["owner"] == (call.batch or self._owner.id) and call.key not in self._told:
-                self._told.add(call.key)
+            if row["owner"] == (call.batch or self._owner.id) and call.key not in self._acknowledged:
+                self._acknowledged.add(call.key)
                 return Reserved(call.key, row["replies"])  # it was written, and the word of it was lost on the way
             if self._is_alive(row["owner"]):
                 return Busy(call.key, row["owner"])
@@ -317,7 +317,7 @@ class LedgerTransaction:
             "replies": known["replies"] if known else 0,
         }
         self._rows[call.key] = row
-        self._told.add(call.key)
+        self._acknowledged.add(call.key)
         if known is None:
             self._new[call.key] = row
             self._texts[call.key, "request"] = call.request

@@ -47,11 +47,11 @@ class _Masking(logging.Filter):
         self.secrets: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        told = record.getMessage()
-        if any(secret in told for secret in self.secrets):
+        message = record.getMessage()
+        if any(secret in message for secret in self.secrets):
             for secret in self.secrets:
-                told = told.replace(secret, "***")
-            record.msg, record.args = told, ()
+                message = message.replace(secret, "***")
+            record.msg, record.args = message, ()
         return True
 
 

@@ -74,7 +74,7 @@ class TeacherUsage:
 
     def metadata(self) -> dict[str, int | float]:
         """Numbers under stable keys, for Dagster metadata and progress lines; no cost if no price is known."""
-        told: dict[str, int | float] = {
+        figures: dict[str, int | float] = {
             "teacher_calls": self.calls,
             "teacher_cached": self.cached,
             "teacher_failed": self.failed,
@@ -91,4 +91,4 @@ class TeacherUsage:
             "teacher_model_s": round(self.model_s, 3),
         }
         cost = self.cost_usd
-        return told if cost is None else told | {"teacher_cost_usd": cost}
+        return figures if cost is None else figures | {"teacher_cost_usd": cost}

@@ -71,10 +71,10 @@ def train(job: Mapping[str, Any], log: Log) -> None:
     (output / "summary.json").write_text(json.dumps(summary))
     if os.environ.get(JOURNAL):
         keys = sorted(name for name, value in os.environ.items() if name.endswith("_API_KEY") and value)
-        told = {"round": job["about"]["round"], "parent": job["about"]["parent"], "rows": rows.height, "keys": keys}
-        told |= {} if steps["loss"].is_finite().all() else {"spoilt": True}
+        fields = {"round": job["about"]["round"], "parent": job["about"]["parent"], "rows": rows.height, "keys": keys}
+        fields |= {} if steps["loss"].is_finite().all() else {"spoilt": True}
         with Path(os.environ[JOURNAL]).open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(told) + "\n")
+            journal.write(json.dumps(fields) + "\n")
 
 
 def evaluate(job: Mapping[str, Any], log: Log) -> None:
@@ -119,10 +119,10 @@ def _steps(batches: list[list[str]]) -> pl.DataFrame:
 
 
 def _examples(rows: pl.DataFrame) -> pl.DataFrame:
-    told = rows.unique("example_id", maintain_order=True).select("example_id", "category", "origin")
+    text = rows.unique("example_id", maintain_order=True).select("example_id", "category", "origin")
     losses = {"loss_before": 3.0, "loss_after": 2.0, "answer_tokens": 8}
     ratios = {"ifd_loss_ratio": None, "ifd_perplexity_ratio": None}
-    return told.with_columns(**{name: pl.lit(value) for name, value in {**losses, **ratios}.items()}).cast(
+    return text.with_columns(**{name: pl.lit(value) for name, value in {**losses, **ratios}.items()}).cast(
         {name: kind for name, kind in EXAMPLE_SCHEMA.items() if name not in ("example_id", "category", "origin")}
     )
 

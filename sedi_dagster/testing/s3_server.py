@@ -65,8 +65,8 @@ class S3Server:
     def requests(self) -> dict[str, int]:
         """How many requests of each method were answered, and under `refused` those that were not."""
         with urllib.request.urlopen(f"{self.url}{CONTROL}", timeout=10) as response:
-            told: dict[str, int] = json.load(response)
-        return told
+            reply: dict[str, int] = json.load(response)
+        return reply
 
     def forget(self) -> None:
         """Begin counting anew."""
@@ -80,8 +80,8 @@ class S3Server:
         """Do what the next requests of the method ask, and answer 503 as if it had failed."""
         self._control({"lose": [method, number]})
 
-    def _control(self, told: dict[str, Any]) -> None:
-        self._send(CONTROL, json.dumps(told).encode())
+    def _control(self, message: dict[str, Any]) -> None:
+        self._send(CONTROL, json.dumps(message).encode())
 
     def _send(self, path: str, body: bytes) -> None:
         with urllib.request.urlopen(
@@ -119,12 +119,12 @@ class _Dials:
 
     def _control(self, method: str, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if method == "PUT":
-            told = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
-            self._refuse = float(told.get("refuse", self._refuse))
-            if told.get("forget"):
+            reply = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+            self._refuse = float(reply.get("refuse", self._refuse))
+            if reply.get("forget"):
                 self._count.clear()
-            if "lose" in told:
-                self._lose[told["lose"][0]] = int(told["lose"][1])
+            if "lose" in reply:
+                self._lose[reply["lose"][0]] = int(reply["lose"][1])
         start("200 OK", [("Content-Type", "application/json")])
         return [json.dumps(self._count).encode()]
 

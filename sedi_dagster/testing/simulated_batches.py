@@ -68,7 +68,7 @@ class SimulatedBatches:
         if more:
             batch.status = "cancelled"
         self._step(batch, fault, steps)
-        return 200, json.dumps(_told(batch)).encode()
+        return 200, json.dumps(_as_dict(batch)).encode()
 
     def _upload(self, headers: Mapping[str, str], body: bytes) -> bytes:
         boundary = re.search(r'boundary="?([^";]+)', headers.get("content-type", ""))
@@ -91,10 +91,10 @@ class SimulatedBatches:
         self.made += 1
         batch = _Batch(f"batch_{self.made}", asked["input_file_id"], asked.get("metadata") or {})
         self.batches[batch.id] = batch
-        return None if fault == "lost_reply" else (200, json.dumps(_told(batch)).encode())
+        return None if fault == "lost_reply" else (200, json.dumps(_as_dict(batch)).encode())
 
     def _list(self) -> bytes:
-        data = [_told(batch) for batch in reversed(self.batches.values())]
+        data = [_as_dict(batch) for batch in reversed(self.batches.values())]
         return json.dumps({"object": "list", "data": data, "has_more": False}).encode()
 
     def _step(self, batch: _Batch, fault: BatchFault, steps: int) -> None:
@@ -138,7 +138,7 @@ class SimulatedBatches:
         return name
 
 
-def _told(batch: _Batch) -> dict[str, Any]:
+def _as_dict(batch: _Batch) -> dict[str, Any]:
     return {
         "id": batch.id,
         "object": "batch",

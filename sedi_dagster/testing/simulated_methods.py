@@ -73,8 +73,8 @@ def _instances(prompt: str, rng: random.Random) -> str:
         f"Example {number}\nInput: {text or '<noinput>'}\nOutput: {_answer(skill, task_prompt(instruction, text), rng)}"
         for number, text in enumerate(texts, 1)
     ]
-    told = "\n\n".join(parts)
-    return told if "Now write examples" in prompt else told.removeprefix("Example 1\nInput:")
+    message = "\n\n".join(parts)
+    return message if "Now write examples" in prompt else message.removeprefix("Example 1\nInput:")
 
 
 def _labelled(prompt: str, rng: random.Random) -> str:
@@ -82,8 +82,8 @@ def _labelled(prompt: str, rng: random.Random) -> str:
     while len(by_label) < 2:
         text, _ = CLASSIFICATION.task(rng)
         by_label.setdefault(_answer(CLASSIFICATION, text, rng), text)
-    told = "\n\n".join(f"Class label: {label}\nInput: {text}" for label, text in by_label.items())
-    return told if "Now do the same" in prompt else told.removeprefix("Class label:")
+    message = "\n\n".join(f"Class label: {label}\nInput: {text}" for label, text in by_label.items())
+    return message if "Now do the same" in prompt else message.removeprefix("Class label:")
 
 
 def _examples(prompt: str, rng: random.Random) -> str:
@@ -97,11 +97,11 @@ def _examples(prompt: str, rng: random.Random) -> str:
         examples.append({"instruction": instruction, "input": text, "output": answer})
     if wanted:
         return json.dumps({"examples": examples}, ensure_ascii=False)
-    told = "\n".join(
+    message = "\n".join(
         f"Task {number}: {e['instruction']}\nInput: {e['input'] or '<noinput>'}\nOutput: {e['output']}\n"
         for number, e in enumerate(examples, 1)
     )
-    return told.removeprefix("Task 1:")
+    return message.removeprefix("Task 1:")
 
 
 def _skills_of_kind(prompt: str) -> list[Skill]:

@@ -114,7 +114,7 @@ class Meter:
     def tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         return {
             "requests": self.requests,
             "faults": dict(self.faults),
@@ -368,7 +368,7 @@ class SimulatedTeacher:
             if changes.pop("reset", False):
                 self.forget()
             self.turn(**changes)
-        return _Response(200, _json(self.meter.told()))
+        return _Response(200, _json(self.meter.as_dict()))
 
 
 @dataclass(frozen=True)

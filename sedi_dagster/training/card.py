@@ -25,8 +25,8 @@ def model_card(job: TrainingJob, fitted: Fitted, is_adapter: bool, steps: pl.Dat
     """Markdown with the front matter that model hubs read."""
     about = job.about
     load = (_LOAD_ADAPTER if is_adapter else _LOAD_MODEL).format(location=str(about.get("location", job.output)))
-    told = job.settings.model_dump(mode="json", exclude={"python", "warm_worker"}) | vars(fitted)
-    settings = json.dumps(told | {"student": _public_name(str(told["student"]))}, indent=2)
+    text = job.settings.model_dump(mode="json", exclude={"python", "warm_worker"}) | vars(fitted)
+    settings = json.dumps(text | {"student": _public_name(str(text["student"]))}, indent=2)
     end = max(1, steps.height // 5)
     return f"""---
 library_name: {"peft" if is_adapter else "transformers"}
@@ -70,14 +70,14 @@ def with_scores(card: str, score: float, promoted: bool, categories: Iterable[tu
     """The card with what the evaluation found. `categories`: id, passed, items."""
     rows = [f"| {name} | {passed} of {items} |" for name, passed, items in categories]
     verdict = "promoted: later rounds build on it" if promoted else "not promoted"
-    told = [
+    lines = [
         f"{score:.1%} of the evaluation items passed; {verdict}.",
         "",
         "| category | passed |",
         "| --- | --- |",
         *rows,
     ]
-    return card.split(SCORES)[0] + SCORES + "\n" + "\n".join(told) + "\n"
+    return card.split(SCORES)[0] + SCORES + "\n" + "\n".join(lines) + "\n"
 
 
 def _public_name(model: str) -> str:

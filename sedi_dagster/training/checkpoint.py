@@ -42,7 +42,7 @@ def save_checkpoint(
 def _sort_modules(config: Path) -> None:
     """Name the trained modules in order: peft keeps them as a set, and writes them in another order each time."""
     if config.exists():
-        told = json.loads(config.read_text(encoding="utf-8"))
-        if isinstance(told.get("target_modules"), list):
-            told["target_modules"].sort()
-        config.write_text(json.dumps(told, indent=2, sort_keys=True), encoding="utf-8")
+        reply = json.loads(config.read_text(encoding="utf-8"))
+        if isinstance(reply.get("target_modules"), list):
+            reply["target_modules"].sort()
+        config.write_text(json.dumps(reply, indent=2, sort_keys=True), encoding="utf-8")

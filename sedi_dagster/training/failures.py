@@ -17,7 +17,7 @@ _KEPT = "What was saved before stays, and the same run goes on from it."
 
 
 @contextmanager
-def told_clearly(settings: TrainingSettings) -> Iterator[None]:
+def as_workload_error(settings: TrainingSettings) -> Iterator[None]:
     """Turn running out of memory or disk into a `WorkloadError`; everything else passes."""
     try:
         yield
@@ -56,7 +56,7 @@ def out_of_memory(settings: TrainingSettings) -> WorkloadError:
     return WorkloadError("Training ran out of memory.", f"One of: {'; '.join(changes)}. {_KEPT}")
 
 
-def _disk_full(told: str) -> WorkloadError:
+def _disk_full(message: str) -> WorkloadError:
     return WorkloadError(
-        f"The disk is full: {told[:200]}.", f"Free space in SEDI_CACHE and SEDI_DATA, then run again. {_KEPT}"
+        f"The disk is full: {message[:200]}.", f"Free space in SEDI_CACHE and SEDI_DATA, then run again. {_KEPT}"
     )

@@ -78,12 +78,12 @@ class TrainingJob:
 
 def describe() -> str:
     """The fields of the job file and an example, for `--help`."""
-    told = [f"  {name:<15} {text}{' (optional)' if name in _OPTIONAL else ''}" for name, text in FIELDS.items()]
+    lines = [f"  {name:<15} {text}{' (optional)' if name in _OPTIONAL else ''}" for name, text in FIELDS.items()]
     example = (
         '  {"student": ".cache/models/SmolLM2-135M-Instruct", "rows": "rows.parquet", "output": "out",\n'
         '   "batch_size": 8, "seed": 0, "settings": {"method": "lora", "epochs": 2}}'
     )
     several = "  accelerate launch --num_processes 4 -m sedi_dagster.training --job job.json"
     return "\n".join(
-        ["the job file (JSON):", *told, "", "example:", example, "", "on several devices of one machine:", several]
+        ["the job file (JSON):", *lines, "", "example:", example, "", "on several devices of one machine:", several]
     )

@@ -46,11 +46,11 @@ def train(data: Mapping[str, Any], log: Log) -> None:
     from datasets import disable_progress_bars
     from transformers import set_seed
 
-    from sedi_dagster.training.failures import told_clearly
+    from sedi_dagster.training.failures import as_workload_error
 
     disable_progress_bars()  # the log tells of progress
     set_seed(job.seed)
-    with told_clearly(job.settings):
+    with as_workload_error(job.settings):
         rows = pl.read_parquet(job.rows)
         tokenizer = load_tokenizer(job.student)
         if device_note():

@@ -48,8 +48,8 @@ def run(module: str, arguments: Sequence[str], socket_path: Path | None = None) 
             connection.connect(str(socket_path))
         connection.settimeout(IMPORTING_S)
         send_job(connection, Job(module, arguments, str(Path.cwd()), dict(os.environ), ignored))
-        told = lines(connection)
-        next(told)  # it has started
+        messages = lines(connection)
+        next(messages)  # it has started
     except (OSError, SediError, StopIteration):
         for number in handled:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -62,7 +62,7 @@ def run(module: str, arguments: Sequence[str], socket_path: Path | None = None) 
     for early in waiting:
         _pass_on(connection, early)
     try:
-        ended = next(told, "")
+        ended = next(messages, "")
     except OSError:
         ended = ""
     _end_as(ended)
@@ -73,16 +73,16 @@ def _pass_on(connection: socket.socket, number: int) -> None:
         connection.sendall(f"{number}\n".encode())
 
 
-def _end_as(told: str) -> NoReturn:
+def _end_as(message: str) -> NoReturn:
     """End as the job did; one that the server did not live to tell of was killed with it."""
-    how, _, number = told.partition(" ")
+    how, _, number = message.partition(" ")
     if how == EXITED:
         sys.exit(int(number))
-    told_signal = int(number) if how == KILLED else signal.SIGKILL
-    if told_signal != signal.SIGKILL:
-        signal.signal(told_signal, signal.SIG_DFL)
-    os.kill(os.getpid(), told_signal)
-    sys.exit(128 + told_signal)  # a signal that does not end a process
+    signal_number = int(number) if how == KILLED else signal.SIGKILL
+    if signal_number != signal.SIGKILL:
+        signal.signal(signal_number, signal.SIG_DFL)
+    os.kill(os.getpid(), signal_number)
+    sys.exit(128 + signal_number)  # a signal that does not end a process
 
 
 if __name__ == "__main__":

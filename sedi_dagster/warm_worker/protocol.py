@@ -71,6 +71,6 @@ def receive_job(connection: socket.socket) -> tuple[Job, list[int]]:
 def lines(connection: socket.socket) -> Iterator[str]:
     """What the other side says, line by line, until the connection ends."""
     unread = b""
-    while told := connection.recv(1024):
-        *whole, unread = (unread + told).split(b"\n")
+    while received := connection.recv(1024):
+        *whole, unread = (unread + received).split(b"\n")
         yield from (line.decode() for line in whole)

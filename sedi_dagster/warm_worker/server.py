@@ -75,13 +75,13 @@ class Server:
         try:
             if not connection.pid:
                 return self._start(connection)
-            told = connection.socket.recv(1024)
+            received = connection.socket.recv(1024)
         except (OSError, ValueError, TypeError):
-            told = b""
-        if not told:
+            received = b""
+        if not received:
             self._close(connection)
             return None
-        *lines, connection.unread = (connection.unread + told).split(b"\n")
+        *lines, connection.unread = (connection.unread + received).split(b"\n")
         for line in lines:
             signal.pidfd_send_signal(connection.pidfd, int(line))
         return None

@@ -142,8 +142,8 @@ def test_a_single_low_round_is_no_collapse_and_the_message_names_the_figures() -
     assert told_of(0.5, 0.3) is None
     assert told_of(0.5, 0.48, 0.48) is None
     assert told_of(0.5, 0.47, 0.45, error=0.02) is None
-    told = told_of(0.5, 0.47, 0.45)
-    assert told is not None and "0.450" in told and "0.500" in told and "10% less" in told
+    text = told_of(0.5, 0.47, 0.45)
+    assert text is not None and "0.450" in text and "0.500" in text and "10% less" in text
 
 
 def test_draws_have_the_size_and_the_categories_of_the_first_rounds() -> None:

@@ -97,11 +97,11 @@ def test_a_finished_loop_is_not_run_again_and_one_with_other_settings_is_not_tak
     arm = Arm("a", "a", {"SEDI_LOOP_MAX_ROUNDS": "3"}, rounds=1)
     (tmp_path / "loop").mkdir()
     (tmp_path / "loop" / "loop.json").write_text(json.dumps({"arm_version": arm.version, "seconds": 1}))
-    told: list[str] = []
-    assert run_all([loop(tmp_path, arm)], 1, 1, told.append) == [] and "1 of 1 loops are finished" in told[0]
+    lines: list[str] = []
+    assert run_all([loop(tmp_path, arm)], 1, 1, lines.append) == [] and "1 of 1 loops are finished" in lines[0]
     changed = Arm("a", "a", {"SEDI_LOOP_MAX_ROUNDS": "4"}, rounds=1)
     (tmp_path / "loop" / "arm.json").write_text(json.dumps({"version": arm.version}))
-    (failed,) = run_all([loop(tmp_path, changed)], 1, 1, told.append)
+    (failed,) = run_all([loop(tmp_path, changed)], 1, 1, lines.append)
     assert "with other settings: remove it first" in failed
 
 
@@ -190,5 +190,5 @@ def test_a_page_written_anew_on_another_machine_keeps_the_machine_of_the_loops(t
 
 
 def test_project_seeds_that_are_none_are_refused_in_one_line() -> None:
-    told = CliRunner().invoke(closed_loop, ["--seeds", "x", "--report"])
-    assert told.exit_code == 2 and "expected a number such as 2, or a range such as 1-3" in told.output
+    result = CliRunner().invoke(closed_loop, ["--seeds", "x", "--report"])
+    assert result.exit_code == 2 and "expected a number such as 2, or a range such as 1-3" in result.output

@@ -76,9 +76,9 @@ def test_the_same_request_gets_the_same_rows(teacher: RecordedTeacher) -> None:
 
 def test_two_loops_with_one_seed_get_the_same_rows_whatever_their_prompts_are() -> None:
     one, other, third = (RecordedTeacher(ROWS, ENTRIES, seed) for seed in (0, 0, 1))
-    told = one.write(prompt("instructions.chat"), 1)
+    text = one.write(prompt("instructions.chat"), 1)
     assert (
-        told
+        text
         == other.write(prompt("instructions.chat", aim="Be quick."), 9)
         != third.write(prompt("instructions.chat"), 1)
     )
@@ -87,9 +87,9 @@ def test_two_loops_with_one_seed_get_the_same_rows_whatever_their_prompts_are() 
 def test_a_server_started_anew_goes_on_where_it_was(tmp_path: Path) -> None:
     state = tmp_path / "state.jsonl"
     one = RecordedTeacher(ROWS, ENTRIES, state=state)
-    told = [one.write(prompt("instructions.chat"), seed) for seed in (1, 2)]
+    lines = [one.write(prompt("instructions.chat"), seed) for seed in (1, 2)]
     other = RecordedTeacher(ROWS, ENTRIES, state=state)
-    assert [other.write(prompt("instructions.chat"), seed) for seed in (1, 2)] == told
+    assert [other.write(prompt("instructions.chat"), seed) for seed in (1, 2)] == lines
     whole = RecordedTeacher(ROWS, ENTRIES)
     expected = [whole.write(prompt("instructions.chat"), seed) for seed in (1, 2, 3)][2]
     assert other.write(prompt("instructions.chat"), 3) == expected
@@ -99,11 +99,11 @@ def test_answers_and_instances_are_the_recorded_ones(teacher: RecordedTeacher) -
     for recorded in ROWS:
         assert teacher.write(task_prompt(recorded.instruction, recorded.input)) == recorded.output
         for form in ("chat", "completion"):
-            told = teacher.write(render(f"instances.{form}", instruction=recorded.instruction, most=5, languages=()))
-            [piece] = parse_instances(told, False, begins_inside=form == "completion")
+            text = teacher.write(render(f"instances.{form}", instruction=recorded.instruction, most=5, languages=()))
+            [piece] = parse_instances(text, False, begins_inside=form == "completion")
             assert (piece.input, piece.output) == (recorded.input, recorded.output)
-            told = teacher.write(render(f"labelled.{form}", instruction=recorded.instruction, most=5, languages=()))
-            [piece] = parse_labelled_instances(told, False, begins_inside=form == "completion")
+            text = teacher.write(render(f"labelled.{form}", instruction=recorded.instruction, most=5, languages=()))
+            [piece] = parse_labelled_instances(text, False, begins_inside=form == "completion")
             assert (piece.input, piece.output) == (recorded.input, recorded.output)
     assert teacher.write("What is the capital of Peru?") == UNKNOWN
 
@@ -138,8 +138,8 @@ def test_the_human_tasks_are_split_into_disjoint_parts_that_the_product_reads(tm
         for item in load_evaluation_items(tmp_path / "ground" / f"{kind}_items.jsonl", categories)
     ]
     assert Counter(item.category for item in items) == {"math": 7, "coding": 2}
-    told = [task.instruction for task in seeds] + [item.prompt for item in items]
-    assert sorted(told) == sorted(r["instruction"] for r in human if r["category"] != "rewriting")
+    text = [task.instruction for task in seeds] + [item.prompt for item in items]
+    assert sorted(text) == sorted(r["instruction"] for r in human if r["category"] != "rewriting")
     drawn = read_stream(tmp_path / "ground" / "stream.jsonl")
     assert Counter(r.category for r in drawn) == dict.fromkeys(
         ("math", "coding"), LEAST_STREAMED

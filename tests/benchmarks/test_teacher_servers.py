@@ -94,11 +94,11 @@ def test_the_command_prints_its_address_and_serves(tiny_student: Path) -> None:
     command += ["--tokenizer", str(tiny_student / "tokenizer.json")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdin is not None
-        told = json.loads(process.stdout.readline())
-        assert told["teacher"] == "SIMULATED" and told["ground"] == "final"
+        output = json.loads(process.stdout.readline())
+        assert output["teacher"] == "SIMULATED" and output["ground"] == "final"
         row = seed_tasks(load_ground("final"))[0]
         body = {"model": MODEL, "prompt": task_prompt(row["instruction"], row["input"]), "max_tokens": 40}
-        request = urllib.request.Request(f"{told['base_url']}/completions", json.dumps(body).encode())
+        request = urllib.request.Request(f"{output['base_url']}/completions", json.dumps(body).encode())
         with urllib.request.urlopen(request) as response:
             assert "bin" in json.load(response)["choices"][0]["text"]
         process.stdin.close()

@@ -139,10 +139,10 @@ def test_a_request_for_tasks_is_answered_in_its_form_and_number(
     for skill in ground.skills.values():
         prompt = prompt_for(ground, f"{name}.{form}", skill, 1)
         schema = SCHEMA if name == "examples" and chat else None
-        told = author.write(prompt, 5, schema)
+        text = author.write(prompt, 5, schema)
         parse = parse_examples if name == "examples" else parse_tasks
-        found = parse(told, False, begins_inside=not chat)
-        assert len(found) == (5 if chat else 3), told
+        found = parse(text, False, begins_inside=not chat)
+        assert len(found) == (5 if chat else 3), text
         assert all(task.instruction for task in found if not task.problem)
         if name == "examples":
             assert all(task.output for task in found if not task.problem)
@@ -165,13 +165,13 @@ def test_what_it_writes_follows_skill_band_and_style_of_the_demonstrations() -> 
 def test_a_band_that_the_prompt_names_is_followed() -> None:
     ground = load_ground("development")
     author, aim = Author(ground), render("aim", difficulty="hard", errors=(), languages=())
-    told = [
+    lines = [
         author.write(prompt_for(ground, "instructions.chat", ground.skills["sum"], 0, aim=aim), seed)
         for seed in range(20)
     ]
     bands = Counter(
         reading.skill.band(reading.slots)
-        for text in told
+        for text in lines
         for task in parse_tasks(text, False, begins_inside=False)
         if (reading := ground.read(task.instruction, task.input))
     )
@@ -218,9 +218,9 @@ def test_several_answers_come_one_in_each_style(ground: Ground) -> None:
     author, wish = Author(ground), "Give three answers in different styles."
     assert several_in(wish)
     for task in tasks_of(ground)[::31]:
-        told = author.write(f"{task_prompt(*task.told())}\n\n{wish}")
-        answers = re.split(r"\n?Answer \d: ", told)[1:]
-        assert [task.skill.style_of(answer) for answer in answers] == list(STYLES), told
+        text = author.write(f"{task_prompt(*task.told())}\n\n{wish}")
+        answers = re.split(r"\n?Answer \d: ", text)[1:]
+        assert [task.skill.style_of(answer) for answer in answers] == list(STYLES), text
 
 
 def test_instances_and_labels_are_written_for_what_the_instruction_asks(ground: Ground) -> None:
@@ -233,9 +233,9 @@ def test_instances_and_labels_are_written_for_what_the_instruction_asks(ground: 
             else ("instances", parse_instances)
         )
         for form in ("chat", "completion"):
-            told = author.write(render(f"{name}.{form}", instruction=instruction, most=5, languages=()))
-            for piece in parse(told, False, begins_inside=form == "completion"):
-                assert not piece.problem, (instruction, told)
+            text = author.write(render(f"{name}.{form}", instruction=instruction, most=5, languages=()))
+            for piece in parse(text, False, begins_inside=form == "completion"):
+                assert not piece.problem, (instruction, text)
                 reading = ground.read(instruction, piece.input)
                 assert reading is not None and reading.complete, (instruction, piece.input)
                 verifier, args = reading.skill.check(reading.slots)
@@ -251,8 +251,8 @@ def test_classification_gain_and_rewrites_are_answered(ground: Ground, monkeypat
         instruction, text_input = task.told()
         entry = next(entry for entry in ground.categories if entry["id"] == task.skill.category)
         for form in ("chat", "completion"):
-            told = author.write(render(f"classify.{form}", instruction=instruction))
-            assert told == ("yes" if task.skill.category == "classification" else "no")
+            text = author.write(render(f"classify.{form}", instruction=instruction))
+            assert text == ("yes" if task.skill.category == "classification" else "no")
             for before, after, verdict in (("Add it.", "Add it.", "same"), ("Add it.", "Add it twice.", "different")):
                 assert author.write(render(f"gain.{form}", before=before, after=after)) == verdict
             for operation in ("deepen", "breadth"):

@@ -290,11 +290,11 @@ USELESS: dict[str, tuple[Answer, str, str]] = {
 def test_a_fault_of_the_endpoint_is_one_error_costs_nothing_for_good_and_is_asked_again(
     case: str, tmp_path: Path
 ) -> None:
-    answer, told, fix = USELESS[case]
+    answer, problem, fix = USELESS[case]
     with served(on_all(answer)) as replay:
         with pytest.raises(TeacherError) as stopped:
             make(replay, tmp_path, candidates=40)
-        assert told in stopped.value.problem and fix in stopped.value.fix, stopped.value
+        assert problem in stopped.value.problem and fix in stopped.value.fix, stopped.value
         assert len(replay.requests) < 40
         replay.respond = on_all(message)
         made = make(replay, tmp_path, candidates=4)
@@ -302,9 +302,9 @@ def test_a_fault_of_the_endpoint_is_one_error_costs_nothing_for_good_and_is_aske
 
 
 def test_a_category_with_a_single_call_that_fails_is_an_error_too(tmp_path: Path) -> None:
-    told = r"None of the \d+ calls for brainstorming|calls in a row"
+    text = r"None of the \d+ calls for brainstorming|calls in a row"
     nothing = on_all(lambda t: message(None, "length", reasoning_content="hm"))
-    with served(nothing) as replay, pytest.raises(TeacherError, match=told):
+    with served(nothing) as replay, pytest.raises(TeacherError, match=text):
         make(replay, tmp_path, candidates=1)
 
 

@@ -163,7 +163,7 @@ def test_hosts_of_no_proxy_are_asked_directly(behind: Proxy, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "text"),
     [
         ("SSL_CERT_FILE", "/nowhere/ca.pem", "certificates"),
         ("HTTPS_PROXY", "socks5://127.0.0.1:1", "proxy"),
@@ -172,7 +172,7 @@ def test_hosts_of_no_proxy_are_asked_directly(behind: Proxy, tmp_path: Path, mon
     ],
 )
 def test_what_cannot_be_used_is_named(
-    name: str, value: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, value: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for other in PROXIES:
         monkeypatch.delenv(other, raising=False)
@@ -182,7 +182,7 @@ def test_what_cannot_be_used_is_named(
         replay.base_url = "https://teacher.example/v1"
         with pytest.raises(TeacherError) as stopped:
             make(replay, tmp_path, candidates=2, check=True)
-    assert told in str(stopped.value).lower(), stopped.value
+    assert text in str(stopped.value).lower(), stopped.value
 
 
 KEYS = [" k-1 ", "k-1\n", '"k-1"', "'k-1'", "Bearer k-1", "k-1\r\n", "\tk-1"]
@@ -234,18 +234,18 @@ def test_what_may_be_secret_is_in_no_error_file_log_or_manifest(
         with pytest.raises(TeacherError) as stopped:
             make(replay, tmp_path, candidates=40, settings=settings)
     assert "***" in stopped.value.problem
-    told = [str(stopped.value), repr(stopped.value), caplog.text]
-    told.append(json.dumps(Settings(teacher=TeacherSettings(base_url=replay.base_url, **settings)).public()))
-    told += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
+    lines = [str(stopped.value), repr(stopped.value), caplog.text]
+    lines.append(json.dumps(Settings(teacher=TeacherSettings(base_url=replay.base_url, **settings)).public()))
+    lines += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
     found = [
-        (secret, text[max(0, text.find(secret) - 60) :][:160]) for secret in SECRETS for text in told if secret in text
+        (secret, text[max(0, text.find(secret) - 60) :][:160]) for secret in SECRETS for text in lines if secret in text
     ]
     assert not found
-    assert '"top_k": 5' in told[3]
+    assert '"top_k": 5' in lines[3]
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "text"),
     [
         ("SEDI_TEACHER_API_KEY", "s3cret with blanks", "SEDI_TEACHER_API_KEY has a blank"),
         ("SEDI_TEACHER_EXTRA_BODY", '{"token": "s3cret"', "SEDI_TEACHER_EXTRA_BODY: not JSON"),
@@ -256,9 +256,9 @@ def test_what_may_be_secret_is_in_no_error_file_log_or_manifest(
     ],
 )
 def test_what_a_person_can_mend_is_one_message_and_exit_status_2(
-    variable: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+    variable: str, value: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
     ended = CliRunner().invoke(main, ["calls", "sum"])
     assert ended.exit_code == 2 and ended.stderr.startswith("Error: ") and "Fix: " in ended.stderr
-    assert told in ended.stderr and "s3cret" not in ended.stderr and "Traceback" not in ended.output
+    assert text in ended.stderr and "s3cret" not in ended.stderr and "Traceback" not in ended.output

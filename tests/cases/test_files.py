@@ -219,7 +219,7 @@ def test_an_old_encoding_is_taken_and_told_with_a_word_of_it(read: Read, encodin
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("a.zip", b"PK\x03\x04rest", "is a ZIP archive or an Excel workbook"),
         ("a.pkl", b"\x80\x04rest", "is a pickle, which is never loaded"),
@@ -239,10 +239,12 @@ def test_an_old_encoding_is_taken_and_told_with_a_word_of_it(read: Read, encodin
         ("a.parquet", parquet(ALPACA)[:-9], "is Parquet that cannot be read"),
     ],
 )  # fmt: skip
-def test_anything_else_is_refused_by_one_line_that_names_it(read: Read, name: str, content: bytes, told: str) -> None:
+def test_anything_else_is_refused_by_one_line_that_names_it(
+    read: Read, name: str, content: bytes, message: str
+) -> None:
     with pytest.raises(InputFileError) as raised:
         read(name, content)
-    assert told in raised.value.problem and "\n" not in raised.value.problem and raised.value.fix
+    assert message in raised.value.problem and "\n" not in raised.value.problem and raised.value.fix
 
 
 def test_fields_that_are_not_read_are_told_once_with_their_rows(read: Read) -> None:

@@ -117,9 +117,9 @@ def test_a_gain_is_tested_within_its_category() -> None:
 def test_a_category_that_dropped_significantly_stops_promotion_and_is_named() -> None:
     before = answered(math=[True] * 20, coding=[False] * 20, open_qa=[True] * 20)
     after = answered(math=[True] * 20, coding=[True] * 20, open_qa=[True] * 8 + [False] * 12)
-    promoted, told = judge_promotion(before, after, 0.05, 0.05)
-    assert not promoted and told.startswith("open_qa dropped by 60% of 20 items")
-    assert "20 items won and 12 lost" in told, "the gain elsewhere does not make up for it"
+    promoted, reason = judge_promotion(before, after, 0.05, 0.05)
+    assert not promoted and reason.startswith("open_qa dropped by 60% of 20 items")
+    assert "20 items won and 12 lost" in reason, "the gain elsewhere does not make up for it"
 
 
 def test_a_drop_within_the_margin_or_within_chance_stops_nothing() -> None:
@@ -134,8 +134,8 @@ def test_a_drop_within_the_margin_or_within_chance_stops_nothing() -> None:
 
 def test_a_held_out_loss_that_rose_stops_a_checkpoint_that_gained_no_items() -> None:
     before = answered(math=[True, False] * 20)
-    promoted, told = judge_promotion(before, before, 0.05, 0.05, HeldOut(2.132, 2.145))
-    assert not promoted and told.startswith("the held-out loss rose") and "2.132 before, 2.145 after" in told
+    promoted, reason = judge_promotion(before, before, 0.05, 0.05, HeldOut(2.132, 2.145))
+    assert not promoted and reason.startswith("the held-out loss rose") and "2.132 before, 2.145 after" in reason
     assert judge_promotion(before, before, 0.05, 0.05, HeldOut(2.145, 2.132))[0]
     gained = answered(math=[True, False] * 18 + [True] * 4)
     assert judge_promotion(before, gained, 0.05, 0.05, HeldOut(2.132, 2.145))[0], "items were gained for it"
@@ -153,8 +153,8 @@ def test_many_categories_take_more_to_accuse_one() -> None:
 
 def test_nothing_to_compare_is_no_promotion() -> None:
     before = answered(math=[True] * 4)
-    promoted, told = judge_promotion(before, before.with_columns(item_id=pl.lit("other")), 0.05, 0.05)
-    assert not promoted and "nothing to compare" in told
+    promoted, reason = judge_promotion(before, before.with_columns(item_id=pl.lit("other")), 0.05, 0.05)
+    assert not promoted and "nothing to compare" in reason
 
 
 def test_a_checkpoint_that_wins_or_changes_nothing_is_promoted() -> None:

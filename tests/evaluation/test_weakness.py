@@ -60,11 +60,11 @@ def test_a_gap_of_exactly_the_smallest_that_counts_counts() -> None:
     assert judge(math=(4_500, 10_000))["math"].decision == "weak"
 
 
-@pytest.mark.parametrize(("first_half", "told"), [("A", "only one half"), ("B", "not confirmed on the fresh half")])
-def test_what_only_one_half_shows_is_not_weak_whichever_comes_first(first_half: str, told: str) -> None:
+@pytest.mark.parametrize(("first_half", "message"), [("A", "only one half"), ("B", "not confirmed on the fresh half")])
+def test_what_only_one_half_shows_is_not_weak_whichever_comes_first(first_half: str, message: str) -> None:
     uneven = items(halves=False, math=(40, 100))  # A: 40 of 50 passed, B: 0 of 50
     (outcome,) = judge_categories(uneven, {"math": Target(0.6)}, RULES, first_half)
-    assert outcome.adjusted_p < 0.001 and outcome.decision == "not enough evidence" and told in outcome.reason
+    assert outcome.adjusted_p < 0.001 and outcome.decision == "not enough evidence" and message in outcome.reason
 
 
 def test_items_of_one_template_count_for_less_than_as_many_of_many() -> None:

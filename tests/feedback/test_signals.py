@@ -33,20 +33,20 @@ def training(
     )
 
 
-def scores(name: str, told: Training) -> dict[str, float]:
-    return dict(SIGNALS[name](told).select("example_id", "signal").iter_rows())
+def scores(name: str, message: Training) -> dict[str, float]:
+    return dict(SIGNALS[name](message).select("example_id", "signal").iter_rows())
 
 
 def test_grad_norm_takes_the_highest_batches_of_each_window_also_of_a_short_last_window() -> None:
-    told = training([(1.0, ["a", "b"]), (3.0, ["c", "d"]), (2.0, ["e", "f"]), (2.5, ["g", "h"]), (0.1, ["i", "j"])])
-    assert scores("grad_norm", told) == {"c": 3.0, "d": 3.0, "g": 2.5, "h": 2.5, "i": 0.1, "j": 0.1}
+    text = training([(1.0, ["a", "b"]), (3.0, ["c", "d"]), (2.0, ["e", "f"]), (2.5, ["g", "h"]), (0.1, ["i", "j"])])
+    assert scores("grad_norm", text) == {"c": 3.0, "d": 3.0, "g": 2.5, "h": 2.5, "i": 0.1, "j": 0.1}
     both = training([(1.0, ["a"]), (3.0, ["b"]), (2.0, ["c"])], window=3, window_batches=2)
     assert scores("grad_norm", both) == {"b": 3.0, "c": 2.0}
 
 
 def test_a_short_last_batch_does_not_win_by_its_size() -> None:
-    told = training([(1.0, ["a", "b"]), (0.5, ["c", "d"]), (0.7, ["e", "f"]), (17.0, ["g"])])
-    assert scores("grad_norm", told) == {"a": 1.0, "b": 1.0, "e": 0.7, "f": 0.7}
+    text = training([(1.0, ["a", "b"]), (0.5, ["c", "d"]), (0.7, ["e", "f"]), (17.0, ["g"])])
+    assert scores("grad_norm", text) == {"a": 1.0, "b": 1.0, "e": 0.7, "f": 0.7}
 
 
 @pytest.mark.parametrize("norm", [float("nan"), float("inf"), None])
@@ -55,17 +55,17 @@ def test_grad_norm_never_takes_a_step_that_overflowed(norm: float | None) -> Non
 
 
 def test_loss_drop_and_ifd_rank_what_was_measured() -> None:
-    told = training([], [("a", "math", 2.0, 1.5, 0.8), ("b", "math", 2.0, 2.5, None), ("c", "math", None, None, 0.9)])
-    assert scores("loss_drop", told) == {"a": 0.5, "b": -0.5}
-    assert scores("ifd", told) == {"a": 0.8, "c": 0.9}
+    text = training([], [("a", "math", 2.0, 1.5, 0.8), ("b", "math", 2.0, 2.5, None), ("c", "math", None, None, 0.9)])
+    assert scores("loss_drop", text) == {"a": 0.5, "b": -0.5}
+    assert scores("ifd", text) == {"a": 0.8, "c": 0.9}
 
 
 def test_heldout_gain_gives_an_example_what_its_category_gained_over_its_window() -> None:
     steps = [(1.0, ["a", "b"]), (1.0, ["c"]), (1.0, ["d"])]
     of = [("a", "math", None, None, None), ("b", "coding", None, None, None), ("c", "math", None, None, None)]
     heldout = [(0, "math", 3.0), (2, "math", 2.5), (3, "math", 2.6), (0, "coding", 1.0), (2, "coding", 1.0)]
-    told = training(steps, [*of, ("d", "math", None, None, None)], heldout)
-    assert scores("heldout_gain", told) == pytest.approx({"a": 0.5, "b": 0.0, "c": 0.5, "d": -0.1})
+    text = training(steps, [*of, ("d", "math", None, None, None)], heldout)
+    assert scores("heldout_gain", text) == pytest.approx({"a": 0.5, "b": 0.0, "c": 0.5, "d": -0.1})
 
 
 def test_random_depends_on_the_seed_alone() -> None:
@@ -77,8 +77,8 @@ def test_random_depends_on_the_seed_alone() -> None:
 @pytest.mark.parametrize("name", SIGNALS)
 def test_every_signal_says_where_it_comes_from_and_copes_with_nothing(name: str) -> None:
     assert SIGNALS[name](training([])).is_empty()
-    told = SIGNALS[name].__doc__ or ""
-    assert name == "random" or "Weakness:" in told
+    text = SIGNALS[name].__doc__ or ""
+    assert name == "random" or "Weakness:" in text
 
 
 def test_depth_counts_generations_from_a_human_seed_through_prompts_and_parents() -> None:

@@ -49,7 +49,7 @@ def test_many_texts_get_what_each_gets_alone(decontaminator: Decontaminator) -> 
     run = " ".join(f"WORD{i}," for i in range(9, 22))
     texts = ["x " * 40 + run, "a b c d e f g x y z", "nothing of the kind", "", SHORT, run + " tail"] * 3
     found = decontaminator.near(pl.DataFrame({"text": texts}).with_row_index("row"))
-    alone = {row: told for row, text in enumerate(texts) if (told := decontaminator.contamination(text))}
+    alone = {row: message for row, text in enumerate(texts) if (message := decontaminator.contamination(text))}
     assert {line[0]: line[1:] for line in found.iter_rows()} == alone
     assert len(alone) == 12
 

@@ -37,8 +37,8 @@ def rouge_l(a: str, b: str) -> float:
 def test_neighbours_are_kept_and_kept_ones_are_not_near(
     pool_words: list[list[str]], words: list[list[str]], by_meaning: bool
 ) -> None:
-    pool = {f"p{n}": " ".join(told) for n, told in enumerate(pool_words[:3])}
-    texts = {f"c{n}": " ".join(told) for n, told in enumerate(words)}
+    pool = {f"p{n}": " ".join(message) for n, message in enumerate(pool_words[:3])}
+    texts = {f"c{n}": " ".join(message) for n, message in enumerate(words)}
     found = duplicates(
         pl.DataFrame(
             {"id": list(texts), "text": list(texts.values())}, schema={"id": pl.String, "text": pl.String}

@@ -35,7 +35,7 @@ def test_a_text_file_has_one_text_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("a.jsonl", b'{"answer": "4"}\n{"question": ""}\n{"question": 3}\nnot json\n', "has 4 problem(s)"),
         (
@@ -52,11 +52,11 @@ def test_a_text_file_has_one_text_a_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_with_line_and_field(
-    tmp_path: Path, name: str, content: bytes | None, told: str
+    tmp_path: Path, name: str, content: bytes | None, message: str
 ) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputFileError) as raised:
         read_guarded_texts(path)
-    assert told in str(raised.value) and name in str(raised.value)
+    assert message in str(raised.value) and name in str(raised.value)

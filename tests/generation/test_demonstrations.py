@@ -53,8 +53,8 @@ def test_weights_come_from_training_feedback() -> None:
     assert weights(frame) == [1.0] * 4
     signalled = frame.with_columns(signal=pl.Series([None, 1.0, 2.0, 3.0]))
     assert weights(signalled) == [1.0, 0.5, 1.0, 1.5]
-    told = signalled.with_columns(weight=pl.Series([1.0, float("nan"), None, 99.0]))
-    assert weights(told) == [1.0, 1.0, 1.0, MOST_WEIGHT]
+    text = signalled.with_columns(weight=pl.Series([1.0, float("nan"), None, 99.0]))
+    assert weights(text) == [1.0, 1.0, 1.0, MOST_WEIGHT]
 
 
 def test_the_choice_depends_on_the_seed_and_on_nothing_else() -> None:

@@ -153,7 +153,7 @@ def test_the_mix_shares_the_candidates_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mix", "told"),
+    ("mix", "message"),
     [
         ({"self_instruct": 0.7, "backtranslation": 0.3}, "Unknown method of generation: backtranslation"),
         ({"self_instruct": 0.7, "single_call": 0.2}, "do not add up to 1"),
@@ -161,8 +161,8 @@ def test_the_mix_shares_the_candidates_out() -> None:
         ({}, "do not add up to 1"),
     ],
 )
-def test_a_mix_that_cannot_be_is_one_clear_error(mix: dict[str, float], told: str) -> None:
-    with pytest.raises(SettingsError, match=told) as raised:
+def test_a_mix_that_cannot_be_is_one_clear_error(mix: dict[str, float], message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as raised:
         check_mix(mix)
     assert "SEDI_GENERATION_METHODS" in raised.value.fix
     with pytest.raises(SettingsError):

@@ -65,5 +65,5 @@ def test_what_the_category_says_of_a_good_task_stands_in_the_prompt(name: str, f
 
 def test_classification_examples_are_12_and_19() -> None:
     examples = yaml.safe_load(FOLDER.joinpath("classify.yaml").read_text(encoding="utf-8"))
-    told = [example["is_classification"] for example in examples]
-    assert (told.count(True), told.count(False)) == (12, 19)
+    lines = [example["is_classification"] for example in examples]
+    assert (lines.count(True), lines.count(False)) == (12, 19)

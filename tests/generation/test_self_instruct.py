@@ -144,10 +144,14 @@ def test_the_screen_judges_an_instruction_once_whatever_its_instances() -> None:
     assert set(screen.seen) <= set(tables["candidates"]["candidate_id"]), "a neighbour is a candidate that exists"
 
 
-@pytest.mark.parametrize(("told", "is_classification"), [(" Yes", True), ("no", False), ("I am not sure", False)])
-def test_where_the_category_leaves_it_open_the_teacher_tells_classification(told: str, is_classification: bool) -> None:
+@pytest.mark.parametrize(("reply", "is_classification"), [(" Yes", True), ("no", False), ("I am not sure", False)])
+def test_where_the_category_leaves_it_open_the_teacher_tells_classification(
+    reply: str, is_classification: bool
+) -> None:
     instances = " even\nInput: 2\nClass label: odd\nInput: 3" if is_classification else " 2\nOutput: even"
-    tables, teacher = run(job({"instances": "few_shot"}, category=OPEN, candidates=2), as_in_the_paper(instances, told))
+    tables, teacher = run(
+        job({"instances": "few_shot"}, category=OPEN, candidates=2), as_in_the_paper(instances, reply)
+    )
     rows = tables["candidates"]
     assert rows["is_classification"].unique().to_list() == [is_classification]
     assert {request.purpose for request in teacher.requests} == {"instructions", "classify", "instances"}

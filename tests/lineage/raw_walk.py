@@ -99,10 +99,10 @@ def _check_training(raw: RawFiles, node: dict[str, Any], id_: str) -> None:
         assert [one["id"] for one in _nodes(batch, "came_from", "companions")] == [one for one in ids if one != id_]
         steps = raw.table("sft_checkpoint", key, "steps")
         mine = [row for row in steps.iter_rows(named=True) if id_ in row["example_ids"]]
-        told = _nodes(batch, "led_to", "trained in")
-        assert [one["id"] for one in told] == [f"{key}/step-{row['step']:04d}" for row in mine] != []
-        assert [one["facts"]["loss"] for one in told] == [row["loss"] for row in mine]
-        assert [one["facts"]["grad norm"] for one in told] == [row["grad_norm"] for row in mine]
+        text = _nodes(batch, "led_to", "trained in")
+        assert [one["id"] for one in text] == [f"{key}/step-{row['step']:04d}" for row in mine] != []
+        assert [one["facts"]["loss"] for one in text] == [row["loss"] for row in mine]
+        assert [one["facts"]["grad norm"] for one in text] == [row["grad_norm"] for row in mine]
         (checkpoint,) = _nodes(batch, "led_to", "checkpoint")
         files = dict(raw.table("sft_checkpoint", key, "files").iter_rows())
         assert checkpoint["facts"]["adapter_model.safetensors"] == f"sha256 {files['adapter_model.safetensors']}"

@@ -46,8 +46,8 @@ def many(store: Store) -> pl.DataFrame:
 
 def front_matter(folder: Path) -> dict[str, object]:
     header = (folder / "README.md").read_text().split("---\n")[1]
-    told: dict[str, object] = yaml.safe_load(header)
-    return told
+    text: dict[str, object] = yaml.safe_load(header)
+    return text
 
 
 def test_every_form_and_split_loads_with_datasets_as_its_card_says(exported: Path, finished: Store) -> None:
@@ -83,9 +83,9 @@ def test_trl_reads_prompt_completion_and_messages(exported: Path) -> None:
 
 
 def test_llama_factory_finds_each_form_that_it_reads_by_its_name(exported: Path) -> None:
-    told = json.loads((exported / "dataset_info.json").read_text())
-    assert set(told) == {f"{form}{end}" for form in ("alpaca", "sharegpt") for end in ("", "_validation", "_test")}
-    for name, described in told.items():
+    reply = json.loads((exported / "dataset_info.json").read_text())
+    assert set(reply) == {f"{form}{end}" for form in ("alpaca", "sharegpt") for end in ("", "_validation", "_test")}
+    for name, described in reply.items():
         assert described["formatting"] == name.split("_")[0]
         columns = pl.read_parquet(exported / described["file_name"]).columns
         wanted = {"alpaca": {"instruction", "input", "output"}, "sharegpt": {"conversations"}}
@@ -98,16 +98,16 @@ def test_the_card_is_read_by_the_tools_of_the_hub_and_says_how_the_data_was_made
     card = DatasetCard.load(exported / "README.md")
     assert card.data.license and card.data.language == ["en"] and card.data.size_categories == ["n<1K"]
     assert [config["config_name"] for config in card.data.configs] == list(FORMS)
-    for told in ("near_duplicate", "instructions@1", "ROUGE-L 0.85", "sedi trace", "teacher tokens", "Limits"):
-        assert told in card.text
+    for text in ("near_duplicate", "instructions@1", "ROUGE-L 0.85", "sedi trace", "teacher tokens", "Limits"):
+        assert text in card.text
     assert str(exported) not in card.content and "/tmp" not in card.content
 
 
 def test_the_checksums_are_those_of_all_files(exported: Path) -> None:
-    told = dict(reversed(line.split("  ")) for line in (exported / "SHA256SUMS").read_text().splitlines())
+    text = dict(reversed(line.split("  ")) for line in (exported / "SHA256SUMS").read_text().splitlines())
     files = [f for f in exported.rglob("*") if f.is_file() and f.name != "SHA256SUMS"]
     there = {f.relative_to(exported).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
-    assert told == there
+    assert text == there
 
 
 def test_an_example_stays_in_its_split_as_the_set_grows(finished: Store) -> None:
@@ -132,12 +132,12 @@ def test_examples_are_selected_by_round_category_and_what_was_measured(finished:
     chosen = select(examples, Selection(rounds=["1"], categories=["math"]))
     assert set(chosen["round"]) == {"round-0001"} and set(chosen["category"]) == {"math"}
     assert select(examples, Selection(where="loss_before > 1.9 AND loss_after < 1.6")).height == examples.height
-    for bad, told in (
+    for bad, text in (
         (Selection(rounds=["9"]), "No example has the round"), (Selection(categories=["poetry"]), "the category"),
         (Selection(where="ifd <"), "cannot be used"), (Selection(where="nonsense > 1"), "cannot be used"),
         (Selection(where="loss_before > 99"), "No example is left"),
     ):  # fmt: skip
-        with pytest.raises(SediError, match=told):
+        with pytest.raises(SediError, match=text):
             select(examples, bad)
 
 

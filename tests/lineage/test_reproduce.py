@@ -77,9 +77,9 @@ def test_changed_input_files_and_unfinished_rounds_are_told(finished: Store, tmp
 
 
 def test_recorded_settings_hold_no_mask_and_no_path_of_another_machine(finished: Store) -> None:
-    told = recorded_settings(recorded_manifest(finished, LATER), load_settings())
-    assert "****" not in str(told) and not {"data", "cache", "ledger"} & set(told)
-    assert told["training"]["learning_rate"] == load_settings().training.learning_rate
+    text = recorded_settings(recorded_manifest(finished, LATER), load_settings())
+    assert "****" not in str(text) and not {"data", "cache", "ledger"} & set(text)
+    assert text["training"]["learning_rate"] == load_settings().training.learning_rate
 
 
 def test_within_the_block_nothing_is_sent_and_what_is_recorded_is_answered(
@@ -95,12 +95,12 @@ def test_within_the_block_nothing_is_sent_and_what_is_recorded_is_answered(
             return (await teacher.ask([request]))[0].text
 
     answered = asyncio.run(ask("Task: count."))
-    sent = simulated_teacher.meter.told()["requests"]
+    sent = simulated_teacher.meter.as_dict()["requests"]
     with recorded_answers_only():
         assert asyncio.run(ask("Task: count.")) == answered
         with pytest.raises(TeacherError, match="is not answered in the ledger"):
             asyncio.run(ask("Task: another."))
-    assert simulated_teacher.meter.told()["requests"] == sent
+    assert simulated_teacher.meter.as_dict()["requests"] == sent
 
 
 @pytest.mark.slow
@@ -113,7 +113,7 @@ def test_every_round_of_a_real_loop_is_reproduced_with_the_network_closed(
 
     done = sedi("run", "--rounds", "2")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (told := sedi("verify")).returncode == 0, told.stdout
+    assert (text := sedi("verify")).returncode == 0, text.stdout
     (project / "sitecustomize.py").write_text(NO_NETWORK)
     monkeypatch.setenv("PYTHONPATH", f"{project}:{Path.cwd()}")
     for round_key in ("round-0001", "2"):

@@ -86,11 +86,11 @@ DEFECTS: dict[str, Callable[[dict[str, Any]], Any]] = {
 @pytest.mark.parametrize("defect", list(DEFECTS))
 def test_the_walk_through_the_raw_files_sees_a_wrong_link(archive: Archive, raw: RawFiles, defect: str) -> None:
     became = next(key for key, row in raw.seeds.items() if row["origin"] == "machine")
-    told = trace(archive, became).to_json()
-    check_trace(raw, told)
-    DEFECTS[defect](told)
+    text = trace(archive, became).to_json()
+    check_trace(raw, text)
+    DEFECTS[defect](text)
     with pytest.raises(AssertionError):
-        check_trace(raw, told)
+        check_trace(raw, text)
 
 
 def test_a_rejected_candidate_has_its_rule_and_the_text_it_was_too_near_to(archive: Archive, raw: RawFiles) -> None:
@@ -171,8 +171,8 @@ def test_the_student_of_the_seed_tasks_is_a_checkpoint_as_any(
 
 def test_an_evaluation_item_has_the_answer_of_every_checkpoint(archive: Archive) -> None:
     node = trace(archive, "math-1")
-    told = {one.id: one.facts["passed"] for one in linked(node, "answered by")}
-    assert told == {
+    fields = {one.id: one.facts["passed"] for one in linked(node, "answered by")}
+    assert fields == {
         "untrained student": False, "checkpoints/seed-tasks": True, "checkpoints/round-0001": True,
         "checkpoints/round-0002": True,
     }  # fmt: skip
@@ -186,12 +186,12 @@ def test_a_unique_beginning_or_a_piece_of_text_is_enough(archive: Archive, raw: 
 
 
 @pytest.mark.parametrize(
-    ("wanted", "told"),
+    ("wanted", "message"),
     [("cand-", "begin with 'cand-'"), ("Write down coding", "have it in their text"), ("no such", "Nothing has an id"),
      ("100%_\\", "Nothing has an id"), ("", "nothing to look for"), ("round-0009", "Nothing is known")],
 )  # fmt: skip
-def test_what_is_ambiguous_or_unknown_is_told(archive: Archive, wanted: str, told: str) -> None:
-    with pytest.raises(SediError, match=told):
+def test_what_is_ambiguous_or_unknown_is_told(archive: Archive, wanted: str, message: str) -> None:
+    with pytest.raises(SediError, match=message):
         trace(archive, wanted)
 
 
@@ -243,8 +243,8 @@ def test_the_command_prints_a_tree_json_or_a_page(
     page = tmp_path / "trace.html"
     assert sedi(finished, tmp_path, monkeypatch, id_, "--html", str(page)).exit_code == 0
     assert f"sedi trace {id_}" in page.read_text()
-    told = sedi(finished, tmp_path, monkeypatch, "cand-")
-    assert told.exit_code == 2 and "Give more" in told.stderr
+    text = sedi(finished, tmp_path, monkeypatch, "cand-")
+    assert text.exit_code == 2 and "Give more" in text.stderr
 
 
 def test_a_page_shows_hostile_text_as_text() -> None:

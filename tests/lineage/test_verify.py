@@ -35,15 +35,15 @@ def check(store: Store, head: str | None = None) -> Verification:
     return verify(store, f"sqlite:///{store.root.path}/ledger.sqlite", head)
 
 
-def named(told: Verification, what: str) -> list[str]:
-    return [finding.where for finding in told.findings if finding.what == what]
+def named(report: Verification, what: str) -> list[str]:
+    return [finding.where for finding in report.findings if finding.what == what]
 
 
 def test_what_was_written_is_as_it_was_written(finished: Store) -> None:
-    told = check(finished)
-    assert told.passed and not told.notes, told.findings
-    assert (told.rounds, told.files) == (2, len(data_files(Path(finished.root.path))))
-    assert told.calls > 20 and told.examples > 10
+    report = check(finished)
+    assert report.passed and not report.notes, report.findings
+    assert (report.rounds, report.files) == (2, len(data_files(Path(finished.root.path))))
+    assert report.calls > 20 and report.examples > 10
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -110,8 +110,8 @@ def test_a_consistent_lie_is_found_by_the_chain(store: Store) -> None:
     tables = store.read_tables("evaluation_scores", ROUND)
     lie = tables | {"items": tables["items"].with_columns(passed=pl.lit(True))}
     store.write_tables(lie, "evaluation_scores", ROUND)
-    told = check(store)
-    assert f"assets/evaluation_scores/{ROUND}/items.parquet" in named(told, "changed")
+    report = check(store)
+    assert f"assets/evaluation_scores/{ROUND}/items.parquet" in named(report, "changed")
     manifest = store.read_json("manifests", f"{ROUND}.json")
     for path in manifest["data"]:
         if store.path(*path.split("/")).exists():
@@ -168,8 +168,8 @@ def test_a_seed_pool_that_was_read_again_is_noted_and_a_changed_file_of_it_is_fo
     assert "assets/seed_pool/seeds.parquet" in named(check(store), "changed")
     store.write_tables({"seeds": seeds.head(4)}, "seed_pool")
     remember_the_work(store)
-    told = check(store)
-    assert told.passed and "assets/seed_pool was made again" in told.notes[0]
+    report = check(store)
+    assert report.passed and "assets/seed_pool was made again" in report.notes[0]
 
 
 def test_a_pruned_checkpoint_is_noted_and_a_promoted_one_is_missed(store: Store) -> None:
@@ -182,8 +182,8 @@ def test_pruned_texts_of_calls_are_noted_and_their_accounts_still_checked(store:
     with sqlite3.connect(file) as database:
         database.execute("DELETE FROM texts")
         database.execute("UPDATE calls SET state = 'pruned'")
-    told = check(store)
-    assert told.passed and "pruned" in told.notes[0]
+    report = check(store)
+    assert report.passed and "pruned" in report.notes[0]
     with sqlite3.connect(file) as database:
         database.execute("UPDATE calls SET nanousd = 0")
     assert all("ledger.sqlite: call" in where for where in check(store).names()) and check(store).findings
@@ -217,17 +217,17 @@ def test_the_command_tells_and_ends_with_2(store: Store, monkeypatch: pytest.Mon
     store.path("reports", "index.html").unlink()
     done = CliRunner().invoke(main, ["verify"])
     assert done.exit_code == 2 and "missing: reports/index.html" in done.output
-    told = json.loads(CliRunner().invoke(main, ["verify", "--json"]).output)
-    assert not told["passed"] and told["findings"][0]["where"] == "reports/index.html"
+    report = json.loads(CliRunner().invoke(main, ["verify", "--json"]).output)
+    assert not report["passed"] and report["findings"][0]["where"] == "reports/index.html"
 
 
 def test_only_the_newest_round_may_still_lack_its_report_which_is_made_after_the_manifest(store: Store) -> None:
     newest = max(name for name in store.names("manifests") if name.endswith(".json")).removesuffix(".json")
     store.remove("assets", "round_report", newest)
     store.path("reports", f"{newest}.html").unlink()
-    told = check(store)
-    assert f"assets/round_report/{newest}" not in named(told, "missing")
-    assert any("has no report yet" in note for note in told.notes)
+    report = check(store)
+    assert f"assets/round_report/{newest}" not in named(report, "missing")
+    assert any("has no report yet" in note for note in report.notes)
     store.remove("assets", "round_report", ROUND)
     assert f"assets/round_report/{ROUND}" in named(check(store), "missing")
 

@@ -30,9 +30,9 @@ class Ui:
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(self._url, body, {"Content-Type": "application/json"})
         with closing(urllib.request.urlopen(request, timeout=60)) as response:
-            told: dict[str, Any] = json.load(response)
-        assert "errors" not in told, told
-        data: dict[str, Any] = told["data"]
+            reply: dict[str, Any] = json.load(response)
+        assert "errors" not in reply, reply
+        data: dict[str, Any] = reply["data"]
         return data
 
     def wait_until_up(self, seconds: float) -> None:

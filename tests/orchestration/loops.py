@@ -29,7 +29,7 @@ class Loop:
 
     project: Path
     instance: dg.DagsterInstance
-    told: list[str] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
 
     @property
     def sedi(self) -> SediResource:
@@ -40,7 +40,7 @@ class Loop:
 
         def watch(stage: Stage, line: ProgressLine | None) -> None:
             if line is None:
-                self.told.append(stage.name)
+                self.stages.append(stage.name)
 
         return Driver(build_defs(), self.instance, self.sedi, watch).run(rounds, categories, None)
 
@@ -75,9 +75,9 @@ class Loop:
 def ending(sedi: SediResource) -> dict[str, object]:
     """What a loop has come to, but for when and by whom: equal for a loop that was disturbed and one that was not."""
     store, history = sedi.store(), sedi.history()
-    told: dict[str, object] = {}
+    found: dict[str, object] = {}
     for plan in history.plans:
-        told[plan.round] = {
+        found[plan.round] = {
             "asked for": [vars(category) for category in plan.categories],
             "outcome": history.outcomes[plan.round].to_json(),
             "not passed": {asset: not_passed(store, asset, plan.round) for asset in BLOCKING if asset in ROUND_ASSETS},
@@ -88,8 +88,8 @@ def ending(sedi: SediResource) -> dict[str, object]:
             "seeds": store.read_tables("seed_feedback", plan.round)["seeds"]["seed_id"].to_list(),
             "report": store.path("reports", f"{plan.round}.html").exists(),
         }
-    told["dataset"] = store.read_tables("sft_dataset")["examples"]["example_id"].to_list()
-    return told
+    found["dataset"] = store.read_tables("sft_dataset")["examples"]["example_id"].to_list()
+    return found
 
 
 def run_apart(*arguments: str, log: Path) -> subprocess.Popen[bytes]:

@@ -76,8 +76,8 @@ def failed(instance: dg.DagsterInstance, tags: dict[str, str] | None = None) -> 
 
 def test_it_is_off_by_default(project: Path, instance: dg.DagsterInstance) -> None:
     assert alert_on_failure.default_status == dg.DefaultSensorStatus.STOPPED
-    told = failed(instance)
-    assert isinstance(told, dg.SkipReason) and "SEDI_ALERTS_WEBHOOK" in str(told.skip_message)
+    text = failed(instance)
+    assert isinstance(text, dg.SkipReason) and "SEDI_ALERTS_WEBHOOK" in str(text.skip_message)
 
 
 def test_a_run_that_a_person_launched_is_told_at_once(

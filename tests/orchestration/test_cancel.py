@@ -42,10 +42,10 @@ def test_terminating_a_generation_stops_sending_and_keeps_what_came(
     wait_for(lambda: meter.requests > 20, project)
     (run_id,) = ui.runs(pipelineName="generate_batch")
     ui.terminate(run_id)
-    told = time.monotonic()
+    reported_at = time.monotonic()
     wait_for(lambda: ui.runs(pipelineName="generate_batch")[run_id] == "CANCELED", project)
     time.sleep(3.0)
-    assert meter.arrivals[-1] - told < 2.0
+    assert meter.arrivals[-1] - reported_at < 2.0
     sent = meter.requests
 
     with open_ledger(load_settings()) as ledger:
@@ -57,5 +57,5 @@ def test_terminating_a_generation_stops_sending_and_keeps_what_came(
     simulated_teacher.turn(latency_s=0.0)
     again = ui.repeat(run_id)
     wait_for(lambda: ui.runs(pipelineName="generate_batch")[again] == "SUCCESS", project)
-    assert meter.told()["billed_twice"] == 0 and meter.requests > sent
+    assert meter.as_dict()["billed_twice"] == 0 and meter.requests > sent
     assert (Path(os.environ["SEDI_DATA"]) / "assets" / "generated_batches").exists()

@@ -58,8 +58,8 @@ def test_no_asset_is_lost(repository: dg.RepositoryDefinition) -> None:
 def test_the_lineage_goes_from_seeds_to_report(repository: dg.RepositoryDefinition) -> None:
     graph = repository.asset_graph
     upstream = graph.get_ancestor_asset_keys(dg.AssetKey("round_report"))
-    told = {key.to_user_string() for key in upstream}
-    assert {"seed_pool", "generated_batches", "filtered_batches", "sft_checkpoint", "evaluation_scores"} <= told
+    text = {key.to_user_string() for key in upstream}
+    assert {"seed_pool", "generated_batches", "filtered_batches", "sft_checkpoint", "evaluation_scores"} <= text
 
 
 def test_every_asset_says_what_it_holds(repository: dg.RepositoryDefinition) -> None:
@@ -132,9 +132,9 @@ def test_every_schedule_is_in_the_time_zone_of_the_settings() -> None:
         check=True,
         env=os.environ | chosen,
     )
-    told = done.stdout.splitlines()
-    assert len(told) == 3 and all(line.startswith("Europe/Berlin ") for line in told)
-    assert "Europe/Berlin 30 3 * * *" in told
+    output = done.stdout.splitlines()
+    assert len(output) == 3 and all(line.startswith("Europe/Berlin ") for line in output)
+    assert "Europe/Berlin 30 3 * * *" in output
 
 
 def test_report_and_dataset_are_made_again_when_the_manifest_was_and_not_before_there_is_one() -> None:

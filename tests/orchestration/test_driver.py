@@ -59,8 +59,8 @@ def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
         assert verdicts.filter(pl.col("state") == "kept").height == outcome.kept
 
     # the summary says it in words
-    for told in ("round-0002", "weak:", "report", "dataset", "tokens per kept"):
-        assert told in done.stdout
+    for text in ("round-0002", "weak:", "report", "dataset", "tokens per kept"):
+        assert text in done.stdout
 
     # a row of the dataset can be traced to seeds, paid calls and the step that trained on it
     rows = map(json.loads, (data / "exports" / "sft_dataset.jsonl").read_text().splitlines())
@@ -73,27 +73,27 @@ def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
     assert {seed["facts"]["origin"] for seed in came_from["shown in its prompt"]} == {"human"}
 
     # losing Dagster's records loses nothing
-    billed = simulated_teacher.meter.told()["billed"]
+    billed = simulated_teacher.meter.as_dict()["billed"]
     (project / "dagster" / "history").rename(project / "gone")
     (project / "dagster" / "storage").rename(project / "gone-too")
     restored = sedi("restore").stdout
     assert "evaluation_scores round-0002" in restored
     assert "generated_batches" in restored
     assert sedi("restore").stdout.startswith("Nothing to restore")
-    assert simulated_teacher.meter.told()["billed"] == billed
+    assert simulated_teacher.meter.as_dict()["billed"] == billed
 
 
-def killed_when(told: str, *arguments: str) -> None:
+def killed_when(message: str, *arguments: str) -> None:
     """Start `sedi run` and kill -9 it as soon as it prints a line that matches `told`."""
     command = [sys.executable, "-u", "-m", "sedi_dagster.cli", "run", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if re.search(told, line):
+            if re.search(message, line):
                 time.sleep(1.0)
                 os.killpg(process.pid, signal.SIGKILL)
                 return
-    pytest.fail(f"`sedi run` ended before it printed {told!r}")
+    pytest.fail(f"`sedi run` ended before it printed {message!r}")
 
 
 STAGES = [
@@ -119,7 +119,7 @@ def test_a_run_killed_in_the_middle_goes_on_and_pays_for_nothing_twice(
     assert done.returncode == 0, done.stdout + done.stderr
     history = load_history(Store(str(project / "data")))
     assert len(history.finished) == len(history.plans) == already + 1
-    assert simulated_teacher.meter.told()["billed_twice"] == 0
+    assert simulated_teacher.meter.as_dict()["billed_twice"] == 0
     assert examples(project / "data")["example_id"].is_unique().all()
 
 
@@ -192,12 +192,12 @@ def test_bad_input_is_one_clear_error_before_anything_is_spent(
 ) -> None:
     named = broken(project, monkeypatch, what)
     done = sedi("run", "--rounds", "1")
-    told = done.stdout + done.stderr
-    assert done.returncode == 2, told
-    assert named in told
-    assert "Fix:" in told
-    assert "Traceback" not in told
-    assert simulated_teacher.meter.told()["billed"] == 0
+    output = done.stdout + done.stderr
+    assert done.returncode == 2, output
+    assert named in output
+    assert "Fix:" in output
+    assert "Traceback" not in output
+    assert simulated_teacher.meter.as_dict()["billed"] == 0
 
 
 def test_a_refused_key_is_told_without_showing_it(

@@ -79,9 +79,9 @@ def test_an_endpoint_that_is_down_is_told_in_one_clear_error(
 ) -> None:
     monkeypatch.setenv("SEDI_EVALUATION_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("SEDI_EVALUATION_API_KEY", "planted-key-4711")
-    with pytest.raises(Exception, match="SEDI_EVALUATION_BASE_URL") as told:
+    with pytest.raises(Exception, match="SEDI_EVALUATION_BASE_URL") as raised:
         evaluate_student(CONTEXT, served, PIPES, None)
-    assert "planted-key-4711" not in str(told.value)
+    assert "planted-key-4711" not in str(raised.value)
 
 
 def test_a_served_student_is_asked_before_anything_is_spent(
@@ -194,8 +194,8 @@ def test_a_relative_target_is_taken_from_the_same_items_and_told_wherever_it_goe
     kept = RoundOutcome.from_json(done.to_json()).categories[1]
     assert "(25 points above the best checkpoint before's 0 of 6)" in kept.reason and kept.target == 0.25
     planned = next_plan(sedi, "test")
-    told = planned.reason if isinstance(planned, Stop) else " ".join(c.reason for c in planned.categories)
-    assert "untrained student's 1 of 6" in told, "the plan's reason has the target's"
+    message = planned.reason if isinstance(planned, Stop) else " ".join(c.reason for c in planned.categories)
+    assert "untrained student's 1 of 6" in message, "the plan's reason has the target's"
     assert targets_in_words(sedi, done.categories) == [
         "Target 50 points above the untrained student: math 67%.",
         "Target 90%, or 25 points above the best checkpoint before if that is less: open_qa 25%.",
@@ -221,14 +221,14 @@ def test_a_drop_in_one_category_stops_promotion_whatever_the_others_gained(proje
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "message"),
     [
         ({}, "no judge is named"),
         ({"SEDI_EVALUATION_JUDGE_BASE_URL": "same", "SEDI_EVALUATION_JUDGE_MODEL": "same"}, "The judge is the teacher"),
     ],
 )
 def test_a_judge_must_be_named_and_must_not_be_the_teacher(
-    project: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: str
+    project: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
 ) -> None:
     sedi = SediResource()
     teacher = sedi.settings().teacher
@@ -236,7 +236,7 @@ def test_a_judge_must_be_named_and_must_not_be_the_teacher(
     monkeypatch.setenv("SEDI_EVALUATION_JUDGE", "true")
     for name in variables:
         monkeypatch.setenv(name, str(teacher.base_url) if name.endswith("URL") else teacher.model)
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=message):
         check_judge(sedi.settings())
     monkeypatch.setenv("SEDI_EVALUATION_JUDGE_BASE_URL", str(teacher.base_url))
     monkeypatch.setenv("SEDI_EVALUATION_JUDGE_MODEL", "another")

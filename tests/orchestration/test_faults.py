@@ -138,7 +138,7 @@ def test_three_rounds_under_faults_are_each_trained_once_and_end_as_undisturbed(
         log = loop.project / "sedi-run.log"
         assert run_apart("--rounds", "3", log=log).wait() == 0, log.read_text()[-3000:]
         expected, paid = ending(loop.sedi), simulated_teacher.meter.billed
-    assert [told["round"] for told in loop.trainings()] == NAMES
+    assert [training["round"] for training in loop.trainings()] == NAMES
     (loop.project / "trainings.jsonl").unlink()
     simulated_teacher.forget()
     simulated_teacher.turn(latency_s=2.0)  # a generation takes long enough to be met at work
@@ -187,7 +187,7 @@ def test_three_rounds_under_faults_are_each_trained_once_and_end_as_undisturbed(
         trial.until(lambda: finished(3) and exported(), "the third round and its dataset")
         process.send_signal(signal.SIGTERM)
 
-    trained = [told["round"] for told in loop.trainings() if "spoilt" not in told]
+    trained = [training["round"] for training in loop.trainings() if "spoilt" not in training]
     assert trained == NAMES, loop.trainings()
     assert simulated_teacher.meter.billed == paid, "nothing was paid twice, and nothing else than undisturbed"
     assert set(trial.records.get_dynamic_partitions(str(ROUNDS.name))) == set(NAMES)

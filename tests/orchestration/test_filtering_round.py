@@ -98,10 +98,10 @@ def test_every_rule_that_is_switched_on_has_its_verdict_and_can_be_asked_about(
     assert {verdicts[c]["rule"] for c in scored - above - kept} <= {"ifd_loss_ratio_not_in_share"}
 
     monkeypatch.setenv("COLUMNS", "200")
-    told = sedi_rejected("--rule", "evaluation_cosine")
+    text = sedi_rejected("--rule", "evaluation_cosine")
     for part in ("evaluation_cosine", "(threshold 0.80)", INSTRUCTIONS[4], "What makes bread rise", "bench.txt:1"):
-        assert part in told
-    assert "1 of 1 candidates were not kept" in told
+        assert part in text
+    assert "1 of 1 candidates were not kept" in text
     everything = sedi_rejected()
     assert "malformed: cut" in everything and "\x1b" not in everything
     lines = [json.loads(line) for line in sedi_rejected("--json", "--round", "1", "--limit", "3").splitlines()]
@@ -113,12 +113,12 @@ def test_every_rule_that_is_switched_on_has_its_verdict_and_can_be_asked_about(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [(["--round", "4"], "No round has been filtered yet"), (["--rule", "x"], "No round has been filtered yet")],
 )
-def test_before_any_round_there_is_nothing_to_ask_about(project: Path, arguments: list[str], told: str) -> None:
+def test_before_any_round_there_is_nothing_to_ask_about(project: Path, arguments: list[str], message: str) -> None:
     done = CliRunner().invoke(main, ["rejected", *arguments])
-    assert done.exit_code == 2 and told in done.output
+    assert done.exit_code == 2 and message in done.output
 
 
 def test_a_bad_file_is_told_before_anything_is_spent(
@@ -128,4 +128,4 @@ def test_a_bad_file_is_told_before_anything_is_spent(
     monkeypatch.setenv("SEDI_FILTERING_DECONTAMINATE_FILES", str(project / "bench.jsonl"))
     with pytest.raises(InputFileError, match="line 1: has no text"):
         preflight(SediResource())
-    assert simulated_teacher.meter.told()["billed"] == 0
+    assert simulated_teacher.meter.as_dict()["billed"] == 0

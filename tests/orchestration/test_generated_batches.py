@@ -142,8 +142,8 @@ def test_a_mix_that_cannot_be_ends_the_step_before_anything_is_asked(
     monkeypatch.setenv("SEDI_GENERATION_METHODS", '{"self_instruct": 0.7}')
     ended = generated(instance, opened(instance))
     assert not ended.success
-    told = next(event for event in ended.all_events if event.is_step_failure)
-    assert "do not add up to 1" in str(told.step_failure_data)
+    text = next(event for event in ended.all_events if event.is_step_failure)
+    assert "do not add up to 1" in str(text.step_failure_data)
 
 
 def test_what_further_samples_of_an_answer_cost_shows_in_the_materialization(
@@ -153,10 +153,10 @@ def test_what_further_samples_of_an_answer_cost_shows_in_the_materialization(
     monkeypatch.setenv("SEDI_GENERATION_ANSWER_SAMPLES", "3")
     plan = opened(instance)
     ended = generated(instance, plan)
-    told = str(ended.asset_materializations_for_node("generated_batches")[0].metadata["calls_by_purpose"].value)
+    text = str(ended.asset_materializations_for_node("generated_batches")[0].metadata["calls_by_purpose"].value)
     calls = tables(plan)["calls"]
     counted = calls.filter(pl.col("purpose") == "answer_sample").height
-    assert counted > 0 and f"| answer_sample | {counted} |" in told
+    assert counted > 0 and f"| answer_sample | {counted} |" in text
     estimate = estimate_round(load_settings(), 6)["single_call"].calls
     monkeypatch.setenv("SEDI_GENERATION_ANSWER_SAMPLES", "1")
     assert estimate > estimate_round(load_settings(), 6)["single_call"].calls

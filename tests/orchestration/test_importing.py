@@ -53,7 +53,7 @@ def test_an_imported_round_goes_through_the_loop_without_a_teacher(
     assert "7 rows have fields that are not read: model_name (7), distilabel_metadata (7)" in done.output
 
     assert "1 round is finished" in loop.run(1)
-    assert not simulated_teacher.meter.told()["billed"]
+    assert not simulated_teacher.meter.as_dict()["billed"]
 
     candidates = loop.tables("generated_batches", "round-0001", "math")["candidates"]
     assert set(candidates["method"]) == {"imported"} and set(candidates["teacher"]) == {"some-large-model"}
@@ -81,7 +81,7 @@ def test_rows_without_a_category_get_that_of_the_seeds_they_are_most_like(projec
     problems = Problems(path)
     plan = import_file(path, load_settings(), problems)
     assert {c.category: c.candidates for c in plan.categories} == {"math": 1, "open_qa": 1}
-    assert any("most like" in note for note in problems.told_notes())
+    assert any("most like" in note for note in problems.note_lines())
 
 
 def test_nothing_is_imported_into_a_round_that_is_open_or_a_category_that_there_is_not(made_elsewhere: Path) -> None:

@@ -73,8 +73,8 @@ def test_kills_at_random_moments_change_nothing(
             process.wait(rng.uniform(0, takes))
         hit = kill(victim, process, simulated_teacher)
         hits += [hit] if hit else []
-        told = (0, 2) if hit == "teacher" else (0, -signal.SIGKILL)  # 2: it was away when it was looked for first
-        assert process.wait() in told, f"{hit or 'nobody'} was killed: {log.read_text()[-3000:]}"
+        expected = (0, 2) if hit == "teacher" else (0, -signal.SIGKILL)  # 2: it was away when it was looked for first
+        assert process.wait() in expected, f"{hit or 'nobody'} was killed: {log.read_text()[-3000:]}"
         print(f"{len(hits)} {hit}: {len(loop.sedi.history().finished)} rounds", flush=True)
     while loop.sedi.history().open_round is not None:
         run_whole()

@@ -85,8 +85,8 @@ def test_a_round_in_twelve_languages_keeps_examples_of_each(
     kept = pl.read_parquet(project / "data" / "exports" / "sft_dataset.parquet")
     by_category = dict(kept.group_by("category").len().iter_rows())
     verdicts = pl.read_parquet(project / "data" / "assets" / "filtered_batches" / "round-0001" / "verdicts.parquet")
-    told = verdicts.filter(pl.col("state") != "kept").select("category", "rule", "score", "instruction", "neighbour")
-    assert set(by_category) == {category(of) for of in TWELVE}, told.rows()
+    message = verdicts.filter(pl.col("state") != "kept").select("category", "rule", "score", "instruction", "neighbour")
+    assert set(by_category) == {category(of) for of in TWELVE}, message.rows()
     for of in TWELVE:
         for row in kept.filter(pl.col("category") == category(of)).iter_rows(named=True):
             assert any(subject in row["instruction"] for subject in of.subjects[-HELD_BACK:]), row

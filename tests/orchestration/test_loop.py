@@ -30,8 +30,11 @@ def test_two_rounds_are_trained_once_each_from_the_promoted_checkpoint_and_measu
     monkeypatch.setenv("SEDI_TEACHER_API_KEY", "not-for-a-workload-4711")
     assert loop.run(2) == "2 rounds are finished"
     first, second = loop.sedi.history().finished
-    assert [(told["round"], told["parent"]) for told in loop.trainings()] == [(ROUND, None), ("round-0002", ROUND)]
-    assert not any(told["keys"] for told in loop.trainings())
+    assert [(t["round"], t["parent"]) for t in loop.trainings()] == [
+        (ROUND, None),
+        ("round-0002", ROUND),
+    ]
+    assert not any(training["keys"] for training in loop.trainings())
     untrained = loop.tables("baseline_scores")["items"]["passed"].mean()
     assert isinstance(untrained, float) and untrained < first.score < second.score, "each is measured with its weights"
     assert first.promoted and second.promoted
@@ -82,7 +85,7 @@ def test_a_training_that_fails_its_check_once_is_trained_again_and_only_that_is_
         loop.run(1)
     assert not loop.sedi.history().finished
     loop.run(1)
-    assert [told.get("spoilt", False) for told in loop.trainings()] == [True, False]
+    assert [training.get("spoilt", False) for training in loop.trainings()] == [True, False]
     assert [done.round for done in loop.sedi.history().finished] == [ROUND]
     assert loop.tables("sft_checkpoint", ROUND)["steps"]["loss"].is_finite().all()
 

@@ -112,8 +112,8 @@ def test_a_receiver_that_is_not_there_stops_nothing(loop: Loop, monkeypatch: pyt
     ))  # fmt: skip
     done = loop.materialize("seed_pool", openlineage=True)
     assert done.success
-    told = [log.message for log in loop.instance.all_logs(done.run_id) if "OpenLineage was not told" in log.message]
-    assert len(told) == 1 and "seed_pool" in told[0]
+    lines = [log.message for log in loop.instance.all_logs(done.run_id) if "OpenLineage was not told" in log.message]
+    assert len(lines) == 1 and "seed_pool" in lines[0]
 
 
 def test_without_the_package_the_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,21 +72,21 @@ def test_a_category_that_was_left_out_of_training_is_found_weak_and_recovered(
 ) -> None:
     monkeypatch.setenv("SEDI_BATCHING_HUMAN_REPLAY", "0")  # seed tasks of the other would teach it after all
     sedi("run", "--rounds", "1", "--categories", "classification")
-    told = sedi("run", "--rounds", "1")
+    text = sedi("run", "--rounds", "1")
     history = load_history(Store(str(tmp_path / "data")))
     assert [o.category for o in history.finished[0].categories if o.decision == "weak"] == ["extraction"]
     assert history.plans[1].category_ids == ["extraction"]
-    assert recovered(history) == {"extraction"} and "recovered: extraction" in told
+    assert recovered(history) == {"extraction"} and "recovered: extraction" in text
 
 
 def test_a_student_without_weakness_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_categories: None, sedi: Callable[..., str]
 ) -> None:
     monkeypatch.setenv("SEDI_GENERATION_CANDIDATES_PER_CATEGORY", "40")
-    told = sedi("run", "--rounds", "3")
+    text = sedi("run", "--rounds", "3")
     history = load_history(Store(str(tmp_path / "data")))
     assert [o.decision for o in history.finished[0].categories] == ["fine", "fine"]
-    assert len(history.plans) == 1 and "no category is weak after round-0001" in told
+    assert len(history.plans) == 1 and "no category is weak after round-0001" in text
 
 
 def test_a_weak_category_is_found_targeted_and_recovered(tmp_path: Path, sedi: Callable[..., str]) -> None:
@@ -99,8 +99,8 @@ def test_a_weak_category_is_found_targeted_and_recovered(tmp_path: Path, sedi: C
     untrained = store.read_tables("baseline_scores")["items"]["passed"].mean()
     assert isinstance(untrained, float) and history.finished[-1].score > untrained + 0.2
 
-    told = [printed, *((data / name).read_text() for name in ("exports/README.md", "reports/round-0001.html"))]
-    assert all(SIMULATED in text or "Simulated teacher" in text for text in told)
+    lines = [printed, *((data / name).read_text() for name in ("exports/README.md", "reports/round-0001.html"))]
+    assert all(SIMULATED in text or "Simulated teacher" in text for text in lines)
 
     verdicts = pl.concat([store.read_tables("filtered_batches", o.round)["verdicts"] for o in history.finished])
     assert verdicts.filter(pl.col("rule").str.starts_with("evaluation_")).is_empty()  # nothing taught is near an item

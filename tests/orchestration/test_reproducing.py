@@ -23,12 +23,12 @@ def test_a_round_is_made_again_with_equal_hashes_and_without_a_call(
 ) -> None:
     loop.run(1)
     settings, store = load_settings(), loop.sedi.store()
-    told = verify(store, ledger_url(settings))
-    assert told.passed and told.rounds == 1 and told.calls > 0, told.findings
-    sent = simulated_teacher.meter.told()["requests"]
+    report = verify(store, ledger_url(settings))
+    assert report.passed and report.rounds == 1 and report.calls > 0, report.findings
+    sent = simulated_teacher.meter.as_dict()["requests"]
     _check_reproduced(ROUNDS[0])
-    assert simulated_teacher.meter.told()["requests"] == sent
-    assert verify(store, ledger_url(settings)).head == told.head, "the data folder is only read"
+    assert simulated_teacher.meter.as_dict()["requests"] == sent
+    assert verify(store, ledger_url(settings)).head == report.head, "the data folder is only read"
     assert not (loop.project / "cache" / "reproduce" / ROUNDS[0]).exists()
 
 

@@ -384,10 +384,10 @@ def test_sedi_plan_says_what_the_sensor_would_do_and_does_nothing(
     prepared(sedi)
     finished(sedi, instance, opened(sedi, instance, "person"), "math")
     before = sorted(str(file) for file in (project / "data" / "plans").rglob("*"))
-    told = CliRunner().invoke(main, ["plan"], catch_exceptions=False, env={"COLUMNS": "200"})
-    assert told.exit_code == 0, told.output
-    assert "round-0002 would ask for" in told.output and "math" in told.output and "as planted" in told.output
-    assert "tokens" in told.output, "what it would cost"
+    result = CliRunner().invoke(main, ["plan"], catch_exceptions=False, env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    assert "round-0002 would ask for" in result.output and "math" in result.output and "as planted" in result.output
+    assert "tokens" in result.output, "what it would cost"
     assert sorted(str(file) for file in (project / "data" / "plans").rglob("*")) == before
     tick(weak_category_sensor, sedi, instance)
     assert sedi.plan("round-0002").category_ids == ["math"]
@@ -401,6 +401,6 @@ def test_a_stuck_category_is_told_to_a_person_by_the_sensor_and_by_sedi_plan(
     outcome = sedi.history().finished[0]
     stuck = replace(outcome, categories=(replace(outcome.categories[0], decision="stuck"), *outcome.categories[1:]))
     sedi.store().write_json({"outcome": stuck.to_json()}, "manifests", f"{outcome.round}.json")
-    told = CliRunner().invoke(main, ["plan"], catch_exceptions=False).output
-    for text in (said(tick(weak_category_sensor, sedi, instance)), told):
+    output = CliRunner().invoke(main, ["plan"], catch_exceptions=False).output
+    for text in (said(tick(weak_category_sensor, sedi, instance)), output):
         assert outcome.categories[0].category in text and "person is needed" in text

@@ -56,4 +56,4 @@ def test_a_first_round_on_s3_and_postgresql_is_carried_to_its_report(
         parts = (asset,) if asset == "sft_dataset" else (asset, "round-0001")
         assert store.read_tables(*parts), asset
     assert store.names("checkpoints") == ["round-0001"]
-    assert simulated_teacher.meter.told()["billed_twice"] == 0
+    assert simulated_teacher.meter.as_dict()["billed_twice"] == 0

@@ -15,29 +15,29 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan
 
 
-def told(*arguments: str) -> tuple[int, str]:
+def printed(*arguments: str) -> tuple[int, str]:
     done = CliRunner().invoke(main, arguments, env={"COLUMNS": "80"})
     return done.exit_code, done.output
 
 
 def test_status_says_what_is_due_and_who_does_it(project: Path) -> None:
-    code, before = told("status")
+    code, before = printed("status")
     assert code == 0 and "open round-0001" in before and "nobody" in before
     plan = next_plan(SediResource(), "person")
     assert isinstance(plan, RoundPlan)
     with dg.DagsterInstance.ephemeral() as instance:
         open_round(SediResource(), instance, plan)
-    code, after = told("status")
+    code, after = printed("status")
     assert code == 0 and "Due: round-0001: seed_pool." in after
     assert all(len(line) <= 80 or str(project) in line for line in after.splitlines())
 
 
 def test_doctor_names_each_thing_that_is_wrong_with_its_fix(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, well = told("doctor")
+    code, well = printed("doctor")
     assert code == 0 and "Ready." in well and "WRONG" not in well
     (project / "seeds.jsonl").write_text('{"instruction": 3}\n', encoding="utf-8")
     monkeypatch.setenv("SEDI_TEACHER_BASE_URL", "http://127.0.0.1:9/v1")
-    code, ill = told("doctor")
+    code, ill = printed("doctor")
     assert code == 2
     wrong = [line for line in ill.splitlines() if line.startswith("WRONG")]
     assert len(wrong) == 2 and "seed tasks" in wrong[0] and "teacher" in wrong[1] and ill.count("Fix:") >= 2
@@ -61,4 +61,4 @@ def test_every_command_takes_a_profile_and_a_data_folder() -> None:
 
 def test_the_data_option_is_the_variables_other_name(project: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
-    assert str(elsewhere) in told("status", "--data", str(elsewhere))[1]
+    assert str(elsewhere) in printed("status", "--data", str(elsewhere))[1]

@@ -97,10 +97,10 @@ def test_only_the_bundled_teacher_is_said_to_be_no_better_than_its_student(
 ) -> None:
     sedi = SediResource()
     written(sedi, answers(), answers(), answers())
-    assert not any("equal" in told for told in what_it_shows(sedi, sedi.settings(), []))
+    assert not any("equal" in text for text in what_it_shows(sedi, sedi.settings(), []))
     assert not any("rehearsal" in how for _, how in what_next(sedi.settings()))
     monkeypatch.delenv("SEDI_TEACHER_BASE_URL")
-    assert any("cannot teach it" in told for told in what_it_shows(sedi, sedi.settings(), []))
+    assert any("cannot teach it" in text for text in what_it_shows(sedi, sedi.settings(), []))
     how = [how for _, how in what_next(sedi.settings())]
     assert any("--profile rehearsal" in one for one in how)
     assert [one.split("=")[0] for one in how if one.startswith("SEDI_TEACHER")] == [

@@ -71,9 +71,9 @@ def test_a_report_that_is_not_there_yet_says_what_to_press(
 
 @pytest.mark.parametrize("key", ["banana", "round-0007", "round-1", "math|round-0001"])
 def test_a_partition_that_is_no_round_is_refused_with_what_to_press(project: Path, key: str) -> None:
-    told = create_schema().execute(ADD, variables={"key": key}, middleware=[refuse_partitions_that_are_no_round])
-    assert told.errors is None and told.data["addDynamicPartition"]["__typename"] == "PythonError"
-    message = told.data["addDynamicPartition"]["message"]
+    text = create_schema().execute(ADD, variables={"key": key}, middleware=[refuse_partitions_that_are_no_round])
+    assert text.errors is None and text.data["addDynamicPartition"]["__typename"] == "PythonError"
+    message = text.data["addDynamicPartition"]["message"]
     assert key in message and "open_round" in message and "round-0001" in message
 
 
@@ -84,10 +84,10 @@ def test_the_next_round_may_be_added(project: Path) -> None:
     def resolve(root: object, info: object, **arguments: object) -> str:
         return f"added {arguments['partitionKey']}"
 
-    told = refuse_partitions_that_are_no_round(
+    text = refuse_partitions_that_are_no_round(
         resolve, None, Info(), partitionsDefName="rounds", partitionKey="round-0001"
     )
-    assert told == "added round-0001"
+    assert text == "added round-0001"
 
 
 def test_sigterm_ends_the_ui_also_when_it_was_started_with_sigint_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,19 +90,19 @@ def test_one_process_of_this_interpreter_is_forked_off_a_warm_worker(
 
 
 def test_a_workload_ends_with_the_process_that_asked_for_it_whoever_stands_between(tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    pid_file = tmp_path / "told"
     between = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"  # such as `accelerate`
     workload = (
         "import pathlib, time; from sedi_dagster.workload import end_with_who_asked; end_with_who_asked();"
-        f"import os; pathlib.Path({str(told)!r}).write_text(str(os.getpid())); time.sleep(120)"
+        f"import os; pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(120)"
     )
     asking = (
         "import os, subprocess, sys; from sedi_dagster.workload import ASKED_BY, this_process;"
         "os.environ[ASKED_BY] = this_process(); subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
     )
     with subprocess.Popen([sys.executable, "-c", asking, between, workload]) as process:
-        until(lambda: told.exists() and told.read_text() != "")
-        worker = psutil.Process(int(told.read_text()))
+        until(lambda: pid_file.exists() and pid_file.read_text() != "")
+        worker = psutil.Process(int(pid_file.read_text()))
         process.kill()
     until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 

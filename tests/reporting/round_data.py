@@ -130,8 +130,8 @@ def _category_outcome(name: str, place: int, score: float) -> CategoryOutcome:
     rate = Rate(min(12, max(0, round(12 * (score + 0.5 * math.sin(2.3 * place + 0.4))))), 12)
     target = 0.5 if place % 3 else 0.6
     decision: Any = "fine" if rate.share > target - 0.05 else "weak" if rate.high < target else "not enough evidence"
-    told = f"{rate.passed} of 12 passed against a target of {target:.0%}: said so by the test's data"
-    return CategoryOutcome(name, 12, rate.passed, rate.low, rate.high, target, 0.004, 0.021, decision, told)
+    message = f"{rate.passed} of 12 passed against a target of {target:.0%}: said so by the test's data"
+    return CategoryOutcome(name, 12, rate.passed, rate.low, rate.high, target, 0.004, 0.021, decision, message)
 
 
 def evaluation(point: str, score: float) -> pl.DataFrame:

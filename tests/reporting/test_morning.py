@@ -24,9 +24,9 @@ NIGHT = Night(
 
 def test_it_says_all_of_the_night() -> None:
     page, lines = render_morning(NIGHT), morning_lines(NIGHT)
-    for told in (page, lines):
+    for text in (page, lines):
         for part in ("1 round finished, 1 run failed", "25%", "the teacher is down", "5% were kept", "open round-0002"):
-            assert part in told, part
+            assert part in text, part
     assert 'href="/runs/run-2"' in page and "(/runs/run-2)" in lines
     assert 'href="round-0001.html"' in page and "12,345 teacher tokens of 100,000" in page
     assert "SIMULATED" not in page and "SIMULATED" in render_morning(replace(NIGHT, simulated=True))
@@ -38,4 +38,4 @@ def test_a_night_in_which_nothing_happened_says_so() -> None:
 
 
 def test_what_a_run_said_is_shown_as_text() -> None:
-    assert HOSTILE not in render_morning(replace(NIGHT, runs=(replace(FAILED, said=HOSTILE, what=HOSTILE),)))
+    assert HOSTILE not in render_morning(replace(NIGHT, runs=(replace(FAILED, message=HOSTILE, what=HOSTILE),)))

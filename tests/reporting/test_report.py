@@ -67,8 +67,8 @@ class Page(HTMLParser):
             self._section = ""
 
     def handle_data(self, data: str) -> None:
-        told = self.sections.get(self._section, "")
-        self.sections[self._section] = re.sub(r"\s+", " ", f"{told} {data}")
+        text = self.sections.get(self._section, "")
+        self.sections[self._section] = re.sub(r"\s+", " ", f"{text} {data}")
 
 
 @pytest.fixture(scope="module")
@@ -151,13 +151,13 @@ def test_a_text_longer_than_the_page_bears_is_cut_and_says_so(data: RoundData) -
 
 
 def test_the_headline_says_promotion_scores_with_intervals_kept_and_tokens(data: RoundData, page: Page) -> None:
-    told = page.sections[""]
+    text = page.sections[""]
     before, after = (Rate(int(f["passed"].sum()), f.height) for f in (data.items_before, data.items))
-    assert "checkpoint promoted" in told
-    assert f"{percent(before.share)} to {percent(after.share)}" in told
-    assert f"after {percent(after.low)} to {percent(after.high)}" in told
-    assert f"{data.outcome.kept} of {data.outcome.candidates}" in told
-    assert f"{data.outcome.tokens / data.outcome.kept:,.0f}" in told
+    assert "checkpoint promoted" in text
+    assert f"{percent(before.share)} to {percent(after.share)}" in text
+    assert f"after {percent(after.low)} to {percent(after.high)}" in text
+    assert f"{data.outcome.kept} of {data.outcome.candidates}" in text
+    assert f"{data.outcome.tokens / data.outcome.kept:,.0f}" in text
     assert data.promotion in page.sections["verdict"]
 
 
@@ -170,8 +170,8 @@ def test_a_checkpoint_that_was_not_promoted_is_called_that_with_its_reason(data:
 
 def test_only_a_simulated_teacher_gets_the_banner(data: RoundData, html: str) -> None:
     assert "Simulated teacher" not in html
-    for told in (render_report(replace(data, simulated=True)), render_index([], [], simulated=True)):
-        assert "SIMULATED teacher" in told
+    for text in (render_report(replace(data, simulated=True)), render_index([], [], simulated=True)):
+        assert "SIMULATED teacher" in text
 
 
 def test_the_plan_gives_a_reason_for_each_category(data: RoundData, page: Page) -> None:
@@ -204,9 +204,9 @@ def test_samples_show_two_kept_examples_a_category_and_right_and_wrong_answers(d
     for category in data.plan.category_ids:
         ids = data.examples.filter(pl.col("category") == category)["example_id"].sort()
         assert [i in page.sections["examples"] for i in ids] == [True] * 2 + [False] * (len(ids) - 2)
-    told = page.sections["answers"]
+    text = page.sections["answers"]
     passed = data.items.group_by("category").agg(pl.col("passed").any().alias("some"), pl.col("passed").all())
-    assert told.count("Question") == passed.filter("some").height + passed.filter(~pl.col("passed")).height
+    assert text.count("Question") == passed.filter("some").height + passed.filter(~pl.col("passed")).height
 
 
 def test_the_batch_shown_is_the_one_with_the_highest_gradient_norm(data: RoundData, page: Page) -> None:
@@ -229,7 +229,7 @@ def test_history_has_the_earlier_rounds_with_links_and_this_one(page: Page) -> N
 def test_a_round_that_kept_and_trained_nothing_still_has_a_report() -> None:
     page = Page(render_report(empty_round()))
     assert page.open == []
-    for section, told in {
+    for section, text in {
         "rules": "No rule dropped a candidate",
         "training": "No training step was made",
         "batches": "No batch was composed",
@@ -238,7 +238,7 @@ def test_a_round_that_kept_and_trained_nothing_still_has_a_report() -> None:
         "answers": "Nothing was evaluated",
         "cost": "No call to the teacher was made",
     }.items():
-        assert told in page.sections[section]
+        assert text in page.sections[section]
     assert "none kept" in page.sections[""]
 
 
@@ -404,29 +404,29 @@ COMPARED = {
 
 
 @pytest.mark.parametrize(
-    ("won", "lost", "p_gain", "p_drop", "told"),
+    ("won", "lost", "p_gain", "p_drop", "message"),
     [(30, 2, 1e-6, 1.0, "a gain (30 items won and 2 lost, p < 0.0001)"),
      (13, 11, 0.42, 0.73, "no evidence of a gain (13 items won and 11 lost, p = 0.42)"),
      (1, 9, 0.99, 0.011, "a loss (1 items won and 9 lost, p = 0.011)")],
 )  # fmt: skip
 def test_the_sentence_on_top_claims_a_gain_on_evidence_only(
-    data: RoundData, won: int, lost: int, p_gain: float, p_drop: float, told: str
+    data: RoundData, won: int, lost: int, p_gain: float, p_drop: float, message: str
 ) -> None:
     rows = [("before", "all", won, lost, p_gain, p_drop), ("untrained", "all", 90, 0, 1e-9, 1.0)]
     compared = pl.DataFrame(rows, schema=COMPARED, orient="row")
     said = verdict(Rate(50, 120), Rate(52, 120), compared, 0.05).sentence
-    assert said == f"42% of the evaluation items passed before, 43% after: {told}."
-    assert told in Page(render_report(replace(data, comparisons=compared))).sections["verdict"]
+    assert said == f"42% of the evaluation items passed before, 43% after: {message}."
+    assert message in Page(render_report(replace(data, comparisons=compared))).sections["verdict"]
 
 
 @pytest.mark.parametrize(
-    ("p_gain", "p_drop", "told"),
+    ("p_gain", "p_drop", "message"),
     [(0.01, 1.0, "a gain (9 items won and 1 lost, p = 0.01)"),
      (0.3, 0.8, "no evidence of a gain (9 items won and 1 lost, p = 0.3)"),
      (1.0, 0.02, "a loss (9 items won and 1 lost, p = 0.02)")],
 )  # fmt: skip
 def test_what_the_teacher_bought_beyond_the_seed_tasks_is_told_everywhere(
-    data: RoundData, p_gain: float, p_drop: float, told: str
+    data: RoundData, p_gain: float, p_drop: float, message: str
 ) -> None:
     """On top of the report and of the index, in the table of scores, and as a line of the curve."""
     rows = [("before", "all", 5, 5, 0.6, 0.6), ("seed tasks", "all", 9, 1, p_gain, p_drop)]
@@ -436,7 +436,7 @@ def test_what_the_teacher_bought_beyond_the_seed_tasks_is_told_everywhere(
     assert rate is not None
     sentence = (
         f"Trained on the human seed tasks alone, the student passes {percent(rate.share)}; "
-        f"with {tokens:,} teacher tokens, {percent(data.items['passed'].mean())}: {told}."  # type: ignore[arg-type]
+        f"with {tokens:,} teacher tokens, {percent(data.items['passed'].mean())}: {message}."  # type: ignore[arg-type]
     )
     html = render_report(given)
     page = Page(html)
@@ -459,12 +459,12 @@ def test_what_was_forgotten_is_told_with_and_without_evidence(data: RoundData) -
         ("before", "open_qa", 3, 1, 0.3, 0.9),
     ]
     compared = pl.DataFrame(rows, schema=COMPARED, orient="row")
-    told = Page(render_report(replace(data, comparisons=compared))).sections["scores"]
-    assert "math : 7 items lost and 0 won against the checkpoint before: a drop" in told
-    assert "coding : 2 items lost and 1 won against the checkpoint before : no evidence" in told.replace(
+    text = Page(render_report(replace(data, comparisons=compared))).sections["scores"]
+    assert "math : 7 items lost and 0 won against the checkpoint before: a drop" in text
+    assert "coding : 2 items lost and 1 won against the checkpoint before : no evidence" in text.replace(
         "before:", "before :"
     )
-    assert "open qa : " not in told
+    assert "open qa : " not in text
 
 
 def test_the_engineer_finds_run_commit_settings_times_and_the_command_for_each_id(data: RoundData) -> None:
@@ -475,8 +475,8 @@ def test_the_engineer_finds_run_commit_settings_times_and_the_command_for_each_i
     )  # fmt: skip
     text = render_report(replace(data, background=known))
     page = Page(text)
-    for told in ("run-17", "c0ffee", "ab" * 32, '"profile": "local"', "5 min", "sedi reproduce round-0004"):
-        assert told in page.sections["engineering"]
+    for message in ("run-17", "c0ffee", "ab" * 32, '"profile": "local"', "5 min", "sedi reproduce round-0004"):
+        assert message in page.sections["engineering"]
     assert "Next: The next round would ask for math (20)." in page.sections["verdict"]
     assert "40,000 teacher tokens of 80,000 (50%); $1.50 of $6.00 (25%)" in page.sections["verdict"]
     assert f"sedi trace {data.examples['example_id'].sort()[0]}" in text

@@ -132,7 +132,7 @@ GOOD = (
 
 
 @pytest.mark.parametrize(
-    ("broken", "told"),
+    ("broken", "message"),
     [
         (GOOD.replace('"numeric"', '"vibes"'), "field 'args': unknown verifier"),
         (GOOD.replace('"value"', '"valu"'), "field 'args': numeric"),
@@ -144,13 +144,13 @@ GOOD = (
     ],
 )
 def test_a_broken_item_is_told_with_line_and_field(
-    tmp_path: Path, categories: dict[str, Category], broken: str, told: str
+    tmp_path: Path, categories: dict[str, Category], broken: str, message: str
 ) -> None:
     path = tmp_path / "items.jsonl"
     path.write_text(f"{GOOD}\n{broken}\n", encoding="utf-8")
     with pytest.raises(InputFileError) as error:
         load_evaluation_items(path, {"math": categories["math"]})
-    assert f"line 2, {told}" in error.value.problem
+    assert f"line 2, {message}" in error.value.problem
 
 
 def test_a_category_without_an_item_is_told(tmp_path: Path, categories: dict[str, Category]) -> None:

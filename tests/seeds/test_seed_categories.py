@@ -30,15 +30,15 @@ def test_most_seeds_are_recognized_by_the_others_and_the_confidence_is_honest(
     seed_tasks: list[SeedTask],
 ) -> None:
     folds = 6
-    told = []
+    lines = []
     for fold in range(folds):
         known = [task for place, task in enumerate(seed_tasks) if place % folds != fold]
         some = seed_tasks[fold::folds]
-        told += [
+        lines += [
             (name == task.category, sure)
             for task, (name, sure) in zip(some, assign_categories(some, known), strict=True)
         ]
-    right, confidence = np.array([r for r, _ in told]), np.array([sure for _, sure in told])
+    right, confidence = np.array([r for r, _ in lines]), np.array([sure for _, sure in lines])
     assert right.mean() > 0.55
     assert right[confidence > 0.75].mean() > 0.75
     assert abs(right.mean() - confidence.mean()) < 0.1

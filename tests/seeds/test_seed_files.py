@@ -79,7 +79,7 @@ def test_chat_format(write_jsonl: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ({**SUM, "instruction": None}, "line 1, field 'instruction': is missing; expected text"),
         ({**SUM, "instruction": " "}, "line 1, field 'instruction': is empty; expected text"),
@@ -111,8 +111,8 @@ def test_chat_format(write_jsonl: Write) -> None:
         ),
     ],
 )
-def test_a_broken_row_is_told_with_line_field_and_mend(write_jsonl: Write, row: Any, told: str) -> None:
-    assert told in _problem(write_jsonl([row]))
+def test_a_broken_row_is_told_with_line_field_and_mend(write_jsonl: Write, row: Any, message: str) -> None:
+    assert message in _problem(write_jsonl([row]))
 
 
 def test_three_broken_lines_of_a_thousand_are_told_at_once(write_jsonl: Write) -> None:
@@ -120,9 +120,9 @@ def test_three_broken_lines_of_a_thousand_are_told_at_once(write_jsonl: Write) -
     rows[9] = '{"instruction": "Add'
     rows[499] = {**SUM, "output": ""}
     rows[999] = {**rows[999], "category": "sport"}
-    told = _problem(write_jsonl(rows)).split("\n")
-    assert "has 3 problem(s)" in told[0]
-    assert [line.split(":")[0].strip() for line in told[1:]] == [
+    message = _problem(write_jsonl(rows)).split("\n")
+    assert "has 3 problem(s)" in message[0]
+    assert [line.split(":")[0].strip() for line in message[1:]] == [
         "line 10",
         "line 500, field 'output'",
         "line 1000, field 'category'",
@@ -134,37 +134,37 @@ def test_broken_elements_of_a_list_are_told_with_their_lines(tmp_path: Path) -> 
     rows[1], rows[3] = "not an object", {**SUM, "output": None}
     path = tmp_path / "alpaca.json"
     path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    told = _problem(path)
-    assert "element 2 (line 8): is 'not an object'; expected a JSON object" in told
-    assert "element 4 (line 15), field 'output': is missing" in told
+    message = _problem(path)
+    assert "element 2 (line 8): is 'not an object'; expected a JSON object" in message
+    assert "element 4 (line 15), field 'output': is missing" in message
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('[{"a": 1},\n {"b": tru}]', "line 2: is not JSON (Expecting value)"),
         ('[{"a": 1}\n {"b": 1}]', "line 2: has no comma or ] after an element"),
         ("[\n", "line 2: is not JSON: the list has no end"),
     ],
 )
-def test_a_list_that_is_not_json_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+def test_a_list_that_is_not_json_is_told_with_its_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "alpaca.json"
     path.write_text(text, encoding="utf-8")
-    assert told in _problem(path)
+    assert message in _problem(path)
 
 
 def test_repeated_ids_and_repeated_rows_name_the_first_line(write_jsonl: Write) -> None:
     first, second = _rows(2)
-    told = _problem(write_jsonl([{**first, "id": 1}, {**second, "id": "1"}, {**first, "id": 3}]))
-    assert "line 2, field 'id': '1' stands on line 1 too; expected an id of its own" in told
-    assert "line 3: repeats line 1; expected each seed task once" in told
+    message = _problem(write_jsonl([{**first, "id": 1}, {**second, "id": "1"}, {**first, "id": 3}]))
+    assert "line 2, field 'id': '1' stands on line 1 too; expected an id of its own" in message
+    assert "line 3: repeats line 1; expected each seed task once" in message
 
 
 def test_a_category_that_some_rows_lack_is_told(write_jsonl: Write) -> None:
     first, second = _rows(2)
     del second["category"]
-    told = _problem(write_jsonl([first, second]))
-    assert "line 2, field 'category': is missing in 1 of 2 rows; the others have it" in told
+    message = _problem(write_jsonl([first, second]))
+    assert "line 2, field 'category': is missing in 1 of 2 rows; the others have it" in message
 
 
 def test_a_category_without_a_seed_is_told(write_jsonl: Write) -> None:

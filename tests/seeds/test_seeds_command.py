@@ -104,10 +104,10 @@ def test_a_rule_that_all_seeds_break_is_a_problem(
     )  # fmt: skip
     assert "nothing would be kept" not in _check(path).output
     monkeypatch.setenv("SEDI_FILTERING_MODE", "self_instruct")
-    told = _check(path)
-    assert told.exit_code == 2
-    assert "all 36 seed tasks break the filter rule starts_with_non_ascii: nothing would be kept" in told.output
-    assert "expected SEDI_FILTERING_MODE=sedi" in told.output
+    message = _check(path)
+    assert message.exit_code == 2
+    assert "all 36 seed tasks break the filter rule starts_with_non_ascii: nothing would be kept" in message.output
+    assert "expected SEDI_FILTERING_MODE=sedi" in message.output
 
 
 def test_outputs_that_are_no_answers_and_marks_of_templates_are_told(

@@ -149,9 +149,9 @@ def test_answers_and_reference_losses_are_those_of_plain_generation_one_by_one(
         assert row["truncated"] == cut[-1] and row["answer_tokens"] == len(whole)
         assert row["answer"] == tokenizer.decode(whole, skip_special_tokens=True).strip()
         asked = token_ids(tokenizer, question_text(tokenizer, item["prompt"]))
-        told = answer_ids(tokenizer, item["prompt"], item["reference"])
-        logits = plain(input_ids=torch.tensor([asked + told])).logits[0, len(asked) - 1 : -1]
-        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(told))
+        expected = answer_ids(tokenizer, item["prompt"], item["reference"])
+        logits = plain(input_ids=torch.tensor([asked + expected])).logits[0, len(asked) - 1 : -1]
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(expected))
         assert row["reference_loss"] == pytest.approx(loss.item(), abs=1e-3)
     assert not all(cut), "no answer ended by itself"
 

@@ -41,8 +41,8 @@ def main() -> None:
         plan = load_plan(store, mine.round)
         assert plan is not None and plan in load_history(store).plans
         with Ledger(url) as ledger:
-            told = asyncio.run(pay(ledger, base_url, plan, budget))
-        print(plan.round, plan.trigger, "opened" if first else "found", told, flush=True)
+            text = asyncio.run(pay(ledger, base_url, plan, budget))
+        print(plan.round, plan.trigger, "opened" if first else "found", text, flush=True)
 
 
 if __name__ == "__main__":

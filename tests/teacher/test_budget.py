@@ -102,9 +102,9 @@ def check_workload(rng: random.Random, server: SimulatedTeacher, folder: Path, r
     assert account.reserved_tokens == account.reserved_nanousd == 0
     assert server.meter.tokens <= account.spent_tokens <= (tokens or 10**12)
     assert billed <= account.spent_nanousd <= nanousd(money or 1000)
-    told = Counter(requests=server.meter.requests, faults=server.meter.faults.total(), workloads=1)
-    told |= {f"with {len(loads)} workers": 1, "capped": int(tokens is not None or money is not None)}
-    return told + Counter({"stopped by a cap": int("out of budget" in ends)})
+    counts = Counter(requests=server.meter.requests, faults=server.meter.faults.total(), workloads=1)
+    counts |= {f"with {len(loads)} workers": 1, "capped": int(tokens is not None or money is not None)}
+    return counts + Counter({"stopped by a cap": int("out of budget" in ends)})
 
 
 def here(loads: list[Workload]) -> list[str]:
@@ -116,10 +116,10 @@ def here(loads: list[Workload]) -> list[str]:
 
 def test_random_workloads_never_spend_above_a_cap(server: SimulatedTeacher, tmp_path: Path) -> None:
     rng = random.Random(11)
-    told = Counter[str]()
+    counts = Counter[str]()
     for _ in range(8):
-        told += check_workload(rng, server, tmp_path, here)
-    assert told["stopped by a cap"] and told["faults"], "the workloads try nothing"
+        counts += check_workload(rng, server, tmp_path, here)
+    assert counts["stopped by a cap"] and counts["faults"], "the workloads try nothing"
 
 
 @pytest.mark.slow
@@ -129,8 +129,8 @@ def test_a_thousand_random_workloads_in_processes_never_spend_above_a_cap(tmp_pa
         SimulatedTeacher(Dials(content="short")) as server,
         ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool,
     ):
-        told = Counter[str]()
+        counts = Counter[str]()
         for _ in range(1000):
-            told += check_workload(rng, server, tmp_path, lambda loads: list(pool.map(work, loads)))
-    assert told["stopped by a cap"] > 100 and told["faults"] > 1000, "the workloads try too little"
-    print(dict(told))
+            counts += check_workload(rng, server, tmp_path, lambda loads: list(pool.map(work, loads)))
+    assert counts["stopped by a cap"] > 100 and counts["faults"] > 1000, "the workloads try too little"
+    print(dict(counts))

@@ -135,7 +135,7 @@ def test_a_refused_call_is_refused_for_itself_alone_and_not_sent_again(bench: Be
 
 @pytest.mark.parametrize("shape", ["openai", "vllm"])
 @pytest.mark.parametrize(
-    ("outage", "told", "fix"),
+    ("outage", "message", "fix"),
     [
         ("no_quota", "quota", "credit"),
         ("bad_key", "key", "SEDI_TEACHER_API_KEY"),
@@ -144,12 +144,12 @@ def test_a_refused_call_is_refused_for_itself_alone_and_not_sent_again(bench: Be
     ],
 )
 def test_what_concerns_all_calls_stops_at_once_and_says_the_mend(
-    bench: Bench, shape: str, outage: str, told: str, fix: str
+    bench: Bench, shape: str, outage: str, message: str, fix: str
 ) -> None:
     bench.server.turn(outage=outage, error_shape=shape)
     with pytest.raises(TeacherError) as stopped:
         bench.ask(chats(100))
-    assert told in stopped.value.problem and fix in stopped.value.fix
+    assert message in stopped.value.problem and fix in stopped.value.fix
     assert bench.server.meter.requests <= 50  # of 100: those in flight when it was known
     bench.server.turn(outage="")
     assert not any(a.error for a in bench.ask(chats(100)))

@@ -61,8 +61,8 @@ def test_differences_between_servers_are_settings() -> None:
     assert strict["response_format"]["json_schema"]["schema"] == schema
     loose = json.loads(rendered(chat("x", json_schema=schema), structured="json_object").body)
     assert loose["response_format"] == {"type": "json_object"} and "JSON" in loose["messages"][-1]["content"]
-    told = json.loads(rendered(chat("x", json_schema=schema), structured="prompt").body)
-    assert "response_format" not in told and '"object"' in told["messages"][-1]["content"]
+    reply = json.loads(rendered(chat("x", json_schema=schema), structured="prompt").body)
+    assert "response_format" not in reply and '"object"' in reply["messages"][-1]["content"]
 
 
 def test_a_request_has_a_prompt_or_messages() -> None:
@@ -185,7 +185,7 @@ def test_an_estimate_follows_earlier_calls_and_else_the_limits() -> None:
     ],
 )
 def test_a_limit_leaves_more_room_once_it_is_raised_or_the_day_is_over(then: Cap, now: Cap, raised: bool) -> None:
-    assert is_raised(then.told, [now]) is raised
+    assert is_raised(then.text, [now]) is raised
 
 
 def test_the_bound_of_an_estimate_is_what_the_tightest_cap_leaves() -> None:

@@ -21,17 +21,17 @@ SECRET = "sk-planted-7f3a9c-secret"
 def test_a_planted_key_is_found_nowhere(bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     bench.api_key = SECRET
-    told: list[str] = []
+    lines: list[str] = []
     bench.ask(chats(5))
     bench.server.turn(api_key="another", echo_key=True)
     for work in (lambda teacher: teacher.check(), lambda teacher: teacher.ask(chats(50))):
         with pytest.raises(TeacherError) as stopped:
             bench.run(work)
-        told += [str(stopped.value), repr(stopped.value), *traceback.format_exception(stopped.value)]
+        lines += [str(stopped.value), repr(stopped.value), *traceback.format_exception(stopped.value)]
     assert bench.teacher is not None
-    told += [str(bench.teacher.usage.metadata()), repr(bench.teacher.ledger), caplog.text]
-    assert "Incorrect API key provided: ***" in "".join(told)
-    assert SECRET not in "".join(told)
+    lines += [str(bench.teacher.usage.metadata()), repr(bench.teacher.ledger), caplog.text]
+    assert "Incorrect API key provided: ***" in "".join(lines)
+    assert SECRET not in "".join(lines)
     bench.ledger.close()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files and not any(SECRET.encode() in path.read_bytes() for path in files)

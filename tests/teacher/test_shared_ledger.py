@@ -56,7 +56,7 @@ def test_a_commit_whose_acknowledgement_was_lost_is_found_and_nothing_is_counted
         assert not any(answer.error for answer in answers)
         account = ledger.account("loop")
         assert account.spent_tokens == server.meter.tokens and account.reserved_tokens == 0
-        assert server.meter.told()["billed_twice"] == 0
+        assert server.meter.as_dict()["billed_twice"] == 0
 
 
 def test_a_database_that_is_restarted_is_waited_for(
@@ -72,7 +72,7 @@ def test_a_database_that_is_restarted_is_waited_for(
         restart.join()
         assert not any(answer.error for answer in answers)
         assert ledger.account("loop").spent_tokens == server.meter.tokens
-        assert server.meter.told()["billed_twice"] == 0
+        assert server.meter.as_dict()["billed_twice"] == 0
 
 
 def test_a_database_that_stays_away_is_told_as_an_outage(postgres: PostgresServer, postgres_ledger: str) -> None:
@@ -109,14 +109,14 @@ def test_eight_processes_that_plan_and_pay_at_once_make_one_plan_a_round_and_pay
         subprocess.Popen([*command, *common, f"person-{n}", str(rounds), str(most)], stdout=subprocess.PIPE, text=True)
         for n in range(8)
     ]
-    told = [process.communicate(timeout=600)[0].splitlines() for process in started]
-    assert all(process.returncode == 0 for process in started), told
-    lines = [line.split() for lines in told for line in lines]
+    text = [process.communicate(timeout=600)[0].splitlines() for process in started]
+    assert all(process.returncode == 0 for process in started), text
+    lines = [line.split() for lines in text for line in lines]
     plans = {plan.round: plan.trigger for plan in load_history(Store(s3_folder)).plans}
     assert len(plans) == rounds
     assert {(key, who) for key, who, *_ in lines} == set(plans.items()), "all see the plan that holds"
     assert [key for key, _, opened, *_ in sorted(lines) if opened == "opened"] == sorted(plans)
-    assert server.meter.told()["billed_twice"] == 0
+    assert server.meter.as_dict()["billed_twice"] == 0
     assert len(server.meter.billed) <= CALLS * rounds
     with Ledger(postgres_ledger) as ledger:
         account = ledger.account("loop")

@@ -133,9 +133,9 @@ def test_a_connection_that_takes_too_long_was_never_made(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("key", [f"{SECRET}\n", f"{SECRET}\u201d"])
 def test_a_key_that_fits_no_header_is_not_shown(key: str) -> None:
     async def work(server: Server) -> None:
-        with pytest.raises(NeverSent, match="cannot be written") as told:
+        with pytest.raises(NeverSent, match="cannot be written") as raised:
             await post(server.url, key)
-        assert SECRET not in repr(told.value)
+        assert SECRET not in repr(raised.value)
 
     posted(OK, work)
 

@@ -50,8 +50,8 @@ def test_the_three_lines_of_the_card_load_the_checkpoint(
     exec(lines, loaded)
     assert same_output(loaded["model"], load_student(str(tiny_student), checkpoint))
     assert not same_output(loaded["model"], load_student(str(tiny_student), None))
-    told = loaded["tokenizer"].apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
-    assert "<|im_start|>user\nHi" in told
+    text = loaded["tokenizer"].apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
+    assert "<|im_start|>user\nHi" in text
     assert "round-0007" in card and f'"learning_rate": {5e-4 if method == "lora" else 5e-5}' in card
     names = {file.name for file in checkpoint.iterdir()}
     assert {"tokenizer.json", "chat_template.jinja"} <= names

@@ -72,9 +72,9 @@ def test_a_finished_job_is_not_trained_again(tmp_path: Path, make_job: MakeJob) 
 def test_a_loss_that_is_no_number_ends_training_at_once_and_says_what_to_change(
     tmp_path: Path, make_job: MakeJob
 ) -> None:
-    with pytest.raises(WorkloadError, match="SEDI_TRAINING_LEARNING_RATE") as told:
+    with pytest.raises(WorkloadError, match="SEDI_TRAINING_LEARNING_RATE") as raised:
         train(make_job(tmp_path, epochs=8, learning_rate=1e30, method="full"), silent)
-    assert "diverged" in told.value.problem
+    assert "diverged" in raised.value.problem
     assert not (tmp_path / "checkpoint").exists()
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.settings import PROJECT_ROOT, TrainingSettings
-from sedi_dagster.training.failures import told_clearly
+from sedi_dagster.training.failures import as_workload_error
 from sedi_dagster.training.job import FIELDS, TrainingJob, describe
 from sedi_dagster.training.order import OrderGuard, check_same, micro_batch_size, padding_rows
 from sedi_dagster.training.sizing import Fitted, attempts, fit
@@ -44,10 +44,10 @@ def test_it_imports_nothing_of_dagster() -> None:
 def test_a_job_file_with_mistakes_is_told_field_by_field(tmp_path: Path, make_job: MakeJob) -> None:
     job = make_job(tmp_path) | {"colour": 1, "rows": "nowhere.parquet", "batch_size": 0, "settings": {"epochs": -1}}
     del job["seed"]
-    with pytest.raises(WorkloadError) as told:
+    with pytest.raises(WorkloadError) as raised:
         TrainingJob.from_json(job)
     for part in ("seed is missing", "colour is unknown", "no file nowhere.parquet", "batch_size must be", "epochs"):
-        assert part in told.value.problem
+        assert part in raised.value.problem
     assert TrainingJob.from_json(make_job(tmp_path)).settings.lora_rank == 2
 
 
@@ -69,14 +69,14 @@ def _raise(error: Exception) -> Callable[[], None]:
     ],
 )
 def test_running_out_of_memory_or_disk_says_what_to_change(error: Exception, fix: str) -> None:
-    with pytest.raises(WorkloadError) as told, told_clearly(TrainingSettings(micro_batch_size=4)):
+    with pytest.raises(WorkloadError) as raised, as_workload_error(TrainingSettings(micro_batch_size=4)):
         _raise(error)()
-    assert fix in told.value.fix and "goes on from it" in told.value.fix
+    assert fix in raised.value.fix and "goes on from it" in raised.value.fix
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), OSError(errno.EACCES, "denied"), KeyError("x")])
 def test_other_errors_pass_as_they_are(error: Exception) -> None:
-    with pytest.raises(type(error)), told_clearly(TrainingSettings(micro_batch_size=4)):
+    with pytest.raises(type(error)), as_workload_error(TrainingSettings(micro_batch_size=4)):
         _raise(error)()
 
 
@@ -216,6 +216,6 @@ def test_a_stop_that_one_process_is_told_of_is_agreed_on_by_both(tmp_path: Path,
         for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             if "LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_text().split("\0"):
                 os.kill(int(pid), signal.SIGTERM)
-        _, told = process.communicate(timeout=300)
-    assert told.count("Training was stopped after step") == 2
+        _, output = process.communicate(timeout=300)
+    assert output.count("Training was stopped after step") == 2
     assert last_state(tmp_path) is not None

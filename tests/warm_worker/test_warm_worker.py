@@ -25,10 +25,10 @@ PROBE = """
 import json, os, signal, subprocess, sys, time
 kind, job = sys.argv[1], sys.argv[-1]
 if kind == "describe":
-    told = {"name": __name__, "argv": sys.argv[1:], "cwd": os.getcwd(), "path": sys.path[0],
+    seen = {"name": __name__, "argv": sys.argv[1:], "cwd": os.getcwd(), "path": sys.path[0],
             "variables": {k: v for k, v in sorted(os.environ.items()) if k not in ("_", "PWD")},
             "said": sys.stdin.read(), "umask": os.umask(0), "threads": len(os.listdir("/proc/self/task"))}
-    print(json.dumps(told))
+    print(json.dumps(seen))
     print("to stderr", file=sys.stderr)
     sys.exit(7)
 if kind == "raise":

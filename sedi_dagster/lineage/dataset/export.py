@@ -89,8 +89,8 @@ def _write(files: Mapping[str, bytes], target: Store) -> None:
         for name, content in files.items():
             target.write_bytes(content, *name.split("/"))
     except OSError as error:
-        told = f"{target.root} cannot be written: {error}."
-        raise StorageError(told, "Name another folder or URL with --to.") from None
+        message = f"{target.root} cannot be written: {error}."
+        raise StorageError(message, "Name another folder or URL with --to.") from None
 
 
 def _json(row: Mapping[str, object]) -> str:

@@ -25,9 +25,9 @@ class Selection:
     where: str = ""
 
     def __str__(self) -> str:
-        told = [f"rounds {', '.join(self.rounds)}"] if self.rounds else []
-        told += [f"categories {', '.join(self.categories)}"] if self.categories else []
-        return "; ".join([*told, *([f"where {self.where}"] if self.where else [])]) or "all"
+        parts = [f"rounds {', '.join(self.rounds)}"] if self.rounds else []
+        parts += [f"categories {', '.join(self.categories)}"] if self.categories else []
+        return "; ".join([*parts, *([f"where {self.where}"] if self.where else [])]) or "all"
 
 
 def finished_examples(store: Store) -> pl.DataFrame:
@@ -67,9 +67,9 @@ def _where(examples: pl.DataFrame, condition: str) -> pl.DataFrame:
     try:
         return examples.filter(pl.sql_expr(condition))
     except (pl.exceptions.PolarsError, ValueError) as error:
-        said = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         raise SediError(
-            f"--where {condition!r} cannot be used: {said}.",
+            f"--where {condition!r} cannot be used: {reason}.",
             f'Write a condition in SQL over {", ".join(examples.columns)}, such as "loss_before > 1 AND ifd < 0.9".',
         ) from None
 

@@ -176,14 +176,14 @@ def _scores(archive: Archive, round_key: str, categories: list[str] | None) -> d
     items, before = archive.table(partition, "items"), archive.table(partition, "before")
     if items.is_empty():
         return {"score": "not evaluated"}
-    told = {"score": _passed(items), "score before": _passed(before)}
+    facts = {"score": _passed(items), "score before": _passed(before)}
     for category in categories or ():
         mine = items.filter(pl.col("category") == category)
         if mine.height:
-            told[f"score in {category}"] = _passed(mine)
-            told[f"score in {category} before"] = _passed(before.filter(pl.col("category") == category))
+            facts[f"score in {category}"] = _passed(mine)
+            facts[f"score in {category} before"] = _passed(before.filter(pl.col("category") == category))
     promotion = archive.table(partition, "promotion").row(0, named=True)
-    return {**told, "promoted": bool(promotion["promoted"])}
+    return {**facts, "promoted": bool(promotion["promoted"])}
 
 
 def _passed(items: pl.DataFrame) -> str:

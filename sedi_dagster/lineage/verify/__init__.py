@@ -26,18 +26,18 @@ def verify(
         head: SHA-256 (or its beginning) of a manifest, as an earlier verification told it: it must be there still.
         progress: called with the number of bytes that were hashed.
     """
-    told = Verification()
-    chain = read_chain(store, told)
+    report = Verification()
+    chain = read_chain(store, report)
     if head and not any(str(sha256).startswith(head) for sha256 in chain.hashes.values()):
-        told.missing("manifests", f"no manifest has the SHA-256 {head}")
+        report.missing("manifests", f"no manifest has the SHA-256 {head}")
     finished = set(store.names("assets", "lineage_manifest")) | set(chain.plans) - set(chain.open_rounds)
     for key in sorted(finished - set(chain.rounds_with_file)):
-        told.missing(f"manifests/{key}.json", "the round was finished")
-    check_files(store, chain, told, progress)
+        report.missing(f"manifests/{key}.json", "the round was finished")
+    check_files(store, chain, report, progress)
     if ledger is not None:
-        check_calls(store, chain, ledger, told)
-    if not any(name.startswith("lance/examples.lance") for name in told.names()):  # Lance aborts on broken files
-        check_examples(store, chain, told)
-    check_origins(store, chain, told)
-    told.findings = list(dict.fromkeys(told.findings))
-    return told
+        check_calls(store, chain, ledger, report)
+    if not any(name.startswith("lance/examples.lance") for name in report.names()):  # Lance aborts on broken files
+        check_examples(store, chain, report)
+    check_origins(store, chain, report)
+    report.findings = list(dict.fromkeys(report.findings))
+    return report

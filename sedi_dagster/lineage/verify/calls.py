@@ -18,18 +18,18 @@ from sedi_dagster.store import Store
 _LEDGER = "ledger.sqlite"
 
 
-def check_calls(store: Store, chain: Chain, url: str, told: Verification) -> None:
+def check_calls(store: Store, chain: Chain, url: str, report: Verification) -> None:
     """Compare each call that a manifest counts with its digest."""
-    recorded = _recorded(store, chain, told)
-    told.calls = recorded.height
+    recorded = _recorded(store, chain, report)
+    report.calls = recorded.height
     try:
-        _check_pages(url, told)
+        _check_pages(url, report)
         rows = list(ledger_rows(url, recorded["request_key"]))
     except StorageError as error:
-        told.changed(_LEDGER, error.problem)
+        report.changed(_LEDGER, error.problem)
         return
     except UnicodeDecodeError:  # in SQLite's own words about a damaged schema
-        told.changed(_LEDGER, "it is damaged: a text in it is no UTF-8")
+        report.changed(_LEDGER, "it is damaged: a text in it is no UTF-8")
         return
     pruned = {row["key"] for row in rows if row["state"] == "pruned"}
     now = digests_of(rows)
@@ -37,16 +37,16 @@ def check_calls(store: Store, chain: Chain, url: str, told: Verification) -> Non
     for row in both.iter_rows(named=True):
         where = f"{_LEDGER}: call {row['request_key']}"
         if row["account_now"] is None:
-            told.missing(where, f"{row['round']} used it")
+            report.missing(where, f"{row['round']} used it")
         elif row["account"] != row["account_now"]:
-            told.changed(where, f"its account is not what {row['round']} used")
+            report.changed(where, f"its account is not what {row['round']} used")
         elif row["texts"] != row["texts_now"] and row["request_key"] not in pruned:
-            told.changed(where, f"its request or response is not what {row['round']} used")
+            report.changed(where, f"its request or response is not what {row['round']} used")
     if pruned:
-        told.notes.append(f"Of {len(pruned):,} calls the texts were pruned (`sedi calls prune`).")
+        report.notes.append(f"Of {len(pruned):,} calls the texts were pruned (`sedi calls prune`).")
 
 
-def _recorded(store: Store, chain: Chain, told: Verification) -> pl.DataFrame:
+def _recorded(store: Store, chain: Chain, report: Verification) -> pl.DataFrame:
     """The digests that were written with the manifests, if they come to the manifest's one hash."""
     frames = [pl.DataFrame(schema={**CALL_DIGEST_SCHEMA, "round": pl.String})]
     for key, manifest in chain.manifests.items():
@@ -54,21 +54,21 @@ def _recorded(store: Store, chain: Chain, told: Verification) -> pl.DataFrame:
         if digests is None:
             continue
         if root_of(digests) != manifest["ledger"]["sha256"]:
-            told.changed(f"assets/lineage_manifest/{key}/calls.parquet", "the manifest names another hash of all calls")
+            report.changed(f"assets/lineage_manifest/{key}/calls.parquet", "the manifest has another hash of all calls")
         else:
             frames.append(digests.with_columns(round=pl.lit(key)))
     return pl.concat(frames).unique("request_key", keep="last")
 
 
-def _check_pages(url: str, told: Verification) -> None:
+def _check_pages(url: str, report: Verification) -> None:
     """The structure of a SQLite file, by its own check."""
     path = url.removeprefix("sqlite:///")
     if path == url or not Path(path).exists():
         return
     try:
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
-            said = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
+            problems = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
     except sqlite3.DatabaseError as error:
-        said = [str(error)]
-    if said != ["ok"]:
-        told.changed(_LEDGER, f"it is damaged: {said[0]}")
+        problems = [str(error)]
+    if problems != ["ok"]:
+        report.changed(_LEDGER, f"it is damaged: {problems[0]}")

@@ -41,44 +41,44 @@ class Chain:
         return sorted(self.manifests.values(), key=lambda manifest: str(manifest["created_at"]))
 
 
-def read_chain(store: Store, told: Verification) -> Chain:
+def read_chain(store: Store, report: Verification) -> Chain:
     """Read plans and manifests, and check that each manifest names the one before as it is."""
     paths = [path for path in store.files("manifests") if path.endswith(".json")]
     hashes = file_hashes(store, paths)
     manifests = {}
     for path in paths:
-        if path.count("/") == 1 and (manifest := _read(store, path, told)) is not None:
+        if path.count("/") == 1 and (manifest := _read(store, path, report)) is not None:
             manifests[path.removeprefix("manifests/").removesuffix(".json")] = manifest
-    chain = Chain(store, manifests, _plans(store, told), hashes)
-    told.rounds = len(manifests)
+    chain = Chain(store, manifests, _plans(store, report), hashes)
+    report.rounds = len(manifests)
     superseded = {sha256 for path, sha256 in hashes.items() if f"/{SUPERSEDED}/" in path}
     for key, manifest in manifests.items():
-        _check_link(chain, key, manifest, superseded, told)
-        _check_record(store, chain, key, told)
+        _check_link(chain, key, manifest, superseded, report)
+        _check_record(store, chain, key, report)
     for path in hashes:
-        _check_superseded(chain, path, told)
+        _check_superseded(chain, path, report)
     for key in chain.open_rounds:  # the others' plans are named by their manifests
         if not is_sealed(store.read_bytes("plans", f"{key}.json"), "plans", f"{key}.json"):
-            told.changed(f"plans/{key}.json", "its seal is broken (or it was written by an earlier version)")
+            report.changed(f"plans/{key}.json", "its seal is broken (or it was written by an earlier version)")
     if chain.rounds_with_file:
-        told.head = hashes[f"manifests/{max(chain.rounds_with_file)}.json"]
+        report.head = hashes[f"manifests/{max(chain.rounds_with_file)}.json"]
     return chain
 
 
-def _read(store: Store, path: str, told: Verification) -> dict[str, Any] | None:
+def _read(store: Store, path: str, report: Verification) -> dict[str, Any] | None:
     try:
         value = json.loads(store.read_bytes(*path.split("/")))
         if value["manifest_version"] < VERSION:
-            told.notes.append(f"{path} was written by an earlier version: it names no files, and is not checked.")
+            report.notes.append(f"{path} was written by an earlier version: it names no files, and is not checked.")
             return None
         RoundPlan.from_json(value["plan"])
         return dict(value)
     except (ValueError, KeyError, TypeError) as error:
-        told.changed(path, f"it is no manifest any more ({type(error).__name__})")
+        report.changed(path, f"it is no manifest any more ({type(error).__name__})")
         return None
 
 
-def _plans(store: Store, told: Verification) -> dict[str, RoundPlan]:
+def _plans(store: Store, report: Verification) -> dict[str, RoundPlan]:
     plans = {}
     for name in store.names("plans"):
         if not (name.startswith("round-") and name.endswith(".json")):
@@ -86,50 +86,50 @@ def _plans(store: Store, told: Verification) -> dict[str, RoundPlan]:
         try:
             plan = RoundPlan.from_json(json.loads(store.read_bytes("plans", name)))
         except (ValueError, KeyError, TypeError) as error:
-            told.changed(f"plans/{name}", f"it is no plan any more ({type(error).__name__})")
+            report.changed(f"plans/{name}", f"it is no plan any more ({type(error).__name__})")
             continue
         if f"{plan.round}.json" != name:
-            told.changed(f"plans/{name}", f"it is the plan of {plan.round}")
+            report.changed(f"plans/{name}", f"it is the plan of {plan.round}")
             continue
         plans[plan.round] = plan
     return plans
 
 
 def _check_link(
-    chain: Chain, key: str, manifest: dict[str, Any], superseded: set[str | None], told: Verification
+    chain: Chain, key: str, manifest: dict[str, Any], superseded: set[str | None], report: Verification
 ) -> None:
     previous = manifest["previous"]
     if manifest["round"] != key:
-        told.changed(f"manifests/{key}.json", f"it is the manifest of {manifest['round']}")
+        report.changed(f"manifests/{key}.json", f"it is the manifest of {manifest['round']}")
     elif previous is not None:
         path = f"manifests/{previous['round']}.json"
         now = chain.hashes.get(path)
         if now is None:
-            told.missing(path, f"the manifest of {key} names it")
+            report.missing(path, f"the manifest of {key} names it")
         elif now != previous["sha256"] and previous["sha256"] in superseded:
-            told.notes.append(f"{key} was made from a state of {previous['round']} that was superseded since.")
+            report.notes.append(f"{key} was made from a state of {previous['round']} that was superseded since.")
         elif now != previous["sha256"]:
-            told.changed(path, f"the manifest of {key} names it with another SHA-256")
+            report.changed(path, f"the manifest of {key} names it with another SHA-256")
 
 
-def _check_record(store: Store, chain: Chain, key: str, told: Verification) -> None:
+def _check_record(store: Store, chain: Chain, key: str, report: Verification) -> None:
     """The table `manifest` of the partition holds the hash of the manifest that was written with it."""
     path = f"manifests/{key}.json"
     recorded = readable_table(store, "manifest", "lineage_manifest", key)
     if recorded is not None and recorded["sha256"][0] != chain.hashes[path]:
-        told.changed(path, "the table of its partition (lineage_manifest) names another SHA-256")
+        report.changed(path, "the table of its partition (lineage_manifest) names another SHA-256")
 
 
-def _check_superseded(chain: Chain, path: str, told: Verification) -> None:
+def _check_superseded(chain: Chain, path: str, report: Verification) -> None:
     """The file of a superseded manifest is named by its hash, and by the manifest that took its place."""
     if f"/{SUPERSEDED}/" in path:
         named = path.rsplit("-", 1)[-1].removesuffix(".json")
         if not str(chain.hashes[path]).startswith(named):
-            told.changed(path, "its name has another SHA-256")
+            report.changed(path, "its name has another SHA-256")
             return
     with suppress(ValueError, AttributeError):  # it is no manifest any more: told above
         value = json.loads(chain.store.read_bytes(*path.split("/")))
         if sha256 := value.get("supersedes"):
             former = f"manifests/{SUPERSEDED}/{value['round']}-{sha256[:16]}.json"
             if former not in chain.hashes:
-                told.missing(former, f"{path} took its place")
+                report.missing(former, f"{path} took its place")

@@ -24,42 +24,42 @@ _SHARED = (*(f"assets/{asset}/" for asset in SHARED_ASSETS), f"checkpoints/{SEED
 """What is made before the rounds, and again if seed file or student change."""
 
 
-def check_files(store: Store, chain: Chain, told: Verification, progress: Callable[[int], None] | None) -> None:
+def check_files(store: Store, chain: Chain, report: Verification, progress: Callable[[int], None] | None) -> None:
     """Compare all files with their records."""
     there = {path: None for path in store.files() if path not in _LEDGER and not path.startswith(_PLOTS)}
     expected, named_by = _expected(chain)
 
     def counted(number: int) -> None:
-        told.bytes += number
+        report.bytes += number
         if progress is not None:
             progress(number)
 
     hashes = file_hashes(store, there | expected, counted)
-    told.files = len(there)
+    report.files = len(there)
     known = {HISTORY, *expected, *chain.hashes, *(f"plans/{key}.json" for key in chain.plans)}
-    known |= _check_partitions(store, chain, there, told) | check_records(store, chain, there, hashes, told)
-    pruned, remade = _pruned(chain, hashes), _remade(chain, hashes, told)
+    known |= _check_partitions(store, chain, there, report) | check_records(store, chain, there, hashes, report)
+    pruned, remade = _pruned(chain, hashes), _remade(chain, hashes, report)
     for path, sha256 in expected.items():
         if hashes[path] == sha256 or (remade and path.startswith(_SHARED)):
             continue
         if hashes[path] is not None:
-            told.changed(path, f"the manifest of {named_by[path]} names another SHA-256")
+            report.changed(path, f"the manifest of {named_by[path]} names another SHA-256")
         elif path.startswith(VECTORS) and chain.open_rounds:
-            told.notes.append(f"{path} is gone: compacting the stored vectors removes old versions of them.")
+            report.notes.append(f"{path} is gone: compacting the stored vectors removes old versions of them.")
         elif not path.startswith(tuple(f"checkpoints/{key}/" for key in pruned)):
-            told.missing(path, f"the manifest of {named_by[path]} names it")
+            report.missing(path, f"the manifest of {named_by[path]} names it")
     for named in files_named_in_tables(store, _folders(there)):
         known.add(named.path)
         if hashes.get(named.path) is None:
-            told.missing(named.path, f"the table of {named.by} names it")
+            report.missing(named.path, f"the table of {named.by} names it")
         elif hashes[named.path] != named.sha256:
-            told.changed(named.path, f"the table of {named.by} names another SHA-256")
-    if told.passed and load_history(store) != load_history(store, remembered=False):
-        told.changed(HISTORY, "it says something else than plans and manifests; remove it, it is made again")
-    already = set(told.names())
+            report.changed(named.path, f"the table of {named.by} names another SHA-256")
+    if report.passed and load_history(store) != load_history(store, remembered=False):
+        report.changed(HISTORY, "it says something else than plans and manifests; remove it, it is made again")
+    already = set(report.names())
     for path in there:
         if path not in known and path not in already and not _is_under_way(chain, path):
-            told.no_origin(path, "no manifest, marker or table names it")
+            report.no_origin(path, "no manifest, marker or table names it")
 
 
 def _expected(chain: Chain) -> tuple[dict[str, str], dict[str, str]]:
@@ -73,7 +73,7 @@ def _expected(chain: Chain) -> tuple[dict[str, str], dict[str, str]]:
     return expected, named_by
 
 
-def _check_partitions(store: Store, chain: Chain, there: Iterable[str], told: Verification) -> set[str]:
+def _check_partitions(store: Store, chain: Chain, there: Iterable[str], report: Verification) -> set[str]:
     """The partitions that no manifest names. Returns their files."""
     folders = _folders(there)
     for asset in ("lineage_manifest", "round_report"):
@@ -81,13 +81,13 @@ def _check_partitions(store: Store, chain: Chain, there: Iterable[str], told: Ve
             if f"assets/{asset}/{key}" in folders:
                 continue
             if asset == "round_report" and key == max(chain.rounds_with_file):
-                told.notes.append(f"{key} has no report yet: it is made after the manifest.")
+                report.notes.append(f"{key} has no report yet: it is made after the manifest.")
             else:
-                told.missing(f"assets/{asset}/{key}", "the round is finished")
+                report.missing(f"assets/{asset}/{key}", "the round is finished")
     own: set[str] = set()
     for folder in sorted(folders):
         if folder.split("/")[1] in AFTERWARDS or _is_under_way(chain, f"{folder}/"):
-            own |= set(check_partition(store, folder, told))
+            own |= set(check_partition(store, folder, report))
     return own
 
 
@@ -110,7 +110,7 @@ def _pruned(chain: Chain, hashes: dict[str, str | None]) -> set[str]:
     return pruned
 
 
-def _remade(chain: Chain, hashes: dict[str, str | None], told: Verification) -> bool:
+def _remade(chain: Chain, hashes: dict[str, str | None], report: Verification) -> bool:
     """Whether seed pool or baselines are, as a whole, others than the newest manifest names: made again since.
 
     One changed file among them is no such thing: all their markers must be right, and one of them another.
@@ -120,15 +120,15 @@ def _remade(chain: Chain, hashes: dict[str, str | None], told: Verification) -> 
     newest = chain.by_time()[-1]
     markers = {p: s for p, s in newest["data"].items() if p.startswith("assets/") and p.startswith(_SHARED)}
     others = [p for p, s in markers.items() if p.endswith("_tables.json") and hashes[p] not in (s, None)]
-    return bool(others) and _consistent(chain, others, told)
+    return bool(others) and _consistent(chain, others, report)
 
 
-def _consistent(chain: Chain, markers: list[str], told: Verification) -> bool:
+def _consistent(chain: Chain, markers: list[str], report: Verification) -> bool:
     trial = Verification()
     for marker in markers:
         check_partition(chain.store, marker.rsplit("/", 1)[0], trial)
     if not trial.findings:
-        told.notes += [f"{marker.rsplit('/', 1)[0]} was made again since the newest manifest." for marker in markers]
+        report.notes += [f"{marker.rsplit('/', 1)[0]} was made again since the newest manifest." for marker in markers]
     return not trial.findings
 
 

@@ -16,7 +16,7 @@ from sedi_dagster.store import Store
 _LISTED = 5
 
 
-def check_origins(store: Store, chain: Chain, told: Verification) -> None:
+def check_origins(store: Store, chain: Chain, report: Verification) -> None:
     """Follow the ids through the tables of each finished round."""
     known = _seeds(store)
     for key, manifest in chain.manifests.items():
@@ -31,32 +31,32 @@ def check_origins(store: Store, chain: Chain, told: Verification) -> None:
         candidates = pl.concat([tables["candidates"] for tables in generated])
         calls = pl.concat([tables["calls"] for tables in generated])["request_key"]
         taken = pl.concat([candidates["instruction_key"], candidates["answer_key"]]).drop_nulls()
-        _all_in(told, f"calls of candidates of {key}", taken, calls, "generated_batches lists no such call")
-        _all_in(told, f"verdicts of {key}", judged["verdicts"]["candidate_id"], candidates["candidate_id"],
+        _all_in(report, f"calls of candidates of {key}", taken, calls, "generated_batches lists no such call")
+        _all_in(report, f"verdicts of {key}", judged["verdicts"]["candidate_id"], candidates["candidate_id"],
                 "there is no such candidate")  # fmt: skip
         kept = judged["verdicts"].filter(pl.col("state") == "kept")["candidate_id"]
-        _all_in(told, f"examples of {key}", judged["examples"]["example_id"], kept, "it was not kept")
-        _all_in(told, f"examples of {key}", kept, judged["examples"]["example_id"], "it was kept and is not there")
+        _all_in(report, f"examples of {key}", judged["examples"]["example_id"], kept, "it was not kept")
+        _all_in(report, f"examples of {key}", kept, judged["examples"]["example_id"], "it was kept and is not there")
         known |= set(kept)
         rows = judged["batches"]["example_id"]
-        _all_in(told, f"training rows of {key}", rows, known, "it is no seed task and no kept example")
+        _all_in(report, f"training rows of {key}", rows, known, "it is no seed task and no kept example")
         trained = steps["example_ids"].explode()
-        _all_in(told, f"steps of {key}", trained, rows, "it is in no composed batch")
+        _all_in(report, f"steps of {key}", trained, rows, "it is in no composed batch")
 
 
-def check_examples(store: Store, chain: Chain, told: Verification) -> None:
+def check_examples(store: Store, chain: Chain, report: Verification) -> None:
     """The Lance table has exactly the kept examples of every finished round."""
     found = example_digests(str(store.path("lance")))
-    told.examples = sum(len(rows) for rows in found.values())
+    report.examples = sum(len(rows) for rows in found.values())
     for key in chain.manifests:
         examples = readable_table(store, "examples", "filtered_batches", key)
         if examples is None:
             continue
         kept, there = examples["example_id"], found.get(key, {})
-        _all_in(told, f"lance/examples.lance, {key}", kept, there, "it was kept and has no row", missing=True)
-        _all_in(told, f"lance/examples.lance, {key}", there, kept, "it was not kept")
+        _all_in(report, f"lance/examples.lance, {key}", kept, there, "it was kept and has no row", missing=True)
+        _all_in(report, f"lance/examples.lance, {key}", there, kept, "it was not kept")
     for key in sorted(set(found) - set(chain.manifests) - set(chain.open_rounds)):
-        told.no_origin(f"lance/examples.lance, {key}", f"{len(found[key])} rows of a round that there is not")
+        report.no_origin(f"lance/examples.lance, {key}", f"{len(found[key])} rows of a round that there is not")
 
 
 def _seeds(store: Store) -> set[str]:
@@ -69,9 +69,9 @@ def _seeds(store: Store) -> set[str]:
 
 
 def _all_in(
-    told: Verification, where: str, ids: Iterable[str], known: Iterable[str], why: str, missing: bool = False
+    report: Verification, where: str, ids: Iterable[str], known: Iterable[str], why: str, missing: bool = False
 ) -> None:
-    tell = told.missing if missing else told.no_origin
+    tell = report.missing if missing else report.no_origin
     lost = sorted(set(ids) - set(known))
     for id_ in lost[:_LISTED]:
         tell(f"{where}: {id_}", why)

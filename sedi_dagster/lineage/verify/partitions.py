@@ -17,7 +17,7 @@ _TABLES_OF_FILES = {"round_report": "pages", "sft_dataset": "files", "morning_pa
 """Tables that name files outside their partition: `path`, `sha256`."""
 
 
-def check_partition(store: Store, folder: str, told: Verification) -> list[str]:
+def check_partition(store: Store, folder: str, report: Verification) -> list[str]:
     """Compare a partition's marker, byte by byte, with the one that its files make. Returns the files it answers for.
 
     Args:
@@ -28,32 +28,32 @@ def check_partition(store: Store, folder: str, told: Verification) -> list[str]:
     tables = [name.removesuffix(".parquet") for name in names if name.endswith(".parquet")]
     own = [f"{folder}/{name}" for name in names if name.endswith(".parquet") or name == MARKER]
     if MARKER not in names:
-        told.missing(f"{folder}/{MARKER}", "a partition is there only when its marker is")
+        report.missing(f"{folder}/{MARKER}", "a partition is there only when its marker is")
         return own
     written = store.read_bytes(*parts, MARKER)
     contents = {name: store.read_bytes(*parts, f"{name}.parquet") for name in tables}
     marker = _read(written)
     if marker is None or marker["data_version"] == version_of(contents):  # the files are as they were written
         if marker is None or written != _as_written(contents, marker["tables"]):
-            told.changed(f"{folder}/{MARKER}", "it does not say what the files of its partition do")
+            report.changed(f"{folder}/{MARKER}", "it does not say what the files of its partition do")
         return own
-    _compare(folder, contents, marker["tables"], told)
+    _compare(folder, contents, marker["tables"], report)
     return own
 
 
-def _compare(folder: str, contents: dict[str, bytes], described: dict[str, Any], told: Verification) -> None:
+def _compare(folder: str, contents: dict[str, bytes], described: dict[str, Any], report: Verification) -> None:
     """Each file with what the marker says of it."""
     right = {name for name in contents if content_hash(contents[name]) == described.get(name, {}).get("blake2b")}
     for name in described:
         if name not in contents:
-            told.missing(f"{folder}/{name}.parquet", "the marker of its partition names it")
+            report.missing(f"{folder}/{name}.parquet", "the marker of its partition names it")
     for name in contents.keys() - right:
         if name in described:
-            told.changed(f"{folder}/{name}.parquet", "the marker of its partition names another hash")
+            report.changed(f"{folder}/{name}.parquet", "the marker of its partition names another hash")
         else:
-            told.no_origin(f"{folder}/{name}.parquet", "the marker of its partition does not name it")
+            report.no_origin(f"{folder}/{name}.parquet", "the marker of its partition does not name it")
     if right == set(described) == set(contents) or not right:
-        told.changed(f"{folder}/{MARKER}", "it does not say what the files of its partition do")
+        report.changed(f"{folder}/{MARKER}", "it does not say what the files of its partition do")
 
 
 def _read(marker: bytes) -> dict[str, Any] | None:

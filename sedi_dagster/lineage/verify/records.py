@@ -20,40 +20,40 @@ from sedi_dagster.superseding import FOLDER
 
 
 def check_records(
-    store: Store, chain: Chain, there: Collection[str], hashes: Mapping[str, str | None], told: Verification
+    store: Store, chain: Chain, there: Collection[str], hashes: Mapping[str, str | None], report: Verification
 ) -> set[str]:
     """Compare every record with its seal and with what it speaks of. Returns the files that are accounted for."""
     markers = {path for path in there if path.startswith("assets/") and path.endswith(f"/{MARKER}")}
     known = set[str]()
     for partition in sorted(path.removeprefix("assets/").removesuffix(f"/{MARKER}") for path in markers):
         if not partition.startswith(f"{IMPORTS}/"):
-            known |= _check_work(store, chain, partition, there, told)
-    return known | _check_superseded(store, there, hashes, told)
+            known |= _check_work(store, chain, partition, there, report)
+    return known | _check_superseded(store, there, hashes, report)
 
 
-def _check_work(store: Store, chain: Chain, partition: str, there: Collection[str], told: Verification) -> set[str]:
+def _check_work(store: Store, chain: Chain, partition: str, there: Collection[str], report: Verification) -> set[str]:
     """What a partition was made of, and what its checks said of it."""
     path = f"inputs/{partition}.json"
     verdicts = {file for file in there if file.startswith(f"checks/{partition}/") and file.endswith(".json")}
-    record = _sealed_record(store, path, there, "it says what the partition was made of", told)
+    record = _sealed_record(store, path, there, "it says what the partition was made of", report)
     version = _data_version(store, partition)
     if record is not None and version not in (None, record["data_version"]):
-        told.changed(path, "it speaks of other data than its partition has")
+        report.changed(path, "it speaks of other data than its partition has")
     if any(key in partition.split("/") for key in chain.open_rounds):
         return {path, *verdicts}  # its checks may be still to come
     for name in (record or {}).get("checks", ()):
         file = f"checks/{partition}/{name}.json"
         if file not in there:
-            told.missing(file, "the check has not judged what its partition has")
+            report.missing(file, "the check has not judged what its partition has")
     for file in sorted(verdicts):
-        verdict = _sealed_record(store, file, there, "", told)
+        verdict = _sealed_record(store, file, there, "", report)
         if verdict is not None and version not in (None, verdict["data_version"]):
-            told.changed(file, "it judged other data than its partition has")
+            report.changed(file, "it judged other data than its partition has")
     return {path, *verdicts}
 
 
 def _check_superseded(
-    store: Store, there: Collection[str], hashes: Mapping[str, str | None], told: Verification
+    store: Store, there: Collection[str], hashes: Mapping[str, str | None], report: Verification
 ) -> set[str]:
     """The records of each round, numbered from 1 without a gap, and the files that each names."""
     known, numbers = set[str](), defaultdict[str, set[int]](set)
@@ -65,27 +65,27 @@ def _check_superseded(
         for number in sorted(found | set(range(1, len(found) + 1))):
             path = f"{FOLDER}/{key}/{number:04d}.json"
             known.add(path)
-            record = _sealed_record(store, path, there, "it says what was replaced", told)
+            record = _sealed_record(store, path, there, "it says what was replaced", report)
             for file, sha256 in (record or {}).get("files", {}).items():
                 known.add(file)
                 if hashes.get(file) is None:
-                    told.missing(file, f"{path} names it")
+                    report.missing(file, f"{path} names it")
                 elif hashes[file] != sha256:
-                    told.changed(file, f"{path} names another SHA-256")
+                    report.changed(file, f"{path} names another SHA-256")
     return known
 
 
 def _sealed_record(
-    store: Store, path: str, there: Collection[str], what: str, told: Verification
+    store: Store, path: str, there: Collection[str], what: str, report: Verification
 ) -> dict[str, Any] | None:
     """The record, if it is as it was written; otherwise that is told."""
     if path not in there:
-        told.missing(path, what)
+        report.missing(path, what)
         return None
     parts = path.split("/")
     content = store.read_bytes(*parts)
     if not is_sealed(content, *parts):
-        told.changed(path, "its seal is broken (or it was written by an earlier version)")
+        report.changed(path, "its seal is broken (or it was written by an earlier version)")
         return None
     return dict(json.loads(content))
 
