@@ -20,7 +20,7 @@ from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import EXAMPLE_SCHEMA, earlier_examples, machine_seeds
+from sedi_dagster.orchestration.round_inputs import EXAMPLE_SCHEMA, earlier_examples, machine_seeds
 from sedi_dagster.orchestration.rows import as_prompts, fitting, replay_rules
 from sedi_dagster.records import Tables, round_number
 

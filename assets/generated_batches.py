@@ -24,7 +24,7 @@ from sedi_dagster.orchestration.opening import plan_of_cell
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ONE_BY_ONE
 from sedi_dagster.orchestration.planning import check_categories
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import (
+from sedi_dagster.orchestration.round_inputs import (
     evaluation_decontaminator,
     instruction_screen,
     kept_examples,

@@ -21,7 +21,7 @@ from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import earlier_depths, machine_seeds
+from sedi_dagster.orchestration.round_inputs import earlier_depths, machine_seeds
 from sedi_dagster.records import Tables
 
 

@@ -18,7 +18,7 @@ from sedi_dagster.orchestration.links import plot
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import promoted_checkpoint
+from sedi_dagster.orchestration.round_inputs import promoted_checkpoint
 from sedi_dagster.orchestration.training import CHECKPOINT_FILES, train_student
 from sedi_dagster.orchestration.workloads import clear_workload
 from sedi_dagster.records import Tables, is_round_key

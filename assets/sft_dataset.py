@@ -15,7 +15,7 @@ from sedi_dagster.lineage.dataset.forms import KEPT_COLUMNS, messages
 from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import finished_examples
+from sedi_dagster.orchestration.round_inputs import finished_examples
 from sedi_dagster.records import Tables
 from sedi_dagster.store import parquet_bytes
 

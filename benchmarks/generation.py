@@ -25,7 +25,7 @@ from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.filtering import round_rules
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_pool, instruction_screen
+from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, instruction_pool, instruction_screen
 from sedi_dagster.orchestration.screening import GenerationScreen
 from sedi_dagster.records import AskTeacher, Category, Tables, TeacherAnswer, TeacherRequest, derived_rng
 from sedi_dagster.settings import Settings

@@ -33,7 +33,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 Log = Callable[[str], None]
 
 
-def run_workload(description: str, work: Callable[[Mapping[str, Any], Log], None], job_help: str = "") -> None:
+def workload_main(description: str, work: Callable[[Mapping[str, Any], Log], None], job_help: str = "") -> None:
     """Parse the command line, call `work(job, log)` and end the process.
 
     A `SediError` goes to `error.json` in the job's output folder and to stderr; the exit status is 2.

@@ -1,4 +1,4 @@
 from sedi_dagster.evaluation.answering import evaluate
-from sedi_dagster.workload import run_workload
+from sedi_dagster.workload import workload_main
 
-run_workload("Let the student answer evaluation items, and score the answers.", evaluate)
+workload_main("Let the student answer evaluation items, and score the answers.", evaluate)

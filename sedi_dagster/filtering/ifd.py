@@ -29,7 +29,7 @@ import polars as pl
 from sedi_dagster.chat import answer_ids, opening_ids, question_text, token_ids
 from sedi_dagster.losses import answer_losses
 from sedi_dagster.student import load_student, load_tokenizer
-from sedi_dagster.workload import Log, progress_log, run_workload
+from sedi_dagster.workload import Log, progress_log, workload_main
 
 Ratio = Literal["loss_ratio", "perplexity_ratio"]
 
@@ -118,4 +118,4 @@ def drop_by_ifd(verdicts: pl.DataFrame, dropped: pl.DataFrame) -> pl.DataFrame:
 
 
 if __name__ == "__main__":
-    run_workload("Score the instruction-following difficulty of examples with the base student.", score_examples)
+    workload_main("Score the instruction-following difficulty of examples with the base student.", score_examples)

@@ -17,7 +17,7 @@ from sedi_dagster.evaluation.statistics import pass_rate, passed_by_category
 from sedi_dagster.evaluation.weakness import WeaknessRules, judge_categories
 from sedi_dagster.feedback.standing import StandingRules, settle
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import is_of_this_student, promoted_checkpoint, starting_checkpoint
+from sedi_dagster.orchestration.round_inputs import is_of_this_student, promoted_checkpoint, starting_checkpoint
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
 from sedi_dagster.rounds import SEED_TASKS
 from sedi_dagster.targets import REFERENCE, asked_targets, in_words, resolve

@@ -22,7 +22,7 @@ from sedi_dagster.orchestration.due import Launch, LoopState, Open, Rest, Wait, 
 from sedi_dagster.orchestration.failures import USER_ERROR
 from sedi_dagster.orchestration.home import restore
 from sedi_dagster.orchestration.ownership import kept, who_else_drives
-from sedi_dagster.orchestration.planning import BY_SEDI_RUN, add_partitions, check_categories, open_round
+from sedi_dagster.orchestration.planning import BY_SEDI_RUN, add_partitions, check_categories, start_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import (
@@ -110,7 +110,7 @@ class Driver:
             if isinstance(first, Launch):
                 self._execute(state, first)
             elif isinstance(first, Open):
-                open_round(self._sedi, self._instance, first.plan)
+                start_round(self._sedi, self._instance, first.plan)
             elif isinstance(first, Rest):
                 return f"{first.why}{self._cut_short()}"
             else:

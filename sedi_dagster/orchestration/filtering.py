@@ -12,7 +12,7 @@ from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.verdicts import Rules, judge_candidates
 from sedi_dagster.orchestration.composing import stored_vectors
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import evaluation_decontaminator, instruction_pool
+from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, instruction_pool
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import task_prompt
 from sedi_dagster.settings import Settings

@@ -11,7 +11,7 @@ import polars as pl
 
 from sedi_dagster.evaluation.comparison import ALL, compare
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import promoted_checkpoint, starting_checkpoint
+from sedi_dagster.orchestration.round_inputs import promoted_checkpoint, starting_checkpoint
 from sedi_dagster.records import RoundOutcome
 from sedi_dagster.reporting.numbers import p_value
 from sedi_dagster.settings import SIMULATED, Settings

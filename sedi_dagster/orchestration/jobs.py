@@ -9,8 +9,7 @@ from sedi_dagster.errors import SettingsError
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
-from sedi_dagster.orchestration.planning import next_plan
-from sedi_dagster.orchestration.planning import open_round as write_round
+from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.verifying import the_data_folder_is_as_recorded, verify_records
@@ -90,7 +89,7 @@ def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: Sed
             context.add_output_metadata({"no_round_was_opened": decided.reason})
             return
         preflight(sedi)
-        if not write_round(sedi, context.instance, decided):
+        if not start_round(sedi, context.instance, decided):
             context.log.warning(f"{decided.round} was opened by somebody else meanwhile; their plan holds.")
             return
     context.log.info(

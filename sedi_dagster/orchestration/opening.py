@@ -6,7 +6,7 @@ import dagster as dg
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import Stop
-from sedi_dagster.orchestration.planning import next_plan, open_round
+from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan, round_key
@@ -26,7 +26,7 @@ def plan_of_cell(sedi: SediResource, instance: dg.DagsterInstance, key: str) -> 
         if isinstance(decided, Stop):
             raise SediError(f"{key} is not opened: {decided.reason}.", "Name categories in the job open_round.")
         preflight(sedi)
-        open_round(sedi, instance, decided)
+        start_round(sedi, instance, decided)
     return sedi.plan(key)
 
 

@@ -16,7 +16,7 @@ from sedi_dagster.orchestration.checking import not_passed
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import starting_checkpoint
+from sedi_dagster.orchestration.round_inputs import starting_checkpoint
 from sedi_dagster.records import RoundPlan, is_round_key, round_key
 from sedi_dagster.rounds import save_plan
 from sedi_dagster.store import tables_version
@@ -80,7 +80,7 @@ def check_categories(sedi: SediResource, categories: Sequence[str] | None) -> No
         raise SediError(f"Unknown category: {', '.join(unknown)}.", f"Choose from {', '.join(known)}.")
 
 
-def open_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan) -> bool:
+def start_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan) -> bool:
     """Write the plan down, where none is, and add the round's partition.
 
     Returns:

@@ -15,7 +15,7 @@ from sedi_dagster.orchestration.checking import checks_of
 from sedi_dagster.orchestration.due import Launch, LoopState, Open, Rest, due, waiting
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
 from sedi_dagster.orchestration.ownership import is_driven, who_else_drives
-from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, open_round
+from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import HOST, INPUTS, ROUND, WORK, close_dead_runs
 from sedi_dagster.orchestration.state import look
@@ -68,7 +68,7 @@ def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource
             return dg.SkipReason(
                 f"The loop rests: {step.why}." if isinstance(step, Rest) else waiting(steps, state.now)
             )
-        if not open_round(sedi, context.instance, step.plan):
+        if not start_round(sedi, context.instance, step.plan):
             return dg.SkipReason(f"{step.plan.round} was opened by somebody else meanwhile; their plan holds.")
         asked = ", ".join(f"{c.category} ({c.candidates})" for c in step.plan.categories)
         return dg.SkipReason(f"Opened {step.plan.round}: {asked}. round_ready_sensor carries it on.")

@@ -9,7 +9,7 @@ from sedi_dagster.evaluation.statistics import passed_by_category, wilson_interv
 from sedi_dagster.orchestration.deciding import person_needed, targets_in_words
 from sedi_dagster.orchestration.findings import what_happened, what_it_shows, what_next
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import starting_checkpoint
+from sedi_dagster.orchestration.round_inputs import starting_checkpoint
 from sedi_dagster.records import CategoryOutcome, RoundOutcome
 from sedi_dagster.settings import Settings
 

@@ -19,11 +19,11 @@ from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.reporting import accounts, figures, learning, samples
 from sedi_dagster.reporting.background import Background, Spending
 from sedi_dagster.reporting.canvas import to_png, to_svg
+from sedi_dagster.reporting.conclusion import Conclusion, beyond_seed_tasks, forgotten, round_conclusion
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, pass_rate, percent
 from sedi_dagster.reporting.page import fill
 from sedi_dagster.reporting.scores import category_scores, measures, same_answers, swaps
-from sedi_dagster.reporting.verdict import Verdict, beyond_seed_tasks, forgotten, verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,7 +107,7 @@ def render_index(
     starts: Mapping[str, Rate] | None = None,
     spending: Spending | None = None,
     next_step: str = "",
-    bought: Verdict | None = None,
+    bought: Conclusion | None = None,
     simulated: bool = False,
 ) -> str:
     """The index of all rounds, planned and finished, as one HTML page beside the reports.
@@ -147,7 +147,7 @@ def starts(data: RoundData) -> dict[str, Rate]:
     return {name: rate for name, rate in rates.items() if rate is not None}
 
 
-def bought(data: RoundData) -> Verdict | None:
+def bought(data: RoundData) -> Conclusion | None:
     """What the teacher's tokens of all rounds so far bought beyond the human seed tasks; None: not measured."""
     tokens = data.outcome.tokens + sum(o.tokens for o in data.earlier if o.round != data.outcome.round)
     seed_tasks, after = pass_rate(data.items_seed_tasks), pass_rate(data.items)
@@ -187,7 +187,7 @@ def _score_view(data: RoundData) -> dict[str, Any]:
         del points["Seed tasks alone"]
     return {
         "bought": bought(data),
-        "verdict": verdict(before, after, data.comparisons, data.background.alpha),
+        "conclusion": round_conclusion(before, after, data.comparisons, data.background.alpha),
         "forgotten": forgotten(data.comparisons),
         "scores": scores,
         "score_plot": _plot(figures.score_figure, scores, "Pass rates by category against their targets"),

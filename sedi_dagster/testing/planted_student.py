@@ -22,7 +22,7 @@ import polars as pl
 
 from sedi_dagster.evaluation.results import append_results, judged
 from sedi_dagster.training.tables import EXAMPLE_SCHEMA, HELDOUT_SCHEMA, STEP_SCHEMA
-from sedi_dagster.workload import Log, progress_log, run_workload
+from sedi_dagster.workload import Log, progress_log, workload_main
 
 WEIGHTS = "adapter_model.safetensors"
 JOURNAL = "PLANTED_STUDENT_JOURNAL"
@@ -136,4 +136,4 @@ def _heldout(file: str | None) -> pl.DataFrame:
 if __name__ == "__main__":
     module = sys.argv[2]
     sys.argv = [sys.argv[0], *sys.argv[3:]]
-    run_workload("A planted student.", train if module == "sedi_dagster.training" else evaluate)
+    workload_main("A planted student.", train if module == "sedi_dagster.training" else evaluate)

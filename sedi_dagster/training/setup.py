@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from trl import SFTTrainer
 
-    from sedi_dagster.training.losses import Encoded
+    from sedi_dagster.training.example_losses import Encoded
 
 LORA_ALPHA_PER_RANK = 2
 
@@ -189,7 +189,7 @@ def dataset(rows: pl.DataFrame) -> Any:
 
 def encode(trainer: SFTTrainer, rows: pl.DataFrame) -> list[Encoded]:
     """Rows tokenised and labelled exactly as the training rows are."""
-    from sedi_dagster.training.losses import Encoded
+    from sedi_dagster.training.example_losses import Encoded
 
     if rows.is_empty():
         return []

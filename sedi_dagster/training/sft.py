@@ -26,7 +26,7 @@ from sedi_dagster.workload import Log, progress_log
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from sedi_dagster.training.losses import Encoded
+    from sedi_dagster.training.example_losses import Encoded
 
 SUMMARY = "summary.json"
 
@@ -65,7 +65,7 @@ class Run:
     def __init__(
         self, job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, setup: Setup, log: Log
     ) -> None:
-        from sedi_dagster.training.losses import Encoded
+        from sedi_dagster.training.example_losses import Encoded
         from sedi_dagster.training.signals import batches_of
 
         self.job, self.rows, self.tokenizer, self.setup, self.log = job, rows, tokenizer, setup, log
@@ -156,7 +156,7 @@ class Run:
         """The loss of each row, its share by each process."""
         from accelerate.utils import gather_object
 
-        from sedi_dagster.training.losses import example_losses
+        from sedi_dagster.training.example_losses import example_losses
 
         accelerator = self.trainer.accelerator
         rank, devices = accelerator.process_index, accelerator.num_processes

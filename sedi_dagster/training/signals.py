@@ -18,8 +18,8 @@ import polars as pl
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from sedi_dagster.records import Progress
+from sedi_dagster.training.example_losses import Encoded
 from sedi_dagster.training.failures import not_a_number
-from sedi_dagster.training.losses import Encoded
 from sedi_dagster.training.state import SavingTimes, StopRequest, mark_state
 from sedi_dagster.training.tables import EXAMPLE_SCHEMA
 

@@ -15,7 +15,7 @@ import pytest
 from sedi_dagster.definitions import defs
 from sedi_dagster.orchestration.alerts import alert_on_failure, tell
 from sedi_dagster.orchestration.due import PATIENCE
-from sedi_dagster.orchestration.planning import next_plan, open_round
+from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import CAUSE, INPUTS, WORK
 from sedi_dagster.orchestration.state import inputs_fingerprint
@@ -98,7 +98,7 @@ def test_what_is_tried_again_is_told_only_when_the_loop_gives_it_up(
     sedi = SediResource()
     plan = next_plan(sedi, "person")
     assert isinstance(plan, RoundPlan)
-    open_round(sedi, instance, plan)
+    start_round(sedi, instance, plan)
     tags = {WORK: "prepare|seed_pool", INPUTS: inputs_fingerprint(sedi, plan), CAUSE: "defect"}
     for _ in range(PATIENCE["defect"].attempts - 1):
         assert isinstance(failed(instance, tags), dg.SkipReason)

@@ -18,7 +18,7 @@ from sedi_dagster.cli import main
 from sedi_dagster.errors import InputFileError
 from sedi_dagster.generation.candidates import CANDIDATE_SCHEMA
 from sedi_dagster.orchestration.io_manager import TablesIOManager
-from sedi_dagster.orchestration.planning import open_round
+from sedi_dagster.orchestration.planning import start_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import CategoryPlan, RoundPlan
@@ -44,7 +44,7 @@ def judged(project: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterI
     monkeypatch.setenv("SEDI_BATCHING_HUMAN_REPLAY", "0.5")
     sedi = SediResource()
     store = sedi.store()
-    open_round(sedi, instance, RoundPlan(ROUND, None, "test", (CategoryPlan("math", 8, "test"),), 1))
+    start_round(sedi, instance, RoundPlan(ROUND, None, "test", (CategoryPlan("math", 8, "test"),), 1))
     rows: list[dict[str, Any]] = [
         {
             "candidate_id": f"cand-{n}", "instruction_id": f"instr-{n}", "round": ROUND, "category": "math",

@@ -17,7 +17,7 @@ from sedi_dagster.generation.methods import METHODS
 from sedi_dagster.orchestration.checks import every_candidate_has_its_call
 from sedi_dagster.orchestration.io_manager import TablesIOManager
 from sedi_dagster.orchestration.partitions import batch_key
-from sedi_dagster.orchestration.planning import next_plan, open_round
+from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.state import missing_batches
 from sedi_dagster.records import RoundPlan, Tables
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("project")
 def opened(instance: dg.DagsterInstance, candidates: int = 6) -> RoundPlan:
     plan = next_plan(SediResource(), "a test", None, candidates)
     assert isinstance(plan, RoundPlan)
-    open_round(SediResource(), instance, plan)
+    start_round(SediResource(), instance, plan)
     return plan
 
 

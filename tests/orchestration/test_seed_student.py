@@ -12,7 +12,7 @@ from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
 from sedi_dagster.orchestration.io_manager import TablesIOManager
 from sedi_dagster.orchestration.planning import starting_scores
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.rounds import promoted_checkpoint
+from sedi_dagster.orchestration.round_inputs import promoted_checkpoint
 from sedi_dagster.records import Tables
 from sedi_dagster.rounds import SEED_TASKS
 

@@ -22,7 +22,7 @@ from sedi_dagster.orchestration.due import PATIENCE
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
 from sedi_dagster.orchestration.ownership import only_driver
 from sedi_dagster.orchestration.partitions import ROUNDS
-from sedi_dagster.orchestration.planning import BY_SEDI_RUN, BY_SENSOR, needs_preparation, next_plan, open_round
+from sedi_dagster.orchestration.planning import BY_SEDI_RUN, BY_SENSOR, needs_preparation, next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import PROCESS, close_dead_runs
 from sedi_dagster.orchestration.schedules import nightly_regeneration
@@ -42,7 +42,7 @@ def sedi(project: Path) -> SediResource:
 def opened(sedi: SediResource, instance: dg.DagsterInstance, trigger: str) -> RoundPlan:
     plan = next_plan(sedi, trigger)
     assert isinstance(plan, RoundPlan)
-    open_round(sedi, instance, plan)
+    start_round(sedi, instance, plan)
     return plan
 
 
@@ -328,7 +328,7 @@ def test_of_two_who_open_the_same_round_the_first_ones_plan_holds(
 ) -> None:
     mine, theirs = next_plan(sedi, "me", ["math"]), next_plan(sedi, "they", ["open_qa"])
     assert isinstance(mine, RoundPlan) and isinstance(theirs, RoundPlan)
-    assert open_round(sedi, instance, theirs) and not open_round(sedi, instance, mine)
+    assert start_round(sedi, instance, theirs) and not start_round(sedi, instance, mine)
     assert sedi.plan("round-0001").trigger == "they"
 
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from sedi_dagster.cli import main
-from sedi_dagster.orchestration.planning import next_plan, open_round
+from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan
 
@@ -26,7 +26,7 @@ def test_status_says_what_is_due_and_who_does_it(project: Path) -> None:
     plan = next_plan(SediResource(), "person")
     assert isinstance(plan, RoundPlan)
     with dg.DagsterInstance.ephemeral() as instance:
-        open_round(SediResource(), instance, plan)
+        start_round(SediResource(), instance, plan)
     code, after = printed("status")
     assert code == 0 and "Due: round-0001: seed_pool." in after
     assert all(len(line) <= 80 or str(project) in line for line in after.splitlines())

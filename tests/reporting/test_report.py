@@ -18,6 +18,7 @@ from sedi_dagster.records import RoundPlan
 from sedi_dagster.reporting import accounts, learning
 from sedi_dagster.reporting.background import Background, Spending, Stage
 from sedi_dagster.reporting.canvas import to_svg
+from sedi_dagster.reporting.conclusion import round_conclusion
 from sedi_dagster.reporting.figures import funnel_figure
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, clip, decimal, measured, pass_rate, percent, points, printable
@@ -33,7 +34,6 @@ from sedi_dagster.reporting.report import (
 )
 from sedi_dagster.reporting.samples import best_examples
 from sedi_dagster.reporting.scores import category_scores, swaps
-from sedi_dagster.reporting.verdict import verdict
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'text' {{ 7 * 7 }}"
@@ -414,7 +414,7 @@ def test_the_sentence_on_top_claims_a_gain_on_evidence_only(
 ) -> None:
     rows = [("before", "all", won, lost, p_gain, p_drop), ("untrained", "all", 90, 0, 1e-9, 1.0)]
     compared = pl.DataFrame(rows, schema=COMPARED, orient="row")
-    said = verdict(Rate(50, 120), Rate(52, 120), compared, 0.05).sentence
+    said = round_conclusion(Rate(50, 120), Rate(52, 120), compared, 0.05).sentence
     assert said == f"42% of the evaluation items passed before, 43% after: {message}."
     assert message in Page(render_report(replace(data, comparisons=compared))).sections["verdict"]
 

@@ -16,8 +16,8 @@ SEED_TASKS = "seed tasks"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """`tone`: good, bad or muted, as pages colour it."""
+class Conclusion:
+    """What a report concludes, in a sentence. `tone`: good, bad or muted, as pages colour it."""
 
     sentence: str
     tone: str
@@ -36,23 +36,25 @@ class Forgotten:
         return self.p_drop <= alpha
 
 
-def verdict(before: Rate | None, after: Rate | None, comparisons: pl.DataFrame, alpha: float) -> Verdict:
+def round_conclusion(before: Rate | None, after: Rate | None, comparisons: pl.DataFrame, alpha: float) -> Conclusion:
     """Whether there is evidence of a gain or a drop against the checkpoint before, at the level `alpha`.
 
     Args:
         comparisons: as evaluation made them (`compare`): one-sided exact tests over the same items.
     """
     if after is None:
-        return Verdict("Nothing was evaluated.", "muted")
+        return Conclusion("Nothing was evaluated.", "muted")
     if before is None:
-        return Verdict(f"{percent(after.share)} of the evaluation items passed; there is nothing to compare.", "muted")
+        return Conclusion(
+            f"{percent(after.share)} of the evaluation items passed; there is nothing to compare.", "muted"
+        )
     statement = f"{percent(before.share)} of the evaluation items passed before, {percent(after.share)} after"
     return _judged(statement, _rows(comparisons, BEFORE, pl.col("category") == ALL), alpha)
 
 
 def beyond_seed_tasks(
     seed_tasks: Rate | None, after: Rate | None, tokens: int, comparisons: pl.DataFrame, alpha: float
-) -> Verdict | None:
+) -> Conclusion | None:
     """What the teacher's tokens bought beyond the user's own seed tasks; None if that was not measured.
 
     Args:
@@ -80,17 +82,17 @@ def _p(value: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def _judged(statement: str, rows: list[dict[str, Any]], alpha: float) -> Verdict:
+def _judged(statement: str, rows: list[dict[str, Any]], alpha: float) -> Conclusion:
     """The two pass rates in words, and what the test over the same items says of them."""
     if not rows:
-        return Verdict(f"{statement}.", "muted")
+        return Conclusion(f"{statement}.", "muted")
     row = rows[0]
     items = f"{row['won']} items won and {row['lost']} lost"
     if row["p_gain"] <= alpha:
-        return Verdict(f"{statement}: a gain ({items}, p {_p(row['p_gain'])}).", "good")
+        return Conclusion(f"{statement}: a gain ({items}, p {_p(row['p_gain'])}).", "good")
     if row["p_drop"] <= alpha:
-        return Verdict(f"{statement}: a loss ({items}, p {_p(row['p_drop'])}).", "bad")
-    return Verdict(f"{statement}: no evidence of a gain ({items}, p {_p(row['p_gain'])}).", "muted")
+        return Conclusion(f"{statement}: a loss ({items}, p {_p(row['p_drop'])}).", "bad")
+    return Conclusion(f"{statement}: no evidence of a gain ({items}, p {_p(row['p_gain'])}).", "muted")
 
 
 def _rows(comparisons: pl.DataFrame, against: str, chosen: pl.Expr) -> list[dict[str, Any]]:
