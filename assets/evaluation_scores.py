@@ -1,7 +1,7 @@
 """How the student does after the round: each item's answer and score, each category's decision.
 
 A category is weak only on evidence: a gap that matters, seen on one half of its items, confirmed on the other,
-significant over all after correction. One that was asked for in vain is stuck: a person is told. The checkpoint is
+significant over all after correction. One that targeted rounds did not improve is stuck. The checkpoint is
 promoted (the next round builds on it) unless a category, or the whole, dropped significantly.
 Tables: `items`, `before` (of the checkpoint it would replace), `categories` (score, interval, p, decision and reason),
 `comparisons` (with the untrained student, the one of the seed tasks alone, the checkpoint before, the best one),

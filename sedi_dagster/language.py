@@ -28,7 +28,7 @@ NAMES = {
     "uk": "Ukrainian", "ur": "Urdu", "uz": "Uzbek", "vi": "Vietnamese", "xh": "Xhosa", "zh": "Chinese",
     "zu": "Zulu",
 }  # fmt: skip
-"""The languages that are told apart: ISO 639-1 code and English name."""
+"""The languages that are distinguished: ISO 639-1 code and English name."""
 
 UNKNOWN = ""
 SURE = 0.8

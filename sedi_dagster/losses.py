@@ -31,7 +31,7 @@ def answer_losses(
         model: in evaluation mode.
         contexts: token ids, at least one each. answers: token ids; of none the loss is 0.
         tokens_at_once: of a batch, padding included; a longer row is a batch by itself.
-        report: is told after each batch how many rows are done.
+        report: called after each batch with the number of rows done.
     """
     losses = [0.0] * len(answers)
     done = 0

@@ -26,7 +26,7 @@ MODELS = {
     "best": "the best checkpoint before",
     REFERENCE: "the reference model",
 }
-"""What a target may be relative to, and how people are told."""
+"""What a target may be relative to, and its name in messages."""
 
 _RELATIVE = re.compile(rf"({'|'.join(MODELS)})(?:\s*\+\s*(0?\.\d+))?")
 EXPECTED = (

@@ -1,4 +1,4 @@
-"""The options by which a command is told the fields of a file."""
+"""Command-line options that name the fields of a file."""
 
 from __future__ import annotations
 

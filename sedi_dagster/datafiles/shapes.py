@@ -6,7 +6,7 @@
 - What other generators write: distilabel (`instruction`, `generation`), curator and DataDesigner (columns of the user's
   own, which `Columns` names).
 
-What a row has besides is told by name, never dropped without a word.
+Other fields of a row are reported by name, never dropped silently.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _READ_ELSEWHERE = {"id", "is_classification"}
 _UNSERVABLE = ("images", "image", "videos", "video", "audios", "audio")
 _PLACEHOLDERS = ("<noinput>", "noinput", "no input", "n/a", "none", "null", "nan")
 _LOOKED_AT = 50
-"""Rows by which the shape of a file is told; if none of them has one, the file is refused as a whole."""
+"""Rows from which the shape of a file is detected; if none of them has a known shape, the file is refused."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Rules for what a model puts in place of an answer: refusals, placeholders, one answer for many tasks, special tokens.
 
-Each has its switch in the settings. How refusals and placeholders are told, in which languages, is in `texts.refusals`.
+Each has its switch in the settings. Refusals and placeholders are detected in `texts.refusals`.
 """
 
 from __future__ import annotations

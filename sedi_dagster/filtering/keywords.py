@@ -4,7 +4,7 @@ English has Self-Instruct's list (its released code; arXiv 2212.10560). The othe
 photographs, video, sound, drawing and maps in words that mean little else: a rule that misses is better than one
 that takes good tasks away. A list counts only in a text of its own language, since words mean other things
 elsewhere: the German "Bild" is a picture and "Karte" a map, the Dutch "map" is a folder and the French "file" a queue.
-In a language without a list, or one that cannot be told, there is no such rule.
+A text in a language without a list, or in an unknown one, is not checked.
 """
 
 from __future__ import annotations

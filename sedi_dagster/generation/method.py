@@ -74,7 +74,7 @@ class GenerationJob:
 
     @cached_property
     def languages(self) -> list[str]:
-        """The languages that the teacher is told to write in; none if it need not be told (English seeds)."""
+        """The languages that the prompt asks for; empty for English seeds, which need no such line."""
         return languages_to_ask_for(self.settings.language, self.seeds["instruction"].to_list())
 
     @property

@@ -60,7 +60,7 @@ _OF_ONE_RUN = ("created_at", "run_id", "supersedes")
 
 @dataclass(frozen=True)
 class RoundRecords:
-    """What the manifest is told of a round besides what lies in the data folder.
+    """Facts of a round for its manifest that the data folder does not have.
 
     Attributes:
         checkpoint: student, parent round, and SHA-256 of each file.

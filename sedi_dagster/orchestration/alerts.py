@@ -46,7 +46,7 @@ def alert_on_failure(context: dg.RunFailureSensorContext, sedi: SediResource) ->
 
 
 def message_of(sedi: SediResource, instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, Any]:
-    """What is told of a failed run. `text` says it all, for who shows nothing else."""
+    """The message about a failed run. `text` is complete by itself, for receivers that show only that."""
     cause, message = why_it_ended(instance, run)
     what, gives_up = run.tags.get(WORK, run.job_name), _what_a_person_does(sedi, instance, run)
     after = gives_up or "It is tried again by itself."

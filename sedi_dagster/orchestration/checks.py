@@ -99,7 +99,7 @@ def every_seed_task_is_whole(checked: Checked) -> Finding:
 
 @check("generated_batches")
 def the_budget_held(checked: Checked) -> Finding:
-    """The round's calls so far took no more tokens than its plan allows; a batch that the budget cut short is told."""
+    """The round's calls so far took no more tokens than its plan allows; fails too if the budget cut a batch short."""
     plan, store = checked.sedi.plan(checked.round), checked.sedi.store()
     there = [c for c in plan.category_ids if store.tables_marker("generated_batches", plan.round, c)]
     calls = pl.concat([store.read_table("calls", "generated_batches", plan.round, c) for c in there])

@@ -34,7 +34,7 @@ DIVERSITY_SCHEMA = {
 
 @dataclass(frozen=True)
 class ComposedRound:
-    """The tables, and what the UI is told besides."""
+    """The tables, and figures for the UI."""
 
     batches: pl.DataFrame
     diversity: pl.DataFrame

@@ -170,7 +170,7 @@ def outcome_lines(outcomes: list[CategoryOutcome]) -> str:
 
 
 def person_needed(outcomes: list[CategoryOutcome]) -> str:
-    """What a person is told of categories that are given up; empty if there are none."""
+    """The message about categories that are given up; empty if there are none."""
     stuck = [outcome for outcome in outcomes if outcome.decision == "stuck"]
     if not stuck:
         return ""

@@ -43,7 +43,7 @@ from sedi_dagster.rounds import cut_short
 POLL_S = 0.5
 POLL_WAITING_S = 2.0
 PASSING = ("lost", "outage", "vanished")
-"""Causes that `sedi run` bears with as the sensors do; a person who sits before it is told of others at once."""
+"""Causes after which `sedi run` retries as the sensors do; any other ends it at once with an error."""
 REPOSITORY = {".dagster/repository": "__repository__@sedi_dagster"}
 """The tag by which the UI finds a job's runs: `dg dev` and workspace.yaml name the code location so."""
 
@@ -137,7 +137,7 @@ class Driver:
         return wanted
 
     def _wait(self, state: LoopState, waits: Sequence[Wait], last_message: str) -> str:
-        """Wait for a run of the daemon, or for the next attempt. Returns what was told, so that it is told once."""
+        """Wait for a run of the daemon, or for the next attempt. Returns the message shown, to show it once."""
         failed = [wait for wait in waits if wait.attempt and (wait.person or wait.attempt.cause not in PASSING)]
         if failed:
             raise self._failure(failed[0])

@@ -62,7 +62,7 @@ _AS_THEY_ARE = (dg.BoolMetadataValue, dg.IntMetadataValue, dg.FloatMetadataValue
 
 
 def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures and texts as JSON, so that they can be told again when Dagster's records are lost."""
+    """Figures and texts as JSON, from which `restored_metadata` rebuilds them when Dagster's records are lost."""
     kept: dict[str, Any] = {}
     for name, entry in metadata.items():
         value = entry.value if isinstance(entry, _AS_THEY_ARE) else entry

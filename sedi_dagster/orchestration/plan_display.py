@@ -53,7 +53,7 @@ def _table(plan: RoundPlan) -> Table:
 
 
 def _reasons(plan: RoundPlan) -> list[str]:
-    """Why each category is asked for; what holds for several is told once."""
+    """The reason for each category; a reason shared by several is shown once."""
     by_reason: dict[str, list[str]] = {}
     for c in plan.categories:
         by_reason.setdefault(c.reason, []).append(c.category)

@@ -1,4 +1,4 @@
-"""What the report is told of the round that only Dagster and the planner know: times of stages, and what comes next."""
+"""Facts for the report that only Dagster and the planner know: times of stages, and what comes next."""
 
 from __future__ import annotations
 

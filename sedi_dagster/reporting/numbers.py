@@ -1,4 +1,4 @@
-"""Figures as they are told: pass rates with their intervals, counts, and text made safe to show."""
+"""Figures as they are shown: pass rates with their intervals, counts, and text made safe to show."""
 
 from __future__ import annotations
 

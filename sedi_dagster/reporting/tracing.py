@@ -56,7 +56,7 @@ def trace_command(wanted: str, as_json: bool, page: Path | None, all_of_it: bool
 
 @contextmanager
 def open_archive(settings: Settings) -> Iterator[Archive]:
-    """All that a trace is read from. Brings the index up to date first, which is told on stderr if it takes long."""
+    """All that a trace is read from. Updates the index first, with a note on stderr if that takes long."""
     from sedi_dagster.teacher.ledger_url import ledger_url
 
     def tell(done: int, total: int) -> None:

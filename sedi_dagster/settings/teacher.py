@@ -96,7 +96,7 @@ class TeacherSettings(SettingsGroup):
 
     @property
     def shown(self) -> str:
-        """The teacher's name as people are told it."""
+        """The teacher's name as it is shown to users."""
         if self.is_simulated:
             return SIMULATED
         return f"{self.model} (bundled)" if self.base_url is None else self.model

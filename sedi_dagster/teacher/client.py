@@ -145,7 +145,7 @@ class Teacher:
                     on_answer(index, answers[index] or answer)
 
         async def missing() -> AsyncIterator[Work]:
-            """What is not in the ledger; what is there is told in bulk."""
+            """Requests that are not in the ledger; recorded answers are delivered in bulk."""
             for start in range(0, len(requests), _CHUNK):
                 chunk = requests[start : start + _CHUNK]
                 works: dict[str, Work] = {}
@@ -222,7 +222,7 @@ class Teacher:
         return rest(), exceeded
 
     async def structured_output(self) -> StructuredOutput:
-        """How this endpoint is told the form of an answer: by the settings, or tried out once and remembered."""
+        """How the form of an answer is requested from this endpoint: by the settings, or probed once and remembered."""
         if self.settings.structured_output != "auto":
             return self.settings.structured_output
         async with self._probing:

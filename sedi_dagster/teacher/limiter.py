@@ -205,7 +205,7 @@ class Gate:
     def _let_in(self) -> None:
         """Let in whom there is room for; when that may change by time alone, come back."""
         error = self._error() if self._line else None
-        if error is not None:  # all who wait are told; who comes later tries anew
+        if error is not None:  # all waiting calls get the error; later ones try anew
             self._trouble, self._opens_at = None, 0.0
         while self._line:
             place = self._line[0]

@@ -20,7 +20,7 @@ HEARTBEAT_S = 5.0
 STALE_S = 120.0
 """An owner without a heartbeat for so long is dead. Clocks of machines that share a ledger may differ by less."""
 _CLOCK_STEP_S = 5
-"""The start of a process is told in wall time, which may be set meanwhile."""
+"""The start of a process is given in wall-clock time, which may be adjusted meanwhile."""
 
 
 def _host() -> str:
@@ -42,7 +42,7 @@ class Owner:
         return {"id": self.id, "host": self.host, "pid": self.pid, "pid_started": started, "heartbeat": time.time()}
 
     def sees_alive(self, row: Any) -> bool:
-        """Whether the owner of the row lives, as far as can be told from here."""
+        """Whether the owner of the row is alive, as far as this process can know."""
         if row.id == self.id:
             return True
         if time.time() - row.heartbeat > STALE_S:

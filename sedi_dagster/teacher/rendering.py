@@ -17,7 +17,7 @@ from sedi_dagster.records import TeacherRequest
 from sedi_dagster.settings import TeacherSettings
 
 StructuredOutput = Literal["json_schema", "json_object", "prompt"]
-"""How an endpoint is told the form of an answer: checked by the endpoint, JSON of any form, or only asked for."""
+"""How the form of an answer is requested: checked by the endpoint, JSON of any form, or only asked for."""
 
 _TEMPLATE_TOKENS = 256
 """Tokens that an endpoint may add around the messages (roles, a default system prompt), generously."""

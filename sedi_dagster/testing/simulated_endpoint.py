@@ -13,7 +13,7 @@ _LATENCY_S = 0.05
 
 
 class SimulatedEndpoint(OwnEndpoint):
-    """Runs the server in a thread of this process; everyone who looks is told that it is simulated."""
+    """Runs the server in a thread of this process; its name says that it is simulated."""
 
     identity = "simulated:"
     shown = f"The {SIMULATED}"

@@ -1,7 +1,7 @@
 """Answers that are none: refusals, remarks of a model about itself, and placeholders, in the languages of the loop.
 
 The patterns are of the kind that both Python's and Polars' engines understand, so that a million answers are judged in
-one pass. A refusal is told by how an answer begins and only if it is short: a long answer that says sorry and goes on
+one pass. A refusal is recognised by how an answer begins and only if it is short: a long answer that says sorry and goes on
 is an answer, and so is an apology that refuses nothing.
 """
 

@@ -113,7 +113,7 @@ def _with_trainer(
         processing_class=tokenizer,
         peft_config=lora_config(job.settings.lora_rank) if adapt else None,
     )
-    trainer.remove_callback(PrinterCallback)  # the signals are told in our own lines
+    trainer.remove_callback(PrinterCallback)  # the signals are logged in our own lines
     check_same("after preparing", trainer.train_dataset["example_id"], rows["example_id"].to_list())
     if not gpu:
         use_answer_head(_innermost(trainer.model))

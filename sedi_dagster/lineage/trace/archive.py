@@ -13,7 +13,7 @@ from sedi_dagster.lineage.ledger_rows import ledger_rows
 from sedi_dagster.store import Store
 
 MOST_SHOWN = 8
-"""Nodes of one relation that are shown; the number of all is told."""
+"""Nodes of one relation that are shown at most; their total number is always given."""
 
 
 class Archive:

@@ -24,7 +24,7 @@ def batch_node(archive: Archive, round_key: str, number: int, of: str = "") -> N
     """A batch with the rows in it, its steps and its checkpoint; None if the round has no such batch.
 
     Args:
-        of: the id whose companions are asked for; the checkpoint's score in its category is told.
+        of: the id to describe; the checkpoint's score in its category is included.
     """
     rows = archive.table(f"filtered_batches/{round_key}", "batches")
     rows = rows.filter(pl.col("batch") == number) if rows.width else rows
@@ -65,7 +65,7 @@ def checkpoint_brief(archive: Archive, round_key: str, categories: list[str] | N
 
     Args:
         round_key: or `SEED_TASKS`, the one that was trained on the human seed tasks before any round.
-        categories: those whose score is told as well.
+        categories: those whose score is included as well.
     """
     if round_key == SEED_TASKS:
         return _seed_tasks_brief(archive, categories)

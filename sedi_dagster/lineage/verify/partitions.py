@@ -72,7 +72,7 @@ def _as_written(contents: dict[str, bytes], order: dict[str, Any]) -> bytes:
 
 
 def readable_table(store: Store, table: str, *parts: str) -> pl.DataFrame | None:
-    """A table of a partition; None if it is not there or not as its marker says, which is told elsewhere."""
+    """A table of a partition; None if it is not there or not as its marker says, which is reported elsewhere."""
     try:
         return store.read_table(table, *parts)
     except (StorageError, KeyError, TypeError, AttributeError):

@@ -78,7 +78,7 @@ def _check_superseded(
 def _sealed_record(
     store: Store, path: str, there: Collection[str], what: str, report: Verification
 ) -> dict[str, Any] | None:
-    """The record, if it is as it was written; otherwise that is told."""
+    """The record if it is as it was written; otherwise None, and a finding is added."""
     if path not in there:
         report.missing(path, what)
         return None
@@ -91,7 +91,7 @@ def _sealed_record(
 
 
 def _data_version(store: Store, partition: str) -> str | None:
-    """As the marker has it; None if it cannot be read, which is told elsewhere."""
+    """As the marker has it; None if it cannot be read, which is reported elsewhere."""
     try:
         marker = json.loads(store.read_bytes("assets", *partition.split("/"), MARKER))
         return str(marker["data_version"])
