@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.orchestration.columns import description
 from sedi_dagster.records import Tables
 from sedi_dagster.store import tables_version
 
@@ -31,16 +32,18 @@ def made(tables: Tables, metadata: Mapping[str, Any]) -> dg.Output[Tables]:
     figures = {
         **{name: _few_digits(value) for name, value in metadata.items()},
         "dagster/row_count": tables[main].height,
-        "dagster/column_schema": table_schema(tables[main]),
+        "dagster/column_schema": table_schema(main, tables[main]),
         "preview": dg.MetadataValue.md(preview(tables[main])),
         **({"other_tables": dg.MetadataValue.md(_row_counts(tables, others))} if others else {}),
-        **{f"schema/{name}": table_schema(tables[name]) for name in others},
+        **{f"schema/{name}": table_schema(name, tables[name]) for name in others},
     }
     return dg.Output(tables, metadata=figures, data_version=dg.DataVersion(tables_version(tables)))
 
 
-def table_schema(frame: pl.DataFrame) -> dg.TableSchema:
-    return dg.TableSchema(columns=[dg.TableColumn(name, str(kind)) for name, kind in frame.schema.items()])
+def table_schema(table: str, frame: pl.DataFrame) -> dg.TableSchema:
+    """Name, type and meaning of each column of the table of that name."""
+    columns = [dg.TableColumn(name, str(kind), description(table, name)) for name, kind in frame.schema.items()]
+    return dg.TableSchema(columns=columns)
 
 
 def preview(frame: pl.DataFrame) -> str:

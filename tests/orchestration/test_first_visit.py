@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 
 import dagster as dg
 import pytest
 from loops import Loop
 
+from sedi_dagster.orchestration.columns import TABLES
 from sedi_dagster.orchestration.home import ready_for_ui
-from sedi_dagster.orchestration.partitions import ROUNDS
+from sedi_dagster.orchestration.partitions import ROUNDS, partition_path
 from sedi_dagster.settings import SIMULATED
 
 CELLS = ("math|round-0001", "open_qa|round-0001")
@@ -22,6 +24,7 @@ def test_materialize_all_makes_the_first_round_from_nothing(loop: Loop, monkeypa
     wanted: list[tuple[str, str | None]] = [("seed_pool", None), ("baseline_scores", None), ("sft_dataset", None)]
     wanted += [("morning_page", None), *(("generated_batches", cell) for cell in CELLS)]
     wanted += [*((asset, "round-0001") for asset in ROUND), ("sft_dataset", None)]
+    columns: dict[str, set[str]] = defaultdict(set)
     for asset, partition in wanted:
         run = loop.materialize(asset, partition)
         assert run.success, (asset, partition)
@@ -29,6 +32,14 @@ def test_materialize_all_makes_the_first_round_from_nothing(loop: Loop, monkeypa
         metadata = event.step_materialization_data.materialization.metadata
         assert metadata["teacher"].value == SIMULATED, f"{asset} does not say that it is a rehearsal"
         assert "dagster/row_count" in metadata and "dagster/column_schema" in metadata and "dagster/uri" in metadata
+        for name, table in loop.tables(asset, *partition_path(partition)).items():
+            columns[name] |= set(table.columns)
+        for value in metadata.values():
+            if isinstance(value, dg.TableSchemaMetadataValue):
+                untold = [column.name for column in value.schema.columns if not column.description]
+                assert not untold, f"{asset}: columns without a description"
+    unknown = {name: set(told) - columns[name] for name, told in TABLES.items() if not name.startswith("seed_")}
+    assert not any(unknown.values()), "described, and not there"
     history = loop.sedi.history()
     assert [plan.trigger for plan in history.plans] == ["person"] and not history.open_round
     for page in ("round-0001", "index", "morning"):
