@@ -77,27 +77,27 @@ def judge_candidates(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules)
     frame = candidates.with_row_index("row")
     if "is_classification" not in frame.columns:  # a data set from elsewhere does not say
         frame = frame.with_columns(is_classification=pl.lit(False))
-    docket = _Docket(frame.filter(pl.col("screened_rule").is_null()))
-    docket.reject(found_frame(docket.open.drop_nulls("problem").with_columns(rule="problem")))
-    docket.reject(first_broken(docket.open, form_rules(rules.form)))
-    docket.reject(first_broken(docket.open, (*instance_rules(), *answer_rules(rules.answers))))
-    docket.reject(with_special_tokens(docket.open, rules.answers.special_tokens))
+    remaining = _OpenCandidates(frame.filter(pl.col("screened_rule").is_null()))
+    remaining.reject(found_frame(remaining.open.drop_nulls("problem").with_columns(rule="problem")))
+    remaining.reject(first_broken(remaining.open, form_rules(rules.form)))
+    remaining.reject(first_broken(remaining.open, (*instance_rules(), *answer_rules(rules.answers))))
+    remaining.reject(with_special_tokens(remaining.open, rules.answers.special_tokens))
     if rules.form.mode == "self_instruct":
-        docket.reject(first_broken(docket.open, [contradiction_rule()]))  # a broken answer contradicts nothing
-    docket.reject(_near_items(docket.open, rules))
-    docket.reject(_too_long(docket.open, rules))
-    docket.reject(_not_new(docket.open, pool, rules))
-    docket.reject(_repeated_instances(docket.open))
+        remaining.reject(first_broken(remaining.open, [contradiction_rule()]))  # a broken answer contradicts nothing
+    remaining.reject(_near_items(remaining.open, rules))
+    remaining.reject(_too_long(remaining.open, rules))
+    remaining.reject(_not_new(remaining.open, pool, rules))
+    remaining.reject(_repeated_instances(remaining.open))
     screened = frame.filter(pl.col("screened_rule").is_not_null())
-    docket.reject(_screened(screened, frame, docket.open, rules.novelty_threshold))
+    remaining.reject(_screened(screened, frame, remaining.open, rules.novelty_threshold))
     kept = pl.col("rule").is_null()
     malformed = pl.col("problem").is_not_null() & pl.col("screened_rule").is_null()
     state = pl.when(kept).then(pl.lit("kept")).when(malformed).then(pl.lit("malformed")).otherwise(pl.lit("rejected"))
-    judged = frame.join(pl.concat(docket.found), on="row", how="left", maintain_order="left")
+    judged = frame.join(pl.concat(remaining.found), on="row", how="left", maintain_order="left")
     return judged.with_columns(state=state).select(*VERDICT_SCHEMA)
 
 
-class _Docket:
+class _OpenCandidates:
     """The candidates on which nothing is decided yet, and what was found about the others."""
 
     def __init__(self, candidates: pl.DataFrame) -> None:

@@ -21,7 +21,7 @@ CLASSIFY_TOKENS = 4
 _YES = re.compile(r"\W*yes\b", re.IGNORECASE)
 
 
-async def tell_classification(context: GenerationContext, tasks: Sequence[Candidate]) -> None:
+async def classify_task(context: GenerationContext, tasks: Sequence[Candidate]) -> None:
     """Set `is_classification` of every open task whose category does not decide it."""
     job = context.job
     if job.category.is_classification is not None:

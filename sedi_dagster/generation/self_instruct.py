@@ -16,7 +16,7 @@ from typing import Any
 
 from sedi_dagster.generation.answering import answer_all, answer_shapes
 from sedi_dagster.generation.candidates import Candidate, candidate_id, error_problem, instruction_id
-from sedi_dagster.generation.instances import CLASSIFY_TOKENS, instances_of, tell_classification
+from sedi_dagster.generation.instances import CLASSIFY_TOKENS, classify_task, instances_of
 from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method, judgement_tokens
 from sedi_dagster.generation.parsing import ParsedTask, parse_tasks
 from sedi_dagster.generation.prompts import render, version
@@ -45,7 +45,7 @@ class SelfInstruct(Method):
         for task in tasks:
             self.context.screen(task)
         if self._few_shot:
-            await tell_classification(self.context, tasks)
+            await classify_task(self.context, tasks)
             candidates = await instances_of(self.context, tasks)
         else:
             candidates = tasks

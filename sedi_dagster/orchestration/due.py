@@ -23,7 +23,7 @@ exception. vanished: the run succeeded and its data is not there. canceled: a pe
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often work is asked for again after one cause, and after how long: doubling from `first_s` to `most_s`."""
 
     attempts: int
@@ -34,13 +34,13 @@ class Patience:
         return min(self.most_s, self.first_s * 2.0 ** (failures - 1))
 
 
-PATIENCE: dict[Cause, Patience] = {
-    "lost": Patience(6, 10),
-    "outage": Patience(10, 30),  # about three hours
-    "user error": Patience(3, 300),  # a change of settings or files is noticed at once and begins the count anew
-    "failed check": Patience(2, 60),
-    "defect": Patience(3, 60),
-    "vanished": Patience(3, 10),
+RETRY_POLICIES: dict[Cause, RetryPolicy] = {
+    "lost": RetryPolicy(6, 10),
+    "outage": RetryPolicy(10, 30),  # about three hours
+    "user error": RetryPolicy(3, 300),  # a change of settings or files is noticed at once and begins the count anew
+    "failed check": RetryPolicy(2, 60),
+    "defect": RetryPolicy(3, 60),
+    "vanished": RetryPolicy(3, 10),
 }
 """A cancelled run has none: who ended it decides when it goes on."""
 
@@ -180,8 +180,8 @@ def _piece_step(piece: Piece, now: float) -> Step:
             work=work,
             attempt=last,
         )
-    patience, failures = PATIENCE[last.cause], sum(a.cause == last.cause for a in piece.attempts)
-    if failures >= patience.attempts:
+    policy, failures = RETRY_POLICIES[last.cause], sum(a.cause == last.cause for a in piece.attempts)
+    if failures >= policy.attempts:
         return Wait(
             f"{work.name}: given up after {failures} attempts; the last was {last.describe()}. Fix the cause, then "
             "re-execute that run (its page in the UI), or finish the round with `sedi run --rounds 1`. Changed "
@@ -190,7 +190,7 @@ def _piece_step(piece: Piece, now: float) -> Step:
             work=work,
             attempt=last,
         )
-    again = last.ended_at + patience.pause_s(failures)
+    again = last.ended_at + policy.pause_s(failures)
     if now >= again:
         return Launch(work, piece.runs + 1)
     return Wait(f"{work.name}: {last.describe()}.", again, work=work, attempt=last)

@@ -12,7 +12,7 @@ from sedi_dagster.errors import StorageError
 from sedi_dagster.orchestration.io_manager import metadata_of
 from sedi_dagster.orchestration.jobs import PREPARE_ASSETS, ROUND_ASSETS
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key, partition_path
-from sedi_dagster.orchestration.planning import add_partitions, tell_unplanned
+from sedi_dagster.orchestration.planning import add_partitions, record_unplanned
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.project_files import project_file
 from sedi_dagster.rounds import load_history
@@ -96,5 +96,5 @@ def restore(instance: dg.DagsterInstance, sedi: SediResource) -> list[str]:
             restored.append(asset if partition is None else f"{asset} {partition}")
     if restored:
         for plan in history.plans:
-            tell_unplanned(sedi, instance, plan.round)
+            record_unplanned(sedi, instance, plan.round)
     return restored

@@ -7,7 +7,7 @@ import dagster as dg
 
 from sedi_dagster.orchestration.checking import NAMES
 from sedi_dagster.orchestration.metadata import plain, restored_metadata
-from sedi_dagster.orchestration.open_lineage import tell_open_lineage
+from sedi_dagster.orchestration.open_lineage import emit_open_lineage
 from sedi_dagster.orchestration.partitions import partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
@@ -49,7 +49,7 @@ class TablesIOManager(dg.ConfigurableIOManager):
         store.write_sealed(record, *_inputs_file(parts))
         marker = store.write_tables(obj, *parts)
         if self.sedi.settings().openlineage:
-            tell_open_lineage(context, str(store.root), parts, marker, record["inputs"])
+            emit_open_lineage(context, str(store.root), parts, marker, record["inputs"])
         context.add_output_metadata({"dagster/uri": str(store.path("assets", *parts))})
 
     def load_input(self, context: dg.InputContext) -> Tables | dict[str, Tables]:

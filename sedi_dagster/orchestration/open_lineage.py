@@ -9,7 +9,7 @@ import dagster as dg
 from sedi_dagster.lineage.open_lineage import MadePartition, emit
 
 
-def tell_open_lineage(
+def emit_open_lineage(
     context: dg.OutputContext, root: str, parts: tuple[str, ...], marker: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> None:
     """Send the events of a partition. A receiver that cannot be reached is a warning: the data is there."""

@@ -88,11 +88,11 @@ def start_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPla
     """
     written = save_plan(sedi.store(), plan)
     add_partitions(sedi, instance)
-    tell_unplanned(sedi, instance, plan.round)
+    record_unplanned(sedi, instance, plan.round)
     return written
 
 
-def tell_unplanned(sedi: SediResource, instance: dg.DagsterInstance, round_key: str) -> None:
+def record_unplanned(sedi: SediResource, instance: dg.DagsterInstance, round_key: str) -> None:
     """Record the categories that a round does not ask for as empty partitions, each with its reason.
 
     Else their cells would show as missing for ever.

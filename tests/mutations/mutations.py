@@ -85,7 +85,7 @@ MUTATIONS = [
     Mutation(
         "attempts without a bound",
         "sedi_dagster/orchestration/due.py",
-        "if failures >= patience.attempts:",
+        "if failures >= policy.attempts:",
         "if failures < 0:",
         DUE,
     ),

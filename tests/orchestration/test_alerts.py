@@ -14,7 +14,7 @@ import pytest
 
 from sedi_dagster.definitions import defs
 from sedi_dagster.orchestration.alerts import alert_on_failure, tell
-from sedi_dagster.orchestration.due import PATIENCE
+from sedi_dagster.orchestration.due import RETRY_POLICIES
 from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import CAUSE, INPUTS, WORK
@@ -100,7 +100,7 @@ def test_what_is_tried_again_is_told_only_when_the_loop_gives_it_up(
     assert isinstance(plan, RoundPlan)
     start_round(sedi, instance, plan)
     tags = {WORK: "prepare|seed_pool", INPUTS: inputs_fingerprint(sedi, plan), CAUSE: "defect"}
-    for _ in range(PATIENCE["defect"].attempts - 1):
+    for _ in range(RETRY_POLICIES["defect"].attempts - 1):
         assert isinstance(failed(instance, tags), dg.SkipReason)
     assert not webhook.posted
     assert failed(instance, tags) is None

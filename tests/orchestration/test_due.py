@@ -8,7 +8,7 @@ import pytest
 
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.due import (
-    PATIENCE,
+    RETRY_POLICIES,
     Attempt,
     Cause,
     Launch,
@@ -46,25 +46,25 @@ def test_work_that_a_run_is_at_is_waited_for() -> None:
     assert isinstance(step, Wait) and "abcdef01" in step.why and not step.person
 
 
-@pytest.mark.parametrize("cause", PATIENCE)
+@pytest.mark.parametrize("cause", RETRY_POLICIES)
 def test_a_failed_run_is_asked_for_again_under_a_key_of_its_own_after_a_pause(cause: Cause) -> None:
-    pause = PATIENCE[cause].pause_s(1)
+    pause = RETRY_POLICIES[cause].pause_s(1)
     (early,) = due(state(Piece(WORK, attempts=failed(cause, pause - 1), runs=1)))
     assert isinstance(early, Wait) and early.until == NOW + 1 and "it broke" in early.why and "run0" in early.why
     (later,) = due(state(Piece(WORK, attempts=failed(cause, pause), runs=1)))
     assert isinstance(later, Launch) and later.number == 2
 
 
-@pytest.mark.parametrize("cause", PATIENCE)
+@pytest.mark.parametrize("cause", RETRY_POLICIES)
 def test_attempts_are_bounded_and_then_a_person_is_told_what_to_do(cause: Cause) -> None:
-    tries = PATIENCE[cause].attempts
+    tries = RETRY_POLICIES[cause].attempts
     (step,) = due(state(Piece(WORK, attempts=failed(cause, *[9e9] * tries), runs=tries)))
     assert isinstance(step, Wait) and step.person
     assert f"run{tries - 1}" in step.why and "re-execute" in step.why
 
 
 def test_causes_are_counted_apart() -> None:
-    many = failed("outage", *[9e9] * (PATIENCE["outage"].attempts - 1)) + failed("lost", 9e9)
+    many = failed("outage", *[9e9] * (RETRY_POLICIES["outage"].attempts - 1)) + failed("lost", 9e9)
     (step,) = due(state(Piece(WORK, attempts=many, runs=len(many))))
     assert isinstance(step, Launch)
 
@@ -86,7 +86,7 @@ def test_what_can_start_comes_before_what_waits() -> None:
 
 
 def test_pauses_grow_up_to_a_limit() -> None:
-    patience = PATIENCE["outage"]
+    patience = RETRY_POLICIES["outage"]
     pauses = [patience.pause_s(n) for n in range(1, patience.attempts)]
     assert pauses == sorted(pauses) and pauses[-1] <= patience.most_s and pauses[1] == 2 * pauses[0]
 

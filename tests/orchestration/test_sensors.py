@@ -18,7 +18,7 @@ from sedi_dagster.cli import main
 from sedi_dagster.definitions import defs
 from sedi_dagster.orchestration import runs, state
 from sedi_dagster.orchestration.checking import BLOCKING
-from sedi_dagster.orchestration.due import PATIENCE
+from sedi_dagster.orchestration.due import RETRY_POLICIES
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
 from sedi_dagster.orchestration.ownership import only_driver
 from sedi_dagster.orchestration.partitions import ROUNDS
@@ -192,11 +192,11 @@ def test_a_failed_run_is_asked_for_again_by_a_new_key_and_given_up_after_some(
     prepared(sedi)
     opened(sedi, instance, "person")
     keys = []
-    for hours in range(PATIENCE["lost"].attempts):
+    for hours in range(RETRY_POLICIES["lost"].attempts):
         monkeypatch.setattr(state, "time", SimpleNamespace(time=lambda now=time.time() + 3600 * hours: now))  # noqa: B008
         result = tick(round_ready_sensor, sedi, instance)
         keys += [run.tags["dagster/run_key"] for run in submitted(result, instance, dg.DagsterRunStatus.FAILURE)]
-    assert len(set(keys)) == len(keys) == 2 * PATIENCE["lost"].attempts
+    assert len(set(keys)) == len(keys) == 2 * RETRY_POLICIES["lost"].attempts
     monkeypatch.setattr(state, "time", SimpleNamespace(time=lambda: time.time() + 1e6))
     assert "given up after" in said(tick(round_ready_sensor, sedi, instance))
 
