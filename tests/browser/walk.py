@@ -162,7 +162,7 @@ class Walk:
     def report(self) -> None:
         """The link in the metadata opens the page."""
         self.go("/assets/round_report")
-        with self.page.context.expect_page() as opened:
+        with self.page.context.expect_page(timeout=SECONDS * 1000) as opened:
             self.page.locator("a[href^='/sedi/reports/round-']").first.click()
         report = opened.value
         expect(report.get_by_role("heading", level=1)).to_contain_text("Round")
