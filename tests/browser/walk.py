@@ -173,14 +173,15 @@ class Walk:
         report.close()
 
     def graph(self) -> None:
-        """With every asset, after a round."""
+        """With every asset, after a round; in a window that has room for all."""
+        self.page.set_viewport_size({"width": 1500, "height": 1200})
         self.go("/asset-groups")
         expect(self.text("records").first).to_be_visible()
         self.page.wait_for_load_state("networkidle")
         self.page.get_by_role("button", name="Hide navigation").click()
         self.page.keyboard.press("Alt+e")  # expand all groups
         expect(self.text("sft_checkpoint").first).to_be_visible()
-        self.page.mouse.dblclick(500, 900)  # fits it into the window
+        self.page.mouse.dblclick(450, 1150)  # fits it into the window
         self.page.wait_for_timeout(20_000)  # the colours of the boxes come last
         self.seen("assets", self.text("sft_checkpoint"))
 
