@@ -18,7 +18,7 @@ install: $(VENV)/.installed
 test: $(VENV)/.installed-dev ## in as many processes as WORKERS says
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-test-all: $(VENV)/.installed-dev ## with the trials that take minutes
+test-all: $(VENV)/.installed-ray ## with the trials that take minutes
 	$(BIN)/python -m pytest -m "slow or not slow"
 
 lint: $(VENV)/.installed-dev
@@ -51,4 +51,8 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt $(VENV)/.models
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet -c requirements/constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-ray: $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet -c requirements/constraints.txt -e '.[dev,ray]'
 	@touch $@

@@ -70,7 +70,9 @@ def filtered_batches(
             plan.number,
             settings.project_seed,
         )
-        composed = compose_round(sedi, plan, examples, rows, human["instruction"].to_list(), stored_vectors(sedi))
+        composed = compose_round(
+            sedi, plan, examples, rows, human["instruction"].to_list(), stored_vectors(sedi, context, pipes)
+        )
     by_state = dict(verdicts.group_by("state").len().iter_rows())
     return made(
         {

@@ -64,5 +64,9 @@ class WorkloadError(SediError):
     """Training or evaluation failed in its own process."""
 
 
+class ComputeUnavailable(WorkloadError):
+    """The cluster that workloads run on cannot be reached for now: an outage, which passes."""
+
+
 class WorkloadDied(WorkloadError):
     """The process of training or evaluation ended without a word: killed, or out of memory."""

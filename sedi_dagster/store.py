@@ -270,10 +270,9 @@ class Store:
                 self.remove_file(*file.split("/"))
         self.remove(*beside)
 
-    def put(self, folder: Path, *parts: str, last: str = "") -> None:
-        """Copy a local folder's files under the root; the one named `last` when all others are there."""
-        for files in _last_apart(_files_below(folder), last):
-            self.put_files({file: (*parts, *file.relative_to(folder).parts) for file in files})
+    def put(self, folder: Path, *parts: str) -> None:
+        """Copy a local folder's files under the root."""
+        self.put_files({file: (*parts, *file.relative_to(folder).parts) for file in _files_below(folder)})
 
     def put_files(self, files: Mapping[Path, tuple[str, ...]]) -> None:
         """Copy local files to their places under the root, several at once."""
@@ -287,10 +286,11 @@ class Store:
             with as_storage_error(self.root):
                 self.root.fs.put([str(file) for file in files], [self.path(*parts).path for parts in files.values()])
 
-    def get(self, target: Path, *parts: str) -> None:
-        """Copy all files of a folder to a local one; nothing happens if there are none."""
+    def get(self, target: Path, *parts: str, without: tuple[str, ...] = ()) -> None:
+        """Copy all files of a folder to a local one, but for these folders in it; nothing happens if there are none."""
         prefix = "/".join(parts) + "/"
-        pairs = [(file, target / file.removeprefix(prefix)) for file in self.files(*parts)]
+        files = [file for file in self.files(*parts) if file.removeprefix(prefix).split("/")[0] not in without]
+        pairs = [(file, target / file.removeprefix(prefix)) for file in files]
         for _, local in pairs:
             local.parent.mkdir(parents=True, exist_ok=True)
         if self.is_local:
@@ -364,10 +364,6 @@ def _stamp(entry: Mapping[str, Any]) -> str:
 
 def _files_below(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file())
-
-
-def _last_apart(files: Sequence[Path], last: str) -> list[list[Path]]:
-    return [[f for f in files if f.name != last], [f for f in files if f.name == last]]
 
 
 def parquet_bytes(frame: pl.DataFrame) -> bytes:

@@ -17,6 +17,7 @@ import dagster as dg
 import pytest
 
 from sedi_dagster.testing.simulated_teacher import MODEL, SimulatedTeacher
+from sedi_dagster.testing.tiny_student import write_tiny_student
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file, in any import mode
 pytest_plugins = ["servers"]
@@ -57,31 +58,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A randomly initialised student of 0.8 M parameters with SmolLM2's tokenizer: real training, no knowledge."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    from sedi_dagster.models import bundled_gguf
-
     folder = tmp_path_factory.mktemp("tiny-student")
-    gguf = bundled_gguf()
-    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    write_tiny_student(folder)
     return folder
 
 

@@ -8,7 +8,7 @@ both rows say the same, and the first that is found counts. So no lock is needed
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.batching.embedding import embed, model_identity
@@ -32,9 +32,12 @@ class StoredVectors:
         embedded: how many texts had to be embedded since this object was made.
     """
 
-    def __init__(self, uri: str, model_name: str) -> None:
-        """`uri`: folder or object-store URL of the Lance database."""
+    def __init__(
+        self, uri: str, model_name: str, make: Callable[[Sequence[str], str], np.ndarray] | None = None
+    ) -> None:
+        """`uri`: folder or object-store URL of the Lance database. `make`: embeds in place of `embed`."""
         self.model, self.embedded = model_name, 0
+        self._make = make or embed
         self._uri = uri
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
@@ -54,7 +57,7 @@ class StoredVectors:
         missing = [key for key in wanted if key not in found]
         for start in range(0, len(missing), STORED_AT_ONCE):
             part = missing[start : start + STORED_AT_ONCE]
-            made = embed([wanted[key] for key in part], self.model)
+            made = self._make([wanted[key] for key in part], self.model)
             rows = _rows(part, made, self.model)
             table = table or database.create_table(name, schema=rows.schema, exist_ok=True)
             table.add(rows)

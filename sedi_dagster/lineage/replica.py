@@ -15,7 +15,9 @@ from sedi_dagster.settings import Settings
 from sedi_dagster.store import Store, file_sha256
 
 _MASK = "**********"
-_OF_THIS_MACHINE = ("data", "cache", "ledger", "seeds", "categories", "items", "profile", "openlineage", "alerts")
+_OF_THIS_MACHINE = frozenset(
+    "data cache ledger seeds categories items profile openlineage alerts compute ray pod".split()
+)
 _AT_ONCE = 500
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import dagster as dg
 import polars as pl
 
 from sedi_dagster.batching.composition import compose, training_rows
@@ -15,9 +17,12 @@ from sedi_dagster.batching.diversity import (
     in_batch,
     whole_set,
 )
+from sedi_dagster.batching.embed_rows import VECTORS
+from sedi_dagster.batching.embedding import embed
 from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.batching.vectors import StoredVectors
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.workloads import clear_workload, run_workload
 from sedi_dagster.records import RoundPlan, derived_seed
 
 if TYPE_CHECKING:
@@ -52,9 +57,39 @@ class ComposedRound:
         return values
 
 
-def stored_vectors(sedi: SediResource) -> StoredVectors:
-    """Vectors of texts by the embedding model of the settings, each embedded once for all rounds."""
-    return StoredVectors(str(sedi.store().path("lance")), sedi.settings().batching.embedding_model)
+EMBEDDED_HERE = 1000
+"""So many texts at most are embedded in the process that needs them: a Ray job takes seconds to start."""
+
+
+def stored_vectors(
+    sedi: SediResource, context: dg.AssetExecutionContext | None = None, pipes: dg.PipesSubprocessClient | None = None
+) -> StoredVectors:
+    """Vectors of texts by the embedding model of the settings, each embedded once for all rounds.
+
+    Args:
+        context, pipes: of an asset that may have many texts embedded elsewhere, where the settings say so.
+    """
+    settings = sedi.settings()
+    uri, model = str(sedi.store().path("lance")), settings.batching.embedding_model
+    if settings.compute != "ray" or context is None or pipes is None:
+        return StoredVectors(uri, model)
+    name = f"embed-{context.partition_key}"
+
+    def embed_there(texts: Sequence[str], model_name: str) -> np.ndarray:
+        import numpy as np
+
+        if len(texts) <= EMBEDDED_HERE:
+            return embed(texts, model_name)
+        rows = settings.path(settings.cache) / "work" / f"texts-{context.partition_key}.parquet"
+        rows.parent.mkdir(parents=True, exist_ok=True)
+        pl.DataFrame({"text": texts}).write_parquet(rows)
+        job = {"model": model_name, "rows": str(rows)}
+        output = run_workload(context, pipes, "sedi_dagster.batching.embed_rows", settings, name, job)
+        vectors: np.ndarray = np.load(output / VECTORS, allow_pickle=False)
+        clear_workload(settings, name)
+        return vectors
+
+    return StoredVectors(uri, model, embed_there)
 
 
 def compose_round(

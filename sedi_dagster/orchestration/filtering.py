@@ -19,12 +19,14 @@ from sedi_dagster.settings import Settings
 from sedi_dagster.student import special_tokens, student_source, token_counter
 
 
-def round_rules(sedi: SediResource) -> Rules:
+def round_rules(
+    sedi: SediResource, context: dg.AssetExecutionContext | None = None, pipes: dg.PipesSubprocessClient | None = None
+) -> Rules:
     """What the rules need to know, from the settings and the user's files."""
     settings = sedi.settings()
     filtering = settings.filtering
 
-    vectors = stored_vectors(sedi)
+    vectors = stored_vectors(sedi, context, pipes)
     return Rules(
         decontaminator=evaluation_decontaminator(sedi, vectors),
         form=InstructionForm.of(filtering),
@@ -48,7 +50,7 @@ def judge_round(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """A verdict for every candidate, and the IFD scores of those that passed all other rules (none if IFD is off)."""
     filtering = sedi.settings().filtering
-    verdicts = judge_candidates(candidates, instruction_pool(sedi, seeds, round_key), round_rules(sedi))
+    verdicts = judge_candidates(candidates, instruction_pool(sedi, seeds, round_key), round_rules(sedi, context, pipes))
     if filtering.ifd == "off":
         return verdicts, pl.DataFrame(schema=IFD_SCHEMA)
     kept = verdicts.filter(pl.col("state") == "kept").select("candidate_id")

@@ -39,6 +39,7 @@ def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]
         ("targets", lambda: check_reference(sedi.categories(), settings.evaluation.reference)),
         ("files to keep clear of", sedi.guarded_texts),
         ("data folder", sedi.store().check_writable),
+        *([("Ray", lambda: _check_ray(settings))] if settings.compute == "ray" else []),
         ("judge", lambda: check_judge(settings)),
         ("models", lambda: _check_models(settings)),
         ("served student", lambda: asyncio.run(_check_served(settings))),
@@ -50,6 +51,12 @@ def _check_seeds(sedi: SediResource, settings: Settings) -> None:
     """The file can be used, and its tasks are of a kind that the filters let through."""
     for _, problem, fix in rules_that_drop_all(sedi.seeds().with_row_index("row"), settings.filtering):
         raise InputFileError(f"{settings.path(settings.seeds)}: {problem}.", f"What helps: {fix}.")
+
+
+def _check_ray(settings: Settings) -> None:
+    from sedi_dagster.orchestration.ray_jobs import check_ray
+
+    check_ray(settings)
 
 
 def _check_models(settings: Settings) -> None:

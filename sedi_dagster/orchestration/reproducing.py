@@ -47,6 +47,7 @@ def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Compared]:
             "data": str(folder / "data"),
             "cache": str(folder / "cache"),
             "openlineage": False,
+            "compute": "local",  # workers elsewhere do not see the folder
             "ledger": f"sqlite:///{folder / 'data' / 'ledger.sqlite'}",
         }
         sedi = SediResource(recorded=overrides)

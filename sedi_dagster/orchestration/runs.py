@@ -39,7 +39,7 @@ UNFINISHED = [
 NEWEST = 30  # runs of one work that are looked at
 SECONDS_WITHOUT_DAEMON = 60.0
 SECONDS_TO_SUBMIT = 300.0  # who made a run and was killed before it was queued has had time to come back to it
-_OUTAGES = {"TeacherUnavailable", "StorageUnavailable"}
+_OUTAGES = {"TeacherUnavailable", "StorageUnavailable", "ComputeUnavailable"}
 _LOST = {"WorkloadDied"}
 
 

@@ -22,10 +22,9 @@ from sedi_dagster.errors import WorkloadDied, WorkloadError
 from sedi_dagster.settings import PROJECT_ROOT, Settings, TrainingSettings
 from sedi_dagster.student import is_local
 from sedi_dagster.warm_worker.address import is_possible, kept_ready
-from sedi_dagster.workload import ASKED_BY, ERROR_FILE, this_process
+from sedi_dagster.workload import ASKED_BY, ERROR_FILE, KEYS, this_process
 
 CLIENT = "sedi_dagster.warm_worker.client"
-KEYS = ("SEDI_TEACHER_API_KEY", "SEDI_EVALUATION_API_KEY", "SEDI_EVALUATION_JUDGE_API_KEY")
 
 
 def run_workload(
@@ -57,6 +56,12 @@ def run_workload(
         output.mkdir(parents=True)
         job_file.write_text(asked, encoding="utf-8")
     (output / ERROR_FILE).unlink(missing_ok=True)
+    if settings.compute == "ray":
+        from sedi_dagster.orchestration.ray_jobs import run_on_ray  # Ray: only where it is chosen
+
+        command = _remote_command(settings.training, launcher)
+        run_on_ray(context, settings, module, name, json.loads(asked), command, output, resume)
+        return output
     command = [*_interpreter(settings.training, launcher), module, "--job", str(job_file)]
     try:
         # The keys of the endpoints are nobody's business there.
@@ -83,6 +88,10 @@ def _was_killed(message: str) -> bool:
 def clear_workload(settings: Settings, name: str) -> None:
     """Forget a workload's results and saved state; for when they are stored."""
     shutil.rmtree(_folder(settings, name), ignore_errors=True)
+    if settings.compute == "ray":
+        from sedi_dagster.orchestration.ray_jobs import clear_on_ray
+
+        clear_on_ray(settings, name)
 
 
 def _folder(settings: Settings, name: str) -> Path:
@@ -93,7 +102,7 @@ def _folder(settings: Settings, name: str) -> Path:
 def ready_for_workloads(settings: Settings) -> Iterator[None]:
     """A warm worker that imports its libraries while generation is under way, and ends with the block."""
     with ExitStack() as stack:
-        if _forks(settings.training, ""):
+        if settings.compute == "local" and _forks(settings.training, ""):
             stack.enter_context(kept_ready(is_local(settings.training.student), PROJECT_ROOT))
         yield
 
@@ -113,3 +122,10 @@ def _interpreter(training: TrainingSettings, launcher: str) -> list[str]:
     if first == "accelerate":
         return [interpreter, "-m", "accelerate.commands.accelerate_cli", *options, "-m"]
     return [first, *options, "-m"]
+
+
+def _remote_command(training: TrainingSettings, launcher: str) -> list[str]:
+    """The same on a worker elsewhere, which has no warm worker; empty: the interpreter that it has."""
+    if training.python:
+        return _interpreter(training.model_copy(update={"warm_worker": False}), launcher)
+    return [*shlex.split(launcher), "-m"] if launcher else []

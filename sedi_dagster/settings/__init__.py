@@ -17,6 +17,7 @@ from sedi_dagster.settings.loop import LoopSettings
 from sedi_dagster.settings.masking import secrets_in
 from sedi_dagster.settings.paths import PROJECT_ROOT, local_path, odd_in_path
 from sedi_dagster.settings.profiles import PROFILES
+from sedi_dagster.settings.ray import RaySettings
 from sedi_dagster.settings.schema import Settings
 from sedi_dagster.settings.teacher import SIMULATED, TeacherSettings
 from sedi_dagster.settings.training import TrainingSettings
@@ -34,6 +35,7 @@ __all__ = [
     "GenerationSettings",
     "LoopSettings",
     "Price",
+    "RaySettings",
     "Settings",
     "TeacherSettings",
     "TrainingSettings",

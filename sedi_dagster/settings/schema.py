@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from pydantic import Field, model_validator
@@ -20,6 +20,7 @@ from sedi_dagster.settings.generation import GenerationSettings
 from sedi_dagster.settings.loop import LoopSettings
 from sedi_dagster.settings.masking import masked, without_secrets
 from sedi_dagster.settings.paths import ENV_FILE, PROJECT_ROOT, local_path, odd_in_path
+from sedi_dagster.settings.ray import RaySettings
 from sedi_dagster.settings.sources import LayeredSource, ProfileSource
 from sedi_dagster.settings.teacher import TeacherSettings
 from sedi_dagster.settings.training import TrainingSettings
@@ -55,6 +56,9 @@ class Settings(BaseSettings):
     ledger: str = Field(
         "", description="SQLAlchemy URL of the ledger of teacher calls; empty: SQLite in the data folder"
     )
+    compute: Literal["local", "ray"] = Field(
+        "local", description="Where training, evaluation, IFD and embedding run: processes of this machine, or Ray jobs"
+    )
     pod: dict[str, Any] = Field(
         default_factory=dict,
         description="On Kubernetes: the pods of runs that train and evaluate, as JSON (dagster-k8s/config)",
@@ -74,6 +78,7 @@ class Settings(BaseSettings):
     feedback: FeedbackSettings = FeedbackSettings()
     loop: LoopSettings = LoopSettings()
     alerts: AlertSettings = AlertSettings()
+    ray: RaySettings = RaySettings()
 
     @classmethod
     def settings_customise_sources(

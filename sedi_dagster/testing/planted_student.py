@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from zlib import crc32
 import polars as pl
 
 from sedi_dagster.evaluation.results import append_results, judged
+from sedi_dagster.training.state import FOLDER, last_state, mark_state
 from sedi_dagster.training.tables import EXAMPLE_SCHEMA, HELDOUT_SCHEMA, STEP_SCHEMA
 from sedi_dagster.workload import Log, progress_log, workload_main
 
@@ -28,7 +30,7 @@ WEIGHTS = "adapter_model.safetensors"
 JOURNAL = "PLANTED_STUDENT_JOURNAL"
 """Variable with a file that gets a line for every training that came to its end."""
 PACE = "PLANTED_STUDENT_SECONDS"
-"""Variable with the seconds that a training or an evaluation takes, so that a test can kill it."""
+"""Variable with the seconds that a training or an evaluation takes, so that a test can kill it; with saved states."""
 SPOILT = "PLANTED_STUDENT_SPOILT"
 """Variable with a file; if it is there, the next training diverges, and the file is gone."""
 LEVELS = 6
@@ -49,9 +51,13 @@ def train(job: Mapping[str, Any], log: Log) -> None:
     rows = pl.read_parquet(job["rows"])
     batches = rows.group_by("batch", maintain_order=True).agg("example_id")["example_id"].to_list()
     report = progress_log(log, "train")
-    for number in range(len(batches)):
-        time.sleep(float(os.environ.get(PACE, "0")) / len(batches))
+    pace, state = float(os.environ.get(PACE, "0")), last_state(output)
+    saved = len(state[1]) if state else 0
+    for number in range(saved, len(batches)):
+        time.sleep(pace / len(batches))
         report(number + 1, len(batches), {"loss": 3.0 - number / len(batches)})
+        if pace:
+            _save(output, number + 1)
     levels = _levels(job["checkpoint"])
     levels |= {category: min(LEVELS, levels.get(category, 1) + GAIN) for category in rows["category"].unique().sort()}
     checkpoint = output / "checkpoint"
@@ -72,9 +78,19 @@ def train(job: Mapping[str, Any], log: Log) -> None:
     if os.environ.get(JOURNAL):
         keys = sorted(name for name, value in os.environ.items() if name.endswith("_API_KEY") and value)
         fields = {"round": job["about"]["round"], "parent": job["about"]["parent"], "rows": rows.height, "keys": keys}
+        fields |= {"went_on_after": saved} if saved else {}
         fields |= {} if steps["loss"].is_finite().all() else {"spoilt": True}
         with Path(os.environ[JOURNAL]).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(fields) + "\n")
+
+
+def _save(output: Path, step: int) -> None:
+    """A state after each step, in place of the one before."""
+    folder = output / FOLDER / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    (folder / WEIGHTS).write_text("{}")
+    mark_state(output, step, [{"step": number + 1} for number in range(step)])
+    shutil.rmtree(folder.with_name(f"checkpoint-{step - 1}"), ignore_errors=True)
 
 
 def evaluate(job: Mapping[str, Any], log: Log) -> None:

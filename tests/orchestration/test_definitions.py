@@ -25,6 +25,8 @@ HEAVY = (
     "sklearn",
     "matplotlib",
     "numba",
+    "ray",
+    "dagster_ray",
 )
 
 

@@ -20,13 +20,15 @@ _LEDGER = frozenset(f"ledger.sqlite{suffix}" for suffix in ("", "-wal", "-shm", 
 """Its rows are checked one by one (`calls`)."""
 _PLOTS = "plots/"
 """Pictures of what the tables hold: nothing is built on them, and they are made with them."""
+_UNDER_WAY = "work/"
+"""Jobs of workloads elsewhere: rows that were sent, results that were fetched."""
 _SHARED = (*(f"assets/{asset}/" for asset in SHARED_ASSETS), f"checkpoints/{SEED_TASKS}/")
 """What is made before the rounds, and again if seed file or student change."""
 
 
 def check_files(store: Store, chain: Chain, report: Verification, progress: Callable[[int], None] | None) -> None:
     """Compare all files with their records."""
-    there = {path: None for path in store.files() if path not in _LEDGER and not path.startswith(_PLOTS)}
+    there = {path: None for path in store.files() if path not in _LEDGER and not path.startswith((_PLOTS, _UNDER_WAY))}
     expected, named_by = _expected(chain)
 
     def counted(number: int) -> None:

@@ -1,0 +1,41 @@
+"""Embedding as a workload: `texts` of a Parquet file to `vectors.npy`, where there is a GPU or time for it.
+
+By hand: `python -m sedi_dagster.batching.embed_rows --job job.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from sedi_dagster.batching.embedding import embed
+from sedi_dagster.workload import Log, progress_log, workload_main
+
+VECTORS = "vectors.npy"
+TEXTS_BETWEEN_LINES = 2048
+
+
+def embed_rows(job: Mapping[str, Any], log: Log) -> None:
+    """The workload: write `vectors.npy`, float32, one row a text, in order.
+
+    The job file (JSON) has:
+        model: name of the embedding model
+        rows: Parquet with `text`
+        output: folder for `vectors.npy`
+    """
+    import numpy as np
+
+    texts = pl.read_parquet(job["rows"])["text"].to_list()
+    report = progress_log(log, "embed")
+    made = []
+    for start in range(0, len(texts), TEXTS_BETWEEN_LINES):
+        made.append(embed(texts[start : start + TEXTS_BETWEEN_LINES], job["model"]))
+        report(min(start + TEXTS_BETWEEN_LINES, len(texts)), len(texts), {})
+    np.save(Path(job["output"]) / VECTORS, np.concatenate(made), allow_pickle=False)
+
+
+if __name__ == "__main__":
+    workload_main("Embed texts.", embed_rows)
