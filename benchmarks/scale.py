@@ -1,4 +1,5 @@
-"""Figures of docs/scale.md: what a call costs the ledger, and what a look at the loop asks of an object store.
+"""Figures of docs/scale.md: what a call costs the ledger, and what a look at the loop asks of an object store,
+and what the way over Ray costs a stage.
 
     python benchmarks/scale.py
 
@@ -9,23 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import os
+import statistics
+import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
+import dagster as dg
 import psutil
 
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
 from sedi_dagster.rounds import load_history, remember_history, save_plan
+from sedi_dagster.settings import load_settings
 from sedi_dagster.store import Store
 from sedi_dagster.teacher.budget import Budget
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.transaction import EndedCall, NewCall
+from sedi_dagster.testing.planted_student import interpreter
 from sedi_dagster.testing.postgres import PostgresServer
 from sedi_dagster.testing.s3_server import S3Server
 
 CALLS, AT_ONCE = 3000, 64
 BODY = "x" * 2000
+STAGES = 3
 
 
 async def write_calls(ledger: Ledger) -> None:
@@ -75,6 +83,44 @@ def measure_look(server: S3Server, rounds: int) -> None:
     print(f"{1000 * (time.process_time() - began):.0f} ms of a processor")
 
 
+def measure_ray(folder: Path, server: S3Server) -> None:
+    """A stage without work, as a process of this machine and as a Ray job: what the way costs."""
+    from sedi_dagster.orchestration.workloads import clear_workload, run_workload
+    from sedi_dagster.testing.ray_cluster import RayCluster
+
+    python, results = str(interpreter(folder)), folder / "results.jsonl"
+    job = {"student": "none", "adapter": None, "items": [], "results": str(results)}
+    took: list[float] = []
+
+    @dg.asset
+    def stage(context):  # Dagster reads no annotation that is a string
+        began = time.perf_counter()
+        settings = load_settings()
+        run_workload(context, dg.PipesSubprocessClient(), "sedi_dagster.evaluation", settings, "evaluate-none", job)
+        clear_workload(settings, "evaluate-none")
+        took.append(time.perf_counter() - began)
+        return dg.MaterializeResult()
+
+    with RayCluster(workers=1) as cluster:
+        os.environ |= {
+            "SEDI_DATA": f"s3://{server.bucket}/ray",
+            "SEDI_CACHE": str(folder / "cache"),
+            "SEDI_TRAINING_PYTHON": python,
+            "SEDI_RAY_PYTHON": sys.executable,
+            "SEDI_RAY_ADDRESS": cluster.address,
+        }
+        for compute in ("local", "ray") * STAGES:  # by turns: other work on the machine meets both
+            os.environ["SEDI_COMPUTE"] = compute
+            server.forget()
+            dg.materialize([stage])
+            requests = server.requests()
+    for compute, seconds in {"a process": took[::2], "a Ray job": took[1::2]}.items():
+        print(
+            f"a stage without work as {compute}: {statistics.median(seconds):.1f} s by the clock (median of {STAGES})"
+        )
+    print(f"a stage as a Ray job: {sum(requests.values())} requests {requests}")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, PostgresServer(Path(tempfile.mkdtemp(dir=folder))) as postgres:
         measure_ledger("SQLite", f"sqlite:///{folder}/ledger.sqlite", None)
@@ -84,6 +130,9 @@ def main() -> None:
         os.environ.update(server.environment)
         for rounds in (5, 50):
             measure_look(server, rounds)
+        if find_spec("dagster_ray"):
+            with tempfile.TemporaryDirectory() as folder:
+                measure_ray(Path(folder), server)
 
 
 if __name__ == "__main__":
