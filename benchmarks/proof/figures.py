@@ -27,7 +27,8 @@ def draw(name: str, ground: Mapping[str, Any], plan: Plan, folder: Path) -> list
     if not found:
         return []
     folder.mkdir(parents=True, exist_ok=True)
-    main = [n for n in plan.arms if n in found and not plan.arms[n].ablates][: len(COLOURS)]
+    there = (n for n in plan.arms if n in found)
+    main = sorted(there, key=lambda n: bool(plan.arms[n].ablates))[: len(COLOURS)]
     files = [_against_tokens(found, main, plan, folder / f"results_{name}_accuracy.png")]
     if plan.ours in found:
         files.append(_differences(found, ground, plan, folder / f"results_{name}_differences.png"))
