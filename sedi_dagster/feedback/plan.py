@@ -19,6 +19,8 @@ from sedi_dagster.records import CategoryOutcome, CategoryPlan, RoundOutcome, Ro
 Allocation = Literal["expected_gain", "even"]
 Goal = Literal["score", "targets"]
 
+FEWEST_PORTIONS = 4
+"""A round of few candidates is shared out in at least so many portions, even if one call could bring them all."""
 LEAST_GAIN = 1.0
 """Items that another round must be expected to gain; below that, the loop ends."""
 
@@ -40,7 +42,7 @@ class PlanRequest:
         allocation: how a round is shared out among the categories; `even` is what it is held against.
         goal: `score`: the best student for the budget; `targets`: every target reached at the least cost.
         floor_share: share of a round that goes to the categories that were left alone longest, weak ones first, so that
-            no estimate goes stale.
+            no estimate goes stale. Every weak one gets a call where half of the round pays for that.
         most_per_category: a category gets at most so many times the average, rounded up to whole calls.
         per_call: candidates that one call brings. A category is asked for in whole calls, or not at all.
     """
@@ -164,9 +166,12 @@ def _by_expected_gain(
     calls = math.ceil(int(request.candidates_per_category * request.most_per_category) / request.per_call)
     allowed = calls * request.per_call
     most = {c: allowed * rates[c] for c in wanting}
-    lots = {c: min(request.per_call, allowed) * rates[c] for c in wanting}
+    a_portion = max(1, request.candidates_per_category * len(known) // FEWEST_PORTIONS)
+    lots = {c: min(request.per_call, allowed, a_portion) * rates[c] for c in wanting}
     budget = request.candidates_per_category * sum((each[c] if each else 1.0) for c in known)
-    floor = _left_alone_longest(wanting, weak, finished, request.floor_share * budget, prices, lots)
+    for_weak = sum(lots[c] * prices[c] for c in weak)
+    for_floor = max(request.floor_share * budget, for_weak if for_weak <= budget / 2 else 0.0)
+    floor = _left_alone_longest(wanting, weak, finished, for_floor, prices, lots)
     outlooks = {
         c: outlook(c, finished, start.get(c, 0.0), _most_that_counts(standing.get(c), request.goal)) for c in wanting
     }

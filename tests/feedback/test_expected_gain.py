@@ -90,24 +90,32 @@ def test_with_targets_as_the_goal_only_what_is_below_its_target_is_asked_for() -
     assert isinstance(plan, RoundPlan) and plan.category_ids == ["learns"]
 
 
-def test_the_floor_goes_to_the_weak_category_left_alone_longest_however_little_is_expected_of_it() -> None:
-    never = replace(measured("never", 0, kept=100), items=400, decision="weak")
+def test_every_weak_category_gets_a_call_where_half_of_the_round_pays_for_it() -> None:
+    never = replace(measured("never", 0, kept=100), items=400)
     learns = [replace(measured("learns", 20 + 30 * n), items=200) for n in (1, 2, 3)]
-    before = [after(n, seen, never) for n, seen in enumerate(learns[:2], 1)]
-    alone = after(3, learns[2], replace(never, candidates=0, kept=0, tokens=0))
-    for floor_share in (0.0, 0.1):
-        plan = next_plan(*before, alone, floor_share=floor_share, per_call=5)
+    for decision, asked_for in (("weak", True), ("fine", False)):
+        before = [after(n, seen, replace(never, decision=decision)) for n, seen in enumerate(learns, 1)]
+        plan = next_plan(*before, floor_share=0, per_call=5)
         assert isinstance(plan, RoundPlan)
-        asked = {c.category: c.candidates for c in plan.categories}
-        assert asked["learns"] > 0 and ("never" in asked) == (floor_share > 0)
-    fine = after(3, learns[2], replace(never, candidates=0, kept=0, tokens=0, decision="fine"), measured("known", 0))
-    weak = replace(fine, categories=(*fine.categories[:2], measured("known", 0, decision="weak")))
-    plan = next_plan(*before, weak, per_call=5)
-    assert isinstance(plan, RoundPlan)
-    assert {c.category: c.candidates for c in plan.categories}.get("never", 0) == 0, "one that is weak comes first"
+        assert ("never" in plan.category_ids) == asked_for, "however little is expected of it"
 
 
-@pytest.mark.parametrize("per_call", [1, 4, 10])
+def test_else_the_floor_goes_to_those_that_were_left_alone_longest() -> None:
+    weak = [replace(measured(c, 0, kept=300, decision="weak"), items=4000) for c in ("known", "never")]
+    learns = [replace(measured("learns", 20 + 30 * n, decision="weak"), items=200) for n in (1, 2, 3)]
+    alone = [replace(c, candidates=0, kept=0, tokens=0) for c in weak]
+    for first in (0, 1):
+        before = [
+            after(1, learns[0], *weak),
+            after(2, learns[1], weak[first], alone[1 - first]),
+            after(3, learns[2], *alone),
+        ]
+        plan = next_plan(*before, floor_share=0.2, per_call=5, candidates_per_category=5, most_per_category=3)
+        assert isinstance(plan, RoundPlan)
+        assert {"known", "never"} & set(plan.category_ids) == {weak[1 - first].category}
+
+
+@pytest.mark.parametrize("per_call", [1, 4, 6])
 def test_a_category_is_asked_for_in_whole_calls_or_not_at_all(per_call: int) -> None:
     plan = next_plan(FIRST, per_call=per_call, candidates_per_category=8)
     assert isinstance(plan, RoundPlan)
