@@ -155,7 +155,7 @@ def _asked_for(categories: Sequence[str], request: PlanRequest, reason: str) -> 
 def _by_expected_gain(
     request: PlanRequest, known: Sequence[str], finished: Sequence[RoundOutcome], start: Mapping[str, float]
 ) -> list[CategoryPlan] | Stop:
-    """Most where the next tokens are expected to gain most; a floor for every category that may still gain."""
+    """Most where the next tokens are expected to gain most; a floor for the weak and for those left alone longest."""
     standing = {o.category: o for o in _standing(known, finished)}
     if request.goal == "targets" and not any(o.decision == "weak" for o in standing.values()):
         return Stop(_nothing_to_do(finished[-1]))
@@ -176,7 +176,7 @@ def _by_expected_gain(
         c: outlook(c, finished, start.get(c, 0.0), _most_that_counts(standing.get(c), request.goal)) for c in wanting
     }
     beyond = {c: replace(o, examples=o.examples + floor[c]) for c, o in outlooks.items()}
-    left = budget - sum(floor[c] * prices[c] for c in wanting)
+    left = max(0.0, budget - sum(floor[c] * prices[c] for c in wanting))  # the floor's last call may go beyond
     best = shared_by_gain(beyond, prices, left, {c: most[c] - floor[c] for c in wanting}, lots)
     wanted = {c: floor[c] + best[c] for c in wanting}
     items = {c: standing[c].items if c in standing else 0 for c in wanting}

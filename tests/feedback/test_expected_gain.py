@@ -115,6 +115,18 @@ def test_else_the_floor_goes_to_those_that_were_left_alone_longest() -> None:
         assert {"known", "never"} & set(plan.category_ids) == {weak[1 - first].category}
 
 
+def test_a_floor_that_takes_the_whole_round_takes_nothing_away_again() -> None:
+    known = tuple(f"c{n:02d}" for n in range(12))
+    before = after(1, *(measured(c, 8) for c in known))
+    for cost in range(100, 2_000, 100):
+        dear = replace(before, categories=(replace(before.categories[0], tokens=cost), *before.categories[1:]))
+        request = replace(REQUEST, floor_share=1.0, per_call=10, candidates_per_category=8)
+        plan = plan_round(request, known, [first_plan()], [dear], dict.fromkeys(known, 0.1))
+        assert isinstance(plan, RoundPlan)
+        assert all(c.wanted and 1 <= c.wanted <= c.candidates for c in plan.categories)
+        assert all(c.candidates % 10 == 0 for c in plan.categories), "the floor is whole calls"
+
+
 @pytest.mark.parametrize("per_call", [1, 4, 6])
 def test_a_category_is_asked_for_in_whole_calls_or_not_at_all(per_call: int) -> None:
     plan = next_plan(FIRST, per_call=per_call, candidates_per_category=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -36,6 +37,7 @@ REQUESTS = st.builds(
     plateau_rounds=st.integers(1, 4),
     floor_share=st.floats(0, 1),
     most_per_category=st.floats(1, 4),
+    per_call=st.integers(1, 20),
     allocation=st.sampled_from(["expected_gain", "even"]),
     goal=st.sampled_from(["score", "targets"]),
 )
@@ -90,7 +92,8 @@ class Loop(RuleBasedStateMachine):
         if (self.request.allocation, self.request.goal) == ("expected_gain", "targets"):
             assert not rests & set(decided.category_ids), "a stuck or cooling category is never planned"
         assert decided.categories and len(set(decided.category_ids)) == len(decided.categories)
-        most = int(self.request.candidates_per_category * self.request.most_per_category)
+        calls = int(self.request.candidates_per_category * self.request.most_per_category) / self.request.per_call
+        most = math.ceil(calls) * self.request.per_call
         for planned in decided.categories:
             assert 1 <= planned.candidates <= most
             assert planned.wanted is None or 1 <= planned.wanted <= planned.candidates
