@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from sedi_dagster.cli import main
+from sedi_dagster.feedback.plan import PlanRequest, Stop
+from sedi_dagster.orchestration import planning
 from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan
@@ -62,3 +64,14 @@ def test_every_command_takes_a_profile_and_a_data_folder() -> None:
 def test_the_data_option_is_the_variables_other_name(project: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     assert str(elsewhere) in printed("status", "--data", str(elsewhere))[1]
+
+
+def test_the_planner_knows_how_many_candidates_a_call_brings(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[PlanRequest] = []
+    monkeypatch.setattr(planning, "plan_round", lambda request, *_: asked.append(request) or Stop("looked at"))
+    monkeypatch.setenv("SEDI_GENERATION_ANSWERS", "short")
+    monkeypatch.setenv("SEDI_GENERATION_METHODS", '{"single_call": 1.0}')
+    for limit in ("600", "120"):
+        monkeypatch.setenv("SEDI_GENERATION_MAX_EXAMPLE_TOKENS", limit)
+        next_plan(SediResource(), "person")
+    assert [request.per_call for request in asked] == [10, 2]
