@@ -1,7 +1,7 @@
-"""Each method of generation on the same categories with one teacher: what is kept, what is lost and why, what it costs.
+"""Compare the generation methods on the same categories with one teacher: kept, rejected by rule, and cost.
 
 python benchmarks/generation.py [--candidates 12] [--only single_call] > docs/generation_trial.md
-Run it again to go on: every answer is in the ledger (SEDI_DATA), so what was asked is not asked again.
+An interrupted run resumes: every answer is in the ledger (SEDI_DATA), so no call is sent twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sedi_dagster.records import AskTeacher, Category, Tables, TeacherAnswer, Te
 from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.open import open_teacher
 
-SHOWN = 10
+SHOWN = 2
 ROUND = "trial"
 NO_KEPT = dict.fromkeys(("example_id", "category", "instruction", "input", "output"), pl.String)
 
@@ -74,7 +74,7 @@ class Outcome:
 
 
 @click.command()
-@click.option("--candidates", default=12, show_default=True, help="Well-formed candidates a category and method.")
+@click.option("--candidates", default=12, show_default=True, help="Well-formed candidates per category and method.")
 @click.option("--only", default="", help="Only methods whose label contains this.")
 def main(candidates: int, only: str) -> None:
     """Run the variants and print the page."""
@@ -135,13 +135,13 @@ def job(settings: Settings, category: Category, seeds: pl.DataFrame, count: int)
 
 def page(outcomes: Sequence[Outcome], count: int) -> Iterator[str]:
     """The figures and samples as Markdown."""
-    yield "# What each method gave"
+    yield "# Comparison of generation methods"
     yield ""
     command = f"python benchmarks/generation.py --candidates {count}"
-    yield f"Printed by `{command}`, {date.today():%B %Y}, on {os.cpu_count()} CPU cores."
-    yield f"Teacher: {outcomes[0].candidates['teacher'][0]}. Every method had the same {outcomes[0].results.height}"
-    yield "categories and seeds, and no examples of earlier rounds. Tokens count prompts, also what a server has in its"
-    yield "cache. Nothing below was chosen or edited by hand."
+    yield f"Measured with `{command}`, {date.today():%B %Y}, on {os.cpu_count()} CPU cores. The teacher is"
+    yield f"{outcomes[0].candidates['teacher'][0]}. All methods used the same {outcomes[0].results.height} categories"
+    yield "and seeds, and no examples of earlier rounds. Token counts include prompts, also where the server has them"
+    yield "cached."
     yield ""
     yield "| | " + " | ".join(o.variant.label for o in outcomes) + " |"
     yield "| --- |" + " --- |" * len(outcomes)
@@ -152,14 +152,11 @@ def page(outcomes: Sequence[Outcome], count: int) -> Iterator[str]:
     for counted in lost:
         reasons.update(counted)
     for reason, _ in reasons.most_common():
-        yield f"| lost: {reason} | " + " | ".join(str(counted[reason]) for counted in lost) + " |"
+        yield f"| rejected: {reason} | " + " | ".join(str(counted[reason]) for counted in lost) + " |"
     yield ""
-    yield f"Kept of the candidates, by category ({count} well-formed ones asked for):"
+    yield "## Samples"
     yield ""
-    yield "| category | " + " | ".join(o.variant.label for o in outcomes) + " |"
-    yield "| --- |" + " --- |" * len(outcomes)
-    for category in outcomes[0].results["category"]:
-        yield f"| {category} | " + " | ".join(_kept_of(o, category) for o in outcomes) + " |"
+    yield f"{SHOWN} kept examples of each method, drawn at random, unedited."
     for outcome in outcomes:
         yield from _samples(outcome)
 
@@ -170,10 +167,12 @@ FIGURES: dict[str, Callable[[Outcome], str]] = {
     "keep rate": lambda o: f"{o.kept.height / o.candidates.height:.0%}",
     "calls": lambda o: str(o.calls.height),
     "tokens": lambda o: f"{o.tokens:,}",
-    "of these, written by the teacher": lambda o: f"{o.calls['completion_tokens'].sum():,}",
+    "completion tokens": lambda o: f"{o.calls['completion_tokens'].sum():,}",
     "tokens per kept example": lambda o: f"{o.tokens / max(1, o.kept.height):,.0f}",
-    "written tokens per kept example": lambda o: f"{o.calls['completion_tokens'].sum() / max(1, o.kept.height):,.0f}",
-    "seconds of the model per kept example": lambda o: f"{o.calls['latency_s'].sum() / max(1, o.kept.height):,.1f}",
+    "completion tokens per kept example": lambda o: (
+        f"{o.calls['completion_tokens'].sum() / max(1, o.kept.height):,.0f}"
+    ),
+    "model seconds per kept example": lambda o: f"{o.calls['latency_s'].sum() / max(1, o.kept.height):,.1f}",
 }
 
 
@@ -182,16 +181,11 @@ def _reasons(outcome: Outcome) -> list[str]:
     return [str(rule).split(":")[0] for rule in lost["rule"]]
 
 
-def _kept_of(outcome: Outcome, category: str) -> str:
-    written = outcome.candidates.filter(pl.col("category") == category).height
-    return f"{outcome.kept.filter(pl.col('category') == category).height} of {written}"
-
-
 def _samples(outcome: Outcome) -> Iterator[str]:
     kept = outcome.kept.to_dicts()
     shown = derived_rng("generation trial", outcome.variant.label).sample(kept, min(SHOWN, len(kept)))
     yield ""
-    yield f"## {len(shown)} kept examples of {outcome.variant.label}, drawn at random, as they are"
+    yield f"### {outcome.variant.label}"
     for row in shown:
         yield ""
         yield f"**{row['category']}**"
