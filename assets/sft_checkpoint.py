@@ -107,21 +107,14 @@ def sft_checkpoint(
 
 
 def _losses(examples: pl.DataFrame, heldout: pl.DataFrame) -> str:
-    """Loss before and after the round by category: of what was trained on, and of what was held out."""
-    trained = examples.group_by("category").agg(pl.mean("loss_before", "loss_after"), pl.len()).sort("category")
+    """A table of losses by category before and after the round; of rows trained on only where they were measured."""
     last = heldout["step"].max()
     held = {(c, s): loss for c, s, loss in heldout.select("category", "step", "loss").iter_rows()}
-    lines = [
-        "| category | rows | loss before | after | held-out loss before | after |",
-        "| --- | --: | --: | --: | --: | --: |",
-    ]
-    for row in trained.iter_rows(named=True):
-        figures = [
-            row["loss_before"],
-            row["loss_after"],
-            held.get((row["category"], 0)),
-            held.get((row["category"], last)),
-        ]
-        cells = " | ".join("-" if figure is None else f"{figure:.3f}" for figure in figures)
-        lines.append(f"| {row['category']} | {row['len']} | {cells} |")
-    return "\n".join(lines)
+    measured = examples["loss_before"].count() > 0
+    titles = ["category", "rows", *(("loss before", "after") if measured else ()), "held-out loss before", "after"]
+    lines = [titles, ["---", *["--:"] * (len(titles) - 1)]]
+    trained = examples.group_by("category").agg(pl.mean("loss_before", "loss_after"), pl.len()).sort("category")
+    for category, before, after, rows in trained.iter_rows():
+        losses = [*((before, after) if measured else ()), held.get((category, 0)), held.get((category, last))]
+        lines.append([category, str(rows), *("-" if loss is None else f"{loss:.3f}" for loss in losses)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

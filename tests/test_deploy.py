@@ -41,3 +41,8 @@ def test_the_image_copies_files_and_takes_extras_that_there_are() -> None:
     extras = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     asked = re.search(r"^ARG EXTRAS=(.+)$", text, re.MULTILINE)
     assert asked is not None and set(asked[1].split(",")) <= extras.keys()
+
+
+@pytest.mark.parametrize("part", ["dagsterWebserver", "dagsterDaemon"])
+def test_what_asks_the_user_code_waits_as_long_as_on_one_machine(part: str) -> None:
+    assert VALUES[part]["env"] == {"DAGSTER_GRPC_TIMEOUT_SECONDS": "300"}
