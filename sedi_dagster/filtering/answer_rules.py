@@ -16,7 +16,7 @@ from sedi_dagster.texts.refusals import (
     DOTS,
     LONGEST_REFUSAL_BYTES,
     PLACEHOLDER,
-    REFUSAL,
+    are_refusals,
     is_placeholder,
     is_refusal,
 )
@@ -44,23 +44,27 @@ class AnswerForm:
         tokens = tuple(special_tokens) if settings.special_tokens else ()
         return cls(settings.refusals, settings.placeholders, settings.most_tasks_per_output, tokens)
 
-    def problem(self, output: str) -> str | None:
-        """The rule that an output breaks by itself, or None."""
+    def problem(self, output: str, task: str = "") -> str | None:
+        """The rule that an output breaks by itself, or None. `task`: its instruction and input."""
         if self.refusals and is_refusal(output):
             return "refusal"
-        return "placeholder" if self.placeholders and is_placeholder(output) else None
+        return "placeholder" if self.placeholders and is_placeholder(output, task) else None
 
 
 def answer_rules(form: AnswerForm) -> tuple[Rule, ...]:
-    """The rules that are on, for the columns `output`, `instruction` and `is_classification`.
+    """The rules that are on, for the columns `output`, `instruction`, `input` and `is_classification`.
+
+    A placeholder that the task itself names ("Write N/A where there is no date") is an answer.
 
     The score of a refusal is its length in bytes, that of a repeated output the number of tasks that have it.
     """
     output, one = pl.col("output").str.strip_chars(), pl.lit(1.0)
     length = output.str.len_bytes()
     tasks = pl.col("instruction").n_unique().over(output.str.to_lowercase())
-    refusal = (length < LONGEST_REFUSAL_BYTES) & output.str.contains(REFUSAL)
-    placeholder = output.str.contains(PLACEHOLDER) | output.str.contains(DOTS)
+    refusal = output.map_batches(are_refusals, return_dtype=pl.Boolean)
+    task = pl.concat_str("instruction", "input", separator="\n").str.to_lowercase()
+    named = (output != "") & task.str.contains(output.str.to_lowercase(), literal=True)
+    placeholder = (output.str.contains(PLACEHOLDER) | output.str.contains(DOTS)) & ~named
     rules = []
     if form.refusals:
         rules.append(Rule("refusal", refusal, length, LONGEST_REFUSAL_BYTES))

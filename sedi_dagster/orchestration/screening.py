@@ -23,4 +23,4 @@ class GenerationScreen:
         return Screened(verdict.rule, verdict.score, verdict.threshold, verdict.neighbour_id, verdict.neighbour)
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:
-        return instance_problem(text_input, output) or self._answers.problem(output)
+        return instance_problem(text_input, output) or self._answers.problem(output, f"{instruction}\n{text_input}")

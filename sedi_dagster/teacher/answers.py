@@ -6,13 +6,14 @@ Nothing here raises: what cannot be read becomes an `error` of the answer. The t
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sedi_dagster.texts.cleaning import RULES, CleaningRule, clean
+from sedi_dagster.texts.cleaning import RULES, TOOL_CALL, CleaningRule, clean
 from sedi_dagster.texts.endings import CANONICAL, Ending, ending_of
 
 REFUSED_BY_POLICY = "content_policy"
@@ -21,11 +22,20 @@ REFUSED_BY_POLICY = "content_policy"
 MALFORMED = "malformed"
 """Begins the error of an answer without a text to use."""
 
+_CHOICES = ("choices", "candidates", "generations")
 _WRAPPERS = ("result", "response", "data", "output", "body")
-_FINISHES = ("finish_reason", "stop_reason", "finishReason", "finish_details", "native_finish_reason", "done_reason")
+_OWN_TEXTS = ("content", "message", "text", "response", "result", "generated_text", "output_text")
+"""Where the native APIs of vendors (Anthropic, Bedrock, Gemini, Cohere, Ollama, llama.cpp, TGI) have the answer."""
+_FINISHES = ("finish_reason", "stop_reason", "finishReason", "stopReason", "finish_details", "done_reason", "stop_type",
+             "native_finish_reason")  # fmt: skip
+_OF_AN_ANSWER = frozenset((*_FINISHES, "usage", "usageMetadata", "role", "done", "eval_count", "generated_text"))
+_OF_AN_ERROR = ("message", "msg", "detail", "error_msg", "error_code", "base_resp", "promptFeedback")
 _STREAM = re.compile(r"(?:data|event|id|retry)?:")
 _TOOLS = ("tool_calls", "function_call")
 _TEXT_PARTS = ("text", "output_text", "")
+_PARTS = re.compile(r"\s*\[\s*\{\s*['\"]type['\"]\s*:\s*['\"](?:text|output_text|thinking|reasoning)['\"]")
+"""Parts of a content that a gateway made a text of."""
+_NO_WORDS = ("null", "none", "false")
 _BAD_BYTE = re.compile(r"\\x[0-9a-f]{2}")
 _SHOWN = 160
 
@@ -98,11 +108,14 @@ def read_answer(raw: str, reading: Reading | None = None) -> ReadAnswer:
     if not isinstance(data, dict):
         return _no_answer(f"the answer is not a JSON object: {raw[:_SHOWN]}")
     choice = _first_choice(data.get("choices"))
-    beside = data.get("usage") or (choice or {}).get("usage") or _details(data, "x_groq").get("usage")
+    holders = (data, choice or {}, _details(data, "x_groq"))
+    beside = next((found for held in holders if (found := held.get("usage") or held.get("usageMetadata"))), data)
     usage = _usage(beside)
     error = data.get("error") or data.get("errors")
     if error and (choice is None or not (_finish(choice) and "".join(_contents(choice)).strip())):
         return ReadAnswer("", "", usage, f"{MALFORMED}: the answer is an error", error, is_answer=False)
+    if not isinstance(choice, dict) and any(data.get(name) for name in _OF_AN_ERROR):
+        return ReadAnswer("", "", usage, f"{MALFORMED}: the answer is an error", data, is_answer=False)
     if not isinstance(choice, dict):
         return _no_answer(f"the answer has no choices: {raw[:_SHOWN]}", usage)
     return _read_choice(choice, usage, reading)
@@ -112,6 +125,8 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) 
     holder, contents = _message(choice), list(_contents(choice))
     text = _whole("".join(contents))
     finish = _finish(choice)
+    if choice.get("done") is False:  # a chunk of a stream, as the last that came
+        finish = CANONICAL["failed"]
     if finish in reading.endings:
         finish = CANONICAL[reading.endings[finish]]
     if finish in _TOOLS and text.strip() and not any(holder.get(name) for name in _TOOLS):
@@ -131,7 +146,7 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) 
         thought = cleaned.applied or any(holder.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
         problem = "reasoning without an answer" if thought else "the answer has no text"
         if not contents and not thought and any(holder.get(name) for name in _TOOLS):
-            problem = "a call of a tool instead of an answer"
+            problem = TOOL_CALL
     if problem and ending == "cut":
         problem += ", cut by the token limit"
     if not problem and ending == "unknown":
@@ -160,18 +175,24 @@ def _message(choice: dict[str, Any]) -> dict[str, Any]:
 
 def _contents(choice: dict[str, Any]) -> Iterator[str]:
     message = _message(choice)
-    return _texts(message.get("content") if message is not choice else choice.get("text", choice.get("message")))
+    if message is not choice:
+        return _texts(message.get("content"))
+    return _texts(next((choice[name] for name in ("text", "message", "content") if choice.get(name) is not None), None))
 
 
 def _finish(choice: dict[str, Any]) -> str:
-    """Why it ended, under the name and in the form that the endpoint has for it."""
+    """Why it ended, under the name and in the form that the endpoint has for it. A router's own word for a whole
+    answer does not count against what the model's vendor said."""
+    found = []
     for name in _FINISHES:
         reason = choice.get(name)
         reason = reason[0] if isinstance(reason, list) and reason else reason
         reason = reason.get("type") or reason.get("reason") if isinstance(reason, dict) else reason
         if isinstance(reason, str) and reason:
-            return reason
-    return ""
+            found.append(reason)
+    if len(found) > 1 and ending_of(found[0]) == "whole" and isinstance(choice.get("native_finish_reason"), str):
+        return found[-1] if ending_of(found[-1]) in ("cut", "refused", "failed") else found[0]
+    return found[0] if found else ""
 
 
 def _loaded(body: str) -> Any:
@@ -179,7 +200,7 @@ def _loaded(body: str) -> Any:
     try:
         return json.loads(body)
     except ValueError:
-        if "\n" in body and '"delta"' in body:
+        if "\n" in body and ('"delta"' in body or '"done"' in body):
             return _streamed("\n".join(f"data: {line}" for line in body.splitlines() if line.strip()))
         repaired = _BAD_BYTE.sub("\ufffd", body.removesuffix("\\x00").rstrip())
         if repaired == body:
@@ -190,7 +211,11 @@ def _loaded(body: str) -> Any:
 def _texts(content: Any) -> Iterator[str]:
     """The text of a message's content, whatever holds it: a string, parts, or an object. Thoughts are left out."""
     if isinstance(content, str):
-        yield content
+        parts = _literal(content) if _PARTS.match(content) else None
+        if isinstance(parts, list) and all(isinstance(part, dict) and "type" in part for part in parts):
+            yield from _texts(parts)
+        else:
+            yield content
     elif isinstance(content, list):
         for part in content:
             yield from _texts(part)
@@ -207,28 +232,61 @@ def _refusal(message: dict[str, Any]) -> str:
     content = message.get("content")
     if not refusal and isinstance(content, list):
         refusal = next((p.get("refusal") for p in content if isinstance(p, dict) and p.get("type") == "refusal"), None)
-    return " ".join(refusal.split()) if isinstance(refusal, str) else ""
+    words = " ".join(refusal.split()) if isinstance(refusal, str) else ""
+    return "" if words.lower() in _NO_WORDS else words
 
 
-def _unwrapped(data: Any) -> Any:
+def _unwrapped(data: Any, depth: int = 3) -> Any:
     """Out of a list of one, a string of JSON, and the envelope of a gateway; and from the form of another API."""
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     data = _unquoted(data)
-    if not isinstance(data, dict) or "choices" in data:
+    if not isinstance(data, dict) or data.get("choices"):
         return data
-    for name in _WRAPPERS:
-        inner = _unquoted(data.get(name))
-        if isinstance(inner, dict) and "choices" in inner:
-            return {"usage": data.get("usage"), **inner}
-    contents = data.get("output") if data.get("object") == "response" else data.get("content")
-    if not isinstance(contents, list) or (data.get("object") != "response" and data.get("type") != "message"):
+    for name in _CHOICES[1:]:
+        if isinstance(data.get(name), list) and data[name]:
+            return {**data, "choices": data[name]}
+    for name in _WRAPPERS if depth else ():
+        inner = _unwrapped(data.get(name), depth - 1) if isinstance(data.get(name), dict | str) else None
+        if isinstance(inner, dict) and inner.get("choices"):
+            ended = {name: data[name] for name in _FINISHES if data.get(name) is not None}
+            choices = [{**ended, **one} if isinstance(one, dict) else one for one in _as_list(inner["choices"])]
+            return {"usage": data.get("usage"), **inner, "choices": choices}
+    return _from_other_api(data)
+
+
+def _from_other_api(data: dict[str, Any]) -> dict[str, Any]:
+    """An answer that is no choice among several, as the one choice."""
+    if data.get("object") == "response":
+        messages = [part for part in _as_list(data.get("output")) if _of(part, "type") != "reasoning"]
+        content = [_of(part, "content") if _of(part, "type") == "message" else part for part in messages]
+        ended = _details(data, "incomplete_details").get("reason") or data.get("status")
+        given = {"content": content or data.get("output_text")}
+        return {**data, "choices": [{"message": given, "finish_reason": ended}]}
+    name = next((name for name in _OWN_TEXTS if isinstance(data.get(name), str | list | dict)), None)
+    is_answer = bool(_OF_AN_ANSWER & data.keys()) or _of(data.get("message"), "role") == "assistant"
+    if name is None or not is_answer or (name == "message" and isinstance(data[name], str)):
         return data
-    messages = [part for part in contents if not isinstance(part, dict) or part.get("type") != "reasoning"]
-    content = [part.get("content") if isinstance(part, dict) and part.get("type") == "message" else part
-               for part in messages]  # fmt: skip
-    ended = data.get("stop_reason") or _details(data, "incomplete_details").get("reason") or data.get("status")
-    return {**data, "choices": [{"message": {"content": content}, "finish_reason": ended}]}
+    given = data[name] if name == "message" else {"content": data[name]}
+    return {**data, "choices": [{**data, "message": given}]}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def _of(part: Any, name: str) -> Any:
+    return part.get(name) if isinstance(part, dict) else None
+
+
+def _literal(text: str) -> Any:
+    """A value in JSON or as Python writes it; None if it is neither."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return None
 
 
 def _unquoted(data: Any) -> Any:
@@ -253,11 +311,13 @@ def _streamed(raw: str) -> Any:
         if not isinstance(chunk, dict):
             raise ValueError("a chunk that is no object")
         merged |= {name: value for name, value in chunk.items() if value is not None and name != "choices"}
-        for one in chunk.get("choices") or ():
-            delta = one.get("delta") or one.get("message") or {"content": one.get("text")}
-            text += _texts(delta.get("content"))
+        merged["usage"] = {**(merged.get("usage") or {}), **(_details(chunk, "message").get("usage") or {})}
+        for one in chunk.get("choices") or [chunk]:
+            delta = one.get("delta") or one.get("message") or {"content": one.get("text") or one.get("response")}
+            text += _texts(delta.get("content", delta.get("text")) if isinstance(delta, dict) else delta)
             choice |= {name: value for name, value in one.items() if value is not None}
-    if choice and not merged.get("error") and not _finish(choice) and "[DONE]" not in sent:
+            choice |= {name: delta[name] for name in _FINISHES if isinstance(delta, dict) and delta.get(name)}
+    if choice and not merged.get("error") and not _finish(choice) and not choice.get("done") and "[DONE]" not in sent:
         raise ValueError("the stream broke off")
     if choice:
         merged["choices"] = [choice | {"message": {"role": "assistant", "content": "".join(text)}}]
@@ -276,8 +336,11 @@ def _whole(text: str) -> str:
 def _usage(data: Any) -> Usage | None:
     if not isinstance(data, dict):
         return None
-    prompt = _count(data, "prompt_tokens", "input_tokens", "promptTokens", "inputTokens")
-    completion = _count(data, "completion_tokens", "output_tokens", "completionTokens", "outputTokens")
+    data = {**_details(data, "tokens", "billed_units"), **data}
+    prompt = _count(data, "prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "promptTokenCount",
+                    "prompt_eval_count", "tokens_evaluated")  # fmt: skip
+    completion = _count(data, "completion_tokens", "output_tokens", "completionTokens", "outputTokens",
+                        "candidatesTokenCount", "eval_count", "tokens_predicted")  # fmt: skip
     if prompt is None or completion is None:
         return None
     cached = _count(data, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
@@ -285,7 +348,8 @@ def _usage(data: Any) -> Usage | None:
         cached = _count(_details(data, "prompt_tokens_details", "input_tokens_details"), "cached_tokens")
     thoughts = _count(_details(data, "completion_tokens_details", "output_tokens_details"), "reasoning_tokens")
     thoughts = _count(data, "reasoning_tokens") if thoughts is None else thoughts
-    return Usage(prompt, completion, min(prompt, cached or 0), min(completion, thoughts or 0))
+    apart = _count(data, "thoughtsTokenCount") or 0  # not among those of the candidates
+    return Usage(prompt, completion + apart, min(prompt, cached or 0), min(completion, thoughts or 0) + apart)
 
 
 def _details(data: dict[str, Any], *names: str) -> dict[str, Any]:

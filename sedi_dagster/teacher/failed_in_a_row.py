@@ -65,6 +65,12 @@ class FailedInARow:
             if came.ending == "unknown":
                 known = 'SEDI_TEACHER_FINISH_REASONS={"' + came.finish_reason + '": "whole"}'
                 return TeacherError(problem, f"If such an answer is whole, set {known}. {_SAVED}")
+            if came.ending == "whole" and why.startswith("reasoning without"):
+                return TeacherError(
+                    problem,
+                    "The server takes the whole answer for a thought: turn its reasoning parser off, or thinking on or "
+                    f"off in SEDI_TEACHER_EXTRA_BODY. {_SAVED}",
+                )
             return TeacherError(problem, f"Look at one with `sedi calls list`. {_SAVED}")
         message = came.message.partition(": ")[2] or came.message
         if came.kind == "too_long":

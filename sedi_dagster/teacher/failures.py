@@ -29,6 +29,7 @@ _QUOTA = re.compile(
     r"insufficient_quota|billing_hard_limit|billing_not_active|insufficient[_ ]balance|credit balance|out of credits|"
     r"insufficient credits?|arrearage|payment required|balance[^.]{0,20}insufficient|exceeded_current_quota|"
     r"(?:key|spend\w*|budget)(?: has been| limit)? (?:limit )?exceeded|spend\w* limit|account[^.]{0,40}suspended|"
+    r"usage limits?|free ?tier[^.]{0,40}(?:exhausted|only)|more credits|"
     r"欠费|余额不足|充值|残高|guthaben|saldo insuficiente|solde insuffisant"
 )
 _TOO_FAST = re.compile(
@@ -36,25 +37,32 @@ _TOO_FAST = re.compile(
     r"concurrency limit|速率|频率|过于频繁|过于頻繁|レート制限|zu viele anfragen|trop de requêtes|"
     r"demasiadas solicitudes|слишком много запросов"
 )
-_BUSY = re.compile(r"overloaded|slow ?down|too busy|server (?:is )?busy|at capacity|繁忙|过载|混雑")
+_BUSY = re.compile(
+    r"overloaded|slow ?down|too busy|server (?:is )?busy|at capacity|capacity[_ ]exceeded|too many connections|"
+    r"繁忙|过载|混雑"
+)
 _TOO_LONG = re.compile(
     r"context_length|exceed_context|maximum context|context (?:size|window|length)|string_above_max_length|n_ctx|"
     r"longer than the maximum|(?:prompt|input|request|message)s? (?:is|are|was) too (?:long|large)|reduce the length|"
     r"too many (?:input )?tokens|maximum (?:number of )?(?:input )?tokens|token limit|tokens?['\"`]? is too large|"
     r"at most \d+ (?:completion |output )?tokens|range of (?:input length|max_tokens)|less than \d+ tokens|"
-    r"tokens?\W[^.]{0,60}must be <=|length \d* ?exceeds|too large for model|超长|超出.{0,8}长度|长度.{0,8}(?:超|过长)"
+    r"tokens?\W[^.]{0,60}(?:must be <=|less than or equal|at least 1\b)|length (?:\(?\d+[^.]{0,10} )?exceeds|"
+    r"too (?:large|long) for (?:the |requested )?model|maximum allowed (?:length|number)|tokens? exceeds?|"
+    r"(?:max_tokens|output) limit (?:was )?reached|超长|超出.{0,8}长度|长度.{0,8}(?:超|过长)"
 )
 _POLICY = re.compile(
     r"content[_ ](?:policy|filter|management)|moderat(?:ion|ed)|safety|invalid_prompt|responsible ?ai|data_?inspection|"
     r"inappropriate|content (?:exists )?risk|sensitive[_ ](?:content|words?|information|topics?)|prohibited_content|"
-    r"recitation|guardrail|harmful|unsafe|nsfw|flagged|usage polic|blocked (?:by|due|for)|(?:was|been) blocked|"
+    r"recitation|guardrail|jailbreak|content (?:was|is) rejected|不合规|"
+    r"harmful|unsafe|nsfw|flagged|usage polic|blocked (?:by|due|for)|(?:was|been) blocked|"
     r"violat\w*(?: of)?(?: \w+){0,4} polic|polic\w*(?: \w+){0,4} violat|(?:new|input|output)_sensitive|敏感|违规|違規|"
     r"不安全|安全审核|不適切な|有害な|부적절한|inhaltsrichtlini|unangemessen|politique de contenu|inappropri[ée]|"
     r"pol[ií]tica de conte|inapropiad|inapropriad|неприемлем|политик\w+ контента"
 )
 _KEY = re.compile(
     r"(?:api|access)[ _-]?(?:key|token)[^.]{0,40}(?:invalid|not valid|incorrect|expired|missing|wrong|not found)|"
-    r"(?:api|access)[ _-]?(?:key|token)[^.]{0,40}(?:revoked|required)|invalid credentials|not logged in|"
+    r"(?:api|access)[ _-]?(?:key|token)[^.]{0,40}(?:revoked|required|leaked|permission)|invalid credentials|"
+    r"not logged in|login fail|auth\w* credentials|unregistered callers|not authori[sz]ed|"
     r"(?:invalid|incorrect|wrong|expired|missing|no|bad)[ _](?:api|access|auth\w*)[ _-]?(?:key|token)|"
     r"api_key_invalid|invalid_?api_?key|unauthori[sz]ed|unauthenticated|authentication|x-api-key|subscription key|"
     r"令牌|密钥|密鑰|无效的?\s?api|api ?schlüssel|clé d['’]api|clave de api|apiキー"
@@ -63,9 +71,13 @@ _TOKEN = re.compile(r"(?:invalid|expired|missing|bad)[ _]token|token[^.]{0,40}(?
 _MODEL = re.compile(
     r"model_?not_?found|deploymentnotfound|(?:unknown|invalid|unsupported|no such) model|no endpoints found|"
     r"model[^.]{0,80}(?:not found|does ?n[o']t exist|not exist|is not a valid|not available|not supported|unknown)|"
+    r"model[^.]{0,30} (?:is )?invalid|model id\b.{0,160}n['’]t supported|access (?:to )?(?:the )?model|"
+    r"model_not_available|no ['\"`]?model_?name|"
     r"not a valid model|deployment[^.]{0,60}does not exist|provider not provided|decommissioned|"
     r"模型.{0,8}(?:不存在|未找到|无效)|modell?\b[^.]{0,40}(?:nicht gefunden|existiert nicht)"
 )
+_UPSTREAM = frozenset(("500", "502", "503", "504"))
+"""Statuses of whom a gateway asked, told as codes in its own error."""
 _KEYWORD = re.compile(r"unexpected keyword argument")
 """A server that hands the fields of a request on to a function of its own."""
 _SAVED = "Everything so far is saved; run again and it goes on where it stopped."
@@ -116,17 +128,21 @@ def from_status(
     wait_s = reason.wait_s if asked_s is None else asked_s
     if status == 402 or (status < 500 and _QUOTA.search(text)):
         return _fatal(f"The quota at {names.endpoint} is exhausted.{says}", f"Add credit or raise the limit. {_SAVED}")
-    is_key = status == 401 or "auth_error" in reason.tags or (status == 403 and _TOKEN.search(text))
-    if is_key or (status in (400, 403) and _KEY.search(text)):
+    is_key = status == 401 or {"auth_error", "401"} & {*reason.tags} or (status == 403 and _TOKEN.search(text))
+    if is_key or (status in (400, 403) and _KEY.search(text) and not _MODEL.search(text)):
         return _fatal(f"{names.endpoint} does not accept the key.{says}", "Set SEDI_TEACHER_API_KEY to a valid key.")
     if status == 407:
         return _fatal(f"A proxy before {names.endpoint} asks for a password.{says}", "Put it into HTTPS_PROXY.")
-    too_fast = (status in (400, 403) and _TOO_FAST.search(text)) or (status >= 500 and _BUSY.search(text))
+    too_fast = (status in (400, 403) and _TOO_FAST.search(text)) or (
+        (status >= 500 or status == 498) and _BUSY.search(text)
+    )
     if status == 429 or (status >= 500 and wait_s is not None) or too_fast:
         return Failure("rate_limited", f"{status} {reason.message}".strip()[:300], wait_s)
     if status == 500 and (_TOO_LONG.search(text) or _KEYWORD.search(text)):
         return _bad_request(status, reason, says, names, optional if _KEYWORD.search(text) else ())
-    if status >= 500 or status in (408, 409, 425, 499):
+    if status == 501 and (parameters := refused_parameters(reason, optional)):
+        return Failure("parameters", f"{BAD_REQUEST}: {status} {reason.message[:300]}", parameters=parameters)
+    if status >= 500 or status in (408, 409, 424, 425, 499) or (status == 400 and _UPSTREAM & {*reason.tags}):
         return Failure("passing", f"{status} {reason.message}".strip()[:300])
     if status < 400:
         return _fatal(

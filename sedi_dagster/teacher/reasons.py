@@ -16,10 +16,10 @@ from typing import Any
 from sedi_dagster.teacher.waiting import WAIT_FIELDS, from_words, seconds
 
 _INNER = ("error", "errors", "detail", "details", "fault", "base_resp", "metadata", "innererror", "response", "result",
-          "data", "body", "headers", "parameters", "non_field_errors")  # fmt: skip
+          "data", "body", "headers", "parameters", "non_field_errors", "promptfeedback")  # fmt: skip
 _WORDS = ("message", "msg", "error_msg", "error_message", "errormessage", "faultstring", "status_msg", "raw", "title",
           "description", "error_description", "reason", "exception", "cause", "err", "text")  # fmt: skip
-_TAGS = ("code", "type", "status", "error_code", "reason", "errorcode")
+_TAGS = ("code", "type", "status", "error_code", "reason", "errorcode", "blockreason", "status_code")
 _DEPTH = 6
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 _TAG = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
@@ -27,7 +27,8 @@ _REFUSES = re.compile(
     r"unsupported|not support|n['’]t support|unrecogni[sz]ed|unknown|not permitted|unexpected|not allowed|"
     r"only the default|cannot find|no field|extra|forbidden|not available|deprecated|not accept|incompatible|"
     r"cannot both|can ?not be|only \d|only one|must be|must not|not implemented|ignored|disallowed|additional propert|"
-    r"invalid value|不支持|不支援|无效参数|サポートされて|지원되지|nicht unterstützt|pas pris en charge|"
+    r"invalid value|cannot unmarshal|may only|must contain|"
+    r"不支持|不支援|无效参数|サポートされて|지원되지|nicht unterstützt|pas pris en charge|"
     r"no (?:es )?compatible|no admitid|não suportad|не поддержива"
 )
 
@@ -75,14 +76,27 @@ def error_reason(body: Any) -> Reason:
 
 def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[str]:
     """Those of the optional fields of a request that the error says are not taken."""
-    pointed = frozenset(reason.fields) & frozenset(optional)
     text = reason.all_words
-    if not _REFUSES.search(text):
-        return frozenset()
-    named = {name for name in optional if re.search(rf"(?<![a-z0-9_]){re.escape(name.lower())}(?![a-z0-9_])", text)}
+    refuses = _REFUSES.search(text) is not None
+    pointed = {name for name in frozenset(reason.fields) & frozenset(optional) if refuses or _says_all(name)}
+    if pointed:
+        return frozenset(pointed)
+    named = {name for name in optional if re.search(rf"(?<![a-z0-9_]){_spelled(name)}(?![a-z0-9_])", text)}
+    if not refuses:  # to name a field is enough, unless the whole request is repeated
+        named = {name for name in named if _says_all(name)} if len(named) < 3 else set()
     if {"temperature", "top_p"} <= named and "both" in text:
         named.remove("temperature")
-    return pointed or frozenset(named)
+    return frozenset(named)
+
+
+def _says_all(name: str) -> bool:
+    """Whether the name of a field means nothing else in an error: no word of English, and no limit."""
+    return name in ("temperature", "seed") or ("_" in name and not name.endswith("tokens"))
+
+
+def _spelled(name: str) -> str:
+    """A field of a request as servers name it."""
+    return r"stop(?:[_ ]sequences?)?" if name == "stop" else re.escape(name.lower())
 
 
 def _walk(body: Any, depth: int) -> Iterator[tuple[str, str]]:

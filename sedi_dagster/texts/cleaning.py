@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sedi_dagster.texts.control import cut_at_turn_end, is_undecoded, without_control_characters
-from sedi_dagster.texts.reasoning import split_reasoning
+from sedi_dagster.texts.control import cut_at_turn_end, is_tool_call, is_undecoded, without_control_characters
+from sedi_dagster.texts.reasoning import split_reasoning, unwrapped
 
 CleaningRule = Literal["reasoning", "turn_marks", "control_characters"]
 RULES: tuple[CleaningRule, ...] = ("control_characters", "reasoning", "turn_marks")
 
 UNCLOSED = "reasoning that does not end"
+TOOL_CALL = "a call of a tool instead of an answer"
 UNDECODED = "pieces of a tokenizer instead of text"
 
 
@@ -39,7 +40,11 @@ def clean(text: str, rules: frozenset[CleaningRule] = frozenset(RULES)) -> Clean
         if reasoned.found:
             text = reasoned.text
             applied.append("reasoning")
+    if "turn_marks" in rules and is_tool_call(text):
+        return Cleaned("", (*applied, "turn_marks"), TOOL_CALL)
     if "turn_marks" in rules and (turn := cut_at_turn_end(text)) != text:
         text = turn
         applied.append("turn_marks")
+    if "reasoning" in applied:  # the tags around the answer may stand before a mark
+        text = unwrapped(text)
     return Cleaned(text, tuple(applied))

@@ -16,24 +16,30 @@ down, another attempt may work. unknown: a word that nobody here has seen."""
 CANONICAL: dict[Ending, str] = {"whole": "stop", "cut": "length", "refused": "content_filter", "failed": "error"}
 
 _WHOLE = frozenset(
-    """stop stopped eos end ended endoftext complete completed done finish finished success normal natural ok none null
-    unspecified s 完成 结束 正常 停止""".split()
+    """stop stopped matched word eos eot eom end ended endoftext complete completed done finish finished success return
+    normal normally natural ok none null unspecified s 完成 结束 正常 正常结束 停止""".split()
 )
 """One of these, and nothing but `_BESIDE`, is the end of a whole answer."""
 _BESIDE = frozenset(
-    """of turn text sequence token str string word words found id im eot eom model matched criteria reached generation
-    natural the sentence message hit condition reason""".split()
+    """of turn text sequence token str string word words found id im model matched match criteria reach reached by
+    generation natural the sentence utterance message hit condition reason""".split()
 )
 _REFUSED = re.compile(
-    r"filter|sensitive|safety|refus|policy|moderat|recitation|blocklist|blocked|prohibited|spii|guardrail|toxic|unsafe|"
-    r"violat|harm|inspection|censor|risk|armor|jailbreak|^language$|copyright|敏感|违规|審查|审查"
+    r"filter|sensitive|safety|refus|policy|moderat|recitation|block|prohibited|spii|pii_|guardrail|toxic|unsafe|"
+    r"violat|harm|inspection|censor|risk|armor|jailbreak|^language$|copyright|abuse|nsfw|profan|csam|malicious|hate|"
+    r"violen|sexual|illegal|敏感|违规|審查|审查|过滤|過濾|审核"
 )
-_OVERLOADED = re.compile(r"resource|rate_limit|overload|preempt|evict|closed|cancel|disconnect")
+_OVERLOADED = re.compile(
+    r"resource|memory|oom|rate_limit|overload|preempt|evict|closed|cancel|disconnect|timed?_?out|shutdown|killed|died|"
+    r"dead|crash"
+)
 _CUT = re.compile(
-    r"length|max|limit|trunc|window|incomplete|exceed|too_long|budget|cache_full|exhaust|repeti|截断|长度"
+    r"length|max|limit|trunc|window|incomplete|exceed|too_long|too_many|budget|cache_full|exhaust|overflow|out_of|"
+    r"cut_?off|unfinished|not_finish|partial|repeti|截断|长度|長度"
 )
 _FAILED = re.compile(
-    r"error|network|fail|abort|timeout|timed_out|interrupt|unavailable|unexpected|malformed|^other$|错误|失败|中断"
+    r"error|exception|network|fail|abort|interrupt|terminat|internal|unavailable|unexpected|malformed|^other$|错误|失败|"
+    r"中断"
 )
 _NO_TEXT = frozenset(("tool_calls", "function_call", "tool_use", "tool_call"))
 _PREFIX = re.compile(r"^(?:finish|stop|done|completion)_?reason_")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 _WORDS = (
     "think|thought|reasoning|reflection|scratchpad|monologue|"
     "思考|思維|思维|推理|생각|추론|denken|gedanken|überlegung|pensée|pensamiento|pensiero|razonamiento|raisonnement|"
-    "ragionamento|raciocínio|рассуждение|размышление|мысли|düşünce|التفكير|suy_nghĩ|विचार"
+    "ragionamento|raciocínio|рассуждение|размышление|мысли|düşünce|تفكير|suy_nghĩ|विचार|คิด"
 )
 _NAMES = rf"[\w:.-]{{0,20}}?(?:{_WORDS})[\w:.-]{{0,20}}|cot"
 _FLAGS = re.IGNORECASE | re.DOTALL
@@ -41,6 +41,10 @@ def _form(opening: str, closing: str, **more: bool) -> _Form:
 
 _THINK = r"[\w:.-]{0,20}?think(?!er)[\w:.-]{0,20}"
 _PIPED = r"(?:think|thought|reasoning)"
+_BRACKETED = r"(?:THINK|THINKING|REASONING|THOUGHT)"
+_ESCAPED = r"(?:&lt;|＜|\\u003c)", r"(?:&gt;|＞|\\u003e)"
+_HEADER = r"(?:[^<]|<\|constrain\|>){0,80}"
+"""Of a channel of gpt-oss: to whom it speaks, and in which form."""
 _ANSWER_HEADING = r"\n[#*_ ]{0,5}(?:final[ ]+)?(?:answer|response)[#*_: ]{0,4}(?:\n|\Z)"
 _FORMS = (
     _form(rf"<\s?(?:{_THINK})(?:\s[^<>\n]{{0,80}})?>", rf"<\s?/\s?(?:{_THINK})\s?>", inside=True),
@@ -50,8 +54,9 @@ _FORMS = (
         r"</(?:analysis|planning|rationale|deliberation)>",
         sure=False,
     ),
-    _form(rf"&lt;(?:{_NAMES})&gt;", rf"&lt;/(?:{_NAMES})&gt;"),
-    _form(r"\[(?:THINK|THINKING|REASONING|THOUGHT)\]", r"\[/(?:THINK|THINKING|REASONING|THOUGHT)\]", inside=True),
+    _form(rf"{_ESCAPED[0]}(?:{_NAMES}){_ESCAPED[1]}", rf"{_ESCAPED[0]}/(?:{_NAMES}){_ESCAPED[1]}"),
+    _form(rf"(?-i:\[{_BRACKETED}\])", rf"(?-i:\[/{_BRACKETED}\])", inside=True),
+    _form(rf"\[{_BRACKETED}\]", rf"\[/{_BRACKETED}\]", sure=False),
     _form(r"◁think▷", r"◁/think▷", inside=True),
     _form(
         rf"<\|(?!end|/)(?:\w{{1,12}}_)?{_PIPED}(?:ing)?(?:_(?:start|begin))?\|>|<\|inner_prefix\|>",
@@ -61,13 +66,16 @@ _FORMS = (
     ),
     _form(r"/think\n", r"<\|im_end\|>\s{0,2}<\|im_start\|>\s?assistant\b(?:/\w+)?\s", lone=False, sure=False),
     _form(
-        r"(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)\b[^<]{0,80}<\|message\|>",
-        r"<\|channel\|>final\b[^<]{0,80}<\|message\|>",
+        rf"(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)\b{_HEADER}<\|message\|>",
+        rf"<\|channel\|>final\b{_HEADER}<\|message\|>",
     ),
     _form(r"<\|channel>thought\b", r"<channel\|>"),
     _form(r"<unused94>(?:thought)?", r"<unused95>"),
     # The channels of gpt-oss, their marks dropped by the server.
-    _form(r"analysis(?=(?-i:[A-Z\s]))", r"assistant\s?final(?=(?-i:[^a-z]))", lone=False, sure=False),
+    _form(
+        r"(?-i:analysis|commentary)", r"(?-i:assistantfinal|assistant\sfinal(?![ ]?[a-z])):?", lone=False, sure=False
+    ),
+    _form(r"(?-i:analysis(?=(?:We|I|The|User|Need|Let|It|This|So)\b))", r"(?-i:assistantfinal)", lone=False),
     _form(r"```[ \t]*(?:think|thinking|thought|reasoning)[ \t]*\n", r"\n```[ \t]*(?:\n|\Z)", lone=False),
     _form(
         r"<details\s+type=[\"']?reasoning[^<>]{0,200}>|<details[^<>]{0,80}>\s*<summary>\W*(?:thinking|thought|reasoning)\b",
@@ -85,7 +93,8 @@ _FORMS = (
     # What a terminal or a chat window shows of a thought.
     _form(r"thinking(?:\.\.\.|…)[ \t]*\n", r"\n(?:\.\.\.|…)[ \t]*done thinking\.?", lone=False, sure=False),
     _form(
-        r"[*_> \t]{0,6}(?:thinking|thought process|reasoning)(?:\.\.\.|…|:)?[*_]{0,3}[ \t]*(?=\n[ \t]*>)",
+        r"(?:>[ \t]*)?(?:[*_]{1,3}(?:thinking|thought process|reasoning)(?:\.\.\.|…|:)?[*_]{1,3}|"
+        r"(?:thinking|thought process|reasoning)(?:\.\.\.|…|:))[ \t]*(?=\n[ \t]*>)",
         r"\n(?![ \t]*>)",
         lone=False,
         sure=False,
@@ -94,7 +103,7 @@ _FORMS = (
 )
 
 _BEFORE = re.compile(
-    r"(?:[\s\ufeff\u200b\u200e\u200f]|<\|?(?:s|bos|begin_of_text|startoftext)\|?>|<｜begin▁of▁sentence｜>|"
+    r"(?:[\s\ufeff\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069]|<\|?(?:s|bos|begin_of_text|startoftext)\|?>|<｜begin▁of▁sentence｜>|"
     r"<\|im_start\|>\s?assistant|<\|start_header_id\|>\s?assistant\s?<\|end_header_id\|>|<\|assistant\|>|<｜Assistant｜>)*+",
     re.IGNORECASE,
 )
@@ -104,6 +113,7 @@ _MENTIONED = re.compile(r"(?<=\w)[ \t]\Z"), re.compile(r"[ \t][a-z]")
 """Before and after a mark that is a word of its sentence."""
 _WRAPPERS = re.compile(
     r"\s*(?:<(answer|final_answer|final|response|output|solution)>(?P<tag>.*?)(?:</\1>|\Z)|"
+    r"(?P<closed>(?:(?!<\w).)*)</(?:answer|final_answer|final|response|output|solution)>|"
     r"(?:\[BEGIN FINAL RESPONSE\])?(?P<steps>.*)\[END FINAL RESPONSE\]|<\|begin_of_box\|>(?P<box>.*)<\|end_of_box\|>|"
     r"<\|begin_of_solution\|>(?P<solution>.*?)(?:<\|end_of_solution\|>|\Z)|"
     r"<\|START_(?:RESPONSE|TEXT)\|>(?P<response>.*?)(?:<\|END_(?:RESPONSE|TEXT)\|>|\Z))\s*\Z",
@@ -139,7 +149,7 @@ def split_reasoning(text: str) -> Reasoned:
         return Reasoned("", True, unclosed=True)
     if not found and not further:
         return Reasoned(text, False)
-    return Reasoned(_unwrapped(rest).strip(), True)
+    return Reasoned(rest.strip(), True)
 
 
 def _block_end(text: str, start: int) -> int | None:
@@ -193,6 +203,9 @@ def _without_further(text: str) -> tuple[str, bool, bool]:
                 if text[opening.end() : opening.end() + 1] in ("\n", "\r"):
                     return "", found, True
                 continue
+            inner = text[opening.end() : closing.start()].strip()
+            if inner and not any(character.isalpha() for character in inner):
+                continue  # spoken of: <think>...</think>
             parts.append(text[done : opening.start()])
             done, found = closing.end(), True
     return "".join([*parts, text[done:]]), found, False
@@ -204,9 +217,9 @@ def _is_quoted(text: str, mark: re.Match[str], code: list[tuple[int, int]]) -> b
     return (before != "" and before in _QUOTES) or (place > 0 and mark.start() < code[place - 1][1])
 
 
-def _unwrapped(text: str) -> str:
+def unwrapped(text: str) -> str:
     """Without the tags that some models put around the answer that follows their reasoning."""
     wrapped = _WRAPPERS.match(text)
     if wrapped is None:
         return text
-    return next(group for group in wrapped.groupdict().values() if group is not None)
+    return next(group for group in wrapped.groupdict().values() if group is not None).strip()

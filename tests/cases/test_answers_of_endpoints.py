@@ -75,6 +75,59 @@ TAKEN_OFF: dict[str, Answer] = {
     "a body as a string": lambda t: {"statusCode": 200, "body": json.dumps(message(t))},
     "comments that keep a connection open": lambda t: refusal(200, ": WAIT\n\n: WAIT\n\n" + json.dumps(message(t))),
     "a list of one": lambda t: [message(t)],
+    "Bedrock's own": lambda t: {
+        "output": {"message": {"role": "assistant", "content": [{"reasoningContent": {"text": "hm"}}, {"text": t}]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 5, "outputTokens": 7},
+    },
+    "Gemini's own": lambda t: {
+        "candidates": [
+            {
+                "content": {"role": "model", "parts": [{"text": "hm", "thought": True}, {"text": t}]},
+                "finishReason": "STOP",
+            }
+        ],
+        "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 7, "thoughtsTokenCount": 3},
+    },
+    "Ollama's own": lambda t: {
+        "message": {"role": "assistant", "content": t, "thinking": "hm"},
+        "done": True,
+        "done_reason": "stop",
+        "prompt_eval_count": 5,
+        "eval_count": 7,
+    },
+    "Ollama's stream": lambda t: refusal(
+        200,
+        "\n".join(
+            json.dumps({"message": {"role": "assistant", "content": part}, "done": not part})
+            for part in (t[:9], t[9:], "")
+        ),
+    ),
+    "llama.cpp's own": lambda t: {"content": t, "stop_type": "eos", "tokens_evaluated": 5, "tokens_predicted": 7},
+    "TGI's own": lambda t: [{"generated_text": t, "details": {"finish_reason": "eos_token"}}],
+    "Cohere's own": lambda t: {
+        "finish_reason": "COMPLETE",
+        "message": {"role": "assistant", "content": [{"type": "text", "text": t}]},
+        "usage": {"tokens": {"input_tokens": 5, "output_tokens": 7}},
+    },
+    "DashScope's own": lambda t: {"output": {"text": t, "finish_reason": "stop"}, "usage": {"input_tokens": 5}},
+    "Workers AI's own": lambda t: {"result": {"response": t, "usage": {"prompt_tokens": 5}}, "success": True},
+    "Anthropic's stream": lambda t: (
+        200,
+        {"Content-Type": "text/event-stream"},
+        "".join(
+            f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+            for event in (
+                {"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}},
+                {"type": "content_block_delta", "delta": {"type": "text_delta", "text": t}},
+                {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}},
+                {"type": "message_stop"},
+            )
+        ).encode(),
+    ),
+    "parts made a text of": lambda t: message(json.dumps([{"type": "text", "text": t}])),
+    "a refusal of null": lambda t: message(t, refusal="null"),
+    "an error that is empty": lambda t: {**message(t), "error": {"message": "", "code": None}},
     "an envelope": lambda t: {"success": True, "result": message(t)},
     "a stream that nobody asked for": lambda t: (
         200,
@@ -122,6 +175,20 @@ LOST: dict[str, tuple[Answer, str]] = {
         lambda t: {"choices": [{"message": {"content": t[:9]}, "native_finish_reason": "MAX_TOKENS"}]},
         "answer cut by length",
     ),
+    "a router that calls it whole": (
+        lambda t: {
+            "choices": [{"message": {"content": t[:9]}, "finish_reason": "stop", "native_finish_reason": "MAX_TOKENS"}]
+        },
+        "answer cut by length",
+    ),
+    "a limit of Ollama": (
+        lambda t: {"message": {"role": "assistant", "content": t[:9]}, "done": True, "done_reason": "length"},
+        "answer cut by length",
+    ),
+    "blocked before it began": (
+        lambda t: {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}},
+        "teacher refused: content_policy",
+    ),
     "sensitive": (lambda t: message(t[:9], "sensitive"), "teacher refused: content_policy"),
     "SAFETY": (lambda t: message("", "SAFETY"), "teacher refused: content_policy"),
     "a refusal with words": (lambda t: message(None, refusal="I will not."), "teacher refused: content_policy"),
@@ -159,6 +226,7 @@ ASKED_AGAIN: dict[str, Answer] = {
     "a stream with an error": lambda t: refusal(
         200, f'data: {json.dumps({"choices": [{"delta": {"content": t[:9]}}]})}\n\ndata: {{"error": "gone"}}\n\n'
     ),
+    "a stream of Ollama that broke off": lambda t: {"message": {"role": "assistant", "content": t[:9]}, "done": False},
     "half a body": lambda t: refusal(200, json.dumps(message(t))[:80]),
     "no choices": lambda t: {"id": "x", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 0}},
 }
@@ -272,6 +340,21 @@ USELESS: dict[str, tuple[Answer, str, str]] = {
         lambda t: refusal(400, [{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID"}}]),
         "does not accept the key",
         "SEDI_TEACHER_API_KEY",
+    ),
+    "a bad key with the status of a success": (
+        lambda t: {"choices": None, "base_resp": {"status_code": 1004, "status_msg": "login fail: no API secret key"}},
+        "does not accept the key",
+        "SEDI_TEACHER_API_KEY",
+    ),
+    "a model that is not there, with the status of a success": (
+        lambda t: {"code": 1211, "msg": "模型不存在"},
+        "does not know the model",
+        "SEDI_TEACHER_MODEL",
+    ),
+    "answers taken for thoughts": (
+        lambda t: message(None, "stop", reasoning_content=t),
+        "reasoning without an answer",
+        "reasoning parser",
     ),
     "a wait of a day": (
         lambda t: refusal(429, {"error": {"message": "requests per day"}}, Retry_After="86340"),

@@ -308,6 +308,50 @@ CASES: list[tuple[str, int, Any]] = [
     ("rejected", 400, {"error": {"message": "Conversation roles must alternate user/assistant"}}),
 ]
 
+# Further wordings, kind by kind.
+CASES += [
+    ("key", 403, E("Your API key was reported as leaked. Please use another API key.")),
+    ("key", 403, {"Message": "User is not authorized to access this resource with an explicit deny"}),
+    ("key", 403, E("Method doesn't allow unregistered callers. Please use some form of identity.")),
+    ("key", 400, E("No auth credentials found", code=401)),
+    ("key", 400, {"code": 1004, "msg": "login fail: carry the secret in the 'Authorization' field"}),
+    (
+        "quota",
+        403,
+        {"code": "AllocationQuota.FreeTierOnly", "message": "The free tier of the model has been exhausted."},
+    ),
+    ("quota", 400, E("You have reached your specified API usage limits. You will regain access on 2026-12-01.")),
+    ("model", 400, {"message": "The provided model identifier is invalid."}),
+    (
+        "model",
+        400,
+        {"message": "Invocation of model ID maker.model-4-6 with on-demand throughput isn’t supported. Use a profile."},
+    ),
+    ("model", 403, {"message": "You don't have access to the model with the specified model ID."}),
+    ("model", 400, E("Unable to access model x.", code="model_not_available")),
+    ("model", 400, E("You passed in model=x. There is no 'model_name' with this model string")),
+    ("too_long", 400, E("max_tokens must be at least 1, got -33.")),
+    ("too_long", 400, E("max_tokens: 200000 > 8192, which is the maximum allowed number of output tokens")),
+    ("too_long", 400, E("`max_tokens` must be less than or equal to `8192`")),
+    ("too_long", 400, E("Input length (5000 tokens) exceeds the maximum allowed length (4095 tokens).")),
+    ("too_long", 400, E("Could not finish the message because max_tokens or model output limit was reached.")),
+    ("rate_limited", 503, {"message": "Too many connections. Please wait before trying again."}),
+    ("rate_limited", 498, E("Flex tier capacity exceeded", code="capacity_exceeded")),
+    ("passing", 424, E("Failed Dependency: model failed")),
+    ("passing", 400, E("Upstream error: Internal Server Error", code=502)),
+    ("refused", 400, {"message": "The content was rejected: jailbreak detected"}),
+    ("refused", 400, E("输入内容不合规，请修改后重试")),
+    ("parameters", 400, E("`temperature` may only be set to 1 when thinking is enabled.")),
+    ("parameters", 400, E("Invalid param: temperature should be in (0, 1]")),
+    ("parameters", 400, E("参数错误：temperature 取值范围 (0,1]")),
+    ("parameters", 400, E("Invalid 'seed': integer above maximum value.", param="seed")),
+    ("parameters", 400, E("stop_sequences: each stop sequence must contain non-whitespace")),
+    ("parameters", 400, {"error": "json: cannot unmarshal number into Go struct field Request.stop of type string"}),
+    ("parameters", 501, E("seed is not implemented")),
+    ("rejected", 400, E('No such route: {"model": "a", "seed": 1, "temperature": 0.7, "top_p": 0.9}')),
+    ("rejected", 400, E("Please stop sending empty messages")),
+]
+
 
 @pytest.mark.parametrize(("meaning", "status", "body"), CASES)
 def test_an_error_has_one_meaning_whoever_says_it(meaning: str, status: int, body: Any) -> None:

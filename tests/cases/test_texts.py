@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
-from sedi_dagster.texts.cleaning import UNDECODED, clean
+from sedi_dagster.filtering.answer_rules import AnswerForm, answer_rules
+from sedi_dagster.filtering.rules import first_broken
+from sedi_dagster.texts.cleaning import TOOL_CALL, UNDECODED, clean
 from sedi_dagster.texts.endings import ending_of
-from sedi_dagster.texts.refusals import is_placeholder, is_refusal
+from sedi_dagster.texts.refusals import are_refusals, is_placeholder, is_refusal
 
 T = "A grey heron stands in the shallow water."
 
@@ -76,6 +79,17 @@ REASONING = {
     "spanish": f"<pensamiento>hm</pensamiento>{T}",
     "japanese": f"<思考過程>hm</思考過程>{T}",
     "korean": f"<생각>hm</생각>{T}",
+    "thai": f"<คิด>hm</คิด>{T}",
+    "arabic": f"<تفكير>hm</تفكير>{T}",
+    "gpt-oss form in the header": f"<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>{T}",
+    "gpt-oss lower case behind it": f"analysisWe need a bird.assistantfinal{T}",
+    "gpt-oss with colons": f"analysis: a bird. assistantfinal: {T}",
+    "gpt-oss three channels": f"analysisWe need.assistantcommentarya planassistantfinal{T}",
+    "ernie with its end": f"<think>hm</think><response>{T}</response><|end_of_sentence|>",
+    "full width": f"＜think＞hm＜/think＞{T}",
+    "escaped as in JSON": f"\\u003cthink\\u003ehm\\u003c/think\\u003e{T}",
+    "unseen characters before it": f"\u200b\u2060<think>hm</think>{T}",
+    "the answer's tag alone": f"hm</think>{T}</answer>",
 }
 
 MARKS = {
@@ -146,6 +160,25 @@ MARKS = {
     "gemma4": f"<|turn>model\n{T}<turn|>",
     "apertus": f"{T}<|assistant_end|>",
     "smol": f"{T}<|im_end|>\n<empty_output>",
+    "blanks around it": f"{T} <|im_end|> ",
+    "half a mark": f"{T}<|im_end",
+    "dolly": f"{T}\n\n### End",
+    "gpt4all": f"{T}\n### Prompt:\nmore",
+    "alpaca in one line": f"{T}\n### Instruction: More",
+    "alpaca with an input": f"{T}\n\n### Input:\nmore\n\n### Response:\nmore",
+    "claude 2": f"{T}\n\nHuman: And one more?\n\nAssistant: A gull.",
+    "llama 3 without its marks": f"{T}assistant\n\nAnd one more.",
+    "llama 3's header": f"assistant\n\n{T}",
+    "a role as a label": f"Assistant: {T}",
+    "a heading of the template": f"### Response:\n{T}",
+    "the answer's tag": f"{T}\n</answer>",
+    "special": f"<SPECIAL_12>{T}",
+    "longcat's end": f"{T}</longcat_s>",
+    "ring": f"<role>ASSISTANT</role>{T}",
+    "mistral's tools": f"{T}[TOOL_CALLS]",
+    "starcoder's files": f"{T}<|endoftext|><filename>a.py",
+    "references": f"{T}\ue200cite\ue202turn0search0\ue201",
+    "references to a file": f"{T}【4:0†source】",
     "olmo": f"<|assistant|>\n{T}<|endoftext|>",
 }
 
@@ -167,6 +200,7 @@ def test_the_answer_alone_is_left_of(case: tuple[str, str]) -> None:
         "<reasoning>\nhm",
         "<|begin_of_thought|>hm",
         "<seed:think>x",
+        "analysisWe need to answer. The answer is four.",
     ],
 )
 def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
@@ -200,10 +234,41 @@ def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
         "<start>a</start>",
         "Step 1: think. Step 2: act.",
         "> A quote\n\nMy answer.",
+        "> Thinking\n> is hard\n\nsaid the poet.",
+        "Models write <think>...</think> before they answer.",
+        "Use the regex <think>(.*?)</think> to find it.",
+        "```python\nmark = '<think>hm</think>'\n```",
+        "```\n<|im_start|>user\nHello<|im_end|>\n```",
+        "The prompt is <s>[INST] Hi [/INST] in Llama 2.",
+        "[PAD] tokens are ignored by the loss.",
+        "<unk> stands for unknown words.",
+        "Analysis\n\nIn the assistant final role she sang.",
+        "analysisResult = 5",
+        "[Thinking] aloud: I like tea.",
+        "List<Thinker> thinkers = new ArrayList<Thinker>();",
+        "User: hello\nAssistant: hi\nUser: bye",
+        "Assistant: hello\nUser: hi",
+        "Here is the template:\n\n### Instruction:\n{task}\n\n### Response:\n",
+        "A dialogue:\n\nHuman: Why?\n\nAssistant: Because.",
+        "assistant\nmanager\nclerk",
+        "<output>5</output>\n<output>6</output>",
+        "Dear [FIRST_NAME],\nthank you.",
     ],
 )
 def test_a_text_that_only_speaks_of_marks_stays_as_it_is(text: str) -> None:
     assert clean(text).text == text and not clean(text).problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>\n{"name": "search", "arguments": {}}\n</tool_call>',
+        '[TOOL_CALLS][{"name": "search"}]',
+        '<|python_tag|>{"name": "search"}',
+    ],
+)
+def test_a_call_of_a_tool_is_no_answer(text: str) -> None:
+    assert clean(text).problem == TOOL_CALL
 
 
 @pytest.mark.parametrize(
@@ -249,6 +314,14 @@ ENDINGS: dict[str, list[str | None]] = {
         "END_OF_TURN",
         "FINISH_REASON_UNSPECIFIED",
         "STOP_CRITERIA",
+        "<|eot_id|>",
+        "<|return|>",
+        "finished_normally",
+        "stop_by_eos",
+        "end_of_utterance",
+        "matched_token",
+        "word",
+        "正常结束",
     ],
     "cut": [
         "length",
@@ -275,6 +348,12 @@ ENDINGS: dict[str, list[str | None]] = {
         "tokens_exhausted",
         "too_long",
         "截断",
+        "context_overflow",
+        "out_of_tokens",
+        "cutoff",
+        "too_many_tokens",
+        "not_finished",
+        "partial",
     ],
     "refused": [
         "content_filter",
@@ -301,6 +380,12 @@ ENDINGS: dict[str, list[str | None]] = {
         "risk",
         "MODEL_ARMOR",
         "jailbreak",
+        "abuse",
+        "nsfw",
+        "csam",
+        "pii_detected",
+        "violence",
+        "内容过滤",
     ],
     "failed": [
         "error",
@@ -325,6 +410,12 @@ ENDINGS: dict[str, list[str | None]] = {
         "overloaded",
         "client_disconnect",
         "interrupted",
+        "out_of_memory",
+        "worker_died",
+        "engine_dead",
+        "shutdown",
+        "exception",
+        "internal",
     ],
     "unknown": ["zonk", "tool_calls", "tool_use", "function_call"],
 }
@@ -408,7 +499,40 @@ Samahani, siwezi kusaidia na hilo.
 Em sento, però no puc ajudar-te amb això.
 ขอโทษค่ะ ฉันไม่สามารถตอบคำถามนี้ได้
 אני מצטער, אבל אני לא יכול לעזור בזה.
-மன்னிக்கவும், என்னால் உதவ முடியாது."""
+மன்னிக்கவும், என்னால் உதவ முடியாது.
+I cannot and will not write that.
+As a text-based AI, I can't see images.
+Being an AI language model, I cannot give medical advice.
+I do not have personal experiences, as I am an AI.
+I regret to inform you that I cannot help with that.
+It seems that the text is missing. Please provide it.
+No input was provided.
+To answer this, I need the text of the article.
+Please provide me with the list of items you want sorted.
+Hello! How can I assist you today?
+This goes against my guidelines.
+I decline to answer.
+I'd rather not discuss this topic.
+I was not designed to do that.
+I have no access to the internet.
+Ich bin leider nicht in der Lage, Links zu öffnen.
+Je n'ai pas accès à Internet.
+No tengo acceso a información en tiempo real.
+Como uma IA, não tenho sentimentos.
+У меня нет доступа к интернету.
+您好，我是小助手，有什么可以帮您？
+恐れ入りますが、お答えすることができません。
+저는 AI라서 감정이 없습니다.
+Üzgünüm, ancak bu isteği yerine getiremem.
+សូមអភ័យទោស ខ្ញុំមិនអាចជួយបានទេ។
+ຂໍອະໄພ, ຂ້ອຍບໍ່ສາມາດຊ່ວຍໄດ້.
+ይቅርታ፣ በዚህ መርዳት አልችልም።
+တောင်းပန်ပါတယ်၊ ဒီကိစ္စမှာ ကျွန်တော် မကူညီနိုင်ပါဘူး။
+معاف کیجیے، میں اس میں مدد نہیں کر سکتا۔
+క్షమించండి, నేను దీనికి సహాయం చేయలేను.
+क्षमस्व, मी मदत करू शकत नाही.
+Na žalost, ne mogu vam pomoći.
+Kahjuks ei saa ma sellega aidata."""
 ANSWERS = """Sorry is the hardest word to say.
 I'm sorry for your loss, Anna; call me any time.
 Unfortunately, the train was late, so she missed her flight.
@@ -436,7 +560,31 @@ I need more information about the new product, such as its price and delivery da
 Let's talk about something else, said Ben, and they did.
 Förlåt mig, sa hon.
 I don't know the way, said the boy.
-You forgot your umbrella."""
+You forgot your umbrella.
+I can't help but smile when I see a puppy.
+I can't see the stars from my window.
+I can't open the door because my hands are full.
+I cannot write poetry, but I can paint.
+I must decline the offer of employment, but thank you.
+As an AI system grows, so does its appetite for data.
+As an AI, I watched the people leave, one by one.
+"I cannot," said the machine, and the lights went out.
+I'm an AI researcher from Oslo.
+Unfortunately, we cannot offer you the position.
+Sorry, we cannot process your payment. Please try another card.
+There is no article in Russian.
+No input was received from the sensor, so the alarm rang.
+How can I help you? asked the clerk.
+Leider kann ich am Samstag nicht zur Feier kommen.
+Lo siento, no puedo ir a la fiesta.
+Désolé, je ne peux pas venir ce soir.
+К сожалению, я не могу прийти на встречу завтра.
+作为一个人工智能工程师，他每天写代码。
+申し訳ありませんが、明日の会議には出席できません。
+죄송하지만 내일 모임에 참석할 수 없습니다.
+Xin lỗi, tôi không thể đến họp ngày mai.
+ขอโทษครับ พรุ่งนี้ผมไม่สามารถมาประชุมได้
+Przepraszam, nie mogę przyjść jutro."""
 PLACEHOLDERS = """nooutput
 <nooutput>
 <no output>
@@ -483,10 +631,23 @@ Response
 ???
 _____
 As above.
+(none)
+<string>
+（空）
+Output: N/A
+N/A (not applicable)
+No output is required.
+<answer></answer>
+TODO: write answer
+Example answer here
+entfällt
+无需输出
+As above.
 See above
 Same as above"""
 SHORT_ANSWERS = ("No", "Yes", "0", "A", "-5", "None of them can fly.", "Blank verse is unrhymed.", "Nul points", "无花果",
-                 "нет, это не так", "…and then he left", "[1, 2]", "Response time is 5 ms", "null and void", "Empty set")  # fmt: skip
+                 "нет, это не так", "…and then he left", "[1, 2]", "Response time is 5 ms", "null and void", "Empty set",
+                 "None", "null", "empty", "[]", "{}", "<br>", "无", "なし", "... --- ...", ".- -...", "...---...", "😀", "空气")  # fmt: skip
 
 
 @pytest.mark.parametrize("text", REFUSALS.splitlines())
@@ -502,6 +663,18 @@ def test_what_only_begins_like_a_refusal_is_none(text: str) -> None:
 @pytest.mark.parametrize("text", PLACEHOLDERS.splitlines())
 def test_a_placeholder_is_known(text: str) -> None:
     assert is_placeholder(text)
+
+
+def test_many_answers_are_judged_as_each_is() -> None:
+    texts = [*REFUSALS.splitlines(), *ANSWERS.splitlines(), *PLACEHOLDERS.splitlines(), *SHORT_ANSWERS]
+    assert are_refusals(pl.Series([*texts, None])).to_list() == [*map(is_refusal, texts), False]
+
+
+def test_a_placeholder_that_the_task_names_is_an_answer() -> None:
+    assert not is_placeholder("N/A", "Give the date. Write n/a where there is none.")
+    rows = pl.DataFrame({"row": [0, 1], "instruction": ["Write N/A where there is no date.", "Give the date."],
+                         "input": ["", ""], "output": ["N/A", "N/A"], "is_classification": [False, False]})  # fmt: skip
+    assert first_broken(rows, answer_rules(AnswerForm()))["row"].to_list() == [1]
 
 
 @pytest.mark.parametrize("text", SHORT_ANSWERS)
