@@ -15,9 +15,9 @@ from pydantic.fields import FieldInfo
 from sedi_dagster.settings import PROFILES, Settings
 
 _HEAD = """\
-# Every setting of sedi-dagster with its default. Copy to `.env` and uncomment what you change.
+# All settings of sedi-dagster with their defaults. Copy to `.env` and uncomment what you change.
 # Precedence, lowest first: the defaults below, the profile, .env, environment variables, command line or launchpad.
-# DAGSTER_HOME (default .dagster/) says where Dagster keeps its own records.
+# DAGSTER_HOME (default .dagster/) is the folder of Dagster's own records.
 """
 
 

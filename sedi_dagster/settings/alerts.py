@@ -10,13 +10,13 @@ from sedi_dagster.settings.group import SettingsGroup
 class AlertSettings(SettingsGroup):
     webhook: SecretStr = Field(
         SecretStr(""),
-        description='URL that gets a JSON message, {"text": ...}, when the loop needs a person (Slack and many others '
-        "take it); never written anywhere; empty: off",
+        description='URL that receives a JSON message, {"text": ...}, when the loop needs attention (compatible '
+        "with Slack and others); never written anywhere; empty: off",
     )
     command: str = Field(
-        "", description="Command that gets the same message on its standard input; run without a shell; empty: off"
+        "", description="Command that receives the same message on standard input; run without a shell; empty: off"
     )
-    every_failure: bool = Field(False, description="Tell of failed runs too that are tried again by themselves")
+    every_failure: bool = Field(False, description="Also send alerts for failed runs that are retried automatically")
 
     @property
     def are_on(self) -> bool:

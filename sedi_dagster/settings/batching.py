@@ -16,9 +16,10 @@ class BatchingSettings(SettingsGroup):
     )
     composition: Literal["random", "clusters", "sequential"] = Field(
         "random",
-        description="How rows are put into training batches; clusters: across k-means clusters, as in SeDi-Instruct",
+        description="How rows are composed into training batches; clusters: across k-means clusters, as in "
+        "SeDi-Instruct",
     )
-    batch_size: int = Field(8, ge=1, description="Examples in a training batch (one optimiser step)")
+    batch_size: int = Field(8, ge=1, description="Examples per training batch (one optimizer step)")
     human_replay: float = Field(
         0.5, ge=0, le=1, description="Share of human seed tasks among a round's training rows; 1: all of them"
     )

@@ -8,25 +8,25 @@ from sedi_dagster.settings.group import SettingsGroup
 
 
 class Price(SettingsGroup):
-    input: float = Field(ge=0, description="USD for a million prompt tokens")
-    output: float = Field(ge=0, description="USD for a million answer tokens")
-    cached_input: float | None = Field(None, ge=0, description="USD for a million prompt tokens read from a cache")
-    batch: float = Field(0.5, ge=0, le=1, description="What a call in a batch costs, as a share of its price")
-    as_of: str = Field(min_length=4, description="When this was the price, such as 2026-11 or 2026-11-21")
+    input: float = Field(ge=0, description="USD per million prompt tokens")
+    output: float = Field(ge=0, description="USD per million completion tokens")
+    cached_input: float | None = Field(None, ge=0, description="USD per million cached prompt tokens")
+    batch: float = Field(0.5, ge=0, le=1, description="Price of a call in a batch, as a share of its normal price")
+    as_of: str = Field(min_length=4, description="Date of this price, such as 2026-11 or 2026-11-21")
 
 
 class BudgetSettings(SettingsGroup):
     """Caps that no call may break; the token caps of a round and of the whole loop are in `LoopSettings`."""
 
-    max_usd: float | None = Field(None, gt=0, description="US dollars the whole loop may cost; empty: no limit")
-    max_usd_per_round: float | None = Field(None, gt=0, description="US dollars a round may cost; empty: no limit")
-    max_usd_per_day: float | None = Field(None, gt=0, description="US dollars a day (UTC) may cost; empty: no limit")
-    max_usd_per_run: float | None = Field(None, gt=0, description="US dollars a run may cost; empty: no limit")
-    max_tokens_per_day: int | None = Field(None, ge=1, description="Tokens a day (UTC) may use; empty: no limit")
-    max_tokens_per_run: int | None = Field(None, ge=1, description="Tokens a run may use; empty: no limit")
+    max_usd: float | None = Field(None, gt=0, description="Cost limit of the whole loop, in USD; empty: no limit")
+    max_usd_per_round: float | None = Field(None, gt=0, description="Cost limit of a round, in USD; empty: no limit")
+    max_usd_per_day: float | None = Field(None, gt=0, description="Cost limit of a day (UTC), in USD; empty: no limit")
+    max_usd_per_run: float | None = Field(None, gt=0, description="Cost limit of a run, in USD; empty: no limit")
+    max_tokens_per_day: int | None = Field(None, ge=1, description="Token limit of a day (UTC); empty: no limit")
+    max_tokens_per_run: int | None = Field(None, ge=1, description="Token limit of a run; empty: no limit")
     prices: dict[str, Price] = Field(
         default_factory=dict,
-        description="Price by model name, as JSON; goes before the list that comes with this version",
+        description="Prices by model name, as JSON; they override the built-in list",
     )
 
     @property

@@ -15,37 +15,44 @@ class EvaluationSettings(SettingsGroup):
     batch_size: int | None = Field(
         None,
         ge=1,
-        description="Items answered at once; empty: 24 on a CPU and of a served student, 256 on a GPU; halved when "
-        "memory ends",
+        description="Items answered at once; empty: 24 on a CPU or with a served student, 256 on a GPU; halved "
+        "when out of memory",
     )
     base_url: str | None = Field(
         None,
-        description="OpenAI-compatible endpoint that serves the student; empty: it answers in a process of its own. "
-        "Evaluation items are sent there",
+        description="OpenAI-compatible endpoint that serves the student; it receives evaluation items; empty: the "
+        "student runs in its own process",
     )
     model: str = Field(
-        "{checkpoint}", description="Model name sent to it; {checkpoint} stands for untrained, round-0001, ..."
+        "{checkpoint}",
+        description="Model name for that endpoint; {checkpoint} is replaced by untrained, round-0001, ...",
     )
-    api_key: ApiKey = Field(SecretStr(""), description="Key for that endpoint; never written anywhere")
-    timeout_s: float = Field(300.0, gt=0, description="Time allowed for one answer of that endpoint, in seconds")
+    api_key: ApiKey = Field(SecretStr(""), description="API key for that endpoint; never written anywhere")
+    timeout_s: float = Field(300.0, gt=0, description="Timeout of one answer from that endpoint, in seconds")
     reference: str = Field(
         "",
-        description="Reference model (bundled:..., a folder or a hub name) that answers the same items; targets named "
-        "`reference` are taken from it, or all targets if none is; empty: there is none",
+        description="Reference model (bundled:..., a folder or a hub name) that answers the same items. "
+        "Categories whose target is `reference` are compared with it; if there are none, all are. "
+        "Empty: none",
     )
-    alpha: float = Field(0.05, gt=0, lt=1, description="Level of the tests after correction over categories")
-    min_gap: float = Field(0.05, ge=0, lt=1, description="Smallest gap to the target that counts, as a share of items")
+    alpha: float = Field(
+        0.05, gt=0, lt=1, description="Significance level of the tests, after correction over categories"
+    )
+    min_gap: float = Field(0.05, ge=0, lt=1, description="Smallest relevant gap to the target, as a share of items")
     confirm_alpha: float = Field(
-        0.2, gt=0, lt=1, description="Level at which the fresh half of the items alone must confirm a weak category"
+        0.2,
+        gt=0,
+        lt=1,
+        description="Significance level at which the second half of the items must confirm a weak category",
     )
     max_drop: float = Field(
-        0.05, ge=0, lt=1, description="Largest drop of a category that does not stop promotion, however significant"
+        0.05, ge=0, lt=1, description="Largest drop of a category that does not prevent promotion, even if significant"
     )
     judge: bool = Field(
         False,
-        description="Let a model compare answers of brainstorming and creative writing with those before. It is sent "
-        "evaluation items, so it needs an endpoint of its own; what it says is reported and decides nothing",
+        description="Let an LLM judge compare new and previous answers in brainstorming and creative writing. It "
+        "receives evaluation items and so needs its own endpoint; its results are only reported",
     )
     judge_base_url: str | None = Field(None, description="OpenAI-compatible endpoint of the judge; no default")
-    judge_model: str = Field("", description="Model name sent to the judge's endpoint")
-    judge_api_key: ApiKey = Field(SecretStr(""), description="Key for the judge's endpoint; never written anywhere")
+    judge_model: str = Field("", description="Model name for the judge's endpoint")
+    judge_api_key: ApiKey = Field(SecretStr(""), description="API key for the judge's endpoint; never written anywhere")

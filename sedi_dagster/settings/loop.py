@@ -11,31 +11,41 @@ from sedi_dagster.settings.group import SettingsGroup
 
 
 class LoopSettings(SettingsGroup):
-    max_rounds: int = Field(20, ge=1, description="Rounds after which the loop ends")
-    max_tokens: int | None = Field(None, ge=1, description="Teacher tokens the whole loop may use; empty: no limit")
-    max_tokens_per_round: int | None = Field(None, ge=1, description="Teacher tokens a round may use; empty: no limit")
-    plateau_rounds: int = Field(4, ge=1, description="Rounds without a better score after which the loop ends")
+    max_rounds: int = Field(20, ge=1, description="Stop after this many rounds")
+    max_tokens: int | None = Field(
+        None, ge=1, description="Limit of teacher tokens for the whole loop; empty: no limit"
+    )
+    max_tokens_per_round: int | None = Field(
+        None, ge=1, description="Limit of teacher tokens per round; empty: no limit"
+    )
+    plateau_rounds: int = Field(4, ge=1, description="Stop after this many rounds without a better score")
     allocation: Literal["expected_gain", "even"] = Field(
         "expected_gain",
-        description="How a round is shared out: where the next tokens are expected to gain most, or alike",
+        description="How tokens are allocated to categories: by expected gain, or equally",
     )
     goal: Literal["score", "targets"] = Field(
-        "score", description="score: the best student for the budget; targets: every target reached at the least cost"
+        "score", description="score: maximise the score for the budget; targets: reach all targets at the lowest cost"
     )
     floor_share: float = Field(
-        0.1, ge=0, le=1, description="Share of a round for the categories left alone longest: no estimate goes stale"
+        0.1, ge=0, le=1, description="Share of a round reserved for the categories that were left out longest"
     )
     most_per_category: float = Field(
-        2.0, ge=1, description="A category gets at most so many times the usual number of candidates, in whole calls"
+        2.0,
+        ge=1,
+        description="Most candidates per category and round, as a multiple of the usual number, in whole calls",
     )
-    cool_down_rounds: int = Field(1, ge=0, description="Rounds in which a category that left weakness is left alone")
+    cool_down_rounds: int = Field(1, ge=0, description="Rounds for which a recovered category is not targeted")
     stuck_after: int = Field(
-        2, ge=1, description="Rounds that asked for a weak category without a significant gain, after which it is stuck"
+        2, ge=1, description="Targeted rounds without a significant gain after which a weak category is stuck"
     )
-    nightly_cron: str = Field("0 2 * * *", description="When nightly_regeneration starts a round")
-    verification_cron: str = Field("0 4 * * *", description="When nightly_verification compares files with manifests")
-    morning_cron: str = Field("0 6 * * *", description="When morning_summary writes the page on the last day")
-    nightly_timezone: str = Field("UTC", description="Time zone of these three, such as Europe/Berlin")
+    nightly_cron: str = Field("0 2 * * *", description="Cron schedule of nightly_regeneration, which opens a round")
+    verification_cron: str = Field(
+        "0 4 * * *", description="Cron schedule of nightly_verification, which verifies the data folder"
+    )
+    morning_cron: str = Field(
+        "0 6 * * *", description="Cron schedule of morning_summary, which writes a page on the last day"
+    )
+    nightly_timezone: str = Field("UTC", description="Time zone of these schedules, such as Europe/Berlin")
 
     @field_validator("nightly_timezone")
     @classmethod

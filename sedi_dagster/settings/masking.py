@@ -17,9 +17,7 @@ def _stripped(key: Any) -> Any:
 def _sendable(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
     if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ValueError(
-            "SEDI_TEACHER_API_KEY has a blank, a line break or a character outside ASCII in it; copy it again"
-        )
+        raise ValueError("SEDI_TEACHER_API_KEY contains a space, a line break or a non-ASCII character; copy it again")
     return key
 
 

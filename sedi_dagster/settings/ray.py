@@ -16,14 +16,14 @@ class RaySettings(SettingsGroup):
     address: str = Field(
         "http://127.0.0.1:8265",
         pattern=r"^https?://",
-        description="With SEDI_COMPUTE=ray: the address of Ray's dashboard, which takes jobs",
+        description="With SEDI_COMPUTE=ray: URL of Ray's dashboard, which accepts jobs",
     )
     resources: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = Field(
         default_factory=dict,
-        description="What a stage's job is given, as JSON: num_cpus, num_gpus, memory (bytes), or a resource of your "
-        "own. Stages: training, evaluation, ifd, embedding; one that is not named gets one processor",
+        description="Resources of each stage's job, as JSON: num_cpus, num_gpus, memory (bytes) or custom "
+        "resources. Stages: training, evaluation, ifd, embedding; the default is one CPU",
     )
-    python: str = Field("python", description="The interpreter on the workers that has sedi-dagster installed")
+    python: str = Field("python", description="Python interpreter on the workers that has sedi-dagster installed")
 
     @field_validator("resources")
     @classmethod

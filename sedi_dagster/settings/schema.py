@@ -41,32 +41,30 @@ class Settings(BaseSettings):
     )
 
     profile: str = Field(
-        "local", description="local: bundled models, no key; openai: an API teacher; rehearsal: a simulated teacher"
+        "local", description="local: bundled models, no API key; openai: an API teacher; rehearsal: a simulated teacher"
     )
-    data: str = Field("data", description="Where all data lives: a folder or any fsspec URL")
-    cache: Path = Field(Path(".cache"), description="Local scratch folder; everything in it can be remade")
-    seeds: Path = Field(Path("seeds/seed_tasks.jsonl"), description="Seed tasks")
+    data: str = Field("data", description="Folder or fsspec URL for all data")
+    cache: Path = Field(Path(".cache"), description="Local scratch folder; everything in it can be rebuilt")
+    seeds: Path = Field(Path("seeds/seed_tasks.jsonl"), description="File of seed tasks")
     seed_categories: dict[str, str] = Field(
         default_factory=dict,
-        description='What the categories that the seed tasks name are taken as, as JSON: {"poem": "creative_writing"}; '
-        "an empty name leaves their tasks out",
+        description='Maps category names in the seed file to categories, as JSON: {"poem": "creative_writing"}; '
+        "an empty name excludes these tasks",
     )
-    categories: Path = Field(Path("seeds/categories.yaml"), description="Categories")
-    items: Path = Field(Path("seeds/evaluation_items.jsonl"), description="Evaluation items")
+    categories: Path = Field(Path("seeds/categories.yaml"), description="File of categories")
+    items: Path = Field(Path("seeds/evaluation_items.jsonl"), description="File of evaluation items")
     ledger: str = Field(
         "", description="SQLAlchemy URL of the ledger of teacher calls; empty: SQLite in the data folder"
     )
     compute: Literal["local", "ray"] = Field(
-        "local", description="Where training, evaluation, IFD and embedding run: processes of this machine, or Ray jobs"
+        "local", description="Where training, evaluation, IFD and embedding run: local processes or Ray jobs"
     )
     pod: dict[str, Any] = Field(
         default_factory=dict,
-        description="On Kubernetes: the pods of runs that train and evaluate, as JSON (dagster-k8s/config)",
+        description="On Kubernetes: pod configuration for runs that train and evaluate, as JSON (dagster-k8s/config)",
     )
-    project_seed: int = Field(0, description="Every random choice derives from this number")
-    openlineage: bool = Field(
-        False, description="Send OpenLineage events of what is made, to where OPENLINEAGE_URL says (docs/lineage.md)"
-    )
+    project_seed: int = Field(0, description="Random seed from which all randomness derives")
+    openlineage: bool = Field(False, description="Send OpenLineage events to OPENLINEAGE_URL (docs/lineage.md)")
 
     teacher: TeacherSettings = TeacherSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -18,12 +18,14 @@ SIMULATED = "SIMULATED teacher"
 
 class TeacherSettings(SettingsGroup):
     base_url: str | None = Field(
-        None, description="OpenAI-compatible endpoint; empty: the bundled model on loopback; simulated: is a stand-in"
+        None,
+        description="OpenAI-compatible endpoint; empty: the bundled model on loopback; simulated: the simulated "
+        "teacher",
     )
     model: str = Field("smollm2-135m-instruct", description="Model name sent to the endpoint")
-    api_key: ApiKey = Field(SecretStr(""), description="Key for the endpoint; never written anywhere")
+    api_key: ApiKey = Field(SecretStr(""), description="API key for the endpoint; never written anywhere")
     headers: dict[str, str] = Field(
-        default_factory=dict, description="Headers of every request, as JSON; values are never written anywhere"
+        default_factory=dict, description="HTTP headers of every request, as JSON; values are never written anywhere"
     )
     query: dict[str, str] = Field(
         default_factory=dict,
@@ -32,51 +34,60 @@ class TeacherSettings(SettingsGroup):
     )
     prompt_style: Literal["auto", "completion", "chat"] = Field(
         "auto",
-        description="completion: continue a list (small models); chat: ask in messages; auto: by what the teacher is",
+        description="completion: continue a list (small base models); chat: messages; auto: completion for the "
+        "bundled model, otherwise chat",
     )
-    max_concurrency: int = Field(8, ge=1, le=4096, description="Calls under way at once, at most")
-    timeout_s: float = Field(180.0, gt=0, description="Time allowed for one call, in seconds")
-    max_attempts: int = Field(5, ge=1, description="Attempts for a call that fails in passing (429, 5xx, time-out)")
+    max_concurrency: int = Field(8, ge=1, le=4096, description="Most calls in flight at once")
+    timeout_s: float = Field(180.0, gt=0, description="Timeout of one call, in seconds")
+    max_attempts: int = Field(
+        5, ge=1, description="Attempts for a call with transient failures (5xx, timeout; 429 does not count)"
+    )
     token_parameter: Literal["max_tokens", "max_completion_tokens"] = Field(
-        "max_tokens", description="Name under which the endpoint takes the answer's token limit"
+        "max_tokens", description="Request field for the token limit of the answer"
     )
     temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature for new instructions")
     top_p: float = Field(0.95, gt=0, le=1, description="Nucleus sampling for new instructions")
-    reasoning_tokens: int = Field(
-        0, ge=0, description="Tokens added to the limit of every call, for a model that thinks before it answers"
-    )
+    reasoning_tokens: int = Field(0, ge=0, description="Tokens added to the limit of every call, for reasoning models")
     extra_body: dict[str, Any] = Field(
         default_factory=dict,
-        description='JSON object merged into every request; null leaves a field out, as in {"seed": null}',
+        description='JSON object merged into every request; null removes a field, as in {"seed": null}',
     )
     structured_output: Literal["auto", "json_schema", "json_object", "prompt"] = Field(
         "auto",
-        description="How an answer's JSON form is asked for; auto: tried out once an endpoint and remembered",
+        description="How JSON output is requested; auto: tried once per endpoint and remembered",
     )
     batch: Literal["auto", "on", "off"] = Field(
         "auto",
         description="Send calls through the endpoint's batch API, at its lower price and within a day; auto: in "
-        "nightly rounds, where the endpoint has one",
+        "nightly rounds, if available",
     )
-    clean_reasoning: bool = Field(True, description="Take a model's reasoning (<think> and others) off its answers")
-    clean_turn_marks: bool = Field(True, description="End an answer at a mark that ends its turn, such as <|im_end|>")
-    clean_control_characters: bool = Field(True, description="Take control characters off answers (C0, C1, colours)")
+    clean_reasoning: bool = Field(True, description="Remove reasoning (<think> and others) from answers")
+    clean_turn_marks: bool = Field(True, description="Truncate answers at an end-of-turn token, such as <|im_end|>")
+    clean_control_characters: bool = Field(
+        True, description="Remove control characters from answers (C0, C1, terminal colours)"
+    )
     finish_reasons: dict[str, Ending] = Field(
         default_factory=dict,
-        description="What an endpoint's own finish reasons mean (whole, cut, refused, failed), as JSON by its word",
+        description="Meaning of non-standard finish reasons (whole, cut, refused, failed), as JSON",
     )
-    requests_per_minute: int | None = Field(None, ge=1, description="The endpoint's limit, if known; empty: adapt")
-    tokens_per_minute: int | None = Field(None, ge=1, description="The endpoint's limit, if known; empty: adapt")
+    requests_per_minute: int | None = Field(
+        None, ge=1, description="Rate limit of the endpoint, if known; empty: adaptive"
+    )
+    tokens_per_minute: int | None = Field(
+        None, ge=1, description="Rate limit of the endpoint, if known; empty: adaptive"
+    )
     patience_s: float = Field(
-        900.0, gt=0, description="Longest time to bear with nothing but rate limit answers (429), in seconds"
+        900.0, gt=0, description="Longest time to tolerate rate limiting (429) without any answer, in seconds"
     )
     silence_s: float = Field(
         20.0,
         gt=0,
-        description="Calls under way without any answer for so long: the endpoint is asked whether it is there, in s",
+        description="Time without any response to calls in flight after which the endpoint is probed, in seconds",
     )
     local_threads: int = Field(0, ge=0, description="Threads of the bundled model's server; 0: all cores")
-    local_context: int = Field(2048, ge=256, le=8192, description="Context of the bundled model, in tokens a call")
+    local_context: int = Field(
+        2048, ge=256, le=8192, description="Context size of the bundled model, in tokens per call"
+    )
 
     @field_validator("base_url")
     @classmethod
