@@ -1,10 +1,10 @@
-"""What every round is held against: the untrained student, and the one trained on the human seed tasks alone.
+"""Evaluation of the untrained student, and of the student trained on the human seed tasks alone.
 
-The second says what the user's own seed tasks give without a teacher; the first round builds on the better of the two
-(more items passed; if as many, the lower held-out loss). `SEDI_TRAINING_SEED_EPOCHS=0` leaves it out.
-Tables: `items` and `seed_items` (answer, score, pass mark and reference loss of each evaluation item: untrained, and
+Every round is compared with both. The first round starts from the better one (more items passed, then the lower
+held-out loss). `SEDI_TRAINING_SEED_EPOCHS=0` skips the second.
+Tables: `items` and `seed_items` (answer, score, pass or fail and reference loss of each evaluation item: untrained, and
 after the seed tasks), `seed_steps`, `seed_heldout`, `seed_files` (of that training, as in `sft_checkpoint`), `origin`
-(hash of what was measured, so that a changed student, seed or item file is noticed; what the first round builds on).
+(hash of student, seed file and items, to detect changes; the starting point of the first round).
 """
 
 import dagster as dg

@@ -1,11 +1,11 @@
-"""How the student does after the round: each item's answer and score, each category's decision.
+"""Evaluation of the student after the round: answers and scores of all items, and a decision for each category.
 
-A category is weak only on evidence: a gap that matters, seen on one half of its items, confirmed on the other,
-significant over all after correction. One that targeted rounds did not improve is stuck. The checkpoint is
-promoted (the next round builds on it) unless a category, or the whole, dropped significantly.
+A category is weak if its gap to the target is relevant, seen on one half of its items, confirmed on the other, and
+significant over all items after correction. A category that targeted rounds did not improve is stuck. The checkpoint is
+promoted (the next round starts from it) unless a category or the total score dropped significantly.
 Tables: `items`, `before` (of the checkpoint it would replace), `categories` (score, interval, p, decision and reason),
-`comparisons` (with the untrained student, the one of the seed tasks alone, the checkpoint before, the best one),
-`promotion`, `judgements` (of the judge, if one is switched on; it decides nothing).
+`comparisons` (with the untrained student, the seed-only student, the previous checkpoint and the best one),
+`promotion`, `judgements` (of the optional LLM judge; no decision uses them).
 """
 
 import dagster as dg

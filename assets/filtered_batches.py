@@ -1,10 +1,10 @@
-"""A verdict for every candidate of a round, the kept examples, and the composed training batches.
+"""Verdicts on all candidates of a round, the kept examples, and the composed training batches.
 
-What a candidate is by itself is judged first, then what it is beside seeds and everything kept before; IFD, if it is
-on, last, by the base student in a process of its own. Kept examples go with their vectors into the Lance table
-`examples`, tagged by round. Training batches mix them with human seed tasks (`SEDI_BATCHING_COMPOSITION`).
-Tables: `verdicts`, `examples`, `batches` (in training order), `heldout` (human seed tasks that are measured, never
-trained on), `diversity`, `ifd` (scores; empty if IFD is off).
+Rules on the candidate itself come first, then comparisons with seeds and kept examples, then (if enabled) IFD, scored
+by the base student in its own process. Kept examples and their embeddings go into the Lance table `examples`, tagged by
+round. Training batches mix them with human seed tasks and earlier examples (`SEDI_BATCHING_COMPOSITION`).
+Tables: `verdicts`, `examples`, `batches` (in training order), `heldout` (human seed tasks held out from training),
+`diversity`, `ifd` (scores; empty if IFD is off).
 """
 
 import dagster as dg

@@ -1,11 +1,10 @@
-"""Every candidate the teacher wrote for a category in a round, well-formed or not.
+"""All candidates that the teacher wrote for a category in a round, well-formed or not.
 
-Every call is in the ledger before it is sent and its answer before it is parsed; running a partition again
-reuses them and pays for nothing twice.
-Tables: `candidates` (one row each, with its problem if malformed and its screening verdict if it was not worth an
-answer), `calls` (request key, tokens, cost of each call), `result` (one row: what was
-wanted, what came, why it stopped).
-A round that `sedi import` opened takes its candidates from the imported file; no teacher is asked.
+Every call is in the ledger before it is sent, and its answer before it is parsed. Re-running a partition reuses the
+answers, so nothing is paid for twice. A round opened by `sedi import` takes its candidates from the imported file.
+Tables: `candidates` (one row each, with its problem if malformed, or the rule that screened it out before it was
+answered), `calls` (request key, tokens, cost of each call), `result` (one row: what was requested, what was generated,
+why generation stopped).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Everything needed to reproduce and to audit the round, as `manifests/<round>.json`. With it the round is finished.
+"""Everything needed to reproduce and audit the round, as `manifests/<round>.json`. It completes the round.
 
-Names every file that went in or came out with its SHA-256, the models, settings, prompts and packages that made it,
-and what the round came to; chained to the manifest before (docs/lineage.md). `sedi verify` compares all with it.
+The manifest lists every input and output file with its SHA-256, the models, settings, prompts and package versions, and
+the outcome of the round. It contains the hash of the previous manifest (docs/lineage.md). `sedi verify` checks it.
 Tables: `partitions` (each with its data version), `manifest` (path and SHA-256 of the manifest), `calls` (digest of
 each row of the ledger that the round used).
 """

@@ -1,6 +1,6 @@
-"""One page in the morning: what ran since yesterday, what it spent and gained, what failed, what is next.
+"""A page on the last day: what ran, what it cost and gained, what failed, what is next.
 
-`reports/morning.html`, written anew by the schedule `morning_summary`; materialize it to see the last day now.
+The schedule `morning_summary` writes `reports/morning.html`; materialize the asset to update it now.
 Tables: `pages` (path under the data folder, SHA-256 and size).
 """
 

@@ -1,4 +1,4 @@
-"""The round as a person wants to see it: one HTML page with plots, `reports/<round>.html`, and an index of all rounds.
+"""The report of the round: an HTML page with plots, `reports/<round>.html`, and an index of all rounds.
 
 Tables: `pages` (path under the data folder, SHA-256 and size of each).
 """

@@ -1,10 +1,10 @@
-"""The seed set of the next round: who came, who went, and why.
+"""The seed set of the next round: seeds that were promoted, rested or returned, with reasons.
 
-Training ranks the round's examples by the chosen signal; those that pass the gate become seeds, within caps. Each seed
-is judged by its children: seeds that do not pay rest for some rounds, with the numbers that decided it. Human seeds
+A training signal ranks the round's examples. Those that pass the promotion rules become seeds, up to the limits. Each
+seed is judged by its children (the candidates prompted with it); unproductive seeds rest for some rounds. Human seeds
 always stay in the pool, and enough of them in the prompts of every category.
 Tables: `seeds` (the set, with weight, depth and account of each), `changes` (each with its reason), `considered` (every
-example that had a signal, and what refused it), `earnings` (what each seed earned in this round).
+example with a signal, and why it was refused), `earnings` (the account of each seed in this round).
 """
 
 import dagster as dg

@@ -1,8 +1,8 @@
-"""The human seed tasks, read from the seed file and checked.
+"""The human seed tasks, read from the seed file and validated.
 
-Human seeds stay in the pool for ever; which of them a prompt shows is decided by round.
-Tables: `seeds` (seed_id, category, instruction, input, output, is_classification, origin, and how sure
-the category is where the file named none).
+Human seeds are never removed from the pool; each round decides which of them its prompts show.
+Tables: `seeds` (seed_id, category, instruction, input, output, is_classification, origin, and the confidence in the
+category if the file did not name one).
 """
 
 import dagster as dg

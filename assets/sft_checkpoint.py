@@ -1,11 +1,11 @@
-"""The student after the round, and what training told about each step, each example and each category.
+"""The student after the round, and the training measurements by step, example and category.
 
-TRL fine-tunes it in its own process, in exactly the composed order, from the last promoted checkpoint (or from the
-base model). A run that was killed or cancelled goes on from its last saved state. The checkpoint lies in
-`checkpoints/<round>/` as safetensors with tokenizer and model card; old ones go, promoted ones never.
+TRL fine-tunes it in its own process, in exactly the composed order, from the last promoted checkpoint (or the base
+model). A killed or cancelled run resumes from its last saved state. The checkpoint is in `checkpoints/<round>/` as
+safetensors with tokenizer and model card. Old checkpoints are deleted, promoted ones never.
 Tables: `steps` (loss, gradient norm before clipping, learning rate, tokens, seconds, example ids), `examples` (loss
-before and after the round, IFD if asked for), `heldout` (loss by category of human seed tasks that are never trained
-on), `files` (SHA-256 of each file), `origin` (student, parent).
+before and after the round, IFD if enabled), `heldout` (loss by category of human seed tasks held out from training),
+`files` (SHA-256 of each file), `origin` (student, parent).
 """
 
 import json

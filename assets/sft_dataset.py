@@ -1,7 +1,7 @@
-"""The kept examples of all finished rounds as a dataset, in `exports/`: in the forms that trainers read, with a card.
+"""The kept examples of all finished rounds as a dataset in `exports/`, in the formats that trainers read, with a card.
 
-`sft_dataset.jsonl` (chat messages) and `sft_dataset.parquet` (columns) hold the whole; a folder for each form holds its
-splits, for `datasets.load_dataset` (docs/lineage.md). Each row carries the example id that `sedi trace` explains.
+`sft_dataset.jsonl` (chat messages) and `sft_dataset.parquet` (columns) contain all examples. A folder for each format
+contains the splits for `datasets.load_dataset` (docs/lineage.md). Each row has an example id for `sedi trace`.
 Tables: `examples`, `files` (path under the data folder and SHA-256 of each).
 """
 

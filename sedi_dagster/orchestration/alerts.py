@@ -1,4 +1,4 @@
-"""Telling a person who is not looking: a webhook or a command, when a run failed that nothing will try again.
+"""Alerts by webhook or command, for failed runs that are not retried automatically.
 
 Off unless `SEDI_ALERTS_WEBHOOK` or `SEDI_ALERTS_COMMAND` is set.
 """
@@ -30,8 +30,8 @@ SECONDS = 20.0
 @dg.run_failure_sensor(
     name="alert_on_failure",
     default_status=dg.DefaultSensorStatus.RUNNING if load_settings().alerts.are_on else dg.DefaultSensorStatus.STOPPED,
-    description="Tells a person when a run failed that will not be tried again by itself: SEDI_ALERTS_WEBHOOK or "
-    "SEDI_ALERTS_COMMAND. It is on where one of them is set.",
+    description="Sends an alert to SEDI_ALERTS_WEBHOOK or SEDI_ALERTS_COMMAND when a run failed and will not be "
+    "retried automatically. It is on by default if one of them is set.",
 )
 def alert_on_failure(context: dg.RunFailureSensorContext, sedi: SediResource) -> dg.SkipReason | None:
     alerts = sedi.settings().alerts
@@ -39,7 +39,7 @@ def alert_on_failure(context: dg.RunFailureSensorContext, sedi: SediResource) ->
         return dg.SkipReason("Neither SEDI_ALERTS_WEBHOOK nor SEDI_ALERTS_COMMAND is set.")
     message = message_of(sedi, context.instance, context.dagster_run)
     if message["tried_again"] and not alerts.every_failure:
-        return dg.SkipReason("It is tried again by itself.")
+        return dg.SkipReason("It will be retried automatically.")
     for problem in tell(alerts, message):
         context.log.error(problem)
     return None
@@ -48,8 +48,8 @@ def alert_on_failure(context: dg.RunFailureSensorContext, sedi: SediResource) ->
 def message_of(sedi: SediResource, instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, Any]:
     """The message about a failed run. `text` is complete by itself, for receivers that show only that."""
     cause, message = why_it_ended(instance, run)
-    what, gives_up = run.tags.get(WORK, run.job_name), _what_a_person_does(sedi, instance, run)
-    after = gives_up or "It is tried again by itself."
+    what, gives_up = run.tags.get(WORK, run.job_name), _what_the_user_must_do(sedi, instance, run)
+    after = gives_up or "It will be retried automatically."
     rehearsal = f"[{SIMULATED}] " if sedi.settings().teacher.is_simulated else ""
     return {
         "text": f"{rehearsal}sedi: {what} failed ({cause}). {message} {after} Run {run.run_id}.",
@@ -62,10 +62,10 @@ def message_of(sedi: SediResource, instance: dg.DagsterInstance, run: dg.Dagster
     }
 
 
-def _what_a_person_does(sedi: SediResource, instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """What the engine waits for a person to do about a run; empty if it tries again."""
+def _what_the_user_must_do(sedi: SediResource, instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """What the user must do about a run; empty if it is retried."""
     if WORK not in run.tags:
-        return "The loop did not ask for this run, and does not try it again: its page in the UI says what is wrong."
+        return "This run was not launched by the loop and is not retried: see its page in the UI."
     try:
         steps = due(look(sedi, instance, BY_SENSOR))
     except SediError as error:
@@ -75,7 +75,7 @@ def _what_a_person_does(sedi: SediResource, instance: dg.DagsterInstance, run: d
 
 
 def tell(alerts: AlertSettings, message: dict[str, Any]) -> list[str]:
-    """Send a message wherever it is wanted. Returns what went wrong, without the address, which may hold a secret."""
+    """Send a message to all configured receivers. Returns the problems, without the URL, which may contain a secret."""
     body = json.dumps(message).encode()
     problems = []
     if url := alerts.webhook.get_secret_value():
@@ -88,7 +88,7 @@ def tell(alerts: AlertSettings, message: dict[str, Any]) -> list[str]:
 def _post(url: str, body: bytes) -> list[str]:
     host = urlsplit(url).hostname or "?"
     if urlsplit(url).scheme not in ("http", "https"):
-        return ["SEDI_ALERTS_WEBHOOK is no http or https address."]
+        return ["SEDI_ALERTS_WEBHOOK is not an http or https URL."]
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=SECONDS):

@@ -54,17 +54,17 @@ CATALOGUE = {
 
 _ROUND_STARTS = "open a round with the job `open_round`"
 HOW = {
-    "prepare": "the job `prepare`; `round_ready_sensor` launches it when it is needed. It needs nothing else.",
-    "generate_batch": f"{_ROUND_STARTS}; `round_ready_sensor` then launches a run for each category. Materializing "
-    "a cell of the next round opens that round.",
-    "train_round": f"{_ROUND_STARTS}; when all its batches are there, `round_ready_sensor` launches the job "
-    "`train_round`, which makes it.",
-    "write_morning_page": "the schedule `morning_summary`, or materialize it.",
+    "prepare": "the job `prepare`, launched by `round_ready_sensor` when needed. It has no prerequisites.",
+    "generate_batch": f"{_ROUND_STARTS}; `round_ready_sensor` then launches one run per category. Materializing "
+    "a partition of the next round also opens that round.",
+    "train_round": f"{_ROUND_STARTS}; once all its batches are complete, `round_ready_sensor` launches the "
+    "job `train_round`.",
+    "write_morning_page": "the schedule `morning_summary`, or materialize it yourself.",
 }
-"""Where a person starts, by job."""
+"""How a user starts it, by job."""
 
 STALE_AFTER = timedelta(days=8)
-"""A nightly loop that rests writes no scores: only more than a week without any is a sign of a dead one."""
+"""A nightly loop that has stopped writes no scores, so only more than a week without any suggests a failure."""
 
 
 def presented(assets: Sequence[Any]) -> list[Any]:
@@ -90,7 +90,7 @@ def _spec(spec: dg.AssetSpec) -> dg.AssetSpec:
 
 
 def _description(spec: dg.AssetSpec, entry: Entry) -> str:
-    """The module's own words, tables as a paragraph of their own, and where to start."""
+    """The module's docstring, with its tables as a separate paragraph, and how to start it."""
     text = (spec.description or "").replace("\nTables:", "\n\n**Tables:**")
     return f"{text.strip()}\n\n**How it is made:** {HOW[entry.job]}"
 
@@ -107,7 +107,7 @@ def remade_when_upstream_is_made_again(name: str) -> dg.AutomationCondition[Any]
         ).allow(manifest)
         & ~dg.AutomationCondition.any_deps_in_progress()
         & ~dg.AutomationCondition.in_progress()
-    ).with_label(f"{name}: the manifest was made again")
+    ).with_label(f"{name}: the manifest was rebuilt")
 
 
 def column_lineage(columns: dict[str, tuple[str, str]]) -> dict[str, Any]:

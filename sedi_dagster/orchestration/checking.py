@@ -1,8 +1,8 @@
-"""How checks are run and remembered.
+"""How asset checks run and how their results are stored.
 
-A verdict is written beside the data (`checks/<asset>/<partition>/<check>.json`) with the data version that was judged.
-The loop goes on from a partition only if every blocking check passed on the very data that lies there: also after a
-kill between the data and its check, and after Dagster's own records were lost.
+A result is written next to the data (`checks/<asset>/<partition>/<check>.json`) with the data version that was checked.
+The loop continues from a partition only if every blocking check passed on exactly the data that is there, even after a
+kill between writing the data and checking it, and after Dagster's own records were lost.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +37,7 @@ _PARTITIONS = {
 
 @dataclass(frozen=True)
 class Checked:
-    """A partition that is judged: its key (None: the asset has no partitions) and its tables."""
+    """A partition to check: its key (None: the asset has no partitions) and its tables."""
 
     sedi: SediResource
     partition: str | None
@@ -50,7 +50,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found. `said` is for a person; `figures` are numbers that plot over rounds."""
+    """What a check found. `message` is for users; `figures` are numbers that plot over rounds."""
 
     passed: bool
     message: str = ""
@@ -64,7 +64,7 @@ def check(asset: str, *, blocking: bool = False) -> Callable[[Judge], dg.AssetCh
     """Make an asset check of a function; its name and docstring are the check's.
 
     Args:
-        blocking: nothing is built on data that fails it. Otherwise a failure is a warning.
+        blocking: a failure prevents downstream work. Otherwise it is a warning.
     """
     partitions = _PARTITIONS.get(asset, ROUNDS)
     severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN

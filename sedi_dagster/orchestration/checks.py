@@ -1,4 +1,4 @@
-"""Checks on the data of a partition. The blocking ones stop what would build on it."""
+"""Asset checks on partitions. Blocking checks prevent downstream work."""
 
 import polars as pl
 
@@ -14,7 +14,7 @@ from sedi_dagster.teacher.budget import Budget
 
 @check("generated_batches", blocking=True)
 def every_candidate_has_its_call(checked: Checked) -> Finding:
-    """Each candidate has an id of its own, a call that is there, and an answer, a problem or a screening verdict."""
+    """Each candidate has a unique id, a recorded call, and an answer, a problem or a screening rule."""
     candidates, calls = checked.tables["candidates"], checked.tables["calls"]
     unknown = candidates.join(calls, left_on="instruction_key", right_on="request_key", how="anti").height
     undecided = candidates.filter(
@@ -35,7 +35,7 @@ def every_candidate_has_its_call(checked: Checked) -> Finding:
 
 @check("filtered_batches", blocking=True)
 def every_candidate_has_one_verdict(checked: Checked) -> Finding:
-    """Candidates in = kept + rejected + malformed, each exactly once, each rejection with its rule."""
+    """Every candidate is kept, rejected or malformed, exactly once, and every rejection names its rule."""
     verdicts, store = checked.tables["verdicts"], checked.sedi.store()
     plan = checked.sedi.plan(checked.round)
     generated = [store.read_tables("generated_batches", plan.round, c)["candidates"] for c in plan.category_ids]
@@ -51,7 +51,7 @@ def every_candidate_has_one_verdict(checked: Checked) -> Finding:
 
 @check("filtered_batches", blocking=True)
 def every_kept_example_is_trained_once(checked: Checked) -> Finding:
-    """The composed batches hold every kept example exactly once, and no row twice."""
+    """The composed batches contain every kept example exactly once, and no row twice."""
     batches, examples = checked.tables["batches"], checked.tables["examples"]
     machine = batches.filter(pl.col("origin") == "machine")["example_id"].sort()
     repeated = batches.height - batches["example_id"].n_unique()
@@ -63,7 +63,7 @@ def every_kept_example_is_trained_once(checked: Checked) -> Finding:
 
 @check("filtered_batches")
 def the_pool_stays_diverse(checked: Checked) -> Finding:
-    """Warns when examples of all rounds lie closer together, twice in a row, than they once did (docs/batching.md)."""
+    """Warns if the kept examples of all rounds became less diverse for two rounds in a row (docs/batching.md)."""
     store = checked.sedi.store()
     earlier = [
         store.read_tables("filtered_batches", outcome.round)["diversity"]
@@ -81,14 +81,14 @@ def the_pool_stays_diverse(checked: Checked) -> Finding:
     falling = collapse(values)
     return Finding(
         passed=falling is None,
-        message=falling or "Equally many examples lie as far apart as in earlier rounds.",
+        message=falling or "Samples of equal size are as diverse as in earlier rounds.",
         figures={"rounds_measured": len(values)},
     )
 
 
 @check("seed_pool", blocking=True)
 def every_seed_task_is_whole(checked: Checked) -> Finding:
-    """Each human seed task has an id of its own, an instruction, an output, and a category of the project."""
+    """Each human seed task has a unique id, an instruction, an output and a known category."""
     seeds = checked.tables["seeds"]
     empty = seeds.filter((pl.col("instruction").str.strip_chars() == "") | (pl.col("output").str.strip_chars() == ""))
     foreign = seeds.filter(~pl.col("category").is_in(list(checked.sedi.categories()))).height
@@ -99,7 +99,7 @@ def every_seed_task_is_whole(checked: Checked) -> Finding:
 
 @check("generated_batches")
 def the_budget_held(checked: Checked) -> Finding:
-    """The round's calls so far took no more tokens than its plan allows; fails too if the budget cut a batch short."""
+    """The round used no more tokens than its plan allows; also fails if the budget cut a batch short."""
     plan, store = checked.sedi.plan(checked.round), checked.sedi.store()
     there = [c for c in plan.category_ids if store.tables_marker("generated_batches", plan.round, c)]
     calls = pl.concat([store.read_table("calls", "generated_batches", plan.round, c) for c in there])
@@ -113,18 +113,20 @@ def the_budget_held(checked: Checked) -> Finding:
 
 @check("filtered_batches", blocking=True)
 def no_evaluation_item_is_trained_on(checked: Checked) -> Finding:
-    """No row of the training batches has the prompt of an evaluation item."""
+    """No training row has the prompt of an evaluation item."""
     items = {" ".join(item.prompt.split()).casefold() for item in checked.sedi.all_items()}
     prompts = checked.tables["batches"]["prompt"].to_list()
     found = [prompt for prompt in prompts if " ".join(prompt.split()).casefold() in items]
-    return Finding(not found, f"Trained on an item: {found[0][:200]}" if found else "", {"items_found": len(found)})
+    return Finding(
+        not found, f"The prompt of an evaluation item: {found[0][:200]}" if found else "", {"items_found": len(found)}
+    )
 
 
 @check("filtered_batches", blocking=True)
 def kept_examples_are_novel(checked: Checked) -> Finding:
-    """No example was kept twice, and no instruction of an earlier round again.
+    """No example is kept twice, and no instruction of an earlier round is kept again.
 
-    Within a round an instruction may have several inputs: Self-Instruct asks for instances of a task.
+    Within a round an instruction may have several inputs, because Self-Instruct generates several instances of a task.
     """
     kept = checked.tables["examples"]
     earlier = [
@@ -139,7 +141,7 @@ def kept_examples_are_novel(checked: Checked) -> Finding:
 
 @check("filtered_batches")
 def the_keep_rate_does_not_fall(checked: Checked) -> Finding:
-    """Warns when the share of candidates that is kept is below half of what earlier rounds kept on average."""
+    """Warns if the keep rate is below half of the average of earlier rounds."""
     earlier = [done.kept / done.candidates for done in checked.sedi.history().before(checked.round) if done.candidates]
     now = checked.tables["examples"].height / max(1, checked.tables["verdicts"].height)
     usual = sum(earlier) / len(earlier) if earlier else now
@@ -157,12 +159,12 @@ def losses_are_finite(checked: Checked) -> Finding:
 
 @check("sft_checkpoint", blocking=True)
 def the_composed_batches_were_trained(checked: Checked) -> Finding:
-    """The steps trained exactly the composed batches, in their order, once an epoch."""
+    """The steps trained exactly the composed batches, in order, once per epoch."""
     batches = checked.sedi.store().read_table("batches", "filtered_batches", checked.round)
     composed = batches.group_by("batch", maintain_order=True).agg("example_id")["example_id"].to_list()
     trained = checked.tables["steps"]["example_ids"].to_list()
     wrong = [n for n, ids in enumerate(trained) if ids != composed[n % len(composed)]]
-    message = f"Step {wrong[0] + 1} trained another batch than was composed." if wrong else ""
+    message = f"Step {wrong[0] + 1} trained a batch that differs from the composed one." if wrong else ""
     return Finding(not wrong and bool(trained), message, {"steps": len(trained), "other_batches": len(wrong)})
 
 
@@ -178,7 +180,7 @@ def the_weights_are_as_written(checked: Checked) -> Finding:
 
 @check("seed_feedback", blocking=True)
 def human_seeds_stay(checked: Checked) -> Finding:
-    """Every human seed task is still in the seed set, resting or not."""
+    """Every human seed task is in the seed set, active or resting."""
     human = checked.sedi.store().read_table("seeds", "seed_pool")["seed_id"]
     lost = set(human) - set(checked.tables["seeds"]["seed_id"])
     return Finding(not lost, f"Lost: {', '.join(sorted(lost)[:5])}" if lost else "", {"lost": len(lost)})
@@ -186,46 +188,46 @@ def human_seeds_stay(checked: Checked) -> Finding:
 
 @check("baseline_scores", blocking=True)
 def baseline_scores_are_in_range(checked: Checked) -> Finding:
-    """Every evaluation item was answered once, with a score between 0 and 1."""
+    """Every evaluation item has exactly one answer, with a score between 0 and 1."""
     return _in_range(checked.tables["items"])
 
 
 @check("evaluation_scores", blocking=True)
 def scores_are_in_range(checked: Checked) -> Finding:
-    """Every evaluation item was answered once, with a score between 0 and 1."""
+    """Every evaluation item has exactly one answer, with a score between 0 and 1."""
     return _in_range(checked.tables["items"])
 
 
 @check("evaluation_scores")
 def no_category_is_stuck(checked: Checked) -> Finding:
-    """Warns when a category was asked for in vain and is given up: a person is needed."""
+    """Warns if targeted rounds did not improve a category and it was given up: it needs your attention."""
     categories = checked.tables["categories"].filter(pl.col("decision") == "stuck")["category"].to_list()
-    text = f"Stuck: {', '.join(categories)}. Ask for them by name (`sedi run --categories`) once something has changed."
+    text = f"Stuck: {', '.join(categories)}. After a change, name them to try again (`sedi run --categories`)."
     return Finding(not categories, text if categories else "", {"stuck": len(categories)})
 
 
 @check("evaluation_scores")
 def the_checkpoint_was_promoted(checked: Checked) -> Finding:
-    """Warns when the round's checkpoint is not built on, because a category, or the whole, dropped."""
+    """Warns if the round's checkpoint was not promoted, because a category or the total score dropped."""
     promoted, reason = checked.tables["promotion"].select("promoted", "reason").row(0)
     return Finding(bool(promoted), "" if promoted else str(reason))
 
 
 @check("round_report")
 def the_report_is_there(checked: Checked) -> Finding:
-    """The page is in the data folder as it was written."""
+    """The page in the data folder is unchanged since it was written."""
     return _as_written(checked)
 
 
 @check("morning_page")
 def the_morning_page_is_there(checked: Checked) -> Finding:
-    """The page is in the data folder as it was written."""
+    """The page in the data folder is unchanged since it was written."""
     return _as_written(checked)
 
 
 @check("sft_dataset", blocking=True)
 def the_dataset_is_what_the_rounds_kept(checked: Checked) -> Finding:
-    """As many examples as all finished rounds kept, each with an id of its own."""
+    """The dataset has as many examples as all finished rounds kept, each with a unique id."""
     examples = checked.tables["examples"]
     kept = sum(done.kept for done in checked.sedi.history().finished)
     repeated = examples.height - examples["example_id"].n_unique()
@@ -233,11 +235,13 @@ def the_dataset_is_what_the_rounds_kept(checked: Checked) -> Finding:
 
 
 def _as_written(checked: Checked) -> Finding:
-    """Every page that the table names has the SHA-256 that it has there; an index is written anew by later rounds."""
+    """Every page has the SHA-256 recorded in the table, except the index, which later rounds rewrite."""
     pages = dict(checked.tables["pages"].select("path", "sha256").iter_rows())
     pages.pop("reports/index.html", None)
     differing = [path for path, sha256 in file_hashes(checked.sedi.store(), pages).items() if sha256 != pages[path]]
-    return Finding(not differing, f"Not as written: {', '.join(differing)}" if differing else "", {"pages": len(pages)})
+    return Finding(
+        not differing, f"Changed since written: {', '.join(differing)}" if differing else "", {"pages": len(pages)}
+    )
 
 
 def _in_range(items: pl.DataFrame) -> Finding:
@@ -249,9 +253,9 @@ def _in_range(items: pl.DataFrame) -> Finding:
 
 @check("lineage_manifest")
 def the_manifest_agrees_with_the_data(checked: Checked) -> Finding:
-    """Every partition that the round's manifest names holds the data version that it names.
+    """Every partition of the round has the data version recorded in the manifest.
 
-    A part of a finished round that was made again disagrees, until what builds on it, the manifest last, is too.
+    After part of a finished round is rebuilt, this fails until everything downstream, including the manifest, is too.
     """
     store = checked.sedi.store()
     differing = disagreements(store, store.read_json("manifests", f"{checked.round}.json"))

@@ -1,4 +1,4 @@
-"""Jobs: what a person, a sensor, a schedule or `sedi run` launches."""
+"""Jobs, launched by a user, a sensor, a schedule or `sedi run`."""
 
 from typing import Any
 
@@ -33,10 +33,10 @@ JOB_ASSETS: dict[str, tuple[str, ...]] = {
 
 
 def _pod() -> dict[str, Any]:
-    """Tags by which Dagster's run launcher for Kubernetes gives a run its pod, such as a node with a GPU."""
+    """Tags that configure a run's pod for Dagster's Kubernetes run launcher, such as a node with a GPU."""
     try:
         pod = load_settings().pod
-    except SettingsError:  # told where the settings are used
+    except SettingsError:  # reported where the settings are used
         pod = {}
     return {"dagster-k8s/config": pod} if pod else {}
 
@@ -45,39 +45,39 @@ prepare = dg.define_asset_job(
     "prepare",
     selection=dg.AssetSelection.assets(*PREPARE_ASSETS),
     tags=_pod(),
-    description="Read the seed tasks and evaluate the untrained student: what every round needs first.",
+    description="Read the seed tasks and evaluate the untrained student: the prerequisites of every round.",
 )
 generate_batch = dg.define_asset_job(
     "generate_batch",
     selection=dg.AssetSelection.assets("generated_batches"),
     partitions_def=CATEGORY_ROUNDS,
-    description="Ask the teacher for one category's candidates in a round.",
+    description="Generate one category's candidates in a round with the teacher.",
 )
 train_round = dg.define_asset_job(
     "train_round",
-    # Verification reads the whole data folder: it has a job of its own.
+    # Verification reads the whole data folder, so it has its own job.
     selection=dg.AssetSelection.assets(*ROUND_ASSETS) - dg.AssetSelection.checks(the_data_folder_is_as_recorded),
     partitions_def=ROUNDS,
     tags=_pod(),
-    description="Filter a round's candidates, train, evaluate, and report.",
+    description="Filter a round's candidates, train and evaluate the student, and write the report.",
 )
 
 
 write_morning_page = dg.define_asset_job(
     "write_morning_page",
     selection=dg.AssetSelection.assets("morning_page"),
-    description="Write the page on the last day: what ran, what it spent and gained, what failed, what is next.",
+    description="Write a page on the last day: what ran, what it cost and gained, what failed, what is next.",
 )
 
 
 class OpenRound(dg.Config):
-    """What a person may say about the round; by default the planner decides."""
+    """Options of the round; by default the planner decides."""
 
     categories: list[str] = Field(
-        default=[], description="Categories to ask for; empty: the weak ones (first round: all)"
+        default=[], description="Categories to generate for; empty: the planner decides (first round: all)"
     )
-    candidates_per_category: int = Field(default=0, ge=0, description="Candidates to ask for; 0: as in the settings")
-    trigger: str = Field(default="person", description="Who starts the round; shown in the plan")
+    candidates_per_category: int = Field(default=0, ge=0, description="Candidates per category; 0: as in the settings")
+    trigger: str = Field(default="person", description="What starts the round; recorded in the plan")
 
 
 @dg.op(name="plan_next_round")
@@ -90,7 +90,7 @@ def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: Sed
             return
         preflight(sedi)
         if not start_round(sedi, context.instance, decided):
-            context.log.warning(f"{decided.round} was opened by somebody else meanwhile; their plan holds.")
+            context.log.warning(f"{decided.round} was opened by another process in the meantime; its plan is kept.")
             return
     context.log.info(
         f"Opened {decided.round}: " + ", ".join(f"{c.category} ({c.candidates})" for c in decided.categories)
@@ -100,7 +100,7 @@ def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: Sed
 
 @dg.job(
     name="open_round",
-    description="Open the next round by hand. With round_ready_sensor switched on, it is then carried to its report.",
+    description="Open the next round by hand. If round_ready_sensor is on, it then runs the round to its report.",
 )
 def open_round() -> None:
     plan_next_round()

@@ -1,4 +1,4 @@
-"""The nightly regeneration: opens the next round when the planner finds one worth its cost."""
+"""Schedules: nightly regeneration, nightly verification, morning summary."""
 
 from zoneinfo import ZoneInfo
 
@@ -24,10 +24,10 @@ _LOOP = load_settings().loop
     cron_schedule=_LOOP.nightly_cron,
     execution_timezone=_LOOP.nightly_timezone,
     description=f"Opens a round at night ({_LOOP.nightly_cron}, {_LOOP.nightly_timezone}) if none is open and the "
-    "planner finds one worth its cost within the budget. Switch on round_ready_sensor too: it finishes the round.",
+    "planner finds one worth its cost within the budget. Turn on round_ready_sensor too, which runs the round.",
 )
 def nightly_regeneration(context: dg.ScheduleEvaluationContext, sedi: SediResource) -> dg.RunRequest | dg.SkipReason:
-    """Opens a round at night; with round_ready_sensor on, it is finished by itself."""
+    """Opens a round at night; round_ready_sensor, if on, runs it."""
     try:
         decided = next_plan(sedi, NIGHTLY)
     except SediError as error:
@@ -38,7 +38,7 @@ def nightly_regeneration(context: dg.ScheduleEvaluationContext, sedi: SediResour
         context.scheduled_execution_time.astimezone(ZoneInfo(sedi.settings().loop.nightly_timezone)).date().isoformat()
     )
     return dg.RunRequest(
-        run_key=f"{NIGHTLY}|{night}",  # of the night, not the round: what failed one night is tried the next
+        run_key=f"{NIGHTLY}|{night}",  # per night, not per round: what failed one night is retried the next
         tags={"sedi/night": night},
         run_config={"ops": {"plan_next_round": {"config": {"trigger": NIGHTLY}}}},
     )
@@ -49,8 +49,8 @@ morning_summary = dg.ScheduleDefinition(
     job=write_morning_page,
     cron_schedule=_LOOP.morning_cron,
     execution_timezone=_LOOP.nightly_timezone,
-    description=f"One page in the morning ({_LOOP.morning_cron}, {_LOOP.nightly_timezone}): what ran since yesterday, "
-    "what it spent and gained, what failed, what is next. The asset morning_page links to it.",
+    description=f"Writes a page on the last day ({_LOOP.morning_cron}, {_LOOP.nightly_timezone}): what ran, what it "
+    "cost and gained, what failed, what is next. The asset morning_page links to it.",
 )
 
 SCHEDULES = [nightly_regeneration, nightly_verification, morning_summary]

@@ -1,7 +1,7 @@
-"""Sensors: they submit what the engine says is due, and say in a skip reason why nothing is.
+"""Sensors: they submit the runs that are due, or give a skip reason why none is.
 
-`round_ready_sensor` carries an open round to its report; `weak_category_sensor` opens the next one. Both look at the
-state only (no cursor): a missed tick, a restart or a repeated one changes nothing.
+`round_ready_sensor` runs an open round to its report; `weak_category_sensor` opens the next one. Both depend on the
+state only (no cursor), so missed, repeated or restarted ticks do no harm.
 """
 
 import os
@@ -27,13 +27,13 @@ SECONDS_BETWEEN_TICKS = 15
 @dg.sensor(
     jobs=[prepare, generate_batch, train_round],
     minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
-    description="Carries an open round on: preparation, its batches, then training, evaluation and report. Switch it "
-    "on together with weak_category_sensor; without any round, launch the job open_round first.",
+    description="Runs an open round: preparation, generation, then training, evaluation and report. Turn it on "
+    "together with weak_category_sensor, and launch the job open_round to start the first round.",
 )
 def round_ready_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) -> dg.SensorResult | dg.SkipReason:
-    """A run that failed is asked for again, by cause and with growing pauses; one that was cancelled is not.
+    """Failed runs are retried by cause, with backoff; cancelled ones are not.
 
-    Partitions are kept in step with the plans: one deleted in the UI comes back, one that is no round goes.
+    Partitions are synchronised with the plans: deleted ones are restored, invalid ones removed.
     """
     try:
         elsewhere = _elsewhere(sedi, context.instance)
@@ -52,26 +52,26 @@ def round_ready_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) 
 @dg.sensor(
     jobs=[prepare, generate_batch, train_round],
     minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
-    description="Opens the next round when an evaluation found weak categories and the budget allows it. Its batches "
-    "are then asked for by round_ready_sensor. The first round is opened by a person: the job open_round.",
+    description="Opens the next round when another one is worth its cost and within the budget; round_ready_sensor "
+    "then runs it. The first round must be opened with the job open_round.",
 )
 def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) -> dg.SkipReason:
-    """Opens rounds and starts no run, so a tick always ends in a reason."""
+    """Opens rounds but starts no run, so a tick always ends with a skip reason."""
     try:
         state = look(sedi, context.instance, BY_SENSOR, elsewhere=_elsewhere(sedi, context.instance))
         if state.open is not None:
-            return dg.SkipReason(f"{state.open.round} is open; round_ready_sensor carries it on.")
+            return dg.SkipReason(f"{state.open.round} is open; round_ready_sensor runs it.")
         if not sedi.history().plans:
             return dg.SkipReason("No round yet: open the first one with the job open_round.")
         (step, *_) = steps = due(state)
         if not isinstance(step, Open):
             return dg.SkipReason(
-                f"The loop rests: {step.why}." if isinstance(step, Rest) else waiting(steps, state.now)
+                f"The loop has stopped: {step.why}." if isinstance(step, Rest) else waiting(steps, state.now)
             )
         if not start_round(sedi, context.instance, step.plan):
-            return dg.SkipReason(f"{step.plan.round} was opened by somebody else meanwhile; their plan holds.")
+            return dg.SkipReason(f"{step.plan.round} was opened by another process in the meantime; its plan is kept.")
         asked = ", ".join(f"{c.category} ({c.candidates})" for c in step.plan.categories)
-        return dg.SkipReason(f"Opened {step.plan.round}: {asked}. round_ready_sensor carries it on.")
+        return dg.SkipReason(f"Opened {step.plan.round}: {asked}. round_ready_sensor runs it.")
     except SediError as error:
         return dg.SkipReason(str(error))
 
@@ -89,13 +89,13 @@ def _run_request(state: LoopState, step: Launch) -> dg.RunRequest:
 
 
 def _nothing_to_carry(sedi: SediResource, state: LoopState) -> str:
-    """What to tell when no round is open; empty if one is."""
+    """The skip reason when no round is open; empty if one is."""
     if state.open is not None or state.pieces or state.elsewhere:
         return ""
     if not sedi.history().plans:
         return "No round yet: open the first one with the job open_round (Jobs, open_round, Launchpad, Launch Run)."
     if isinstance(state.next, RoundPlan):
-        return f"No round is open. {state.next.round} is next: switch on weak_category_sensor, or launch open_round."
+        return f"No round is open. {state.next.round} is next: turn on weak_category_sensor, or launch open_round."
     return f"No round is open, and none is due: {state.next.reason}."
 
 
@@ -107,8 +107,8 @@ def _elsewhere(sedi: SediResource, instance: dg.DagsterInstance) -> str:
 keep_pages_in_step = dg.AutomationConditionSensorDefinition(
     name="keep_pages_in_step",
     target=dg.AssetSelection.assets("round_report", "sft_dataset"),
-    description="Makes a round's report and the dataset again when a person made the round's manifest again. Not "
-    "needed for the loop itself, whose runs make them.",
+    description="Rebuilds a round's report and the dataset after a user rebuilt the round's manifest. The loop itself "
+    "does not need it.",
 )
 
 SENSORS = [weak_category_sensor, round_ready_sensor, keep_pages_in_step, alert_on_failure]
