@@ -53,7 +53,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
         planned = plan.for_category(category.id)
         if planned is None:
             raise dg.Failure(
-                f"{plan.round} does not ask for {category.id}; it asks for {', '.join(plan.category_ids)}. "
+                f"{plan.round} does not include {category.id}; it includes {', '.join(plan.category_ids)}. "
                 "Open a round that names it: the job open_round, `categories` in its config.",
                 allow_retries=False,
             )

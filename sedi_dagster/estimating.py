@@ -24,10 +24,10 @@ from sedi_dagster.teacher.open import make_endpoint, open_ledger
 
 
 @click.command("estimate")
-@click.option("--candidates", type=int, help="Candidates in all; default: the settings' number for each category.")
-@click.option("--categories", default=12, show_default=True, help="Categories in the round.")
+@click.option("--candidates", type=int, help="Total number of candidates. Default: from the settings, per category.")
+@click.option("--categories", default=12, show_default=True, help="Number of categories in the round.")
 def estimate_command(candidates: int | None, categories: int) -> None:
-    """Calls, tokens, money and time of the next round, before it is paid for."""
+    """Estimate calls, tokens, cost and time of the next round."""
     settings = loaded_settings()
     print_estimate(settings, candidates or categories * settings.generation.candidates_per_category)
 
@@ -109,12 +109,12 @@ def round_allowance(settings: Settings) -> Allowance:
 def _bound(left: Allowance) -> str:
     if not left.settings:
         return (
-            "No cap is set, so nothing bounds what a round may take: answers may be useless, and calls are repeated. "
-            "SEDI_LOOP_MAX_TOKENS_PER_ROUND bounds it."
+            "No cap is set, so the cost of a round has no upper bound: answers may be unusable, and calls are "
+            "repeated. Set SEDI_LOOP_MAX_TOKENS_PER_ROUND to limit it."
         )
     limits = [f"{left.tokens:,} tokens"] if left.tokens is not None else []
     limits += [f"{left.usd:.4f} USD"] if left.usd is not None else []
-    return f"At the very most: {' and '.join(limits)}, by {', '.join(left.settings)}."
+    return f"Upper bound: {' and '.join(limits)}, by {', '.join(left.settings)}."
 
 
 def _cells(estimates: list[Estimate]) -> list[str]:

@@ -138,13 +138,13 @@ def _storage_error(root: UPath, error: Exception) -> StorageError:
         return _no_bucket(root)
     if code in _WRONG_REGION:
         return StorageError(
-            f"{root} is in another region than asked ({message}).", "Set AWS_DEFAULT_REGION to the bucket's region."
+            f"{root} is in another region than requested ({message}).", "Set AWS_DEFAULT_REGION to the bucket's region."
         )
     if isinstance(error, PermissionError) or any(name in _NO_CREDENTIALS for name in names):
         return StorageError(
-            f"{root} cannot be used with the credentials at hand ({message}).",
-            f"Set {_CREDENTIALS.get(kind, 'the credentials of the provider')}, with rights to list, read, write and "
-            "delete below it.",
+            f"{root} cannot be used with the current credentials ({message}).",
+            f"Set {_CREDENTIALS.get(kind, 'the credentials of the provider')}, with permission to list, read, write "
+            "and delete below it.",
         )
     if (isinstance(error, OSError) and error.errno in _PASSING) or any(p in n for n in names for p in _PASSING_NAMES):
         return StorageUnavailable(
@@ -158,7 +158,8 @@ def _storage_error(root: UPath, error: Exception) -> StorageError:
 
 def _no_bucket(root: UPath) -> StorageError:
     return StorageError(
-        f"There is no bucket {bucket(root)!r} (SEDI_DATA={root}).", "Correct the name, or create it: none is made here."
+        f"There is no bucket {bucket(root)!r} (SEDI_DATA={root}).",
+        "Correct the name, or create the bucket: it is not created automatically.",
     )
 
 

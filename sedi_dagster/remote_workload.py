@@ -118,7 +118,7 @@ class Mirror:
             try:
                 self.look()
             except Exception as error:  # noqa: BLE001 - the work goes on; the next look, or the last, tries again
-                print(f"Results could not be copied for now: {error}", file=sys.stderr, flush=True)
+                print(f"Results cannot be copied at the moment: {error}", file=sys.stderr, flush=True)
 
     def finish(self) -> None:
         """Copy what is left, however long the store is away, up to `SECONDS_TO_BRING_BACK`: it was worked for."""
@@ -129,7 +129,7 @@ class Mirror:
             except StorageUnavailable as error:
                 if time.monotonic() > end:
                     raise
-                print(f"Results could not be copied for now: {error}", file=sys.stderr, flush=True)
+                print(f"Results cannot be copied at the moment: {error}", file=sys.stderr, flush=True)
                 time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def look(self, last: bool = False) -> None:

@@ -62,7 +62,7 @@ class Store:
             if not (self.create_json("ok", probe) and not self.create_json("other", probe)):
                 raise StorageError(
                     f"{self.root} writes over an object that must not be replaced (If-None-Match is ignored).",
-                    "Take a store with conditional writes: two who open a round at once would lose one's plan.",
+                    "Use a store with conditional writes; otherwise two processes could overwrite each other's plan.",
                 )
             self.remove_file(probe)
         except OSError as error:
@@ -246,7 +246,7 @@ class Store:
             content = b""
         if content_hash(content) != written:
             raise StorageError(
-                f"{self.path(*file)} is missing or not as it was written.", "Materialize that asset partition again."
+                f"{self.path(*file)} is missing or was changed.", "Materialize that asset partition again."
             )
         return pl.read_parquet(io.BytesIO(content))
 

@@ -157,7 +157,7 @@ def check_quantization() -> None:
     if missing:
         raise ModelError(
             f"SEDI_TRAINING_METHOD=qlora needs {' and '.join(missing)}.",
-            "Take SEDI_TRAINING_METHOD=lora, or name an interpreter that has both in SEDI_TRAINING_PYTHON.",
+            "Set SEDI_TRAINING_METHOD=lora, or SEDI_TRAINING_PYTHON to an interpreter that has both.",
         )
 
 

@@ -35,7 +35,7 @@ def check_student(name: str, setting: str) -> None:
 
 def _check_folder(folder: Path, setting: str) -> None:
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder} is no model folder: it has no config.json.", f"Correct {setting}.")
+        raise ModelError(f"{folder} is not a model folder: it has no config.json.", f"Correct {setting}.")
     if not any(folder.glob(f"*{_WEIGHTS}")):
         raise ModelError(
             f"{folder} has no safetensors weights.",
@@ -63,12 +63,12 @@ def _check_hub(name: str, setting: str) -> None:
         ) from None
     except OfflineModeIsEnabled:
         raise ModelError(
-            f"{name} is not in the cache of this machine, and HF_HUB_OFFLINE keeps the hub out.",
+            f"{name} is not in the cache of this machine, and HF_HUB_OFFLINE forbids using the hub.",
             f"Unset HF_HUB_OFFLINE, or name a folder in {setting}.",
         ) from None
     except (HfHubHTTPError, HTTPError, OSError) as error:
         raise ModelError(
-            f"The hub cannot be asked for {name}: {error}",
+            f"The hub cannot be reached for {name}: {error}",
             f"Check the network (HF_ENDPOINT, proxy), or name a folder in {setting}.",
         ) from None
     if not any(file.rfilename.endswith(_WEIGHTS) for file in found.siblings or ()):

@@ -93,7 +93,7 @@ def check_reference(categories: Mapping[str, Category], reference: str) -> None:
     wanting = [c.id for c in categories.values() if _names_reference(_parts(c.target))]
     if wanting and not reference:
         raise InputFileError(
-            f"The target of {', '.join(wanting)} is the reference model's pass rate, and no such model is named.",
+            f"The target of {', '.join(wanting)} is the reference model's pass rate, but no reference model is set.",
             "Set SEDI_EVALUATION_REFERENCE to bundled:..., a folder or a hub name, or change the target.",
         )
 

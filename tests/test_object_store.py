@@ -84,7 +84,7 @@ def test_missing_credentials_are_told_before_anything_is_spent(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     store = Store(f"s3://{s3.bucket}/nobody")
     store.root.fs.clear_instance_cache()
-    with pytest.raises(StorageError, match="cannot be used with the credentials at hand") as raised:
+    with pytest.raises(StorageError, match="cannot be used with the current credentials") as raised:
         Store(f"s3://{s3.bucket}/nobody").check_writable()
     assert "AWS_ACCESS_KEY_ID" in raised.value.fix
     store.root.fs.clear_instance_cache()

@@ -59,7 +59,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("private", "or it is private.*SEDI_X; if it is private, set HF_TOKEN"),
         ("gated", "is gated.*Accept them"),
         ("pickled", "no safetensors weights"),
-        ("broken", "cannot be asked"),
+        ("broken", "cannot be reached"),
     ],
 )
 def test_a_hubs_refusal_says_what_to_do(hub: None, name: str, message: str) -> None:
@@ -76,7 +76,7 @@ def test_a_hub_that_is_kept_out_or_cannot_be_reached_is_told(monkeypatch: pytest
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    for offline, text in ((True, "Unset HF_HUB_OFFLINE"), (False, "cannot be asked")):
+    for offline, text in ((True, "Unset HF_HUB_OFFLINE"), (False, "cannot be reached")):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
         with pytest.raises(ModelError, match=f"(?s){text}"):
             check_student("me/whole", "SEDI_X")

@@ -48,7 +48,7 @@ def decompressed(raw: bytes, most: int, name: str) -> bytes:
         raise InputFileError(f"{name} is compressed ({kind or 'xz'}) and damaged: {error}.", "Copy it again.") from None
     if len(out) > most:
         raise InputFileError(
-            f"{name} has more than {most / 1e6:,.0f} MB when it is decompressed.", "Take a sample of its rows."
+            f"{name} has more than {most / 1e6:,.0f} MB when it is decompressed.", "Use a sample of its rows."
         )
     return bytes(out) if kind is None or bytes(out[:2]) != b"\x1f\x8b" else decompressed(bytes(out), most, name)
 

@@ -20,6 +20,6 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(**given, columns=Columns(**named))
 
     for part in reversed(PART_NAMES):
-        help_text = f"Field that holds the {part}, if its name does not tell."
+        help_text = f"Field that contains the {part}, if it has an unusual name."
         with_columns = click.option(f"--{part}", f"{part}_field", metavar="FIELD", help=help_text)(with_columns)
     return with_columns

@@ -60,7 +60,7 @@ def read_rows(path: Path, problems: Problems, limits: Limits | None = None) -> I
     problems.max_text_chars = limits.text_chars
     raw = decompressed(_bytes(path, limits.file_bytes), 10 * limits.file_bytes, str(path))
     if raw[257:262] == b"ustar":
-        raise InputFileError(f"{path} is a tar archive; taken are {TAKEN}.", "Unpack it: tar -xf FILE")
+        raise InputFileError(f"{path} is a tar archive; supported are {TAKEN}.", "Unpack it: tar -xf FILE")
     rows = 0
     for number, value in _rows(raw, path, problems):
         rows += 1
@@ -70,7 +70,7 @@ def read_rows(path: Path, problems: Problems, limits: Limits | None = None) -> I
         if value is not None:
             yield number, value
     if rows == 0 and not problems.count:
-        raise InputFileError(f"{path} is empty.", "Give at least one row, such as a JSON object a line.")
+        raise InputFileError(f"{path} is empty.", "Give at least one row, such as one JSON object per line.")
 
 
 def read_text(path: Path, problems: Problems, limits: Limits | None = None) -> str:
@@ -87,7 +87,7 @@ def _rows(raw: bytes, path: Path, problems: Problems) -> Iterator[tuple[int, dic
         return
     for mark, problem, fix in _NOT_ROWS:
         if raw.lstrip().startswith(mark):
-            raise InputFileError(f"{path} {problem}; taken are {TAKEN}.", fix)
+            raise InputFileError(f"{path} {problem}; supported are {TAKEN}.", fix)
     text = _text(raw, path, problems).replace("\x1e", "")  # marks a record (RFC 7464)
     if not text.strip(" \t\n\ufeff"):
         return
@@ -125,7 +125,7 @@ def _bytes(path: Path, most: int) -> bytes:
         if size > most:
             raise InputFileError(
                 f"{path} has {size / 1e6:,.0f} MB; at most {most / 1e6:,.0f} MB are read.",
-                f"Take a sample of it, for instance: shuf -n 2000 {path} > sample.jsonl",
+                f"Use a sample, for example: shuf -n 2000 {path} > sample.jsonl",
             )
         return path.read_bytes()
     except OSError as error:

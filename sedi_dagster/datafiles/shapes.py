@@ -153,7 +153,7 @@ def _unknown_shape(path: Path, row: Mapping[str, Any], columns: Columns) -> Inpu
             "Name fields that it has.",
         )
     return InputFileError(
-        f"{path} is of no shape that is known (fields: {seen}); taken are instruction, input and output (or prompt and "
+        f"{path} has an unknown format (fields: {seen}); supported are instruction, input and output (or prompt and "
         "completion, question and answer, context and response), messages, conversations, instances, trees.",
         f"Name the fields, or convert it: jq -c '{{instruction: .FIELD, output: .FIELD}}' {path.name} > seeds.jsonl",
     )

@@ -31,9 +31,7 @@ def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any
     try:
         names = next(csv.reader([head], delimiter=separator), [])
     except csv.Error as error:
-        raise InputFileError(
-            f"{problems.path} begins with no line of names: {error}.", "Save it as UTF-8 CSV."
-        ) from None
+        raise InputFileError(f"{problems.path} has no header line: {error}.", "Save it as UTF-8 CSV.") from None
     if len(set(names)) < len(names):
         raise InputFileError(f"{problems.path} has two columns of one name in: {head[:100]}", "Give each its own name.")
     try:
@@ -68,5 +66,5 @@ def columnar_rows(raw: bytes, problems: Problems) -> Iterator[tuple[int, dict[st
         frame = read(io.BytesIO(raw))
     except (PolarsError, OSError, ValueError) as error:
         message = f"{problems.path} is {kind} that cannot be read: {str(error).strip().partition(chr(10))[0]}."
-        raise InputFileError(message, "Copy or make it again.") from None
+        raise InputFileError(message, "Copy or create it again.") from None
     return enumerate(frame.iter_rows(named=True), 1)

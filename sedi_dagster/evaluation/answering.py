@@ -62,7 +62,7 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
             if not size:
                 raise WorkloadError(
                     f"Answering {batch[0]['id']} alone ran out of memory.",
-                    "Take a smaller student (SEDI_TRAINING_STUDENT), or a machine with more memory.",
+                    "Use a smaller student (SEDI_TRAINING_STUDENT), or a machine with more memory.",
                 ) from None
             log(f"Memory ended: {size} items at once from here on.")
             free_memory()

@@ -179,11 +179,11 @@ def _verdict(
     if adjusted_p > rules.alpha:
         return "not enough evidence", f"{seen}: could be chance (adjusted p = {adjusted_p:.2g})"
     if sheet.evidence(first_half).gap < rules.min_gap:
-        return "not enough evidence", f"{seen}: only one half of the items shows it"
+        return "not enough evidence", f"{seen}: only one half of the items shows a gap"
     fresh = sheet.evidence("B" if first_half == "A" else "A")
     if fresh.p_value > rules.confirm_alpha:
-        return "not enough evidence", f"{seen}: not confirmed on the fresh half (p = {fresh.p_value:.2g})"
-    return "weak", f"{seen}: significantly below (adjusted p = {adjusted_p:.2g}), confirmed on the fresh half"
+        return "not enough evidence", f"{seen}: not confirmed on the other half (p = {fresh.p_value:.2g})"
+    return "weak", f"{seen}: significantly below (adjusted p = {adjusted_p:.2g}), confirmed on the other half"
 
 
 def _outcome(
@@ -192,7 +192,7 @@ def _outcome(
     passed, count = int(sheet.passed.sum()), len(sheet.passed)
     needed = sheet.items_to_decide(level) if decision == "not enough evidence" else None
     if needed is not None and needed > count:
-        reason += f"; about {needed} items would decide it"
+        reason += f"; about {needed} items would be needed"
     low, high = wilson_interval(passed, count)
     return CategoryOutcome(
         category=sheet.category,

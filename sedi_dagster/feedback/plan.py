@@ -84,7 +84,7 @@ def plan_round(
         return Stop(stop)
     wanted: list[CategoryPlan] | Stop
     if request.categories is not None:
-        wanted = _asked_for(request.categories, request, f"asked for ({request.trigger})")
+        wanted = _asked_for(request.categories, request, f"requested ({request.trigger})")
     elif not finished:
         wanted = _asked_for(known_categories, request, "first round: nothing is known yet")
     elif request.allocation == "even":
@@ -94,11 +94,11 @@ def plan_round(
         if isinstance(wanted, Stop):
             return wanted
     if not wanted:
-        return Stop("no category is asked for")
+        return Stop("no category is requested")
     caps = _token_caps(request, finished)
     afforded = _afforded(wanted, finished, caps)
     if not afforded:
-        return Stop(f"what is left of the budget ({min(caps):,.0f} teacher tokens) does not pay for one candidate")
+        return Stop(f"what is left of the budget ({min(caps):,.0f} teacher tokens) does not cover one candidate")
     number = max((plan.number for plan in plans), default=0) + 1
     token_limit = _token_limit(request, finished)
     return RoundPlan(
@@ -142,7 +142,7 @@ def _nothing_to_do(last: RoundOutcome) -> str:
     if not given_up:
         return f"no category is weak after {last.round}"
     return (
-        f"after {last.round} no category is weak that more candidates may help: {', '.join(given_up)} gained nothing "
+        f"after {last.round} every weak category is stuck: {', '.join(given_up)} gained nothing "
         "that can be measured and count as stuck. A person is needed: see the report, then name what is to be tried "
         "again with `sedi run --categories`, use a better teacher, or change the target"
     )
@@ -184,7 +184,7 @@ def _by_expected_gain(
     if sum(gains.values()) < LEAST_GAIN and len(finished) > 1:
         return Stop(
             f"another round is expected to gain {sum(gains.values()):.1f} of {sum(items.values())} items, less than "
-            f"{LEAST_GAIN:g}: the rounds so far show nothing that more examples would teach"
+            f"{LEAST_GAIN:g}"
         )
     ranked = sorted((c for c in wanting if round(wanted[c])), key=lambda c: (-wanted[c], c))
     return [

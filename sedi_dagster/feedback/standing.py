@@ -44,7 +44,7 @@ def settle(
     if before is None:
         return replace(judged, since=since)
     if before.cooling > 0:
-        reason = f"{judged.reason}; cooling down after it left weakness"
+        reason = f"{judged.reason}; cooling down after recovering"
         return replace(judged, decision="cooling", cooling=before.cooling - 1, since=since, reason=reason)
     if before.decision not in ("weak", "stuck"):
         return replace(judged, since=since)
@@ -58,7 +58,7 @@ def settle(
     if targeted >= rules.stuck_after:
         reason = (
             f"{judged.passed} of {judged.items} passed against a target of {judged.target_in_words}: no significant "
-            f"gain since {before.since or 'the untrained student'} in {targeted} rounds that asked for it"
+            f"gain since {before.since or 'the untrained student'} in {targeted} rounds that targeted it"
         )
         return replace(kept, decision="stuck", reason=reason)
     return replace(kept, decision="weak", reason=_still(judged, "it was weak"))

@@ -63,8 +63,8 @@ def read_guarded_texts(path: Path) -> list[tuple[str, str]]:
     texts = _without_templates(texts)
     if not texts:
         raise InputFileError(
-            f"Nothing was taken from {path}: it holds no text to keep away from.",
-            "Convert it to one text a line (.txt), or take it out of SEDI_FILTERING_DECONTAMINATE_FILES.",
+            f"Nothing was taken from {path}: it has no text to protect.",
+            "Convert it to one text per line (.txt), or remove it from SEDI_FILTERING_DECONTAMINATE_FILES.",
         )
     return [(f"{path.name}:{number}", text) for number, text in texts]
 

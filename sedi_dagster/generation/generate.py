@@ -131,7 +131,7 @@ def _check_answers(context: GenerationContext) -> None:
     reason, count = reasons.most_common(1)[0]
     where = f"--round {context.job.round} --category {context.job.category.id}"
     raise TeacherError(
-        f"None of the {len(context.calls)} calls for {context.job.category.id} in {context.job.round} brought a text. "
+        f"None of the {len(context.calls)} calls for {context.job.category.id} in {context.job.round} returned a text. "
         f"{count} of them: {reason[:300]}.",
         f"`sedi calls list {where}` shows them. Fix the cause and run again: they are sent again.",
     )

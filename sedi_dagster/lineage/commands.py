@@ -23,15 +23,20 @@ _SHARES = ",".join(f"{name}={share}" for name, share in SHARES.items())
 
 
 @click.command("export")
-@click.option("--to", "target", metavar="DIR|URL", help="Where to write it: a folder or any fsspec URL.")
-@click.option("--push", "repository", metavar="OWNER/NAME", help="Push it to the hub as this dataset (private).")
-@click.option("--public", is_flag=True, help="With --push: a new repository is public.")
-@click.option("--round", "rounds", multiple=True, help="Only this round, such as 3; may be given again.")
-@click.option("--category", "categories", multiple=True, help="Only this category; may be given again.")
+@click.option("--to", "target", metavar="DIR|URL", help="Destination: a folder or any fsspec URL.")
+@click.option("--push", "repository", metavar="OWNER/NAME", help="Push to the hub as this dataset (private).")
+@click.option("--public", is_flag=True, help="With --push: create a public repository.")
+@click.option("--round", "rounds", multiple=True, help="Only this round, such as 3. Repeatable.")
+@click.option("--category", "categories", multiple=True, help="Only this category. Repeatable.")
 @click.option(
-    "--where", default="", metavar="SQL", help='Only what holds for, such as "loss_before > 1 AND ifd < 0.9".'
+    "--where",
+    default="",
+    metavar="SQL",
+    help='Only examples matching this condition, such as "loss_before > 1 AND ifd < 0.9".',
 )
-@click.option("--form", "forms", multiple=True, type=click.Choice(list(FORMS)), help="Only this form; default: all.")
+@click.option(
+    "--form", "forms", multiple=True, type=click.Choice(list(FORMS)), help="Only this format. Repeatable; default: all."
+)
 @click.option("--splits", default=_SHARES, show_default=True, help="Shares of the splits.")
 def export_command(
     target: str | None,
@@ -43,9 +48,9 @@ def export_command(
     forms: tuple[str, ...],
     splits: str,
 ) -> None:
-    """Write the kept examples of finished rounds as a dataset with card, splits and checksums, or push it to a hub."""
+    """Export the kept examples of finished rounds as a dataset with card, splits and checksums."""
     if not target and not repository:
-        raise SediError("Nothing says where to.", "Name a folder or URL with --to, or a repository with --push.")
+        raise SediError("No destination is given.", "Name a folder or URL with --to, or a repository with --push.")
     settings = load_settings()
     store = Store(settings.data_root)
     selection = Selection(rounds, categories, where)
@@ -65,12 +70,14 @@ def export_command(
 
 @click.command("similar")
 @click.argument("text")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Examples to show.")
-@click.option("--as-of", default="", metavar="ROUND", help="Among the examples as that round left them, such as 3.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Number of examples to show."
+)
+@click.option("--as-of", default="", metavar="ROUND", help="Search the examples as of this round, such as 3.")
 @click.option("--category", default="", help="Only this category.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def similar_command(text: str, limit: int, as_of: str, category: str, as_json: bool) -> None:
-    """The kept examples whose instructions mean most nearly the same as TEXT, with the cosine of their vectors."""
+    """Find the kept examples whose instructions are closest in meaning to TEXT, with their cosine similarity."""
     from sedi_dagster.batching.embedding import embed
 
     settings = load_settings()

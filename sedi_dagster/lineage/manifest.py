@@ -166,7 +166,7 @@ def _data(store: Store, plan: RoundPlan, earlier: Mapping[str, Mapping[str, Any]
     hashes = file_hashes(store, [f"plans/{plan.round}.json", *own, *lance])
     missing = [path for path, sha256 in hashes.items() if sha256 is None]
     if missing:
-        raise StorageError(f"{missing[0]} went away while the manifest was written.", "Materialize it again.")
+        raise StorageError(f"{missing[0]} disappeared while the manifest was written.", "Materialize it again.")
     return {path: sha256 for path, sha256 in sorted(hashes.items()) if sha256}
 
 

@@ -50,8 +50,8 @@ def recorded_settings(manifest: dict[str, Any], settings: Settings) -> dict[str,
         file = settings.path(path)
         if not file.is_file() or file_sha256(file) != recorded["sha256"]:
             raise SediError(
-                f"{file} is not the file that {manifest['round']} was made from ({recorded['path']}).",
-                f"Bring back the file with SHA-256 {recorded['sha256']}.",
+                f"{file} is not the file that {manifest['round']} used ({recorded['path']}).",
+                f"Restore the file with SHA-256 {recorded['sha256']}.",
             )
     kept = {name: value for name, value in manifest["settings"].items() if name not in _OF_THIS_MACHINE}
     return {name: _without_secrets(value) for name, value in kept.items()}
@@ -89,7 +89,7 @@ def _check_shared(store: Store, manifest: dict[str, Any]) -> None:
     for path, sha256 in file_hashes(store, recorded).items():
         if sha256 != recorded[path]:
             raise SediError(
-                f"{path} is not what {manifest['round']} was made from: it was made again since, or changed.",
+                f"{path} is not what {manifest['round']} used: it was rebuilt or changed since.",
                 "Restore that state of the data folder from a backup.",
             )
 

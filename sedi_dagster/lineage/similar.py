@@ -32,7 +32,7 @@ def similar_examples(
     table = _opened(store, as_of)
     stored = table.search().select(["embedding_model"]).limit(1).to_list()
     if not stored:
-        raise SediError("No example is kept yet.", "`sedi run` makes some.")
+        raise SediError("No example has been kept yet.", "Run `sedi run` first.")
     if stored[0]["embedding_model"] != model:
         raise SediError(
             f"The examples have vectors of {stored[0]['embedding_model']}, not of {model}.",
@@ -52,11 +52,11 @@ def _opened(store: Store, as_of: str) -> Any:
     """The table, at the state that a round left."""
     database = lance_database(str(store.path("lance")))
     if TABLE not in database.list_tables(limit=10_000).tables:
-        raise SediError("No example is kept yet.", "`sedi run` makes some.")
+        raise SediError("No example has been kept yet.", "Run `sedi run` first.")
     table = database.open_table(TABLE)
     if as_of:
         rounds = sorted(table.tags.list())
         if as_of not in rounds:
-            raise SediError(f"The examples have no state of {as_of!r}.", f"Choose from {', '.join(rounds)}.")
+            raise SediError(f"There is no state of the examples as of {as_of!r}.", f"Choose from {', '.join(rounds)}.")
         table.checkout(as_of)
     return table

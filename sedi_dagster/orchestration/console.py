@@ -53,7 +53,7 @@ def run_with_display(
             with display:
                 ended = Driver(defs(), instance, sedi, display.watch).run(rounds, categories, candidates_per_category)
         except KeyboardInterrupt:
-            console.print("Stopped. Everything finished so far is kept; run it again to go on.")
+            console.print("Stopped. Finished work is kept; run the command again to resume.")
             return 130
         except SediError as error:
             console.print(f"Error: {error}", style="bold red", highlight=False, markup=False)

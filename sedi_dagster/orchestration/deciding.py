@@ -175,8 +175,8 @@ def person_needed(outcomes: list[CategoryOutcome]) -> str:
     if not stuck:
         return ""
     return (
-        f"Stuck: {', '.join(o.category for o in stuck)}. No more is spent on "
-        f"{'them' if len(stuck) > 1 else 'it'} until somebody asks for {'them' if len(stuck) > 1 else 'it'} by name "
+        f"Stuck: {', '.join(o.category for o in stuck)}. No more tokens are spent on "
+        f"{'them' if len(stuck) > 1 else 'it'} until you name {'them' if len(stuck) > 1 else 'it'} explicitly "
         "(`sedi run --categories`). A better teacher, other seed tasks or another target may help."
     )
 

@@ -186,7 +186,7 @@ class Driver:
         name = wait.work.name if wait.work else "A run"
         return WorkloadError(
             f"{name} failed: {attempt.message or attempt.cause}.",
-            "The run's page in the UI (`make ui`) has the whole story.",
+            "See the run in the UI (`make ui`) for details.",
         )
 
 

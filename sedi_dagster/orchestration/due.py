@@ -4,7 +4,7 @@
 rounds it finds. It looks at a state and nothing else (`state.look`), so a missed tick, a restart or a lost cursor
 change nothing.
 
-    prepare what is stale ─► generate each planned category ─► train, evaluate, report ─► open the next round, or rest
+    prepare what is stale ─► generate each planned category ─► train, evaluate, report ─► open the next round, or stop
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ Step = Launch | Open | Wait | Rest
 def due(state: LoopState) -> list[Step]:
     """What is due, most urgent first: work to start, or why there is none."""
     if state.elsewhere:
-        return [Wait(f"{state.elsewhere} drives the loop; it is left to it.")]
+        return [Wait(f"{state.elsewhere} drives the loop.")]
     steps = [_piece_step(piece, state.now) for piece in state.pieces]
     if steps:
         return sorted(steps, key=lambda step: not isinstance(step, Launch))
@@ -168,13 +168,13 @@ def due(state: LoopState) -> list[Step]:
 def _piece_step(piece: Piece, now: float) -> Step:
     work = piece.work
     if piece.active:
-        return Wait(f"{work.name}: run {piece.active[:8]} is at work.", work=work)
+        return Wait(f"{work.name}: run {piece.active[:8]} is in progress.", work=work)
     if not piece.attempts:
         return Launch(work, piece.runs + 1)
     last = piece.attempts[-1]
     if last.cause == "canceled":
         return Wait(
-            f"{work.name}: run {last.run_id[:8]} was cancelled. Re-execute it (its page in the UI), or finish the "
+            f"{work.name}: run {last.run_id[:8]} was cancelled. Re-execute it in the UI, or finish the "
             "round with `sedi run --rounds 1`.",
             person=True,
             work=work,
@@ -184,8 +184,8 @@ def _piece_step(piece: Piece, now: float) -> Step:
     if failures >= policy.attempts:
         return Wait(
             f"{work.name}: given up after {failures} attempts; the last was {last.describe()}. Fix the cause, then "
-            "re-execute that run (its page in the UI), or finish the round with `sedi run --rounds 1`. Changed "
-            "settings or files are noticed by themselves.",
+            "re-execute that run in the UI, or finish the round with `sedi run --rounds 1`. Changed settings or "
+            "files are detected automatically.",
             person=True,
             work=work,
             attempt=last,

@@ -51,7 +51,7 @@ def check_something_was_kept(plan: RoundPlan, candidates: pl.DataFrame, verdicts
     if (verdicts["state"] == "kept").any():
         return
     raise SediError(
-        f"Nothing of the {candidates.height} candidates of {plan.round} was kept, so there is nothing to train on. "
+        f"None of the {candidates.height} candidates of {plan.round} was kept, so there is nothing to train on. "
         f"{_reasons(verdicts)}",
         f"`sedi rejected` shows them. Fix the cause, then `sedi calls retry --round {plan.round}` and run again: what "
         "was no answer is asked for again.",

@@ -20,14 +20,14 @@ from sedi_dagster.settings import SIMULATED, Settings
 def what_happened(sedi: SediResource, ran: list[RoundOutcome]) -> list[str]:
     """The steps of a run in their order, with the score after each."""
     tables = sedi.store().read_tables("baseline_scores")
-    lines = [f"The student as it came answered {_passed(tables['items'])}."]
+    lines = [f"The untrained student answered {_passed(tables['items'])}."]
     if "seed_items" in tables:
         rows = len({row for ids in tables["seed_steps"]["example_ids"].to_list() for row in ids})
-        lines.append(f"Trained on {rows} of your human seed tasks, no teacher yet: {_passed(tables['seed_items'])}.")
+        lines.append(f"After training on {rows} human seed tasks, without a teacher: {_passed(tables['seed_items'])}.")
     for outcome in ran:
         lines.append(
-            f"{outcome.round}: the teacher wrote {outcome.candidates} tasks with answers for {outcome.tokens:,} "
-            f"tokens, {outcome.kept} passed the filters; trained on them too: {_passed(_items(sedi, outcome))}."
+            f"{outcome.round}: the teacher wrote {outcome.candidates} tasks for {outcome.tokens:,} tokens, "
+            f"{outcome.kept} passed the filters. After training on these too: {_passed(_items(sedi, outcome))}."
         )
     return lines
 
@@ -47,28 +47,28 @@ def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome
         if start is not None:
             before = tables["seed_items"] if start == starting_checkpoint(sedi) else _items_of(sedi, start)
         name = SIMULATED if settings.teacher.is_simulated else "teacher"
-        lines.append(f"The {name}'s examples on top: {_change(before, _items(sedi, ran[-1]), alpha)}.")
+        lines.append(f"The {name}'s examples, in addition: {_change(before, _items(sedi, ran[-1]), alpha)}.")
     if settings.teacher.base_url is None:
-        lines.append("The bundled teacher is the student's equal and cannot teach it: gains come from the seed tasks.")
+        lines.append("The bundled teacher is no better than the student, so gains come from the seed tasks.")
     if settings.teacher.is_simulated:
-        lines.append("A simulated teacher shows how the loop moves, and nothing of how good real data is.")
+        lines.append("A simulated teacher shows how the loop behaves, not how good real data is.")
     return lines
 
 
 def what_next(settings: Settings) -> list[tuple[str, str]]:
     """What to do now, as (aim, how)."""
     sedi = _command()
-    steps = [("go on", f"{sedi} run --rounds 1"), ("what comes next", f"{sedi} plan")]
+    steps = [("next round", f"{sedi} run --rounds 1"), ("preview it", f"{sedi} plan")]
     if settings.teacher.base_url is None:
-        steps.append(("see the loop work", f"{sedi} run --profile rehearsal --rounds 4   (simulated; costs nothing)"))
+        steps.append(("rehearsal", f"{sedi} run --profile rehearsal --rounds 4   (simulated; costs nothing)"))
     if settings.teacher.base_url is None or settings.teacher.is_simulated:
         steps += [
-            ("your own teacher", "three lines in .env, and README.md:"),
+            ("your own teacher", "set in .env (see README.md):"),
             ("", "SEDI_TEACHER_BASE_URL=http://127.0.0.1:8000/v1"),
             ("", "SEDI_TEACHER_MODEL=the-name-it-serves"),
             ("", "SEDI_TEACHER_API_KEY=..."),
         ]
-    return [*steps, ("look around", f"{sedi} ui   (Dagster at http://127.0.0.1:3000)")]
+    return [*steps, ("Dagster UI", f"{sedi} ui   (http://127.0.0.1:3000)")]
 
 
 def _command() -> str:
@@ -89,7 +89,7 @@ def _items_of(sedi: SediResource, round_key: str) -> pl.DataFrame:
 
 def _passed(items: pl.DataFrame) -> str:
     passed = int(items["passed"].sum())
-    return f"{passed} of {items.height} questions right ({passed / max(1, items.height):.0%})"
+    return f"{passed} of {items.height} questions correctly ({passed / max(1, items.height):.0%})"
 
 
 def _change(before: pl.DataFrame, after: pl.DataFrame, alpha: float) -> str:
@@ -117,7 +117,7 @@ def _graded(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:
     lines = []
     for what, column, measure, good in (
         ("Score with partial credit", "score", "score", 1),
-        ("Loss of the right answers", "reference_loss", "loss", -1),
+        ("Loss of the reference answers", "reference_loss", "loss", -1),
     ):
         low, high = row[f"{measure}_low"], row[f"{measure}_high"]
         if low is not None:  # a served student tells no losses
@@ -133,4 +133,4 @@ def _held_out(losses: pl.DataFrame | None) -> list[str]:
     if losses is None or losses["step"].n_unique() < 2:
         return []
     by_step = losses.group_by("step").agg(pl.mean("loss")).sort("step")["loss"]
-    return [f"  Loss of the seed tasks held out: {by_step[0]:.2f}, now {by_step[-1]:.2f}."]
+    return [f"  Loss of held-out seed tasks: {by_step[0]:.2f}, now {by_step[-1]:.2f}."]

@@ -41,13 +41,15 @@ MODEL_FIELDS = ("model_name", "model", "generator", "teacher")
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--into", metavar="CATEGORY", help="Category of all rows; else what they name, or what they are like.")
+@click.option(
+    "--into", metavar="CATEGORY", help="Category of all rows. Default: as named in the rows, or the most similar."
+)
 @column_options
 def import_command(file: Path, into: str | None, columns: Columns) -> None:
-    """Make a round of the loop of the candidates in FILE, whoever wrote them.
+    """Start a round from candidates in FILE that were generated elsewhere.
 
-    Takes what DataDesigner, distilabel, curator and others write, Alpaca's form and messages, as Parquet, JSON or CSV.
-    `sedi run --rounds 1` then judges, composes, trains and evaluates the round, as one of the loop's own.
+    Supports the output of DataDesigner, distilabel, curator and others, Alpaca's format and messages, as Parquet, JSON
+    or CSV. `sedi run --rounds 1` then filters the candidates, trains and evaluates, like any other round.
     """
     settings = load_settings()
     problems = Problems(file)
@@ -56,12 +58,12 @@ def import_command(file: Path, into: str | None, columns: Columns) -> None:
     for note in problems.note_lines():
         console.print(f"Note: {escape(note)}.")
     if problems.count:
-        console.print(f"{problems.count:,} row(s) were left out, such as:")
+        console.print(f"{problems.count:,} row(s) were skipped, such as:")
         for problem in problems.found[:5]:
             console.print(f"  {escape(str(problem))}")
     counts = ", ".join(f"{c.category} ({c.candidates:,})" for c in plan.categories)
     console.print(f"{plan.round} holds {sum(c.candidates for c in plan.categories):,} candidates: {counts}.")
-    console.print("`sedi run --rounds 1` judges them, trains and evaluates; so does the daemon (`sedi ui`).")
+    console.print("Next: `sedi run --rounds 1`, or the daemon (`sedi ui`), filters them, trains and evaluates.")
 
 
 def import_file(
@@ -80,12 +82,12 @@ def import_file(
     if history.open_round is not None:
         raise SediError(
             f"{history.open_round.round} is open, started by {history.open_round.trigger}.",
-            "Let it be finished first: sedi run --rounds 1",
+            "Finish it first: sedi run --rounds 1",
         )
     exchanges = with_known_names(list(read_exchanges(file, problems, columns, LIMITS)), categories, problems)
     if not exchanges:
         problems.raise_any()
-        raise InputFileError(f"{file} has no candidate.", "Give at least one instruction and output.")
+        raise InputFileError(f"{file} has no usable row.", "Give at least one instruction and output.")
     named = _named(exchanges, categories, problems, into)
     number = max((plan.number for plan in history.plans), default=0) + 1
     counted = Counter(named)
@@ -108,7 +110,7 @@ def import_file(
         store.write_tables(_tables(rows, plan.round, category, source), IMPORTS, plan.round, category)
     if not save_plan(store, plan):  # the plan comes last: what was interrupted before it is no round
         raise SediError(
-            f"{plan.round} was opened by someone else meanwhile.", "Import the file again once it is finished."
+            f"{plan.round} was opened by another process in the meantime.", "Import the file again once it is finished."
         )
     return plan
 
@@ -130,12 +132,10 @@ def _named(
         known = [task for task in read_seed_file(OUR_SEEDS, categories).tasks if task.category in categories]
         if not known:
             raise SediError(
-                f"{len(unknown):,} rows of {problems.path} name none of your categories: {', '.join(categories)}.",
-                "Name one in the field `category` of each row, or one for all with --into.",
+                f"{len(unknown):,} rows of {problems.path} name no known category: {', '.join(categories)}.",
+                "Set the field `category` in each row, or one category for all rows with --into.",
             )
-        problems.notes["rows name no category of the loop: each was given that of the seeds it is most like"] += len(
-            unknown
-        )
+        problems.notes["rows name no known category: each got the category of the most similar seeds"] += len(unknown)
         found = assign_categories([as_seed_task(row) for row in unknown], known)
         assigned = {row.number: category for row, (category, _) in zip(unknown, found, strict=True)}
     return [assigned.get(row.number, row.category) for row in exchanges]

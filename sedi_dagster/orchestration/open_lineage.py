@@ -26,7 +26,7 @@ def emit_open_lineage(
     try:
         emit(made)
     except (OSError, ValueError) as error:
-        context.log.warning(f"OpenLineage was not told of {made.path}: {error}")
+        context.log.warning(f"The OpenLineage event of {made.path} could not be sent: {error}")
 
 
 def _began(context: dg.OutputContext) -> datetime:

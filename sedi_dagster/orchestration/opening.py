@@ -24,7 +24,7 @@ def plan_of_cell(sedi: SediResource, instance: dg.DagsterInstance, key: str) -> 
     if load_plan(sedi.store(), key) is None and not not_a_round(sedi, key):
         decided = next_plan(sedi, BY_PERSON)
         if isinstance(decided, Stop):
-            raise SediError(f"{key} is not opened: {decided.reason}.", "Name categories in the job open_round.")
+            raise SediError(f"{key} was not opened: {decided.reason}.", "Name categories in the job open_round.")
         preflight(sedi)
         start_round(sedi, instance, decided)
     return sedi.plan(key)

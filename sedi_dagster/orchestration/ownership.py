@@ -38,7 +38,7 @@ def only_driver(home: Path) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > end:
                     raise SediError(
-                        "Another `sedi run` is at work on this DAGSTER_HOME.", "Wait for it, or stop it first."
+                        "Another `sedi run` is using this DAGSTER_HOME.", "Wait for it, or stop it first."
                     ) from None
                 time.sleep(0.1)
         yield

@@ -27,9 +27,11 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
     history = sedi.history()
     finished = history.finished
     if isinstance(decided, Stop):
-        console.print(f"No round would be started: {decided.reason}.", highlight=False, soft_wrap=True)
+        console.print(f"No round would be opened: {decided.reason}.", highlight=False, soft_wrap=True)
         if history.open_round is not None:
-            console.print("`sedi status` says what it waits for; `sedi run --rounds 1` finishes it.", highlight=False)
+            console.print(
+                "`sedi status` shows what it is waiting for; `sedi run --rounds 1` finishes it.", highlight=False
+            )
         if finished and (needed := person_needed(list(finished[-1].categories))):
             console.print(needed, style="bold", highlight=False, soft_wrap=True)
         return
@@ -37,13 +39,13 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
     for reason in _reasons(decided):
         console.print(f"  {reason}", highlight=False, soft_wrap=True)
     if decided.max_tokens is not None:
-        console.print(f"At most {decided.max_tokens:,} teacher tokens; the budget allows no more.", highlight=False)
+        console.print(f"At most {decided.max_tokens:,} teacher tokens, limited by the budget.", highlight=False)
     print_estimate(settings, sum(c.candidates for c in decided.categories))
-    console.print("Nothing was started. `sedi run --rounds 1` does it.", highlight=False)
+    console.print("This is a preview. `sedi run --rounds 1` runs it.", highlight=False)
 
 
 def _table(plan: RoundPlan) -> Table:
-    table = Table(title=f"{plan.round} would ask for", title_justify="left")
+    table = Table(title=f"Plan of {plan.round}", title_justify="left")
     for name in ("category", "kept wanted", "candidates", "difficulty", "errors seen"):
         table.add_column(name, justify="right" if name in ("kept wanted", "candidates") else "left", no_wrap=True)
     for c in plan.categories:

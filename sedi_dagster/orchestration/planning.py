@@ -108,7 +108,7 @@ def record_unplanned(sedi: SediResource, instance: dg.DagsterInstance, round_key
             dg.AssetMaterialization(
                 "generated_batches",
                 partition=batch_key(category, round_key),
-                description=f"{round_key} does not ask for {category}" + (f" ({why})." if why else "."),
+                description=f"{round_key} does not include {category}" + (f" ({why})." if why else "."),
                 metadata={"candidates": 0, "asked_for": ", ".join(plan.category_ids)},
                 tags={"dagster/data_version": "empty"},
             )

@@ -50,7 +50,7 @@ def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]
 def _check_seeds(sedi: SediResource, settings: Settings) -> None:
     """The file can be used, and its tasks are of a kind that the filters let through."""
     for _, problem, fix in rules_that_drop_all(sedi.seeds().with_row_index("row"), settings.filtering):
-        raise InputFileError(f"{settings.path(settings.seeds)}: {problem}.", f"What helps: {fix}.")
+        raise InputFileError(f"{settings.path(settings.seeds)}: {problem}.", f"Use {fix}.")
 
 
 def _check_ray(settings: Settings) -> None:

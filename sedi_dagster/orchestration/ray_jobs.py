@@ -183,7 +183,7 @@ def _stop_left_behind(client: JobSubmissionClient, settings: Settings, name: str
         if not left:
             return
         if time.monotonic() > end:
-            raise WorkloadError(f"The Ray job {left[0]} at the same work does not end.", "Stop it: `ray job stop`.")
+            raise WorkloadError(f"The Ray job {left[0]} for the same work does not stop.", "Stop it: `ray job stop`.")
         for submission in left:
             client.stop_job(submission)
         time.sleep(1)
@@ -253,7 +253,7 @@ def _failure(client: JobSubmissionClient, submission: str, module: str, said: st
         )
     lost = code is None or code < 0 or code > 128
     return (WorkloadDied if lost else WorkloadError)(
-        f"{module} ended without saying why ({message}).",
+        f"{module} ended without an error message ({message}).",
         f"See the job {submission} in Ray's dashboard. Out of memory: lower SEDI_TRAINING_MICRO_BATCH_SIZE, "
         "SEDI_EVALUATION_BATCH_SIZE, or give its stage more in SEDI_RAY_RESOURCES.",
     )

@@ -64,10 +64,10 @@ def describe_step(step: Step, now: float) -> str:
         asked = ", ".join(f"{c.category} ({c.candidates})" for c in step.plan.categories)
         return f"open {step.plan.round}: {asked}."
     if isinstance(step, Rest):
-        return f"nothing. The loop rests: {step.why}."
+        return f"nothing. The loop has stopped: {step.why}."
     if step.until is not None:
-        return f"waits. {step.why} Next attempt in {max(0.0, step.until - now):.0f} s."
-    return f"waits. {step.why}"
+        return f"wait. {step.why} Next attempt in {max(0.0, step.until - now):.0f} s."
+    return f"wait. {step.why}"
 
 
 def _rounds(finished: list[RoundOutcome]) -> Table:
@@ -95,9 +95,9 @@ def _drivers(instance: dg.DagsterInstance, home: Path) -> list[str]:
     if is_driven(home):
         return ["Driven by: `sedi run`."]
     if nobody_dequeues(instance):
-        return ["Driven by: nobody. `sedi run` or `sedi ui` goes on with it."]
+        return ["Driven by: nothing. `sedi run` or `sedi ui` continues."]
     states = {state.instigator_name: state.is_running for state in instance.all_instigator_state()}
     off = [name for name in SENSORS if not states.get(name)]
     if not off:
         return ["Driven by: the daemon; both sensors are on."]
-    return [f"Driven by: the daemon, but switched off: {', '.join(off)} (Automation in the UI)."]
+    return [f"Driven by: the daemon, but turned off: {', '.join(off)} (Automation in the UI)."]

@@ -39,7 +39,7 @@ def print_summary(
         say(f"  {line}", "dim")
     for decision in ("weak", "stuck"):
         if names := [outcome.category for outcome in last.categories if outcome.decision == decision]:
-            say(f"  {decision}: {', '.join(names)} (why: in the report)")
+            say(f"  {decision}: {', '.join(names)} (see the report for reasons)")
     needed = person_needed(list(last.categories))
     if needed:
         say(f"  {needed}", "bold")
@@ -48,18 +48,18 @@ def print_summary(
     say("\nWhat happened", "bold")
     for line in what_happened(sedi, ran):
         say(f"  {line}")
-    say("What it shows", "bold")
+    say("Results", "bold")
     for line in what_it_shows(sedi, settings, ran):
         say(f"  {line}")
     store = sedi.store()
-    say("Where everything is", "bold")
+    say("Output", "bold")
     for name, place in {
         "report": store.path("reports", f"{last.round}.html"),
         "dataset": store.path("exports", "sft_dataset.jsonl"),
         "manifest": store.path("manifests", f"{last.round}.json"),
     }.items():
         say(f"  {name:<18}{place}")
-    say("What next", "bold")
+    say("Next steps", "bold")
     for aim, how in what_next(settings):
         say(f"  {aim:<18}{how}")
 

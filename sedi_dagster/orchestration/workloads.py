@@ -73,7 +73,7 @@ def run_workload(
             raise WorkloadError(**json.loads(error_file.read_text())) from None
         kind = WorkloadDied if _was_killed(str(error)) else WorkloadError
         raise kind(
-            f"{module} ended without saying why ({error}).",
+            f"{module} ended without an error message ({error}).",
             "See its stderr. Out of memory: lower SEDI_TRAINING_MICRO_BATCH_SIZE, SEDI_EVALUATION_BATCH_SIZE.",
         ) from None
     return output

@@ -31,12 +31,12 @@ LONGEST_SHOWN = 300
 @click.command("rejected")
 @click.option("--round", "round_", default="", help="Only this round, such as 3; default: all.")
 @click.option("--category", default="", help="Only this category.")
-@click.option("--rule", default="", help="Only what this rule dropped, such as near_duplicate.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Candidates to show.")
-@click.option("--summary", is_flag=True, help="Counts by round, category and rule in place of candidates.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--rule", default="", help="Only this rule, such as near_duplicate.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Number of candidates to show.")
+@click.option("--summary", is_flag=True, help="Counts by round, category and rule instead of candidates.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def rejected_command(round_: str, category: str, rule: str, limit: int, summary: bool, as_json: bool) -> None:
-    """What was dropped, why, and what it was too close to."""
+    """List rejected and malformed candidates with the rule and the nearest neighbour."""
     store = Store(load_settings().data_root)
     rounds = judged_rounds(store, load_history(store), round_)
     verdicts = read_verdicts(store, rounds)
@@ -72,9 +72,9 @@ def _print_candidate(console: Console, row: dict[str, Any]) -> None:
     for label, text in _texts(row):
         console.print(Text.assemble((f"  {label:11} ", "dim"), _shown(text)), soft_wrap=True)
     if row["neighbour"] is not None:
-        fate = f", itself dropped: {row['neighbour_rule']}" if row["neighbour_rule"] else ""
+        fate = f", itself rejected: {row['neighbour_rule']}" if row["neighbour_rule"] else ""
         line = Text.assemble(
-            ("  too near    ", "dim"), _shown(row["neighbour"]), (f"  {row['neighbour_id']}{fate}", "dim")
+            ("  too close   ", "dim"), _shown(row["neighbour"]), (f"  {row['neighbour_id']}{fate}", "dim")
         )
         console.print(line, soft_wrap=True)
     console.print()
@@ -109,7 +109,7 @@ def _print_summary(counted: pl.DataFrame) -> None:
     table = Table("round", "category")
     table.add_column("candidates", justify="right")
     table.add_column("kept", justify="right")
-    table.add_column("dropped by")
+    table.add_column("rejected by")
     for (key, category), rows in counted.group_by("round", "category", maintain_order=True):
         dropped = rows.filter(pl.col("state") != "kept").sort("candidates", "rule", descending=[True, False])
         counts = ", ".join(f"{rule} {number}" for rule, number in dropped.select("rule", "candidates").iter_rows())

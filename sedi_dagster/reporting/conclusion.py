@@ -46,7 +46,8 @@ def round_conclusion(before: Rate | None, after: Rate | None, comparisons: pl.Da
         return Conclusion("Nothing was evaluated.", "muted")
     if before is None:
         return Conclusion(
-            f"{percent(after.share)} of the evaluation items passed; there is nothing to compare.", "muted"
+            f"{percent(after.share)} of the evaluation items passed; there is no previous score to compare with.",
+            "muted",
         )
     statement = f"{percent(before.share)} of the evaluation items passed before, {percent(after.share)} after"
     return _judged(statement, _rows(comparisons, BEFORE, pl.col("category") == ALL), alpha)
@@ -64,7 +65,7 @@ def beyond_seed_tasks(
     if seed_tasks is None or after is None:
         return None
     statement = (
-        f"Trained on the human seed tasks alone, the student passes {percent(seed_tasks.share)}; "
+        f"After training on the human seed tasks alone, the student passes {percent(seed_tasks.share)}; "
         f"with {count(tokens)} teacher tokens, {percent(after.share)}"
     )
     return _judged(statement, _rows(comparisons, SEED_TASKS, pl.col("category") == ALL), alpha)

@@ -33,14 +33,15 @@ SHOWN = 3
 @click.command("filter")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: FILE.filtered]")
-@click.option("--against", type=click.Path(path_type=Path), multiple=True, help="File that rows must differ from, too.")
+@click.option(
+    "--against", type=click.Path(path_type=Path), multiple=True, help="Another file that rows must not duplicate."
+)
 @column_options
 def filter_command(file: Path, out: Path | None, against: tuple[Path, ...], columns: Columns) -> None:
-    """A verdict for every row of FILE, without a loop: kept, or rejected by a named rule.
+    """Filter any dataset: a verdict for every row of FILE, kept or rejected by a named rule.
 
-    Rows are judged as candidates are, by the rules that need no model, with the settings of the loop: form, instances,
-    nearness to evaluation items and to SEDI_FILTERING_DECONTAMINATE_FILES, duplicates among the rows. Writes
-    verdicts.parquet, kept.jsonl and a page, report.html.
+    Applies the loop's rules that need no model, with its settings: form, instances, decontamination against evaluation
+    items and SEDI_FILTERING_DECONTAMINATE_FILES, and duplicates. Writes verdicts.parquet, kept.jsonl and report.html.
     """
     settings = load_settings()
     folder = out or Path(f"{file.name}.filtered")
@@ -80,7 +81,7 @@ def judge_file(file: Path, against: Sequence[Path], columns: Columns, settings: 
     rows = data_set_frame(read_exchanges(file, problems, columns, LIMITS), problems.place)
     if rows.is_empty():
         problems.raise_any()
-        raise InputFileError(f"{file} has no row that can be judged.", "Give at least one instruction and output.")
+        raise InputFileError(f"{file} has no usable row.", "Give at least one instruction and output.")
     pool = [pl.DataFrame(schema={"id": pl.String, "text": pl.String})]
     for other in against:
         of_other = Problems(other)

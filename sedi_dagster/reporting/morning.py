@@ -75,7 +75,7 @@ def morning_lines(night: Night) -> str:
     """The same in a few lines of Markdown, for the UI."""
     lines = [f"**{night.sentence}** {count(night.tokens)} teacher tokens in the rounds that finished."]
     for run in [run for run in night.runs if run.failed][-3:]:
-        lines.append(f"- {run.what} failed: {run.message or 'see its page'} ([run](/runs/{run.run_id}))")
+        lines.append(f"- {run.what} failed: {run.message or 'see the run'} ([run](/runs/{run.run_id}))")
     lines += [f"- {warning}" for warning in night.warnings[:3]]
     lines += [f"- Next: {step}" for step in night.next_steps]
     return "\n".join(lines)
@@ -86,5 +86,5 @@ def _counted(things: Sequence[object], name: str) -> str:
 
 
 def _statuses(statuses: Sequence[str]) -> str:
-    words = {"SUCCESS": "well", "FAILURE": "failed", "CANCELED": "cancelled"}
+    words = {"SUCCESS": "succeeded", "FAILURE": "failed", "CANCELED": "cancelled"}
     return ", ".join(f"{number} {words.get(status, status.lower())}" for status, number in Counter(statuses).items())

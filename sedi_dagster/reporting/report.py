@@ -206,8 +206,8 @@ def _score_view(data: RoundData) -> dict[str, Any]:
 def _learning_view(data: RoundData) -> dict[str, Any]:
     return {
         "training": learning.training_figures(data.steps),
-        "loss_plot": _plot(figures.loss_figure, data.steps, "Training loss by optimiser step"),
-        "norm_plot": _plot(figures.norm_figure, data.steps, "Gradient norm by optimiser step"),
+        "loss_plot": _plot(figures.loss_figure, data.steps, "Training loss by optimizer step"),
+        "norm_plot": _plot(figures.norm_figure, data.steps, "Gradient norm by optimizer step"),
         "batches": learning.batch_figures(data.batches, data.steps, data.diversity),
         "heldout": learning.heldout_losses(data.heldout),
         "set_measures": learning.set_measures(data.diversity),

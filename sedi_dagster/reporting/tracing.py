@@ -28,14 +28,16 @@ PIPED_WIDTH = 200
 
 @click.command("trace")
 @click.argument("wanted", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="The trace as JSON, texts in full.")
-@click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write the trace as a page.")
-@click.option("--descendants", "all_of_it", is_flag=True, help="List everything that grew from it, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print the trace as JSON, with full texts.")
+@click.option(
+    "--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write the trace as an HTML page."
+)
+@click.option("--descendants", "all_of_it", is_flag=True, help="List everything derived from it, one per line.")
 def trace_command(wanted: str, as_json: bool, page: Path | None, all_of_it: bool) -> None:
-    """Where something came from and what it led to.
+    """Show where something came from and what it led to.
 
-    ID: of an example, candidate, seed, teacher call or evaluation item, or its beginning; a batch
-    (round-0001/batch-0003); a checkpoint (round-0001, or the SHA-256 of its weights); or a piece of text.
+    ID: the id (or a prefix) of an example, candidate, seed, teacher call or evaluation item; a batch
+    (round-0001/batch-0003); a checkpoint (round-0001, or the SHA-256 of its weights); or part of a text.
     """
     settings = load_settings()
     with open_archive(settings) as archive:
@@ -44,7 +46,7 @@ def trace_command(wanted: str, as_json: bool, page: Path | None, all_of_it: bool
             _print_descendants(archive, node, as_json)
             return
         for partition, error in archive.index.unreadable.items():
-            click.echo(f"Left out: {partition}. {error.problem}", err=True)
+            click.echo(f"Skipped: {partition}. {error.problem}", err=True)
     if page is not None:
         _write_page(node, page, settings.teacher.is_simulated)
     elif as_json:

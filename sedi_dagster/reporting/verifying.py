@@ -20,10 +20,13 @@ LISTED = 200
 
 
 @click.command("verify")
-@click.option("--head", metavar="SHA256", help="The head that an earlier verification told; the chain must have it.")
-@click.option("--json", "as_json", is_flag=True, help="All that was found out, as JSON.")
+@click.option("--head", metavar="SHA256", help="Require this head, as printed by an earlier verification.")
+@click.option("--json", "as_json", is_flag=True, help="Print the full result as JSON.")
 def verify_command(head: str | None, as_json: bool) -> None:
-    """Recompute everything in the data folder and compare it with the manifests. Ends with 2 if anything differs."""
+    """Recompute all hashes in the data folder and compare them with the manifests.
+
+    Lists files that changed, are missing or have no recorded origin. The exit status is 2 if there are any.
+    """
     settings = load_settings()
     began = time.perf_counter()
     report = verify(Store(settings.data_root), ledger_url(settings), head, progress=None if as_json else _Counter())
@@ -57,7 +60,7 @@ def _print(report: Verification, seconds: float) -> None:
     what = {"rounds": report.rounds, "files": report.files, "calls": report.calls, "examples": report.examples}
     click.echo(f"{_counted(what)} ({report.bytes / 1e6:,.1f} MB) verified in {seconds:.1f} s: {_verdict(report)}.")
     if report.head:
-        click.echo(f"Head of the chain: {report.head}. Kept elsewhere, it proves later that no manifest was replaced.")
+        click.echo(f"Head of the chain: {report.head}. Keep it elsewhere to prove later that no manifest was replaced.")
 
 
 def _counted(what: dict[str, Any]) -> str:
@@ -66,5 +69,5 @@ def _counted(what: dict[str, Any]) -> str:
 
 def _verdict(report: Verification) -> str:
     if report.passed:
-        return "all as it was written" if report.rounds else "no round is finished yet"
+        return "unchanged" if report.rounds else "no round is finished yet"
     return f"{count(len(report.findings))} {'finding' if len(report.findings) == 1 else 'findings'}"

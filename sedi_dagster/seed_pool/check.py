@@ -87,10 +87,10 @@ def check_seeds(
             row.confidence.append(seeds.confidence[task.id])
     no_answers = first_broken(tasks, answer_rules(AnswerForm.of(filtering)))["rule"].value_counts().sort("rule").rows()
     remarked = [
-        f"{count:,} outputs are no answers ({rule}): the filters would reject them" for rule, count in no_answers
+        f"{count:,} outputs are not answers ({rule}); the filters would reject them" for rule, count in no_answers
     ]
     if marked:
-        remarked.append(f"{marked:,} texts hold marks of a chat template or reasoning, which would be trained on")
+        remarked.append(f"{marked:,} texts contain chat-template tokens or reasoning, which would be trained on")
     notes = [*seeds.notes, *remarked, *language_notes(tasks["instruction"].to_list(), settings)]
     return SeedReport(list(rows.values()), problems, remarks, notes)
 
@@ -105,7 +105,9 @@ def _near_items(
             if lines[row] not in found:
                 found.add(lines[row])
                 how = f"ROUGE-L {score:.2f}" if rule == "evaluation_rouge_l" else f"{score:.0f} words in a row"
-                problems.add(lines[row], name, f"is near evaluation item {item_id} ({how})", "another task, or none")
+                problems.add(
+                    lines[row], name, f"is too close to evaluation item {item_id} ({how})", "another task, or none"
+                )
     return found
 
 
@@ -140,7 +142,7 @@ def rules_that_drop_all(tasks: pl.DataFrame, filtering: FilteringSettings) -> li
         if tasks.height and broken.height == tasks.height:
             counted = sorted(broken["rule"].value_counts().rows(), key=lambda pair: -pair[1])
             named = ", ".join(rule if len(counted) == 1 else f"{rule} ({count})" for rule, count in counted)
-            message = f"all {tasks.height} seed tasks break the filter rule {named}: nothing would be kept"
+            message = f"all {tasks.height} seed tasks violate the filter rule {named}: nothing would be kept"
             found.append((name, message, _MEND.get(counted[0][0], "seed tasks that the filters would keep")))
     return found
 
@@ -169,4 +171,4 @@ def _mark_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) 
 def _filter_remarks(tasks: pl.DataFrame, lines: Sequence[int], filtering: FilteringSettings, remarks: Problems) -> None:
     for name, rules in _rules(filtering):
         for row, rule in first_broken(tasks, rules).select("row", "rule").iter_rows():
-            remarks.add(lines[row], name, f"breaks the filter rule {rule}", "what the filters let through")
+            remarks.add(lines[row], name, f"violates the filter rule {rule}", "text that the filters keep")

@@ -24,20 +24,20 @@ PROBLEMS_EXIT_CODE = 2
 
 @click.group()
 def seeds() -> None:
-    """The human seed tasks that the loop grows from."""
+    """Work with human seed tasks."""
 
 
 @seeds.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--remarks", is_flag=True, help="Show also what is no problem but worth a look, row by row.")
-@click.option("--write", type=click.Path(path_type=Path), help="Write a cleaned copy: the tasks without a problem.")
+@click.option("--remarks", is_flag=True, help="Also list remarks: not problems, but worth a look.")
+@click.option("--write", type=click.Path(path_type=Path), help="Write the tasks without problems to this file.")
 @column_options
 @click.pass_context
 def check(ctx: click.Context, file: Path | None, remarks: bool, write: Path | None, columns: Columns) -> None:
-    """Check a file of seed tasks (without FILE: SEDI_SEEDS).
+    """Validate a file of seed tasks (default: SEDI_SEEDS).
 
-    Takes JSON, CSV, Parquet and Arrow files of instruction, input and output, of messages and of conversations, under
-    the names that are in use. Ends with exit status 2 if there is a problem.
+    Supports JSON, CSV, Parquet and Arrow with the common field names for instruction, input and output, messages and
+    conversations. The exit status is 2 if there is a problem.
     """
     settings = load_settings()
     categories = load_categories(settings.path(settings.categories))
@@ -53,7 +53,7 @@ def check(ctx: click.Context, file: Path | None, remarks: bool, write: Path | No
         write_jsonl(write, ({**vars(task)} for task in found.tasks))
         console.print(f"Wrote {len(found.tasks):,} tasks without a problem to {escape(str(write))}.", highlight=False)
     elif report.problems.count and found.tasks:
-        console.print("--write FILE writes a cleaned copy: the tasks that have no problem, in the project's own form.")
+        console.print("--write FILE writes the tasks without problems in the project's own format.")
     if report.problems.count:
         ctx.exit(PROBLEMS_EXIT_CODE)
 
@@ -67,7 +67,7 @@ def show_report(console: Console, path: Path, report: SeedReport, with_remarks: 
     if with_remarks:
         _list_problems(console, "remark(s)", report.remarks)
     elif report.remarks.count:
-        what = "near duplicates, filter rules and answers that are none"
+        what = "near duplicates, filter rules and missing answers"
         console.print(f"{report.remarks.count} remark(s) on {what}: --remarks shows them.")
     if not report.problems.count:
         console.print("[green]No problem: the file can be used as SEDI_SEEDS.[/green]")

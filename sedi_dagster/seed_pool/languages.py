@@ -18,7 +18,7 @@ def language_notes(texts: list[str], settings: Settings) -> list[str]:
     found = main_languages(texts)
     if found and found != ["en"] and not settings.generation.language:
         named = " or ".join(language_name(code) for code in found)
-        notes.append(f"the teacher is asked to write in {named}; SEDI_GENERATION_LANGUAGE chooses another language")
+        notes.append(f"the teacher is asked to write in {named}; set SEDI_GENERATION_LANGUAGE for another language")
     foreign = int(mostly_foreign(pl.Series(texts, dtype=pl.String)).sum())
     if foreign and settings.batching.embedding_model == BUNDLED:
         notes.append(

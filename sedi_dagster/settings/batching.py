@@ -32,6 +32,6 @@ class BatchingSettings(SettingsGroup):
         if sum(share for share in (self.human_replay, self.earlier_replay) if share < 1) >= 1:
             raise ValueError(
                 "SEDI_BATCHING_HUMAN_REPLAY and SEDI_BATCHING_EARLIER_REPLAY together must be less than 1; "
-                "either may be 1, which takes all there are"
+                "either may be 1, which uses all of them"
             )
         return self

@@ -43,7 +43,7 @@ class EvaluationSettings(SettingsGroup):
         0.2,
         gt=0,
         lt=1,
-        description="Significance level at which the second half of the items must confirm a weak category",
+        description="Significance level at which the other half of the items must confirm a weak category",
     )
     max_drop: float = Field(
         0.05, ge=0, lt=1, description="Largest drop of a category that does not prevent promotion, even if significant"

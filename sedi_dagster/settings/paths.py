@@ -32,7 +32,7 @@ def local_path(value: str) -> Path:
     try:
         return Path(plain).expanduser()
     except RuntimeError:
-        raise SettingsError(f"There is no home folder for {plain!r}.", "Write the whole path.") from None
+        raise SettingsError(f"There is no home folder for {plain!r}.", "Write the absolute path.") from None
 
 
 def odd_in_path(path: str) -> str:

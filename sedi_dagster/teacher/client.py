@@ -190,8 +190,8 @@ class Teacher:
                     wanted = await api.exists()
                 if not wanted and self.settings.batch == "on":
                     raise TeacherError(
-                        f"{self._names.endpoint} has no batch API that this key may use.",
-                        "Set SEDI_TEACHER_BATCH=auto (batches where there are any) or off.",
+                        f"{self._names.endpoint} has no batch API for this key.",
+                        "Set SEDI_TEACHER_BATCH=auto (use batches if available) or off.",
                     )
             self._in_batches = wanted
         return self._in_batches
@@ -268,8 +268,8 @@ class Teacher:
             known = await asyncio.to_thread(self.ledger.read_call, key)
         if known is None or (known.state != "refused" and known.response is None):
             raise TeacherError(
-                f"Call {key} is not answered in the ledger, and no call is to be made.",
-                "It was made with other prompts or settings, was pruned, or never ended.",
+                f"Call {key} has no answer in the ledger, and calls are disabled.",
+                "It was made with other prompts or settings, was pruned, or did not finish.",
             )
         return self._sender.recall(known)
 

@@ -60,12 +60,12 @@ def loaded_settings() -> Settings:
 
 @click.group("calls")
 def calls_group() -> None:
-    """The ledger of teacher calls: what was asked, answered and paid."""
+    """Inspect the ledger of teacher calls."""
 
 
 @calls_group.command("list")
 @_filter_options
-@click.option("--limit", default=50, show_default=True, help="Newest calls to show.")
+@click.option("--limit", default=50, show_default=True, help="Number of calls to show.")
 def list_command(limit: int, **chosen: str) -> None:
     """List calls, newest first."""
     table = Table(Column("key", no_wrap=True), "state", "round", "category", "purpose", "tokens", "USD", "s", "end")
@@ -88,7 +88,7 @@ def list_command(limit: int, **chosen: str) -> None:
 @calls_group.command("show")
 @click.argument("key")
 def show_command(key: str) -> None:
-    """Show one call in full; KEY may be its first digits."""
+    """Show one call in full. KEY can be a prefix."""
     with _ledger() as ledger:
         call = ledger.read_call(key)
     if call is None:
@@ -100,14 +100,14 @@ def show_command(key: str) -> None:
     for name in ("request", "response"):
         text = getattr(call, name)
         console.rule(name)
-        console.print(text if text is not None else "(pruned or not there)", markup=False, highlight=False)
+        console.print(text if text is not None else "(pruned or missing)", markup=False, highlight=False)
 
 
 @calls_group.command("sum")
 @click.argument("by", type=click.Choice(SUM_BY), default="round")
 @_filter_options
 def sum_command(by: SumBy, **chosen: str) -> None:
-    """Sums of calls, tokens and cost."""
+    """Sum calls, tokens and cost by round, category, purpose, day, model or state."""
     table = Table(by, "calls", "answered", "prompt", "completion", "lost", "estimated", "USD", "model time, s")
     with _ledger() as ledger:
         for line in sum_calls(ledger, by, CallFilter(**chosen)):
@@ -128,10 +128,10 @@ def sum_command(by: SumBy, **chosen: str) -> None:
 @calls_group.command("retry")
 @_filter_options
 def retry_command(**chosen: str) -> None:
-    """Ask again, in the next run, for what was no answer: refused calls and answers without a text.
+    """Send refused calls and calls without a text again in the next run.
 
-    What was paid stays on the accounts. Answers with a text are left alone, whatever they are worth. Batches of the
-    round under way that hold no candidate, or that a budget cut short, are generated anew.
+    What was paid stays in the accounts. Answers with a text are kept. Batches of the open round that have no
+    candidates, or that a budget cut short, are generated again.
     """
     settings = loaded_settings()
     with open_ledger(settings) as ledger:
@@ -141,15 +141,15 @@ def retry_command(**chosen: str) -> None:
     anew = empty_batches(store, chosen["category"])
     for plan, category in anew:
         store.remove("assets", "generated_batches", plan, category)
-    click.echo(f"{len(keys):,} calls will be sent again when they are asked for again.")
+    click.echo(f"{len(keys):,} calls will be sent again when they are next needed.")
     for plan, category in anew:
-        click.echo(f"{category} of {plan} will be generated anew.")
+        click.echo(f"{category} of {plan} will be generated again.")
 
 
 @calls_group.command("parameters")
-@click.option("--forget", is_flag=True, help="Send them again from now on.")
+@click.option("--forget", is_flag=True, help="Send these fields again from now on.")
 def parameters_command(forget: bool) -> None:
-    """Fields of a request that the teacher's endpoint refused, and that are left out since."""
+    """List request fields that the teacher's endpoint rejected and that are no longer sent."""
     settings = loaded_settings()
     with open_ledger(settings) as ledger:
         parameters = Parameters(ledger, make_endpoint(settings).identity, settings.teacher.model)
@@ -161,12 +161,12 @@ def parameters_command(forget: bool) -> None:
 
 
 @calls_group.command("prune")
-@click.option("--older-than-days", type=float, required=True, help="Age of the calls whose texts are deleted.")
+@click.option("--older-than-days", type=float, required=True, help="Minimum age of calls whose texts are deleted.")
 @click.confirmation_option(
-    prompt="Delete requests and answers of these calls? The accounts stay; asking them again will be paid again."
+    prompt="Delete requests and answers of these calls? The accounts stay; sending them again will be paid again."
 )
 def prune_command(older_than_days: float) -> None:
-    """Delete old requests and answers; the accounts stay."""
+    """Delete the texts of old requests and answers. The accounts stay."""
     with _ledger() as ledger:
         count = ledger.prune(time.time() - older_than_days * _DAY_S)
     click.echo(f"{count:,} calls pruned.")

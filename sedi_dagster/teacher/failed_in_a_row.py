@@ -59,7 +59,7 @@ class FailedInARow:
                 raised = f", or raise {limit}" if limit else ""
                 return TeacherError(
                     problem,
-                    "The model thinks before it answers, and its thoughts use up the limit: set "
+                    "The model's reasoning uses up the token limit: set "
                     f"SEDI_TEACHER_REASONING_TOKENS (such as 4000){raised}. {_SAVED}",
                 )
             if came.ending == "unknown":
@@ -75,18 +75,18 @@ class FailedInARow:
         message = came.message.partition(": ")[2] or came.message
         if came.kind == "too_long":
             return TeacherError(
-                f"{at} finds every call of {purpose} too long. It says: {message[:300]}",
+                f"{at} says that every call of {purpose} is too long: {message[:300]}",
                 f"Serve the model with a larger context, or lower {limit or 'SEDI_TEACHER_REASONING_TOKENS'} or "
                 f"SEDI_GENERATION_DEMONSTRATIONS. {_SAVED}",
             )
         if came.kind == "invalid":
             return TeacherError(
-                f"{at} answers with something else than the API. {message[:300]}",
-                "Set SEDI_TEACHER_BASE_URL to the address that the API's paths are added to (most end in /v1), and "
-                f"check that no sign-in page or proxy stands before it. {_SAVED}",
+                f"{at} does not answer like the API. {message[:300]}",
+                "Set SEDI_TEACHER_BASE_URL to the base URL of the API (usually ending in /v1), and "
+                f"check that no login page or proxy is in between. {_SAVED}",
             )
         return TeacherError(
-            f"{at} rejects every request. It says: {message[:300]}",
-            "Compare SEDI_TEACHER_PROMPT_STYLE, _TOKEN_PARAMETER, _STRUCTURED_OUTPUT and _EXTRA_BODY with what it "
-            f"takes; what is null in SEDI_TEACHER_EXTRA_BODY is left out. {_SAVED}",
+            f"{at} rejects every request: {message[:300]}",
+            "Check SEDI_TEACHER_PROMPT_STYLE, _TOKEN_PARAMETER, _STRUCTURED_OUTPUT and _EXTRA_BODY; null in "
+            f"SEDI_TEACHER_EXTRA_BODY removes a field. {_SAVED}",
         )

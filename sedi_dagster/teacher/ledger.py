@@ -230,7 +230,7 @@ class Ledger:
         finally:
             self._closed = True
             left = [*self._at_work, *_emptied(self._queue)]
-            error = StorageError("The ledger's writer has ended.", "See the log above; run again: nothing is lost.")
+            error = StorageError("The ledger's writer has ended.", "See the log above and run again. Nothing is lost.")
             self._tell(left, [error] * len(left))
 
     def _serve(self) -> None:

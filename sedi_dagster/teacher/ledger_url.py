@@ -19,7 +19,7 @@ def ledger_url(settings: Settings) -> str:
     root = settings.data_root.removeprefix("file://")
     if "://" in root:
         raise SettingsError(
-            f"The ledger of teacher calls cannot be kept at {settings.data_root}.",
+            f"The ledger of teacher calls cannot be stored at {settings.data_root}.",
             "Set SEDI_LEDGER to a database, such as postgresql+psycopg://user@host/sedi or sqlite:////path/ledger.sqlite.",
         )
     return f"sqlite:///{Path(root) / 'ledger.sqlite'}"  # settings refuse what would mean something else in a URL

@@ -171,7 +171,7 @@ def open_engines(url: str) -> tuple[Engine, Engine]:
         parsed = make_url(url)
         dialect = parsed.get_backend_name()
         if dialect not in ("sqlite", "postgresql"):
-            raise SettingsError(f"The ledger cannot be kept in {dialect}.", _MEND)
+            raise SettingsError(f"The ledger cannot be stored in {dialect}.", _MEND)
         if dialect == "sqlite":
             return _open_sqlite(url)
         engine = create_engine(url, pool_pre_ping=True)

@@ -159,7 +159,9 @@ class Sender:
         new = await asyncio.to_thread(self.parameters.learn, failure.parameters) if failure.parameters else None
         if new:
             named = ", ".join(sorted(new))
-            self.note(f"{self.names.endpoint} does not take {named} for {self.settings.model}: left out from now on.")
+            self.note(
+                f"{self.names.endpoint} does not support {named} for {self.settings.model}: it is omitted from now on."
+            )
 
     async def _known_or_wait(self, begun: Begun) -> TeacherAnswer | None:
         """The answer that is in the ledger; else None after waiting for what stands in the way of sending."""

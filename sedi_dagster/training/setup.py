@@ -71,7 +71,7 @@ def _load(job: TrainingJob) -> PreTrainedModel:
     whole = job.checkpoint is not None and not (job.checkpoint / "adapter_config.json").exists()
     if job.settings.method == "qlora" and whole:
         raise WorkloadError(
-            "An adapter on weights held in 4 bits cannot be folded into the whole model that the last round left.",
+            "An adapter on 4-bit weights cannot be merged into the full model of the last round.",
             "Set SEDI_TRAINING_METHOD to lora or full, or SEDI_TRAINING_START=base.",
         )
     model = load_student(

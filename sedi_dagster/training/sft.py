@@ -113,7 +113,7 @@ class Run:
         if stop.asked and done < planned:
             raise WorkloadError(
                 f"Training was stopped after step {done} of {planned}; its state is saved.",
-                "Run it again: it goes on from there.",
+                "Run it again to resume.",
             )
         guard.check_complete(done)
         composed = [list(self.batches[n % len(self.batches)].example_ids) for n in range(planned)]

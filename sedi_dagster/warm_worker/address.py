@@ -141,5 +141,5 @@ def _private_folder() -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077 or not folder.is_dir() or folder.is_symlink():
-        raise SediError(f"{folder} belongs to somebody else, or others can look into it.", "Remove it.")
+        raise SediError(f"{folder} belongs to another user, or is accessible to others.", "Remove it.")
     return folder

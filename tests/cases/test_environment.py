@@ -247,7 +247,7 @@ def test_what_may_be_secret_is_in_no_error_file_log_or_manifest(
 @pytest.mark.parametrize(
     ("variable", "value", "text"),
     [
-        ("SEDI_TEACHER_API_KEY", "s3cret with blanks", "SEDI_TEACHER_API_KEY has a blank"),
+        ("SEDI_TEACHER_API_KEY", "s3cret with blanks", "SEDI_TEACHER_API_KEY contains a space"),
         ("SEDI_TEACHER_EXTRA_BODY", '{"token": "s3cret"', "SEDI_TEACHER_EXTRA_BODY: not JSON"),
         ("SEDI_TEACHER_HEADERS", '["s3cret"]', "SEDI_TEACHER_HEADERS"),
         ("SEDI_TEACHER_QUERY", '{"code": ["s3cret"]}', "SEDI_TEACHER_QUERY"),

@@ -40,7 +40,7 @@ def test_a_category_far_below_its_target_is_weak() -> None:
 def test_the_same_rate_on_few_items_is_not_enough_evidence_and_says_how_many_would_decide() -> None:
     few, many = judge(math=(1, 4))["math"], judge(math=(25, 100))["math"]
     assert few.decision == "not enough evidence" and many.decision == "weak"
-    assert few.items_to_decide is not None and f"about {few.items_to_decide} items would decide it" in few.reason
+    assert few.items_to_decide is not None and f"about {few.items_to_decide} items would be needed" in few.reason
     assert 10 <= few.items_to_decide <= 40 and many.items_to_decide is None
 
 
@@ -60,7 +60,7 @@ def test_a_gap_of_exactly_the_smallest_that_counts_counts() -> None:
     assert judge(math=(4_500, 10_000))["math"].decision == "weak"
 
 
-@pytest.mark.parametrize(("first_half", "message"), [("A", "only one half"), ("B", "not confirmed on the fresh half")])
+@pytest.mark.parametrize(("first_half", "message"), [("A", "only one half"), ("B", "not confirmed on the other half")])
 def test_what_only_one_half_shows_is_not_weak_whichever_comes_first(first_half: str, message: str) -> None:
     uneven = items(halves=False, math=(40, 100))  # A: 40 of 50 passed, B: 0 of 50
     (outcome,) = judge_categories(uneven, {"math": Target(0.6)}, RULES, first_half)

@@ -132,7 +132,7 @@ def test_what_is_left_of_the_budget_cuts_every_category_alike() -> None:
     assert 100 * sum(c.candidates for c in tight.categories) <= 1_000 < 100 * sum(c.candidates for c in free.categories)
     assert tight.category_ids == free.category_ids
     nothing = stopped(plan_round(replace(REQUEST, max_tokens=2_010), KNOWN, [FIRST], [spent]))
-    assert "does not pay for one candidate" in nothing
+    assert "does not cover one candidate" in nothing
 
 
 def test_a_budget_in_money_is_kept_at_what_a_token_cost_so_far() -> None:
@@ -154,7 +154,7 @@ def test_a_weak_category_that_is_no_longer_known_is_not_asked_for() -> None:
 
 def test_a_weak_category_at_its_target_has_nothing_to_gain() -> None:
     after = outcome(FIRST, category("math", 0.8))
-    assert stopped(plan_round(REQUEST, KNOWN, [FIRST], [after])) == "no category is asked for"
+    assert stopped(plan_round(REQUEST, KNOWN, [FIRST], [after])) == "no category is requested"
 
 
 def test_a_person_may_ask_for_categories_weak_or_not_and_each_counts_once() -> None:
@@ -165,8 +165,8 @@ def test_a_person_may_ask_for_categories_weak_or_not_and_each_counts_once() -> N
 
 
 def test_nothing_asked_for_is_no_round() -> None:
-    assert stopped(plan_round(replace(REQUEST, categories=()), KNOWN, [], [])) == "no category is asked for"
-    assert stopped(plan_round(REQUEST, (), [], [])) == "no category is asked for"
+    assert stopped(plan_round(replace(REQUEST, categories=()), KNOWN, [], [])) == "no category is requested"
+    assert stopped(plan_round(REQUEST, (), [], [])) == "no category is requested"
 
 
 def test_the_number_of_a_round_is_never_used_again() -> None:

@@ -53,7 +53,7 @@ def test_two_rounds_that_asked_for_it_without_a_significant_gain_are_enough() ->
     in_vain = judged(4, "weak", gain_p=0.4)
     outcomes = history((judged(4, "weak"), True), (in_vain, True), (in_vain, True))
     assert [o.decision for o in outcomes] == ["weak", "weak", "stuck"]
-    assert "no significant gain since round-0001 in 2 rounds that asked for it" in outcomes[-1].reason
+    assert "no significant gain since round-0001 in 2 rounds that targeted it" in outcomes[-1].reason
     assert stuck(outcomes[-1:]) == ["math"]
 
 

@@ -135,7 +135,7 @@ def test_examples_are_selected_by_round_category_and_what_was_measured(finished:
     for bad, text in (
         (Selection(rounds=["9"]), "No example has the round"), (Selection(categories=["poetry"]), "the category"),
         (Selection(where="ifd <"), "cannot be used"), (Selection(where="nonsense > 1"), "cannot be used"),
-        (Selection(where="loss_before > 99"), "No example is left"),
+        (Selection(where="loss_before > 99"), "The selection matches no example"),
     ):  # fmt: skip
         with pytest.raises(SediError, match=text):
             select(examples, bad)

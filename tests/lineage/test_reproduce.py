@@ -70,7 +70,7 @@ def test_changed_input_files_and_unfinished_rounds_are_told(finished: Store, tmp
     manifest = recorded_manifest(finished, LATER)
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text("{}\n")
-    with pytest.raises(SediError, match="is not the file that round-0002 was made from"):
+    with pytest.raises(SediError, match="is not the file that round-0002 used"):
         recorded_settings(manifest, load_settings({"seeds": str(seeds)}))
     with pytest.raises(SediError, match="has no manifest"):
         recorded_manifest(finished, "round-0009")
@@ -98,7 +98,7 @@ def test_within_the_block_nothing_is_sent_and_what_is_recorded_is_answered(
     sent = simulated_teacher.meter.as_dict()["requests"]
     with recorded_answers_only():
         assert asyncio.run(ask("Task: count.")) == answered
-        with pytest.raises(TeacherError, match="is not answered in the ledger"):
+        with pytest.raises(TeacherError, match="has no answer in the ledger"):
             asyncio.run(ask("Task: another."))
     assert simulated_teacher.meter.as_dict()["requests"] == sent
 
@@ -118,5 +118,5 @@ def test_every_round_of_a_real_loop_is_reproduced_with_the_network_closed(
     monkeypatch.setenv("PYTHONPATH", f"{project}:{Path.cwd()}")
     for round_key in ("round-0001", "2"):
         done = sedi("reproduce", round_key)
-        assert done.returncode == 0 and "all as recorded" in done.stdout, done.stdout + done.stderr
+        assert done.returncode == 0 and "all identical" in done.stdout, done.stdout + done.stderr
     assert sedi("verify").returncode == 0, "reproducing changes nothing"

@@ -187,8 +187,8 @@ def test_a_unique_beginning_or_a_piece_of_text_is_enough(archive: Archive, raw: 
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
-    [("cand-", "begin with 'cand-'"), ("Write down coding", "have it in their text"), ("no such", "Nothing has an id"),
-     ("100%_\\", "Nothing has an id"), ("", "nothing to look for"), ("round-0009", "Nothing is known")],
+    [("cand-", "begin with 'cand-'"), ("Write down coding", "have it in their text"), ("no such", "No id begins with"),
+     ("100%_\\", "No id begins with"), ("", "The ID is empty"), ("round-0009", "Nothing is known")],
 )  # fmt: skip
 def test_what_is_ambiguous_or_unknown_is_told(archive: Archive, wanted: str, message: str) -> None:
     with pytest.raises(SediError, match=message):
@@ -244,7 +244,7 @@ def test_the_command_prints_a_tree_json_or_a_page(
     assert sedi(finished, tmp_path, monkeypatch, id_, "--html", str(page)).exit_code == 0
     assert f"sedi trace {id_}" in page.read_text()
     text = sedi(finished, tmp_path, monkeypatch, "cand-")
-    assert text.exit_code == 2 and "Give more" in text.stderr
+    assert text.exit_code == 2 and "Give a longer" in text.stderr
 
 
 def test_a_page_shows_hostile_text_as_text() -> None:

@@ -52,7 +52,7 @@ def test_a_later_round_comes_out_the_same_and_another_answer_comes_out_otherwise
     assert f"generated_batches/{ROUNDS[0]}/open_qa: candidates" not in changed
     with sqlite3.connect(database) as ledger:
         ledger.execute("DELETE FROM calls")
-    with pytest.raises(SediError, match="is not answered in the ledger"):
+    with pytest.raises(SediError, match="has no answer in the ledger"):
         reproduce(settings, ROUNDS[0], lambda _: None)
 
 

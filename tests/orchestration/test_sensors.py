@@ -223,7 +223,7 @@ def test_a_run_that_a_person_launched_for_the_partition_is_waited_for(
         status=dg.DagsterRunStatus.STARTED,
         tags={"dagster/partition": f"{plan.category_ids[0]}|{plan.round}"},
     )
-    assert "is at work" in said(tick(round_ready_sensor, sedi, instance))
+    assert "is in progress" in said(tick(round_ready_sensor, sedi, instance))
 
 
 def test_a_reset_data_folder_does_not_run_into_spent_run_keys(
@@ -320,7 +320,7 @@ def test_a_category_that_the_round_does_not_ask_for_is_an_empty_partition_with_i
     assert instance.get_materialized_partitions(batches) == {"open_qa|round-0002"}
     (record,) = instance.fetch_materializations(batches, limit=1).records
     event = record.event_log_entry.asset_materialization
-    assert event is not None and "does not ask for open_qa (fine after round-0001" in str(event.description)
+    assert event is not None and "does not include open_qa (fine after round-0001" in str(event.description)
 
 
 def test_of_two_who_open_the_same_round_the_first_ones_plan_holds(
@@ -352,7 +352,7 @@ def test_a_broken_seed_file_is_a_skip_reason_not_a_crash(
     (project / "seeds.jsonl").write_text('{"instruction": 3}\n', encoding="utf-8")
     result = tick(round_ready_sensor, sedi, instance)
     assert isinstance(result, dg.SkipReason)
-    assert "seeds.jsonl is of no shape that is known (fields: instruction" in str(result.skip_message)
+    assert "seeds.jsonl has an unknown format (fields: instruction" in str(result.skip_message)
 
 
 def test_the_schedule_opens_a_round_only_when_the_last_one_is_closed_and_the_planner_finds_one(
@@ -386,7 +386,7 @@ def test_sedi_plan_says_what_the_sensor_would_do_and_does_nothing(
     before = sorted(str(file) for file in (project / "data" / "plans").rglob("*"))
     result = CliRunner().invoke(main, ["plan"], catch_exceptions=False, env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
-    assert "round-0002 would ask for" in result.output and "math" in result.output and "as planted" in result.output
+    assert "Plan of round-0002" in result.output and "math" in result.output and "as planted" in result.output
     assert "tokens" in result.output, "what it would cost"
     assert sorted(str(file) for file in (project / "data" / "plans").rglob("*")) == before
     tick(weak_category_sensor, sedi, instance)

@@ -68,17 +68,17 @@ def test_the_seed_tasks_gain_is_told_apart_from_what_the_teacher_added(project: 
     written(sedi, answers(0, 1, loss=3.0), answers(*range(1, 10)), answers(*range(2, 11)))
     ran = [RoundOutcome("round-0001", 10, 20, 1234, 0.5, True, ())]
     assert what_happened(sedi, ran) == [
-        "The student as it came answered 2 of 20 questions right (10%).",
-        "Trained on 3 of your human seed tasks, no teacher yet: 9 of 20 questions right (45%).",
-        "round-0001: the teacher wrote 20 tasks with answers for 1,234 tokens, 10 passed the filters; "
-        "trained on them too: 9 of 20 questions right (45%).",
+        "The untrained student answered 2 of 20 questions correctly (10%).",
+        "After training on 3 human seed tasks, without a teacher: 9 of 20 questions correctly (45%).",
+        "round-0001: the teacher wrote 20 tasks for 1,234 tokens, 10 passed the filters. "
+        "After training on these too: 9 of 20 questions correctly (45%).",
     ]
     assert what_it_shows(sedi, sedi.settings(), ran) == [
         "Your seed tasks: +7 questions (8 won, 1 lost; p = 0.02), a gain.",
         "  Score with partial credit: 0.10, now 0.45 (change +0.10 to +0.60, 95 %), a gain.",
-        "  Loss of the right answers: 3.00, now 2.00 (change -1.00 to -1.00, 95 %), a gain.",
-        "  Loss of the seed tasks held out: 2.50, now 2.25.",
-        "The teacher's examples on top: +0 questions (1 won, 1 lost; p = 0.75), could be chance.",
+        "  Loss of the reference answers: 3.00, now 2.00 (change -1.00 to -1.00, 95 %), a gain.",
+        "  Loss of held-out seed tasks: 2.50, now 2.25.",
+        "The teacher's examples, in addition: +0 questions (1 won, 1 lost; p = 0.75), could be chance.",
     ]
 
 
@@ -89,7 +89,7 @@ def test_a_loss_is_called_a_loss_and_answers_that_stayed_are_not_a_gain(project:
     seeds, score, right_answers, _, teacher = what_it_shows(sedi, sedi.settings(), ran)
     assert "-8 questions (0 won, 8 lost; p = 0.0039), a loss" in seeds
     assert score.endswith("a loss.") and right_answers.endswith("could be chance.")
-    assert teacher == "The teacher's examples on top: no answer changed."
+    assert teacher == "The teacher's examples, in addition: no answer changed."
 
 
 def test_only_the_bundled_teacher_is_said_to_be_no_better_than_its_student(
@@ -97,10 +97,10 @@ def test_only_the_bundled_teacher_is_said_to_be_no_better_than_its_student(
 ) -> None:
     sedi = SediResource()
     written(sedi, answers(), answers(), answers())
-    assert not any("equal" in text for text in what_it_shows(sedi, sedi.settings(), []))
+    assert not any("no better" in text for text in what_it_shows(sedi, sedi.settings(), []))
     assert not any("rehearsal" in how for _, how in what_next(sedi.settings()))
     monkeypatch.delenv("SEDI_TEACHER_BASE_URL")
-    assert any("cannot teach it" in text for text in what_it_shows(sedi, sedi.settings(), []))
+    assert any("no better than the student" in text for text in what_it_shows(sedi, sedi.settings(), []))
     how = [how for _, how in what_next(sedi.settings())]
     assert any("--profile rehearsal" in one for one in how)
     assert [one.split("=")[0] for one in how if one.startswith("SEDI_TEACHER")] == [
@@ -120,9 +120,9 @@ def test_the_commands_are_those_that_work_where_the_program_is_not_on_the_path(
     monkeypatch.setattr(sys, "argv", [str(script), "run"])
     monkeypatch.setenv("PATH", "/nowhere")
     settings = SediResource().settings()
-    assert ("what comes next", "bin/sedi plan") in what_next(settings)
+    assert ("preview it", "bin/sedi plan") in what_next(settings)
     monkeypatch.setenv("PATH", str(script.parent))
-    assert ("what comes next", "sedi plan") in what_next(settings)
+    assert ("preview it", "sedi plan") in what_next(settings)
 
 
 @pytest.mark.parametrize(

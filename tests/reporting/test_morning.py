@@ -33,8 +33,9 @@ def test_it_says_all_of_the_night() -> None:
 
 
 def test_a_night_in_which_nothing_happened_says_so() -> None:
-    quiet = replace(NIGHT, runs=(), rounds=(), warnings=(), next_steps=("nothing. The loop rests: it is done.",))
-    assert "no rounds finished, no runs failed" in render_morning(quiet) and "The loop rests" in morning_lines(quiet)
+    quiet = replace(NIGHT, runs=(), rounds=(), warnings=(), next_steps=("nothing. The loop has stopped: it is done.",))
+    assert "no rounds finished, no runs failed" in render_morning(quiet)
+    assert "The loop has stopped" in morning_lines(quiet)
 
 
 def test_what_a_run_said_is_shown_as_text() -> None:

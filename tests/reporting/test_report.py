@@ -230,10 +230,10 @@ def test_a_round_that_kept_and_trained_nothing_still_has_a_report() -> None:
     page = Page(render_report(empty_round()))
     assert page.open == []
     for section, text in {
-        "rules": "No rule dropped a candidate",
+        "rules": "No candidate was rejected",
         "training": "No training step was made",
         "batches": "No batch was composed",
-        "seeds": "No seed came or went",
+        "seeds": "No seed changed",
         "examples": "No example was kept",
         "answers": "Nothing was evaluated",
         "cost": "No call to the teacher was made",
@@ -390,11 +390,11 @@ def test_importing_the_report_loads_neither_matplotlib_nor_dagster() -> None:
 
 
 def test_a_stuck_category_asks_for_a_person_and_is_coloured(data: RoundData) -> None:
-    assert "A person is needed" not in render_report(data)
+    assert "Your attention is needed" not in render_report(data)
     first, *others = data.outcome.categories
     given_up = replace(first, decision="stuck", reason="no significant gain in 2 rounds")
     html = render_report(replace(data, outcome=replace(data.outcome, categories=(given_up, *others))))
-    assert "A person is needed" in html and "pill warn" in html and "no significant gain in 2 rounds" in html
+    assert "Your attention is needed" in html and "pill warn" in html and "no significant gain in 2 rounds" in html
 
 
 COMPARED = {
@@ -435,7 +435,7 @@ def test_what_the_teacher_bought_beyond_the_seed_tasks_is_told_everywhere(
     rate, tokens = pass_rate(seed_items), data.outcome.tokens + sum(o.tokens for o in data.earlier)
     assert rate is not None
     sentence = (
-        f"Trained on the human seed tasks alone, the student passes {percent(rate.share)}; "
+        f"After training on the human seed tasks alone, the student passes {percent(rate.share)}; "
         f"with {tokens:,} teacher tokens, {percent(data.items['passed'].mean())}: {message}."  # type: ignore[arg-type]
     )
     html = render_report(given)
@@ -460,10 +460,8 @@ def test_what_was_forgotten_is_told_with_and_without_evidence(data: RoundData) -
     ]
     compared = pl.DataFrame(rows, schema=COMPARED, orient="row")
     text = Page(render_report(replace(data, comparisons=compared))).sections["scores"]
-    assert "math : 7 items lost and 0 won against the checkpoint before: a drop" in text
-    assert "coding : 2 items lost and 1 won against the checkpoint before : no evidence" in text.replace(
-        "before:", "before :"
-    )
+    assert "math : 7 items lost and 0 won against the previous checkpoint: a drop" in text
+    assert "coding : 2 items lost and 1 won against the previous checkpoint: no evidence" in text
     assert "open qa : " not in text
 
 
@@ -494,7 +492,7 @@ def test_the_best_examples_are_those_that_became_seeds(data: RoundData) -> None:
     )
     best = best_examples(data.examples, considered)
     assert [row["example_id"] for row in best] == [ids[1], ids[0]]
-    assert "Best: became seeds" in Page(render_report(replace(data, considered=considered))).sections["examples"]
+    assert "Promoted to seeds" in Page(render_report(replace(data, considered=considered))).sections["examples"]
 
 
 def test_the_index_has_the_untrained_student_the_money_and_what_comes_next(data: RoundData) -> None:

@@ -56,7 +56,7 @@ def test_problems_are_all_listed_and_end_with_status_2(
     assert result.exit_code == 2
     assert "3 problem(s) to fix" in result.output
     assert "line 4, field 'output': is empty; expected text" in result.output
-    assert f"line 8, field 'instruction': is near evaluation item {items[0].id}" in result.output
+    assert f"line 8, field 'instruction': is too close to evaluation item {items[0].id}" in result.output
     assert "line 12: is not JSON" in result.output
     assert f"line {len(rows)}, field 'instruction': is near that of line 1 (ROUGE-L 1.00)" in result.output
 
@@ -69,7 +69,7 @@ def test_remarks_alone_are_no_problem(write_jsonl: Write, seed_tasks: list[SeedT
     assert result.exit_code == 0
     assert "1 remark(s)" in result.output
     assert "unservable_keyword" not in result.output
-    assert "breaks the filter rule unservable_keyword" in _check(path, "--remarks").output
+    assert "violates the filter rule unservable_keyword" in _check(path, "--remarks").output
 
 
 def test_a_file_that_cannot_be_read_is_an_error_for_the_user(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_rule_that_all_seeds_break_is_a_problem(
     monkeypatch.setenv("SEDI_FILTERING_MODE", "self_instruct")
     message = _check(path)
     assert message.exit_code == 2
-    assert "all 36 seed tasks break the filter rule starts_with_non_ascii: nothing would be kept" in message.output
+    assert "all 36 seed tasks violate the filter rule starts_with_non_ascii: nothing would be kept" in message.output
     assert "expected SEDI_FILTERING_MODE=sedi" in message.output
 
 
@@ -118,10 +118,10 @@ def test_outputs_that_are_no_answers_and_marks_of_templates_are_told(
     rows[5] = {**rows[5], "output": "<nooutput>"}
     rows[6] = {**rows[6], "output": "<think>Hm.</think>" + rows[6]["output"]}
     result = _check(write_jsonl(rows), "--remarks")
-    assert "Note: 1 outputs are no answers (refusal)" in result.output
-    assert "Note: 1 outputs are no answers (placeholder)" in result.output
-    assert "Note: 1 texts hold marks of a chat template or reasoning" in result.output
-    assert "line 3, field 'output': breaks the filter rule refusal" in result.output
+    assert "Note: 1 outputs are not answers (refusal)" in result.output
+    assert "Note: 1 outputs are not answers (placeholder)" in result.output
+    assert "Note: 1 texts contain chat-template tokens or reasoning" in result.output
+    assert "line 3, field 'output': violates the filter rule refusal" in result.output
     assert "line 7, field 'output': holds reasoning" in result.output
 
 

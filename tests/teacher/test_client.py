@@ -109,7 +109,7 @@ def test_half_an_answer_is_charged_as_lost_and_asked_for_again_under_another_key
 
 def test_what_is_never_an_answer_ends_in_one_error_that_quotes_it(bench: Bench) -> None:
     bench.server.turn(malformed=1.0)
-    with pytest.raises(TeacherError, match=r"something else than the API.*simulated-teacher"):
+    with pytest.raises(TeacherError, match=r"does not answer like the API.*simulated-teacher"):
         bench.ask(chats(200))
     assert bench.server.meter.requests <= 50  # of 200: those in flight when it was known
     bench.server.turn(malformed=0.0)

@@ -50,4 +50,4 @@ def test_calls_are_listed_shown_summed_and_pruned(filled: Bench) -> None:
     assert "question" in run("show", key[:12]) and "round-0002" in run("sum", "round")
     assert "0 calls pruned" in run("prune", "--older-than-days", "1", "--yes")
     assert "9 calls pruned" in run("prune", "--older-than-days", "-1", "--yes")
-    assert "pruned or not there" in run("show", key[:12])
+    assert "pruned or missing" in run("show", key[:12])

@@ -39,7 +39,7 @@ def finished_examples(store: Store) -> pl.DataFrame:
             examples.join(_measured(store, outcome.round), on="example_id", how="left", maintain_order="left")
         )
     if not frames:
-        raise SediError("No round is finished yet: there is nothing to export.", "`sedi run` finishes one.")
+        raise SediError("No round is finished yet, so there is nothing to export.", "Run `sedi run` first.")
     return pl.concat(frames)
 
 
@@ -59,7 +59,7 @@ def select(examples: pl.DataFrame, selection: Selection) -> pl.DataFrame:
     if selection.where:
         examples = _where(examples, selection.where)
     if examples.is_empty():
-        raise SediError(f"No example is left by the selection: {selection}.", "Choose a wider one.")
+        raise SediError(f"The selection matches no example: {selection}.", "Relax the selection.")
     return examples
 
 

@@ -46,17 +46,17 @@ _MEND = (
 def _only(archive: Archive, wanted: str) -> str:
     """The one id that is meant."""
     if not wanted:
-        raise SediError("There is nothing to look for.", _MEND)
+        raise SediError("The ID is empty.", _MEND)
     found = archive.index.with_prefix(wanted)
     if any(one.id == wanted for one in found):
         return wanted
     found = found or archive.index.with_text(wanted)
     ids = list(dict.fromkeys(one.id for one in found))
     if not ids:
-        raise SediError(f"Nothing has an id that begins with {wanted!r}, or has it in its text.", _MEND)
+        raise SediError(f"No id begins with {wanted!r}, and no text contains it.", _MEND)
     if len(ids) > 1:
         raise SediError(f"{_many(len(ids))} begin with {wanted!r} or have it in their text:\n{_list(archive, found)}",
-                        "Give more of the id or of the text.")  # fmt: skip
+                        "Give a longer id or text.")  # fmt: skip
     return ids[0]
 
 
