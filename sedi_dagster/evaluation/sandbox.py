@@ -26,7 +26,7 @@ MAX_CODE_CHARS = 100_000
 _TAIL_CHARS = 2_000
 _TAIL_BYTES = 4 * _TAIL_CHARS
 _GRACE_S = 5.0  # the judge ends a trial by itself when the time is over; later than this it is killed
-_MEND = "code is judged on Linux (x86_64 or aarch64, with seccomp filters) alone: run there, or in a container on it"
+_FIX = "code is judged on Linux (x86_64 or aarch64, with seccomp filters) alone: run there, or in a container on it"
 _START = (
     "import sys; folder = sys.argv.pop(); sys.path.append(folder); "
     "from jail.judge import main; import json; sys.path.remove(folder); "
@@ -203,7 +203,7 @@ def _verdict(count: int, events: list[_Event], output: _Output, seconds: float) 
     layers = tuple(by_kind.get("layers", ()))
     if not layers and not any("loaded" in event for event in events):
         missing = by_kind.get("unavailable") or f"the judge did not start: {tail.strip()[-300:]}"
-        return SandboxResult((), "unavailable", f"{missing}; {_MEND}", tail, layers, seconds)
+        return SandboxResult((), "unavailable", f"{missing}; {_FIX}", tail, layers, seconds)
     late = any(event.get("late") for event in events)
     ended = TestOutcome(False, *(("timeout", "the time is over") if late else ("ended", "the judge has ended")))
     refused = next((_outcome(event) for event in events if "loaded" in event), ended)

@@ -123,7 +123,7 @@ def _near_duplicates(seeds: SeedFile, threshold: float, remarks: Problems) -> se
     return found
 
 
-_MEND = {
+_FIX = {
     "too_short": "more words, or a lower SEDI_FILTERING_MIN_WORDS",
     "too_long": "fewer words, or a higher SEDI_FILTERING_MAX_WORDS",
     "starts_with_non_ascii": "SEDI_FILTERING_MODE=sedi, whose rules are for any language",
@@ -143,7 +143,7 @@ def rules_that_drop_all(tasks: pl.DataFrame, filtering: FilteringSettings) -> li
             counted = sorted(broken["rule"].value_counts().rows(), key=lambda pair: -pair[1])
             named = ", ".join(rule if len(counted) == 1 else f"{rule} ({count})" for rule, count in counted)
             message = f"all {tasks.height} seed tasks violate the filter rule {named}: nothing would be kept"
-            found.append((name, message, _MEND.get(counted[0][0], "seed tasks that the filters would keep")))
+            found.append((name, message, _FIX.get(counted[0][0], "seed tasks that the filters would keep")))
     return found
 
 

@@ -163,7 +163,7 @@ class Teacher:
         exceeded: BudgetExceeded | None = None
         if await self._asks_in_batches():
             works, exceeded = await self._send_in_batches([work async for work in works], tell)
-        health_check = until_silent(self._sender.gate, self.endpoint, self._names, self.settings.silence_s)
+        health_check = until_silent(self._sender.limiter, self.endpoint, self._names, self.settings.silence_s)
         try:
             await run_workers(works, answer, min(len(requests), 4 * self.settings.max_concurrency), health_check)
         except BudgetExceeded as error:

@@ -1,9 +1,9 @@
-"""How fast calls may go: requests and tokens per minute where known, else as many at once as the endpoint bears.
+"""Rate limiting: requests and tokens per minute if known, and adaptive concurrency.
 
-The number of calls at once grows with successes and shrinks with every 429 and time-out while those are more than a
-tenth of all answers. After a row of refusals or failures with no success between them the gate closes; it opens for
-one call at a time after Retry-After or a growing pause, and the first success lets the rest follow. An endpoint that
-refuses is borne with for as long as the settings say, one that fails every call for half a minute.
+Concurrency grows with successes and shrinks with every 429 and timeout while those are more than a tenth of all
+answers. After several refusals or failures in a row the limiter pauses; then it lets one call through at a time, after
+Retry-After or a growing pause, until a success resumes normal sending. Refusals are tolerated for as long as the
+settings say, an endpoint that fails every call for half a minute.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from sedi_dagster.errors import TeacherError
 from sedi_dagster.teacher.failures import EndpointNames, Failure, dead_error, impatient_error
 
 _START, _GROWTH = 8, 0.1
-_BORNE, _MEMORY = 0.1, 1 / 128
-"""Share of refusals and time-outs that is borne without going slower, and the weight of the newest answer in it."""
+_TOLERATED, _MEMORY = 0.1, 1 / 128
+"""Share of refusals and timeouts tolerated without slowing down, and the weight of the newest answer in it."""
 _REFUSALS_IN_A_ROW, _FAILURES_IN_A_ROW = 3, 5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 5.0
 BREAKER_S = 30.0
-"""Time to bear with an endpoint that fails every call, before giving up."""
+"""Time after which to give up on an endpoint that fails every call."""
 
 
 class Concurrency:
-    """The adaptive number of calls at once: one more with every success until too many were refused, then slowly."""
+    """Adaptive concurrency: one more call with every success until too many were refused, then slower growth."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -41,21 +41,21 @@ class Concurrency:
 
     def grow(self) -> None:
         self._refused -= self._refused * _MEMORY
-        if self._refused <= _BORNE:
+        if self._refused <= _TOLERATED:
             self._limit = min(self.most, self._limit + (1.0 if self._limit < self._threshold else _GROWTH))
 
     def shrink(self) -> None:
         self._refused += (1.0 - self._refused) * _MEMORY
-        if self._refused > _BORNE:
+        if self._refused > _TOLERATED:
             self._limit = self._threshold = max(1.0, self._limit - 1.0)
 
     def recover(self, before: int) -> None:
-        """After a closed gate: quickly back to what was borne before."""
+        """After a pause: return quickly to the previous limit."""
         self._limit, self._threshold, self._refused = 1.0, float(before), 0.0
 
 
 class Rate:
-    """A limit per minute, without saving up: at most a second's worth at once. None: no limit."""
+    """A limit per minute without bursts: at most one second's worth at once. None: no limit."""
 
     def __init__(self, per_minute: int | None) -> None:
         self._second = max(1.0, (per_minute or 0) / 60.0)
@@ -93,8 +93,8 @@ class _Trouble:
         return self.refusals >= max(_REFUSALS_IN_A_ROW, some) or self.failures >= max(_FAILURES_IN_A_ROW, some)
 
 
-class Gate:
-    """Lets calls through. `await enter(...)`, then exactly one of `succeeded`, `failed` and `left`."""
+class CallLimiter:
+    """Grants slots to calls. `await acquire(...)`, then exactly one of `succeeded`, `failed` and `release`."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Gate:
         patience_s: float = 900.0,
     ) -> None:
         self.concurrency = Concurrency(max_concurrency)
-        self.under_way = 0
+        self.in_flight = 0
         self._names, self._patience_s = names, patience_s
         self._requests, self._tokens = Rate(requests_per_minute), Rate(tokens_per_minute)
         self._line: deque[asyncio.Future[None]] = deque()
@@ -113,8 +113,8 @@ class Gate:
         self._opens_at = self._succeeded_at = self._active_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def enter(self, tokens: int, again: bool = False) -> None:
-        """Wait for a place. A call that is sent `again` goes before those that were never sent.
+    async def acquire(self, tokens: int, again: bool = False) -> None:
+        """Wait for a slot. Retries (`again`) go before calls that were never sent.
 
         Raises:
             TeacherError: the endpoint failed or refused every call for too long.
@@ -128,11 +128,11 @@ class Gate:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled() and place.exception() is None:
-                self.left()
+                self.release()
             raise
 
     def succeeded(self, tokens_over: int = 0) -> None:
-        """An answer came. `tokens_over`: tokens estimated on entering but not used."""
+        """An answer came. `tokens_over`: tokens estimated on acquiring but not used."""
         if self._trouble is not None and self._trouble.is_grave:
             self.concurrency.recover(self._trouble.limit_before)
         self._trouble = None
@@ -140,7 +140,7 @@ class Gate:
         self._succeeded_at = time.monotonic()
         self.concurrency.grow()
         self._tokens.give_back(tokens_over)
-        self.left()
+        self.release()
 
     def failed(self, failure: Failure, sent_at: float, timed_out: bool = False) -> bool:
         """A 429, a 5xx, a reset or a time-out came of a call sent at the time (monotonic).
@@ -153,7 +153,7 @@ class Gate:
         if refused or timed_out:
             self.concurrency.shrink()
         if sent_at < self._succeeded_at:  # the endpoint has worked since: this says nothing about it now
-            self.left()
+            self.release()
             return not refused
         trouble = self._trouble = self._trouble or _Trouble(now, before)
         trouble.message = failure.message
@@ -166,7 +166,7 @@ class Gate:
                 trouble.pause_s = min(_LONGEST_PAUSE_S, trouble.pause_s * 2)
             self._opens_at = max(self._opens_at, now + (failure.retry_after_s or 0.0))
         counts = not refused and not trouble.is_grave
-        self.left()
+        self.release()
         return counts
 
     def pause_s(self, wanted_s: float, retry_after_s: float | None = None) -> float:
@@ -182,11 +182,11 @@ class Gate:
 
     def silent_s(self) -> float:
         """Time that calls have been under way without any sign of life; 0 if none is under way."""
-        return time.monotonic() - self._active_at if self.under_way else 0.0
+        return time.monotonic() - self._active_at if self.in_flight else 0.0
 
-    def left(self) -> None:
-        """The call is out; nothing is learnt from how it went."""
-        self.under_way -= 1
+    def release(self) -> None:
+        """Release the slot without recording an outcome."""
+        self.in_flight -= 1
         self._let_in()
 
     def _error(self) -> TeacherError | None:
@@ -203,7 +203,7 @@ class Gate:
         return impatient_error(now - trouble.since, self._names, trouble.message) if now >= ends_at else None
 
     def _let_in(self) -> None:
-        """Let in whom there is room for; when that may change by time alone, come back."""
+        """Grant free slots; if a pause is all that prevents it, try again when it ends."""
         error = self._error() if self._line else None
         if error is not None:  # all waiting calls get the error; later ones try anew
             self._trouble, self._opens_at = None, 0.0
@@ -212,7 +212,7 @@ class Gate:
             grave = self._trouble is not None and self._trouble.is_grave
             wait_s = self._opens_at - time.monotonic() if grave else 0.0
             if not place.done() and error is None:
-                if self.under_way >= (1 if grave else max(1, self.concurrency.limit)):
+                if self.in_flight >= (1 if grave else max(1, self.concurrency.limit)):
                     return
                 if wait_s > 0.0:
                     if self._timer is None:
@@ -224,9 +224,9 @@ class Gate:
             if error is not None:
                 place.set_exception(error)
                 continue
-            if not self.under_way:
+            if not self.in_flight:
                 self.mark_active()  # silence begins with the first call
-            self.under_way += 1
+            self.in_flight += 1
             place.set_result(None)
 
     def _come_back(self) -> None:

@@ -39,7 +39,7 @@ from sedi_dagster.teacher.budget import LOOP_ACCOUNT
 SCHEMA_VERSION = "2"
 BUSY_TIMEOUT_S = 60.0
 _CREATE_ATTEMPTS = 5
-_MEND = "Set SEDI_LEDGER to a SQLAlchemy URL such as sqlite:////path/ledger.sqlite or postgresql+psycopg://host/db."
+_FIX = "Set SEDI_LEDGER to a SQLAlchemy URL such as sqlite:////path/ledger.sqlite or postgresql+psycopg://host/db."
 
 metadata = MetaData()
 
@@ -171,7 +171,7 @@ def open_engines(url: str) -> tuple[Engine, Engine]:
         parsed = make_url(url)
         dialect = parsed.get_backend_name()
         if dialect not in ("sqlite", "postgresql"):
-            raise SettingsError(f"The ledger cannot be stored in {dialect}.", _MEND)
+            raise SettingsError(f"The ledger cannot be stored in {dialect}.", _FIX)
         if dialect == "sqlite":
             return _open_sqlite(url)
         engine = create_engine(url, pool_pre_ping=True)
@@ -183,7 +183,7 @@ def open_engines(url: str) -> tuple[Engine, Engine]:
             "Run `pip install 'sedi-dagster[postgres]'` and write the URL as postgresql+psycopg://...",
         ) from None
     except (ArgumentError, NoSuchModuleError) as error:
-        raise SettingsError(f"The ledger's URL cannot be used: {type(error).__name__}.", _MEND) from None
+        raise SettingsError(f"The ledger's URL cannot be used: {type(error).__name__}.", _FIX) from None
     except SQLAlchemyError as error:
         raise storage_error(url, error) from None
 

@@ -21,7 +21,7 @@ from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failed_in_a_row import FailedInARow
 from sedi_dagster.teacher.failures import EndpointNames, Failure, from_error_in_success, from_status
 from sedi_dagster.teacher.ledger import Ledger, StoredCall
-from sedi_dagster.teacher.limiter import Gate
+from sedi_dagster.teacher.limiter import CallLimiter
 from sedi_dagster.teacher.parameters import Parameters, optional_fields
 from sedi_dagster.teacher.rendering import RenderedRequest
 from sedi_dagster.teacher.structured import PURPOSE as PROBE
@@ -57,7 +57,7 @@ class Sender:
         self.endpoint = endpoint
         self.names = names
         self.usage = TeacherUsage(price_known=price is not None)
-        self.gate = Gate(
+        self.limiter = CallLimiter(
             names,
             settings.max_concurrency,
             settings.requests_per_minute,
@@ -124,7 +124,7 @@ class Sender:
                         if isinstance(begun, Reserved):
                             reserved, replies = True, begun.replies
                     if reserved:
-                        await self.gate.enter(self._pace_tokens(rendered), again=attempts > 0)
+                        await self.limiter.acquire(self._pace_tokens(rendered), again=attempts > 0)
                         outcome = await self._attempt(request, rendered, in_flight, replies)
                 if not reserved:
                     known = await self._known_or_wait(begun)
@@ -149,7 +149,7 @@ class Sender:
                 if is_final or attempts >= self.settings.max_attempts or in_flight.is_over:
                     reserved = False
                     return await self._give_up(request, rendered, failure, attempts)
-                await asyncio.sleep(self.gate.pause_s(_backoff_s(attempts, failure), failure.retry_after_s))
+                await asyncio.sleep(self.limiter.pause_s(_backoff_s(attempts, failure), failure.retry_after_s))
         finally:
             if reserved:
                 await self._give_back(rendered)
@@ -186,14 +186,14 @@ class Sender:
     async def _attempt(
         self, request: TeacherRequest, rendered: RenderedRequest, in_flight: InFlight, replies: int
     ) -> TeacherAnswer | tuple[Failure, bool]:
-        """Send once, from inside the gate, and leave it; the answer is on disk on return."""
+        """Send once, holding a slot of the limiter, and release it; the answer is on disk on return."""
         sent_at = time.monotonic()
         in_flight(True)
         try:
             async with asyncio.timeout(self.settings.timeout_s):
                 response = await self._post(rendered, replies)
         except asyncio.CancelledError:
-            self.gate.left()
+            self.limiter.release()
             await asyncio.shield(self._end_failed(rendered, Failure("passing", "cancelled", lost=True)))
             raise
         except TimeoutError:
@@ -201,20 +201,20 @@ class Sender:
         except (NeverSent, AnswerLost) as error:
             failure = Failure("passing", str(error), lost=isinstance(error, AnswerLost))
         else:
-            self.gate.mark_active()
+            self.limiter.mark_active()
             outcome = self.read(response.status, response.content, response.headers, rendered)
             if isinstance(outcome, ReadAnswer):
-                self.gate.succeeded(self._pace_tokens(rendered) - _used(outcome.usage))
+                self.limiter.succeeded(self._pace_tokens(rendered) - _used(outcome.usage))
                 return await self.keep(request, rendered, response.content, outcome, time.monotonic() - sent_at)
             failure = outcome
         finally:
             in_flight(False)
         if failure.kind in ("rate_limited", "passing", "invalid"):
             self.usage.troubled(failure.kind)
-            counts = self.gate.failed(failure, sent_at, timed_out=failure.message == _TIMED_OUT)
+            counts = self.limiter.failed(failure, sent_at, timed_out=failure.message == _TIMED_OUT)
             await self.endpoint.revive()
             return failure, counts or failure.kind == "invalid"
-        self.gate.left()
+        self.limiter.release()
         return failure, True
 
     async def _post(self, rendered: RenderedRequest, replies: int) -> RawResponse:

@@ -26,7 +26,7 @@ LONGEST_ANSWER_BYTES = 1024 * 1024
 CONNECT_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 4.0
 _MOST_CONNECTIONS = 10_000
-"""No limit: how many calls there are at once is the gate's business. (None would be aiohttp's own limit of 100.)"""
+"""No limit: concurrency is controlled by the limiter. (None would be aiohttp's own limit of 100.)"""
 
 _UNWRITABLE = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError)
 _UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)

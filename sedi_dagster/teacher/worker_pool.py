@@ -15,7 +15,7 @@ from sedi_dagster.errors import SediError, TeacherError
 from sedi_dagster.teacher import preflight
 from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, silent_error
-from sedi_dagster.teacher.limiter import Gate
+from sedi_dagster.teacher.limiter import CallLimiter
 
 PROBES = 3
 
@@ -96,16 +96,18 @@ def _cancel(workers: Iterable[asyncio.Task[None]]) -> None:
             task.cancel()
 
 
-async def until_silent(gate: Gate, endpoint: Endpoint, names: EndpointNames, silence_s: float) -> TeacherError:
+async def until_silent(
+    limiter: CallLimiter, endpoint: Endpoint, names: EndpointNames, silence_s: float
+) -> TeacherError:
     """Wait until the endpoint is dead: no answer for `silence_s`, then three probes unanswered for half of it each."""
     unanswered = 0
     while unanswered < PROBES:
-        silent_s = gate.silent_s()
+        silent_s = limiter.silent_s()
         if silent_s < silence_s:
             unanswered = 0
             await asyncio.sleep(max(0.05, silence_s - silent_s))
         elif await preflight.answers(endpoint, silence_s / 2):
-            gate.mark_active()
+            limiter.mark_active()
         else:
             unanswered += 1
-    return silent_error(gate.silent_s(), names)
+    return silent_error(limiter.silent_s(), names)

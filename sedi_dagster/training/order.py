@@ -65,7 +65,7 @@ class OrderGuard:
         """Raise `WorkloadError` unless every micro-batch of `steps` optimiser steps has passed."""
         if self._seen < self._micro_batches(steps):
             raise WorkloadError(
-                f"Training ended after {self._seen} of {self._micro_batches(steps)} composed micro-batches.", _MEND
+                f"Training ended after {self._seen} of {self._micro_batches(steps)} composed micro-batches.", _FIX
             )
 
     def _micro_batches(self, steps: int) -> int:
@@ -88,8 +88,8 @@ def check_same(when: str, got: Sequence[Any], expected: Sequence[Any]) -> None:
     raise WorkloadError(
         f"Training order is not the composed order ({when}): first difference at row {first + 1}: "
         f"{shown[0]} where {shown[1]} was composed; {len(got)} rows against {len(expected)}.",
-        _MEND,
+        _FIX,
     )
 
 
-_MEND = "Report this as a defect; nothing was saved, the last checkpoint is untouched."
+_FIX = "Report this as a defect; nothing was saved, the last checkpoint is untouched."

@@ -42,12 +42,13 @@ def test_one_category_alone(finished: Store) -> None:
 
 def test_what_cannot_be_looked_for_is_told(finished: Store, tmp_path: object) -> None:
     for options, text in (
-        ({"as_of": "round-0009"}, "no state of 'round-0009'"), ({"category": "it's"}, "No example has the category"),
+        ({"as_of": "round-0009"}, "no state of the examples as of 'round-0009'"),
+        ({"category": "it's"}, "No example has the category"),
         ({"model": "another"}, "have vectors of a-model"),
     ):  # fmt: skip
         with pytest.raises(SediError, match=text):
             similar_examples(finished, "as number 1", embed, **({"model": MODEL} | options))  # type: ignore[arg-type]
-    with pytest.raises(SediError, match="No example is kept"):
+    with pytest.raises(SediError, match="No example has been kept"):
         similar_examples(Store(str(tmp_path)), "as number 1", embed, MODEL)
 
 

@@ -81,7 +81,7 @@ def test_rows_without_a_category_get_that_of_the_seeds_they_are_most_like(projec
     problems = Problems(path)
     plan = import_file(path, load_settings(), problems)
     assert {c.category: c.candidates for c in plan.categories} == {"math": 1, "open_qa": 1}
-    assert any("most like" in note for note in problems.note_lines())
+    assert any("most similar" in note for note in problems.note_lines())
 
 
 def test_nothing_is_imported_into_a_round_that_is_open_or_a_category_that_there_is_not(made_elsewhere: Path) -> None:

@@ -24,7 +24,7 @@ def printed(*arguments: str) -> tuple[int, str]:
 
 def test_status_says_what_is_due_and_who_does_it(project: Path) -> None:
     code, before = printed("status")
-    assert code == 0 and "open round-0001" in before and "nobody" in before
+    assert code == 0 and "open round-0001" in before and "Driven by: nothing" in before
     plan = next_plan(SediResource(), "person")
     assert isinstance(plan, RoundPlan)
     with dg.DagsterInstance.ephemeral() as instance:

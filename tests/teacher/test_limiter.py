@@ -1,4 +1,4 @@
-"""The pace: adaptive concurrency, limits per minute, and the gate that closes and opens."""
+"""The pace: adaptive concurrency, limits per minute, and pauses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from sedi_dagster.errors import TeacherError
 from sedi_dagster.teacher import limiter
 from sedi_dagster.teacher.failures import EndpointNames, Failure
-from sedi_dagster.teacher.limiter import Concurrency, Gate, Rate
+from sedi_dagster.teacher.limiter import CallLimiter, Concurrency, Rate
 
 NAMES = EndpointNames("http://endpoint/v1", "model")
 REFUSED = Failure("rate_limited", "429")
@@ -76,11 +76,11 @@ def run(gate_work: object) -> None:
 
 def test_requests_per_minute_are_kept() -> None:
     async def work() -> None:
-        gate = Gate(NAMES, 8, requests_per_minute=600)
+        limiter = CallLimiter(NAMES, 8, requests_per_minute=600)
         began = time.monotonic()
         for _ in range(16):
-            await gate.enter(10)
-            gate.succeeded()
+            await limiter.acquire(10)
+            limiter.succeeded()
         assert time.monotonic() - began > 0.5
 
     run(work())
@@ -88,20 +88,20 @@ def test_requests_per_minute_are_kept() -> None:
 
 def test_calls_sent_again_go_first() -> None:
     async def work() -> None:
-        gate = Gate(NAMES, 1)
+        limiter = CallLimiter(NAMES, 1)
         order: list[str] = []
 
         async def call(name: str, again: bool) -> None:
-            await gate.enter(1, again)
+            await limiter.acquire(1, again)
             order.append(name)
-            gate.succeeded()
+            limiter.succeeded()
 
-        await gate.enter(1)
+        await limiter.acquire(1)
         tasks = [asyncio.create_task(call("new", False))]
         await asyncio.sleep(0)
         tasks.append(asyncio.create_task(call("again", True)))
         await asyncio.sleep(0)
-        gate.succeeded()
+        limiter.succeeded()
         await asyncio.gather(*tasks)
         assert order == ["again", "new"]
 
@@ -110,18 +110,18 @@ def test_calls_sent_again_go_first() -> None:
 
 def test_after_refusals_in_a_row_one_call_at_a_time_is_let_in_and_a_success_opens_the_gate() -> None:
     async def work() -> None:
-        gate = Gate(NAMES, 8)
+        limiter = CallLimiter(NAMES, 8)
         for _ in range(3):
-            await gate.enter(1)
+            await limiter.acquire(1)
         for _ in range(3):
-            assert not gate.failed(REFUSED, time.monotonic())
+            assert not limiter.failed(REFUSED, time.monotonic())
         began = time.monotonic()
-        await gate.enter(1)
+        await limiter.acquire(1)
         assert time.monotonic() - began > 0.3
-        waiting = asyncio.create_task(gate.enter(1))
+        waiting = asyncio.create_task(limiter.acquire(1))
         await asyncio.sleep(0.05)
         assert not waiting.done()
-        gate.succeeded()
+        limiter.succeeded()
         await asyncio.wait_for(waiting, 1)
 
     run(work())
@@ -131,15 +131,15 @@ def test_an_endpoint_that_fails_every_call_is_given_up_in_time(monkeypatch: pyte
     monkeypatch.setattr(limiter, "BREAKER_S", 0.5)
 
     async def work() -> None:
-        gate = Gate(NAMES, 4)
+        limiter = CallLimiter(NAMES, 4)
         with pytest.raises(TeacherError, match="503"):
             for _ in range(50):
-                await gate.enter(1)
-                other = asyncio.create_task(gate.enter(1))
+                await limiter.acquire(1)
+                other = asyncio.create_task(limiter.acquire(1))
                 await asyncio.sleep(0)
-                gate.failed(BROKEN, time.monotonic())
+                limiter.failed(BROKEN, time.monotonic())
                 await other
-                gate.failed(BROKEN, time.monotonic())
+                limiter.failed(BROKEN, time.monotonic())
 
     began = time.monotonic()
     run(work())
@@ -148,13 +148,13 @@ def test_an_endpoint_that_fails_every_call_is_given_up_in_time(monkeypatch: pyte
 
 def test_a_late_failure_of_a_call_sent_before_the_last_success_is_no_sign_of_death() -> None:
     async def work() -> None:
-        gate = Gate(NAMES, 8)
+        limiter = CallLimiter(NAMES, 8)
         sent_at = time.monotonic()
         for _ in range(8):
-            await gate.enter(1)
-        gate.succeeded()
+            await limiter.acquire(1)
+        limiter.succeeded()
         for _ in range(7):
-            assert gate.failed(BROKEN, sent_at)
-        await asyncio.wait_for(gate.enter(1), 0.1)
+            assert limiter.failed(BROKEN, sent_at)
+        await asyncio.wait_for(limiter.acquire(1), 0.1)
 
     run(work())

@@ -33,11 +33,11 @@ def trace(archive: Archive, wanted: str) -> Node:
     else:
         node = _by_id(archive, _only(archive, wanted))
     if node is None:
-        raise SediError(f"Nothing is known of {wanted!r}.", _MEND)
+        raise SediError(f"Nothing is known of {wanted!r}.", _FIX)
     return node
 
 
-_MEND = (
+_FIX = (
     "Take an id (or its beginning) from the dataset (example_id), a report, `sedi rejected` or `sedi calls list`, "
     "a round such as round-0001, a batch such as round-0001/batch-0003, or a piece of an instruction."
 )
@@ -46,14 +46,14 @@ _MEND = (
 def _only(archive: Archive, wanted: str) -> str:
     """The one id that is meant."""
     if not wanted:
-        raise SediError("The ID is empty.", _MEND)
+        raise SediError("The ID is empty.", _FIX)
     found = archive.index.with_prefix(wanted)
     if any(one.id == wanted for one in found):
         return wanted
     found = found or archive.index.with_text(wanted)
     ids = list(dict.fromkeys(one.id for one in found))
     if not ids:
-        raise SediError(f"No id begins with {wanted!r}, and no text contains it.", _MEND)
+        raise SediError(f"No id begins with {wanted!r}, and no text contains it.", _FIX)
     if len(ids) > 1:
         raise SediError(f"{_many(len(ids))} begin with {wanted!r} or have it in their text:\n{_list(archive, found)}",
                         "Give a longer id or text.")  # fmt: skip
