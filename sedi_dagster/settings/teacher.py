@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
 from sedi_dagster.settings.group import SettingsGroup
-from sedi_dagster.settings.masking import ApiKey
+from sedi_dagster.settings.masking import ApiKey, masked
 from sedi_dagster.texts.cleaning import RULES, CleaningRule
 from sedi_dagster.texts.endings import Ending
 
@@ -89,11 +90,37 @@ class TeacherSettings(SettingsGroup):
         2048, ge=256, le=8192, description="Context size of the bundled model, in tokens per call"
     )
 
+    @field_validator("base_url", "model", mode="before")
+    @classmethod
+    def _as_it_was_meant(cls, text: Any) -> Any:
+        """Without the blanks, quotes and brackets that copying brings along."""
+        return re.sub(r"^[\s\"'<]+|[\s\"'>]+$", "", text) if isinstance(text, str) else text
+
+    @field_validator("model")
+    @classmethod
+    def _name_in_one_line(cls, name: str) -> str:
+        if not name or not name.isprintable():
+            raise ValueError("SEDI_TEACHER_MODEL has no name, or one with a line break or a control character in it")
+        return name
+
     @field_validator("base_url")
     @classmethod
     def _without_path_of_a_call(cls, url: str | None) -> str | None:
         """The address that the API's paths are added to, also where that of a call was copied."""
-        return re.sub(r"/(?:chat/)?completions/?$", "", url.strip()) if url else url
+        if not url or url.startswith("simulated:"):
+            return url
+        url = re.sub(r"/(?:(?:chat/)?completions|responses|messages|models)/?(?=$|\?)", "", url)
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable or re.search(r"\s", url):
+            raise ValueError(
+                f"SEDI_TEACHER_BASE_URL={masked(url)}: no address of a server; write http:// or https://, the host, "
+                "the port if there is one, and the path, such as http://127.0.0.1:8000/v1"
+            )
+        return url
 
     @property
     def cleaning_rules(self) -> frozenset[CleaningRule]:

@@ -115,11 +115,23 @@ def known_price(settings: Settings) -> Price | None:
     price = settings.budget.prices.get(settings.teacher.model) or listed_prices().get(settings.teacher.model)
     if price is None and settings.budget.caps_usd:
         raise SettingsError(
-            f"A budget in USD is set, but no price is known for the model {settings.teacher.model!r}.",
-            f'Set SEDI_BUDGET_PRICES=\'{{"{settings.teacher.model}": {{"input": 0.40, "output": 1.60, "as_of": '
-            f'"{today()}"}}}}\' (USD for a million tokens), or unset SEDI_BUDGET_MAX_USD*.',
+            f"A budget in USD is set, but no price is known for the model {settings.teacher.model!r}."
+            + _like(settings.teacher.model),
+            f'Set SEDI_BUDGET_PRICES=\'{{"{settings.teacher.model}": {{"input": IN, "output": OUT, "as_of": '
+            f'"{today()}"}}}}\' with what a million tokens in and out cost in USD, or unset SEDI_BUDGET_MAX_USD*.',
         )
     return price
+
+
+def _like(model: str) -> str:
+    """The listed model that the name holds, to compare with. Its price it is not: a dated snapshot, a tuned model and
+    one behind a gateway or in a region may cost more."""
+    held = [name for name in listed_prices() if name in model.lower()]
+    if not held:
+        return ""
+    name = max(held, key=len)
+    price = listed_prices()[name]
+    return f" (The list has {name}: {price.input:g} in, {price.output:g} out in {price.as_of}; yours may cost more.)"
 
 
 @dataclass(frozen=True)

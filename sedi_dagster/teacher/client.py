@@ -98,33 +98,34 @@ class Teacher:
     async def check(self) -> None:
         """Make sure, before anything is spent, that the endpoint is there, takes the key and has the model.
 
-        A model that it does not list (a deployment, an alias, a variant, a wildcard) is asked a word: one small call,
-        which stays in the ledger, so that it is made once.
+        A model that it does not list (a deployment, an alias, a variant, a wildcard), or that it may have without
+        saying so, is asked a word: one small call, which stays in the ledger, so that it is made once.
 
         Raises:
             TeacherError: what is wrong, and how to fix it.
         """
         try:
-            listed = await preflight.check(self.endpoint, self._names)
+            doubt = await preflight.check(self.endpoint, self._names)
         except TeacherError as error:
             raise type(error)(self._sender.mask(error.problem), self._sender.mask(error.fix)) from None
-        if listed:
-            await self._try_model(listed)
+        if doubt is not None:
+            await self._try_model(doubt)
 
-    async def _try_model(self, listed: Sequence[str]) -> None:
-        few = preflight.shown(listed)
+    async def _try_model(self, doubt: preflight.Doubt) -> None:
         try:
             answer = await self._try_form(_word(self.settings.asks_in_chat), "prompt")
         except BudgetExceeded:
             answer = None
         except TeacherError as error:
-            fix = f"Set SEDI_TEACHER_MODEL; it has: {few}." if "SEDI_TEACHER_MODEL" in error.fix else error.fix
+            fix = error.fix
+            if doubt.models and "SEDI_TEACHER_MODEL" in fix:
+                fix = f"Set SEDI_TEACHER_MODEL; it has: {preflight.shown(doubt.models)}."
             raise type(error)(error.problem, fix) from None
-        note = f"{self._names.endpoint} does not list the model {self.settings.model!r} (it lists {few})"
+        why = self._sender.mask(doubt.why)
         if answer is None or (answer.error and not answer.total_tokens):
-            self._sender.note(f"{note}; whether it has it will show: {answer.error if answer else 'no budget to try'}.")
+            self._sender.note(f"{why}; whether it has it will show: {answer.error if answer else 'no budget to try'}.")
         else:
-            self._sender.note(f"{note}, but answers for it.")
+            self._sender.note(f"{why}, but answers for it.")
 
     async def ask(self, requests: Sequence[TeacherRequest], on_answer: OnAnswer | None = None) -> list[TeacherAnswer]:
         """Answers in the order of the requests. Equal requests are asked once.

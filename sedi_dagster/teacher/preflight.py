@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import openai
 
@@ -16,13 +17,19 @@ TIMEOUT_S = 15.0
 _SHOWN_MODELS = 8
 
 
-async def check(endpoint: Endpoint, names: EndpointNames) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why it is not clear whether an endpoint has the model: it lists others, or does not show its list."""
+
+    why: str
+    models: Sequence[str] = ()
+
+
+async def check(endpoint: Endpoint, names: EndpointNames) -> Doubt | None:
     """Ask for the list of models, which costs nothing.
 
-    An endpoint without such a list (404, 405) is taken to be fine: the first call will tell.
-
-    Returns:
-        The models that it lists if the wanted one is not among them, else none.
+    An endpoint without such a list (404, 405, or none that can be read), and one that is asked too fast, is taken to be
+    fine: the first call will tell. A key may be good for calls and not for the list.
 
     Raises:
         TeacherError: what is wrong, and how to fix it.
@@ -31,18 +38,23 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> list[str]:
         async with asyncio.timeout(TIMEOUT_S), open_client(endpoint) as client:
             page = await client.models.list()
     except openai.APIStatusError as error:
-        if error.status_code in (404, 405, 501):
-            return []
+        if error.status_code in (404, 405, 429, 501):
+            return None
         failure = from_status(error.status_code, error.body, error.response.headers, names)
+        if 400 <= error.status_code < 500 and error.status_code != 407:
+            said = failure.fatal.problem if failure.fatal is not None else failure.message
+            return Doubt(f"{names.endpoint} does not show which models it has ({error.status_code}): {said[:200]}")
         raise failure.fatal or _unreachable(names, failure.message) from None
     except TimeoutError:
         raise _unreachable(names, f"no answer within {TIMEOUT_S:.0f} s") from None
     except FAILURES as error:
         raise _unreachable(names, str(failed(error))) from None
     except (openai.APIError, ValueError, TypeError, AttributeError):
-        return []  # it answers, but not with a list of models
+        return None  # it answers, but not with a list of models
     known = sorted(model.id for model in page.data or [] if isinstance(getattr(model, "id", None), str))
-    return [] if names.model in known else known
+    if names.model in known or not known:
+        return None
+    return Doubt(f"{names.endpoint} does not list the model {names.model!r} (it lists {shown(known)})", known)
 
 
 def shown(models: Sequence[str]) -> str:

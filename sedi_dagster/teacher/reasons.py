@@ -82,8 +82,9 @@ def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[s
     if pointed:
         return frozenset(pointed)
     named = {name for name in optional if re.search(rf"(?<![a-z0-9_]){_spelled(name)}(?![a-z0-9_])", text)}
-    if not refuses:  # to name a field is enough, unless the whole request is repeated
-        named = {name for name in named if _says_all(name)} if len(named) < 3 else set()
+    if not refuses:  # to name a field is enough, unless the request is repeated
+        repeated = {name for name in named if re.search(rf"[\"']{re.escape(name.lower())}[\"']\s*:", text)}
+        named = set() if repeated else {name for name in named if _says_all(name)}
     if {"temperature", "top_p"} <= named and "both" in text:
         named.remove("temperature")
     return frozenset(named)

@@ -65,6 +65,8 @@ class Replay:
 
     respond: Respond
     models: list[str] = field(default_factory=lambda: [MODEL])
+    listing: Reply | Any = None
+    """What `/models` answers, where it is no plain list of `models`."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -73,7 +75,8 @@ class Replay:
     def reply(self, path: str, body: bytes) -> Reply:
         if path.partition("?")[0].endswith("/models"):
             listed = {"object": "list", "data": [{"id": m, "object": "model"} for m in self.models]}
-            return 200, {}, json.dumps(listed).encode()
+            came = listed if self.listing is None else self.listing
+            return came if isinstance(came, tuple) else (200, {}, json.dumps(came).encode())
         request = json.loads(body)
         self.requests.append(request)
         number = len(self.requests)

@@ -464,6 +464,85 @@ def test_a_model_that_is_not_listed_is_asked_a_word(models: list[str], tmp_path:
     assert made.kept and "does not list the model 'model-a'" in made.usage.notes[0]
 
 
+LISTINGS: dict[str, Any] = {
+    "Ollama's": {"models": [{"name": "model-a:latest"}]},
+    "a bare list": [{"id": "model-b"}],
+    "plain names": {"data": ["model-b"]},
+    "nothing": {"object": "list", "data": None},
+    "no list": {"error": "no such path"},
+    "a page": refusal(200, "<html><title>A console</title></html>"),
+    "not found": refusal(404, "404 page not found"),
+    "asked too fast": refusal(429, {"error": {"message": "slow down"}}),
+    "a key for calls alone": refusal(403, {"error": {"message": "Missing scopes: api.model.read"}}),
+    "another key": refusal(401, {"error": {"message": "Unauthorized"}}),
+    "no model named": refusal(400, {"error": {"message": "model parameter is required"}}),
+}
+
+
+@pytest.mark.parametrize("case", LISTINGS)
+def test_a_list_of_models_that_is_none_decides_nothing(case: str, tmp_path: Path) -> None:
+    with served(on_all(message), listing=LISTINGS[case]) as replay:
+        made = make(replay, tmp_path, candidates=2, check=True)
+    assert made.kept and all("but answers for it" in note for note in made.usage.notes)
+    assert bool(made.usage.notes) == (case in ("a key for calls alone", "another key", "no model named"))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_for_the_list_and_the_call_is_one_error(status: int, tmp_path: Path) -> None:
+    bad = refusal(status, {"error": {"message": "Incorrect API key provided"}})
+    with served(lambda r, t, n: bad, listing=bad) as replay:
+        with pytest.raises(TeacherError, match="does not accept the key"):
+            make(replay, tmp_path, check=True)
+        assert len(replay.requests) == 1
+
+
+def refusing(*rules: tuple[str, Callable[[Any], bool]]) -> Any:
+    """An endpoint whose model takes some parameters only: (what it says, of which requests)."""
+
+    def respond(request: Any, good: str, number: int) -> Any:
+        found = next((says for says, refuses in rules if refuses(request)), None)
+        return message(good) if found is None else refusal(400, {"error": {"message": found}})
+
+    return respond
+
+
+NAMED_MODELS = {
+    "one that thinks": (
+        ("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", lambda r: "max_tokens" in r),
+        ("'temperature' does not support 0.7. Only the default (1) is supported.", lambda r: "temperature" in r),
+        ("Unsupported parameter: 'top_p' is not supported with this model.", lambda r: "top_p" in r),
+        ("Unrecognized request argument supplied: seed", lambda r: "seed" in r),
+    ),
+    "one of either": (
+        (
+            "`temperature` and `top_p` cannot both be specified. Use only one.",
+            lambda r: {"temperature", "top_p"} <= r.keys(),
+        ),
+        ("Malformed input request: #: extraneous key [seed] is not permitted.", lambda r: "seed" in r),
+    ),
+    "one without sampling": (
+        ("temperature is deprecated for this model.", lambda r: "temperature" in r),
+        ("top_p is deprecated for this model.", lambda r: "top_p" in r),
+    ),
+    "one of a fixed temperature": (
+        ("invalid temperature: only 1 is allowed for this model", lambda r: r.get("temperature", 1) != 1),
+    ),
+    "one that takes other efforts": (
+        ("`reasoning_effort` must be one of `low`, `medium`, or `high`", lambda r: "reasoning_effort" in r),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMED_MODELS)
+def test_what_a_model_takes_is_learnt_from_it_and_not_from_its_name(case: str, tmp_path: Path) -> None:
+    rules = NAMED_MODELS[case]
+    with served(refusing(*rules)) as replay:
+        made = make(replay, tmp_path, candidates=4, settings={"extra_body": {"reasoning_effort": "none"}})
+    assert made.kept and not made.problems
+    assert not any(refuses(replay.requests[-1]) for _, refuses in rules)
+    assert {"max_tokens", "max_completion_tokens"} & replay.requests[-1].keys()
+
+
 def test_a_model_that_is_not_there_is_refused_before_anything_else_is_asked(tmp_path: Path) -> None:
     unknown = refusal(404, {"error": {"message": "The model `model-a` does not exist", "code": "model_not_found"}})
     with served(lambda r, t, n: unknown, models=["model-b"]) as replay:

@@ -23,8 +23,10 @@ from sedi_dagster.errors import SediError, SettingsError, StorageError, TeacherE
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.settings import PROJECT_ROOT, Settings, TeacherSettings, load_settings
 from sedi_dagster.store import Store
+from sedi_dagster.teacher.budget import known_price
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.ledger_url import ledger_url
+from sedi_dagster.teacher.open import make_endpoint
 
 NAMES = ["a folder", "Übung 数据 🐦", "it's [a] b=c&d;e+f", "a%b"]
 
@@ -200,6 +202,65 @@ def test_a_key_that_cannot_be_sent_is_one_error_without_the_key(key: str) -> Non
     with pytest.raises(SettingsError, match="SEDI_TEACHER_API_KEY") as stopped:
         load_settings({"teacher": {"api_key": key}})
     assert key not in str(stopped.value)
+
+
+ADDRESSES = {
+    "http://h:1/v1/": ("http://h:1/v1/", {}),
+    "http://h/v1/chat/completions": ("http://h/v1", {}),
+    "http://h/openai/deployments/x/chat/completions?api-version=2024-10-21": (
+        "http://h/openai/deployments/x",
+        {"api-version": "2024-10-21"},
+    ),
+    "http://h/v1/models": ("http://h/v1", {}),
+    "http://h/v1/responses": ("http://h/v1", {}),
+    ' "http://h/v1" ': ("http://h/v1", {}),
+    "<http://h/v1>\n": ("http://h/v1", {}),
+    "http://[::1]:8000/v1": ("http://[::1]:8000/v1", {}),
+}
+
+
+@pytest.mark.parametrize("given", ADDRESSES)
+def test_an_address_is_used_as_it_was_meant(given: str) -> None:
+    endpoint = make_endpoint(load_settings({"teacher": {"base_url": given}}))
+    assert (endpoint.base_url, endpoint.query) == ADDRESSES[given]
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["h:8000/v1", "localhost:8000/v1", "http:/h/v1", "htps://h", "ftp://h", "https://", "http://h:x/v1", "http://h:99999",
+     "http://h /v1", "http://me:s3cret@h:x/v1"],
+)  # fmt: skip
+def test_what_is_no_address_is_one_error(given: str) -> None:
+    with pytest.raises(SettingsError, match="SEDI_TEACHER_BASE_URL") as stopped:
+        load_settings({"teacher": {"base_url": given}})
+    assert "http://127.0.0.1:8000/v1" in str(stopped.value) and "s3cret" not in str(stopped.value)
+
+
+@pytest.mark.parametrize("given", [" m/a:8b ", '"m/a:8b"', "m/a:8b\n", "'m/a:8b'"])
+def test_the_name_of_a_model_is_sent_as_it_was_meant(given: str) -> None:
+    assert load_settings({"teacher": {"model": given}}).teacher.model == "m/a:8b"
+
+
+@pytest.mark.parametrize("given", ["a\nb", "a\tb", "  "])
+def test_what_is_no_name_of_a_model_is_one_error(given: str) -> None:
+    with pytest.raises(SettingsError, match="SEDI_TEACHER_MODEL"):
+        load_settings({"teacher": {"model": given}})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gpt-4o-2024-05-13", "openai/gpt-4o", "azure/gpt-4o", "ft:gpt-4o-mini-2024-07-18:me::x", "GPT-4o", "gpt-4o-mini:free",
+     "us.maker.model-v1:0", "accounts/x/models/y-8b", "Maker/Model-8B-FP8", "model:8b-q4_K_M", "my-deployment"],
+)  # fmt: skip
+def test_a_name_that_is_not_listed_has_no_price_and_a_budget_does_not_guess_one(name: str) -> None:
+    given = {"teacher": {"base_url": "http://h/v1", "model": name}}
+    assert known_price(load_settings(given)) is None
+    with pytest.raises(SettingsError, match="no price is known") as stopped:
+        known_price(load_settings({**given, "budget": {"max_usd": 5}}))
+    assert ("The list has gpt-4o" in stopped.value.problem) == ("gpt-4o" in name.lower())
+    prices = {name: {"input": 1.0, "output": 2.0, "as_of": "2026-11"}}
+    priced = known_price(load_settings({**given, "budget": {"max_usd": 5, "prices": prices}}))
+    assert priced is not None and priced.output == 2.0
 
 
 def test_a_file_of_variables_in_another_encoding_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
