@@ -59,6 +59,32 @@ FORMS = {
     "hash no": f"Task #9: {A}\nInput: None\nTask #10: {B}\nInput: {BI}",
     "task no.": f"Task No. 9: {A}\nInput: None\nTask No. 10: {B}\nInput: {BI}",
     "with output": f"Task 9: {A}\nInput: None\nOutput: Ob, Lena\nTask 10: {B}\nInput: {BI}\nOutput: harbour",
+    "title in bold": f"**Task 9: Rivers**\n{A}\n**Input:** None\n\n**Task 10: Harbour**\n{B}\n**Input:** {BI}",
+    "all in bold": f"**Task 9: {A}**\n**Input: None**\n\n**Task 10: {B}**\n**Input: {BI}**",
+    "headings without numbers": f"### Instruction:\n{A}\n### Input:\nNone\n\n### Instruction:\n{B}\n### Input:\n{BI}",
+    "labels without numbers": f"Task: {A}\nInput: None\n\nTask: {B}\nInput: {BI}",
+    "another word": f"Question 9: {A}\nInput: None\nQuestion 10: {B}\nInput: {BI}",
+    "two words": f"New Exercise 9: {A}\nInput: None\nNew Exercise 10: {B}\nInput: {BI}",
+    "a letter": f"T9: {A}\nInput: None\nT10: {B}\nInput: {BI}",
+    "in brackets how hard": f"Task 9 (easy): {A}\nInput: None\nTask 10 (hard): {B}\nInput: {BI}",
+    "escaped": f"9\\. {A}\nInput: None\n10\\. {B}\nInput: {BI}",
+    "no-break spaces": f"Task\u00a09:\u00a0{A}\nInput:\u00a0None\nTask\u00a010:\u00a0{B}\nInput:\u00a0{BI}",
+    "context": f"Task 9: {A}\nContext: None\nTask 10: {B}\nContext: {BI}",
+    "source text": f"Task 9: {A}\nSource text: N/A\nTask 10: {B}\nSource text: {BI}",
+    "an arrow": f"Task 9: {A}\n→ Input: None\nTask 10: {B}\n→ Input: {BI}",
+    "bold alone": f"Task 9: {A}\n**Input**\nNone\nTask 10: {B}\n**Input**\n{BI}",
+    "optional": f"Task 9: {A}\nInput (optional): None\nTask 10: {B}\nInput (optional): {BI}",
+    "expected output": f"Task 9: {A}\nInput: None\nExpected output: Ob\nTask 10: {B}\nInput: {BI}\nExpected output: harbour",
+    "closing in brackets": f"Task 9: {A}\nInput: None\nTask 10: {B}\nInput: {BI}\n\n(End of list)",
+    "closing of its own work": f"Task 9: {A}\nInput: None\nTask 10: {B}\nInput: {BI}\n\nI've created two tasks.",
+    "khmer": f"កិច្ចការ ៩: {A}\nបញ្ចូល: គ្មាន\nកិច្ចការ ១០: {B}\nបញ្ចូល: {BI}",
+    "lao": f"ວຽກ 9: {A}\nປ້ອນຂໍ້ມູນ: ບໍ່ມີ\nວຽກ 10: {B}\nປ້ອນຂໍ້ມູນ: {BI}",
+    "burmese": f"တာဝန် ၉: {A}\nထည့်သွင်းမှု: မရှိပါ\nတာဝန် ၁၀: {B}\nထည့်သွင်းမှု: {BI}",
+    "amharic": f"ተግባር 9፦ {A}\nግብዓት፦ የለም\nተግባር 10፦ {B}\nግብዓት፦ {BI}",
+    "tamil": f"பணி 9: {A}\nஉள்ளீடு: இல்லை\nபணி 10: {B}\nஉள்ளீடு: {BI}",
+    "urdu": f"کام 9: {A}\nان پٹ: کوئی نہیں\nکام 10: {B}\nان پٹ: {BI}",
+    "swahili": f"Kazi 9: {A}\nIngizo: hakuna\nKazi 10: {B}\nIngizo: {BI}",
+    "croatian": f"Zadatak 9: {A}\nUlaz: nema\nZadatak 10: {B}\nUlaz: {BI}",
     "fullwidth space": f"Task 9:\u3000{A}\nInput:\u3000None\nTask 10:\u3000{B}\nInput:\u3000{BI}",
 }
 
@@ -69,6 +95,35 @@ def test_labels_end_in_no_instruction(case: str) -> None:
     assert [(t.instruction, t.input) for t in tasks if not t.problem] == [(A, ""), (B, BI)]
 
 
-@pytest.mark.parametrize("text", [f"9 | {A} | None", f"<task><instruction>{A}</instruction><input></input></task>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"9 | {A} | None",
+        f"<task><instruction>{A}</instruction><input></input></task>",
+        f"Task IX: {A}\nInput: None\nTask X: {B}\nInput: {BI}",
+        f"A) {A}\nInput: None\nB) {B}\nInput: {BI}",
+        f"Task 9: {A}<br>Input: None<br>Task 10: {B}<br>Input: {BI}",
+    ],
+)
 def test_a_form_that_is_not_known_is_malformed_and_not_kept(text: str) -> None:
     assert all(task.problem for task in parse_tasks(text, cut_off=False, begins_inside=False))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        'Write a recipe. End with a line that begins with "Answer:" and gives the calories.',
+        "Explain the HTML tag input: what is it for?",
+        'Rewrite the note so that it says "Task 1: done".',
+        "Say what the label 'Input:' means in a form.",
+    ],
+)
+def test_a_task_that_speaks_of_a_label_is_whole(asked: str) -> None:
+    tasks = parse_tasks(f"Task 9: {asked}\nInput: <noinput>\nTask 10: {B}\nInput: {BI}", False, begins_inside=False)
+    assert [(t.instruction, t.input, t.problem) for t in tasks] == [(asked, "", ""), (B, BI, "")]
+
+
+def test_a_list_inside_a_task_is_no_row_of_tasks() -> None:
+    asked = "Sort these:\n1. pear\n2. fig\n3. apple"
+    tasks = parse_tasks(f"Task 9: {asked}\nInput: <noinput>\nTask 10: {B}\nInput: {BI}", False, begins_inside=False)
+    assert [t.instruction for t in tasks] == [asked, B]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
 
 from sedi_dagster.generation.parsing import words
 from sedi_dagster.generation.parsing.json_form import parse_json
@@ -13,6 +14,9 @@ LARGEST_STEP = 3
 """From one task's number to the next; a model may skip some."""
 _RULE = re.compile(r"\n[ \t]*(?:#{3,}|-{3,}|\*{3,}|={3,})\s*\Z")
 """A line between two tasks: `###`, `---`."""
+_TITLE = re.compile(r"[^\n*]{1,60}(?<![.?!。？！:：])\*\*[ \t]*\n+(?=[ \t]*[^\s*])")
+"""A title behind a number, both in bold: `**Task 9: Rivers**`, then the task."""
+_BLANKS = {0xA0: " ", 0x202F: " "}
 _CLOSING = {"(": ")", "[": "]"}
 
 
@@ -39,10 +43,10 @@ def parse_examples(text: str, cut_off: bool, begins_inside: bool = False) -> lis
 
 
 def _parse_series(text: str, cut_off: bool, begins_inside: bool, answered: bool) -> list[ParsedTask]:
-    # Where tasks are headed "Task 9:", as in every prompt, a bare "1." is an item of a list inside one.
-    head = words.NAMED_HEAD if begins_inside or words.NAMED_HEAD.search(text) else words.BARE_HEAD
-    starts = [match.start() for match in _in_sequence(list(head.finditer(text)))]
+    plain = text.translate(_BLANKS)
+    head, starts = _heads(plain, begins_inside)
     pieces = split_at(text, starts)
+    label_of_all = _label_of_all([plain[a:b] for a, b in pairwise([*starts, len(plain)])], head)
     label = words.OUTPUT if answered else words.INPUT
     unnumbered = begins_inside or (not starts and label.search(text) is not None)  # one task needs no number
     return [
@@ -53,9 +57,44 @@ def _parse_series(text: str, cut_off: bool, begins_inside: bool, answered: bool)
             cut_off and i == len(pieces) - 1,
             unnumbered and i == 0,
             answered,
+            label_of_all,
         )
         for i, piece in enumerate(pieces)
     ]
+
+
+def _heads(text: str, begins_inside: bool) -> tuple[re.Pattern[str], list[int]]:
+    """How the tasks are headed, and where each begins.
+
+    Where tasks are headed "Task 9:", as in every prompt, a bare "1." is an item of a list inside one. Other words with
+    numbers, and labels without, are heads where they count on or come again.
+    """
+    if begins_inside or words.NAMED_HEAD.search(text):
+        return words.NAMED_HEAD, [match.start() for match in words.NAMED_HEAD.finditer(text)]
+    bare = _in_sequence(list(words.BARE_HEAD.finditer(text)))
+    if not bare:
+        counted = [head for head in words.ANY_HEAD.finditer(text) if not words.INPUT.match(text, head.start())]
+        counted = [head for head in counted if head["word"].casefold() == counted[0]["word"].casefold()]
+        numbers = [_number(head) for head in counted]
+        if len(counted) > 1 and all(0 < b - a <= LARGEST_STEP for a, b in pairwise(numbers)):
+            return words.ANY_HEAD, [head.start() for head in counted]
+        again = [head.start() for head in words.UNNUMBERED_HEAD.finditer(text)]
+        if len(again) > 1:
+            return words.UNNUMBERED_HEAD, again
+    return words.BARE_HEAD, [match.start() for match in bare]
+
+
+def _label_of_all(pieces: list[str], head: re.Pattern[str]) -> re.Pattern[str] | None:
+    """The label that every task has, in whatever language, where none has a known one: it is that of the input."""
+    if len(pieces) < 2 or any(words.INPUT.search(p) or words.INLINE_INPUT.search(p) for p in pieces):
+        return None
+    labels = []
+    for piece in pieces:
+        started = head.match(piece)
+        found = words.ANY_LABEL.finditer(piece, started.end() if started else 0)
+        labels.append([label["word"] for label in found if not words.OUTPUT.match(piece, label.start())])
+    word = next((word for word in labels[0] if all(word in others for others in labels)), None)
+    return re.compile(words.ANY_LABEL.pattern.replace(words.ANY_WORDS, re.escape(word)), re.M | re.I) if word else None
 
 
 def _in_sequence(heads: list[re.Match[str]]) -> list[re.Match[str]]:
@@ -80,11 +119,20 @@ def _number(head: re.Match[str]) -> int:
 
 
 def _parse_piece(
-    text: str, raw: str, head: re.Pattern[str], cut_off: bool, may_lack_head: bool, answered: bool
+    text: str,
+    raw: str,
+    head: re.Pattern[str],
+    cut_off: bool,
+    may_lack_head: bool,
+    answered: bool,
+    label_of_all: re.Pattern[str] | None = None,
 ) -> ParsedTask:
     """Read one piece. `text` is the piece without closing talk, `raw` as it came."""
-    started = head.match(text) or words.BARE_HEAD.match(text)
+    plain = text.translate(_BLANKS)  # as long as the text itself
+    started = head.match(plain) or words.BARE_HEAD.match(plain)
     body = _without_lone_fence(_RULE.sub("", text[started.end() :] if started else text))
+    if started and "**" in started[0] and (title := _TITLE.match(body)) and not words.INPUT.match(body, title.end()):
+        body = body[title.end() :]
     output = ""
     answer = words.OUTPUT.search(body) or (words.INLINE_OUTPUT.search(body) if answered else None)
     if answer:
@@ -93,12 +141,15 @@ def _parse_piece(
         # A task is whole where the teacher went on to answer it; a later call asks for the answer properly.
         cut_off = cut_off and answered
     text_input = words.INPUT.search(body) or words.INLINE_INPUT.search(body)
+    if text_input is None and label_of_all is not None:
+        text_input = label_of_all.search(body)
     asked = body[: text_input.start()] if text_input else body
     label = words.INSTRUCTION.match(asked)
     instruction = _without_lone_bold(instruction_text(asked[label.end() if label else 0 :]))
     given = body[text_input.end() :].strip() if text_input else ""
     if text_input and text_input.re is words.INLINE_INPUT and text_input[0].lstrip()[:1] in _CLOSING:  # (Input: ...)
         given = given.removesuffix(_CLOSING[text_input[0].lstrip()[0]])
+    given = _without_lone_bold(given)
     # What follows "none" after a blank line is talk.
     if words.means_no_input(given.split("\n\n", 1)[0]):
         given = ""
@@ -111,13 +162,14 @@ def _parse_piece(
     elif answered and not output:
         problem = "no output"
     else:
-        problem = label_problem(instruction)
+        problem = label_problem(instruction) or ("a label within the input" if words.INPUT.search(given) else "")
     return ParsedTask(instruction, given, problem, raw, output if answered else "")
 
 
 def label_problem(instruction: str) -> str:
     """Why an instruction is none: it still holds the label of an input, so where it ends is not known."""
-    left = words.INPUT.search(instruction) or words.INLINE_INPUT.search(instruction)
+    patterns = (words.INPUT, words.INLINE_INPUT, words.LEFT_INPUT)
+    left = any(pattern.search(instruction) for pattern in patterns)
     return "a label within the instruction" if left else ""
 
 
@@ -132,6 +184,6 @@ def _without_lone_fence(body: str) -> str:
     return body if body[: fences[0].start()].strip() else body[fences[0].end() :]
 
 
-def _without_lone_bold(instruction: str) -> str:
-    """Without the closing mark of a bold head, as in `**Task 9: Name a river.**`."""
-    return instruction.removesuffix("**").rstrip() if instruction.count("**") % 2 else instruction
+def _without_lone_bold(text: str) -> str:
+    """Without the closing mark of a bold head or label, as in `**Task 9: Name a river.**`."""
+    return text.removesuffix("**").rstrip() if text.count("**") % 2 else text

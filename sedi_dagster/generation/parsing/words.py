@@ -13,7 +13,7 @@ import unicodedata
 _DIRECTION = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks of writing direction may stand before a label
 _BLANK = rf"[ \t\u00a0\u3000{_DIRECTION}]*+"
 _BOLD = r"(?:\*{1,3}|__?)?"
-_MARK = r"(?:[-*•‣+–][ \t]{1,3})?"
+_MARK = r"(?:[-*•‣+–→][ \t]{1,3})?"
 _COLON = r"[:：﹕]"
 
 _WORDS = {
@@ -33,7 +33,8 @@ _WORDS = {
         vstup вхід bemenet intrare syöte
         inddata inndata ورودی ইনপুট""",
     "output": """
-        output answer response solution ausgabe antwort lösung salida respuesta sortie réponse saída resposta uscita
+        output answer response solution sample_answer ausgabe antwort lösung salida respuesta sortie réponse saída resposta
+        uscita
         risposta uitvoer antwoord utdata svar wyjście odpowiedź вывод выход ответ решение çıktı cevap
         输出 輸出 答案 回答 出力 출력 답변 الإخراج المخرجات الجواب الإجابة פלט תשובה आउटपुट उत्तर
         đầu_ra trả_lời keluaran jawaban เอาต์พุต คำตอบ έξοδος απάντηση výstup odpověď вихід відповідь kimenet válasz
@@ -60,17 +61,34 @@ def _line(pattern: str) -> re.Pattern[str]:
 
 NAMED_HEAD = _line(
     rf"(?:#{{1,6}}[ \t]*)?{_MARK}{_BOLD}[【\[]?(?:(?:{_any_of('task')}|{_any_of('instruction')})[ \t]{{0,3}}"
-    rf"(?:{_COLON}[ \t]{{0,2}})?(?:#|№|n[or°º]\.?|số)?[ \t]?\d{{1,3}}|第[ \t]?\d{{1,3}}[ \t]?[个個]?[题題])"
+    rf"(?:{_COLON}[ \t]{{0,2}})?(?:#|№|n[or°º]\.?|số)?[ \t]?\d{{1,3}}(?:[ \t]\([^()\n]{{1,30}}\))?|"
+    rf"第[ \t]?\d{{1,3}}[ \t]?[个個]?[题題])"
     rf"[】\]]?{_BOLD}"
     rf"(?:[ \t]{{0,3}}(?:[.)．、）]|{_COLON}|[-–—](?=[ \t])){_BOLD}|(?<=[】\]])|[ \t]*(?=\r?$))[ \t]*"
 )
 """`Task 9:`, `**Task #9**:`, `- Task No. 9:`, `### Task 9 - `, `任务9：`, `第9题：`, or `Task 9` alone on its line."""
 
-_NUMBERING = r"(?:\d{1,3}[ \t]{0,3}[.:)．、：）](?!\d)|[(\[（【]\d{1,3}[)\]）】]|[①-⑳])"
+_NUMBERING = r"(?:\d{1,3}[ \t]{0,3}\\?[.:)．、：）](?!\d)|\d\ufe0f?\u20e3|[(\[（【]\d{1,3}[)\]）】]|[①-⑳])"
 _PART = rf"{_BOLD}(?:{_any_of('input')}|{_any_of('output')}){_BOLD}{_COLON}"
 BARE_HEAD = _line(rf"(?:#{{1,6}}[ \t]+)?{_BOLD}(?P<number>{_NUMBERING}){_BOLD}[ \t]*+(?!{_PART})")
 """`9.`, `9)`, `(9)`, `**9.**`, `9、`, `⑨`. Not before another digit: 3.5 and 10:30 are no numbering. Not before a
 label: `9. Input:`, as Alpaca writes it, is a part of task 9."""
+
+_ANY_WORD = r"[^\s\d:：፦.,;!?#*()\[\]{}<>|]{1,24}"
+_ANY_COLON = r"[:：﹕፦]"
+ANY_WORDS = rf"{_ANY_WORD}(?:[ ]{_ANY_WORD})?"
+ANY_HEAD = _line(
+    rf"[#*_>\s-]{{0,8}}(?P<word>{ANY_WORDS})[ ]?#?[ ]?(?P<number>\d{{1,3}})"
+    rf"{_BOLD}[ \t]{{0,3}}(?:[.)．、）]|{_ANY_COLON}|[-–—](?=[ \t])){_BOLD}[ \t]*"
+)
+"""`Question 9:`, `T9.`, `កិច្ចការ ៩:`: a word of any language and a number. A head only where it counts on."""
+UNNUMBERED_HEAD = _line(
+    rf"(?:#{{1,6}}[ \t]*)?{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}[ \t]{{0,3}}{_COLON}{_BOLD}[ \t]*"
+)
+"""`### Instruction:`, `Task:`. A head only where it comes again."""
+ANY_LABEL = _line(rf"{_MARK}{_BOLD}(?P<word>{ANY_WORDS}){_BOLD}[ \t]?{_ANY_COLON}{_BOLD}(?=[ \t\n])")
+"""A word of any language before a colon. A label only where every task has it."""
+LEFT_INPUT = re.compile(r"(?<![\w\"'“‘`«(])(?:Input|INPUT)[ ]?[:：]")
 
 INSTRUCTION = re.compile(
     rf"\s*(?:#{{1,6}}[ \t]*)?{_MARK}{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}"
@@ -81,9 +99,11 @@ INSTRUCTION = re.compile(
 
 
 def _label(role: str) -> re.Pattern[str]:
-    number, blank = rf"(?:{_NUMBERING}[ \t]*+|[-*•‣+–][ \t]{{1,3}})?", r"[ \t]{0,3}"
-    word = rf"{_BOLD}{_any_of(role)}{blank}\d{{0,3}}{_BOLD}{blank}"
-    heading = rf"(?:#{{1,6}}[ \t]*{word}(?:{_COLON}{_BOLD}|(?=\r?$))|[【\[]{_any_of(role)}[】\]]{_COLON}?)"
+    number, blank = rf"(?:{_NUMBERING}[ \t]*+|[-*•‣+–→][ \t]{{1,3}})?", r"[ \t]{0,3}"
+    kind = r"(?:(?:expected|model|correct|ideal|suggested)[ \t]{1,2})?" if role == "output" else ""
+    word = rf"{_BOLD}{kind}{_any_of(role)}{blank}\d{{0,3}}(?:\((?:optional|if any)\))?{_BOLD}{blank}"
+    alone = rf"(?:#{{1,6}}[ \t]*{word}|\*\*{_any_of(role)}\*\*)"
+    heading = rf"(?:{alone}(?:{_COLON}{_BOLD}|(?=\r?$))|[【\[]{_any_of(role)}[】\]]{_COLON}?)"
     return _line(rf"(?:{heading}|{number}{word}{_COLON}{_BOLD})[ \t]*")
 
 
@@ -104,9 +124,12 @@ def _inline(role: str) -> re.Pattern[str]:
 INLINE_INPUT = _inline("input")
 INLINE_OUTPUT = _inline("output")
 
-_OFFERS = """
+_OFFERS = r"""
     would you like|do you want|shall i|should i|let me know|please let me know|feel free|i hope (?:this|these|that)
     hope (?:this|these)|if you (?:need|want|would like|have any)|these (?:tasks|examples)|that['’]s (?:all|it)|note:
+    (?:i['’]ve|i have) (?:created|written|generated|provided|made|included)
+    each (?:of (?:these|the) )?(?:new )?(?:task|example)s? (?:is|has|can|are)\b
+    all (?:of )?(?:these|the) (?:tasks|examples)|\(?end of (?:the )?(?:list|tasks?|response|output|examples)
     is there anything else (?:you|i can)|i can (?:also )?(?:write|create|generate) more|here (?:are|were)
     gerne (?:erstelle|schreibe|kann)|möchten sie|möchtest du|soll ich|ich hoffe|lass(?:en sie)? mich wissen
     ¿(?:quieres|te gustaría|desea)|espero que|avísame|voulez-vous|souhaitez-vous|j['’]espère|n['’]hésitez pas
@@ -165,7 +188,10 @@ _NO_INPUT = frozenset(
         कोई नहीं|कोई इनपुट नहीं|इनपुट नहीं|लागू नहीं
         không có|không có đầu vào|không áp dụng
         tidak ada|tanpa masukan|ไม่มี|καμία|κανένα|žádný|žádné|žiadny|немає|відсутній
-        nincs|niciuna|niciun|ei mitään|ei ole|inga|intet|ندارد|هیچ|নেই|কিছু নেই""".replace("\n", "|").split("|"),
+        nincs|niciuna|niciun|ei mitään|ei ole|inga|intet|ندارد|هیچ|নেই|কিছু নেই
+        няма|nema|ništa|cap|hakuna|არა|არ არის|የለም|မရှိပါ|မရှိ|គ្មាន|ບໍ່ມີ|இல்லை|లేదు|ഇല്ല|ಇಲ್ಲ|काही नाही|کوئی نہیں""".replace(
+            "\n", "|"
+        ).split("|"),
     )
 )
 _LONGEST_NO_INPUT = 80
