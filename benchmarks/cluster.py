@@ -167,7 +167,7 @@ def disturb(trial: Trial, daemon: Service) -> list[dict[str, int]]:
     trial.disturbed("PostgreSQL was restarted", "training of round 3")
     trial.wait_for("round 3", lambda: trial.finished(3))
     count()
-    trial.wait_for("its report", lambda: trial.store.exists("reports", f"{third}.html"))
+    trial.wait_for("the dataset of all rounds", lambda: _exported(trial.store))
     return requests
 
 
@@ -175,12 +175,20 @@ def _saved(store: Store, key: str) -> bool:
     return any(path.endswith("/steps.json") for path in store.files(WORK, f"train-{key}", "out", "state"))
 
 
+def _exported(store: Store) -> bool:
+    """Whether the dataset has what all finished rounds kept: it is written last."""
+    kept = sum(done.kept for done in load_history(store).finished)
+    return (
+        store.tables_marker("sft_dataset") is not None and store.read_tables("sft_dataset")["examples"].height == kept
+    )
+
+
 def ending(store: Store) -> dict[str, Any]:
     """What a loop has come to, by hashes of content: of tables, of weights, of examples with their vectors.
 
     Left out is what tells when and where: times, runs, paths, who opened a round.
     """
-    told: dict[str, Any] = {"dataset": (store.tables_marker("sft_dataset") or {})["data_version"]}
+    told: dict[str, Any] = {"dataset": dict(store.read_tables("sft_dataset")["files"].iter_rows())}
     for number in range(1, ROUNDS + 1):
         manifest = store.read_json("manifests", f"{round_key(number)}.json")
         told[round_key(number)] = {

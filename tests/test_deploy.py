@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -46,3 +53,39 @@ def test_the_image_copies_files_and_takes_extras_that_there_are() -> None:
 @pytest.mark.parametrize("part", ["dagsterWebserver", "dagsterDaemon"])
 def test_what_asks_the_user_code_waits_as_long_as_on_one_machine(part: str) -> None:
     assert VALUES[part]["env"] == {"DAGSTER_GRPC_TIMEOUT_SECONDS": "300"}
+
+
+@pytest.mark.slow
+def test_the_steps_of_the_image_make_a_code_location(tmp_path: Path) -> None:
+    """`docker build` by hand: an environment of its own for the base image, a folder for `WORKDIR`, no users."""
+    workdir, environment = tmp_path / "workdir", tmp_path / "environment"
+    workdir.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("SEDI_", "PYTHON"))}
+    variables |= {"PATH": f"{environment / 'bin'}:{os.environ['PATH']}", "DAGSTER_HOME": str(tmp_path)}
+    command: list[str] = []
+    for word, rest in re.findall(r"^([A-Z]+) (.+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE):
+        if word in ("ARG", "ENV"):
+            variables |= dict(pair.split("=", 1) for pair in rest.split())
+        elif word == "COPY":
+            *sources, target = rest.split()
+            for source in sources:
+                here, there = PROJECT_ROOT / source, workdir / target
+                shutil.copytree(here, there) if here.is_dir() else shutil.copy(here, there)
+        elif word == "RUN" and not rest.startswith("useradd"):
+            subprocess.run(["sh", "-ec", rest], cwd=workdir, env=variables, check=True)
+        elif word == "CMD":
+            command = json.loads(rest)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [{"0.0.0.0": "127.0.0.1", "3030": port}.get(part, part) for part in command]
+    variables["SEDI_CACHE"] = str(tmp_path / "cache")
+    with subprocess.Popen(command, cwd=workdir, env=variables) as location:
+        try:
+            asked, end = ["dagster", "api", "grpc-health-check", "-p", port], time.monotonic() + 180
+            while subprocess.run(asked, cwd=workdir, env=variables, capture_output=True).returncode:
+                assert location.poll() is None and time.monotonic() < end
+                time.sleep(1)
+        finally:
+            location.terminate()
