@@ -86,8 +86,7 @@ def test_a_round_with_every_stage_on_ray_and_a_killed_worker_ends_as_on_one_mach
 
     def kill() -> None:
         until(lambda: is_saved(store, "train-round-0001"))
-        assert cluster.kill_worker_that_runs("sedi_dagster.training")
-        cluster.add_worker()
+        assert cluster.kill_worker_that_runs("sedi_dagster.training")  # the other one is left
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
@@ -100,7 +99,7 @@ def test_a_round_with_every_stage_on_ray_and_a_killed_worker_ends_as_on_one_mach
     ran = jobs(cluster)
     assert {"train-round-0001", "evaluate-round-0001", "ifd-round-0001", "embed-round-0001"} <= ran.keys(), ran
     assert ran.pop("train-round-0001") == ["FAILED", "SUCCEEDED"]
-    assert {tuple(ended) for ended in ran.values()} == {("SUCCEEDED",)}
+    assert {state for ended in ran.values() for state in ended} == {"SUCCEEDED"}
     stages = {told.stage for line in logged if (told := parse_progress(line))}
     assert {"train", "evaluate", "embed"} <= stages, stages
     found = ending(on_ray.sedi)
