@@ -1,4 +1,4 @@
-"""Which examples are trained together: embedding, the example table, composition of batches.
+"""Training batches: embeddings, the table of examples, batch composition.
 
-Belongs here: vectors, clusters, the order of training rows. Does not: which candidates are kept (filtering).
+Belongs here: embeddings, clusters, the order of training rows. Does not: which candidates are kept (filtering).
 """

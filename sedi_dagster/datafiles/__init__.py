@@ -1,7 +1,7 @@
-"""Files of texts as people have them: reading their rows, whatever holds them, and the exchange that a row is.
+"""Readers for data files in common formats; a row becomes an exchange.
 
-Belongs here: compression, encodings, JSON, CSV, Parquet, Arrow; the shapes of rows in use; problems told with their
-place. Does not: what a seed task, an item or a candidate must be (the packages that read such files).
+Belongs here: compression, encodings, JSON, CSV, Parquet, Arrow; common row formats; problems reported with their
+location. Does not: requirements on seed tasks, items or candidates (in the packages that read such files).
 """
 
 from __future__ import annotations

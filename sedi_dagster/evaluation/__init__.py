@@ -1,4 +1,4 @@
-"""What the student can do: items, verifiers, its answers, and what the numbers allow to be said.
+"""Evaluation of the student: items, verifiers, answers, and statistics.
 
 Belongs here: judging answers, intervals, tests, which category is weak. Does not: what to do about it (feedback).
 """

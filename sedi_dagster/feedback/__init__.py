@@ -1,5 +1,5 @@
-"""What the next round should be: which seeds it shows, which categories it asks for.
+"""Decisions about the next round: its seeds and its categories.
 
-Belongs here: pure decisions over signals and scores. Does not: measuring (training, evaluation), starting runs
+Belongs here: pure decisions based on signals and scores. Does not: measuring (training, evaluation), starting runs
 (orchestration).
 """

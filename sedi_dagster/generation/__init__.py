@@ -1,5 +1,5 @@
-"""Turning seed tasks into candidates with the teacher's help.
+"""Generation of candidates from seed tasks with the teacher.
 
-Belongs here: prompts, parsing what the teacher wrote, the order of calls. Does not: how a call is paid and kept
-(teacher), which candidate is worth keeping (filtering).
+Belongs here: prompts, parsing, the order of calls. Does not: paying for and storing calls (teacher), deciding which
+candidates to keep (filtering).
 """

@@ -1,4 +1,4 @@
-"""Where everything came from: the manifest of a round, and the trace of one example.
+"""Provenance: the manifest of a round, and the trace of an example.
 
-Belongs here: reading what the other packages recorded and joining it. Does not: recording it (each does its own).
+Belongs here: reading and joining what the other packages recorded. Does not: recording it (each package does).
 """

@@ -1,4 +1,4 @@
-"""`sedi doctor`: what can be wrong with this machine and these settings, each with its fix. Spends nothing."""
+"""`sedi doctor`: checks this machine and these settings, with a fix for each problem. Spends nothing."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def print_diagnosis(settings: Settings, console: Console | None = None) -> int:
     """Print a line for each; returns the exit code: 2 if something must be fixed."""
     console, failed = console or Console(), False
     for found in diagnose(settings):
-        mark = "ok" if not found.problem else "warning" if found.warning else "WRONG"
-        failed |= mark == "WRONG"
+        mark = "ok" if not found.problem else "warning" if found.warning else "FAILED"
+        failed |= mark == "FAILED"
         console.print(f"{mark:<8} {found.name}", highlight=False, markup=False)
         for text in filter(None, (found.problem, found.fix and f"Fix: {found.fix}")):
             console.print(f"         {text}", highlight=False, markup=False, soft_wrap=True)
-    console.print("Something must be fixed first." if failed else "Ready.", style="bold")
+    console.print("Fix these problems first." if failed else "Ready.", style="bold")
     return 2 if failed else 0
 
 
@@ -81,7 +81,7 @@ def _disks(settings: Settings) -> Iterator[Diagnosis]:
             f"Less than {LEAST_FREE_GB:.0f} GB are free at {place}; a checkpoint or a model may not fit."
             if small
             else "",
-            "Free some, or set another folder (SEDI_DATA, SEDI_CACHE, DAGSTER_HOME)." if small else "",
+            "Free some space, or set another folder (SEDI_DATA, SEDI_CACHE, DAGSTER_HOME)." if small else "",
             warning=True,
         )
 
@@ -94,7 +94,7 @@ def _versions() -> Diagnosis:
         return Diagnosis(f"versions: dagster {found['dagster']}")
     versions = ", ".join(f"{name} {number}" for name, number in found.items() if number)
     return Diagnosis(
-        "versions", f"The packages of Dagster do not match: {versions}.", "Install again: make clean, make run."
+        "versions", f"The packages of Dagster do not match: {versions}.", "Reinstall: make clean, make run."
     )
 
 
@@ -113,6 +113,6 @@ def _dagster_yaml() -> Diagnosis:
     return Diagnosis(
         "dagster.yaml",
         f"{theirs} is not the project's dagster.yaml: changed by hand, or copied by an earlier version.",
-        f"If it was not changed on purpose, delete it; it is copied again. Compare: diff {theirs} {ours}",
+        f"If it was not changed on purpose, delete it; it will be copied again. Compare: diff {theirs} {ours}",
         warning=True,
     )

@@ -33,11 +33,11 @@ def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]
     """The checks by what they look at, the quick ones first; each raises a `SediError`."""
     settings = sedi.settings()
     return [
-        ("methods of generation", lambda: check_mix(settings.generation.methods)),
+        ("generation methods", lambda: check_mix(settings.generation.methods)),
         ("seed tasks", lambda: _check_seeds(sedi, settings)),
         ("evaluation items", sedi.all_items),
         ("targets", lambda: check_reference(sedi.categories(), settings.evaluation.reference)),
-        ("files to keep clear of", sedi.guarded_texts),
+        ("protected files", sedi.guarded_texts),
         ("data folder", sedi.store().check_writable),
         *([("Ray", lambda: _check_ray(settings))] if settings.compute == "ray" else []),
         ("judge", lambda: check_judge(settings)),

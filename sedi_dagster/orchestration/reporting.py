@@ -63,15 +63,15 @@ def _what_comes_next(sedi: SediResource, history: LoopHistory, plan: RoundPlan) 
     later = [other for other in history.plans if other.round > plan.round]
     if later:
         asked = ", ".join(f"{c.category} ({c.candidates})" for c in later[0].categories)
-        return f"{later[0].round} followed; it asked for {asked}."
+        return f"{later[0].round} followed, with {asked}."
     try:
         decided = next_plan(sedi, "report")
     except SediError as error:
-        return f"The planner cannot say: {error.problem}"
+        return f"The planner cannot decide: {error.problem}"
     if isinstance(decided, Stop):
-        return f"The loop ends here: {decided.reason}."
+        return f"The loop stops: {decided.reason}."
     asked = ", ".join(f"{c.category} ({c.candidates})" for c in decided.categories)
-    return f"The next round would ask for {asked}."
+    return f"The next round would generate {asked}."
 
 
 def _stages(instance: dg.DagsterInstance, plan: RoundPlan) -> tuple[Stage, ...]:

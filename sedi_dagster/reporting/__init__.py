@@ -1,5 +1,5 @@
-"""A round as a person wants to see it: one HTML page a round, an index of all rounds, the same plots as PNG.
+"""Reports: one HTML page per round, an index of all rounds, and plots as PNG.
 
-Belongs here: counting, wording, drawing and laying out what the other packages decided. Does not: any
-decision or test of its own, reading or writing data (the caller hands in frames and stores the page).
+Belongs here: counting, wording, drawing and layout of what other packages decided. Does not: decisions or tests of
+its own, reading or writing data (the caller passes data frames and stores the page).
 """

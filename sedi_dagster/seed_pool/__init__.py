@@ -1,7 +1,7 @@
-"""The human seed tasks: reading `SEDI_SEEDS`, and checking it.
+"""The human seed tasks: reading and validating `SEDI_SEEDS`.
 
 Belongs here: categories for files that have none, the report of `sedi seeds check`.
-Does not: the seed set of a round, which also holds machine-made examples (feedback).
+Does not: the seed set of a round, which also contains machine-made examples (feedback).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Every setting, its default and its meaning: one module a group, profiles as YAML files. `load_settings` reads them.
+"""All settings with defaults and descriptions: one module per group, profiles as YAML files.
 
-Precedence, lowest first: defaults, the profile, `.env`, `SEDI_*` variables, overrides (a command-line option or run
-config in the launchpad). A setting of a group is named `SEDI_<GROUP>_<FIELD>`, such as `SEDI_TEACHER_BASE_URL`.
-No setting is read anywhere else, and nothing here knows what settings are used for.
+`load_settings` reads them. Precedence, lowest first: defaults, the profile, `.env`, `SEDI_*` variables, overrides (a
+command-line option, or run config in the launchpad). A setting of a group is named `SEDI_<GROUP>_<FIELD>`, such as
+`SEDI_TEACHER_BASE_URL`. No setting is read anywhere else, and nothing here depends on how settings are used.
 """
 
 from sedi_dagster.settings.alerts import AlertSettings

@@ -1,7 +1,7 @@
-"""The teacher: calls that are never lost, repeated or overspent.
+"""The teacher's client: no call is lost, repeated or overspent.
 
-Belongs here: the client (`client`), how a request is written (`rendering`) and an answer read (`answers`), the
-ledger of all calls (`ledger`), money (`budget`), pace (`limiter`), the bundled model's server (`local_server`).
-Does not belong here: what is asked (generation/) and what an answer is good for (filtering/). Nothing here
-imports Dagster. Start with `open.open_teacher`.
+Belongs here: the client (`client`), rendering of requests (`rendering`) and reading of answers (`answers`), the ledger
+of all calls (`ledger`), the budget (`budget`), rate limiting (`limiter`), the bundled model's server (`local_server`).
+Does not: what is requested (generation) and what an answer is worth (filtering). Nothing here imports Dagster. Start
+with `open.open_teacher`.
 """

@@ -1,4 +1,4 @@
-"""Stand-ins for what costs money or time, good enough to rehearse a deployment and to test with.
+"""Simulations of what costs money or time, for tests and for rehearsing a deployment.
 
 Belongs here: the simulated teacher. Does not: tests, and anything that a real run needs.
 """

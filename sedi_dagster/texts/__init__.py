@@ -1,6 +1,6 @@
-"""What a model writes besides what it was asked for, told by its form alone.
+"""Detection of what a model writes besides the requested text, by form alone.
 
-Belongs here: reasoning (`reasoning`), marks of a chat template and control characters (`control`), answers that are
-none (`refusals`), and the one function that takes the first two off a text (`cleaning`). Pure, linear in the length of
-the text, and without knowledge of who asks: teacher, generation, filtering and seed files read the same rules.
+Belongs here: reasoning (`reasoning`), chat-template tokens and control characters (`control`), refusals and
+placeholders (`refusals`), and the function that removes the first two (`cleaning`). Pure, linear in the length of the
+text, and independent of the caller: teacher, generation, filtering and seed files share the same rules.
 """

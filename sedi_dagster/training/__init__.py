@@ -1,5 +1,5 @@
-"""The SFT workload and its signals. Runs in its own process; knows nothing of how its rows were chosen.
+"""The SFT workload and its signals. Runs in its own process; independent of how its rows were chosen.
 
-Belongs here: training rows to weights, what training tells about each step and example.
-Does not: composing batches (batching), judging the result (evaluation), who becomes a seed (feedback).
+Belongs here: training on rows, measurements by step and example.
+Does not: composing batches (batching), evaluating the result (evaluation), promoting seeds (feedback).
 """

@@ -1,4 +1,4 @@
-"""The model card of a checkpoint: what it is, how it was made, how it scored, and the three lines that load it."""
+"""The model card of a checkpoint: origin, training, scores, and the three lines that load it."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ tags: [sedi-dagster, sft{", lora" if is_adapter else ""}]
 
 | | |
 | --- | --- |
-| kind | {"LoRA adapter" if is_adapter else "whole model"} |
+| kind | {"LoRA adapter" if is_adapter else "full model"} |
 | base | `{_public_name(str(about.get("student", job.student)))}` |
 | trained from | {about.get("parent") or "the untrained base"} |
 | round | {about.get("round", "")} |
 | data version of the training batches | `{about.get("data_version", "")}` |
-| optimiser steps, completion tokens | {steps.height}, {steps["completion_tokens"].sum():,} |
+| optimizer steps, completion tokens | {steps.height}, {steps["completion_tokens"].sum():,} |
 | training loss, first and last fifth | {_mean(steps.head(end))}, {_mean(steps.tail(end))} |
 | held-out loss before and after | {_held_out(heldout)} |
 
@@ -50,7 +50,7 @@ tags: [sedi-dagster, sft{", lora" if is_adapter else ""}]
 {load}
 ```
 
-The folder is as seen from the data folder.
+The path is relative to the data folder.
 
 {"The adapter names the folder of its base in `adapter_config.json`." if is_adapter else ""}
 Trained on synthetic and human-written instructions; its answers may be wrong.
@@ -69,7 +69,7 @@ Not evaluated yet.
 def with_scores(card: str, score: float, promoted: bool, categories: Iterable[tuple[str, int, int]]) -> str:
     """The card with what the evaluation found. `categories`: id, passed, items."""
     rows = [f"| {name} | {passed} of {items} |" for name, passed, items in categories]
-    verdict = "promoted: later rounds build on it" if promoted else "not promoted"
+    verdict = "promoted: later rounds start from it" if promoted else "not promoted"
     lines = [
         f"{score:.1%} of the evaluation items passed; {verdict}.",
         "",

@@ -1,9 +1,9 @@
 """A fork server for workloads: torch, transformers and trl are imported once, and each job is a fork of that process.
 
-Importing them takes 5 to 10 s, and a round starts several workloads. `client.py` stands in the place of
-`python -m MODULE`: it hands the job to the server and behaves as the job does. `server.py` imports and forks;
-`address.py` says which server fits a process, and starts it. Where there is none, the client becomes the plain
-command. Linux without a GPU only: CUDA, once a library has touched it, does not survive a fork.
+Importing them takes 5 to 10 s, and a round starts several workloads. `client.py` replaces `python -m MODULE`: it passes
+the job to the server and behaves like the job. `server.py` imports and forks; `address.py` finds the server that fits a
+process, or starts it. Without a server, the client becomes the plain command. Linux without a GPU only, because CUDA
+does not survive a fork once a library has used it.
 
-Does not belong here: what a workload does (it runs as it does by hand), and when one is run (orchestration).
+Does not belong here: what a workload does, and when one is run (orchestration).
 """

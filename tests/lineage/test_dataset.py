@@ -98,7 +98,7 @@ def test_the_card_is_read_by_the_tools_of_the_hub_and_says_how_the_data_was_made
     card = DatasetCard.load(exported / "README.md")
     assert card.data.license and card.data.language == ["en"] and card.data.size_categories == ["n<1K"]
     assert [config["config_name"] for config in card.data.configs] == list(FORMS)
-    for text in ("near_duplicate", "instructions@1", "ROUGE-L 0.85", "sedi trace", "teacher tokens", "Limits"):
+    for text in ("near_duplicate", "instructions@1", "ROUGE-L 0.85", "sedi trace", "teacher tokens", "Limitations"):
         assert text in card.text
     assert str(exported) not in card.content and "/tmp" not in card.content
 

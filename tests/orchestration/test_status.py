@@ -36,12 +36,12 @@ def test_status_says_what_is_due_and_who_does_it(project: Path) -> None:
 
 def test_doctor_names_each_thing_that_is_wrong_with_its_fix(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, well = printed("doctor")
-    assert code == 0 and "Ready." in well and "WRONG" not in well
+    assert code == 0 and "Ready." in well and "FAILED" not in well
     (project / "seeds.jsonl").write_text('{"instruction": 3}\n', encoding="utf-8")
     monkeypatch.setenv("SEDI_TEACHER_BASE_URL", "http://127.0.0.1:9/v1")
     code, ill = printed("doctor")
     assert code == 2
-    wrong = [line for line in ill.splitlines() if line.startswith("WRONG")]
+    wrong = [line for line in ill.splitlines() if line.startswith("FAILED")]
     assert len(wrong) == 2 and "seed tasks" in wrong[0] and "teacher" in wrong[1] and ill.count("Fix:") >= 2
 
 

@@ -1,10 +1,8 @@
-"""The inside of the code sandbox: what runs in the child processes, on the standard library alone.
+"""The inside of the code sandbox: what runs in the child processes, using only the standard library.
 
-Belongs here: the layers that take rights away, the wire between the judge and the worker, and the two
-programs.
-Does not belong here: starting the processes and reading the verdict (`sandbox.py`), or any import of this
-project.
+Belongs here: the layers that remove privileges, the protocol between judge and worker, and the two programs.
+Does not: starting the processes and reading the verdict (`sandbox.py`), or any import of this project.
 
-The child starts Python without site packages, so these modules import nothing but each other and the standard
-library, by relative imports.
+The child starts Python without site packages, so these modules import only each other, relatively, and the standard
+library.
 """

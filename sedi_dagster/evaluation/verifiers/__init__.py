@@ -1,10 +1,10 @@
-"""Verifiers: programs that judge an answer, so that a category's score needs no judging model.
+"""Verifiers: programs that judge an answer, so that no judge model is needed.
 
-Belongs here: pure functions from (arguments, answer, prompt) to a `Score`, and the check of their arguments.
-Does not belong here: asking the student, running code (the sandbox does), statistics over items.
+Belongs here: pure functions from (arguments, answer, prompt) to a `Score`, and the validation of their arguments.
+Does not: querying the student, running code (see the sandbox), statistics over items.
 
-Every verifier fails an empty answer and one of over 20,000 characters, raises on no answer, and takes
-linear time.
+Every verifier rejects an empty answer and one of over 20,000 characters, never raises on an answer, and takes linear
+time.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Reading what a teacher wrote: any text becomes pieces, well-formed or with their problem, and none of it is lost.
+"""Parsing of the teacher's text: any text becomes pieces, well-formed or with a problem, and nothing is lost.
 
-Nothing a model writes can raise out of here, and the time is linear in the length of the text. Of every function
-here holds: the `raw` of the pieces, in order, make up the text again (blank pieces apart), and a text that was cut
-off by the token limit makes its last piece malformed, unless that is a JSON object with its closing brace.
+No model output raises an exception, and time is linear in the length of the text. For every function here, the `raw` of
+the pieces, in order, concatenates to the text (apart from blank pieces). If the token limit truncated the text, its
+last piece is malformed, unless it is a JSON object with its closing brace.
 
-| function | the teacher was asked for | forms understood |
+| function | requested from the teacher | supported formats |
 | --- | --- | --- |
-| `parse_tasks` | tasks without their answers | numbered series, JSON |
-| `parse_examples` | tasks with their answers | numbered series, JSON |
-| `parse_instances` | instances of one task, input first | `Input: ... Output: ...`, after `Example 2` or not |
+| `parse_tasks` | tasks without answers | numbered series, JSON |
+| `parse_examples` | tasks with answers | numbered series, JSON |
+| `parse_instances` | instances of one task, input first | `Input: ... Output: ...`, with or without `Example 2` |
 | `parse_labelled_instances` | instances of a classification task, output first | `Class label: ...`, then the input |
 """
 

@@ -1,7 +1,7 @@
-"""The prompts, each a file of its own, so that a change of a prompt is a diff of that file.
+"""The prompts, one file each, so that a changed prompt is a diff of its file.
 
-`NAME.chat.j2` asks in a message, `NAME.completion.j2` is a text to continue, and `NAME.yaml` holds the few-shot
-examples that both show, as `few_shot`.
+`NAME.chat.j2` is a chat message, `NAME.completion.j2` a text to continue, and `NAME.yaml` has the few-shot examples
+of both, as `few_shot`.
 """
 
 from __future__ import annotations
