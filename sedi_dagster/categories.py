@@ -1,4 +1,4 @@
-"""The categories of tasks: `seeds/categories.yaml`, read and checked."""
+"""The task categories: reading and validating `seeds/categories.yaml`."""
 
 from __future__ import annotations
 

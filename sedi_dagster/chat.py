@@ -1,7 +1,7 @@
-"""A question and its answer as a student's chat template frames them: where an answer begins, and what ends it.
+"""The student's chat template: where an answer begins, and which tokens end it.
 
-Everything that trains, measures or asks a student goes through here, so that all of them see the same tokens. No system
-message is sent: some families (Gemma) have none, others put in their own.
+Everything that trains, evaluates or queries a student uses this module, so that all see the same tokens. No system
+message is sent: some families (Gemma) do not support one, others insert their own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command `sedi`. Exit codes: 0 done, 1 a defect of the program, 2 something the user can fix, 130 Ctrl-C."""
+"""The `sedi` command. Exit codes: 0 success, 1 a bug, 2 a problem that the user can fix, 130 Ctrl-C."""
 
 from __future__ import annotations
 

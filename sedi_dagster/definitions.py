@@ -1,4 +1,4 @@
-"""Everything that Dagster shows and runs. The one place where the asset graph and the machinery meet."""
+"""The Dagster definitions: the composition root of assets and orchestration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`.env.example`, written from the settings themselves, so that it cannot fall behind them.
+"""`.env.example`, generated from the settings, so that it is always up to date.
 
 python -m sedi_dagster.env_example > .env.example
 """

@@ -1,4 +1,4 @@
-"""The errors a user can act on: what is wrong, and how to fix it."""
+"""Errors that a user can act on: the problem and its fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sedi estimate`: what the next round will take, by method of generation, before it is paid for."""
+"""`sedi estimate`: cost of the next round, by generation method."""
 
 from __future__ import annotations
 

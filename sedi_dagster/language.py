@@ -1,7 +1,7 @@
-"""Which natural language a text is in, and what that language is called.
+"""Detection of the natural language of a text, and names of languages.
 
-py3langid (a trained naive Bayes classifier over byte n-grams; Lui and Baldwin, ACL 2012), because it comes with its
-model as a small wheel, needs nothing but NumPy and tells short texts apart well. What it is not sure of is unknown.
+Uses py3langid (a naive Bayes classifier over byte n-grams; Lui and Baldwin, ACL 2012), because it is a small wheel with
+its model, needs only NumPy, and works well on short texts. Uncertain results are unknown.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def language_name(language: str) -> str:
 
 
 def languages_to_ask_for(chosen: str, texts: Iterable[str]) -> list[str]:
-    """The names of the languages that a teacher is asked to write in; none if it need not be told: English.
+    """The names of the languages that a teacher is asked to write in; none for English, the default.
 
     Args:
         chosen: by the user, a code or a name; empty: the languages of `texts`, the seed tasks.

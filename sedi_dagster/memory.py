@@ -1,4 +1,4 @@
-"""Running out of memory: how libraries tell of it, and what can be tried next."""
+"""Out-of-memory errors: how libraries report them, and what to try next."""
 
 from __future__ import annotations
 

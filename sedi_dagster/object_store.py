@@ -1,7 +1,7 @@
-"""Data at a URL: how object stores are opened for fsspec and for Lance, and what their errors mean.
+"""Data at a URL: opening object stores for fsspec and Lance, and interpreting their errors.
 
-Credentials, region and endpoint come from the provider's own standard variables and files (`AWS_*`, `GOOGLE_*`,
-`AZURE_*`), as for every other program; none of them is a setting of this project.
+Credentials, region and endpoint come from the provider's own variables and files (`AWS_*`, `GOOGLE_*`, `AZURE_*`); none
+of them is a setting of this project.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`sedi init`: the files of a project in a folder, for an installation that is not a checkout."""
+"""`sedi init`: the files of a new project, for an installation without a checkout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sedi_dagster.errors import StorageError
 from sedi_dagster.settings import PROJECT_ROOT
 
 PACKED = Path(__file__).with_name("project")
-"""The files as the wheel carries them (`setup.py`); a checkout has none here, as they lie at its root."""
+"""The files as packaged in the wheel (`setup.py`); a checkout has none here, they are at its root."""
 CHECKOUT = Path(__file__).resolve().parent.parent
 NAMES = ("seeds", "workspace.yaml", "dagster.yaml", ".env.example", "requirements/models.txt")
 

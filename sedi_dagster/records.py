@@ -1,7 +1,7 @@
-"""The records that travel between the packages, and the identity of each.
+"""Records shared between packages, and their ids.
 
-Only plain data: no I/O, no model, no Dagster. Every id is a hash of content, so the same work done twice
-gives the same ids (re-running a partition replaces its output, see docs/architecture.md).
+Only plain data: no I/O, no model, no Dagster. Every id is a content hash, so the same work done twice gives the same
+ids (re-running a partition replaces its output, see docs/architecture.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rounds on disk: the plan that started each, and what it came to. All that a planner or a sensor reads."""
+"""Rounds on disk: plans and outcomes, everything that the planner and the sensors read."""
 
 from __future__ import annotations
 

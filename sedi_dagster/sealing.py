@@ -1,7 +1,7 @@
-"""JSON records that tell whether they are as they were written: each holds a hash of its own path and content.
+"""Sealed JSON records: each contains a hash of its own path and content.
 
-A seal guards against accidents and against an exchange of files, not against a forger, who can seal anew; what has to
-stand up to one is in the chain of manifests (`lineage.manifest`).
+A seal detects accidents and swapped files, not forgery, since anyone can compute it. The chain of manifests
+(`lineage.manifest`) protects against that.
 """
 
 from __future__ import annotations

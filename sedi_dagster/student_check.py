@@ -1,4 +1,4 @@
-"""Whether a model that the settings name can be had: in the wheel, in a folder, or on a hub. Before money is spent."""
+"""Whether a configured model is available (bundled, in a folder, or on a hub), before money is spent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Composing a round's rows into training batches: one optimiser step each, every row once.
+"""Composition of a round's rows into training batches: one optimizer step each, every row once.
 
-SeDi-Instruct (arXiv 2502.04774) draws each batch across clusters of the instructions. Whole loops showed no difference
-between that, batches made as diverse as can be, and a plain shuffle (docs/method.md), so the shuffle is the default.
+SeDi-Instruct (arXiv 2502.04774) draws each batch across clusters of the instructions. In whole loops, neither that nor
+maximally diverse batches did better than a shuffle (docs/method.md), so the shuffle is the default.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How diverse batches, and the whole set of kept examples, are.
+"""Diversity of batches and of the set of kept examples.
 
-Distances are cosine distances of unit vectors. Every measure of a set depends on its size, so the one that is followed
-over the rounds, `equal_size_distance`, is taken on samples of one size and one mix of categories.
+Distances are cosine distances of unit vectors. Every metric of a set depends on its size, so the metric that is tracked
+over rounds, `equal_size_distance`, uses samples of a fixed size and category mix.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Embedding as a workload: `texts` of a Parquet file to `vectors.npy`, where there is a GPU or time for it.
+"""The embedding workload: `texts` of a Parquet file to `vectors.npy`.
 
 By hand: `python -m sedi_dagster.batching.embed_rows --job job.json`.
 """

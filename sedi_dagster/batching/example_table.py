@@ -1,8 +1,8 @@
-"""The Lance table of kept examples with their vectors, tagged by round.
+"""The Lance table of kept examples with their embeddings, tagged by round.
 
-A round is replaced whole and in one commit, so that no reader sees it half there and a killed writer leaves it as it
-was. Lance's merge_insert can silently duplicate keys when handles are stale: the table is opened anew for each write,
-and writers take turns through the `examples` pool of the graph.
+A round is replaced in one commit, so readers never see a partial round and a killed writer changes nothing. Lance's
+merge_insert can silently duplicate keys when handles are stale, so the table is opened anew for each write, and writers
+take turns through the `examples` pool.
 """
 
 from __future__ import annotations

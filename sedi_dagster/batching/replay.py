@@ -1,7 +1,7 @@
-"""Which rows a round trains on besides its own examples, and which human seed tasks are only measured.
+"""Which earlier rows a round trains on, and which human seed tasks are held out.
 
-Human seed tasks are in every round's training: without them a student drifts to the teacher's habits. Some examples of
-earlier rounds guard against forgetting. A share of each category's human seed tasks is held out of all training.
+Every round trains on human seed tasks, so that the student does not drift to the teacher's habits, and on examples of
+earlier rounds, against forgetting. A share of each category's human seed tasks is held out of all training.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Vectors of texts, kept in the Lance table of their model: no text is embedded twice.
+"""A cache of text embeddings in Lance: no text is embedded twice.
 
-The key is a hash of the text; a model has a table of its own, named after the model and, where the model is a folder,
-its weights. Rows are only ever appended. Two processes that embed the same text at the same time may both store it;
-both rows say the same, and the first that is found counts. So no lock is needed, and none would hold on a URL.
+The key is a hash of the text. Each model has its own table, named after the model and, if it is a folder, its weights.
+Rows are only appended. Two processes that embed the same text at the same time may both store it; the rows are equal,
+and either is used. So no lock is needed, which could not hold on a URL anyway.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Conversations, of which the first exchange is taken: messages, ShareGPT, trees and flat exports of OpenAssistant."""
+"""Conversations, of which the first exchange is used: messages, ShareGPT, OpenAssistant's trees and flat exports."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _LEGACY = [
 
 
 def decompressed(raw: bytes, most: int, name: str) -> bytes:
-    """The bytes, taken out of gzip, bzip2, xz, zstd or lz4 if they are in one; told by content, not by name.
+    """The bytes, decompressed from gzip, bzip2, xz, zstd or lz4 if needed; detected by content, not by name.
 
     Raises:
         InputFileError: they are damaged, or more than `most` come out.

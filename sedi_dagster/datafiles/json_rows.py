@@ -1,4 +1,4 @@
-"""Rows from JSON text: one object a line, objects one after another, a list, a list inside an object, columns."""
+"""Rows from JSON text: one object per line, concatenated objects, a list, a list inside an object, columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a file, told all at once: the place, the field, what was expected. And the checks of texts."""
+"""Problems of a file, reported together with location, field and expectation. Also checks of texts."""
 
 from __future__ import annotations
 

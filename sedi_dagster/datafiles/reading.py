@@ -1,4 +1,4 @@
-"""The rows of a file, whatever holds them: told by its content; its name is asked only where that leaves it open."""
+"""Reading the rows of a file. The format is detected from the content, and from the name only if that is ambiguous."""
 
 from __future__ import annotations
 

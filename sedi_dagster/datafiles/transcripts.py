@@ -1,4 +1,4 @@
-"""Conversations that are one text, in a chat template: ChatML, Llama, Vicuna, Alpaca, Guanaco, HH and their like."""
+"""Conversations as one text in a chat template: ChatML, Llama, Vicuna, Alpaca, Guanaco, HH and similar."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Two checkpoints on the same items: what got better or worse, and whether the new one may be built on.
+"""Comparison of two checkpoints on the same items, and whether the new one is promoted.
 
-Items of one template rise and fall together, so whole clusters are compared: pass or fail by an exact sign-flip test,
-which is McNemar's where every item stands alone; graded scores and losses by a paired bootstrap. A loss is compared
-between checkpoints only: between categories it says more about the texts than about the student.
+Items of one template are correlated, so whole clusters are compared: pass or fail by an exact sign-flip test, which is
+McNemar's test if all items are independent; graded scores and losses by a paired bootstrap. Losses are compared between
+checkpoints only, because between categories they depend on the texts more than on the student.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Greedy answers to many prompts by transformers' own generation, and the losses of their references beside them.
+"""Batched greedy decoding with transformers' `generate`, and the losses of the reference answers.
 
-The prompts are read once for both: generation goes on from what was read, as transformers documents for prompts that
-are used again. The student's `generation_config` holds (a repetition penalty, say), but nothing is sampled.
+Both share one prefill of the prompts, which `generate` continues from, as transformers documents for prompt reuse. The
+student's `generation_config` applies (for example a repetition penalty), but nothing is sampled.
 """
 
 from __future__ import annotations

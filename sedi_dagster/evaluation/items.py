@@ -1,4 +1,4 @@
-"""Evaluation items: reading them, and drawing the fixed subset that a round is measured on."""
+"""Evaluation items: reading them, and drawing the fixed subset that rounds are evaluated on."""
 
 from __future__ import annotations
 

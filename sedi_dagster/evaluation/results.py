@@ -1,7 +1,7 @@
-"""What is known of a checkpoint's answers: one row an item, never evaluated twice.
+"""Cached evaluation results: one row per item, never evaluated twice.
 
-A row is keyed by what it depends on: the checkpoint, the item, how it is answered and judged. Rows are appended to a
-file as batches end, so an evaluation that was killed goes on where it was.
+A row is keyed by what it depends on: the checkpoint, the item, and how it is answered and judged. Rows are appended
+when a batch ends, so a killed evaluation resumes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The code sandbox: runs untrusted Python code against tests, in processes that can do nothing but compute.
+"""The code sandbox: runs untrusted Python code against tests, in processes that can only compute.
 
-Belongs here: starting the processes, the wall clock, the cap on output, the verdict. What happens inside is
-in `jail/`; what it protects against, and against what it does not, is in `docs/sandbox.md`.
+Belongs here: starting the processes, the time limit, the output cap, the verdict. What happens inside is in `jail/`;
+`docs/sandbox.md` describes what it does and does not protect against.
 """
 
 from __future__ import annotations

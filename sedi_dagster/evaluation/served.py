@@ -1,7 +1,7 @@
-"""A student that is served elsewhere, behind an OpenAI-compatible endpoint: the same questions, the same verifiers.
+"""Evaluation of a student served behind an OpenAI-compatible endpoint.
 
-Who serves it loads each checkpoint under its name (`{checkpoint}` of SEDI_EVALUATION_MODEL); nothing here does that.
-Chat completions tell no loss of a given text, so the loss of the reference answer stays unknown.
+The server must load each checkpoint under its name (`{checkpoint}` of SEDI_EVALUATION_MODEL). Chat completions do not
+return the loss of a given text, so losses of reference answers are unknown.
 """
 
 from __future__ import annotations

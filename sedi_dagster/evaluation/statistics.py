@@ -1,7 +1,7 @@
-"""Intervals, exact tests and corrections: what a count allows to be said.
+"""Intervals, exact tests and corrections.
 
-scipy does what it already does. Added here: items that share a template are not independent, so a count is shrunk to
-its effective sample size before it is tested (Korn and Graubard 1998, Survey Methodology 24, on the exact interval).
+Based on scipy. In addition, items that share a template are not independent, so counts are reduced to their effective
+sample size before testing (Korn and Graubard 1998, Survey Methodology 24, on the exact interval).
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Which categories are weak, which are fine, and where the items do not allow to say.
+"""Which categories are weak, which are fine, and for which the evidence is insufficient.
 
-A category is weak only if three things hold, so that a loop that looks every round does not chase noise:
+A category is weak only if three conditions hold, so that repeated testing does not chase noise:
 
-1. suspicion: on this round's first half of its items its pass rate is at least `min_gap` below the target;
-2. confirmation: the other half, which had no say in that, shows it alone (one-sided exact test, `confirm_alpha`);
-3. evidence: on all its items the one-sided exact test stays significant at `alpha` after Benjamini-Hochberg over the
+1. suspicion: on the first half of its items its pass rate is at least `min_gap` below the target;
+2. confirmation: the other half alone shows it too (one-sided exact test, `confirm_alpha`);
+3. evidence: on all items the one-sided exact test is significant at `alpha` after Benjamini-Hochberg over the
    categories, and the gap is at least `min_gap`.
 
-The halves change places every round. Counts are taken at their effective size, because items of one template are
-alike. docs/statistics.md explains it, with figures.
+The halves swap roles every round. Counts are reduced to their effective size, because items of one template are
+correlated. docs/statistics.md has details and error rates.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What candidates came to so far, by category: how many are kept, and what they cost."""
+"""Keep rate and cost of candidates so far, by category."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What each seed earned by its children: the candidates whose prompt showed it, or that were evolved from it.
+"""The account of each seed: its children, the candidates prompted with it or evolved from it.
 
-A prompt shows several seeds and yields several candidates, so a child counts a share for each of its parents (one over
-their number), and a call's tokens are shared by its candidates in the same way. Accounts add up over rounds.
+A prompt shows several seeds and yields several candidates, so a child counts as a share for each of its parents (one
+over their number), and a call's tokens are divided among its candidates likewise. Accounts accumulate over rounds.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""What further examples are expected to gain in each category, and how a round is shared out by it.
+"""Expected gain from further examples by category, and the allocation of a round based on it.
 
-A category's gap says how much is missing, not how much the next tokens will bring: one that cannot be learnt has the
-widest gap of all, and one above its target may still learn cheaply. So each category's learning curve is inferred from
-the rounds so far. A curve rises from where the student started (p0) towards a ceiling a at a rate h, the usual form of
+The gap to a target does not say how much further tokens will gain: a category that cannot be learned has the largest
+gap, and one above its target may still improve cheaply. Therefore each category's learning curve is inferred from the
+rounds so far. A curve rises from the student's starting point (p0) towards a ceiling a at a rate h, the usual form of
 practice curves (Heathcote, Brown and Mewhort 2000, Psychonomic Bulletin & Review 7):
 
     p(n) = p0 + (a - p0) (1 - exp(-h n))        after n kept examples of the category
 
-A grid of curves gets a weight each by Bayes' rule: equal before anything is known, then by the binomial likelihood of
-every score so far, the newest counting most (scores of several rounds are of the same items). Few items leave many
-curves possible, and the expected gain is the mean over all of them; so a category of which little is known is neither
-given up nor showered.
+Bayes' rule gives a weight to each curve of a grid: uniform at first, then by the binomial likelihood of every score so
+far, the newest counting most (scores of several rounds are of the same items). The expected gain is the mean over all
+curves. With few items many curves stay possible, so a category that is poorly known gets neither nothing nor
+everything.
 
-Tokens are shared out greedily, a call at a time, to whichever category is expected to gain most from it. As gains
-diminish along every curve, no other sharing gains more (up to a call).
+Tokens are allocated greedily, one call at a time, to the category with the highest expected gain. As gains diminish
+along every curve, this allocation is optimal (up to one call).
 """
 
 from __future__ import annotations

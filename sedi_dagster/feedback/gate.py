@@ -1,6 +1,6 @@
-"""The gate before promotion: what an example must be, besides telling, to become a seed.
+"""The promotion gate: conditions for an example, besides its signal, to become a seed.
 
-A seed is copied in spirit by many children, so a bad one costs more than a bad example.
+A seed influences many children, so a bad seed costs more than a bad example.
 """
 
 from __future__ import annotations

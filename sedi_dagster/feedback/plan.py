@@ -1,7 +1,7 @@
-"""The planner: one pure function from the history of rounds to the next round plan, or a reason to stop.
+"""The planner: a pure function from the history of rounds to the next round plan, or a reason to stop.
 
-Everyone who starts a round asks it: `weak_category_sensor`, `nightly_regeneration`, the job `open_round`, `sedi run`,
-and `sedi plan`, which only tells. What a category's outcome means is settled before (`standing`); the planner spends.
+It is used by `weak_category_sensor`, `nightly_regeneration`, the job `open_round`, `sedi run` and `sedi plan`. The
+status of each category is decided beforehand (`standing`); the planner allocates the budget.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Seeds that do not pay leave the prompts for some rounds, with the numbers that decided it, and come back.
+"""Resting of unproductive seeds: they leave the prompts for some rounds and then return.
 
-What a seed earned are its children: how many the filters kept, how far training brought their loss down, what tokens
-they cost (`earnings.py`). A weight of 0 means resting; nothing is ever deleted.
+A seed is judged by its children: how many were kept, how far training reduced their loss, and what they cost
+(`earnings.py`). A resting seed has weight 0; nothing is ever deleted.
 """
 
 from __future__ import annotations

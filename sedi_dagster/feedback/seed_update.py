@@ -1,8 +1,8 @@
-"""The seed set of the next round: training says which examples become seeds, their children say which seeds pay.
+"""The seed set of the next round: examples promoted by a training signal, seeds rested by their children.
 
-SeDi-Instruct (arXiv 2502.04774) promotes the examples of the batches with the highest gradient norm and drops seeds
-that do not pay. Here the signal is a setting (`signals.py`), a gate stands before promotion (`gate.py`), and leaving is
-a rest with numbers and a way back (`retirement.py`). Human seeds always stay in the pool.
+SeDi-Instruct (arXiv 2502.04774) promotes the examples of the batches with the highest gradient norm and drops
+unproductive seeds. Here the signal is a setting (`signals.py`), promotion has conditions (`gate.py`), and unproductive
+seeds rest instead (`retirement.py`). Human seeds always stay in the pool.
 """
 
 from __future__ import annotations

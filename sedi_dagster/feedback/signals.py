@@ -1,7 +1,7 @@
 """What ranks a round's examples for promotion to seeds: five signals behind one interface.
 
-A signal takes what training told and gives each example that it would consider a score (higher: sooner a seed) and the
-reason in words. Each has a known weakness, which is why the gate stands behind all of them.
+A signal takes the training measurements and gives each considered example a score (higher: promoted sooner) and a
+reason in words. Each has a known weakness, which is why the promotion gate applies to all of them.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What a category's evidence means after the rounds before it: hysteresis, cool-down, and giving up in time.
+"""The status of a category over rounds: hysteresis, cool-down, and giving up.
 
-One evaluation judges a category without memory. Acting on that alone, a loop would go in and out of a category at the
-edge of its target, and pay for ever for one that does not learn. So:
+One evaluation judges a category without history. Acting on that alone, a loop would flip back and forth on a category
+near its target, and pay forever for one that does not improve. Therefore:
 
-- a weak category stays weak until its score reaches its target (it entered at `min_gap` below it);
-- one that left weakness is left alone for `cool_down_rounds` rounds;
-- one that was asked for in `stuck_after` rounds without a significant paired gain is stuck: no more money is spent on
-  it until a person asks for it by name, its score reaches the target, or a significant gain shows after all.
+- a weak category stays weak until its score reaches its target (it became weak at `min_gap` below it);
+- a recovered category is not targeted for `cool_down_rounds` rounds;
+- a category that `stuck_after` rounds targeted without a significant paired gain is stuck: it gets no more tokens until
+  the user names it, its score reaches the target, or a significant gain appears.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Rules for what a model puts in place of an answer: refusals, placeholders, one answer for many tasks, special tokens.
+"""Rules for outputs that are not answers: refusals, placeholders, one answer for many tasks, special tokens.
 
-Each has its switch in the settings. Refusals and placeholders are detected in `texts.refusals`.
+Each can be turned off in the settings. `texts.refusals` detects refusals and placeholders.
 """
 
 from __future__ import annotations

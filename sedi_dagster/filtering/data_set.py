@@ -1,4 +1,4 @@
-"""Verdicts for a data set of any origin, without a loop: the rules that need no model."""
+"""Verdicts for any dataset, outside the loop: the rules that need no model."""
 
 from __future__ import annotations
 

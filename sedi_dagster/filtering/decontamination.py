@@ -1,8 +1,8 @@
-"""Evaluation items never reach the training set: nothing that is near one is kept.
+"""Decontamination: nothing close to an evaluation item is kept.
 
-Three measures, any of which is enough: a run of 13 words shared with an item (Brown and others 2020, appendix C),
-ROUGE-L F1 with an item at or above a threshold, and, if asked for, the cosine of sentence vectors. What counts as an
-item: the evaluation items' prompts, and the texts of any file that the user names.
+Any of three measures suffices: 13 consecutive words shared with an item (Brown and others 2020, appendix C), ROUGE-L F1
+with an item at or above a threshold, and, if enabled, the cosine of sentence embeddings. Items are the prompts of the
+evaluation items and the texts of the user's protected files.
 """
 
 from __future__ import annotations

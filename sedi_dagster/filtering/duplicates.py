@@ -1,13 +1,13 @@
-"""What is too close to what is there already: equal instructions, near ones by ROUGE-L, near ones by meaning.
+"""Duplicates: equal instructions, near duplicates by ROUGE-L, semantic duplicates.
 
-Three things hold of the result, whatever the rules:
+Regardless of the rules:
 
 1. a duplicate's neighbour is itself kept (or is a seed, or was kept in an earlier round);
-2. no two kept instructions are nearer than a threshold allows;
-3. what is dropped is dropped in candidate order (the greedy procedure of Self-Instruct).
+2. no two kept instructions are closer than a threshold allows;
+3. candidates are rejected in candidate order (the greedy procedure of Self-Instruct).
 
-Nearness by meaning is looked at after novelty. An instruction that novelty dropped for the sake of one that nearness by
-meaning then drops is judged again, against all that was kept.
+Semantic duplicates are found after near duplicates. An instruction rejected as a near duplicate of one that is then
+rejected as a semantic duplicate is judged again, against everything that was kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Texts of the user's own that no example may be near: benchmarks, held-out data, anything in a file.
+"""Protected texts from the user's files (benchmarks, held-out data), which no example may be close to.
 
-Every text by which a row could leak is guarded: its question, with its choices too; what it is asked about (context,
-passage); the turns of a conversation. Answers are not: that a letter or a name is the answer to one question says
-nothing of others.
+Every text through which a row could leak is protected: its question, also with its choices; its context or passage; the
+turns of a conversation. Answers are not: the answer to one question says nothing about others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rules that need an instruction alone, asked before an answer to it is paid for."""
+"""Screening: the rules that need only an instruction, applied before an answer is paid for."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Nearness by meaning: the cosine of sentence vectors. Vectors come from the caller; no model is known here.
+"""Semantic similarity: the cosine of sentence embeddings, which the caller provides.
 
-All comparisons are exact. Comparing n vectors with one another costs n² / 2 dot products: 1.7 processor seconds for
-20,000 of 384 dimensions, so 45 for 100,000 and over an hour for a million. So this rule is off by default.
+All comparisons are exact. Comparing n embeddings with one another takes n² / 2 dot products: 1.7 CPU seconds for 20,000
+of 384 dimensions, 45 for 100,000, over an hour for a million. The rule is therefore off by default.
 """
 
 from __future__ import annotations

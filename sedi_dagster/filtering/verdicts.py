@@ -1,12 +1,12 @@
 """The verdict on every candidate: kept, rejected by a named rule, or malformed.
 
-What a candidate is by itself is looked at before what it is beside others, and of each the cheap rules first:
+Rules on the candidate itself come before comparisons, and cheap rules first:
 
-1. malformed; form and keywords; the instance; nearness to an evaluation item; length for the student;
-2. exact duplicates, near duplicates, semantic duplicates, with seeds and what was kept, in candidate order.
+1. malformed; form and keywords; the instance; decontamination; length for the student;
+2. exact, near and semantic duplicates of seeds and kept instructions, in candidate order.
 
-So the neighbour of a duplicate is always one that was kept. What was screened out before it was answered comes last: it
-keeps its verdict as long as that is still true.
+The neighbour of a duplicate is therefore always kept. Candidates screened out before they were answered come last: they
+keep their verdict if it still holds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When two answers to a task say the same, and which of several most others agree with."""
+"""Whether two answers agree, and which of several agrees with most others."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Answering tasks that are written: each is put to the teacher as a user would put it, once or several times.
+"""Answering of written tasks: each is put to the teacher as a user would put it, once or several times.
 
-With `answer_samples` above 1 an answer counts only if more than half of the samples agree with it (self-consistency,
-arXiv 2203.11171). Where that says little about quality, as in creative writing, it costs more than it gives.
+With `answer_samples` above 1, an answer counts only if more than half of the samples agree with it (self-consistency,
+arXiv 2203.11171). Where agreement says little about quality, as in creative writing, it is not worth its cost.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A candidate: what the teacher wrote, from first piece of text to answered example, and the calls it took."""
+"""A candidate: from the teacher's text to an answered example, with its calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which seeds a prompt shows: mostly human, a few machine-made, as often as training feedback says they are worth.
+"""Selection of the seeds shown in a prompt: mostly human, some machine-made, weighted by training feedback.
 
 Self-Instruct (arXiv 2212.10560, section 2.2) shows 8: 6 human, 2 machine-made, shuffled.
 """

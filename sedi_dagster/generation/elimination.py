@@ -1,6 +1,6 @@
-"""When an evolved task is eliminated: the four situations of Evol-Instruct (arXiv 2304.12244, section 2.2).
+"""Elimination of evolved tasks: the four situations of Evol-Instruct (arXiv 2304.12244, section 2.2).
 
-Each rule has a name and what it measured; the filters put the same into the verdict.
+Each rule has a name and a score, which the filters put into the verdict.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STOP_WORDS = frozenset(
 
 
 def unchanged(before: str, after: str) -> Screened | None:
-    """Nothing gained, told without a call: the rewrite has the words of the original in the same order."""
+    """No gain, detected without a call: the rewrite has the words of the original in the same order."""
     same = _WORD.findall(before.casefold()) == _WORD.findall(after.casefold())
     return Screened("evolved_without_gain", 1.0, 1.0) if same else None
 

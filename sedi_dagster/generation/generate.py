@@ -1,8 +1,8 @@
 """Generation for one category in one round: waves of candidates by a mix of methods, until enough are kept.
 
-How many candidates the next wave asks for follows from the share that passed so far (the screen and the rules for
-instances), so a category of which much is dropped is asked for more. Every choice derives from (project seed, round,
-category, purpose): the same job with the same answers gives the same candidates.
+The size of the next wave follows from the share that passed so far (screening and the rules for instances), so a
+category with many rejections gets more candidates. Randomness derives from (project seed, round, category, purpose):
+the same job with the same answers gives the same candidates.
 """
 
 from __future__ import annotations

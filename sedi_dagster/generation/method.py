@@ -1,6 +1,6 @@
-"""What a method of generation is given and what it gives: the interface, and the context that methods work in.
+"""The interface of generation methods, and the context they work in.
 
-A new method is a file with a subclass of `Method`, and its line in `methods.py`.
+A new method is a subclass of `Method` in its own file, and a line in `methods.py`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class GenerationJob:
         difficulty: the band to aim at; empty: any.
         errors: kinds of error to work against, most frequent first.
         seeds: `seed_id`, `instruction`, `input`, `output`, `is_classification`, `origin` (human or machine) and,
-            where training has told, `signal` or `weight`.
+            after training, `signal` or `weight`.
         kept: examples kept in earlier rounds: `example_id`, `instruction`, `input`, `output`.
         chat: the teacher is asked in messages; else it continues a text.
     """

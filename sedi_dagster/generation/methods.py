@@ -1,4 +1,4 @@
-"""The methods by name. A new one is a file of its own and a line here."""
+"""The registry of generation methods. A new one is a file and a line here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reproduced round beside the recorded one: the same hashes, or which differ."""
+"""Comparison of a reproduced round with the recorded one, by hashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hashes of what a round leaves behind: files, rows of the ledger, rows of the Lance table of examples."""
+"""Hashes of a round's outputs: files, rows of the ledger, rows of the Lance table of examples."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Where an id or a text is mentioned: an inverted index over all partitions, so that a trace reads only a few.
+"""An inverted index over all partitions, so that a trace reads only a few of them.
 
-Kept as SQLite in the cache and brought up to date when it is opened: a partition whose completion marker changed is
-read again. It holds nothing that is not in the data folder, so it can be deleted at any time.
+It is SQLite in the cache and updates itself when opened: partitions whose completion marker changed are read again. It
+contains nothing that is not in the data folder, so it can be deleted at any time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The manifest of a round: everything needed to reproduce and to audit it, as one JSON file, chained to the one before.
+"""The manifest of a round: everything needed to reproduce and audit it, as a JSON file chained to the previous one.
 
-Dagster keeps one pointer per upstream asset, not per partition; this file names every file that the round read or
-wrote, with its SHA-256, and the models, settings and packages that made it. `previous` is the SHA-256 of the manifest
-of the round before, so that none can be replaced unseen.
+Dagster keeps one pointer per upstream asset, not per partition. The manifest lists every file that the round read or
+wrote, with its SHA-256, and the models, settings and packages. `previous` is the SHA-256 of the previous round's
+manifest, so that no manifest can be replaced unnoticed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The data folder as it was before a round, with the calls that the round used: what it is reproduced from."""
+"""A copy of the data folder as of before a round, with the calls that the round used, to reproduce it from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kept examples that mean most nearly the same as a text, now or as of a round."""
+"""The kept examples closest in meaning to a text, now or as of a round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `filtered_batches` does once it knows what is kept: rows, vectors, batches, measures of diversity."""
+"""The second half of `filtered_batches`: training rows, embeddings, batches, diversity metrics."""
 
 from __future__ import annotations
 

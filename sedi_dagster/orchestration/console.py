@@ -1,6 +1,6 @@
-"""What `sedi run` shows: a live display while it works, a summary at the end.
+"""The console output of `sedi run`: a live display, and a summary at the end.
 
-Everything that libraries print goes to a log file, so that the display stays readable.
+Library output goes to a log file, so that the display stays readable.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def open_report(sedi: SediResource, round_key: str) -> None:
 
 
 def has_desktop() -> bool:
-    """Whether a window would appear before the person who sits here: not over SSH, not in a pipeline's job."""
+    """Whether this is a desktop session: not SSH, not CI."""
     if os.environ.get("CI") or os.environ.get("SSH_CONNECTION"):
         return False
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
@@ -144,7 +144,7 @@ class Display:
         self._progress.stop()
 
     def watch(self, stage: Stage, line: ProgressLine | None) -> None:
-        """A stage began (no line), or told its progress."""
+        """A stage began (no line), or reported progress."""
         if line is None:
             self._stage, self._step, self._began = stage, "", time.monotonic()
             name = f"{stage.name} ({stage.number + 1}/{stage.of})" if stage.of > 1 else stage.name

@@ -1,6 +1,6 @@
-"""What a round's answers come to: each category's outcome, the comparisons, and whether the checkpoint is promoted.
+"""The outcome of a round: category decisions, comparisons, and promotion of the checkpoint.
 
-Puts together what evaluation measures and what feedback makes of it; both are pure.
+Combines evaluation and feedback, which are both pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`sedi run`: executes in its own process what the engine says is due. Same jobs, same instance as the sensors.
+"""`sedi run`: executes in its own process what is due, with the same jobs and instance as the sensors.
 
-Every step looks at the state anew, so a driver that was stopped at any point goes on where it was.
+Every step reads the state again, so an interrupted driver resumes where it stopped.
 """
 
 from __future__ import annotations

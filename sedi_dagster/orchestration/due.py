@@ -1,8 +1,8 @@
-"""The engine: one pure function that says what is due now, for everyone who carries the loop on.
+"""What to do next: one pure function, shared by the sensors and `sedi run`.
 
-`round_ready_sensor` submits what it says, `sedi run` executes it in its own process, `weak_category_sensor` opens the
-rounds it finds. It looks at a state and nothing else (`state.look`), so a missed tick, a restart or a lost cursor
-change nothing.
+`round_ready_sensor` submits the result as runs, `sedi run` executes it in its own process, and `weak_category_sensor`
+opens rounds. The function depends only on the state (`state.look`), so missed ticks, restarts and lost cursors do no
+harm.
 
     prepare what is stale ─► generate each planned category ─► train, evaluate, report ─► open the next round, or stop
 """
@@ -17,14 +17,14 @@ from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.records import RoundPlan
 
 Cause = Literal["lost", "outage", "user error", "failed check", "defect", "vanished", "canceled"]
-"""Why a run did not do its work. lost: its process died. outage: the teacher or a store cannot be reached for now. user
-error: a file, a setting or a machine that a person must fix. failed check: a blocking check did. defect: any other
-exception. vanished: the run succeeded and its data is not there. canceled: a person ended it."""
+"""Why a run did not do its work. lost: its process died. outage: the teacher or a store is temporarily unavailable.
+user error: a file, a setting or a machine that the user must fix. failed check: a blocking check failed. defect: any
+other exception. vanished: the run succeeded but its data is missing. canceled: the user cancelled it."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often work is asked for again after one cause, and after how long: doubling from `first_s` to `most_s`."""
+    """How often work is retried after one cause, with backoff doubling from `first_s` to `most_s`."""
 
     attempts: int
     first_s: float
@@ -42,7 +42,7 @@ RETRY_POLICIES: dict[Cause, RetryPolicy] = {
     "defect": RetryPolicy(3, 60),
     "vanished": RetryPolicy(3, 10),
 }
-"""A cancelled run has none: who ended it decides when it goes on."""
+"""Cancelled runs have no policy: the user decides when to resume."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run that ended without its work being done."""
+    """A run that ended without completing its work."""
 
     run_id: str
     cause: Cause
@@ -72,12 +72,12 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Piece:
-    """Work that is not done yet, and what became of it so far.
+    """Work that is not done yet, with its attempts so far.
 
     Attributes:
-        active: the run that is at it now, empty if there is none.
+        active: the run in progress, empty if there is none.
         attempts: runs that failed on the present settings and files, oldest first.
-        runs: how many runs were ever asked for: the next one's number follows it.
+        runs: number of runs so far, from which the next run's number follows.
     """
 
     work: Work
@@ -88,14 +88,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class LoopState:
-    """All that decides what is due.
+    """Everything that the decision depends on.
 
     Attributes:
-        open: the round that is under way.
+        open: the open round.
         pieces: what it needs next, or what the last finished round still lacks.
         next: the planner's answer, if no round is open.
-        inputs: hash of the settings and files as they are now; runs that are started carry it.
-        elsewhere: who else drives this loop; empty if nobody does.
+        inputs: hash of the settings and files as they are now; runs that are started are tagged with it.
+        elsewhere: what else drives this loop; empty if nothing does.
         now: seconds since the epoch.
     """
 
@@ -121,7 +121,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Open:
-    """Write this plan down, if no other was written meanwhile."""
+    """Write this plan, unless another one was written in the meantime."""
 
     plan: RoundPlan
 
@@ -132,7 +132,7 @@ class Wait:
 
     Attributes:
         until: when its next attempt is due; None: not by the clock.
-        person: nothing moves before a person acts.
+        person: nothing happens until the user acts.
         work, attempt: what waits, and the run that it failed in.
     """
 
@@ -145,7 +145,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Rest:
-    """The loop is at its end, and why."""
+    """The loop has stopped, and why."""
 
     why: str
 
@@ -197,7 +197,7 @@ def _piece_step(piece: Piece, now: float) -> Step:
 
 
 def waiting(steps: Sequence[Step], now: float | None = None) -> str:
-    """Why nothing is started, in one paragraph; with `now`, also when the next attempts are due."""
+    """Why nothing is started, as one paragraph; with `now`, also when the next attempts are due."""
     messages = []
     for step in steps:
         if isinstance(step, Wait | Rest):

@@ -1,4 +1,4 @@
-"""Categories of a round that came to nothing, and why: nobody should have to look for it."""
+"""Categories of a round without any result, and the reasons."""
 
 from __future__ import annotations
 

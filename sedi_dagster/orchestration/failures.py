@@ -1,4 +1,4 @@
-"""The boundary: an error that a user can act on ends a step with its own words, without a traceback of ours."""
+"""Turns an error that the user can act on into a step failure with its own text, without a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judging a round's candidates: the rules with what they need to know, and IFD in its own process if it is on."""
+"""Filtering of a round's candidates: assembling the rules, and IFD in its own process if enabled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run came to, for somebody who sees it for the first time: what happened, what it shows, what comes next."""
+"""The summary of a run for a new user: what happened, the results, and the next steps."""
 
 from __future__ import annotations
 

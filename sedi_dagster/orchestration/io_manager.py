@@ -23,7 +23,7 @@ MANY = "many_partitions"
 class TablesIOManager(dg.ConfigurableIOManager):
     """Writes `Tables` with their completion marker; reads them back.
 
-    `inputs/` says which data versions went into a partition, what Dagster was told of it, and which checks judge it.
+    `inputs/` records the data versions of a partition's inputs, its metadata in Dagster, and its checks.
     What a finished round made is not lost when it is made again (`superseding`).
     """
 

@@ -1,4 +1,4 @@
-"""The optional judge: an endpoint of its own, asked through the teacher's client, ledger and budget."""
+"""The optional LLM judge: its own endpoint, through the teacher's client, ledger and budget."""
 
 from __future__ import annotations
 

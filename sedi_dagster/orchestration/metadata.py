@@ -1,4 +1,4 @@
-"""What a materialization says of itself in the Dagster UI, and how that is kept beside the data."""
+"""Metadata of materializations in the Dagster UI, and its copy next to the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page of the morning tells of the last day: from Dagster's runs, the rounds, and the engine."""
+"""Data for the morning page: the last day's runs, rounds, and next steps."""
 
 from __future__ import annotations
 

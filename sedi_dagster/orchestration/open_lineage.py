@@ -1,4 +1,4 @@
-"""Telling OpenLineage of a partition that Dagster had made."""
+"""Sending OpenLineage events for materialized partitions."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Opening a round from the UI: by materializing a cell of it, or by adding its partition."""
+"""Opening a round from the UI, by materializing a partition of it or adding its partition."""
 
 from __future__ import annotations
 

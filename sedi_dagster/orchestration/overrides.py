@@ -1,6 +1,6 @@
-"""The settings as the launchpad takes them: typed, with their descriptions, so that it completes and checks them.
+"""The settings as run config for the launchpad: typed, with descriptions, completed and validated.
 
-Made from `Settings` itself. Left out: whatever must never be written anywhere, as run config is.
+Generated from `Settings`, except secrets, because run config is stored.
 """
 
 from __future__ import annotations

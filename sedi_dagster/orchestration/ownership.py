@@ -1,7 +1,6 @@
-"""Who drives the loop: `sedi run`, or the daemon's sensors; and of several machines, which.
+"""Which process drives the loop: `sedi run` or the daemon's sensors, and on which machine.
 
-On one DAGSTER_HOME a lock of the operating system tells; of those that share a data folder, the one with the lease in
-their ledger drives.
+On one DAGSTER_HOME, a file lock decides; among machines that share a data folder, the lease in the ledger.
 """
 
 from __future__ import annotations

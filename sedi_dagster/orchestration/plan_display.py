@@ -1,4 +1,4 @@
-"""`sedi plan`: the planner's answer for a person, without a round being opened."""
+"""`sedi plan`: a preview of the planner's decision."""
 
 from __future__ import annotations
 

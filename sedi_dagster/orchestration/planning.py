@@ -1,4 +1,4 @@
-"""Asking the planner, the same way for everyone who starts a round; and what a round still needs."""
+"""Calling the planner, in the same way for everything that opens a round, and what a round still needs."""
 
 from __future__ import annotations
 

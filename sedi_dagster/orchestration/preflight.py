@@ -1,4 +1,4 @@
-"""Everything that can be known to be wrong before anything is spent, as one clear error."""
+"""Checks before anything is spent, each with one clear error."""
 
 from __future__ import annotations
 

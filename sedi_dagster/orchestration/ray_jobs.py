@@ -1,7 +1,7 @@
-"""Running a heavy workload as a Ray job (`SEDI_COMPUTE=ray`): its rows and results travel by the data folder.
+"""Running a heavy workload as a Ray job (`SEDI_COMPUTE=ray`), with rows and results in the data folder.
 
-On the worker `remote_workload` runs the very module that runs here otherwise. Ray and dagster-ray are imported inside
-functions: without the extra `ray` nothing of them is needed.
+On the worker, `remote_workload` runs the same module as locally. Ray and dagster-ray are imported inside functions, so
+they are needed only with the extra `ray`.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ def run_on_ray(
         with _reached(settings):
             failed = _failure(client.client, submission["submission_id"], module, str(error))
     _fetch(store, name, job, output)
-    told = output / ERROR_FILE
-    if failed is not None and told.exists():
-        raise WorkloadError(**json.loads(told.read_text(encoding="utf-8")))
+    report = output / ERROR_FILE
+    if failed is not None and report.exists():
+        raise WorkloadError(**json.loads(report.read_text(encoding="utf-8")))
     if failed is not None:
         raise failed
 
@@ -210,10 +210,10 @@ def _send(
         files[field] = list(parts or (WORK, name, "in", local.name))
         if parts is None:
             sent[local] = (WORK, name, "in", local.name)
-    told = {key: value for key, value in job.items() if key != "output" and key not in files}
-    if str(told.get("student", "")).startswith(str((cache / "models").resolve())):
-        told["student"] = BUNDLED  # the worker converts it for itself
-    asked = {"module": module, "command": list(command), "job": told, "files": files}
+    arguments = {key: value for key, value in job.items() if key != "output" and key not in files}
+    if str(arguments.get("student", "")).startswith(str((cache / "models").resolve())):
+        arguments["student"] = BUNDLED  # the worker converts it for itself
+    asked = {"module": module, "command": list(command), "job": arguments, "files": files}
     if not (resume and store.read_json(WORK, name, JOB) == json.loads(json.dumps(asked))):
         store.remove(WORK, name)
     store.remove_file(WORK, name, "out", ERROR_FILE)
@@ -236,17 +236,17 @@ def _fetch(store: Store, name: str, job: Mapping[str, Any], output: Path) -> Non
 def _failure(client: JobSubmissionClient, submission: str, module: str, said: str) -> SediError | None:
     """What became of a job that the Pipes client gave up: an error, or None if it succeeded after all."""
     try:
-        told = client.get_job_info(submission)
+        info = client.get_job_info(submission)
     except RuntimeError:
-        told = None  # a new head knows nothing of it
-    if told is not None and told.status.value == "SUCCEEDED":
+        info = None  # a new head knows nothing of it
+    if info is not None and info.status.value == "SUCCEEDED":
         return None
-    code = getattr(told, "driver_exit_code", None)
-    message = " ".join(str(getattr(told, "message", "") or said).split())
+    code = getattr(info, "driver_exit_code", None)
+    message = " ".join(str(getattr(info, "message", "") or said).split())
     message = message if len(message) <= 600 else f"{message[:150]} ... {message[-450:]}"  # a traceback ends with why
     if code == STORE_IS_AWAY:
         return StorageUnavailable(f"The worker of {module} cannot reach the data folder for now ({message}).")
-    if getattr(told, "error_type", None) in _NO_ROOM:
+    if getattr(info, "error_type", None) in _NO_ROOM:
         return ComputeUnavailable(
             f"Ray had no room for {module} ({message}).",
             "Correct SEDI_RAY_RESOURCES, or add a node that has what it asks for: `ray status` shows both.",

@@ -1,4 +1,4 @@
-"""Facts for the report that only Dagster and the planner know: times of stages, and what comes next."""
+"""Facts for the report from Dagster and the planner: times of stages, and what comes next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sedi reproduce ROUND`: a finished round once more, from the ledger alone, in a folder of its own."""
+"""`sedi reproduce ROUND`: rebuilds a finished round from the ledger alone, in a separate folder."""
 
 from __future__ import annotations
 

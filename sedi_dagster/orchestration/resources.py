@@ -1,4 +1,4 @@
-"""The resource that every asset takes: settings, the data folder, the user's files."""
+"""The resource shared by all assets: settings, the data folder, the user's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several assets need from earlier rounds: machine-made seeds, and the instructions kept so far."""
+"""Inputs that several assets need from earlier rounds: machine-made seeds, and kept instructions."""
 
 from __future__ import annotations
 

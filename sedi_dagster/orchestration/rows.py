@@ -1,4 +1,4 @@
-"""Rows on their way to training: which ones the student has room for, and in which shares they are mixed."""
+"""Training rows: which fit the student's maximum length, and how they are mixed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What Dagster's records say of the loop's runs: which are at work, which failed and why, which are dead.
+"""The loop's runs in Dagster's records: active, failed (with the cause), and dead ones.
 
-A run that the loop asks for carries the tags `WORK` (what it does) and `INPUTS` (hash of the settings and files it was
-asked for with); a run that a person launches is known by its partition.
+Runs launched by the loop have the tags `WORK` (what they do) and `INPUTS` (hash of the settings and files at the time);
+runs launched by a user are identified by their partition.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _on_this_machine(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 def _process(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:
-    """Process id of the run's worker and when it told it, from the event that it begins with."""
+    """Process id of the run's worker and when it was reported, from the run's first event."""
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
         event = entry.dagster_event
         if event is not None and event.step_key is None and "pid" in event.engine_event_data.metadata:
@@ -189,7 +189,7 @@ def _lives(pid: int, at: float) -> bool:
 
 
 def nobody_dequeues(instance: dg.DagsterInstance) -> bool:
-    """Whether no daemon has been heard of for a minute, so that queued runs would wait for ever."""
+    """Whether no daemon has sent a heartbeat for a minute, so that queued runs would wait forever."""
     beats = instance.get_daemon_heartbeats().values()
     return all(time.time() - beat.timestamp > SECONDS_WITHOUT_DAEMON for beat in beats)
 

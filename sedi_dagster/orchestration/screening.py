@@ -1,4 +1,4 @@
-"""The rules of filtering as generation asks them before it pays for more."""
+"""Screening for generation: the filter rules applied before more is paid for."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The student of the human seed tasks alone: what a user has without paying a teacher.
+"""The student trained on the human seed tasks alone, as a baseline without a teacher.
 
-Every score is held against it, so that what the teacher's tokens bought is told apart from what the user's own seed
-tasks gave; and the first round builds on it if it is better than the untrained student.
+Every score is compared with it, to separate the contribution of the teacher's tokens from that of the user's seed
+tasks. The first round starts from it if it is better than the untrained student.
 """
 
 from __future__ import annotations

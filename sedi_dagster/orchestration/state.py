@@ -1,4 +1,4 @@
-"""Reading the state that the engine decides on: plans, markers, checks, manifests, and runs."""
+"""Reading the state that decisions depend on: plans, markers, checks, manifests and runs."""
 
 from __future__ import annotations
 

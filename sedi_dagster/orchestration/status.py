@@ -1,4 +1,4 @@
-"""`sedi status`: where the loop stands, what it spent, and what it waits for and why. Changes nothing."""
+"""`sedi status`: rounds, spending, and what the loop is waiting for. Changes nothing."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _spending(settings: Settings, finished: list[RoundOutcome]) -> str:
 
 
 def _drivers(instance: dg.DagsterInstance, home: Path) -> list[str]:
-    """Who carries the loop on now."""
+    """What drives the loop now."""
     if is_driven(home):
         return ["Driven by: `sedi run`."]
     if nobody_dequeues(instance):

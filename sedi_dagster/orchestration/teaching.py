@@ -1,4 +1,4 @@
-"""Asking the teacher from an asset, with progress in the Dagster log at a humane pace."""
+"""Calling the teacher from an asset, with progress in the Dagster log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handing rows to the training workload, for a round and for the student of the human seed tasks alone."""
+"""Starting the training workload, for a round and for the seed-only student."""
 
 from __future__ import annotations
 

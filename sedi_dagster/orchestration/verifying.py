@@ -1,4 +1,4 @@
-"""Verification of the data folder as a check in the UI, every night: the same as `sedi verify`."""
+"""Verification of the data folder as an asset check, the same as `sedi verify`."""
 
 from typing import Any
 

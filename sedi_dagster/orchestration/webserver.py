@@ -1,9 +1,9 @@
-"""Dagster's webserver, and on the same address, under /sedi, the reports and plots of the data folder.
+"""Dagster's webserver, plus the reports and plots of the data folder under /sedi.
 
-Browsers open no `file://` from a page, so metadata links to `/sedi/reports/round-0001.html`: it works wherever the UI
-is reached, also through a tunnel. Partitions that are no round are refused at the form.
+Browsers do not open `file://` links from a page, so metadata links to `/sedi/reports/round-0001.html`, which also works
+through a tunnel. Invalid round partitions are rejected in the form.
 
-    python -m sedi_dagster.orchestration.webserver     dagster-webserver with its own options
+    python -m sedi_dagster.orchestration.webserver     same options as dagster-webserver
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Running a heavy workload (training, evaluation) in its own process through Dagster Pipes.
 
-The process is a fork of a warm worker where that is possible: its libraries are imported already (`warm_worker/`).
+If possible, the process is a fork of a warm worker with its libraries already imported (`warm_worker/`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the round cost, and how it stands among the rounds."""
+"""Cost of a round, and its place among the rounds."""
 
 from __future__ import annotations
 

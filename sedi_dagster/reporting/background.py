@@ -1,4 +1,4 @@
-"""What a report says besides what the round came to: the run behind it, its time and money, and what comes next."""
+"""Background facts of a report: its run, time, cost, and what comes next."""
 
 from __future__ import annotations
 

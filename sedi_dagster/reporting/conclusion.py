@@ -1,4 +1,4 @@
-"""The round in one sentence, and what was forgotten, from comparisons that evaluation made."""
+"""The conclusion of a round in one sentence, and forgetting, from the comparisons of the evaluation."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def round_conclusion(before: Rate | None, after: Rate | None, comparisons: pl.Da
 def beyond_seed_tasks(
     seed_tasks: Rate | None, after: Rate | None, tokens: int, comparisons: pl.DataFrame, alpha: float
 ) -> Conclusion | None:
-    """What the teacher's tokens bought beyond the user's own seed tasks; None if that was not measured.
+    """What the teacher's tokens added to the human seed tasks; None if that was not measured.
 
     Args:
         seed_tasks: of the student trained on the human seed tasks alone.

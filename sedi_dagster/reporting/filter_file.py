@@ -1,4 +1,4 @@
-"""`sedi filter`: a verdict for every row of a file, without a loop."""
+"""`sedi filter`: a verdict for every row of a file, outside the loop."""
 
 from __future__ import annotations
 

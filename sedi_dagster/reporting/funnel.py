@@ -1,4 +1,4 @@
-"""From candidates to kept examples: what each rule dropped, by category, in counts that add up."""
+"""From candidates to kept examples: rejections by rule and category, in counts that add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the round trained on and what training said: steps, batches, and the seeds that come of them."""
+"""Training figures of a round: steps, batches, and seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of the morning: what ran since yesterday, what it spent and gained, what failed, what is next."""
+"""The morning page: what ran, what it cost and gained, what failed, what is next."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from sedi_dagster.reporting.palette import DARK, DECISION_COLOUR, LIGHT
 def fill(template: str, **values: Any) -> str:
     """The page made from `templates/<template>`. Plots come as `Markup`; every other text is escaped.
 
-    `simulated=True`: the page says at its top that the teacher was a stand-in.
+    `simulated=True`: the page says at the top that the teacher was simulated.
     """
     return str(_environment().get_template(template).render({"simulated": False, **values}))
 

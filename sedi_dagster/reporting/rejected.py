@@ -1,4 +1,4 @@
-"""What was dropped, why, and what it was too close to: the candidates of all rounds that were not kept."""
+"""Rejected candidates of all rounds, with the rule and the nearest neighbour."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class RoundData:
         items_baseline: of the untrained student.
         earlier: outcomes of the earlier rounds, in order.
         teacher: name of the teacher, such as `smollm2-135m-instruct (bundled)`.
-        simulated: the teacher is a stand-in; the page says so at the top.
+        simulated: the teacher is simulated; the page says so at the top.
         items_seed_tasks: of the student trained on the human seed tasks alone; empty if there is none.
         comparisons: paired tests against earlier checkpoints, by category (`evaluation.comparison`).
         considered: examples that had a training signal: example_id, signal, why, refused.
@@ -116,8 +116,8 @@ def render_index(
         starts: pass rates of what the loop began with, by name: the untrained student, the human seed tasks' student.
         spending: of all rounds.
         next_step: one sentence.
-        bought: what the teacher's tokens bought beyond the human seed tasks, as of the last round.
-        simulated: the teacher is a stand-in; the page says so at the top.
+        bought: what the teacher's tokens added to the human seed tasks, as of the last round.
+        simulated: the teacher is simulated; the page says so at the top.
     """
     rows = accounts.history(outcomes)
     starts = starts or {}
@@ -148,7 +148,7 @@ def starts(data: RoundData) -> dict[str, Rate]:
 
 
 def bought(data: RoundData) -> Conclusion | None:
-    """What the teacher's tokens of all rounds so far bought beyond the human seed tasks; None: not measured."""
+    """What the teacher's tokens of all rounds so far added to the human seed tasks; None: not measured."""
     tokens = data.outcome.tokens + sum(o.tokens for o in data.earlier if o.round != data.outcome.round)
     seed_tasks, after = pass_rate(data.items_seed_tasks), pass_rate(data.items)
     return beyond_seed_tasks(seed_tasks, after, tokens, data.comparisons, data.background.alpha)

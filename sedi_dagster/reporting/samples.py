@@ -1,4 +1,4 @@
-"""Examples and answers to look at, chosen by id: a content hash, so as good as random and always the same."""
+"""Samples of examples and answers, chosen by id: effectively random, but reproducible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pass rates by category: of the untrained student, of the seed tasks alone, before the round, after it."""
+"""Pass rates by category: untrained, seed tasks alone, before and after the round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sedi verify`: what was changed, is missing or has no origin in the data folder."""
+"""`sedi verify`: files in the data folder that changed, are missing or have no recorded origin."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def verify_command(head: str | None, as_json: bool) -> None:
 
 
 class _Counter:
-    """Tells on a terminal how much was hashed."""
+    """Shows on a terminal how much was hashed."""
 
     def __init__(self) -> None:
         self._bytes, self._printed_at = 0, time.monotonic()

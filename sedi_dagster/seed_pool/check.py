@@ -1,7 +1,7 @@
-"""What `sedi seeds check` says about a file: a table by category, every problem, and remarks.
+"""The report of `sedi seeds check`: a table by category, all problems, and remarks.
 
-A problem keeps the file from being used (a broken line) or makes its results worthless (a task near an
-evaluation item). A remark is worth a look: the filters would drop an example like that seed.
+A problem makes the file unusable (a broken line) or its results worthless (a task close to an evaluation item). A
+remark is worth a look: the filters would reject an example like that seed.
 """
 
 from __future__ import annotations

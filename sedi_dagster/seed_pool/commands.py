@@ -1,4 +1,4 @@
-"""`sedi seeds check`: what a file of seed tasks holds and what is wrong with it, before anything is spent."""
+"""`sedi seeds check`: the contents and problems of a file of seed tasks."""
 
 from __future__ import annotations
 

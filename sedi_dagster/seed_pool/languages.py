@@ -1,4 +1,4 @@
-"""What a file's languages mean for the loop: told before anything is spent."""
+"""Notes on the languages of a seed file."""
 
 from __future__ import annotations
 

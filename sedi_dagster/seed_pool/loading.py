@@ -1,4 +1,4 @@
-"""Reading a file of seed tasks: rows of any shape, checked, each with a category."""
+"""Reading a file of seed tasks in any format, with validation and categories."""
 
 from __future__ import annotations
 

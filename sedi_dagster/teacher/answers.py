@@ -1,7 +1,8 @@
-"""Reading what an endpoint sent: text, finish reason and usage, out of any bytes whatever.
+"""Reading an endpoint's response: text, finish reason and usage, from any bytes.
 
-Nothing here raises: what cannot be read becomes an `error` of the answer. The text is cleaned here and nowhere else
-(`texts.cleaning`); the ledger keeps what came. Whether it is a good instruction or fits a schema is for others to say.
+Nothing here raises: unreadable responses become an `error` of the answer. The text is cleaned only here
+(`texts.cleaning`); the ledger keeps the raw response. Whether it is a good instruction or fits a schema is decided
+elsewhere.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Calls sent through the endpoint's batch API, with the same ledger and the same budget as all others.
+"""Sending calls through the endpoint's batch API, with the same ledger and budget as all others.
 
-A batch is written down before its calls, these before the file is uploaded, the file before the batch is made: so a
-process that is killed at any moment leaves a row that says how far it came, and whoever asks for one of its calls next
-goes on from there. The calls of a batch belong to the batch, which lives on without the process that made it.
+The batch is recorded before its calls, the calls before the file is uploaded, and the file before the batch is created.
+A process killed at any moment leaves a row with its progress, and whoever needs one of the calls next resumes from
+there. Calls belong to the batch, which outlives the process that created it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The ledger's rows of batches: what was made, what is known of it elsewhere, and who sees it through."""
+"""The ledger's rows of batches: state, and which process handles them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Money and tokens: prices, caps, and the accounts that share them.
+"""Budgets: prices, caps and accounts.
 
-Amounts of money are whole nano-dollars (1e-9 USD), so that sums are exact. Four accounts are charged with every
-call: the whole loop, its round, its day (UTC) and its run. Everything here is pure; the ledger keeps the
-accounts.
+Amounts are whole nano-dollars (1e-9 USD), so that sums are exact. Every call is charged to four accounts: the loop, its
+round, its day (UTC) and its run. Everything here is pure; the ledger stores the accounts.
 """
 
 from __future__ import annotations

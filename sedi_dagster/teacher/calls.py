@@ -1,4 +1,4 @@
-"""Reading the ledger: lists, sums and what the next round may take. No writing, and nothing is sent."""
+"""Reading the ledger: lists, sums and what the caps leave for the next round. Read-only."""
 
 from __future__ import annotations
 

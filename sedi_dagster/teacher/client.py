@@ -1,7 +1,7 @@
-"""The client of the teacher: requests in, answers out, with the ledger between them and the endpoint.
+"""The client of the teacher: requests in, answers out, through the ledger.
 
-A request is looked up by its key first; only what was never answered is sent (`sending`). Cancelling, a crash or an
-error in the middle loses nothing that came, and asking again sends only what is missing.
+Requests are looked up by key first; only unanswered ones are sent (`sending`). Cancellation, crashes and errors lose
+nothing that arrived, and a repeated request sends only what is missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whom the client talks to: an address that is given, or the bundled model's server that is started for it."""
+"""The endpoint of the client: a given URL, or the bundled model's server, which is started for it."""
 
 from __future__ import annotations
 

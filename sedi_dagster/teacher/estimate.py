@@ -1,7 +1,7 @@
-"""What calls will take before they are paid for: tokens, money, time.
+"""Estimates of calls: tokens, cost and time.
 
-From what earlier calls of the same purpose took, where there are any; else from the shape that the method of generation
-gives them and the settings' limits, which gives too much rather than too little.
+Based on earlier calls of the same purpose if there are any; otherwise on the method's prompts and the token limits,
+which overestimates.
 """
 
 from __future__ import annotations

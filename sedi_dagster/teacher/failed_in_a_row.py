@@ -1,4 +1,4 @@
-"""Calls of one purpose that fail one after another: the endpoint or a setting is at fault, not the calls."""
+"""Consecutive failures of calls of one purpose: the endpoint or a setting is at fault, not the calls."""
 
 from __future__ import annotations
 

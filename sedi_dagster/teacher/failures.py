@@ -1,7 +1,6 @@
-"""What a failed attempt means: try again, give up this call, or stop altogether. Pure.
+"""Classification of failed attempts: retry, give up the call, or stop. Pure.
 
-OpenAI, vLLM, llama.cpp and the gateways in front of them say the same things in different shapes (`reasons`); this is
-where the shapes end.
+OpenAI, vLLM, llama.cpp and gateways report the same errors in different formats (`reasons`), which are unified here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A lease: of several machines that share a ledger, one alone does what its name says, as long as it lives."""
+"""A lease: among several machines that share a ledger, one holds it while it is alive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sedi_dagster.teacher.schema import leases, open_engines, storage_error, ups
 from sedi_dagster.teacher.transaction import lock
 
 RENEWED_S = 20.0
-"""Well within `owners.STALE_S`, after which a holder that was not heard of has left."""
+"""Well within `owners.STALE_S`, after which a holder without a heartbeat is considered gone."""
 
 
 def take_lease(url: str, name: str, holder: str) -> str:
@@ -48,7 +48,7 @@ def renewed_lease(url: str, name: str, holder: str) -> Iterator[None]:
 
     def renew() -> None:
         while not done.wait(RENEWED_S):
-            with suppress(SediError):  # whoever asks for the lease next is told of the same trouble
+            with suppress(SediError):  # the next caller of the lease gets the same error
                 take_lease(url, name, holder)
 
     def leave(connection: Connection) -> str:

@@ -1,8 +1,8 @@
-"""The ledger: every call is written before it is sent, and completed before anyone uses its answer.
+"""The ledger: every call is recorded before it is sent, and completed before its answer is used.
 
-A thread of its own does the writing. It takes all operations that have come in and makes them one transaction
-(group commit), so 64 calls at once cost about as many commits as one. Callers await their operation; when it
-returns, it is on disk. Several processes may have the same ledger open.
+A writer thread combines all pending operations into one transaction (group commit), so 64 concurrent calls need about
+as many commits as one. Callers await their operation; when it returns, it is on disk. Several processes can open the
+same ledger.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the ledger is. A module of its own, so that whoever only reads it need not import the client."""
+"""The location of the ledger. A separate module, so that readers need not import the client."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def open_ledger(settings: Settings) -> Ledger:
 
 
 def make_endpoint(settings: Settings) -> Endpoint:
-    """The endpoint of the settings, not started yet: an address, the bundled model's server, or the stand-in."""
+    """The endpoint of the settings, not started yet: a URL, the bundled model's server, or the simulated teacher."""
     teacher = settings.teacher
     if teacher.is_simulated:
         from sedi_dagster.testing.simulated_endpoint import SimulatedEndpoint

@@ -1,7 +1,7 @@
-"""Who has the ledger open, and whether that process is still alive.
+"""Which processes have the ledger open, and whether they are alive.
 
-A call under way belongs to an open ledger. If its process died, the call may be taken over by whoever needs it
-next. On the same machine the process table tells; elsewhere a heartbeat that has stopped.
+A call in flight belongs to an open ledger. If its process died, whoever needs the call next takes it over. On the same
+machine the process table decides, elsewhere a heartbeat.
 """
 
 from __future__ import annotations

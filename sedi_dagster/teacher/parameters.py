@@ -1,7 +1,7 @@
-"""Which fields of a request an endpoint does not take: found out by its refusals, left out from then on.
+"""Request fields that an endpoint does not support: learned from its errors, and omitted from then on.
 
-The key of a call is of the request as it was meant, so an answer is found again whatever was left out. What an endpoint
-refused is written down beside the ledger and told once.
+The key of a call is of the intended request, so an answer is found regardless of omitted fields. Rejected fields are
+stored next to the ledger and reported once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Is the endpoint there, does it take the key, has it the model? Asked before anything is spent."""
+"""Checks of the endpoint before anything is spent: is it available, does it accept the key, does it have the model?"""
 
 from __future__ import annotations
 

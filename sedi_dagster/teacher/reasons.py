@@ -128,7 +128,7 @@ def _walk(body: Any, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _json(text: str) -> Any:
-    """A JSON object or list in a string, as gateways hand on what they were told; None if it is other text."""
+    """A JSON object or list in a string, as gateways pass on upstream errors; None if it is other text."""
     if not text.lstrip().startswith(("{", "[")):
         return None
     try:

@@ -1,8 +1,8 @@
-"""How a `TeacherRequest` is written for an endpoint, and the key under which its answer is kept.
+"""Rendering of a `TeacherRequest` for an endpoint, and the key under which its answer is stored.
 
-The key is a hash of what is sent and of whom it is sent to, not of the code that made it: a changed prompt
-always misses, an unchanged one is never paid for twice. Purpose, round and category do not enter it, nor does
-anything of the endpoint that may change between runs (the port of the bundled model's server).
+The key is a hash of the request and the endpoint, not of the code that made it: a changed prompt always misses, an
+unchanged one is never paid for twice. Purpose, round and category are not part of it, nor is anything that may change
+between runs (the port of the bundled model's server).
 """
 
 from __future__ import annotations

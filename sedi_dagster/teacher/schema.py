@@ -135,7 +135,7 @@ leases = Table(
     Column("pid_started", BigInteger, nullable=False),
     Column("heartbeat", Float, nullable=False),
 )
-"""Who alone does what the name says, told as an owner is, see `lease`."""
+"""The holder of each lease, identified like an owner; see `lease`."""
 
 about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", Text, nullable=False))
 

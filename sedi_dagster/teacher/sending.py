@@ -1,7 +1,7 @@
-"""One call, from the reservation of what it may cost to its answer on disk.
+"""One call, from the reservation of its worst-case cost to its answer on disk.
 
-A call is written down and paid for before it is sent, and what came back is in the ledger before anyone sees it.
-Whatever happens in between (a crash, a cancellation, an error), the ledger says how far it came.
+A call is recorded and reserved before it is sent, and its response is in the ledger before it is used. After a crash, a
+cancellation or an error in between, the ledger shows its progress.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Sender:
             self._transport = None
 
     def note(self, text: str) -> None:
-        """Tell a person something about the endpoint, once."""
+        """Log a note about the endpoint, once."""
         if text not in self.usage.notes:
             self.usage.notes.append(text)
             _log.warning(text)

@@ -1,7 +1,7 @@
-"""Which form of structured output an endpoint can do, tried out with one small call for each form.
+"""Which form of structured output an endpoint supports, tested with one small call each.
 
-The calls go through the ledger like all others: they are accounted for, and being there they are the memory of
-what was found. An endpoint that takes a request and ignores its schema is found out by its answer.
+The calls go through the ledger: they are accounted for, and the ledger remembers the result. An endpoint that accepts a
+request but ignores its schema is detected by its answer.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""One writing transaction of the ledger: calls begun and ended, and the accounts that follow.
+"""One writing transaction of the ledger: starting and finishing calls, and updating the accounts.
 
-All in the same transaction, so that at every moment, seen from every process, an account holds exactly what its
-calls spent plus what is set aside for those under way. A batch of many operations is one transaction: that is
-what makes durability cheap.
+All in one transaction, so that at every moment, seen from every process, an account equals what its calls spent plus
+what is reserved for those in flight. Many operations share one transaction, which makes durability cheap.
 """
 
 from __future__ import annotations
@@ -179,7 +178,7 @@ class LedgerTransaction:
         names: Iterable[str],
         acknowledged: Iterable[str] = (),
     ) -> None:
-        """`told`: calls of this owner whose caller knows that they are begun."""
+        """`acknowledged`: calls of this owner whose caller knows that they were started."""
         self._connection = connection
         self._owner = owner
         self._acknowledged = set(acknowledged)

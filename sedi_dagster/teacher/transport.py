@@ -1,9 +1,9 @@
-"""One request to the endpoint and its whole answer, through the openai client.
+"""One request to the endpoint and its complete response, through the openai client.
 
-Everything that an API user may have set counts here too: proxies, certificates and OpenAI's organization in the
-environment, the form of the base address. What the client does not know is added: an answer has a longest length,
-and of a request that failed it is said whether it can have reached the endpoint, which an exact account needs.
-aiohttp carries the bytes: with many calls at once it takes far less CPU time than the client's default.
+Everything that an API user may have configured applies: proxies, certificates and OpenAI's organization in the
+environment, the form of the base URL. In addition, the length of a response is limited, and a failed request reports
+whether it can have reached the endpoint, which exact accounting needs. aiohttp is the transport, because it takes far
+less CPU time with many concurrent calls than the client's default.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long an endpoint asks to wait: from its headers, the fields of its error, or the words of it. Pure."""
+"""How long an endpoint asks to wait: from headers, error fields or error text. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The worker pool of one `Teacher.ask`, and the health check of the endpoint beside it.
+"""The worker pool of one `Teacher.ask`, and a health check of the endpoint.
 
-An endpoint may take minutes for a call, so the call's time-out is too late to notice that it is gone. A model server
-answers small requests beside its work: when no answer at all has come for a while, its list of models is requested,
-which costs nothing. Three such requests in a row without an answer mean that the endpoint is dead.
+An endpoint may take minutes for a call, so the call's timeout is too late to notice that it is gone. Model servers
+answer small requests while generating: when there has been no response for a while, the list of models is requested,
+which is free. After three such requests without a response, the endpoint is considered dead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A model's text as it came, to the text that is read, shown and trained on: the one place where that happens."""
+"""Cleaning of a model's raw text, in one place for reading, display and training."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Marks of chat templates and control characters in what a model wrote.
+"""Chat-template tokens and control characters in a model's text.
 
-A mark that a server did not take for the end of the turn is text in the answer, and so is all that the model ran on to
-behind it. A tokenizer that has the mark makes a real special token of it, so it must not reach a training row.
+A token that a server did not treat as the end of the turn becomes text in the answer, together with everything the
+model generated after it. A tokenizer would turn it into a real special token, so it must not reach a training row.
 """
 
 from __future__ import annotations

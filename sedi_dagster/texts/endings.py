@@ -1,4 +1,4 @@
-"""What a finish reason says, in the words of all vendors.
+"""The meaning of finish reasons of all vendors.
 
 Sources: the references of OpenAI, Anthropic (`stop_reason`), Gemini (`FinishReason`), Mistral, Cohere, DeepSeek, Zhipu,
 llama.cpp, vLLM, SGLang and TGI; what gateways pass on from them in their own spelling.

@@ -1,8 +1,8 @@
-"""Answers that are none: refusals, remarks of a model about itself, and placeholders, in the languages of the loop.
+"""Detection of refusals, remarks of a model about itself, and placeholders, in many languages.
 
-A refusal is recognised by how a short answer begins, and by what it says cannot be done: to help, to answer,
-to see what was not given. "I cannot see the stars from my window" refuses nothing, and neither does an apology.
-English is written out here; the other languages are rows of one table (`refusal_words`).
+A refusal is recognised by how a short answer begins, and by what it says cannot be done: help, answer, see missing
+input. "I cannot see the stars from my window" is not a refusal, and neither is an apology. English is written out here;
+the other languages are rows of one table (`refusal_words`).
 """
 
 from __future__ import annotations

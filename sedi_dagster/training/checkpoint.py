@@ -1,4 +1,4 @@
-"""The checkpoint a round leaves behind: safetensors, tokenizer with its chat template, and a model card.
+"""Writing a round's checkpoint: safetensors, tokenizer with chat template, and a model card.
 
 It loads with plain `transformers` or `peft` in the three lines that its card shows.
 """

@@ -1,7 +1,7 @@
-"""The loss of each example by itself: one pass without gradients over the very tokens that are trained.
+"""The loss of each example: one pass without gradients over exactly the trained tokens.
 
 Also its instruction-following difficulty, IFD (Li and others, NAACL 2024, long 421): mean loss of the answer's tokens
-given the instruction, divided by their mean loss alone. Above 1 the instruction does not help.
+given the instruction, divided by their mean loss without it. Above 1 the instruction does not help.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What goes wrong in training and is not a defect: told in one sentence, with the setting to change."""
+"""Expected failures of training, each reported in one sentence with the setting to change."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The student's output layer on a CPU: logits of the answers' positions, and of nothing else.
+"""The student's output layer on a CPU: logits of the answer positions only.
 
-TRL's fused head projects, off GPUs, every position, prompt and padding included, and multiplies in fp32 on the way
-back. An answer is about a third of a row, so most of that work is for nobody. Here the family's own forward pass does
-the projecting, scales and caps of its logits included; it is only shown fewer positions.
+Without a GPU, TRL's fused head projects every position, including prompt and padding, and multiplies in fp32 in the
+backward pass. Answers are about a third of a row, so most of that work is wasted. Here the model family's own forward
+pass does the projection, including scales and caps of its logits, on fewer positions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The job file of the training workload: what it holds, how it is read, and how `--help` describes it."""
+"""The job file of the training workload: contents, reading, and the text of `--help`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The batches that were composed are the batches that are trained: asserted at every micro-batch, not assumed.
+"""Verification that training uses exactly the composed batches, at every micro-batch.
 
-Data libraries reorder, drop and pad rows without a word (a sampler, a length filter, even batches on several devices).
-Here every micro-batch that training collates is compared with the one composed; the first difference ends the run
-before it is trained on.
+Data libraries silently reorder, drop and pad rows (a sampler, a length filter, even batches on several devices). Every
+micro-batch is compared with the composed one when it is collated; the first difference ends the run before it is
+trained on.
 """
 
 from __future__ import annotations

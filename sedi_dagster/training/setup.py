@@ -1,4 +1,4 @@
-"""Making the trainer: the student with its adapter, the rows in the composed order, the arguments."""
+"""Building the trainer: the student with its adapter, the rows in the composed order, the arguments."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Supervised fine-tuning of the student with TRL, in exactly the composed order.
 
-`train` is the workload's one way in; `job.py` says what it is given, `signals.py` what it tells besides weights.
-Runs in one process, or in several of the same command under `accelerate launch`.
+`train` is the entry point of the workload; `job.py` defines its input, `signals.py` its measurements. Runs in one
+process, or in several under `accelerate launch`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def train(data: Mapping[str, Any], log: Log) -> None:
 
     from sedi_dagster.training.failures import as_workload_error
 
-    disable_progress_bars()  # the log tells of progress
+    disable_progress_bars()  # the log shows progress
     set_seed(job.seed)
     with as_workload_error(job.settings):
         rows = pl.read_parquet(job.rows)

@@ -1,8 +1,8 @@
-"""What training tells about each step, each example and each category, at next to no cost.
+"""Measurements of training by step, example and category, at almost no cost.
 
-A step's loss, gradient norm (before clipping) and learning rate are what the trainer computes anyway; the norm by step
-is the signal of SeDi-Instruct (arXiv 2502.04774). Losses by example take one pass without gradients before the round
-and one after it; held-out losses likewise.
+The trainer computes a step's loss, gradient norm (before clipping) and learning rate anyway; the norm by step is the
+signal of SeDi-Instruct (arXiv 2502.04774). Losses by example take one pass without gradients before the round and one
+after it, as do held-out losses.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Batch:
 
 
 class StepSignals(TrainerCallback):
-    """Notes each step's signals, tells of progress, marks saved states, and stops where it must."""
+    """Records each step's signals, reports progress, marks saved states, and stops on request."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Defaults that suit the student's size and the device; a setting that is given wins."""
+"""Defaults by the student's size and the device; explicit settings win."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The state of an unfinished training: saved every few steps, found again after a kill, asked to stop.
+"""Saved states of an unfinished training: saved periodically, found after a kill, and requests to stop.
 
-A saved state counts once its `steps.json` is there, which is written last; a process killed while saving leaves the
-state before it in force.
+A saved state is valid once its `steps.json` exists, which is written last; if a process is killed while saving, the
+previous state stays valid.
 """
 
 from __future__ import annotations

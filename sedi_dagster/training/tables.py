@@ -1,4 +1,4 @@
-"""Columns of the tables that training writes; light, so that anyone may read them."""
+"""Columns of the tables that training writes. Light, so that anything can import it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Finding out what fits into a GPU's memory: a step of the longest row is tried before training, and remembered.
+"""Finding out what fits into a GPU's memory: a step with the longest row is tried before training, and cached.
 
-Not on a CPU: there memory that ends ends the process.
+Not on a CPU, where running out of memory kills the process.
 """
 
 from __future__ import annotations

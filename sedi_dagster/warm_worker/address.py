@@ -1,8 +1,8 @@
 """Which fork server fits a process, where it listens, and how it is started.
 
-A job must come out as if its own interpreter had been started. So a server is shared only by processes that it would
-have been equal to: same user, interpreter, installed packages, checkout, limits, processors, and the same values of
-the variables that libraries read once, when they are imported. A hash over these is the name of its socket.
+A job must behave as if its own interpreter had been started. A server is therefore shared only by processes with the
+same user, interpreter, installed packages, checkout, limits, processors, and values of the variables that libraries
+read at import. A hash over these is the name of its socket.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Runs a workload in a fork of a warm server, and behaves as the workload would: same output, signals, exit status.
+"""Runs a workload in a fork of a warm server, and behaves like the workload: same output, signals, exit status.
 
     python -m sedi_dagster.warm_worker.client MODULE --job FILE
 
-Whatever is in the way of a server (none can be started, its folder is not private, it declines), this process becomes
+If a server cannot be used (none can be started, its folder is not private, it declines), this process becomes
 `python -m MODULE --job FILE`. Light: it imports no library that a workload needs.
 """
 

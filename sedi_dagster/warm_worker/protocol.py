@@ -1,4 +1,4 @@
-"""What client and fork server tell each other over a Unix socket.
+"""The protocol between client and fork server over a Unix socket.
 
 The client sends its descriptors 0 to 2 with the length of a JSON object (`Job`), then the object; later a line for each
 signal to pass on (its number). The server answers in lines: `started PID`, then `exited CODE` or `killed SIGNAL`.

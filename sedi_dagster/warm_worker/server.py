@@ -1,11 +1,12 @@
-"""The fork server: imports what workloads need, then forks for each job it is sent.
+"""The fork server: imports what workloads need, then forks for each job it receives.
 
     python -m sedi_dagster.warm_worker.server SOCKET MODULE...
 
-Single-threaded, and it runs no model: a fork of a process with threads may find a lock held for ever. It ends when
-nobody has used it for `IDLE_S`, or when a connection that sent no job (`address.kept_ready`) leaves and was the last.
+Single-threaded, and it runs no model, because a fork of a process with threads may find a lock held forever. It ends
+when it has not been used for `IDLE_S`, or when a connection that sent no job (`address.kept_ready`) closes and was the
+last.
 
-When a client goes, its job is killed; when the server goes, the kernel kills the jobs.
+When a client ends, its job is killed; when the server ends, the kernel kills the jobs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A piece of the teacher's text, and cutting a text into pieces."""
+"""Pieces of the teacher's text, and splitting a text into pieces."""
 
 from __future__ import annotations
 

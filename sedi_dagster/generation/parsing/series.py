@@ -1,4 +1,4 @@
-"""Numbered series: tasks with or without their answers."""
+"""Numbered series of tasks, with or without answers."""
 
 from __future__ import annotations
 

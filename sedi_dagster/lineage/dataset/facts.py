@@ -1,4 +1,4 @@
-"""What a dataset card tells of how the examples came about."""
+"""Facts for the dataset card about how the examples were made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms in which trainers read examples: the same rows under the names that each expects."""
+"""Dataset formats: the same rows under the names that different trainers expect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which examples are exported: by round, category and what was measured of each."""
+"""Selection of exported examples: by round, category and training measurements."""
 
 from __future__ import annotations
 

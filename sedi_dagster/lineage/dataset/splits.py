@@ -1,6 +1,6 @@
-"""Which split an example is in: by a hash of its instruction, so that it stays there for ever as the set grows.
+"""Assignment to splits by a hash of the instruction, so that examples keep their split as the dataset grows.
 
-All instances of one instruction are in one split, or the test split would hold what was trained on.
+All instances of an instruction are in one split; otherwise the test split would contain trained instructions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the links of a trace are read from: the index, the partitions it points to, manifests and ledger."""
+"""The sources of a trace: the index, the partitions it points to, manifests and ledger."""
 
 from __future__ import annotations
 

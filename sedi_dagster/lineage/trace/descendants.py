@@ -1,4 +1,4 @@
-"""Everything that grew from a seed or an example: what a takedown request asks for."""
+"""Everything derived from a seed or an example, for takedown requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding what is meant: an id, the beginning of one, the hash of a weights file, or a piece of text."""
+"""Finding an object by id, prefix, hash of a weights file, or part of a text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trace is made of: things with an id, what is known of each, and what each came from and led to."""
+"""The nodes and links of a trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trace of an example, a seed, a call and an evaluation item: what each came from, and what it led to."""
+"""The trace of an example, a seed, a call and an evaluation item: upstream and downstream."""
 
 from __future__ import annotations
 

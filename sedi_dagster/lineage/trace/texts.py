@@ -1,4 +1,4 @@
-"""Seeds and candidates by id: what they say, where they are, what became of them."""
+"""Seeds and candidates by id: text, location, and what happened to them."""
 
 from __future__ import annotations
 

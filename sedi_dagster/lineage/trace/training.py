@@ -1,4 +1,4 @@
-"""Batches and checkpoints: what was trained on in which step, and what came of it."""
+"""Batches and checkpoints in a trace."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def verify(
 
     Args:
         ledger: URL of the ledger; None: its rows are not looked at.
-        head: SHA-256 (or its beginning) of a manifest, as an earlier verification told it: it must be there still.
+        head: SHA-256 (or its beginning) of a manifest, as printed by an earlier verification: it must still be there.
         progress: called with the number of bytes that were hashed.
     """
     report = Verification()

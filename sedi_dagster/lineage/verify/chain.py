@@ -127,7 +127,7 @@ def _check_superseded(chain: Chain, path: str, report: Verification) -> None:
         if not str(chain.hashes[path]).startswith(named):
             report.changed(path, "its name has another SHA-256")
             return
-    with suppress(ValueError, AttributeError):  # it is no manifest any more: told above
+    with suppress(ValueError, AttributeError):  # it is not a manifest any more: reported above
         value = json.loads(chain.store.read_bytes(*path.split("/")))
         if sha256 := value.get("supersedes"):
             former = f"manifests/{SUPERSEDED}/{value['round']}-{sha256[:16]}.json"

@@ -27,7 +27,7 @@ def check_origins(store: Store, chain: Chain, report: Verification) -> None:
             generated = [store.read_tables("generated_batches", key, category) for category in categories]
             steps = store.read_table("steps", "sft_checkpoint", key)
         except (StorageError, KeyError, TypeError, AttributeError):
-            continue  # a file is missing or was changed: told where files are checked
+            continue  # a file is missing or was changed: reported where files are checked
         candidates = pl.concat([tables["candidates"] for tables in generated])
         calls = pl.concat([tables["calls"] for tables in generated])["request_key"]
         taken = pl.concat([candidates["instruction_key"], candidates["answer_key"]]).drop_nulls()
