@@ -54,8 +54,8 @@ def _in_turn_by_cluster(vectors: np.ndarray, clusters: int, *seed: object) -> li
     broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(broken):
         raise SediError(
-            f"{len(broken)} of {len(vectors)} vectors hold entries that are not numbers, the first in row {broken[0]}.",
-            "Check the model that SEDI_BATCHING_EMBEDDING_MODEL names, and remove its table from the lance folder.",
+            f"{len(broken)} of {len(vectors)} embeddings contain non-finite values, the first in row {broken[0]}.",
+            "Check the model in SEDI_BATCHING_EMBEDDING_MODEL, and delete its table from the lance folder.",
         )
     found = KMeans(clusters, n_init=3, random_state=derived_seed(*seed, "clusters")).fit_predict(vectors)
     members: dict[int, list[int]] = {}

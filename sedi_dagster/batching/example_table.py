@@ -70,6 +70,7 @@ def _check_model(table: Any, uri: str, round_key: str, model: str, dimensions: i
     stored = table.schema.field("vector").type.list_size
     if others or stored != dimensions:
         raise StorageError(
-            f"The table {TABLE} in {uri} holds vectors of {stored} numbers from another embedding model than {model}.",
+            f"The table {TABLE} in {uri} has embeddings of dimension {stored} from an embedding model other than "
+            f"{model}.",
             f"Set SEDI_BATCHING_EMBEDDING_MODEL back, or remove {TABLE}.lance there and filter its rounds again.",
         )

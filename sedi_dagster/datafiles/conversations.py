@@ -30,14 +30,14 @@ def first_exchange(conversation: Any, name: str, number: int, problems: Problems
         problems.add(number, name, f"is {reprlib.repr(conversation)}", "a list of messages with role and content")
         return "", "", ""
     if messages and messages[0][0] == "system":
-        problems.notes["conversations begin with a system message: it is left out"] += 1
+        problems.notes["conversations begin with a system message, which is ignored"] += 1
         messages = messages[1:]
     if [role for role, _ in messages[:2]] != ["user", "assistant"]:
         roles = ", ".join(role[:20] for role, _ in messages[:3]) or "no message"
         problems.add(number, name, f"begins with {roles}", _EXPECTED)
         return "", "", ""
     if len(messages) > 2:
-        problems.notes["conversations go on after the first answer: the first exchange is taken"] += 1
+        problems.notes["conversations continue after the first answer: only the first exchange is used"] += 1
     question, answer = (
         checked_text(content, f"{name}: content of the {role}", number, problems) for role, content in messages[:2]
     )
@@ -99,10 +99,10 @@ def tree_exchange(row: Mapping[str, Any], number: int, problems: Problems) -> tu
         problems.add(number, "prompt.replies", "has no reply", "at least one")
         return "", "", ""
     if len(replies) > 1:
-        problems.notes["prompts have several replies: the one ranked first is taken"] += 1
+        problems.notes["prompts have several replies: the top-ranked one is used"] += 1
     best = min(replies, key=_rank)
     if best.get("replies"):
-        problems.notes["conversations go on after the first answer: the first exchange is taken"] += 1
+        problems.notes["conversations continue after the first answer: only the first exchange is used"] += 1
     return (
         checked_text(prompt.get("text"), "prompt.text", number, problems),
         "",

@@ -88,12 +88,12 @@ def _list(text: str, position: int, problems: Problems, closed: bool = True) -> 
         line += text.count("\n", position, begin)
         if begin == len(text) or (closed and text[begin] == "]"):
             if closed and begin == len(text):
-                problems.add_at(f"line {line}", "", "is not JSON: the list has no end", expected)
+                problems.add_at(f"line {line}", "", "is not JSON: the list does not end", expected)
             behind = _skip(text, begin + 1)
             if text[behind : behind + 1] != "[":
                 if behind < len(text):
                     wrong = line + text.count("\n", begin, behind)
-                    problems.add_at(f"line {wrong}", "", "stands behind the end of the list", f"{expected} alone")
+                    problems.add_at(f"line {wrong}", "", "follows the end of the list", f"only {expected}")
                 return
             line += text.count("\n", begin, behind)  # another list: files that were put one behind the other
             position = behind + 1

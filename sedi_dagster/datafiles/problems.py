@@ -109,9 +109,9 @@ def checked_text(value: Any, name: str, number: int, problems: Problems, empty: 
     elif len(value) > problems.max_text_chars:
         problems.add(number, name, f"has {len(value):,} characters", f"at most {problems.max_text_chars:,}")
     elif _LONE_SURROGATE.search(value):
-        problems.add(number, name, "holds half of a surrogate pair (\\ud800 to \\udfff)", "valid Unicode")
+        problems.add(number, name, "contains half of a surrogate pair (\\ud800 to \\udfff)", "valid Unicode")
     elif _CONTROL.search(value) or _BREAK.search(value):
-        problems.notes["texts held control characters, which were taken out"] += 1
+        problems.notes["texts contained control characters, which were removed"] += 1
         return str(_CONTROL.sub("", _BREAK.sub("\n", value)))
     else:
         return value

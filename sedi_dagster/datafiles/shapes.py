@@ -110,7 +110,7 @@ def read_exchanges(
             yield exchange
     if unread:
         message = ", ".join(f"{name} ({count:,})" for name, count in unread.most_common(12))
-        problems.notes[f"rows have fields that are not read: {message}"] = unread.most_common(1)[0][1]
+        problems.notes[f"rows have fields that are ignored: {message}"] = unread.most_common(1)[0][1]
 
 
 def _joined(
@@ -169,11 +169,11 @@ def parse_exchange(
     """
     before = problems.count
     if row.get("label") is False:  # KTO: an answer that people marked as bad
-        problems.notes["rows have `label: false`, which marks a bad answer: they are left out"] += 1
+        problems.notes["rows have `label: false`, which marks a bad answer: they are excluded"] += 1
         return None
     for name in _UNSERVABLE:
         if row.get(name):
-            problems.add(number, name, "is given: the task needs more than text", "tasks with text alone")
+            problems.add(number, name, "is present: the task needs more than text", "text-only tasks")
     used: set[str] = set()
     conversation = None if columns.instruction else _conversation_field(row)
     if columns.instruction == "" and is_tree(row):
@@ -183,7 +183,7 @@ def parse_exchange(
         instruction, text_input, output = first_exchange(row[conversation], conversation, number, problems)
         used.add(conversation)
         if row.get("system"):
-            problems.notes["conversations begin with a system message: it is left out"] += 1
+            problems.notes["conversations begin with a system message, which is ignored"] += 1
             used.add("system")
     elif "instances" in row and not columns.output:
         instruction, text_input, output = _self_instruct(row, number, problems)
@@ -204,7 +204,7 @@ def parse_exchange(
     used |= _READ_ELSEWHERE | ({category_field} if category_field else set())
     unread.update(name for name, value in row.items() if name not in used and value not in (None, "", [], {}))
     if text_input.strip().lower() in _PLACEHOLDERS:
-        problems.notes["inputs are a placeholder, such as <noinput>: they are read as none"] += 1
+        problems.notes["inputs are a placeholder, such as <noinput>: they are read as empty"] += 1
         text_input = ""
     return Exchange(
         number, instruction.strip(), text_input.strip(), output.strip(), category, bool(is_classification), row
@@ -236,7 +236,7 @@ def _first_text(value: Any, name: str, problems: Problems) -> Any:
         value = value["text"]
     if isinstance(value, list) and value:
         if len(value) > 1 and all(isinstance(one, str) for one in value):
-            problems.notes[f"rows have several texts in {name}: the first is taken"] += 1
+            problems.notes[f"rows have several texts in {name}: the first is used"] += 1
         last = value[-1]
         if isinstance(last, dict):  # chosen and rejected as messages: the answer comes last
             return last.get("content") or last.get("value")
@@ -254,7 +254,7 @@ def _self_instruct(row: Mapping[str, Any], number: int, problems: Problems) -> t
         problems.add(number, "instances", f"is {reprlib.repr(instances)}", expected)
         return "", "", ""
     if len(instances) > 1:
-        problems.notes["tasks have more than one instance: the first is taken"] += 1
+        problems.notes["tasks have more than one instance: the first is used"] += 1
     first = instances[0]
     return (
         instruction,
@@ -269,7 +269,7 @@ def _from_history(row: Mapping[str, Any], number: int, problems: Problems) -> tu
     if not isinstance(first, list | tuple) or len(first) != 2:
         problems.add(number, "history", f"is {reprlib.repr(row['history'])}", "a list of pairs of question and answer")
         return "", "", ""
-    problems.notes["rows have a history: its first exchange is taken"] += 1
+    problems.notes["rows have a history: its first exchange is used"] += 1
     question, answer = (checked_text(text, "history[0]", number, problems) for text in first)
     return question, "", answer
 

@@ -29,7 +29,7 @@ def load_evaluation_items(path: Path, categories: Mapping[str, Category]) -> lis
         if item.category and item.category not in categories:
             problems.add(line, "category", f"{item.category!r} is not in categories.yaml", "one of its ids")
         if item.id and item.id in seen:
-            problems.add(line, "id", f"{item.id!r} stands on line {seen[item.id]} too", "a name of its own")
+            problems.add(line, "id", f"{item.id!r} is also on line {seen[item.id]}", "a unique id")
         seen.setdefault(item.id, line)
         items.append(item)
     for category in sorted(categories.keys() - {item.category for item in items}):
@@ -49,7 +49,7 @@ def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
         args = {}
     elif verifier:
         for problem in check_args(verifier, args):
-            problems.add(line, "args", problem, "arguments that the verifier takes")
+            problems.add(line, "args", problem, "valid arguments of the verifier")
     difficulty = row.get("difficulty", "medium")
     if difficulty not in DIFFICULTIES:
         problems.add(line, "difficulty", f"is {reprlib.repr(difficulty)}", f"one of {', '.join(DIFFICULTIES)}")

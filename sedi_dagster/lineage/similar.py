@@ -35,7 +35,7 @@ def similar_examples(
         raise SediError("No example has been kept yet.", "Run `sedi run` first.")
     if stored[0]["embedding_model"] != model:
         raise SediError(
-            f"The examples have vectors of {stored[0]['embedding_model']}, not of {model}.",
+            f"The examples have embeddings of {stored[0]['embedding_model']}, not of {model}.",
             "Set SEDI_BATCHING_EMBEDDING_MODEL to that model.",
         )
     query = table.search(embed([text], model)[0]).distance_type("cosine").limit(limit)

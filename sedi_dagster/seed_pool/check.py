@@ -104,7 +104,7 @@ def _near_items(
         for row, rule, score, _, item_id, _ in decontaminator.near(tasks.select("row", text=name)).sort("row").rows():
             if lines[row] not in found:
                 found.add(lines[row])
-                how = f"ROUGE-L {score:.2f}" if rule == "evaluation_rouge_l" else f"{score:.0f} words in a row"
+                how = f"ROUGE-L {score:.2f}" if rule == "evaluation_rouge_l" else f"{score:.0f} consecutive words"
                 problems.add(
                     lines[row], name, f"is too close to evaluation item {item_id} ({how})", "another task, or none"
                 )
@@ -118,7 +118,7 @@ def _near_duplicates(seeds: SeedFile, threshold: float, remarks: Problems) -> se
     for line, (novel, _, earlier, score) in zip(seeds.lines, verdicts.iter_rows(), strict=True):
         if not novel:
             found.add(line)
-            message = f"is near that of {remarks.place(seeds.lines[earlier])} (ROUGE-L {score:.2f})"
+            message = f"is close to that of {remarks.place(seeds.lines[earlier])} (ROUGE-L {score:.2f})"
             remarks.add(line, "instruction", message, f"at most {threshold:g}")
     return found
 
@@ -164,7 +164,7 @@ def _mark_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) 
             if cleaned.problem or cleaned.applied:
                 count += 1
                 what = cleaned.problem or " and ".join(cleaned.applied).replace("_", " ")
-                remarks.add(line, name, f"holds {what}", "the text alone")
+                remarks.add(line, name, f"contains {what}", "only the text")
     return count
 
 

@@ -102,8 +102,8 @@ def _rows(path: Path, problems: Problems, columns: Columns | None = None) -> lis
         number, row_id = exchange.number, exchange.row.get("id")
         if isinstance(row_id, str | int):
             if str(row_id) in ids:
-                problem = f"{str(row_id)[:60]!r} stands on {problems.place(ids[str(row_id)])} too"
-                problems.add(number, "id", problem, "an id of its own")
+                problem = f"{str(row_id)[:60]!r} is also on {problems.place(ids[str(row_id)])}"
+                problems.add(number, "id", problem, "a unique id")
             ids.setdefault(str(row_id), number)
         content = (exchange.instruction, exchange.input, exchange.output)
         if content in contents:
@@ -117,7 +117,7 @@ def _rows(path: Path, problems: Problems, columns: Columns | None = None) -> lis
 def _renamed(rows: Sequence[Exchange], names: Mapping[str, str], problems: Problems) -> list[Exchange]:
     left_out = [row for row in rows if row.category and not names.get(row.category, row.category)]
     for category, count in Counter(row.category for row in left_out).items():
-        problems.notes[f"rows are of category {category[:60]!r}, which is left out (SEDI_SEED_CATEGORIES)"] += count
+        problems.notes[f"rows are of category {category[:60]!r}, which is excluded (SEDI_SEED_CATEGORIES)"] += count
     return [
         replace(row, category=names.get(row.category, row.category))
         for row in rows
@@ -133,7 +133,7 @@ def with_known_names(rows: Sequence[Exchange], categories: Collection[str], prob
         candidates = (row.category, plain, OTHER_NAMES.get(plain, ""))
         name = next((name for name in candidates if name in categories), row.category)
         if name != row.category:
-            problems.notes[f"rows are of category {row.category[:60]!r}, which is taken as {name}"] += 1
+            problems.notes[f"rows are of category {row.category[:60]!r}, which is read as {name}"] += 1
         found.append(replace(row, category=name))
     return found
 
@@ -145,15 +145,15 @@ def _check_categories(rows: Sequence[Exchange], categories: Collection[str], pro
         first = next(row.number for row in rows if row.category == category)
         where = f"in {count:,} of {len(rows):,} rows"
         if category:
-            fix = f'one of {known}; SEDI_SEED_CATEGORIES=\'{{"{category[:60]}": "{min(categories)}"}}\' takes it as one'
+            fix = f'one of {known}; SEDI_SEED_CATEGORIES=\'{{"{category[:60]}": "{min(categories)}"}}\' maps it to one'
             problems.add(first, "category", f"{category[:60]!r} is unknown, {where}", fix)
         else:
             problem = f"is missing {where}; the others have it"
-            problems.add(first, "category", problem, f"one of {known}; or none in any row: then each is assigned")
+            problems.add(first, "category", problem, f"one of {known}; or none in any row, so that they are assigned")
     missing = sorted(set(categories) - {row.category for row in rows})
     if missing and rows:
         problem = f"no seed task for category {', '.join(map(repr, missing))}"
-        problems.add(None, "category", problem, "at least one of each, or a SEDI_CATEGORIES file with the others alone")
+        problems.add(None, "category", problem, "at least one of each, or a SEDI_CATEGORIES file with only the others")
 
 
 def _with_assigned_categories(
@@ -162,7 +162,7 @@ def _with_assigned_categories(
     ours = [as_seed_task(row, row.category) for row in _rows(OUR_SEEDS, Problems(OUR_SEEDS))]
     known = [task for task in ours if task.category in categories]
     if not known:
-        problem = "no row names a category, and the project's own seeds have none of yours to compare with"
+        problem = "no row names a category, and the bundled seeds have none of your categories to compare with"
         problems.add(None, "category", problem, f"one of {', '.join(sorted(categories))} in every row")
         return list(tasks), {}
     assigned = assign_categories(tasks, known)
@@ -176,11 +176,11 @@ def _notes_on_assignment(
     unsure = sum(value < 0.5 for value in confidence.values())
     mean = sum(confidence.values()) / len(confidence)
     notes = [
-        "no row names a category: each was given that of the nearest of the project's own seeds "
+        "no row names a category: each got that of the most similar bundled seeds "
         f"(mean confidence {mean:.0%}; {unsure} of {len(tasks)} below 50%)"
     ]
     missing = sorted(set(categories) - {task.category for task in tasks})
-    return notes + [f"no task was near the seeds of {category!r}: it has none" for category in missing]
+    return notes + [f"no task is similar to the seeds of {category!r}, so it has none" for category in missing]
 
 
 def as_seed_task(row: Exchange, category: str = "") -> SeedTask:

@@ -57,7 +57,7 @@ def test_another_embedding_model_gets_one_clear_error_and_loses_nothing(tmp_path
 
 def test_vectors_of_another_model_are_refused_also_if_they_are_as_long(tmp_path: Path) -> None:
     replace_round(str(tmp_path), "round-0001", *examples("round-0001", 2), "one's")
-    with pytest.raises(StorageError, match="another embedding model"):
+    with pytest.raises(StorageError, match="an embedding model other than"):
         replace_round(str(tmp_path), "round-0002", *examples("round-0002", 2), "other")
     assert replace_round(str(tmp_path), "round-0002", *examples("round-0002", 2), "one's") == 4
 

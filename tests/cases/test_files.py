@@ -249,7 +249,7 @@ def test_anything_else_is_refused_by_one_line_that_names_it(
 
 def test_fields_that_are_not_read_are_told_once_with_their_rows(read: Read) -> None:
     found = read("a.jsonl", jsonl([{**row, "system": "Be brief.", "score": n} for n, row in enumerate(ALPACA)]))
-    assert "4 rows have fields that are not read: system (4), score (4)" in found.notes
+    assert "4 rows have fields that are ignored: system (4), score (4)" in found.notes
 
 
 def test_an_answer_marked_as_bad_is_left_out_and_an_image_is_no_seed(read: Read) -> None:
@@ -257,7 +257,7 @@ def test_an_answer_marked_as_bad_is_left_out_and_an_image_is_no_seed(read: Read)
     found = read("a.jsonl", jsonl(rows))
     assert [task.instruction for task in found.tasks] == [ALPACA[1]["instruction"]]
     assert any("marks a bad answer" in note for note in found.notes)
-    assert "line 3, field 'images': is given" in str(found.problems.found[0])
+    assert "line 3, field 'images': is present" in str(found.problems.found[0])
 
 
 def test_elements_of_a_list_on_one_line_are_counted(read: Read) -> None:
@@ -273,7 +273,7 @@ def test_categories_in_any_case_and_by_their_usual_names_are_known(read: Read) -
         "a.jsonl", jsonl([{**row, "category": name} for row, name in zip(ALPACA, names, strict=True)])
     ).checked()
     assert {task.category for task in found.tasks} == {"open_qa"}
-    assert "1 rows are of category 'general_qa', which is taken as open_qa" in found.notes
+    assert "1 rows are of category 'general_qa', which is read as open_qa" in found.notes
 
 
 BENCHMARKS: dict[str, tuple[Any, list[str]]] = {

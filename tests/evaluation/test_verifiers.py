@@ -479,11 +479,11 @@ def test_sound_arguments_have_no_problem(name: str):
         ("format", {"constraints": [{"kind": "letters", "script": "runic"}]}, "must be one of latin"),
         ("format", {"constraints": [{"kind": "keywords"}]}, "give 'include'"),
         ("code_tests", {"function": "not a name", "tests": ["assert f()"]}, "a Python name"),
-        ("code_tests", {"function": "f", "tests": ["assert f("]}, "test 1 is no Python"),
+        ("code_tests", {"function": "f", "tests": ["assert f("]}, "test 1 is not Python"),
         ("code_tests", {"function": "f", "tests": ["assert g()"]}, "test 1 does not use 'f'"),
         ("all", {"of": [{"verifier": "words"}]}, "must have 'verifier' and 'args'"),
         ("all", {"of": [{"verifier": "words", "args": {"max": -1}}]}, "'max' must be"),
-        ("all", {"of": [{"verifier": "all", "args": {}}]}, "is 'all' again"),
+        ("all", {"of": [{"verifier": "all", "args": {}}]}, "is another 'all'"),
         ("match", "aliases", "must be an object"),
     ],
 )

@@ -140,7 +140,7 @@ GOOD = (
         (GOOD.replace('"easy"', "5"), "field 'difficulty': is 5; expected one of easy, medium, hard"),
         (GOOD.replace('"2"', '""'), "field 'reference': is empty"),
         (GOOD.replace('"math"', '"maths"'), "field 'category': 'maths' is not in categories.yaml"),
-        (GOOD, "field 'id': 'math-w1' stands on line 1 too"),
+        (GOOD, "field 'id': 'math-w1' is also on line 1"),
     ],
 )
 def test_a_broken_item_is_told_with_line_and_field(

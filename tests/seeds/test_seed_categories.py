@@ -61,7 +61,7 @@ def test_rows_without_category_get_one_with_a_confidence_and_a_note(write_jsonl:
     assert [task.category for task in found.tasks] == ["coding", "math", "brainstorming"]
     assert all(0.3 < found.confidence[task.id] <= 1 for task in found.tasks)
     assert "no row names a category" in found.notes[0]
-    assert "no task was near the seeds of 'summarization': it has none" in found.notes
+    assert "no task is similar to the seeds of 'summarization', so it has none" in found.notes
     assert found.problems.count == 0
 
 

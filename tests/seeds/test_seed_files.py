@@ -50,7 +50,7 @@ def test_self_instruct_format(write_jsonl: Write) -> None:
     }
     found = read_seed_file(write_jsonl([row]), {"math"})
     assert found.tasks == [SeedTask("Add the two numbers.", "3 and 4", "7", "math")]
-    assert found.notes == ["1 tasks have more than one instance: the first is taken"]
+    assert found.notes == ["1 tasks have more than one instance: the first is used"]
 
 
 def test_alpaca_format_is_one_list_over_many_lines(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ def test_chat_format(write_jsonl: Write) -> None:
     found = read_seed_file(write_jsonl([{"messages": turns, "category": "math"}]), {"math"})
     assert found.tasks == [SeedTask("What is 3 + 4?", "", "7", "math")]
     assert found.notes == [
-        "1 conversations begin with a system message: it is left out",
-        "1 conversations go on after the first answer: the first exchange is taken",
+        "1 conversations begin with a system message, which is ignored",
+        "1 conversations continue after the first answer: only the first exchange is used",
     ]
 
 
@@ -88,7 +88,7 @@ def test_chat_format(write_jsonl: Write) -> None:
         ({**SUM, "input": True}, "line 1, field 'input': is True; expected text"),
         ({**SUM, "is_classification": "no"}, "field 'is_classification': is 'no'; expected true or false"),
         ({**SUM, "category": "maths"}, "field 'category': 'maths' is unknown, in 1 of 1 rows; expected one of math"),
-        ('{"instruction": "Say \\ud800.", "output": "a"}', "field 'instruction': holds half of a surrogate"),
+        ('{"instruction": "Say \\ud800.", "output": "a"}', "field 'instruction': contains half of a surrogate"),
         ('["Add", "7"]', "element 1: is 'Add'; expected a JSON object"),
         ("42", "line 1: is 42; expected a JSON object"),
         ('{"instruction": "Add."', "line 1: is not JSON (Expecting ',' delimiter at column 23)"),
@@ -144,7 +144,7 @@ def test_broken_elements_of_a_list_are_told_with_their_lines(tmp_path: Path) -> 
     [
         ('[{"a": 1},\n {"b": tru}]', "line 2: is not JSON (Expecting value)"),
         ('[{"a": 1}\n {"b": 1}]', "line 2: has no comma or ] after an element"),
-        ("[\n", "line 2: is not JSON: the list has no end"),
+        ("[\n", "line 2: is not JSON: the list does not end"),
     ],
 )
 def test_a_list_that_is_not_json_is_told_with_its_line(tmp_path: Path, text: str, message: str) -> None:
@@ -156,7 +156,7 @@ def test_a_list_that_is_not_json_is_told_with_its_line(tmp_path: Path, text: str
 def test_repeated_ids_and_repeated_rows_name_the_first_line(write_jsonl: Write) -> None:
     first, second = _rows(2)
     message = _problem(write_jsonl([{**first, "id": 1}, {**second, "id": "1"}, {**first, "id": 3}]))
-    assert "line 2, field 'id': '1' stands on line 1 too; expected an id of its own" in message
+    assert "line 2, field 'id': '1' is also on line 1; expected a unique id" in message
     assert "line 3: repeats line 1; expected each seed task once" in message
 
 

@@ -58,7 +58,7 @@ def test_problems_are_all_listed_and_end_with_status_2(
     assert "line 4, field 'output': is empty; expected text" in result.output
     assert f"line 8, field 'instruction': is too close to evaluation item {items[0].id}" in result.output
     assert "line 12: is not JSON" in result.output
-    assert f"line {len(rows)}, field 'instruction': is near that of line 1 (ROUGE-L 1.00)" in result.output
+    assert f"line {len(rows)}, field 'instruction': is close to that of line 1 (ROUGE-L 1.00)" in result.output
 
 
 def test_remarks_alone_are_no_problem(write_jsonl: Write, seed_tasks: list[SeedTask]) -> None:
@@ -122,7 +122,7 @@ def test_outputs_that_are_no_answers_and_marks_of_templates_are_told(
     assert "Note: 1 outputs are not answers (placeholder)" in result.output
     assert "Note: 1 texts contain chat-template tokens or reasoning" in result.output
     assert "line 3, field 'output': violates the filter rule refusal" in result.output
-    assert "line 7, field 'output': holds reasoning" in result.output
+    assert "line 7, field 'output': contains reasoning" in result.output
 
 
 def test_category_names_of_one_s_own_are_taken_as_a_setting_says(
@@ -137,4 +137,4 @@ def test_category_names_of_one_s_own_are_taken_as_a_setting_says(
     monkeypatch.setenv("SEDI_SEED_CATEGORIES", json.dumps(names))
     taken = _check(path)
     assert taken.exit_code == 0, taken.output
-    assert "1 rows are of category 'chat', which is left out" in taken.output
+    assert "1 rows are of category 'chat', which is excluded" in taken.output

@@ -206,7 +206,7 @@ def _code_tests(args: Mapping[str, Any]) -> list[str]:
         try:
             tree = ast.parse(test)
         except (SyntaxError, ValueError) as error:
-            problems.append(f"code_tests: test {number} is no Python: {shown(error)}")
+            problems.append(f"code_tests: test {number} is not Python: {shown(error)}")
             continue
         if not any(isinstance(node, ast.Name) and node.id == args["function"] for node in ast.walk(tree)):
             problems.append(f"code_tests: test {number} does not use {shown(args['function'])}")
@@ -219,7 +219,7 @@ def _all(args: Mapping[str, Any]) -> list[str]:
         if part.keys() != {"verifier", "args"}:
             problems.append(f"all: part {number} must have 'verifier' and 'args' and nothing else")
         elif part["verifier"] == "all":
-            problems.append(f"all: part {number} is 'all' again; list its parts directly")
+            problems.append(f"all: part {number} is another 'all'; list its parts directly")
         else:
             problems += [f"all, part {number}: {one}" for one in check_args(part["verifier"], part["args"])]
     return problems

@@ -33,8 +33,8 @@ _WORDS = {
         vstup вхід bemenet intrare syöte
         inddata inndata ورودی ইনপুট""",
     "output": """
-        output answer response solution sample_answer ausgabe antwort lösung salida respuesta sortie réponse saída resposta
-        uscita
+        output answer response solution sample_answer ausgabe antwort lösung salida respuesta sortie réponse saída
+        resposta uscita
         risposta uitvoer antwoord utdata svar wyjście odpowiedź вывод выход ответ решение çıktı cevap
         输出 輸出 答案 回答 出力 출력 답변 الإخراج المخرجات الجواب الإجابة פלט תשובה आउटपुट उत्तर
         đầu_ra trả_lời keluaran jawaban เอาต์พุต คำตอบ έξοδος απάντηση výstup odpověď вихід відповідь kimenet válasz
