@@ -27,6 +27,7 @@ from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.filtering.verdicts import Rules, judge_candidates
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
+from sedi_dagster.generation.methods import candidates_per_call
 from sedi_dagster.orchestration.screening import GenerationScreen
 from sedi_dagster.records import CategoryOutcome, RoundOutcome
 from sedi_dagster.seed_pool.loading import read_seed_file, seed_frame
@@ -78,7 +79,8 @@ plans, finished, checkpoint = [], [], None
 start = score(None, "untrained")
 for _ in range(rounds):
     # 1. Plan: tokens go where the next ones are expected to gain most.
-    request = PlanRequest("docs", candidates_per_category=s.generation.candidates_per_category)
+    per_call = candidates_per_call(s.generation.methods, s.generation, s.teacher.asks_in_chat)
+    request = PlanRequest("docs", None, s.generation.candidates_per_category, per_call=per_call)
     plan = plan_round(request, list(categories), plans, finished, {c: sum(p) / len(p) for c, p in start.items()})
     if isinstance(plan, Stop):
         print(plan.reason)
