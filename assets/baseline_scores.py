@@ -17,7 +17,7 @@ from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.seed_student import train_on_seed_tasks
 from sedi_dagster.records import Tables
-from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.storage.rounds import SEED_TASKS
 
 
 @dg.asset(ins={"seed_pool": dg.AssetIn()}, kinds={"pytorch"}, pool="student", code_version="3", description=__doc__)

@@ -18,8 +18,8 @@ from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundOutcome, Tables
-from sedi_dagster.rounds import remember_history
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import remember_history
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.ledger_url import ledger_url
 from sedi_dagster.training.card import with_scores
 

@@ -17,7 +17,7 @@ from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import finished_examples
 from sedi_dagster.records import Tables
-from sedi_dagster.store import parquet_bytes
+from sedi_dagster.storage.store import parquet_bytes
 
 
 @dg.asset(

@@ -154,7 +154,7 @@ def _teacher(ground: str, files: Path, loop: Path, seed: int) -> tuple[str, ...]
 
 def _models(folder: Path) -> Path:
     """The converted student, shared by all loops."""
-    from sedi_dagster.student import BUNDLED, student_source
+    from sedi_dagster.student.loading import BUNDLED, student_source
 
     return Path(student_source(BUNDLED, folder)).parent
 

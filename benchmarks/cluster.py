@@ -38,16 +38,16 @@ import click
 import yaml
 
 from sedi_dagster.records import round_key
-from sedi_dagster.remote_workload import WORK
-from sedi_dagster.rounds import load_history
 from sedi_dagster.settings import PROJECT_ROOT
-from sedi_dagster.store import Store, tables_version
+from sedi_dagster.storage.rounds import load_history
+from sedi_dagster.storage.store import Store, tables_version
 from sedi_dagster.testing.planted_student import JOURNAL, PACE, interpreter
 from sedi_dagster.testing.postgres import PostgresServer
 from sedi_dagster.testing.ray_cluster import RayCluster
 from sedi_dagster.testing.s3_server import S3Server
 from sedi_dagster.testing.simulated_teacher import MODEL, SimulatedTeacher
 from sedi_dagster.testing.tiny_student import write_tiny_student
+from sedi_dagster.workloads.remote import WORK
 
 STAND_INS = PROJECT_ROOT / "tests" / "orchestration" / "stand_ins"
 """Embedding by hashed words: every process is spared seconds of imports."""

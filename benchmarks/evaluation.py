@@ -30,7 +30,7 @@ from sedi_dagster.evaluation.answering import evaluate
 from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
 from sedi_dagster.evaluation.results import read_results
 from sedi_dagster.settings import load_settings
-from sedi_dagster.student import load_student, load_tokenizer, student_source
+from sedi_dagster.student.loading import load_student, load_tokenizer, student_source
 
 Item = dict[str, Any]
 Answers = dict[str, str]

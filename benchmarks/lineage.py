@@ -25,8 +25,8 @@ import polars as pl
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
 from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA
 from sedi_dagster.records import CategoryPlan, RoundPlan, round_key
-from sedi_dagster.rounds import save_plan
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import save_plan
+from sedi_dagster.storage.store import Store
 
 CATEGORIES, SEEDS, BATCH, KEEP_RATE = 12, 288, 8, 0.8
 WORDS = [hashlib.md5(str(i).encode()).hexdigest()[: 2 + i % 8] for i in range(20_000)]

@@ -26,7 +26,7 @@ from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.seed_pool import read_seed_file
 from sedi_dagster.settings import Settings, load_settings
-from sedi_dagster.student import student_source, token_counter
+from sedi_dagster.student.loading import student_source, token_counter
 
 STAGES = {
     "first_broken": "form, keywords, instances, contradictions",

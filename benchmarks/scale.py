@@ -21,9 +21,9 @@ import dagster as dg
 import psutil
 
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
-from sedi_dagster.rounds import load_history, remember_history, save_plan
 from sedi_dagster.settings import load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import load_history, remember_history, save_plan
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.budget import Budget
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.transaction import EndedCall, NewCall

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import polars as pl
 
 from sedi_dagster.settings import PROJECT_ROOT, TrainingSettings
-from sedi_dagster.student import BUNDLED, load_student, load_tokenizer, student_source
+from sedi_dagster.student.loading import BUNDLED, load_student, load_tokenizer, student_source
 
 BATCH_SIZE = 8
 WARM_UP = 1  # steps not counted

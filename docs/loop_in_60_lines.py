@@ -32,7 +32,7 @@ from sedi_dagster.orchestration.screening import GenerationScreen
 from sedi_dagster.records import CategoryOutcome, RoundOutcome
 from sedi_dagster.seed_pool.loading import read_seed_file, seed_frame
 from sedi_dagster.settings import load_settings
-from sedi_dagster.student import student_source
+from sedi_dagster.student.loading import student_source
 from sedi_dagster.teacher.open import open_teacher
 from sedi_dagster.training.sft import train
 

@@ -18,7 +18,7 @@ from sedi_dagster.settings import PROJECT_ROOT, SIMULATED, load_settings
 COMMANDS = {
     "calls": "sedi_dagster.teacher.commands:calls_group",
     "export": "sedi_dagster.lineage.commands:export_command",
-    "estimate": "sedi_dagster.estimating:estimate_command",
+    "estimate": "sedi_dagster.orchestration.estimating:estimate_command",
     "filter": "sedi_dagster.reporting.filter_file:filter_command",
     "import": "sedi_dagster.orchestration.importing:import_command",
     "rejected": "sedi_dagster.reporting.commands:rejected_command",

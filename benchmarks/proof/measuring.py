@@ -21,9 +21,9 @@ from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
 from sedi_dagster.evaluation.results import read_results
 from sedi_dagster.records import EvaluationItem, content_id
-from sedi_dagster.rounds import SEED_TASKS, load_history
-from sedi_dagster.store import Store
-from sedi_dagster.student import BUNDLED, student_source
+from sedi_dagster.storage.rounds import SEED_TASKS, load_history
+from sedi_dagster.storage.store import Store
+from sedi_dagster.student.loading import BUNDLED, student_source
 
 UNTRAINED = "untrained"
 MEASURED = "measured.jsonl"

@@ -24,7 +24,7 @@ from benchmarks.teachers.ground import GROUNDS, Ground, load_ground
 from benchmarks.teachers.grounds import ITEMS, items
 from benchmarks.teachers.skills import BANDS
 from sedi_dagster.records import task_prompt
-from sedi_dagster.student import BUNDLED, student_source
+from sedi_dagster.student.loading import BUNDLED, student_source
 
 EPOCHS = {8: 4, 24: 3, 72: 2}
 BATCH, LEARNING_RATE, EVALUATED_AT_ONCE = 8, 5e-4, 48

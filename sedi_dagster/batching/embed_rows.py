@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from sedi_dagster.batching.embedding import embed
-from sedi_dagster.workload import Log, progress_log, workload_main
+from sedi_dagster.workloads.process import Log, progress_log, workload_main
 
 VECTORS = "vectors.npy"
 TEXTS_BETWEEN_LINES = 2048

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from sedi_dagster.errors import StorageError
-from sedi_dagster.object_store import lance_database
+from sedi_dagster.storage.object_store import lance_database
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.batching.embedding import embed, model_identity
-from sedi_dagster.object_store import lance_database
+from sedi_dagster.storage.object_store import lance_database
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
 from sedi_dagster.evaluation.answering import evaluate
-from sedi_dagster.workload import workload_main
+from sedi_dagster.workloads.process import workload_main
 
 workload_main("Let the student answer evaluation items, and score the answers.", evaluate)

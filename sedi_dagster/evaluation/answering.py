@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sedi_dagster.chat import answer_ids, end_tokens, question_text, token_ids
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.evaluation.decoding import answers_and_losses
 from sedi_dagster.evaluation.results import END_OF_THOUGHT, append_results, judged
-from sedi_dagster.memory import free_memory, is_out_of_memory
-from sedi_dagster.student import device_note, load_student, load_tokenizer
-from sedi_dagster.workload import Log, progress_log
+from sedi_dagster.student.chat import answer_ids, end_tokens, question_text, token_ids
+from sedi_dagster.student.loading import device_note, load_student, load_tokenizer
+from sedi_dagster.student.memory import free_memory, is_out_of_memory
+from sedi_dagster.workloads.process import Log, progress_log
 
 BATCH_SIZES = {"cpu": 24, "cuda": 256}
 

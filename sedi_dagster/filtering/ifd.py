@@ -26,10 +26,10 @@ from typing import Any, Literal
 
 import polars as pl
 
-from sedi_dagster.chat import answer_ids, opening_ids, question_text, token_ids
-from sedi_dagster.losses import answer_losses
-from sedi_dagster.student import load_student, load_tokenizer
-from sedi_dagster.workload import Log, progress_log, workload_main
+from sedi_dagster.student.chat import answer_ids, opening_ids, question_text, token_ids
+from sedi_dagster.student.loading import load_student, load_tokenizer
+from sedi_dagster.student.losses import answer_losses
+from sedi_dagster.workloads.process import Log, progress_log, workload_main
 
 Ratio = Literal["loss_ratio", "perplexity_ratio"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from sedi_dagster.language import language_of
+from sedi_dagster.texts.language import language_of
 
 UNSERVABLE = (
     "image images graph graphs picture pictures file files map maps draw plot video audio music flowchart diagram"

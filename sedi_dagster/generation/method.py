@@ -17,7 +17,6 @@ from sedi_dagster.errors import BudgetExceeded
 from sedi_dagster.generation.candidates import Candidate, Screen, call_row
 from sedi_dagster.generation.demonstrations import DemonstrationPicker
 from sedi_dagster.generation.prompts import render
-from sedi_dagster.language import languages_to_ask_for
 from sedi_dagster.records import (
     AskTeacher,
     CallShape,
@@ -28,6 +27,7 @@ from sedi_dagster.records import (
     derived_seed,
 )
 from sedi_dagster.settings import GenerationSettings
+from sedi_dagster.texts.language import languages_to_ask_for
 
 JUDGEMENT_TOKENS = 64
 

@@ -16,7 +16,7 @@ from sedi_dagster.lineage.dataset.splits import SHARES, parse_shares
 from sedi_dagster.lineage.similar import similar_examples
 from sedi_dagster.records import round_key
 from sedi_dagster.settings import load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 LONGEST_SHOWN = 160
 _SHARES = ",".join(f"{name}={share}" for name, share in SHARES.items())

@@ -9,7 +9,7 @@ import polars as pl
 
 from sedi_dagster.lineage.contents import example_digests, file_hashes
 from sedi_dagster.lineage.manifest import ROUND_ASSETS
-from sedi_dagster.store import Store, tables_version
+from sedi_dagster.storage.store import Store, tables_version
 
 _CLOCKS = {"steps": ("seconds",)}
 """Columns that a clock wrote, by table: they are left out."""

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from sedi_dagster.lineage.ledger_rows import ledger_rows
-from sedi_dagster.object_store import lance_database
-from sedi_dagster.store import Store
+from sedi_dagster.storage.object_store import lance_database
+from sedi_dagster.storage.store import Store
 
 CALL_DIGEST_SCHEMA: dict[str, Any] = {
     "request_key": pl.String,

@@ -18,7 +18,7 @@ import polars as pl
 
 from sedi_dagster.errors import StorageError
 from sedi_dagster.records import content_id
-from sedi_dagster.store import MARKER, Store
+from sedi_dagster.storage.store import MARKER, Store
 
 VERSION = 2
 MOST_FOUND = 50

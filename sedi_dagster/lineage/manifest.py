@@ -26,10 +26,10 @@ from sedi_dagster.errors import StorageError
 from sedi_dagster.lineage.contents import example_digests, file_hashes, root_of
 from sedi_dagster.models import bundled_gguf, bundled_minilm
 from sedi_dagster.records import RoundOutcome, RoundPlan
-from sedi_dagster.rounds import IMPORTS
 from sedi_dagster.settings import PROJECT_ROOT, Settings
-from sedi_dagster.store import Store, file_sha256
-from sedi_dagster.superseding import FOLDER
+from sedi_dagster.storage.rounds import IMPORTS
+from sedi_dagster.storage.store import Store, file_sha256
+from sedi_dagster.storage.superseding import FOLDER
 
 VERSION = 3
 PACKAGES = (

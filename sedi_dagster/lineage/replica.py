@@ -12,7 +12,7 @@ from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.lineage.ledger_rows import ledger_rows
 from sedi_dagster.lineage.manifest import SHARED_ASSETS
 from sedi_dagster.settings import Settings
-from sedi_dagster.store import Store, file_sha256
+from sedi_dagster.storage.store import Store, file_sha256
 
 _MASK = "**********"
 _OF_THIS_MACHINE = frozenset(

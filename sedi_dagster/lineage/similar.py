@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.batching.example_table import TABLE
 from sedi_dagster.errors import SediError
-from sedi_dagster.object_store import lance_database
-from sedi_dagster.store import Store
+from sedi_dagster.storage.object_store import lance_database
+from sedi_dagster.storage.store import Store
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS, partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 CHECKS: list[Any] = []
 """Every check that `check` made, for the definitions."""

@@ -8,7 +8,7 @@ from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.orchestration.checking import CHECKS, Checked, Finding, check
 from sedi_dagster.orchestration.training import verified_checkpoint
 from sedi_dagster.orchestration.verifying import the_data_folder_is_as_recorded
-from sedi_dagster.superseding import disagreements
+from sedi_dagster.storage.superseding import disagreements
 from sedi_dagster.teacher.budget import Budget
 
 

@@ -27,8 +27,8 @@ from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.ownership import only_driver
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.summary import print_summary
-from sedi_dagster.progress import ProgressLine
 from sedi_dagster.settings import SIMULATED, Settings
+from sedi_dagster.workloads.progress import ProgressLine
 
 SECONDS_BETWEEN_LINES = 15.0  # without a terminal
 

@@ -19,7 +19,7 @@ from sedi_dagster.feedback.standing import StandingRules, settle
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import is_of_this_student, promoted_checkpoint, starting_checkpoint
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
-from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.storage.rounds import SEED_TASKS
 from sedi_dagster.targets import REFERENCE, asked_targets, in_words, resolve
 
 Evaluate = Callable[[str | None], pl.DataFrame]

@@ -37,8 +37,8 @@ from sedi_dagster.orchestration.runs import (
 )
 from sedi_dagster.orchestration.state import ROUND_STAGE, look
 from sedi_dagster.orchestration.workloads import ready_for_workloads
-from sedi_dagster.progress import ProgressLine, parse_progress
-from sedi_dagster.rounds import cut_short
+from sedi_dagster.storage.rounds import cut_short
+from sedi_dagster.workloads.progress import ProgressLine, parse_progress
 
 POLL_S = 0.5
 POLL_WAITING_S = 2.0

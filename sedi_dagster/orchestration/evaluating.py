@@ -18,11 +18,11 @@ from sedi_dagster.evaluation.served import PLACE, UNTRAINED, evaluate_served
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.training import CHECKPOINT_FILES, verified_checkpoint
 from sedi_dagster.orchestration.workloads import run_workload
-from sedi_dagster.progress import format_progress
 from sedi_dagster.records import EvaluationItem, content_id
-from sedi_dagster.rounds import SEED_TASKS
-from sedi_dagster.store import Store, folder_hashes, tables_version
-from sedi_dagster.student import BUNDLED, student_source
+from sedi_dagster.storage.rounds import SEED_TASKS
+from sedi_dagster.storage.store import Store, folder_hashes, tables_version
+from sedi_dagster.student.loading import BUNDLED, student_source
+from sedi_dagster.workloads.progress import format_progress
 
 _SEED_TRAINING = (
     "method", "learning_rate", "schedule", "warmup_steps", "steps", "seed_epochs", "max_length", "lora_rank",

@@ -16,7 +16,7 @@ from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, i
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import task_prompt
 from sedi_dagster.settings import Settings
-from sedi_dagster.student import special_tokens, student_source, token_counter
+from sedi_dagster.student.loading import special_tokens, student_source, token_counter
 
 
 def round_rules(

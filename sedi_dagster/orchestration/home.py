@@ -15,8 +15,8 @@ from sedi_dagster.orchestration.partitions import ROUNDS, batch_key, partition_p
 from sedi_dagster.orchestration.planning import add_partitions, record_unplanned
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.project_files import project_file
-from sedi_dagster.rounds import load_history
 from sedi_dagster.settings import PROJECT_ROOT, local_path, odd_in_path
+from sedi_dagster.storage.rounds import load_history
 
 
 def ensure_dagster_home(profile: str) -> Path:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 PAGES = "/sedi"
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from sedi_dagster.orchestration.columns import description
 from sedi_dagster.records import Tables
-from sedi_dagster.store import tables_version
+from sedi_dagster.storage.store import tables_version
 
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8

@@ -19,8 +19,8 @@ from sedi_dagster.orchestration.runs import WORK, why_it_ended
 from sedi_dagster.orchestration.state import look
 from sedi_dagster.orchestration.status import describe_step
 from sedi_dagster.reporting.morning import Night, NightRun
-from sedi_dagster.rounds import LoopHistory
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import LoopHistory
+from sedi_dagster.storage.store import Store
 
 SPAN = timedelta(days=1)
 _MOST_RUNS = 1000

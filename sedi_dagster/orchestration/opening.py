@@ -10,7 +10,7 @@ from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan, round_key
-from sedi_dagster.rounds import LoopHistory, load_plan
+from sedi_dagster.storage.rounds import LoopHistory, load_plan
 
 BY_PERSON = "person"
 

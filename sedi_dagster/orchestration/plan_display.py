@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from sedi_dagster.estimating import print_estimate
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.deciding import person_needed
+from sedi_dagster.orchestration.estimating import print_estimate
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, next_plan
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan

@@ -18,8 +18,8 @@ from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import starting_checkpoint
 from sedi_dagster.records import RoundPlan, is_round_key, round_key
-from sedi_dagster.rounds import save_plan
-from sedi_dagster.store import tables_version
+from sedi_dagster.storage.rounds import save_plan
+from sedi_dagster.storage.store import tables_version
 
 BY_SEDI_RUN = "sedi run"
 BY_NIGHT = "nightly_regeneration"

@@ -13,8 +13,8 @@ from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.seed_pool.check import rules_that_drop_all
 from sedi_dagster.settings import Settings
-from sedi_dagster.student import check_quantization
-from sedi_dagster.student_check import check_student
+from sedi_dagster.student.check import check_student
+from sedi_dagster.student.loading import check_quantization
 from sedi_dagster.targets import check_reference
 from sedi_dagster.teacher.open import open_teacher
 

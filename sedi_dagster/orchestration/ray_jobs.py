@@ -28,12 +28,12 @@ from sedi_dagster.errors import (
     WorkloadDied,
     WorkloadError,
 )
-from sedi_dagster.remote_workload import JOB, RESULTS, STORE_IS_AWAY, WORK
 from sedi_dagster.settings import Settings
-from sedi_dagster.store import Store
-from sedi_dagster.student import BUNDLED
+from sedi_dagster.storage.store import Store
+from sedi_dagster.student.loading import BUNDLED
 from sedi_dagster.training.state import FOLDER as STATE
-from sedi_dagster.workload import ERROR_FILE
+from sedi_dagster.workloads.process import ERROR_FILE
+from sedi_dagster.workloads.remote import JOB, RESULTS, STORE_IS_AWAY, WORK
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -154,7 +154,7 @@ def _submission(settings: Settings, module: str, name: str) -> dict[str, Any]:
     known: dict[str, Any] = {f"entrypoint_{n}": wanted.pop(n) for n in ("num_cpus", "num_gpus") if n in wanted}
     if "memory" in wanted:
         known["entrypoint_memory"] = int(wanted.pop("memory"))  # Ray takes no other type
-    command = [*shlex.split(settings.ray.python), "-m", "sedi_dagster.remote_workload"]
+    command = [*shlex.split(settings.ray.python), "-m", "sedi_dagster.workloads.remote"]
     arguments = ["--data", settings.data_root, "--name", name]
     return {
         "submission_id": f"sedi-{name}-{uuid.uuid4().hex[:8]}",

@@ -14,7 +14,7 @@ from sedi_dagster.orchestration.planning import next_plan
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan
 from sedi_dagster.reporting.background import Background, Spending, Stage
-from sedi_dagster.rounds import LoopHistory
+from sedi_dagster.storage.rounds import LoopHistory
 
 _STAGES = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores", "lineage_manifest")
 

@@ -20,7 +20,7 @@ from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import step_failures
 from sedi_dagster.settings import Settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.ledger_url import ledger_url
 from sedi_dagster.teacher.open import recorded_answers_only
 

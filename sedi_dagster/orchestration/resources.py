@@ -16,10 +16,10 @@ from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
 from sedi_dagster.filtering.guarded_texts import read_guarded_texts
 from sedi_dagster.orchestration.overrides import given, overrides_model
 from sedi_dagster.records import Category, EvaluationItem, RoundPlan, Tables
-from sedi_dagster.rounds import LoopHistory, load_history, load_plan
 from sedi_dagster.seed_pool import SeedFile, read_seed_file, seed_frame
 from sedi_dagster.settings import Settings, load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import LoopHistory, load_history, load_plan
+from sedi_dagster.storage.store import Store
 
 if TYPE_CHECKING:
     Overrides = dg.Config

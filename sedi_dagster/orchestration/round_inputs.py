@@ -9,7 +9,7 @@ from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.filtering.semantic import Embed
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.storage.rounds import SEED_TASKS
 
 EXAMPLE_SCHEMA: dict[str, type[pl.DataType]] = {
     **dict.fromkeys(("example_id", "round", "category", "instruction", "input", "output"), pl.String),

@@ -8,7 +8,7 @@ from sedi_dagster.batching.replay import ReplayRules
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import task_prompt
 from sedi_dagster.settings import Settings
-from sedi_dagster.student import student_source, token_counter
+from sedi_dagster.student.loading import student_source, token_counter
 
 
 def replay_rules(settings: Settings) -> ReplayRules:

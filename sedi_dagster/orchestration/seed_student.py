@@ -16,8 +16,8 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.rows import as_prompts, fitting
 from sedi_dagster.orchestration.training import CHECKPOINT_FILES, train_student
 from sedi_dagster.records import Tables
-from sedi_dagster.rounds import SEED_TASKS
-from sedi_dagster.store import folder_hashes
+from sedi_dagster.storage.rounds import SEED_TASKS
+from sedi_dagster.storage.store import folder_hashes
 
 
 def train_on_seed_tasks(

@@ -17,8 +17,8 @@ from sedi_dagster.orchestration.planning import needs_preparation, next_plan
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import attempts_at, run_at, runs_of, unfinished_runs
 from sedi_dagster.records import RoundPlan, content_id
-from sedi_dagster.rounds import cut_short
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import cut_short
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.budget import Budget, Cap, is_raised, today
 
 ROUND_STAGE = "train and evaluate"

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import dagster as dg
 
 from sedi_dagster.orchestration.planning import BY_NIGHT
-from sedi_dagster.progress import format_progress
 from sedi_dagster.records import AskTeacher, RoundPlan, Tables, TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.open import open_teacher
+from sedi_dagster.workloads.progress import format_progress
 
 SECONDS_BETWEEN_LINES = 2.0
 

@@ -11,10 +11,10 @@ from sedi_dagster.errors import StorageError
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import derived_seed
-from sedi_dagster.rounds import SEED_TASKS
 from sedi_dagster.settings import TrainingSettings
-from sedi_dagster.store import file_sha256, folder_hashes, tables_version
-from sedi_dagster.student import student_source
+from sedi_dagster.storage.rounds import SEED_TASKS
+from sedi_dagster.storage.store import file_sha256, folder_hashes, tables_version
+from sedi_dagster.student.loading import student_source
 
 CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja")
 """Files of a checkpoint that are hashed. Not its card, which is written again once it is evaluated."""

@@ -26,7 +26,7 @@ from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.reporting.page import fill
 from sedi_dagster.settings import load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 MODULE = "sedi_dagster.orchestration.webserver"
 SERVED = {"reports": "text/html; charset=utf-8", "plots": "image/png"}

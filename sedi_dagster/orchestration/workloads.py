@@ -20,11 +20,11 @@ from dagster._core.errors import DagsterPipesExecutionError  # not exported
 
 from sedi_dagster.errors import WorkloadDied, WorkloadError
 from sedi_dagster.settings import PROJECT_ROOT, Settings, TrainingSettings
-from sedi_dagster.student import is_local
-from sedi_dagster.warm_worker.address import is_possible, kept_ready
-from sedi_dagster.workload import ASKED_BY, ERROR_FILE, KEYS, this_process
+from sedi_dagster.student.loading import is_local
+from sedi_dagster.workloads.process import ASKED_BY, ERROR_FILE, KEYS, this_process
+from sedi_dagster.workloads.warm_worker.address import is_possible, kept_ready
 
-CLIENT = "sedi_dagster.warm_worker.client"
+CLIENT = "sedi_dagster.workloads.warm_worker.client"
 
 
 def run_workload(

@@ -21,9 +21,9 @@ from sedi_dagster.reporting.rejected import (
     judged_rounds,
     read_verdicts,
 )
-from sedi_dagster.rounds import load_history
 from sedi_dagster.settings import load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import load_history
+from sedi_dagster.storage.store import Store
 
 LONGEST_SHOWN = 300
 

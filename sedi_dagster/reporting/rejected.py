@@ -10,8 +10,8 @@ import polars as pl
 from sedi_dagster.errors import SediError
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
 from sedi_dagster.records import round_key
-from sedi_dagster.rounds import LoopHistory
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import LoopHistory
+from sedi_dagster.storage.store import Store
 
 DROPPED_SCHEMA: dict[str, Any] = {
     "round": pl.String,

@@ -19,7 +19,7 @@ from sedi_dagster.lineage.index import LineageIndex
 from sedi_dagster.lineage.trace import Archive, Link, Node, descendants, trace
 from sedi_dagster.reporting.numbers import clip, count, printable
 from sedi_dagster.settings import Settings, load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 LONGEST_LINE = 160
 LONGEST_FACT = 2000

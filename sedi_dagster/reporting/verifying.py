@@ -13,7 +13,7 @@ import click
 from sedi_dagster.lineage.verify import Verification, verify
 from sedi_dagster.reporting.numbers import count
 from sedi_dagster.settings import load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.ledger_url import ledger_url
 
 LISTED = 200

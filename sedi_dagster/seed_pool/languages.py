@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from sedi_dagster.batching.embedding import BUNDLED
-from sedi_dagster.language import language_name, main_languages
 from sedi_dagster.settings import Settings
+from sedi_dagster.texts.language import language_name, main_languages
 from sedi_dagster.texts.words import mostly_foreign
 
 MULTILINGUAL_EXAMPLE = "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from sedi_dagster.errors import SettingsError
-from sedi_dagster.rounds import cut_short, load_history
 from sedi_dagster.settings import SIMULATED, Settings, load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import cut_short, load_history
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.answers import Reading
 from sedi_dagster.teacher.budget import usd
 from sedi_dagster.teacher.calls import SUM_BY, CallFilter, SumBy, list_calls, sum_calls, useless_calls

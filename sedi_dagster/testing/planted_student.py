@@ -24,7 +24,7 @@ import polars as pl
 from sedi_dagster.evaluation.results import append_results, judged
 from sedi_dagster.training.state import FOLDER, last_state, mark_state
 from sedi_dagster.training.tables import EXAMPLE_SCHEMA, HELDOUT_SCHEMA, STEP_SCHEMA
-from sedi_dagster.workload import Log, progress_log, workload_main
+from sedi_dagster.workloads.process import Log, progress_log, workload_main
 
 WEIGHTS = "adapter_model.safetensors"
 JOURNAL = "PLANTED_STUDENT_JOURNAL"

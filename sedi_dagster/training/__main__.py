@@ -1,5 +1,5 @@
 from sedi_dagster.training.job import describe
 from sedi_dagster.training.sft import train
-from sedi_dagster.workload import workload_main
+from sedi_dagster.workloads.process import workload_main
 
 workload_main("Fine-tune the student on a round's composed training batches.", train, describe())

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sedi_dagster.losses import answer_losses
+from sedi_dagster.student.losses import answer_losses
 
 TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16384}
 

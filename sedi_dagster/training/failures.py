@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from safetensors import SafetensorError
 
 from sedi_dagster.errors import WorkloadError
-from sedi_dagster.memory import is_out_of_memory
 from sedi_dagster.settings import TrainingSettings
+from sedi_dagster.student.memory import is_out_of_memory
 
 _DISK = ("no space left", "disk quota exceeded", "enforce fail at inline_container")  # the last: torch's writer
 _KEPT = "What was saved before stays, and the same run goes on from it."

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sedi_dagster.chat import TEMPLATE_SWITCHES, chat_text, token_ids
 from sedi_dagster.errors import WorkloadError
-from sedi_dagster.memory import free_memory
-from sedi_dagster.student import load_student, student_device
+from sedi_dagster.student.chat import TEMPLATE_SWITCHES, chat_text, token_ids
+from sedi_dagster.student.loading import load_student, student_device
+from sedi_dagster.student.memory import free_memory
 from sedi_dagster.training.failures import out_of_memory
 from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.order import check_same, micro_batch_size
 from sedi_dagster.training.sizing import Device, Fitted, attempts, fit
 from sedi_dagster.training.state import FOLDER
-from sedi_dagster.workload import Log
+from sedi_dagster.workloads.process import Log
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sedi_dagster.chat import opening_ids
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.records import Progress
-from sedi_dagster.student import device_note, load_tokenizer
+from sedi_dagster.student.chat import opening_ids
+from sedi_dagster.student.loading import device_note, load_tokenizer
 from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.order import PADDING, OrderGuard, check_same, padding_rows
 from sedi_dagster.training.setup import Setup, build, encode
 from sedi_dagster.training.state import FOLDER, SavingTimes, StopRequest, last_state
 from sedi_dagster.training.tables import HELDOUT_SCHEMA, STEP_SCHEMA
-from sedi_dagster.workload import Log, progress_log
+from sedi_dagster.workloads.process import Log, progress_log
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sedi_dagster.memory import free_memory, is_out_of_memory
 from sedi_dagster.records import content_id
+from sedi_dagster.student.memory import free_memory, is_out_of_memory
 from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.sizing import Device, Fitted
 

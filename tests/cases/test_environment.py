@@ -22,7 +22,7 @@ from sedi_dagster.cli import main
 from sedi_dagster.errors import SediError, SettingsError, StorageError, TeacherError
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.settings import PROJECT_ROOT, Settings, TeacherSettings, load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.budget import known_price
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.ledger_url import ledger_url

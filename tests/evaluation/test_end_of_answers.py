@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sedi_dagster.evaluation.decoding import answers_and_losses
-from sedi_dagster.student import load_student
+from sedi_dagster.student.loading import load_student
 
 PROMPTS = [[40, 50, 60], [70, 80]]
 

@@ -11,7 +11,7 @@ from sedi_dagster.evaluation.answering import evaluate
 from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
 from sedi_dagster.evaluation.results import read_results
 from sedi_dagster.settings import load_settings
-from sedi_dagster.student import student_source
+from sedi_dagster.student.loading import student_source
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def test_both_losses_are_of_the_same_tokens(scores: pl.DataFrame) -> None:
 @pytest.mark.slow
 def test_the_bundled_student_scores_a_batch_as_it_scores_each_alone(tmp_path: Path) -> None:
     from sedi_dagster.settings import PROJECT_ROOT
-    from sedi_dagster.student import BUNDLED, student_source
+    from sedi_dagster.student.loading import BUNDLED, student_source
 
     source = student_source(BUNDLED, PROJECT_ROOT / ".cache")
     rows = write_rows(tmp_path / "rows.parquet", EXAMPLES[:6])

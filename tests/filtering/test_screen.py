@@ -45,7 +45,7 @@ def test_only_what_was_added_counts_for_those_after_it(screen: InstructionScreen
 
 
 def test_the_student_counts_tokens_with_its_template(tiny_student: str) -> None:
-    from sedi_dagster.student import load_tokenizer, token_counter
+    from sedi_dagster.student.loading import load_tokenizer, token_counter
 
     prompts, outputs = ["Name a river.", "x " * 300], ["Rhine", "1\n2"]
     tokenizer = load_tokenizer(str(tiny_student))

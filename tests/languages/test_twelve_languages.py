@@ -11,9 +11,9 @@ from texts import TWELVE, Language
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.novelty import greedy_novelty
 from sedi_dagster.filtering.rules import InstructionForm, first_broken, form_rules
-from sedi_dagster.language import language_of, languages_to_ask_for, main_languages
 from sedi_dagster.seed_pool.languages import language_notes
 from sedi_dagster.settings import Settings
+from sedi_dagster.texts.language import language_of, languages_to_ask_for, main_languages
 
 each_language = pytest.mark.parametrize("language", TWELVE, ids=[language.code for language in TWELVE])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from made_loop import make_loop
 
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from sedi_dagster.lineage.dataset import Selection, export_dataset, finished_exa
 from sedi_dagster.lineage.dataset.forms import FORMS
 from sedi_dagster.lineage.dataset.splits import SHARES, in_splits, parse_shares, split_of
 from sedi_dagster.settings import load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 
 @pytest.fixture(scope="module")

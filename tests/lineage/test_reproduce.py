@@ -15,7 +15,7 @@ from sedi_dagster.lineage.comparing import compare_round
 from sedi_dagster.lineage.replica import make_replica, recorded_manifest, recorded_settings
 from sedi_dagster.records import TeacherRequest
 from sedi_dagster.settings import load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.open import open_ledger, open_teacher, recorded_answers_only
 from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sedi_dagster.cli import main
 from sedi_dagster.errors import SediError
 from sedi_dagster.lineage.similar import similar_examples
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 MODEL = "a-model"
 

@@ -20,7 +20,7 @@ from sedi_dagster.errors import SediError
 from sedi_dagster.lineage.index import LineageIndex
 from sedi_dagster.lineage.trace import Archive, Node, descendants, trace
 from sedi_dagster.reporting.tracing import trace_page
-from sedi_dagster.store import Store, file_sha256
+from sedi_dagster.storage.store import Store, file_sha256
 
 ROUND = "round-0001"
 

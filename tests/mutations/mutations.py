@@ -91,7 +91,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a plan is written over another",
-        "sedi_dagster/rounds.py",
+        "sedi_dagster/storage/rounds.py",
         "return store.create_json(sealed(plan.to_json(), *parts), *parts)",
         "store.write_json(sealed(plan.to_json(), *parts), *parts); return True",
         SENSORS,

@@ -18,7 +18,7 @@ from sedi_dagster.orchestration.composing import DIVERSITY_SCHEMA
 from sedi_dagster.orchestration.partitions import ROUNDS, partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundOutcome, RoundPlan, Tables, round_key
-from sedi_dagster.rounds import save_plan
+from sedi_dagster.storage.rounds import save_plan
 
 Defect = Callable[[Tables], Tables]
 

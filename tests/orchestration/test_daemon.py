@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from browser import Ui
 
-from sedi_dagster.rounds import load_history
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import load_history
+from sedi_dagster.storage.store import Store
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 
 from sedi_dagster.definitions import defs
-from sedi_dagster.env_example import env_example
 from sedi_dagster.settings import PROJECT_ROOT
+from sedi_dagster.settings.env_example import env_example
 
 HEAVY = (
     "torch",
@@ -156,7 +156,7 @@ def test_report_and_dataset_are_made_again_when_the_manifest_was_and_not_before_
 
 def test_env_example_lists_every_setting_as_it_is() -> None:
     written = (PROJECT_ROOT / ".env.example").read_text(encoding="utf-8")
-    assert written == env_example(), "run: python -m sedi_dagster.env_example > .env.example"
+    assert written == env_example(), "run: python -m sedi_dagster.settings.env_example > .env.example"
 
 
 def test_settings_shown_in_manifests_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from sedi_dagster.orchestration.driver import was_interrupted
-from sedi_dagster.rounds import load_history
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import load_history
+from sedi_dagster.storage.store import Store
 from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 

@@ -17,7 +17,7 @@ from sedi_dagster.orchestration.planning import next_plan
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan
-from sedi_dagster.rounds import save_plan
+from sedi_dagster.storage.rounds import save_plan
 from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 CONTEXT = dg.build_asset_context()

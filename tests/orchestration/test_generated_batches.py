@@ -11,18 +11,18 @@ import pytest
 
 from assets.generated_batches import generated_batches
 from assets.seed_pool import seed_pool
-from sedi_dagster.estimating import estimate_round, round_allowance
 from sedi_dagster.generation.candidates import NOT_ASKED
 from sedi_dagster.generation.methods import METHODS
 from sedi_dagster.orchestration.checks import every_candidate_has_its_call
+from sedi_dagster.orchestration.estimating import estimate_round, round_allowance
 from sedi_dagster.orchestration.io_manager import TablesIOManager
 from sedi_dagster.orchestration.partitions import batch_key
 from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.state import missing_batches
 from sedi_dagster.records import RoundPlan, Tables
-from sedi_dagster.rounds import cut_short
 from sedi_dagster.settings import load_settings
+from sedi_dagster.storage.rounds import cut_short
 from sedi_dagster.teacher.budget import Budget, today
 from sedi_dagster.teacher.open import open_ledger
 

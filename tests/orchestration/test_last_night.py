@@ -13,7 +13,7 @@ from sedi_dagster.orchestration.morning import last_night
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import CAUSE, WORK
 from sedi_dagster.records import RoundOutcome, RoundPlan
-from sedi_dagster.rounds import save_plan
+from sedi_dagster.storage.rounds import save_plan
 
 
 def test_the_last_day_and_no_more_is_told(

@@ -16,7 +16,7 @@ from sedi_dagster.orchestration.due import due
 from sedi_dagster.orchestration.home import restore
 from sedi_dagster.orchestration.jobs import ROUND_ASSETS
 from sedi_dagster.orchestration.state import look
-from sedi_dagster.superseding import superseded
+from sedi_dagster.storage.superseding import superseded
 from sedi_dagster.testing.planted_student import SPOILT
 
 ROUND = "round-0001"

@@ -16,7 +16,7 @@ from loops import Loop
 from sedi_dagster.errors import SettingsError
 from sedi_dagster.lineage.open_lineage import dataset
 from sedi_dagster.settings import load_settings
-from sedi_dagster.store import MARKER
+from sedi_dagster.storage.store import MARKER
 
 
 def _things(required: dict[str, Any], **optional: Any) -> dict[str, Any]:

@@ -15,12 +15,12 @@ import pytest
 from loops import Loop, ending, light, loop, run_apart
 
 from sedi_dagster.orchestration import composing
-from sedi_dagster.progress import parse_progress
-from sedi_dagster.remote_workload import WORK
-from sedi_dagster.rounds import load_history
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import load_history
+from sedi_dagster.storage.store import Store
 from sedi_dagster.testing.planted_student import PACE
 from sedi_dagster.testing.s3_server import S3Server
+from sedi_dagster.workloads.progress import parse_progress
+from sedi_dagster.workloads.remote import WORK
 
 pytest.importorskip("dagster_ray", reason="Ray is not installed: pip install '.[ray]'")
 from sedi_dagster.testing.ray_cluster import RayCluster  # after the question whether Ray is there

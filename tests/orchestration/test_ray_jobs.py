@@ -17,9 +17,9 @@ from sedi_dagster.errors import ComputeUnavailable, SettingsError, StorageUnavai
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.ray_jobs import _failure, _submission, check_ray
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.remote_workload import STORE_IS_AWAY
 from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
+from sedi_dagster.workloads.remote import STORE_IS_AWAY
 
 MODULES = {
     "training": "sedi_dagster.training",
@@ -52,7 +52,7 @@ def test_a_folder_with_blanks_and_a_command_as_interpreter_reach_the_worker_whol
     settings = load_settings({"data": str(tmp_path / "my data"), "ray": {"python": "/opt/env/python -X utf8"}})
     told = _submission(settings, MODULES["training"], "train-round-0001")
     assert told["entrypoint"] == (
-        "exec /opt/env/python -X utf8 -m sedi_dagster.remote_workload "
+        "exec /opt/env/python -X utf8 -m sedi_dagster.workloads.remote "
         f"--data '{tmp_path / 'my data'}' --name train-round-0001"
     )
 

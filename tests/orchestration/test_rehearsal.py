@@ -13,9 +13,9 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from sedi_dagster.rounds import LoopHistory, load_history
 from sedi_dagster.settings import PROJECT_ROOT, SIMULATED
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import LoopHistory, load_history
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.schema import texts
 

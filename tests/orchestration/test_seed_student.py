@@ -14,7 +14,7 @@ from sedi_dagster.orchestration.planning import starting_scores
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import promoted_checkpoint
 from sedi_dagster.records import Tables
-from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.storage.rounds import SEED_TASKS
 
 
 def measured(project: Path, instance: dg.DagsterInstance) -> Tables:

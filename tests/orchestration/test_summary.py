@@ -14,7 +14,7 @@ from sedi_dagster.orchestration.findings import what_happened, what_it_shows, wh
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.summary import recovered
 from sedi_dagster.records import CategoryOutcome, Decision, RoundOutcome
-from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.storage.rounds import SEED_TASKS
 
 
 def finished(number: int, *categories: CategoryOutcome) -> RoundOutcome:

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from sedi_dagster.definitions import build_defs
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 VERIFY = "verify_records"
 CHECK = "lineage_manifest_the_data_folder_is_as_recorded"

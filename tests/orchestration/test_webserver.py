@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from sedi_dagster.orchestration.webserver import Webserver, develop, refuse_partitions_that_are_no_round
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 ADD = """mutation($key: String!) { addDynamicPartition(partitionsDefName: "rounds", partitionKey: $key,
   repositorySelector: {repositoryName: "r", repositoryLocationName: "l"}) {

@@ -15,7 +15,7 @@ import pytest
 
 from sedi_dagster.orchestration.workloads import CLIENT, run_workload
 from sedi_dagster.settings import load_settings
-from sedi_dagster.warm_worker.address import is_possible
+from sedi_dagster.workloads.warm_worker.address import is_possible
 
 
 class NotedCommands(dg.PipesSubprocessClient):
@@ -93,11 +93,11 @@ def test_a_workload_ends_with_the_process_that_asked_for_it_whoever_stands_betwe
     pid_file = tmp_path / "told"
     between = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"  # such as `accelerate`
     workload = (
-        "import pathlib, time; from sedi_dagster.workload import end_with_who_asked; end_with_who_asked();"
+        "import pathlib, time; from sedi_dagster.workloads.process import end_with_who_asked; end_with_who_asked();"
         f"import os; pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(120)"
     )
     asking = (
-        "import os, subprocess, sys; from sedi_dagster.workload import ASKED_BY, this_process;"
+        "import os, subprocess, sys; from sedi_dagster.workloads.process import ASKED_BY, this_process;"
         "os.environ[ASKED_BY] = this_process(); subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
     )
     with subprocess.Popen([sys.executable, "-c", asking, between, workload]) as process:

@@ -10,9 +10,9 @@ from teacher_bench import chat
 
 from sedi_dagster.errors import BudgetExceeded
 from sedi_dagster.records import CategoryPlan, RoundPlan, round_key
-from sedi_dagster.rounds import load_history, load_plan, save_plan
 from sedi_dagster.settings import TeacherSettings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import load_history, load_plan, save_plan
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.budget import Budget
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import RemoteEndpoint

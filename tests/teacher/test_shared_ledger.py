@@ -17,9 +17,9 @@ from teacher_bench import Bench, chats
 
 from sedi_dagster.errors import StorageUnavailable
 from sedi_dagster.orchestration.ownership import kept, who_else_drives
-from sedi_dagster.rounds import load_history
 from sedi_dagster.settings import load_settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import load_history
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.testing.postgres import PostgresServer
 from sedi_dagster.testing.simulated_teacher import SimulatedTeacher

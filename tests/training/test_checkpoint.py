@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sedi_dagster.rounds import checkpoints_to_prune
-from sedi_dagster.student import load_student
+from sedi_dagster.storage.rounds import checkpoints_to_prune
+from sedi_dagster.student.loading import load_student
 from sedi_dagster.training.card import with_scores
 from sedi_dagster.training.sft import train
 from tests.training.conftest import MakeJob, silent

@@ -35,7 +35,7 @@ def test_help_describes_every_field_of_the_job_file() -> None:
 def test_it_imports_nothing_of_dagster() -> None:
     code = (
         "import sys, sedi_dagster.training.sft, sedi_dagster.training.signals, sedi_dagster.training.checkpoint, "
-        "sedi_dagster.workload; print([m for m in sys.modules if m.split('.')[0].startswith('dagster')])"
+        "sedi_dagster.workloads.process; print([m for m in sys.modules if m.split('.')[0].startswith('dagster')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT_ROOT)
     assert done.stdout.strip() == "[]"

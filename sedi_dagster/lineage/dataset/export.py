@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from sedi_dagster.errors import StorageError
-from sedi_dagster.language import main_languages
 from sedi_dagster.lineage.dataset.card import dataset_card
 from sedi_dagster.lineage.dataset.facts import dataset_facts
 from sedi_dagster.lineage.dataset.forms import FORMS, KEPT_COLUMNS
 from sedi_dagster.lineage.dataset.selection import Selection
 from sedi_dagster.lineage.dataset.splits import SHARES, in_splits
-from sedi_dagster.rounds import load_history
 from sedi_dagster.settings import Settings
-from sedi_dagster.store import Store, parquet_bytes
+from sedi_dagster.storage.rounds import load_history
+from sedi_dagster.storage.store import Store, parquet_bytes
+from sedi_dagster.texts.language import main_languages
 
 CARD, CHECKSUMS = "README.md", "SHA256SUMS"
 LLAMA_FACTORY = "dataset_info.json"

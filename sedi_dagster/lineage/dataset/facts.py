@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sedi_dagster.rounds import LoopHistory
 from sedi_dagster.settings import Settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import LoopHistory
+from sedi_dagster.storage.store import Store
 
 
 @dataclass(frozen=True)

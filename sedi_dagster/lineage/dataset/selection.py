@@ -9,8 +9,8 @@ import polars as pl
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.records import round_key
-from sedi_dagster.rounds import load_history
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import load_history
+from sedi_dagster.storage.store import Store
 
 MEASURED = {"loss_before": pl.Float64, "loss_after": pl.Float64, "ifd": pl.Float64}
 """Of an example in the round that kept it: its loss before and after training, instruction-following difficulty."""

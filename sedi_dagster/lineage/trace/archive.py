@@ -10,7 +10,7 @@ import polars as pl
 
 from sedi_dagster.lineage.index import LineageIndex, Mention
 from sedi_dagster.lineage.ledger_rows import ledger_rows
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 MOST_SHOWN = 8
 """Nodes of one relation that are shown at most; their total number is always given."""

@@ -12,7 +12,7 @@ from sedi_dagster.lineage.trace.node import Node
 from sedi_dagster.lineage.trace.nodes import call_node, candidate_node, item_node, seed_node
 from sedi_dagster.lineage.trace.texts import brief
 from sedi_dagster.lineage.trace.training import batch_node, checkpoint_node
-from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.storage.rounds import SEED_TASKS
 
 _CHECKPOINT = re.compile(rf"(?:checkpoints/)?(round-\d{{4,}}|{SEED_TASKS})/?")
 _BATCH = re.compile(r"(round-\d{4,})/(?:batch|step)-0*(\d+)")

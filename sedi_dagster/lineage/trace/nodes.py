@@ -19,7 +19,7 @@ from sedi_dagster.lineage.trace.texts import (
     verdict_row,
 )
 from sedi_dagster.lineage.trace.training import checkpoint_brief, training_of
-from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.storage.rounds import SEED_TASKS
 
 _CALL_FACTS = (
     "purpose", "model", "endpoint", "state", "finish_reason", "prompt_tokens", "completion_tokens", "latency_s",

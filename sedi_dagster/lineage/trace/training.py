@@ -9,7 +9,7 @@ import polars as pl
 from sedi_dagster.lineage.trace.archive import MOST_SHOWN, Archive
 from sedi_dagster.lineage.trace.node import Node
 from sedi_dagster.lineage.trace.texts import brief, brief_candidate
-from sedi_dagster.rounds import SEED_TASKS
+from sedi_dagster.storage.rounds import SEED_TASKS
 
 _BASELINES = "baseline_scores"
 

@@ -9,7 +9,7 @@ from sedi_dagster.lineage.verify.chain import read_chain
 from sedi_dagster.lineage.verify.files import check_files
 from sedi_dagster.lineage.verify.finding import Finding, Verification
 from sedi_dagster.lineage.verify.origins import check_examples, check_origins
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 __all__ = ["Finding", "Verification", "verify"]
 

@@ -13,7 +13,7 @@ from sedi_dagster.lineage.ledger_rows import ledger_rows
 from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import readable_table
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 _LEDGER = "ledger.sqlite"
 

@@ -12,8 +12,8 @@ from sedi_dagster.lineage.manifest import SUPERSEDED, VERSION
 from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import readable_table
 from sedi_dagster.records import RoundPlan
-from sedi_dagster.sealing import is_sealed
-from sedi_dagster.store import Store
+from sedi_dagster.storage.sealing import is_sealed
+from sedi_dagster.storage.store import Store
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import check_partition, files_named_in_tables
 from sedi_dagster.lineage.verify.records import check_records
-from sedi_dagster.rounds import HISTORY, SEED_TASKS, load_history
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import HISTORY, SEED_TASKS, load_history
+from sedi_dagster.storage.store import Store
 
 AFTERWARDS = ("lineage_manifest", "round_report", "sft_dataset", "morning_page")
 """Assets that are made with the manifest or after it: their markers and tables answer for them."""

@@ -11,7 +11,7 @@ from sedi_dagster.lineage.contents import example_digests
 from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import readable_table
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 
 _LISTED = 5
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from sedi_dagster.errors import StorageError
 from sedi_dagster.lineage.verify.finding import Verification
-from sedi_dagster.store import MARKER, Store, content_hash, marker_of, version_of
+from sedi_dagster.storage.store import MARKER, Store, content_hash, marker_of, version_of
 
 _TABLES_OF_FILES = {"round_report": "pages", "sft_dataset": "files", "morning_page": "pages"}
 """Tables that name files outside their partition: `path`, `sha256`."""

@@ -13,10 +13,10 @@ from typing import Any
 
 from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
-from sedi_dagster.rounds import IMPORTS
-from sedi_dagster.sealing import is_sealed
-from sedi_dagster.store import MARKER, Store
-from sedi_dagster.superseding import FOLDER
+from sedi_dagster.storage.rounds import IMPORTS
+from sedi_dagster.storage.sealing import is_sealed
+from sedi_dagster.storage.store import MARKER, Store
+from sedi_dagster.storage.superseding import FOLDER
 
 
 def check_records(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
-from sedi_dagster.rounds import LoopHistory, load_history, load_plan, save_plan
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import LoopHistory, load_history, load_plan, save_plan
+from sedi_dagster.storage.store import Store
 
 
 def history(store: Store, *promoted: bool, still_open: bool = False) -> LoopHistory:

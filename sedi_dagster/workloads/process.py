@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from sedi_dagster.errors import SediError
-from sedi_dagster.progress import format_progress
+from sedi_dagster.workloads.progress import format_progress
 
 ERROR_FILE = "error.json"
 KEYS = ("SEDI_TEACHER_API_KEY", "SEDI_EVALUATION_API_KEY", "SEDI_EVALUATION_JUDGE_API_KEY")

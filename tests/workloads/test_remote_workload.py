@@ -15,12 +15,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from sedi_dagster import remote_workload
 from sedi_dagster.errors import StorageUnavailable
-from sedi_dagster.remote_workload import JOB, STORE_IS_AWAY, WORK, Mirror
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 from sedi_dagster.testing.planted_student import JOURNAL, PACE, interpreter
 from sedi_dagster.testing.s3_server import S3Server
+from sedi_dagster.workloads import remote as remote_workload
+from sedi_dagster.workloads.remote import JOB, STORE_IS_AWAY, WORK, Mirror
 
 NAME = "train-round-0001"
 
@@ -41,7 +41,7 @@ def ask(store: Store, folder: Path, **job: Any) -> None:
 
 
 def start(root: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "sedi_dagster.remote_workload", "--data", root, "--name", NAME]
+    command = [sys.executable, "-m", "sedi_dagster.workloads.remote", "--data", root, "--name", NAME]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sedi_dagster.chat import chat_text
 from sedi_dagster.errors import ModelError
 from sedi_dagster.models import bundled_gguf
+from sedi_dagster.student.chat import chat_text
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +46,7 @@ def student_source(name: str, cache: Path) -> str:
     if not (folder / "config.json").exists():
         gguf = bundled_gguf()
         # An own process: converting takes 1 GB that the caller would not get back.
-        command = [sys.executable, "-m", "sedi_dagster.student", str(gguf), str(folder)]
+        command = [sys.executable, "-m", "sedi_dagster.student.loading", str(gguf), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ModelError(

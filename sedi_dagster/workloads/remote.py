@@ -1,6 +1,6 @@
 """A workload on another machine: its job and rows come from the data folder, its results go there.
 
-    python -m sedi_dagster.remote_workload --data s3://bucket/loop --name train-round-0001
+    python -m sedi_dagster.workloads.remote --data s3://bucket/loop --name train-round-0001
 
 The workload itself is run unchanged in a process of its own, in a folder of this machine, which is copied back while it
 runs: a machine that is lost costs the steps since its last saved state. Below the data folder:
@@ -27,11 +27,11 @@ from typing import Any
 
 from sedi_dagster.errors import StorageUnavailable
 from sedi_dagster.settings import load_settings
-from sedi_dagster.store import Store
-from sedi_dagster.student import student_source
+from sedi_dagster.storage.store import Store
+from sedi_dagster.student.loading import student_source
 from sedi_dagster.training.state import FOLDER as STATE
 from sedi_dagster.training.state import MARKER as STATE_IS_WHOLE
-from sedi_dagster.workload import KEYS
+from sedi_dagster.workloads.process import KEYS
 
 WORK = "work"
 JOB = "job.json"

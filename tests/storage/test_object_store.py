@@ -14,10 +14,10 @@ import pytest
 from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.errors import StorageError, StorageUnavailable
 from sedi_dagster.lineage.contents import example_digests
-from sedi_dagster.object_store import as_storage_error
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
-from sedi_dagster.rounds import HISTORY, load_history, remember_history, save_plan
-from sedi_dagster.store import Store, folder_hashes
+from sedi_dagster.storage.object_store import as_storage_error
+from sedi_dagster.storage.rounds import HISTORY, load_history, remember_history, save_plan
+from sedi_dagster.storage.store import Store, folder_hashes
 from sedi_dagster.testing.s3_server import S3Server
 
 
@@ -30,7 +30,7 @@ def in_another_process(code: str, *arguments: str, wait: bool = True) -> subproc
 
 WRITE_A_PLAN = """
 import sys
-from sedi_dagster.store import Store
+from sedi_dagster.storage.store import Store
 store = Store(sys.argv[1])
 print(store.create_json({"by": sys.argv[2]}, "plans", "round-0001.json"))
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sedi_dagster.errors import ModelError
 from sedi_dagster.models import bundled_gguf
-from sedi_dagster.student import BUNDLED
+from sedi_dagster.student.loading import BUNDLED
 
 TIMEOUT_S = 20.0
 _WEIGHTS = ".safetensors"

@@ -1,6 +1,6 @@
 """Runs a workload in a fork of a warm server, and behaves like the workload: same output, signals, exit status.
 
-    python -m sedi_dagster.warm_worker.client MODULE --job FILE
+    python -m sedi_dagster.workloads.warm_worker.client MODULE --job FILE
 
 If a server cannot be used (none can be started, its folder is not private, it declines), this process becomes
 `python -m MODULE --job FILE`. Light: it imports no library that a workload needs.
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from sedi_dagster.errors import SediError
-from sedi_dagster.warm_worker.address import address, connect
-from sedi_dagster.warm_worker.protocol import EXITED, KILLED, Job, lines, send_job
+from sedi_dagster.workloads.warm_worker.address import address, connect
+from sedi_dagster.workloads.warm_worker.protocol import EXITED, KILLED, Job, lines, send_job
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 IMPORTING_S = 120.0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sedi_dagster.progress import ProgressLine, format_progress, parse_progress
+from sedi_dagster.workloads.progress import ProgressLine, format_progress, parse_progress
 
 NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 FIGURES = st.dictionaries(NAMES, st.one_of(st.booleans(), st.integers(), st.floats()), max_size=3)

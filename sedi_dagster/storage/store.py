@@ -23,9 +23,9 @@ import polars as pl
 from upath import UPath
 
 from sedi_dagster.errors import StorageError, StorageUnavailable
-from sedi_dagster.object_store import as_storage_error, check_bucket, is_conflict, is_local, is_taken, open_root
 from sedi_dagster.records import Tables
-from sedi_dagster.sealing import json_text, sealed
+from sedi_dagster.storage.object_store import as_storage_error, check_bucket, is_conflict, is_local, is_taken, open_root
+from sedi_dagster.storage.sealing import json_text, sealed
 
 MARKER = "_tables.json"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from sedi_dagster.errors import StorageError, StorageUnavailable
 from sedi_dagster.records import RoundOutcome, RoundPlan
-from sedi_dagster.sealing import sealed
-from sedi_dagster.store import Store
+from sedi_dagster.storage.sealing import sealed
+from sedi_dagster.storage.store import Store
 
 IMPORTS = "imports"
 """Folder of the batches that `sedi import` keeps, by round and category: `generated_batches` takes them from there."""

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from sedi_dagster.errors import SediError
-from sedi_dagster.workload import environment
+from sedi_dagster.workloads.process import environment
 
 PRELOADED = (
     "torch",
@@ -119,7 +119,7 @@ def connect(socket_path: Path, offline: bool, root: Path) -> socket.socket:
 
 def start(socket_path: Path, env: Mapping[str, str], root: Path, preloaded: tuple[str, ...]) -> subprocess.Popen[bytes]:
     """Start a server in a session of its own. Of several started at once, one stays."""
-    command = [sys.executable, "-m", "sedi_dagster.warm_worker.server", str(socket_path), *preloaded]
+    command = [sys.executable, "-m", "sedi_dagster.workloads.warm_worker.server", str(socket_path), *preloaded]
     with socket_path.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
             command, cwd=root, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

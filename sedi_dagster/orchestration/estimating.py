@@ -13,9 +13,9 @@ from rich.table import Table
 
 from sedi_dagster.generation.methods import METHODS, check_mix
 from sedi_dagster.records import CallShape
-from sedi_dagster.rounds import load_history
 from sedi_dagster.settings import Settings
-from sedi_dagster.store import Store
+from sedi_dagster.storage.rounds import load_history
+from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.budget import Budget, known_price, today
 from sedi_dagster.teacher.calls import mean_calls
 from sedi_dagster.teacher.commands import loaded_settings, money

@@ -11,7 +11,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from sedi_dagster.chat import (
+from sedi_dagster.evaluation.answering import evaluate
+from sedi_dagster.evaluation.results import read_results
+from sedi_dagster.student.chat import (
     TEMPLATE_SWITCHES,
     answer_ids,
     chat_text,
@@ -20,11 +22,9 @@ from sedi_dagster.chat import (
     question_text,
     token_ids,
 )
-from sedi_dagster.evaluation.answering import evaluate
-from sedi_dagster.evaluation.results import read_results
-from sedi_dagster.student import load_student, load_tokenizer, token_counter
+from sedi_dagster.student.loading import load_student, load_tokenizer, token_counter
 from sedi_dagster.training.sft import train
-from tests.students.families import FAMILIES, Family, write_student
+from tests.student.families import FAMILIES, Family, write_student
 from tests.training.conftest import job_for, silent, training_rows
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sedi_dagster.losses import answer_losses
-from sedi_dagster.student import load_student
+from sedi_dagster.student.loading import load_student
+from sedi_dagster.student.losses import answer_losses
 
 CONTEXTS = [[5, 6, 7], [8], list(range(3, 40)), [9, 9], [4, 5]]
 ANSWERS = [[10, 11], list(range(12, 30)), [13], [], [14, 15, 16]]

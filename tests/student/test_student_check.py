@@ -12,8 +12,8 @@ import pytest
 from sedi_dagster.errors import ModelError, SettingsError
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.student import check_quantization, load_student
-from sedi_dagster.student_check import check_student
+from sedi_dagster.student.check import check_student
+from sedi_dagster.student.loading import check_quantization, load_student
 
 ANSWERS = {
     "private": (401, {"X-Error-Code": "RepoNotFound"}, b"{}"),

@@ -1,6 +1,6 @@
 """`.env.example`, generated from the settings, so that it is always up to date.
 
-python -m sedi_dagster.env_example > .env.example
+python -m sedi_dagster.settings.env_example > .env.example
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The fork server: imports what workloads need, then forks for each job it receives.
 
-    python -m sedi_dagster.warm_worker.server SOCKET MODULE...
+    python -m sedi_dagster.workloads.warm_worker.server SOCKET MODULE...
 
 Single-threaded, and it runs no model, because a fork of a process with threads may find a lock held forever. It ends
 when it has not been used for `IDLE_S`, or when a connection that sent no job (`address.kept_ready`) closes and was the
@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sedi_dagster.warm_worker.protocol import EXITED, KILLED, STARTED, Job, receive_job
+from sedi_dagster.workloads.warm_worker.protocol import EXITED, KILLED, STARTED, Job, receive_job
 
 IDLE_S = 300.0
 REQUEST_S = 5.0

@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sedi_dagster.store import Store, file_sha256
+from sedi_dagster.storage.store import Store, file_sha256
 
 FOLDER = "superseded"
 

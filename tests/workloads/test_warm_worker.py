@@ -16,8 +16,15 @@ from typing import Any
 import pytest
 
 from sedi_dagster.settings import PROJECT_ROOT
-from sedi_dagster.warm_worker import address as addresses
-from sedi_dagster.warm_worker.address import address, connect, is_possible, kept_ready, server_environment, start
+from sedi_dagster.workloads.warm_worker import address as addresses
+from sedi_dagster.workloads.warm_worker.address import (
+    address,
+    connect,
+    is_possible,
+    kept_ready,
+    server_environment,
+    start,
+)
 
 pytestmark = pytest.mark.skipif(not addresses.is_possible(), reason="no fork server on this machine")
 
@@ -88,7 +95,7 @@ def client(socket_path: Path | None, kind: str, folder: Path, environment: dict[
     """A job as Dagster would start it; without a socket, in an interpreter of its own."""
     arguments = [kind, str(folder / "job.json")]
     code = (
-        "import sys; from pathlib import Path; from sedi_dagster.warm_worker.client import run; "
+        "import sys; from pathlib import Path; from sedi_dagster.workloads.warm_worker.client import run; "
         f"run('probe', sys.argv[1:], Path({str(socket_path)!r}))"
     )
     command = ["-c", code, *arguments] if socket_path else ["-m", "probe", *arguments]
@@ -220,7 +227,14 @@ def test_without_a_private_folder_the_job_runs_in_an_interpreter_of_its_own(
     folder: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / f"sedi-workers-{os.getuid()}").mkdir(mode=0o755)
-    command = [sys.executable, "-m", "sedi_dagster.warm_worker.client", "probe", "describe", str(folder / "job.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "sedi_dagster.workloads.warm_worker.client",
+        "probe",
+        "describe",
+        str(folder / "job.json"),
+    ]
     environment["XDG_RUNTIME_DIR"] = str(folder)
     done = subprocess.run(command, cwd=folder, env=environment, input="", capture_output=True, text=True)
     assert done.returncode == 7 and not list(folder.glob("*/*.sock"))
