@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from sedi_dagster.datafiles.problems import Problems, checked_text
@@ -29,8 +30,12 @@ def first_exchange(conversation: Any, name: str, number: int, problems: Problems
     if messages is None:
         problems.add(number, name, f"is {reprlib.repr(conversation)}", "a list of messages with role and content")
         return "", "", ""
-    if messages and messages[0][0] == "system":
+    told = [content for role, content in takewhile(lambda message: message[0] == "system", messages)]
+    if any(told):
         problems.notes["conversations begin with a system message, which is ignored"] += 1
+    messages = messages[len(told) :]
+    if [role for role, _ in messages[:2]] == ["assistant", "user"]:
+        problems.notes["conversations begin with a message of the assistant, which is ignored"] += 1
         messages = messages[1:]
     if [role for role, _ in messages[:2]] != ["user", "assistant"]:
         roles = ", ".join(role[:20] for role, _ in messages[:3]) or "no message"
@@ -51,6 +56,11 @@ def as_messages(conversation: Any) -> list[tuple[str, Any]] | None:
             conversation = json.loads(conversation)
         except ValueError:
             return None
+    if isinstance(conversation, dict):  # a list in columns, as `datasets` saves it
+        columns = [column for column in conversation.values() if isinstance(column, list)]
+        if len(columns) < len(conversation) or len({len(column) for column in columns}) != 1:
+            return None
+        conversation = [dict(zip(conversation, row, strict=True)) for row in zip(*columns, strict=True)]
     if not isinstance(conversation, list):
         return None
     if conversation and all(isinstance(message, str) for message in conversation):
@@ -121,7 +131,7 @@ def is_flat_message(row: Mapping[str, Any]) -> bool:
 
 
 def joined_messages(
-    rows: Iterable[tuple[int, dict[str, Any]]],
+    rows: Iterable[tuple[int, dict[str, Any]]], problems: Problems
 ) -> Sequence[tuple[int, dict[str, Any]]]:
     """The first messages of a flat export, as trees with their replies; further turns are left out."""
     numbered = list(rows)
@@ -130,4 +140,12 @@ def joined_messages(
         if row.get("parent_id"):
             replies.setdefault(str(row["parent_id"]), []).append(row)
     roots = [(number, row, str(row["message_id"])) for number, row in numbered if not row.get("parent_id")]
+    alone = sum(name not in replies for _, _, name in roots)
+    further = len(numbered) - len(roots) - sum(len(replies.get(name, ())) for _, _, name in roots)
+    for count, note in (
+        (alone, "rows are prompts without a reply: they are left out"),
+        (further, "rows are further turns, or reply to a row that is not there: they are left out"),
+    ):
+        if count:
+            problems.notes[note] = count
     return [(number, {"prompt": {**row, "replies": replies[name]}}) for number, row, name in roots if name in replies]

@@ -15,17 +15,34 @@ MAX_LINE_CHARS = 2_000_000
 ROW_FIELDS = ("instruction", "prompt", "question", "problem", "text", "input", "output", "context", "ctx")
 """Texts by which an object is a row itself, not what holds rows."""
 
+_OF_A_MESSAGE = (("role", "content"), ("from", "value"), ("role", "parts"))
+
 Numbered = Iterator[tuple[int, dict[str, Any] | None]]
 """Number and object; None for one that is none, which is noted in the problems."""
 
 _ZEROS = re.compile(r"\x00[\x00\s]*\Z")
-_DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN, as pandas writes what is missing
+_OPEN_COMMA = re.compile(r",\s*\}$")
+
+
+class _Doubled(dict[str, Any]):
+    """An object that names a field twice."""
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _Doubled(found)
+
+
+# NaN, as pandas writes what is missing; line breaks and tabs as they are inside a text.
+_DECODER = json.JSONDecoder(parse_constant=lambda name: None, object_pairs_hook=_object_of, strict=False)
 
 
 def json_rows(text: str, problems: Problems) -> Numbered:
     """The rows of a JSON text. A comma too many, after a row or at the end of a list, is no problem."""
     text = _ZEROS.sub("", text)  # a disk that was full
     start = _skip(text, 0)
+    if text[start : start + 1] == "[" and _opens_conversation(text, start):
+        return _list(text, start, problems, closed=False)
     if text[start : start + 1] == "[":
         return _list(text, start + 1, problems)
     if text[start : start + 1] == "{":
@@ -43,6 +60,19 @@ def _parsed(text: str) -> Any:
         return _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _opens_conversation(text: str, start: int) -> bool:
+    """Whether a list of messages begins here, and not a list of rows."""
+    try:
+        first, _ = _DECODER.raw_decode(text, _skip(text, start + 1))
+    except (ValueError, RecursionError):
+        return False
+    return _is_message(first)
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and any({role, said} <= value.keys() for role, said in _OF_A_MESSAGE)
 
 
 def _opens_objects(text: str, start: int) -> bool:
@@ -65,7 +95,8 @@ def _lines(text: str, problems: Problems) -> Numbered:
             yield number, None
             continue
         try:
-            value = _DECODER.decode(line.rstrip(",") if line.endswith("},") else line)
+            line = line.rstrip(",") if line.endswith("},") else line
+            value = _DECODER.decode(_OPEN_COMMA.sub("}", line) if line.startswith("{") else line)
         except json.JSONDecodeError as error:
             problems.add(number, "", f"is not JSON ({error.msg} at column {error.colno})", expected)
             yield number, None
@@ -130,24 +161,27 @@ def _single(value: dict[str, Any], problems: Problems) -> Numbered:
     inner = list(value.values())
     if len(inner) > 1 and all(isinstance(row, dict) and row.keys() == inner[0].keys() for row in inner) and not columns:
         problems.unit = "element"
-        yield from enumerate(inner, 1)  # rows by their ids
+        yield from ((number, _object(row, number, problems)) for number, row in enumerate(inner, 1))  # by their ids
     elif len(inner) == 1 and isinstance(inner[0], dict):
         yield from _single(inner[0], problems)
     elif columns:
         problems.unit = "row"
         yield from enumerate(columns, 1)
     elif not lists or texts or set(lists) & {"messages", "conversations", "conversation", "instances"}:
-        yield 1, value
-    elif len(lists) > 1:
+        yield 1, _object(value, 1, problems)
+    elif len(lists) > 1 and "row_idx" not in lists.get("rows", [{}])[0]:
         raise InputFileError(
             f"{problems.path} holds several lists: {', '.join(lists)}.",
             f"Keep one of them: jq '.{next(iter(lists))}' {problems.path.name} > one.json",
         )
     else:
         problems.unit = "element"
-        (rows,) = lists.values()
-        for number, row in enumerate(rows, 1):
+        for number, row in enumerate(lists.get("rows") or next(iter(lists.values())), 1):
             wrapped = isinstance(row, dict) and isinstance(row.get("row"), dict) and "row_idx" in row
+            if wrapped and row.get("truncated_cells"):
+                problems.add(number, "truncated_cells", "was cut short by the viewer", "the file itself, downloaded")
+                yield number, None
+                continue
             yield number, _object(row["row"] if wrapped else row, number, problems)
 
 
@@ -176,7 +210,13 @@ def _skip(text: str, position: int) -> int:
 
 
 def _object(value: Any, number: int, problems: Problems) -> dict[str, Any] | None:
+    if isinstance(value, str) and value.lstrip().startswith("{"):  # JSON in a string of JSON
+        value = _parsed(value)
+    if isinstance(value, list) and value and all(map(_is_message, value)):
+        return {"messages": value}
     if isinstance(value, dict):
+        if isinstance(value, _Doubled):
+            problems.notes["rows name a field twice: the last one is read"] += 1
         return value
     problems.add(number, "", f"is {reprlib.repr(value)}", "a JSON object")
     return None

@@ -96,6 +96,8 @@ def _rows(raw: bytes, path: Path, problems: Problems) -> Iterator[tuple[int, dic
 
 def _is_csv(text: str, path: Path) -> bool:
     head = text.lstrip("\ufeff \n")[:1]
+    if text.lstrip("\ufeff \n").startswith('"{'):
+        return False  # objects, each in a string
     if _CSV.search(path.name):
         return head not in ("{", "[")
     first, _, rest = text.strip().partition("\n")

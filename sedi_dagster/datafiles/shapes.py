@@ -11,10 +11,12 @@ Other fields of a row are reported by name, never dropped silently.
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,9 @@ from sedi_dagster.datafiles.conversations import (
 )
 from sedi_dagster.datafiles.problems import Problems, checked_text
 from sedi_dagster.datafiles.reading import TAKEN, Limits, read_rows, read_text
-from sedi_dagster.datafiles.transcripts import messages_of
+from sedi_dagster.datafiles.transcripts import asked_in, messages_of
 from sedi_dagster.errors import InputFileError
+from sedi_dagster.texts.no_input import means_no_input
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "instruction": ("instruction", "prompt", "question", "query", "problem", "task", "user", "user_query", "human", "q",
@@ -46,7 +49,7 @@ _TRANSCRIPTS = ("text", "chosen", "conversation", "input")
 _PLAIN_NAMES = frozenset((*chain.from_iterable(FIELDS.values()), *CONVERSATION_FIELDS, *_TRANSCRIPTS, "category", "id"))
 _READ_ELSEWHERE = {"id", "is_classification"}
 _UNSERVABLE = ("images", "image", "videos", "video", "audios", "audio")
-_PLACEHOLDERS = ("<noinput>", "noinput", "no input", "n/a", "none", "null", "nan")
+_ENDS = re.compile(r"^\W+|\W+$")
 _LOOKED_AT = 50
 """Rows from which the shape of a file is detected; if none of them has a known shape, the file is refused."""
 
@@ -104,7 +107,7 @@ def read_exchanges(
     if head and not problems.count and not any(_has_shape(row, columns) for _, row in head):
         raise _unknown_shape(path, head[0][1], columns)
     unread: Counter[str] = Counter()
-    for number, row in _joined(head, rows):
+    for number, row in _joined(head, rows, problems):
         exchange = parse_exchange(row, number, problems, columns, unread)
         if exchange is not None:
             yield exchange
@@ -114,22 +117,29 @@ def read_exchanges(
 
 
 def _joined(
-    head: list[tuple[int, dict[str, Any]]], rest: Iterator[tuple[int, dict[str, Any]]]
+    head: list[tuple[int, dict[str, Any]]], rest: Iterator[tuple[int, dict[str, Any]]], problems: Problems
 ) -> Iterable[tuple[int, dict[str, Any]]]:
     rows = chain(head, rest)
-    return joined_messages(rows) if head and is_flat_message(head[0][1]) else rows
+    return joined_messages(rows, problems) if head and is_flat_message(head[0][1]) else rows
 
 
 def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
-    """The row with the names of its fields as they are known (`Instruction` is instruction), and a conversation that
-    is one text in a chat template as its messages."""
+    """The row with the names of its fields as they are known (`Instruction:` is instruction), fields that lie one
+    level deeper among its own, and a conversation that is one text in a chat template as its messages."""
     if columns.instruction or columns.output:
         return row
-    plain = {name: str(name).strip().lower() for name in row}
+    if not _has_shape(row, columns) and "messages" not in row:
+        inner = {n: v for held in row.values() if isinstance(held, dict) for n, v in held.items() if n not in row}
+        if inner and _has_shape(opened := {**row, **inner}, columns):
+            row = {name: value for name, value in opened.items() if not isinstance(value, dict) or name in inner}
+    plain = {name: "_".join(_ENDS.sub("", str(name)).lower().split()) for name in row}
     if any(name != known and known in _PLAIN_NAMES and known not in row for name, known in plain.items()):
         row = {
             known if known in _PLAIN_NAMES and known not in row else name: row[name] for name, known in plain.items()
         }
+    for name in ("instruction", "prompt", "input"):
+        if isinstance(row.get(name), str) and (asked := asked_in(row[name])):
+            row = {**row, name: asked}
     if _conversation_field(row) is None and not any(row.get(name) for name in ("instruction", "prompt", "output")):
         for name in _TRANSCRIPTS:
             if isinstance(row.get(name), str) and (messages := messages_of(row[name])):
@@ -203,7 +213,7 @@ def parse_exchange(
         return None
     used |= _READ_ELSEWHERE | ({category_field} if category_field else set())
     unread.update(name for name, value in row.items() if name not in used and value not in (None, "", [], {}))
-    if text_input.strip().lower() in _PLACEHOLDERS:
+    if text_input.strip() and (means_no_input(text_input) or text_input.strip().lower() == "nan"):
         problems.notes["inputs are a placeholder, such as <noinput>: they are read as empty"] += 1
         text_input = ""
     return Exchange(
@@ -212,7 +222,8 @@ def parse_exchange(
 
 
 def _conversation_field(row: Mapping[str, Any]) -> str | None:
-    return next((name for name in CONVERSATION_FIELDS if row.get(name) is not None), None)
+    found = (name for name in CONVERSATION_FIELDS if row.get(name) is not None)
+    return next((name for name in found if name != "data" or not isinstance(row[name], dict)), None)
 
 
 def _plain(
@@ -241,7 +252,9 @@ def _first_text(value: Any, name: str, problems: Problems) -> Any:
         if isinstance(last, dict):  # chosen and rejected as messages: the answer comes last
             return last.get("content") or last.get("value")
         return value[0]
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), str):
+        return next(iter(value.values()))  # a text in an object of its own
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return str(value)
     return value
 
@@ -266,6 +279,9 @@ def _self_instruct(row: Mapping[str, Any], number: int, problems: Problems) -> t
 def _from_history(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[str, str, str]:
     """The first exchange of a row that goes on from earlier ones: the last could not be understood alone."""
     first = row["history"][0] if isinstance(row["history"], list) else None
+    if isinstance(first, dict):
+        problems.notes["rows have a history: its first exchange is taken"] += 1
+        return first_exchange(row["history"], "history", number, problems)
     if not isinstance(first, list | tuple) or len(first) != 2:
         problems.add(number, "history", f"is {reprlib.repr(row['history'])}", "a list of pairs of question and answer")
         return "", "", ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from sedi_dagster.datafiles.problems import Problems
 from sedi_dagster.errors import InputFileError
 
 DELIMITERS = ",;\t|"
+_ESCAPED_QUOTE = re.compile(r'\\"(?![,;\t|\r\n]|\Z)')
 
 
 def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -29,21 +31,59 @@ def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any
     separator = max(DELIMITERS, key=head.count)
     problems.unit = "row"
     try:
-        names = next(csv.reader([head], delimiter=separator), [])
+        names = [name.strip() for name in next(csv.reader([head], delimiter=separator), [])]
     except csv.Error as error:
         raise InputFileError(f"{problems.path} has no header line: {error}.", "Save it as UTF-8 CSV.") from None
-    if len(set(names)) < len(names):
+    named = [name for name in names if name]
+    if len(set(named)) < len(named):
         raise InputFileError(f"{problems.path} has two columns of one name in: {head[:100]}", "Give each its own name.")
+    escaped = _ESCAPED_QUOTE.search(text) is not None and '""' not in text.replace(',""', "").replace('"",', "")
+    if escaped:
+        problems.notes['file has quotes escaped with a backslash (\\\\"), and is read so'] += 1
+    if len(named) < len(names) or escaped or separator == "|":
+        yield from _loose_rows(text, names, separator, escaped, problems)
+        return
     try:
         frame = pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
-    except PolarsError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputFileError(
-            f"{problems.path} is not a table of values separated by {separator!r}: {reason}.",
-            "Put texts with line breaks, quotes or separators into double quotes, and save it again.",
-        ) from None
+    except PolarsError:
+        yield from _loose_rows(text, names, separator, escaped, problems)
+        return
     rows = enumerate(frame.iter_rows(named=True), 1)
     yield from ((n, {name.strip(): v for name, v in row.items()}) for n, row in rows if any(row.values()))
+
+
+def _loose_rows(
+    text: str, names: list[str], separator: str, escaped: bool, problems: Problems
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a table with columns without a name, escaped quotes, or the bars of Markdown.
+
+    Raises:
+        InputFileError: it is no such table.
+    """
+    escape = "\\" if escaped else None
+    lines = io.StringIO(text)
+    reader = csv.reader(lines, delimiter=separator, escapechar=escape, doublequote=not escaped, strict=True)
+    next(reader, None)
+    try:
+        for number, cells in enumerate(reader, 1):
+            if separator == "|" and not "".join(cells).strip("-: "):
+                continue  # the line below the names
+            beyond = next((cell for cell in cells[len(names) :] if cell.strip()), None)
+            if beyond is not None:
+                problems.add(number, "", f"has more values than there are names: {beyond[:40]!r}", "a value for each")
+                continue
+            if any(cell.strip() for name, cell in zip(names, cells, strict=False) if not name):
+                problems.notes["rows have values in a column without a name, which are not read"] += 1
+            row = {name: cell or None for name, cell in zip(names, cells, strict=False) if name}
+            if separator == "|":
+                row = {name: cell.strip() if cell else None for name, cell in row.items()}
+            if any(row.values()):
+                yield number, row
+    except csv.Error as error:
+        raise InputFileError(
+            f"{problems.path} is not a table of values separated by {separator!r}: {error} in line {reader.line_num}.",
+            "Put texts with line breaks, quotes or separators into double quotes, and save it again.",
+        ) from None
 
 
 def columnar_rows(raw: bytes, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]] | None:
@@ -67,4 +107,6 @@ def columnar_rows(raw: bytes, problems: Problems) -> Iterator[tuple[int, dict[st
     except (PolarsError, OSError, ValueError) as error:
         message = f"{problems.path} is {kind} that cannot be read: {str(error).strip().partition(chr(10))[0]}."
         raise InputFileError(message, "Copy or create it again.") from None
+    binary = [name for name, kind in frame.schema.items() if kind == pl.Binary]
+    frame = frame.with_columns(pl.col(binary).cast(pl.String, strict=False)) if binary else frame
     return enumerate(frame.iter_rows(named=True), 1)

@@ -12,7 +12,7 @@ _ROLE = "user|human|assistant|system|model|prompter|bot|gpt|ai"
 _MARK = re.compile(
     rf"<\|im_start\|>[ ]?(?:{_ROLE})[ ]?\n?|<\|start_header_id\|>(?:{_ROLE})<\|end_header_id\|>\s*|"
     rf"<start_of_turn>(?:{_ROLE})\n|<\|(?:{_ROLE})\|>\s*|\[\|(?:{_ROLE})\|\][ ]?|\[/?INST\]|"
-    r"(?:\A|\n\n)(?:Human|Assistant|User|System|AI):[ ]|"
+    r"(?:\A|\n\n)(?:Human|Assistant|User|System|AI):[ ]|(?:\A|\n)<(?:human|user|assistant|bot|gpt)>:[ ]?|"
     r"###[ ]?(?:Human|Assistant|User|System|Instruction|Input|Response)[ ]?:[ \n]?|"
     r"(?:\A|(?<=</s>)|\s)(?:USER|ASSISTANT):[ ]",
     re.IGNORECASE,
@@ -21,6 +21,20 @@ _END = re.compile(
     r"(?:\s|<\|im_end\|>|<\|eot_id\|>|<end_of_turn>|<\|end\|>|<\|endoftext\|>|</?s>|\[\|endofturn\|\]|<\|end_of_text\|>)+\Z"
 )
 _WORD = re.compile(r"/?[a-z]+", re.IGNORECASE)
+
+
+_ASKS = re.compile(
+    r"(?:<\|im_start\|>[ ]?assistant|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|"
+    r"<\|assistant\|>|\[/INST\]|(?:\A|\n)(?:Assistant|AI|ASSISTANT):|###[ ]?(?:Assistant|Response):)\s*\Z"
+)
+
+
+def asked_in(prompt: str) -> str:
+    """What a prompt in a chat template asks, up to where the answer goes; "" if it is in none."""
+    opened = _ASKS.search(prompt)
+    found = messages_of(f"{prompt.rstrip()} .") if opened else []
+    users = [message["content"] for message in found if message["role"] == "user"]
+    return users[0] if len(users) == 1 else ""
 
 
 def messages_of(text: str) -> list[dict[str, str]]:

@@ -15,9 +15,13 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from sedi_dagster.datafiles import Problems
+from sedi_dagster.datafiles.marks import cleaned
+from sedi_dagster.datafiles.shapes import read_exchanges
 from sedi_dagster.errors import InputFileError
 from sedi_dagster.filtering.guarded_texts import read_guarded_texts
 from sedi_dagster.seed_pool import SeedFile, read_seed_file
+from sedi_dagster.texts.cleaning import RULES
 
 TOOLS = ("saw", "file for nails", "jar", "brush")
 ALPACA = [
@@ -184,6 +188,76 @@ TAKEN: dict[str, tuple[str, str | bytes]] = {
     "csv with a line for a program": ("a.csv", "sep=;\n" + pl.DataFrame(ALPACA).write_csv(separator=";")),
     "csv with blank lines": ("a.csv", pl.DataFrame(ALPACA).write_csv().replace("\n", "\n\n")),
     "gzip twice": ("a.jsonl.gz", gzip.compress(gzip.compress(LINES.encode(), mtime=0), mtime=0)),
+    "marks of byte order between lines": ("a.jsonl", "\n".join("\ufeff" + line for line in LINES.split("\n"))),
+    "files with such marks, one behind the other": (
+        "a.jsonl",
+        "\ufeff" + jsonl(ALPACA[:2]) + "\n\ufeff" + jsonl(ALPACA[2:]),
+    ),
+    "a comma too many in an object": ("a.jsonl", "\n".join(line[:-1] + ",}" for line in LINES.split("\n"))),
+    "objects in strings": ("a.jsonl", "\n".join(json.dumps(line) for line in LINES.split("\n"))),
+    "lists of messages in a list": ("a.json", json.dumps(chat("role", "content", "user", "assistant"))),
+    "lists of messages in lines": ("a.jsonl", jsonl(chat("from", "value", "human", "gpt"))),
+    "a greeting first": (
+        "a.json",
+        json.dumps(
+            [{"conversations": [{"from": "gpt", "value": "Hi!"}, *c]} for c in chat("from", "value", "human", "gpt")]
+        ),
+    ),
+    "several system messages": (
+        "a.jsonl",
+        jsonl(
+            [
+                {"messages": [{"role": "system", "content": "A"}, {"role": "developer", "content": "B"}, *m]}
+                for m in chat("role", "content", "user", "assistant")
+            ]
+        ),
+    ),
+    "angle brackets": ("a.jsonl", jsonl([{"text": f"<human>: {q}\n<bot>: {a}"} for q, a in PAIRS])),
+    "a prompt with its marks": (
+        "a.jsonl",
+        jsonl(
+            [{"prompt": f"<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n", "completion": a} for q, a in PAIRS]
+        ),
+    ),
+    "a prompt with its labels": (
+        "a.json",
+        json.dumps([{"instruction": f"Human: {q}\n\nAssistant:", "input": "", "output": a} for q, a in PAIRS]),
+    ),
+    "fields within": ("a.json", json.dumps([{"fields": {"prompt": q, "response": a}} for q, a in PAIRS])),
+    "inputs and outputs": ("a.jsonl", jsonl([{"inputs": {"question": q}, "outputs": {"answer": a}} for q, a in PAIRS])),
+    "texts in objects": ("a.jsonl", jsonl([{"input": {"text": q}, "output": {"text": a}} for q, a in PAIRS])),
+    "rows of a viewer": ("a.jsonl", jsonl([{"row": {"instruction": q, "output": a}, "row_idx": 1} for q, a in PAIRS])),
+    "rows of a hub with its features": (
+        "a.json",
+        json.dumps(
+            {
+                "features": [{"name": "instruction"}],
+                "rows": [{"row_idx": n, "row": row, "truncated_cells": []} for n, row in enumerate(ALPACA)],
+            }
+        ),
+    ),
+    "names with colons": ("a.jsonl", jsonl([{"Question:": q, "Answer:": a} for q, a in PAIRS])),
+    "names of two words": ("a.jsonl", jsonl([{"Input Text": q, "Output Text": a} for q, a in PAIRS])),
+    "csv with separators at the ends": (
+        "a.csv",
+        "instruction,output,,\n" + "".join(f'"{q}","{a}",,\n' for q, a in PAIRS),
+    ),
+    "csv with a separator too many": ("a.csv", "instruction,output\n" + "".join(f'"{q}","{a}",\n' for q, a in PAIRS)),
+    "csv in utf-16 with tabs": (
+        "a.csv",
+        ("\ufeff" + pl.DataFrame(ALPACA).write_csv(separator="\t")).encode("utf-16-le"),
+    ),
+    "a table of markdown": (
+        "a.md",
+        "| instruction | output |\n| --- | --- |\n" + "".join(f"| {q} | {a} |\n" for q, a in PAIRS),
+    ),
+    "a conversation in columns": (
+        "a.parquet",
+        parquet([{"conversations": {"from": ["human", "gpt"], "value": [q, a]}} for q, a in PAIRS]),
+    ),
+    "parquet of bytes": ("a.parquet", parquet([{"instruction": q.encode(), "output": a.encode()} for q, a in PAIRS])),
+    "no input in words": ("a.jsonl", jsonl([{**row, "input": "No input required."} for row in ALPACA])),
+    "no input in brackets": ("a.jsonl", jsonl([{**row, "input": "（无）"} for row in ALPACA])),
     "nan": ("a.jsonl", jsonl([{**row, "input": float("nan")} for row in ALPACA])),
 }
 
@@ -245,6 +319,71 @@ def test_anything_else_is_refused_by_one_line_that_names_it(
     with pytest.raises(InputFileError) as raised:
         read(name, content)
     assert message in raised.value.problem and "\n" not in raised.value.problem and raised.value.fix
+
+
+def test_quotes_with_backslashes_are_quotes(read: Read) -> None:
+    found = read(
+        "a.csv", 'instruction,output\n"Explain what \\"saw\\" means here.","It is a \\"tool\\"; it cuts."\n'
+    ).checked()
+    assert (found.tasks[0].instruction, found.tasks[0].output) == (
+        'Explain what "saw" means here.',
+        'It is a "tool"; it cuts.',
+    )
+    assert any("backslash" in note for note in found.notes)
+
+
+def test_a_line_break_inside_a_text_of_json_is_one(read: Read) -> None:
+    found = read("a.jsonl", "\n".join(f'{{"instruction": "{q}", "output": "one\n\ttwo"}}' for q, _ in PAIRS)).checked()
+    assert [task.output for task in found.tasks] == ["one\n\ttwo"] * 4
+
+
+def test_what_is_left_out_of_a_row_is_told_with_its_count(read: Read) -> None:
+    twice = '{"instruction": "First of the two?", "instruction": "Second of the two?", "output": "Yes."}'
+    found = read("a.jsonl", twice).checked()
+    assert found.tasks[0].instruction == "Second of the two?"
+    assert "1 rows name a field twice: the last one is read" in found.notes
+    cut = {"row_idx": 0, "row": ALPACA[0], "truncated_cells": ["output"]}
+    found = read("a.json", json.dumps({"features": [], "rows": [cut, {"row_idx": 1, "row": ALPACA[1]}]}))
+    assert "was cut short by the viewer" in str(found.problems.found[0]) and len(found.tasks) == 1
+    found = read("a.csv", ',instruction,output\n0,"Explain what a saw does.","It cuts."\n')
+    assert "1 rows have values in a column without a name, which are not read" in found.notes
+    lonely = {"message_id": "z", "parent_id": None, "text": "And nobody answered?", "role": "prompter", "rank": None}
+    further = {"message_id": "y", "parent_id": "a0", "text": "Thanks.", "role": "prompter", "rank": None}
+    found = read("a.jsonl", jsonl([*flat_messages(), lonely, further])).checked()
+    assert "1 rows are prompts without a reply: they are left out" in found.notes
+    assert any(note.startswith("1 rows are further turns") for note in found.notes)
+
+
+def test_a_value_without_a_name_is_a_problem(read: Read) -> None:
+    found = read("a.csv", 'instruction,output\n"Explain what a saw does.","It cuts.","And this?"\n')
+    assert "row 1: has more values than there are names: 'And this?'" in str(found.problems.found[0])
+
+
+def test_an_input_that_may_be_one_stays(read: Read) -> None:
+    rows = [
+        {"instruction": "Translate this word into French.", "input": word, "output": "Oui."} for word in ("no", "0")
+    ]
+    assert [task.input for task in read("a.jsonl", jsonl(rows)).checked().tasks] == ["no", "0"]
+
+
+def test_outputs_of_models_are_cleaned_where_they_become_candidates(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    outputs = ["<think>\nhm\n</think>\n\nA gull.", "A gull.<|im_end|>", "A gull.", "<think>\nhm", "`<think>` is a tag."]
+    path.write_text(
+        jsonl([{"instruction": q, "output": o} for (q, _), o in zip([*PAIRS, ("Name it.", "")], outputs, strict=True)])
+    )
+    problems = Problems(path)
+    found = list(cleaned(read_exchanges(path, problems), frozenset(RULES), problems))
+    assert [exchange.output for exchange in found] == ["A gull.", "A gull.", "A gull.", "`<think>` is a tag."]
+    assert [str(problem) for problem in problems.found] == [
+        "line 4, field 'output': is reasoning that does not end; expected an answer"
+    ]
+    assert {note.partition(":")[0] for note in problems.note_lines()} == {
+        "1 outputs held reasoning",
+        "1 outputs held turn marks",
+    }
+    kept = list(cleaned(read_exchanges(path, Problems(path)), frozenset(), Problems(path)))
+    assert [exchange.output for exchange in kept] == outputs
 
 
 def test_fields_that_are_not_read_are_told_once_with_their_rows(read: Read) -> None:

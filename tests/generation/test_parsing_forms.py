@@ -17,8 +17,8 @@ from sedi_dagster.generation.parsing import (
     parse_labelled_instances,
     parse_tasks,
 )
-from sedi_dagster.generation.parsing.words import means_no_input
 from sedi_dagster.texts.control import without_control_characters
+from sedi_dagster.texts.no_input import means_no_input
 
 Parse = Callable[[str, bool, bool], list[ParsedTask]]
 PARSERS: list[Parse] = [parse_tasks, parse_examples, parse_instances, parse_labelled_instances]

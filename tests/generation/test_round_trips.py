@@ -23,6 +23,7 @@ from sedi_dagster.generation.parsing import (
 )
 from sedi_dagster.generation.prompts import render
 from sedi_dagster.seed_pool import read_seed_file
+from sedi_dagster.texts.no_input import means_no_input
 
 Shown = tuple[str, str, str]
 """Instruction, input and output."""
@@ -131,10 +132,10 @@ def can_be_told_apart(form: str, example: Shown) -> bool:
     """Whether no part of the task looks like the form itself: a label at the start of a line, or "none"."""
     instruction, text_input, _ = example
     if form == "examples as JSON":
-        return not words.means_no_input(text_input)
+        return not means_no_input(text_input)
     return (
         not any(label.search(part) for label in LABELS for part in example)
-        and not (text_input and words.means_no_input(text_input.split("\n\n", 1)[0]))
+        and not (text_input and means_no_input(text_input.split("\n\n", 1)[0]))
         and instruction.count("**") % 2 == 0
         and bool(one_line(instruction))
     )

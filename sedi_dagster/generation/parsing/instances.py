@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from sedi_dagster.generation.parsing import words
 from sedi_dagster.generation.parsing.pieces import CUT, ParsedTask, split_at
+from sedi_dagster.texts.no_input import means_no_input
 
 _LETTERS = re.compile(r"[^\W\d_]+")
 
@@ -84,7 +85,7 @@ def _parse_instance(raw: str, cut_off: bool) -> ParsedTask:
     given = given[label.end() :].strip() if label else given
     output = body[answer.end() :].strip()
     problem = CUT if cut_off else "" if output else "no output"
-    return ParsedTask("", "" if words.means_no_input(given) else given, problem, raw, output)
+    return ParsedTask("", "" if means_no_input(given) else given, problem, raw, output)
 
 
 def _parse_labelled(raw: str, cut_off: bool, may_lack_label: bool) -> ParsedTask:
@@ -97,4 +98,4 @@ def _parse_labelled(raw: str, cut_off: bool, may_lack_label: bool) -> ParsedTask
     named = words.INPUT.match(given)
     given = given[named.end() :].strip() if named else given
     problem = CUT if cut_off else "" if label.strip() else "no class label"
-    return ParsedTask("", "" if words.means_no_input(given) else given, problem, raw, label.strip())
+    return ParsedTask("", "" if means_no_input(given) else given, problem, raw, label.strip())

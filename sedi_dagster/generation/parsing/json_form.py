@@ -17,6 +17,7 @@ from typing import Any
 from sedi_dagster.generation.parsing import words
 from sedi_dagster.generation.parsing.pieces import CUT, ParsedTask
 from sedi_dagster.texts.control import without_control_characters
+from sedi_dagster.texts.no_input import means_no_input
 
 BROKEN = "broken JSON"
 
@@ -204,9 +205,9 @@ def _parse_object(text: str, span: _Span, raw: str, cut_off: bool, answered: boo
         return ParsedTask("", "", BROKEN, raw)
     instruction = values["instruction"]
     label = words.INPUT.search(instruction) or words.INLINE_INPUT.search(instruction)
-    if label and words.means_no_input(values["input"] or "none"):  # written into the instruction instead
+    if label and means_no_input(values["input"] or "none"):  # written into the instruction instead
         instruction, values["input"] = instruction[: label.start()].strip(), instruction[label.end() :].strip()
-    given = "" if words.means_no_input(values["input"]) else values["input"]
+    given = "" if means_no_input(values["input"]) else values["input"]
     output = values["output"] if answered else ""
     problem = "no instruction" if not instruction else "no output" if answered and not output else ""
     if not problem and (words.INPUT.search(instruction) or words.INLINE_INPUT.search(instruction)):

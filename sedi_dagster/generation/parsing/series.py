@@ -9,6 +9,7 @@ from itertools import pairwise
 from sedi_dagster.generation.parsing import words
 from sedi_dagster.generation.parsing.json_form import parse_json
 from sedi_dagster.generation.parsing.pieces import CUT, ParsedTask, instruction_text, split_at
+from sedi_dagster.texts.no_input import means_no_input
 
 LARGEST_STEP = 3
 """From one task's number to the next; a model may skip some."""
@@ -151,7 +152,7 @@ def _parse_piece(
         given = given.removesuffix(_CLOSING[text_input[0].lstrip()[0]])
     given = _without_lone_bold(given)
     # What follows "none" after a blank line is talk.
-    if words.means_no_input(given.split("\n\n", 1)[0]):
+    if means_no_input(given.split("\n\n", 1)[0]):
         given = ""
     if not instruction:
         problem = "no instruction"

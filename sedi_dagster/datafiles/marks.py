@@ -1,0 +1,25 @@
+"""What is taken off a teacher's answers, taken off the outputs of a file that a model wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from sedi_dagster.datafiles.problems import Problems
+from sedi_dagster.datafiles.shapes import Exchange
+from sedi_dagster.texts.cleaning import CleaningRule, clean
+
+_SETTING = "SEDI_TEACHER_CLEAN_{}=false leaves it"
+
+
+def cleaned(exchanges: Iterable[Exchange], rules: frozenset[CleaningRule], problems: Problems) -> Iterator[Exchange]:
+    """The exchanges with their outputs cleaned. One of which nothing is left is noted in `problems`."""
+    for exchange in exchanges:
+        found = clean(exchange.output, rules)
+        if found.problem or not found.text.strip():
+            problems.add(exchange.number, "output", f"is {found.problem or 'reasoning without an answer'}", "an answer")
+            continue
+        for rule in found.applied:
+            what = rule.replace("_", " ")
+            problems.notes[f"outputs held {what}: taken off ({_SETTING.format(rule.upper())})"] += 1
+        yield replace(exchange, output=found.text.strip()) if found.applied else exchange
