@@ -143,8 +143,8 @@ def joined_messages(
     alone = sum(name not in replies for _, _, name in roots)
     further = len(numbered) - len(roots) - sum(len(replies.get(name, ())) for _, _, name in roots)
     for count, note in (
-        (alone, "rows are prompts without a reply: they are left out"),
-        (further, "rows are further turns, or reply to a row that is not there: they are left out"),
+        (alone, "rows are prompts without a reply, which are ignored"),
+        (further, "rows are later turns or replies to a missing row, which are ignored"),
     ):
         if count:
             problems.notes[note] = count

@@ -216,7 +216,7 @@ def _object(value: Any, number: int, problems: Problems) -> dict[str, Any] | Non
         return {"messages": value}
     if isinstance(value, dict):
         if isinstance(value, _Doubled):
-            problems.notes["rows name a field twice: the last one is read"] += 1
+            problems.notes["rows have a field twice: the last value is used"] += 1
         return value
     problems.add(number, "", f"is {reprlib.repr(value)}", "a JSON object")
     return None

@@ -9,7 +9,7 @@ from sedi_dagster.datafiles.problems import Problems
 from sedi_dagster.datafiles.shapes import Exchange
 from sedi_dagster.texts.cleaning import CleaningRule, clean
 
-_SETTING = "SEDI_TEACHER_CLEAN_{}=false leaves it"
+_SETTING = "SEDI_TEACHER_CLEAN_{}=false keeps it"
 
 
 def cleaned(exchanges: Iterable[Exchange], rules: frozenset[CleaningRule], problems: Problems) -> Iterator[Exchange]:
@@ -21,5 +21,5 @@ def cleaned(exchanges: Iterable[Exchange], rules: frozenset[CleaningRule], probl
             continue
         for rule in found.applied:
             what = rule.replace("_", " ")
-            problems.notes[f"outputs held {what}: taken off ({_SETTING.format(rule.upper())})"] += 1
+            problems.notes[f"outputs contained {what}, which was removed ({_SETTING.format(rule.upper())})"] += 1
         yield replace(exchange, output=found.text.strip()) if found.applied else exchange

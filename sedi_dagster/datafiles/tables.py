@@ -73,7 +73,7 @@ def _loose_rows(
                 problems.add(number, "", f"has more values than there are names: {beyond[:40]!r}", "a value for each")
                 continue
             if any(cell.strip() for name, cell in zip(names, cells, strict=False) if not name):
-                problems.notes["rows have values in a column without a name, which are not read"] += 1
+                problems.notes["rows have values in a column without a name, which are ignored"] += 1
             row = {name: cell or None for name, cell in zip(names, cells, strict=False) if name}
             if separator == "|":
                 row = {name: cell.strip() if cell else None for name, cell in row.items()}

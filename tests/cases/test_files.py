@@ -341,17 +341,17 @@ def test_what_is_left_out_of_a_row_is_told_with_its_count(read: Read) -> None:
     twice = '{"instruction": "First of the two?", "instruction": "Second of the two?", "output": "Yes."}'
     found = read("a.jsonl", twice).checked()
     assert found.tasks[0].instruction == "Second of the two?"
-    assert "1 rows name a field twice: the last one is read" in found.notes
+    assert "1 rows have a field twice: the last value is used" in found.notes
     cut = {"row_idx": 0, "row": ALPACA[0], "truncated_cells": ["output"]}
     found = read("a.json", json.dumps({"features": [], "rows": [cut, {"row_idx": 1, "row": ALPACA[1]}]}))
     assert "was cut short by the viewer" in str(found.problems.found[0]) and len(found.tasks) == 1
     found = read("a.csv", ',instruction,output\n0,"Explain what a saw does.","It cuts."\n')
-    assert "1 rows have values in a column without a name, which are not read" in found.notes
+    assert "1 rows have values in a column without a name, which are ignored" in found.notes
     lonely = {"message_id": "z", "parent_id": None, "text": "And nobody answered?", "role": "prompter", "rank": None}
     further = {"message_id": "y", "parent_id": "a0", "text": "Thanks.", "role": "prompter", "rank": None}
     found = read("a.jsonl", jsonl([*flat_messages(), lonely, further])).checked()
-    assert "1 rows are prompts without a reply: they are left out" in found.notes
-    assert any(note.startswith("1 rows are further turns") for note in found.notes)
+    assert "1 rows are prompts without a reply, which are ignored" in found.notes
+    assert any(note.startswith("1 rows are later turns") for note in found.notes)
 
 
 def test_a_value_without_a_name_is_a_problem(read: Read) -> None:
@@ -378,9 +378,9 @@ def test_outputs_of_models_are_cleaned_where_they_become_candidates(tmp_path: Pa
     assert [str(problem) for problem in problems.found] == [
         "line 4, field 'output': is reasoning that does not end; expected an answer"
     ]
-    assert {note.partition(":")[0] for note in problems.note_lines()} == {
-        "1 outputs held reasoning",
-        "1 outputs held turn marks",
+    assert {note.partition(",")[0] for note in problems.note_lines()} == {
+        "1 outputs contained reasoning",
+        "1 outputs contained turn marks",
     }
     kept = list(cleaned(read_exchanges(path, Problems(path)), frozenset(), Problems(path)))
     assert [exchange.output for exchange in kept] == outputs
