@@ -60,7 +60,7 @@ def what_next(settings: Settings) -> list[tuple[str, str]]:
     sedi = _command()
     steps = [("next round", f"{sedi} run --rounds 1"), ("preview it", f"{sedi} plan")]
     if settings.teacher.base_url is None:
-        steps.append(("rehearsal", f"{sedi} run --profile rehearsal --rounds 4   (simulated; costs nothing)"))
+        steps.append(("rehearsal", f"{sedi} run --profile rehearsal --rounds 3   (simulated; costs nothing)"))
     if settings.teacher.base_url is None or settings.teacher.is_simulated:
         steps += [
             ("your own teacher", "set in .env (see README.md):"),

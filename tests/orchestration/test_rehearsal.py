@@ -90,7 +90,7 @@ def test_a_student_without_weakness_is_left_alone(
 
 def test_a_weak_category_is_found_targeted_and_recovered(tmp_path: Path, sedi: Callable[..., str]) -> None:
     data = tmp_path / "data"
-    printed = sedi("run", "--rounds", "4")
+    printed = sedi("run", "--rounds", "3")
 
     store = Store(str(data))
     history = load_history(store)
