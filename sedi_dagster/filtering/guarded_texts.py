@@ -74,8 +74,11 @@ def _texts_of(row: Mapping[str, Any], number: int, problems: Problems) -> list[s
     found = [text for text in _known(row, number, problems) if text.strip()]
     if problems.count > before:
         return []
-    if not found:
-        found = [text for text in _leaves(row) if word_count(text) >= FEWEST_WORDS]
+    found += [text for text in _within(row) if word_count(text) >= FEWEST_WORDS]
+    if not any(word_count(text) >= FEWEST_WORDS for text in found):
+        found += [text for text in _leaves(row) if word_count(text) >= FEWEST_WORDS]
+    # A table without a line of names: its first row is taken for them.
+    found += [name for name in row if " " in name and word_count(name) >= FEWEST_WORDS]
     if not found:
         fields = ", ".join(list(row)[:8]) or "none"
         problems.add(number, "", f"has no text (its fields: {fields})", f"one of {', '.join(QUESTIONS[:6])}, messages")
@@ -107,9 +110,15 @@ def _question(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[
     """The texts that ask, and the choices that belong to them."""
     choices = [text for name in CHOICES for text in _strings(row.get(name))]
     choices += [value for name, value in row.items() if _CHOICE.fullmatch(name) and isinstance(value, str)]
-    name = next((name for name in QUESTIONS if row.get(name) is not None), None)
-    if name is None or (name == "input" and "instruction" in row):
+    taken = ("input", "instruction") if "instruction" in row and row.get("input") else ("input",)
+    given = [name for name in QUESTIONS if row.get(name) is not None]
+    given = [name for name in given if name not in taken or "instruction" not in row]
+    texts = [name for name in given if isinstance(row[name], str) and word_count(row[name]) >= FEWEST_WORDS]
+    name = next(iter(given), None)
+    if name is None:
         return [], choices
+    if isinstance(row[name], str) and texts:  # a question of a word ("cause") says nothing without its premise
+        return [text for one in texts if (text := checked_text(row[one], one, number, problems))], choices
     value = row[name]
     if isinstance(value, dict):  # ARC: the question is an object with its own choices
         inner, more = _question({key.lower(): held for key, held in value.items()}, number, problems)
@@ -129,6 +138,22 @@ def _strings(value: Any) -> list[str]:
             text for name, inner in value.items() if not _NO_TEXTS.fullmatch(name.lower()) for text in _strings(inner)
         ]
     return [text for inner in value for text in _strings(inner)] if isinstance(value, list) else []
+
+
+def _within(row: Mapping[str, Any]) -> list[str]:
+    """Texts that lie deeper than the row's own fields, as SQuAD's paragraphs with their questions."""
+    known = {*QUESTIONS, *CHOICES, *CONVERSATION_FIELDS}
+    deeper = {
+        name: value
+        for name, value in row.items()
+        if name.lower() not in known and isinstance(value, list | dict) and not _is_choice_list(value)
+    }
+    return _strings(deeper)
+
+
+def _is_choice_list(value: Any) -> bool:
+    """Whether a list holds plain values, not objects."""
+    return isinstance(value, list) and not any(isinstance(one, dict | list) for one in value)
 
 
 def _leaves(row: Mapping[str, Any]) -> list[str]:

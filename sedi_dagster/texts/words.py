@@ -19,14 +19,22 @@ import polars as pl
 import regex
 from icu4py.breakers import WordBreaker
 
-# Scripts without spaces between words: those for which ICU has a dictionary or a model.
-UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+# Scripts without spaces between words: those for which ICU has a dictionary or a model, and Tibetan, whose syllables
+# end at a mark of their own.
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
 
 _ASCII_RUN = re.compile(r"[a-z0-9]+")
 # Marks and invisible format characters (joiners) belong to the word that they follow; a zero-width space ends it.
 _RUN = regex.compile(r"[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}]|(?!\u200b)\p{Cf})*")
 _UNSPACED = regex.compile(UNSPACED)
 _FORMAT = regex.compile(r"\p{Cf}")
+# What may be written or not in one and the same word: vowels and other points of Arabic and Hebrew, the stroke that
+# lengthens a word, the dot of a small letter made of Turkish \u0130.
+_OPTIONAL = re.compile(
+    "[\u0640\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]|"
+    "(?<=i)\u0307"
+)
+_ONE_LETTER = str.maketrans("أإآٱىی", "ااااي" + "ي")
 _CHARACTER = re.compile(r"\S")
 
 
@@ -38,7 +46,8 @@ def tokens(text: str) -> list[str]:
     if text.isascii():
         lowered = text.lower()
         return _ASCII_RUN.findall(lowered) or _CHARACTER.findall(lowered)
-    lowered = unicodedata.normalize("NFC", text.lower())
+    lowered = unicodedata.normalize("NFC", text.casefold())
+    lowered = _OPTIONAL.sub("", lowered).translate(_ONE_LETTER)
     words = [word for run in _RUN.findall(lowered) for word in segments(run)]
     # Normalised last: ICU's dictionaries do not know the compatibility forms of Thai and Lao.
     plain = [unicodedata.normalize("NFKC", _FORMAT.sub("", word)) for word in words]

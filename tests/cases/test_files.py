@@ -22,6 +22,7 @@ from sedi_dagster.errors import InputFileError
 from sedi_dagster.filtering.guarded_texts import read_guarded_texts
 from sedi_dagster.seed_pool import SeedFile, read_seed_file
 from sedi_dagster.texts.cleaning import RULES
+from sedi_dagster.texts.words import tokens, word_count
 
 TOOLS = ("saw", "file for nails", "jar", "brush")
 ALPACA = [
@@ -457,6 +458,14 @@ BENCHMARKS: dict[str, tuple[Any, list[str]]] = {
         {"instruction": "Which is the largest?", "input": None, "output": "Jupiter"},
         ["Which is the largest?"],
     ),
+    "copa": (
+        {"premise": "The man broke his toe on a stone.", "choice1": "He limped.", "choice2": "He ran.", "question": "cause"},
+        ["The man broke his toe on a stone.", "The man broke his toe on a stone.\nHe limped.\nHe ran."],
+    ),
+    "an instruction with an input": (
+        {"instruction": "Answer the question below.", "input": "Which planet is the largest of all?"},
+        ["Answer the question below.\n\nWhich planet is the largest of all?", "Which planet is the largest of all?"],
+    ),
     "names of its own": (
         {"uid": "7", "scenario": "Ben drops a glass on a stone floor.", "gold_label": "it breaks into pieces at once"},
         ["Ben drops a glass on a stone floor."],
@@ -472,6 +481,50 @@ def test_the_texts_of_a_benchmark_are_guarded(tmp_path: Path, name: str, suffix:
     content = {"jsonl": jsonl([row]).encode(), "json": json.dumps([row]).encode(), "parquet": parquet([row])}[suffix]
     path.write_bytes(content)
     assert read_guarded_texts(path) == [(f"bench.{suffix}:1", text) for text in expected]
+
+
+def test_questions_that_lie_deeper_are_guarded(tmp_path: Path) -> None:
+    questions = [{"question": "Who built the old bridge?", "id": "1", "answers": [{"text": "Ana Roe of the north"}]}]
+    context = "The bridge was built by Ana Roe in 1902."
+    article = {"title": "Bran", "paragraphs": [{"context": context, "qas": questions}]}
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps({"version": "1.1", "data": [article, {**article, "title": "The old town of Bran"}]}))
+    found = {text for _, text in read_guarded_texts(path)}
+    assert {context, "Who built the old bridge?", "The old town of Bran"} <= found
+    assert "Ana Roe of the north" not in found
+
+
+def test_the_first_row_of_a_table_without_names_is_guarded_too(tmp_path: Path) -> None:
+    path = tmp_path / "bench.csv"
+    path.write_text("Which one floats on water?,cork,lead,A\nWhich planet is the largest?,this,that,B\n")
+    assert {text for _, text in read_guarded_texts(path)} == {
+        "Which one floats on water?",
+        "Which planet is the largest?",
+    }
+
+
+SPELLINGS = {
+    "vowels of Arabic": ("اِشْرَحْ لِمَاذَا السَّمَاءُ زَرْقَاءُ", "اشرح لماذا السماء زرقاء"),
+    "lengthened Arabic": ("اشــرح لمــاذا السمــاء زرقــاء", "اشرح لماذا السماء زرقاء"),
+    "forms of alef": ("أشرح لماذا السماء زرقاء فى النهار", "اشرح لماذا السماء زرقاء في النهار"),
+    "points of Hebrew": ("הַסְבִּירוּ מַדּוּעַ הַשָּׁמַיִם כְּחֻלִּים", "הסבירו מדוע השמים כחלים"),
+    "capitals of Turkish": ("İstanbul hakkında yaz", "istanbul hakkında yaz"),
+    "capitals of German": ("ERKLÄRE DIE STRASSE", "erkläre die straße"),
+    "marks of direction": ("\u200fהסבירו מדוע\u200f השמים כחולים", "הסבירו מדוע השמים כחולים"),
+    "joiners of Persian": ("می\u200cخواهم بدانم چرا", "میخواهم بدانم چرا"),
+    "full width": ("Ｅｘｐｌａｉｎ　ｔｈｅ　ｓｋｙ", "Explain the sky"),
+    "jamo": ("\u1112\u1161\u1102\u1173\u11af\u110b\u1175 파란 이유", "하늘이 파란 이유"),
+}
+
+
+@pytest.mark.parametrize("case", SPELLINGS)
+def test_spellings_of_one_text_are_compared_as_one(case: str) -> None:
+    assert tokens(SPELLINGS[case][0]) == tokens(SPELLINGS[case][1])
+
+
+def test_what_tells_words_apart_stays() -> None:
+    assert tokens("कमल") != tokens("कोमल") and tokens("น้ำ") != tokens("นำ") and tokens("dê") != tokens("de")
+    assert word_count("ནམ་མཁའ་སྔོན་པོ་ཡིན་པ") > 3
 
 
 def test_a_file_from_which_nothing_was_taken_is_an_error(tmp_path: Path) -> None:
