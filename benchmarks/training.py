@@ -2,7 +2,7 @@
 
     python benchmarks/training.py [--method lora|full] [--steps 6]
 
-Takes turns by optimiser step on the same rows, so that whatever else the machine does hits all alike:
+Takes turns by optimizer step on the same rows, so that whatever else the machine does hits all alike:
     loop    PyTorch alone: padded batches, autocast, AdamW, clipping
     trl     SFTTrainer of the same settings
     bare    the same with this project's output layer, without signals or order guard
@@ -39,7 +39,7 @@ WARM_UP = 1  # steps not counted
 
 
 class Turns:
-    """Lets several threads go one optimiser step each in turn, and times the steps."""
+    """Lets several threads go one optimizer step each in turn, and times the steps."""
 
     def __init__(self, names: list[str]) -> None:
         self.seconds: dict[str, list[float]] = {name: [] for name in names}

@@ -26,7 +26,7 @@ Progress = Callable[[int, int, Mapping[str, int | float]], None]
 
 
 def no_progress(done: int, total: int, figures: Mapping[str, int | float]) -> None:
-    """A `Progress` that tells nobody."""
+    """A `Progress` that does nothing."""
 
 
 def content_id(prefix: str, *parts: object) -> str:

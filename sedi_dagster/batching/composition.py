@@ -70,7 +70,7 @@ def _in_turn_by_cluster(vectors: np.ndarray, clusters: int, *seed: object) -> li
 def training_rows(rows: pl.DataFrame, batches: Sequence[Sequence[int]]) -> pl.DataFrame:
     """Training rows in training order: batch, position, example_id, origin, category, prompt, output.
 
-    Batches count from 1, as optimiser steps do: in the first epoch, step n trains on batch n.
+    Batches count from 1, as optimizer steps do: in the first epoch, step n trains on batch n.
     """
     placed = pl.DataFrame(
         [(b, p, row) for b, batch in enumerate(batches, 1) for p, row in enumerate(batch)],

@@ -128,7 +128,7 @@ def _reason_to_stop(request: PlanRequest, plans: Sequence[RoundPlan], finished: 
     recent = scores[-request.plateau_rounds :]
     of_this_request = sum(p.trigger == request.trigger and p.target_round == request.target_round for p in plans)
     if (
-        # Who names categories after a plateau may try, but not for ever.
+        # Naming categories after a plateau allows more rounds, but not forever.
         (request.categories is None or of_this_request >= request.plateau_rounds)
         and len(scores) > request.plateau_rounds
         and max(recent) <= max(scores[: -request.plateau_rounds])

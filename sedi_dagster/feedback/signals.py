@@ -25,7 +25,7 @@ class Training:
         steps: `step`, `grad_norm`, `example_ids`.
         examples: `example_id`, `category`, `loss_before`, `loss_after`, `ifd_loss_ratio`.
         heldout: `step`, `category`, `loss`.
-        window: optimiser steps of a window (SeDi-Instruct: 10).
+        window: optimizer steps of a window (SeDi-Instruct: 10).
         window_batches: batches taken of each window.
         seed: what a random choice derives from.
     """

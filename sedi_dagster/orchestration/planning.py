@@ -84,7 +84,7 @@ def start_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPla
     """Write the plan down, where none is, and add the round's partition.
 
     Returns:
-        False if somebody else opened the round meanwhile: their plan holds.
+        False if another process opened the round in the meantime; its plan is kept.
     """
     written = save_plan(sedi.store(), plan)
     add_partitions(sedi, instance)
@@ -95,7 +95,7 @@ def start_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPla
 def record_unplanned(sedi: SediResource, instance: dg.DagsterInstance, round_key: str) -> None:
     """Record the categories that a round does not ask for as empty partitions, each with its reason.
 
-    Else their cells would show as missing for ever.
+    Otherwise they would show as missing forever.
     """
     plan, before = sedi.plan(round_key), sedi.history().before(round_key)
     materialized = instance.get_materialized_partitions(dg.AssetKey("generated_batches"))

@@ -127,7 +127,7 @@ def _client(settings: Settings) -> Any:
 
 
 def _ask_version(address: str) -> None:
-    """Whether somebody answers at all: Ray's own client waits for ever. Raise `ValueError` for what is no answer."""
+    """Whether somebody answers at all: Ray's own client waits forever. Raise `ValueError` for what is no answer."""
     try:
         with urllib.request.urlopen(f"{address}/api/version", timeout=SECONDS_TO_ANSWER) as answer:
             json.load(answer)
@@ -137,7 +137,7 @@ def _ask_version(address: str) -> None:
 
 @contextmanager
 def _reached(settings: Settings) -> Iterator[None]:
-    """An address where nobody answers as one clear error."""
+    """Turn an unreachable address into one clear error."""
     try:
         yield
     except OSError as error:  # requests' and Python's own errors of connections

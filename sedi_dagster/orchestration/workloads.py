@@ -64,7 +64,7 @@ def run_workload(
         return output
     command = [*_interpreter(settings.training, launcher), module, "--job", str(job_file)]
     try:
-        # The keys of the endpoints are nobody's business there.
+        # Workloads do not get the keys of the endpoints.
         environment = {**dict.fromkeys(KEYS, ""), ASKED_BY: this_process()}
         pipes.run(command=command, context=context, cwd=str(PROJECT_ROOT), env=environment)
     except DagsterPipesExecutionError as error:

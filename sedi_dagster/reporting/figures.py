@@ -106,12 +106,12 @@ def funnel_legend(funnel: Funnel) -> list[tuple[str, str]]:
 
 
 def loss_figure(steps: pl.DataFrame) -> Figure:
-    """Training loss by optimiser step."""
+    """Training loss by optimizer step."""
     return _steps_figure(steps, "loss", LOSS_TITLE, "accent")
 
 
 def norm_figure(steps: pl.DataFrame) -> Figure:
-    """Gradient norm by optimiser step; the highest is marked."""
+    """Gradient norm by optimizer step; the highest is marked."""
     figure = _steps_figure(steps, "grad_norm", NORM_TITLE, "reason-2")
     finite = steps.filter(pl.col("grad_norm").is_finite()).sort("grad_norm", descending=True)
     if finite.height:
@@ -238,7 +238,7 @@ def _draw_steps(axes: Axes, steps: pl.DataFrame, column: str, title: str, colour
     dots = "o" if len(values) <= 60 else ""
     axes.plot(ordered["step"].to_list(), values, dots + "-", color=LIGHT[colour], linewidth=1.5, markersize=3)
     axes.set_title(title, loc="left", fontsize=9.5, color=LIGHT["ink"])
-    axes.set_xlabel("optimiser step")
+    axes.set_xlabel("optimizer step")
     _whole_numbers(axes.xaxis)
     axes.set_ylim(bottom=0)
     axes.grid(axis="y")

@@ -24,7 +24,7 @@ def local_path(value: str) -> Path:
     """A local path as it was meant: without the blanks and quotes of a file of variables, `~` written out.
 
     Raises:
-        SettingsError: nobody knows the home folder.
+        SettingsError: the home folder is unknown.
     """
     plain = value.strip()
     if len(plain) > 1 and plain[0] == plain[-1] and plain[0] in "\"'":
@@ -36,6 +36,6 @@ def local_path(value: str) -> Path:
 
 
 def odd_in_path(path: str) -> str:
-    """What stands in a local path and means something else in a URL, or a variable that nobody filled in; else ""."""
+    """What stands in a local path and means something else in a URL, or an unexpanded variable; else ""."""
     found = _ODD_IN_PATH.search(path)
     return found[0] if found else ""

@@ -105,7 +105,7 @@ def load_plan(store: Store, round_key: str) -> RoundPlan | None:
 
 
 def save_plan(store: Store, plan: RoundPlan) -> bool:
-    """Write a plan where none is. False if the round has one: somebody else opened it, and theirs holds."""
+    """Write a plan where none is. False if the round has one: another process opened it, and its plan is kept."""
     parts = ("plans", f"{plan.round}.json")
     return store.create_json(sealed(plan.to_json(), *parts), *parts)
 

@@ -113,7 +113,7 @@ class Store:
         self.write_json(sealed(record, *parts), *parts)
 
     def create_json(self, value: Any, *parts: str) -> bool:
-        """Write a JSON file only where none is. False if there is one: somebody else was first."""
+        """Write a JSON file only where none is. False if there is one already."""
         content, target = json_text(value).encode("utf-8"), self.path(*parts)
         if self.is_local:
             temporary = _beside(Path(target.path))

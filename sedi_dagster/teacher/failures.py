@@ -17,7 +17,7 @@ from sedi_dagster.teacher.answers import REFUSED_BY_POLICY, Usage
 from sedi_dagster.teacher.reasons import Reason, error_reason, refused_parameters
 
 Kind = Literal["rate_limited", "passing", "invalid", "refused", "too_long", "parameters", "rejected", "fatal"]
-"""rate_limited: too fast (429, or a 5xx that asks to wait). passing: the endpoint's trouble (5xx, reset, time-out).
+"""rate_limited: too fast (429, or a 5xx that asks to wait). passing: the endpoint's trouble (5xx, reset, timeout).
 invalid: not an answer of the API. refused: this call, for good (content policy). too_long: this call, or all of them.
 parameters: without the named ones it may work. rejected: a bad request, perhaps all are. fatal: concerns every call."""
 

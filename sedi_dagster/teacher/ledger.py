@@ -100,7 +100,7 @@ class Ledger:
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._mine: set[str] = set()
         self.carrying: set[str] = set()
-        """Batches that someone in this process sees through."""
+        """Batches that this process is handling."""
         self._at_work: list[_Operation] = []
         self._heartbeat = 0.0
         self._closed = self._left = False
@@ -224,7 +224,7 @@ class Ledger:
                 await self._submit(_cancelled(result))
 
     def _run(self) -> None:
-        """The thread. However it ends, nobody is left waiting for it."""
+        """The thread. However it ends, no caller is left waiting."""
         try:
             self._serve()
         finally:
@@ -316,7 +316,7 @@ class Ledger:
                 future.set_result(result)
 
     def _drop(self, result: Any) -> None:
-        """Give back what was set aside for a call that nobody will send any more: it costs nothing."""
+        """Release the reservation of a call that will not be sent: it costs nothing."""
         if isinstance(result, Reserved):
             self._queue.put(_Operation(_cancelled(result)))
 
@@ -390,7 +390,7 @@ class Ledger:
 
 
 def _cancelled(reserved: Reserved) -> EndedCall:
-    """A call that nobody will send any more: it costs nothing."""
+    """A call that will not be sent: it costs nothing."""
     return EndedCall(reserved.key, "failed", attempts=0, error="cancelled")
 
 

@@ -143,7 +143,7 @@ class CallLimiter:
         self.release()
 
     def failed(self, failure: Failure, sent_at: float, timed_out: bool = False) -> bool:
-        """A 429, a 5xx, a reset or a time-out came of a call sent at the time (monotonic).
+        """A 429, a 5xx, a reset or a timeout came of a call sent at the time (monotonic).
 
         Returns: whether it counts as an attempt of the call itself. A 429 never does, nor does a failure while
         every call fails: then the endpoint is to blame.

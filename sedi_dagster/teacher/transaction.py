@@ -275,7 +275,7 @@ class LedgerTransaction:
         row["reserved_tokens"] = row["reserved_nanousd"] = 0
 
     def _lose(self, row: dict[str, Any]) -> None:
-        """Turn what is set aside for a call into spent: nobody can tell whether the endpoint did the work."""
+        """Charge the reservation of a call: it is unknown whether the endpoint did the work."""
         tokens, money = row["reserved_tokens"], row["reserved_nanousd"]
         self._release(row)
         for name in account_names(row):

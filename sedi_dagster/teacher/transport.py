@@ -127,7 +127,7 @@ def failed(error: Exception) -> NeverSent | AnswerLost:
     """What a failure means, by what broke and without its words, which may hold anything of the request.
 
     The layers above aiohttp rename its errors and some wrongly: a connection that the server closed becomes a
-    time-out of connecting.
+    timeout of connecting.
     """
     cause: BaseException = error
     while cause.__cause__ is not None and not isinstance(cause, _ROOTS):

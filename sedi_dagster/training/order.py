@@ -52,7 +52,7 @@ class OrderGuard:
         trainer.data_collator = self
 
     def go_on_after(self, steps: int) -> None:
-        """Training resumes after so many optimiser steps."""
+        """Training resumes after so many optimizer steps."""
         self._seen = self._micro_batches(steps)
 
     def __call__(self, features: list[dict[str, Any]]) -> Any:
@@ -62,7 +62,7 @@ class OrderGuard:
         return self._collate([{name: f[name] for name in ("input_ids", "labels") if name in f} for f in features])
 
     def check_complete(self, steps: int) -> None:
-        """Raise `WorkloadError` unless every micro-batch of `steps` optimiser steps has passed."""
+        """Raise `WorkloadError` unless every micro-batch of `steps` optimizer steps has passed."""
         if self._seen < self._micro_batches(steps):
             raise WorkloadError(
                 f"Training ended after {self._seen} of {self._micro_batches(steps)} composed micro-batches.", _FIX

@@ -128,7 +128,7 @@ def _sft_config(job: TrainingJob, fitted: Fitted, size: int, devices: int, gpu: 
     settings = job.settings
     return SFTConfig(
         output_dir=str(job.output / FOLDER),
-        # Several micro-batches make one optimiser step: the same gradient with less memory.
+        # Several micro-batches make one optimizer step: the same gradient with less memory.
         per_device_train_batch_size=size,
         gradient_accumulation_steps=job.batch_size // (size * devices),
         num_train_epochs=settings.epochs,

@@ -116,7 +116,7 @@ class StepSignals(TrainerCallback):
 def _agreed(args: TrainingArguments, stop: bool, save: bool) -> tuple[bool, bool]:
     """The same decision on every process: stop if any is asked to, save if the first says so.
 
-    A signal may reach one process alone, and clocks differ; whoever went on would wait for the others for ever.
+    A signal may reach only one process, and clocks differ; a process that continued would wait for the others forever.
     """
     if args.world_size == 1:
         return stop, save

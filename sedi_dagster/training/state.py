@@ -63,7 +63,7 @@ class SavingTimes:
 
 
 class StopRequest:
-    """Whether someone asked this process to stop (Ctrl-C, SIGTERM, a run cancelled in the UI)."""
+    """Whether this process was asked to stop (Ctrl-C, SIGTERM, a run cancelled in the UI)."""
 
     def __init__(self) -> None:
         self.asked = False

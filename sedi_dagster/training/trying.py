@@ -65,7 +65,7 @@ def fits(trainer: Any, rows: int, fitted: Fitted) -> bool:
 
 
 def _try_step(trainer: Any, rows: list[dict[str, Any]], fitted: Fitted) -> None:
-    """Forward and backward pass, with room for what the optimiser will keep (two numbers a trained weight)."""
+    """Forward and backward pass, with room for what the optimizer will keep (two numbers a trained weight)."""
     import torch
 
     model = trainer.model

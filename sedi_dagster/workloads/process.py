@@ -28,7 +28,7 @@ from sedi_dagster.workloads.progress import format_progress
 
 ERROR_FILE = "error.json"
 KEYS = ("SEDI_TEACHER_API_KEY", "SEDI_EVALUATION_API_KEY", "SEDI_EVALUATION_JUDGE_API_KEY")
-"""Variables with the keys of the endpoints, which are nobody's business in a workload."""
+"""Variables with the keys of the endpoints, which workloads do not get."""
 ASKED_BY = "WORKLOAD_ASKED_BY"
 """Variable that names the process that waits for a workload, as `this_process` does."""
 SECONDS_BETWEEN_LOOKS = 0.5

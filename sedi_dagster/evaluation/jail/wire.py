@@ -89,7 +89,7 @@ class Wire:
 
         Raises:
             ValueError: the message is too long to be that of an answer.
-            WireClosed: nobody reads it.
+            WireClosed: the other side has closed.
         """
         body = json.dumps(message).encode("ascii")
         if len(body) > _MAX_FRAME_BYTES:

@@ -177,7 +177,7 @@ def _neighbour(archive: Archive, verdict: dict[str, Any]) -> Node:
 
 
 def _add_promotion(archive: Archive, node: Node) -> None:
-    """Whether it became a seed, and what refused it if it was considered in vain."""
+    """Whether it became a seed, and why it was refused if it was considered."""
     for mention in archive.mentions(node.id, "considered"):
         row = archive.row(mention.partition, "considered", "example_id", node.id) or {}
         facts = {name: row[name] for name in ("signal", "why", "refused") if row.get(name) is not None}

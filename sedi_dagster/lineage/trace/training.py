@@ -154,7 +154,7 @@ def _batch_facts(rows: pl.DataFrame, number: int) -> dict[str, Any]:
 
 
 def _steps(archive: Archive, round_key: str, ids: list[str]) -> list[dict[str, Any]]:
-    """The optimiser steps that trained on exactly this batch: one an epoch."""
+    """The optimizer steps that trained on exactly this batch: one an epoch."""
     steps = archive.table(f"sft_checkpoint/{round_key}", "steps")
     if steps.is_empty():
         return []
