@@ -1,9 +1,9 @@
-"""The whole method as one script, on the functions that the assets use: read this first.
+"""The whole method as one script, built on the functions that the assets use. Read this first.
 
     SEDI_PROFILE=rehearsal python docs/loop_in_60_lines.py /tmp/loop 2     # two rounds with the SIMULATED teacher
 
-What Dagster adds in `assets/`: partitions, retries, checks, lineage, a UI; and this script has no baseline of the seed
-tasks, no promotion of seeds, no test whether a checkpoint got worse, and cannot be stopped and taken up again.
+Dagster adds partitions, retries, checks, lineage and a UI (`assets/`). This script also omits the seed-only baseline,
+the promotion of seeds, the test whether a checkpoint got worse, and resuming.
 """
 
 import asyncio
