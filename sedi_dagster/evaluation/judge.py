@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,12 @@ JUDGEMENT_SCHEMA = {
     "length_after": pl.Int64,
     "length_before": pl.Int64,
 }
-_VERDICT = re.compile(r"\b(A|B|TIE)\b")
+_LETTER = r"(?<![A-Za-z])(?:[AB]|(?i:ties?|tied|draw|equal(?:ly)?))(?![A-Za-z])"
+_DECIDED = re.compile(
+    rf"(?:(?i:answer|verdict|winner|choice|option|response|preference|better|best|judg\w*|choose|prefer|选择|答案|回答))"
+    rf"[^A-Za-z\n]{{0,6}}(?:(?i:is|would be|goes to)[^A-Za-z\n]{{1,4}})?({_LETTER})"
+)
+_NAMED = re.compile(_LETTER)
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,23 @@ def _request(row: dict[str, Any], round_key: str, first: str, second: str) -> Te
 
 def _verdict(answer: TeacherAnswer) -> str | None:
     """A, B or TIE; None if the judge said something else, or refused."""
-    found = set(_VERDICT.findall(answer.text.upper())) if not answer.error else set()
+    return None if answer.error else verdict_in(answer.text)
+
+
+def verdict_in(text: str) -> str | None:
+    """What a judge decided: the letter alone, the last that it says it decided for, or the only one it names.
+
+    A small "a" is an article, and so is a capital one before a word ("A tie").
+    """
+    plain = unicodedata.normalize("NFKC", text).strip()
+    alone = re.sub(r"[^a-z]", "", re.sub(r"(?i)^\W*(?:answer|option|response)\b", "", plain).lower())
+    if alone in ("a", "b"):
+        return alone.upper()
+    decided = _DECIDED.findall(plain)
+    found = {decided[-1]} if decided else set(_NAMED.findall(plain))
+    ties = {word for word in found if len(word) > 1}
+    if ties:
+        return "TIE" if "B" not in found else None
     return found.pop() if len(found) == 1 else None
 
 

@@ -6,9 +6,12 @@ import os
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import ValidationError
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -26,11 +29,7 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         SettingsError: a variable that no setting reads (a typing error would else be silent), an unknown
             profile, or a value of the wrong type; all problems at once.
     """
-    try:
-        given = {name.upper(): value for name, value in dotenv_values(ENV_FILE, encoding="utf-8-sig").items()}
-    except UnicodeDecodeError:
-        raise SettingsError(f"{ENV_FILE} is not written in UTF-8.", "Save it as UTF-8 (it may be UTF-16).") from None
-    given |= os.environ
+    given = {name.upper(): value for name, value in _of_file(ENV_FILE).items()} | os.environ
     unknown = sorted(_unknown(given))
     unknown += [variable((name,)) for name in overrides or {} if name not in Settings.model_fields]
     if unknown:
@@ -56,6 +55,25 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
             f"Bad setting. {', '.join(names) or error}: not JSON ({error.__cause__}).",
             ".env.example explains each setting.",
         ) from None
+
+
+def _of_file(path: Path) -> dict[str, str | None]:
+    """The variables of a `.env`. A line that is none would else be ignored without a word."""
+    try:
+        text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise SettingsError(f"{path} is not written in UTF-8.", "Save it as UTF-8 (it may be UTF-16).")
+    for line in parse_stream(StringIO(text)):
+        odd = line.error or (line.key is not None and not re.fullmatch(r"[\w.-]+", line.key))
+        if odd or (line.key is not None and line.value is None and line.key.upper().startswith("SEDI_")):
+            name = re.split(r"[=\s]", line.original.string.strip(), maxsplit=1)[0][:60]
+            raise SettingsError(
+                f"{path}, line {line.original.line}: {name!r} begins no variable.",
+                "Write NAME=value, one a line, as .env.example does.",
+            )
+    return dotenv_values(stream=StringIO(text))
 
 
 def variable(location: tuple[int | str, ...]) -> str:

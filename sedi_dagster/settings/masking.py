@@ -7,17 +7,24 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+_AROUND = re.compile("^[\\s\"'<\u200b\u2060\ufeff]+|[\\s\"'>,;\u200b\u2060\ufeff]+$")
+_LABEL = re.compile(r"(?i)^(?:SEDI_TEACHER_API_KEY=|authorization\s*:\s*)?(?:bearer\s+)*")
+
 
 def _stripped(key: Any) -> Any:
     """A key as it was meant: without the blanks, quotes and line breaks that copying brings along."""
     text = key.get_secret_value() if isinstance(key, SecretStr) else key
-    return text.strip().strip("\"'").removeprefix("Bearer ").strip() if isinstance(text, str) else text
+    if not isinstance(text, str):
+        return text
+    return _LABEL.sub("", _AROUND.sub("", text)).strip()
 
 
 def _sendable(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
     if not (text.isascii() and text.isprintable()) or " " in text:
         raise ValueError("SEDI_TEACHER_API_KEY contains a space, a line break or a non-ASCII character; copy it again")
+    if re.fullmatch(r"\$\{?[A-Za-z_]\w*\}?", text):
+        raise ValueError("SEDI_TEACHER_API_KEY is the name of another variable; set it to the key itself")
     return key
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,9 @@ from sedi_dagster.settings.ray import RaySettings
 from sedi_dagster.settings.sources import LayeredSource, ProfileSource
 from sedi_dagster.settings.teacher import TeacherSettings
 from sedi_dagster.settings.training import TrainingSettings
+
+_HALF_A_URL = re.compile(r"[A-Za-z][\w+.-]*:[/\\]|(?:s3|gs|gcs|az|abfss?|hdfs|https?)//")
+"""`s3:/bucket`, `s3//bucket`, `C:\\data`: what would become a folder of that name."""
 
 
 class Settings(BaseSettings):
@@ -114,6 +118,8 @@ class Settings(BaseSettings):
                 f"SEDI_DATA={self.data}: a folder with {odd!r} in its path cannot be used, as some libraries read it "
                 "as part of a URL; choose another folder"
             )
+        if "://" not in self.data and _HALF_A_URL.match(self.data.strip()):
+            raise ValueError(f"SEDI_DATA={self.data}: neither a folder nor a URL; a URL begins as s3://bucket does")
         return self
 
     def path(self, value: Path) -> Path:

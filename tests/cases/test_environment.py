@@ -187,7 +187,21 @@ def test_what_cannot_be_used_is_named(
     assert text in str(stopped.value).lower(), stopped.value
 
 
-KEYS = [" k-1 ", "k-1\n", '"k-1"', "'k-1'", "Bearer k-1", "k-1\r\n", "\tk-1"]
+KEYS = [
+    "k-1\u200b",
+    "bearer k-1",
+    "Bearer Bearer k-1",
+    "Authorization: Bearer k-1",
+    "<k-1>",
+    "k-1,",
+    " k-1 ",
+    "k-1\n",
+    '"k-1"',
+    "'k-1'",
+    "Bearer k-1",
+    "k-1\r\n",
+    "\tk-1",
+]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -197,7 +211,7 @@ def test_a_key_is_sent_as_it_was_meant(key: str, tmp_path: Path) -> None:
     assert all(headers["authorization"] == "Bearer k-1" for headers in replay.headers)
 
 
-@pytest.mark.parametrize("key", ["k 1", "k\n1", "schlüssel", "k\x001", "“k-1”"])
+@pytest.mark.parametrize("key", ["k 1", "k\n1", "schlüssel", "k\x001", "“k-1”", "$MY_KEY", "${MY_KEY}"])
 def test_a_key_that_cannot_be_sent_is_one_error_without_the_key(key: str) -> None:
     with pytest.raises(SettingsError, match="SEDI_TEACHER_API_KEY") as stopped:
         load_settings({"teacher": {"api_key": key}})
@@ -270,6 +284,46 @@ def test_a_file_of_variables_in_another_encoding_is_one_error(tmp_path: Path, mo
     with pytest.raises(SettingsError, match="UTF-8"):
         load_settings()
     assert os.environ.get("SEDI_PROFILE") != "local"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["SEDI_PROFILE openai", "SEDI_PROFILE: openai", "set SEDI_PROFILE=openai", '$env:SEDI_PROFILE="openai"', "SEDI_PROFILE",
+     "=openai"],
+)  # fmt: skip
+def test_a_line_that_begins_no_variable_is_one_error(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    monkeypatch.setattr("sedi_dagster.settings.loading.ENV_FILE", file)
+    file.write_text(f"# mine\nOTHER=1\n{line}\n")
+    with pytest.raises(SettingsError, match=r"\.env, line 3"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "line", ["export SEDI_PROFILE=openai", "sedi_profile = openai", "SEDI_PROFILE='openai' # mine"]
+)
+def test_a_line_in_another_form_is_one(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".env"
+    monkeypatch.setattr("sedi_dagster.settings.loading.ENV_FILE", file)
+    monkeypatch.setitem(Settings.model_config, "env_file", file)
+    file.write_bytes(b"\xef\xbb\xbf" + line.encode() + b"\r\nOTHER\r\n")
+    assert load_settings().profile == "openai"
+
+
+def test_utf_16_without_a_mark_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".env"
+    monkeypatch.setattr("sedi_dagster.settings.loading.ENV_FILE", file)
+    file.write_bytes("SEDI_PROFILE=openai\n".encode("utf-16-le"))
+    with pytest.raises(SettingsError, match="UTF-8"):
+        load_settings()
+
+
+@pytest.mark.parametrize("data", ["s3:/bucket/x", "s3//bucket", "C:\\data", "gs:/b", "https//h/data"])
+def test_half_a_url_is_no_folder(data: str) -> None:
+    with pytest.raises(SettingsError, match="SEDI_DATA"):
+        load_settings({"data": data})
 
 
 SECRETS = ("s3cret-in-a-header", "s3cret-in-the-query", "s3cret-in-the-body", "s3cret-further-in", "s3cret-password")
