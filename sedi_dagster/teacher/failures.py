@@ -125,7 +125,8 @@ def from_status(
     text = reason.all_words
     asked_s = waiting.from_headers(headers)
     wait_s = reason.wait_s if asked_s is None else asked_s
-    if status == 402 or (status < 500 and _QUOTA.search(text)):
+    renews = status == 429 and wait_s is not None  # of some hours or of a day
+    if status == 402 or (status < 500 and _QUOTA.search(text) and not renews):
         return _fatal(f"The quota at {names.endpoint} is exhausted.{says}", f"Add credit or raise the limit. {_SAVED}")
     is_key = status == 401 or {"auth_error", "401"} & {*reason.tags} or (status == 403 and _TOKEN.search(text))
     if is_key or (status in (400, 403) and _KEY.search(text) and not _MODEL.search(text)):

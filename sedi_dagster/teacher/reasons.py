@@ -63,7 +63,8 @@ def error_reason(body: Any) -> Reason:
         elif name == "param":
             fields += re.findall(r"\w+", value)
         elif name in WAIT_FIELDS:
-            waits += [wait_s for wait_s in [seconds(value)] if wait_s is not None]
+            scale = 0.001 if name.endswith("_ms") else 1.0
+            waits += [wait_s for wait_s in [seconds(value, scale)] if wait_s is not None]
         elif name in _WORDS and (text := _plain(value)) and not any(text in m for m in messages):
             messages.append(text)
         if name in _TAGS:

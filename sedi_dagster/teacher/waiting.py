@@ -11,20 +11,35 @@ from datetime import datetime
 
 LONGEST_WAIT_S = 366 * 86_400.0
 WAIT_FIELDS = frozenset(
-    ("retrydelay", "retry_after", "retryafter", "retry_after_seconds", "retry-after", "x-ratelimit-reset")
+    (
+        "retrydelay",
+        "retry_after",
+        "retryafter",
+        "retry_after_seconds",
+        "retry_after_ms",
+        "retry-after",
+        "x-ratelimit-reset",
+    )
 )
 """Fields of an error, in lower case, that hold it."""
 
-_UNITS = {"ms": 0.001, "msec": 0.001, "millisecond": 0.001, "s": 1.0, "sec": 1.0, "second": 1.0, "秒": 1.0, "m": 60.0,
-          "min": 60.0, "minute": 60.0, "分钟": 60.0, "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "小时": 3600.0,
-          "d": 86_400.0, "day": 86_400.0, "天": 86_400.0}  # fmt: skip
-_UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
-_AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})s?(?![a-z])", re.IGNORECASE)
-_DURATION = rf"(?:\d+(?:\.\d+)?\s*(?:{_UNIT})s?(?![a-z])[\s,]*(?:and\s+)?)+"
+_SECONDS = {
+    r"m(?:s|sec|illi\w+)": 0.001, r"s(?:e[ckg]\w*)?|сек\w*|秒": 1.0, r"m(?:in\w*)?|мин\w*|分[钟鐘]?": 60.0,
+    r"h(?:rs?|our\w*|eure\w*)?|hora\w*|or[ae]|stunden?|час\w*|小时|小時|時間": 3600.0,
+    r"d(?:ays?|[ií]as?)?|tage?n?|jours?|天|日": 86_400.0,
+}  # fmt: skip
+"""Units of time, in the languages that endpoints speak, and their seconds."""
+_UNIT = "|".join(_SECONDS)
+_AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})(?![^\W\d_])", re.IGNORECASE)
+_DURATION = rf"(?:\d+(?:\.\d+)?\s*(?:{_UNIT})(?![a-z])[\s,]*(?:and\s+)?)+"
 _WORDS = re.compile(
-    rf"(?:try again|retry|wait|come back|available again|reset)\w*[^.\d]{{0,30}}({_DURATION})|({_DURATION})[后後]",
+    rf"(?:try again|retry|wait|come back|available again|reset|réessayer|intent\w*|tente|riprova\w*|повтор\w*)\w*"
+    rf"[^.\d]{{0,30}}({_DURATION})|({_DURATION})(?:[后後]|erneut|nochmal|wieder)",
     re.IGNORECASE,
 )
+_RESET = re.compile(r"(?:rate-?limit)-?reset")
+_LEFT = re.compile(r"(?:remaining|\br)=(\d+).*?(?:reset|\bt)=(\d+)")
+"""In the header `ratelimit` of the IETF's drafts."""
 _EPOCH_S = 1e9
 """From here on a number is a point in time and not a time to wait; a thousandfold, in milliseconds."""
 
@@ -32,15 +47,21 @@ _EPOCH_S = 1e9
 def from_headers(headers: Mapping[str, str]) -> float | None:
     """Seconds by `retry-after` and its like; else until the limits reset of which nothing is left."""
     names = {name.lower(): value.strip() for name, value in headers.items()}
-    for name, scale in (("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001), ("retry-after", 1.0)):
+    for name, scale in (
+        ("retry-after-ms", 0.001),
+        ("x-ms-retry-after-ms", 0.001),
+        ("retry-after", 1.0),
+        ("x-retry-after", 1.0),
+    ):
         wait_s = seconds(names.get(name, ""), scale)
         if wait_s is not None:
             return wait_s
     resets = [
         seconds(value)
         for name, value in names.items()
-        if "ratelimit-reset" in name and names.get(name.replace("-reset", "-remaining", 1), "0") == "0"
+        if _RESET.search(name) and names.get(name.replace("-reset", "-remaining", 1), "0") == "0"
     ]
+    resets += [seconds(reset) for left, reset in _LEFT.findall(names.get("ratelimit", "")) if left == "0"]
     return max((wait_s for wait_s in resets if wait_s is not None), default=None)
 
 
@@ -50,6 +71,10 @@ def from_words(text: str) -> float | None:
     return seconds(found[1] or found[2]) if found else None
 
 
+def _unit_s(unit: str) -> float:
+    return next(value for pattern, value in _SECONDS.items() if re.fullmatch(pattern, unit, re.IGNORECASE))
+
+
 def seconds(value: str, scale: float = 1.0) -> float | None:
     """A number, a duration (`1m30s`) or a date (HTTP, ISO 8601, seconds since 1970) as seconds from now; None if it
     is none of these. Never below 0 nor above a year."""
@@ -57,7 +82,7 @@ def seconds(value: str, scale: float = 1.0) -> float | None:
         number = float(value) * scale
     except ValueError:
         amounts = _AMOUNT.findall(value) if re.fullmatch(rf"\s*{_DURATION}", value, re.IGNORECASE) else []
-        number = sum(float(n) * _UNITS[unit.lower()] for n, unit in amounts) if amounts else _until(value)
+        number = sum(float(n) * _unit_s(unit) for n, unit in amounts) if amounts else _until(value)
     else:
         if scale == 1.0 and number >= 1000 * _EPOCH_S and not math.isinf(number):
             number /= 1000
