@@ -39,6 +39,7 @@ _OWN_ROLE = re.compile(
 )
 _REMAINS = re.compile(r"\s*(?:\n###[ \t]+End|<\|(?:im_|end|eot|eos)\w{0,12}\|?)\s*\Z")
 """What is left of an end: Dolly's heading, half a mark."""
+_TAIL = 60
 _LONE_TAG = re.compile(r"\s*</(answer|response|final|output)>\s*\Z")
 _STRUCK_OUT = re.compile(r"</s>\s*\S")  # HTML: as a mark it would be the last thing in the text
 _QUOTES = "`'\"“”‘’«»"
@@ -80,7 +81,7 @@ def cut_at_turn_end(text: str) -> str:
     A mark that is spoken of (quoted, in code, or between the words of a sentence) ends nothing.
     """
     text = _cut_at_marks(text) if "<" in text or "[" in text else text
-    other = _OTHER_TURN.search(text)
+    other = _OTHER_TURN.search(text) if "\n" in text else None
     if other is not None:
         head = text[: other.start()].rstrip()
         if head and head[-1] not in ":：" and not _ROLE_LABEL.search(head):
@@ -88,10 +89,12 @@ def cut_at_turn_end(text: str) -> str:
     own = _OWN_ROLE.match(text)
     if own is not None and text[own.end() :].strip() and not _ROLE_LABEL.search(text, own.end()):
         text = text[own.end() :]
-    lone = _LONE_TAG.search(text)
+    tail = len(text) - _TAIL
+    lone = _LONE_TAG.search(text, max(0, tail))
     if lone is not None and f"<{lone[1]}" not in text:
         text = text[: lone.start()]
-    return _REMAINS.sub("", text)
+    left = _REMAINS.search(text, max(0, tail))
+    return text if left is None else text[: left.start()]
 
 
 def _cut_at_marks(text: str) -> str:

@@ -121,6 +121,11 @@ _WRAPPERS = re.compile(
 )
 
 
+_SIGNS = ("<", "[", "【", "◁", "＜", "&lt;", "\\u003c", "```")
+_HINTS = ("think", "thought", "reason", "analysis", "commentary")
+"""Each form has one of these: most texts are seen to have none."""
+
+
 @dataclass(frozen=True)
 class Reasoned:
     """A text without its reasoning. `unclosed`: the reasoning never ended, so there is no answer."""
@@ -132,6 +137,8 @@ class Reasoned:
 
 def split_reasoning(text: str) -> Reasoned:
     """Take off leading blocks, everything up to a lone closing mark, and blocks further on (not inside code)."""
+    if not any(sign in text for sign in _SIGNS) and not any(word in text.lower() for word in _HINTS):
+        return Reasoned(text, False)
     start, found = 0, False
     while True:
         after = _block_end(text, start)
