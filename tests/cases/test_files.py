@@ -486,7 +486,7 @@ def test_the_texts_of_a_benchmark_are_guarded(tmp_path: Path, name: str, suffix:
 def test_questions_that_lie_deeper_are_guarded(tmp_path: Path) -> None:
     questions = [{"question": "Who built the old bridge?", "id": "1", "answers": [{"text": "Ana Roe of the north"}]}]
     context = "The bridge was built by Ana Roe in 1902."
-    article = {"title": "Bran", "paragraphs": [{"context": context, "qas": questions}]}
+    article = {"title": "The new town of Bran", "paragraphs": [{"context": context, "qas": questions}]}
     path = tmp_path / "bench.json"
     path.write_text(json.dumps({"version": "1.1", "data": [article, {**article, "title": "The old town of Bran"}]}))
     found = {text for _, text in read_guarded_texts(path)}
