@@ -39,7 +39,7 @@ def baseline_scores(
             "items": items.height,
             "pass_rate": pass_rate(items),
             **after_seeds,
-            "first_round_builds_on": "the human seed tasks' student" if start else "the untrained student",
+            "first_round_starts_from": "the seed-only student" if start else "the untrained student",
         },
     )
 

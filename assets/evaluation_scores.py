@@ -77,7 +77,7 @@ def evaluation_scores(
             **{f"pass_rate/{o.category}": o.score for o in decided.outcomes},
             "weak_categories": dg.MetadataValue.json(by_decision["weak"]),
             "stuck_categories": dg.MetadataValue.json(by_decision["stuck"]),
-            **({"a_person_is_needed": needed} if needed else {}),
+            **({"attention_needed": needed} if needed else {}),
             **({f"judge/{name}": value for name, value in vars(rate).items()} if (rate := win_rate(judged)) else {}),
             "promoted": decided.promoted,
             "promotion": decided.promotion,

@@ -113,7 +113,7 @@ def seed_feedback(
             "human_seeds": after.filter(pl.col("origin") == "human").height,
             "machine_seeds": after.filter(pl.col("origin") == "machine").height,
             "resting_seeds": after.filter(pl.col("weight") == 0).height,
-            "who_came_and_went": dg.MetadataValue.md(change_table(changes)),
+            "seed_changes": dg.MetadataValue.md(change_table(changes)),
             "seed_set": dg.MetadataValue.md(seed_table(after)),
         },
     )
