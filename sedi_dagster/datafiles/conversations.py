@@ -73,7 +73,8 @@ def as_messages(conversation: Any) -> list[tuple[str, Any]] | None:
 
 
 def _role(message: Mapping[str, Any]) -> str:
-    named = next((message[name] for name in _ROLE_FIELDS if isinstance(message.get(name), str)), "no role")
+    roles = [held.get("role") if isinstance(held, dict) else held for held in map(message.get, _ROLE_FIELDS)]
+    named = next((role for role in roles if isinstance(role, str)), "no role")
     return _ROLES.get(named.strip().lower(), named)
 
 

@@ -21,6 +21,9 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_ASCII = bytes(range(128))
+_MIXED = 0.2
+"""Share of lines that are valid UTF-8 by chance in a text of another encoding, at most."""
 _SAMPLE_BYTES = 200_000
 # What files are saved in besides Unicode; the first is taken where several fit equally well.
 _LEGACY = [
@@ -77,12 +80,13 @@ def decoded(raw: bytes, name: str) -> tuple[str, str]:
 
 
 def _legacy(raw: bytes, name: str, error: UnicodeDecodeError) -> tuple[str, str]:
+    lines = [line for line in raw.splitlines() if not line.isascii()]
     broken = len(re.findall(rb"[\x80-\xff]", _MULTIBYTE.sub(b"", raw)))
-    if broken < len(_MULTIBYTE.findall(raw)):
-        raise error  # UTF-8 nearly everywhere
+    whole = sum(not _MULTIBYTE.sub(b"", line).strip(_ASCII) for line in lines)
+    if broken < len(_MULTIBYTE.findall(raw)) or whole > _MIXED * len(lines):
+        raise error  # UTF-8 nearly everywhere, or in some of the lines
     from charset_normalizer import from_bytes  # its language models: only where they are needed
 
-    lines = [line for line in raw.splitlines() if not line.isascii()]
     sample = b"\n".join(lines)[:_SAMPLE_BYTES]
     best = from_bytes(sample, cp_isolation=_LEGACY, preemptive_behaviour=False).best()
     if best is None:

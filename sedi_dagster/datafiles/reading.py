@@ -41,6 +41,11 @@ _NOT_ROWS: tuple[tuple[bytes, str, str], ...] = (
 )
 
 
+_BINARY = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c\x1d\x1f]")
+_BINARIES = {b"\x89HDF": "HDF5", b"\x89PNG": "PNG", b"7z": "7-Zip", b"Rar!": "RAR", b"NUMPY": "NumPy", b"GGUF": "GGUF",
+             b"\x7fELF": "a program", b"{\"": "safetensors"}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much of a file is read at most."""
@@ -59,6 +64,10 @@ def read_rows(path: Path, problems: Problems, limits: Limits | None = None) -> I
     limits = limits or Limits()
     problems.max_text_chars = limits.text_chars
     raw = decompressed(_bytes(path, limits.file_bytes), 10 * limits.file_bytes, str(path))
+    if _BINARY.search(raw[:16]) and not raw.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
+        known = next((f" ({kind})" for mark, kind in _BINARIES.items() if mark in raw[:16]), "")
+        if not any(raw.startswith(mark) for mark, _, _ in _NOT_ROWS):
+            raise InputFileError(f"{path} is a binary file{known}; supported are {TAKEN}.", _CONVERT)
     if raw[257:262] == b"ustar":
         raise InputFileError(f"{path} is a tar archive; supported are {TAKEN}.", "Unpack it: tar -xf FILE")
     rows = 0

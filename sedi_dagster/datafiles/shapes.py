@@ -232,6 +232,8 @@ def _plain(
     named = {part: columns.field(part, row) for part in FIELDS}
     if named["input"] == named["instruction"]:
         named["input"] = None
+    if named["input"] is None and named["instruction"] and not columns.instruction:
+        named["input"] = _asked_beside(row, named["instruction"])
     used |= {name for name in named.values() if name}
     texts = []
     for part, name in named.items():
@@ -239,6 +241,16 @@ def _plain(
         texts.append(checked_text(value, name or part, number, problems, empty=part == "input"))
     instruction, text_input, output = texts
     return instruction, text_input, output
+
+
+def _asked_beside(row: Mapping[str, Any], instruction: str) -> str | None:
+    """The field of a second question, to which the instruction belongs: `instruction` says how, `question` what."""
+    said = row.get(instruction)
+    for name in ("question", "prompt", "query", "problem"):
+        text = row.get(name)
+        if name != instruction and isinstance(text, str) and isinstance(said, str) and said not in text and " " in text:
+            return name
+    return None
 
 
 def _first_text(value: Any, name: str, problems: Problems) -> Any:

@@ -257,6 +257,24 @@ TAKEN: dict[str, tuple[str, str | bytes]] = {
         parquet([{"conversations": {"from": ["human", "gpt"], "value": [q, a]}} for q, a in PAIRS]),
     ),
     "parquet of bytes": ("a.parquet", parquet([{"instruction": q.encode(), "output": a.encode()} for q, a in PAIRS])),
+    "an object as author": (
+        "a.jsonl",
+        jsonl(
+            [
+                {
+                    "messages": [
+                        {"author": {"role": "user"}, "content": q},
+                        {"author": {"role": "assistant"}, "content": a},
+                    ]
+                }
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "the question once more in a prompt": (
+        "a.jsonl",
+        jsonl([{"instruction": q, "prompt": f"Below is a task. {q}", "output": a} for q, a in PAIRS]),
+    ),
     "no input in words": ("a.jsonl", jsonl([{**row, "input": "No input required."} for row in ALPACA])),
     "no input in brackets": ("a.jsonl", jsonl([{**row, "input": "（无）"} for row in ALPACA])),
     "nan": ("a.jsonl", jsonl([{**row, "input": float("nan")} for row in ALPACA])),
@@ -307,6 +325,9 @@ def test_an_old_encoding_is_taken_and_told_with_a_word_of_it(read: Read, encodin
         ("a.json", b'[["A", "B"], ["C", "D"]]', "is a list of lists"),
         ("a.txt", b"Explain a saw.\nExplain a jar.\n", "is neither JSON nor a table: it begins with 'Explain a saw."),
         ("a.jsonl", b"{'instruction': 'A'}\n{'instruction': 'B'}\n", "is neither JSON nor a table"),
+        ("a.h5", b"\x89HDF\r\n\x1a\n", "is a binary file (HDF5)"),
+        ("a.7z", b"7z\xbc\xaf'\x1c\x00\x04", "is a binary file (7-Zip)"),
+        ("a.safetensors", b"\x10\x00\x00\x00\x00\x00\x00\x00{\"a\":1}", "is a binary file (safetensors)"),
         ("a.avro", b"Obj\x01rest", "is an Avro file"),
         ("a.tar", b"a.jsonl".ljust(257, b"\x00") + b"ustar", "is a tar archive"),
         ("a.jsonl", b'{"instruction": "A"}\n{"instruction": "B"}\n', "has an unknown format"),
@@ -353,6 +374,21 @@ def test_what_is_left_out_of_a_row_is_told_with_its_count(read: Read) -> None:
     found = read("a.jsonl", jsonl([*flat_messages(), lonely, further])).checked()
     assert "1 rows are prompts without a reply, which are ignored" in found.notes
     assert any(note.startswith("1 rows are later turns") for note in found.notes)
+
+
+def test_a_question_beside_the_instruction_is_its_input(read: Read) -> None:
+    rows = [{"instruction": "Answer in one short sentence.", "question": q, "response": a} for q, a in PAIRS]
+    found = read("a.jsonl", jsonl(rows)).checked()
+    assert (found.tasks[0].instruction, found.tasks[0].input) == ("Answer in one short sentence.", PAIRS[0][0])
+    rows = [{"instruction": q, "task": "open qa", "question": "short", "response": a} for q, a in PAIRS]
+    assert not read("a.jsonl", jsonl(rows)).checked().tasks[0].input
+
+
+def test_a_file_in_two_encodings_is_an_error_with_its_line(read: Read) -> None:
+    rows = [jsonl([{"instruction": f"Käse {n} eins zwei", "output": "gut"}]) for n in range(4)]
+    mixed = b"\n".join([rows[0].encode(), rows[1].encode("latin-1"), rows[2].encode(), rows[3].encode("latin-1")])
+    found = read("a.jsonl", mixed)
+    assert not found.tasks and "line 2: is not UTF-8" in str(found.problems.found[0])
 
 
 def test_a_value_without_a_name_is_a_problem(read: Read) -> None:
