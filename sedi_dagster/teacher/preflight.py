@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import httpx2
 import openai
 
 from sedi_dagster.errors import TeacherUnavailable
+from sedi_dagster.teacher.answers import json_or_text
 from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, from_status
-from sedi_dagster.teacher.transport import FAILURES, failed, open_client
+from sedi_dagster.teacher.reasons import error_reason
+from sedi_dagster.teacher.transport import FAILURES, LONGEST_ANSWER_BYTES, failed, open_client
 
 TIMEOUT_S = 15.0
 _SHOWN_MODELS = 8
@@ -28,15 +32,15 @@ class Doubt:
 async def check(endpoint: Endpoint, names: EndpointNames) -> Doubt | None:
     """Ask for the list of models, which costs nothing.
 
-    An endpoint without such a list (404, 405, or none that can be read), and one that is asked too fast, is taken to be
-    fine: the first call will tell. A key may be good for calls and not for the list.
+    An endpoint without such a list (404, 405, or an empty one), and one that is asked too fast, is taken to be fine:
+    the first call will tell. A key may be good for calls and not for the list.
 
     Raises:
         TeacherError: what is wrong, and how to fix it.
     """
     try:
         async with asyncio.timeout(TIMEOUT_S), open_client(endpoint) as client:
-            page = await client.models.list()
+            response = await client.get("/models", cast_to=httpx2.Response)
     except openai.APIStatusError as error:
         if error.status_code in (404, 405, 429, 501):
             return None
@@ -49,12 +53,27 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> Doubt | None:
         raise _unreachable(names, f"no answer within {TIMEOUT_S:.0f} s") from None
     except FAILURES as error:
         raise _unreachable(names, str(failed(error))) from None
-    except (openai.APIError, ValueError, TypeError, AttributeError):
-        return None  # it answers, but not with a list of models
-    known = sorted(model.id for model in page.data or [] if isinstance(getattr(model, "id", None), str))
-    if names.model in known or not known:
+    except openai.APIError:
+        return None
+    listing = json_or_text(response.content[:LONGEST_ANSWER_BYTES])
+    if not isinstance(listing, dict | list):
+        said = error_reason(str(listing)).message[:80]
+        return Doubt(f"{names.endpoint} answers with something else than a list of models ({said})")
+    known = sorted(_names(listing))
+    if not known or {names.model, f"{names.model}:latest", f"models/{names.model}"} & set(known):
         return None
     return Doubt(f"{names.endpoint} does not list the model {names.model!r} (it lists {shown(known)})", known)
+
+
+def _names(listing: Any) -> set[str]:
+    """The names in a list of models: that of OpenAI (`data`), of Ollama (`models`), or a bare one."""
+    rows = listing if isinstance(listing, list) else listing.get("data") or listing.get("models") or []
+    found = {row if isinstance(row, str) else _name(row) for row in rows if isinstance(row, str | dict)}
+    return found - {""}
+
+
+def _name(row: dict[str, Any]) -> str:
+    return next((row[key] for key in ("id", "name", "model") if isinstance(row.get(key), str)), "")
 
 
 def shown(models: Sequence[str]) -> str:

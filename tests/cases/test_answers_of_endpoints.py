@@ -466,6 +466,7 @@ def test_a_model_that_is_not_listed_is_asked_a_word(models: list[str], tmp_path:
 
 LISTINGS: dict[str, Any] = {
     "Ollama's": {"models": [{"name": "model-a:latest"}]},
+    "Gemini's": {"data": [{"id": "models/model-a"}]},
     "a bare list": [{"id": "model-b"}],
     "plain names": {"data": ["model-b"]},
     "nothing": {"object": "list", "data": None},
@@ -484,7 +485,14 @@ def test_a_list_of_models_that_is_none_decides_nothing(case: str, tmp_path: Path
     with served(on_all(message), listing=LISTINGS[case]) as replay:
         made = make(replay, tmp_path, candidates=2, check=True)
     assert made.kept and all("but answers for it" in note for note in made.usage.notes)
-    assert bool(made.usage.notes) == (case in ("a key for calls alone", "another key", "no model named"))
+    quiet = ("Ollama's", "Gemini's", "nothing", "no list", "not found", "asked too fast")
+    assert bool(made.usage.notes) == (case not in quiet)
+
+
+def test_a_sign_in_page_for_the_list_and_the_call_is_one_error(tmp_path: Path) -> None:
+    page = refusal(200, "<html><title>Sign in</title></html>")
+    with served(lambda r, t, n: page, listing=page) as replay, pytest.raises(TeacherError, match="Sign in"):
+        make(replay, tmp_path, check=True)
 
 
 @pytest.mark.parametrize("status", [401, 403])
