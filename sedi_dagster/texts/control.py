@@ -26,12 +26,18 @@ _LEADING = re.compile(rf"(?:[\s\ufeff]*(?:{_MARK}|<s>){_ROLE}[ \t]*:?)++\s*", re
 _OTHER_TURN = re.compile(
     r"\n[ \t]{0,3}###[ \t]+(?:(?:Human|User|Assistant|Instruction|Prompt)[ \t]*:|Instruction:?[ \t]*\n|"
     r"Input:?[ \t]*\n(?=.{0,2000}\n[ \t]{0,3}###[ \t]+Response:))|"
-    r"\n[ \t]*\n(?:Human|User|USER):[ ](?=.{0,2000}\n(?:Assistant|AI|ASSISTANT):)|"
+    r"\n[ \t]*\nHuman:[ ](?=.{0,2000}\n[ \t]*\nAssistant:)|(?<=[.!?])[ ]USER:[ ](?=.{0,2000}[ ]ASSISTANT:)|"
+    r"(?<=[.!?])###[ ]?(?:Human|Assistant|Instruction):|"
     r"(?<=[.!?…。！？\"”)])(?-i:assistant|user)\n\n|\n(?-i:user)\n(?=.{0,2000}\n(?-i:assistant|model)\n)",
     re.DOTALL,
 )
 """Where a model goes on to the next turn, of a template of plain text or of one whose marks the server dropped."""
-_ROLE_LABEL = re.compile(r"^[#*_ \t]{0,6}(?:human|user|assistant|ai|bot|###[ \t].*)[*_ \t]{0,3}(?::|$)", re.I | re.M)
+_ROLE_LABEL = re.compile(
+    r"^[#*_ \t]{0,6}(?:human|user|assistant|ai|bot)[*_ \t]{0,3}(?::|$)|^#{1,6}[ \t]|dialog|conversation|interview|"
+    r"transcript|\bchat\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What tells that the turns are what was asked for."""
 _OWN_ROLE = re.compile(
     r"\s*(?:(?-i:assistant)\n\n|(?:\*\*)?(?:assistant|ai|chatgpt)(?:\*\*)?:(?:\*\*)?[ \n]|"
     r"###[ \t]*(?:response|assistant|output)[ \t]*(?::[ \n]|\n))\s*",
@@ -41,6 +47,7 @@ _REMAINS = re.compile(r"\s*(?:\n###[ \t]+End|<\|(?:im_|end|eot|eos)\w{0,12}\|?)\
 """What is left of an end: Dolly's heading, half a mark."""
 _TAIL = 60
 _LONE_TAG = re.compile(r"\s*</(answer|response|final|output)>\s*\Z")
+_ROLE_NAME = re.compile(r"(?:user|assistant|system|human|model)\b", re.IGNORECASE)
 _STRUCK_OUT = re.compile(r"</s>\s*\S")  # HTML: as a mark it would be the last thing in the text
 _QUOTES = "`'\"“”‘’«»"
 _TOOL_CALL = re.compile(
@@ -81,7 +88,8 @@ def cut_at_turn_end(text: str) -> str:
     A mark that is spoken of (quoted, in code, or between the words of a sentence) ends nothing.
     """
     text = _cut_at_marks(text) if "<" in text or "[" in text else text
-    other = _OTHER_TURN.search(text) if "\n" in text else None
+    turns = any(sign in text for sign in ("\n", "###", "USER:"))
+    other = _OTHER_TURN.search(text) if turns else None
     if other is not None:
         head = text[: other.start()].rstrip()
         if head and head[-1] not in ":：" and not _ROLE_LABEL.search(head):
@@ -123,6 +131,8 @@ def _ends_turn(text: str, marks: re.Match[str]) -> bool:
     if (before[-1:] and before[-1:] in _QUOTES) or (behind[:1] and behind[:1] in _QUOTES):
         return False
     if behind.lstrip(" \t")[:1] in ("", "\n"):
+        return True
+    if before[-1:] == "\n" and _ROLE_NAME.match(behind):
         return True
     several = marks[0].count("<") + marks[0].count("[") > 1
     if before[-1:].isspace():  # a word of its sentence, unless that was over

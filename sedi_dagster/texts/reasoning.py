@@ -112,7 +112,7 @@ _QUOTES = "`'\"“”‘’«»"
 _MENTIONED = re.compile(r"(?<=\w)[ \t]\Z"), re.compile(r"[ \t][a-z]")
 """Before and after a mark that is a word of its sentence."""
 _WRAPPERS = re.compile(
-    r"\s*(?:<(answer|final_answer|final|response|output|solution)>(?P<tag>.*?)(?:</\1>|\Z)|"
+    r"\s*(?:<(answer|final_answer|final|response|output|solution)(?:\s[^<>]{0,60})?>(?P<tag>.*?)(?:</\1>|\Z)|"
     r"(?P<closed>(?:(?!<\w).)*)</(?:answer|final_answer|final|response|output|solution)>|"
     r"(?:\[BEGIN FINAL RESPONSE\])?(?P<steps>.*)\[END FINAL RESPONSE\]|<\|begin_of_box\|>(?P<box>.*)<\|end_of_box\|>|"
     r"<\|begin_of_solution\|>(?P<solution>.*?)(?:<\|end_of_solution\|>|\Z)|"
@@ -183,10 +183,7 @@ def _lone_end(text: str, start: int, form: _Form) -> int | None:
     for closing in form.closing.finditer(text, start, limit):
         before, after = text[closing.start() - 1 : closing.start()], text[closing.end() : closing.end() + 1]
         quoted = (before and before in _QUOTES) or (after and after in _QUOTES)
-        mentioned = _MENTIONED[0].search(text[max(0, closing.start() - 2) : closing.start()]) and _MENTIONED[1].match(
-            text, closing.end()
-        )
-        if not quoted and not mentioned:
+        if not quoted and not _is_mentioned(text, closing):
             end = closing.end()
     return end
 
@@ -200,6 +197,8 @@ def _without_further(text: str) -> tuple[str, bool, bool]:
     parts: list[str] = []
     done, found = 0, False
     for form in forms:
+        if any(_is_mentioned(text, opening) for opening in form.opening.finditer(text)):
+            continue
         still_closed = True  # once no end is found there is none further on either
         for opening in form.opening.finditer(text):
             if opening.start() < done or _is_quoted(text, opening, code):
@@ -216,6 +215,12 @@ def _without_further(text: str) -> tuple[str, bool, bool]:
             parts.append(text[done : opening.start()])
             done, found = closing.end(), True
     return "".join([*parts, text[done:]]), found, False
+
+
+def _is_mentioned(text: str, mark: re.Match[str]) -> bool:
+    """Whether a mark is a word of its sentence, with words on both sides."""
+    before = _MENTIONED[0].search(text[max(0, mark.start() - 2) : mark.start()])
+    return before is not None and _MENTIONED[1].match(text, mark.end()) is not None
 
 
 def _is_quoted(text: str, mark: re.Match[str], code: list[tuple[int, int]]) -> bool:
