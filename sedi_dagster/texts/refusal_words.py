@@ -31,20 +31,20 @@ WORDS: dict[str, Words] = {
     "fr": Words(
         r"(?:je suis )?(?:vraiment )?désolée?|malheureusement|je m['’]excuse|je regrette|navrée?",
         r"(?:ne (?:peux|suis|pourrai|saurais|dispose)|n['’]ai) pas|impossible",
-        r"aider|aide\b|répondre|satisfaire|cette demande|votre demande|requête|cette question|images?\b|liens?\b|internet|informations? (?:personnel|en temps)|opinion",
-        r"en tant qu(?:['’]|e )(?:ia\b|intelligence artificielle|modèle de langage|assistant virtuel)|je suis une? (?:ia\b|intelligence artificielle|modèle de langage)",
+        r"aider|aide\b|répondre à (?:cette|votre|ta|ces)|satisfaire|ces informations|cette information|cette demande|votre demande|requête|cette question|images?\b|liens?\b|internet|informations? (?:personnel|en temps)|opinion",
+        r"en tant qu(?:['’]|e )(?:(?:modèle|assistant) d['’]ia\b|ia\b|intelligence artificielle|modèle de langage|assistant virtuel)|je suis une? (?:ia\b|intelligence artificielle|modèle de langage)",
     ),
     "es": Words(
         r"lo siento|lamentablemente|desafortunadamente|(?:lo )?lamento|disculp\w+|perdón",
         r"no (?:puedo|podré|soy capaz|me es posible|tengo (?:acceso|la capacidad))",
-        r"ayudar\w*|responder|asistir\w*|cumplir|solicitud|petición|esa pregunta|esta pregunta|imágenes|enlaces?|internet|tiempo real",
-        r"como (?:una? )?(?:ia\b|inteligencia artificial|modelo de (?:lenguaje|ia\b))|soy (?:solo )?una? (?:ia\b|inteligencia artificial|modelo de lenguaje)",
+        r"ayudar\w*|responder (?:a )?(?:esa|esta|eso|tu|su)\b|asistir\w*|cumplir|(?:esa|esta) información|solicitud|petición|esa pregunta|esta pregunta|imágenes|enlaces?|internet|tiempo real",
+        r"como (?:una? )?(?:asistente de ia\b|ia\b|inteligencia artificial|modelo de (?:lenguaje|ia\b))|soy (?:solo )?una? (?:ia\b|inteligencia artificial|modelo de lenguaje)",
     ),
     "pt": Words(
         r"sinto muito|desculp\w+|infelizmente|lamento",
         r"não (?:posso|consigo|poderei|sou capaz|tenho (?:acesso|a capacidade))",
-        r"ajud\w+|responder|atender|solicitação|pedido|essa pergunta|esta pergunta|esse conteúdo|este conteúdo|imagens|links?\b|internet|tempo real",
-        r"como (?:uma? )?(?:ia\b|inteligência artificial|modelo de linguagem)|sou (?:apenas )?uma? (?:ia\b|inteligência artificial|modelo de linguagem)",
+        r"ajud\w+|responder (?:a )?(?:essa|esta|isso|sua)\b|atender|(?:essa|esta) informação|solicitação|pedido|essa pergunta|esta pergunta|esse conteúdo|este conteúdo|imagens|links?\b|internet|tempo real",
+        r"como (?:uma? )?(?:(?:modelo|assistente) de ia\b|ia\b|inteligência artificial|modelo de linguagem)|sou (?:apenas )?uma? (?:ia\b|inteligência artificial|modelo de linguagem)",
     ),
     "it": Words(
         r"mi (?:dis)?spiace|purtroppo|spiacente|scus\w+",
@@ -157,7 +157,7 @@ WORDS: dict[str, Words] = {
     "ja": Words(
         r"申し訳|すみません|すいません|ごめんなさい|残念ながら|恐れ入りますが|あいにく",
         r"できません|できかね|できない|いたしかね|お応えでき|お答えでき|お手伝いでき",
-        r"お手伝い|お答え|お応え|回答|お役に立|ご?質問に|リクエスト|ご?要望|画像|リンク|インターネット|情報",
+        r"お手伝い|お答え|お応え|回答|お役に立|ご?質問に|リクエスト|ご?要望|依頼|画像|リンク|インターネット|情報",
         r"(?:私は)?(?:ai|人工知能|言語モデル)(?:言語モデル|アシスタント|モデル)?(?:として|ですので|なので|であり)",
     ),
     "ko": Words(

@@ -49,7 +49,7 @@ _CANNOT = _any_of(r"""
     was not (?:designed|programmed|built|trained|made)
 """)
 _ADVERB = r"(?: (?:\w+ly|to|of|be|able|in good conscience|just|really|here|with))*"
-_THAT = r"(?:that|this|your|the|it|those|these|such|any|harmful|illegal)"
+_THAT = r"(?:that|this|your|the|it|those|these|such|any|harmful|illegal|creating|generating|writing|providing)"
 _VERB = _any_of(r"""
     provide|complete|answer|respond|generate|create|write|produce|do|process|access|browse|open|see|view|read|perform|discuss
     give|offer|translate|summari[sz]e|analy[sz]e|display|show|look at|listen|hear|watch|fetch|visit|search|continue|share
@@ -57,7 +57,7 @@ _VERB = _any_of(r"""
 _ASKED = (
     r"(?:(?:your|this|that|the|such) (?:request|question|task|instruction|prompt|query|conversation|topic)s?|browsing|"
     r"images?|pictures?|photos?|videos?|audio|attachments?|attached|files?|links?|urls?|web ?(?:sites?|pages?)|the web|internet|instructions for that|"
-    r"(?:the|your|any) (?:article|text|passage|input|document|code|content)|real[- ]?time|current (?:data|events|information)|"
+    r"(?:the|your|any|an?) (?:original |full )?(?:article|text|passage|input|document|code|content)|(?:that|this|such) information|real[- ]?time|current (?:data|events|information)|"
     r"up-to-date|external|harmful|illegal|explicit|personal (?:data|opinions?|experiences?)|without (?:more|further))"
 )
 _TEXT = (
@@ -65,13 +65,14 @@ _TEXT = (
     r"code)s?"
 )
 _REFUSES = _any_of(rf"""
-    (?:i|we) ?{_CANNOT}{_ADVERB} (?:assist|help|comply|fulfil+|engage|support|accommodate)(?: you)?(?:(?: (?:with|in|on))? {_THAT}\b|[.!,;]|$|with\b)
+    (?:i|we) ?{_CANNOT}{_ADVERB} (?:assist|help|engage|support)(?: you)?(?: (?:with|in|on) {_THAT}\b|[.!,;]|$)
+    (?:i|we) ?{_CANNOT}{_ADVERB} (?:comply|fulfil+|accommodate)(?: (?:with )?{_THAT}\b|[.!,;]|$)
     (?:i|we) ?{_CANNOT}{_ADVERB} (?:write|do|create|provide|discuss|generate|produce|say|continue|answer)(?: (?:that|this|so|those|it))?(?: content| kind{_GAP}| with (?:this|that))?(?:[.!]|$)
     i ?{_CANNOT}{_ADVERB} (?:\w+ and |\w+ or )?{_VERB}\b{_GAP}\b{_ASKED}\b
     (?:i|we) ?{_CANNOT}{_ADVERB} be of (?:any )?(?:help|assistance)
     (?:i|we) (?:do not|don['’]t|lack)(?: currently| actually| really)? (?:have |possess )?(?:the (?:ability|capability|capacity)|(?:any |direct )?access to (?:the (?:internet|web|article|text|file|image|link|current)|real|current|external|up|your|any|personal|live|information)|real[- ]time|personal (?:opinions?|experiences?|feelings?|beliefs?|preferences?|information|data)|feelings|emotions|(?:enough|sufficient) (?:information|context|details)|current)
     i have no (?:access to (?:the (?:internet|web)|real|current|external)|way of (?:knowing|accessing|seeing)|personal (?:opinion|experience|feeling))
-    (?:it|this|that)(?: request| content| question| topic)? (?:is|would be) (?:not appropriate|inappropriate|not possible) for me
+    (?:it|this|that)(?: request| content| question| topic)?(?:['’]s| is| would be) (?:not appropriate|inappropriate|not possible) for me
     (?:this|that|your) ?(?:request|prompt|content|question)?{_GAP}(?:violates|goes against|breaches|against) (?:my|our|the|openai['’]?s?|anthropic['’]?s?) ?(?:\w+ )?(?:guidelines|polic|programming|terms|principles|values)
     i (?:must |have to |need to |will )?(?:respectfully |politely )?(?:refuse|decline)(?: to (?:answer|write|help|do|provide|engage|continue|discuss)| (?:this|that|your) request|[.!]|$)
     i(?:['’]d| would) rather not (?:discuss|answer|talk|engage|write|say)
@@ -82,6 +83,9 @@ _REFUSES = _any_of(rf"""
 _ASKS_BACK = _any_of(rf"""
     (?:(?:sure|of course|certainly|i(?:['’]d| would) be (?:happy|glad) to (?:help|assist))[^.!?\n]{{0,30}}[.!,] )?(?:please|can you|could you)(?: please)? (?:provide|share|give|upload|paste|attach|include)(?: me)?(?: with)?(?: the| your| more| an?| some| it| that| this)? ?{_TEXT}
     (?:sure|of course|certainly)?[.!, ]*(?:please|can you|could you)(?: please)? (?:provide|share|give|upload|paste|attach|include|tell)\b{_GAP}\byou(?:['’]d| would)? (?:like|want|need|wish)
+    i(?:['’]m| am) not sure what you(?:['’]re| are| mean)
+    there (?:doesn['’]t|does not) (?:appear|seem) to be (?:any|an?|the) {_TEXT}
+    you (?:did not|didn['’]t|have not|haven['’]t) (?:provided?|included?|given?|shared?) (?:me )?(?:with )?(?:any|the|an?) \w+ to \w+
     (?:could|can) you (?:please )?(?:clarify|rephrase|specify|elaborate)(?: on)? (?:what you|your (?:question|request))
     (?:(?:it|this) (?:seems|appears|looks)(?: like| that)? )?(?:the|your|no|an?) {_TEXT}(?: (?:you|that)[^.\n]{{0,20}})? (?:is|was|were|are|has been|have been|seems?|appears?)(?: to be)? (?:missing|empty|blank|incomplete|cut off|not (?:provided|included|attached|given|shared)|provided|attached|included)(?: to \w+)?(?:[.!,;]|$)
     (?:(?:it|this) (?:seems|appears|looks)(?: like| that)? )?(?:there (?:is|was|are|were|seems to be)|i (?:see|don['’]t see|do not see|cannot see|can['’]t see)) (?:no|any|an?|the) {_TEXT}(?: (?:to \w+|provided|given|attached|included|here|in your)|[.!,]|$)
@@ -95,7 +99,7 @@ _ASKS_BACK = _any_of(rf"""
     por favor,? (?:proporcion|compart|indi[cq]|enví|pe[gu]|forne|envi|cole)\w*[^.\n]{{0,20}}(?:texto|artículo|artigo|frase|imagen|imagem|oración)
     (?:per favore,? )?(?:fornisci|inserisci|incolla|condividi)[^.\n]{{0,20}}(?:testo|articolo|frase|immagine)
     (?:пожалуйста, )?(?:предоставьте|пришлите|введите|укажите|вставьте)[^.\n]{{0,20}}(?:текст|стать|предложен|изображ)
-    请(?:您)?(?:提供|输入|上传|粘贴|告诉我|给出)[^。\n]{{0,12}}(?:文本|内容|文章|句子|图片|段落|信息|原文)
+    [请請](?:您)?(?:提供|输入|輸入|上传|上傳|粘贴|貼上|告诉我|告訴我|给出)[^。\n]{{0,12}}(?:文本|文字|内容|內容|文章|句子|图片|圖片|段落|信息|資訊|原文)
     (?:您好|你好)[，,！!]?我是[^。\n]{{1,16}}[，,。！!](?:请问)?有什么可以帮
     [^。\n]{{0,16}}(?:文章|テキスト|画像|内容)を(?:入力|提供|教え|貼り付け|ご提供|ご入力)
     [^.\n]{{0,12}}(?:텍스트|문장|이미지|내용)[을를]? ?(?:제공|입력|알려|공유)
@@ -186,7 +190,7 @@ _placeholder, _dots = re.compile(PLACEHOLDER), re.compile(DOTS)
 _MAY_BE_ENGLISH = (
     r"^[\s\"'“”‘’*_>\[(]*(?:oh|hm|well|i\b|we\b|as\b|being|since|because|my|sorry|apologies|unfortunately|regrettably|it|"
     r"this|that|your|let|sure|of|certainly|please|can|could|the|no|an?\b|there|you|to|hello|hi|hey|how|what|bitte|"
-    r"veuillez|por|per|fornisci|inserisci|incolla|condividi|пожалуйста|предоставьте|пришлите|введите|укажите|вставьте|请|"
+    r"veuillez|por|per|fornisci|inserisci|incolla|condividi|пожалуйста|предоставьте|пришлите|введите|укажите|вставьте|[请請]|"
     r"您好|你好)|を(?:入力|提供|教え|貼り付け|ご提供|ご入力)|(?:제공|입력|알려|공유)"
 )
 _MAY_BE_OTHER = "|".join(f"(?:{words.cannot})|(?:{words.model})" for words in WORDS.values())

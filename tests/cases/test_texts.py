@@ -539,7 +539,17 @@ Como uma IA, não tenho sentimentos.
 క్షమించండి, నేను దీనికి సహాయం చేయలేను.
 क्षमस्व, मी मदत करू शकत नाही.
 Na žalost, ne mogu vam pomoći.
-Kahjuks ei saa ma sellega aidata."""
+Kahjuks ei saa ma sellega aidata.
+I'm sorry, but I'm not able to provide that information.
+I'm sorry, I cannot translate this without the original text.
+It's not appropriate for me to answer this.
+There doesn't appear to be any text to summarize.
+You haven't given me a list to sort.
+En tant que modèle d'IA, je n'ai pas d'émotions.
+Lo siento, no puedo proporcionar esa información.
+Desculpe, como modelo de IA não posso fazer isso.
+請提供您想翻譯的文字。
+申し訳ありませんが、その依頼には対応できません。"""
 ANSWERS = """Sorry is the hardest word to say.
 I'm sorry for your loss, Anna; call me any time.
 Unfortunately, the train was late, so she missed her flight.
@@ -591,7 +601,15 @@ Désolé, je ne peux pas venir ce soir.
 죄송하지만 내일 모임에 참석할 수 없습니다.
 Xin lỗi, tôi không thể đến họp ngày mai.
 ขอโทษครับ พรุ่งนี้ผมไม่สามารถมาประชุมได้
-Przepraszam, nie mogę przyjść jutro."""
+Przepraszam, nie mogę przyjść jutro.
+I can't help it: I love chocolate.
+As an assistant manager, I don't have the authority to do that.
+I don't have enough eggs for the cake.
+I can't find my keys; have you seen them?
+The text is missing a comma.
+Je ne peux pas répondre au téléphone en conduisant.
+作为一名医生，我不能告诉你。
+ฉันไม่สามารถกินเผ็ดได้"""
 PLACEHOLDERS = """nooutput
 <nooutput>
 <no output>
