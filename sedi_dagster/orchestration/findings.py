@@ -20,7 +20,7 @@ from sedi_dagster.settings import SIMULATED, Settings
 def what_happened(sedi: SediResource, ran: list[RoundOutcome]) -> list[str]:
     """The steps of a run in their order, with the score after each."""
     tables = sedi.store().read_tables("baseline_scores")
-    lines = [f"The untrained student answered {_passed(tables['items'])}."]
+    lines = [f"The untrained student: {_passed(tables['items'])}."]
     if "seed_items" in tables:
         rows = len({row for ids in tables["seed_steps"]["example_ids"].to_list() for row in ids})
         lines.append(f"After training on {rows} human seed tasks, without a teacher: {_passed(tables['seed_items'])}.")
@@ -89,7 +89,7 @@ def _items_of(sedi: SediResource, round_key: str) -> pl.DataFrame:
 
 def _passed(items: pl.DataFrame) -> str:
     passed = int(items["passed"].sum())
-    return f"{passed} of {items.height} questions correctly ({passed / max(1, items.height):.0%})"
+    return f"{passed} of {items.height} questions answered correctly ({passed / max(1, items.height):.0%})"
 
 
 def _change(before: pl.DataFrame, after: pl.DataFrame, alpha: float) -> str:

@@ -68,10 +68,10 @@ def test_the_seed_tasks_gain_is_told_apart_from_what_the_teacher_added(project: 
     written(sedi, answers(0, 1, loss=3.0), answers(*range(1, 10)), answers(*range(2, 11)))
     ran = [RoundOutcome("round-0001", 10, 20, 1234, 0.5, True, ())]
     assert what_happened(sedi, ran) == [
-        "The untrained student answered 2 of 20 questions correctly (10%).",
-        "After training on 3 human seed tasks, without a teacher: 9 of 20 questions correctly (45%).",
+        "The untrained student: 2 of 20 questions answered correctly (10%).",
+        "After training on 3 human seed tasks, without a teacher: 9 of 20 questions answered correctly (45%).",
         "round-0001: the teacher wrote 20 tasks for 1,234 tokens, 10 passed the filters. "
-        "After training on these too: 9 of 20 questions correctly (45%).",
+        "After training on these too: 9 of 20 questions answered correctly (45%).",
     ]
     assert what_it_shows(sedi, sedi.settings(), ran) == [
         "Your seed tasks: +7 questions (8 won, 1 lost; p = 0.02), a gain.",
