@@ -4,12 +4,16 @@ import polars as pl
 
 from sedi_dagster.batching.diversity import collapse
 from sedi_dagster.errors import SediError
+from sedi_dagster.evaluation.statistics import tail_below
 from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.orchestration.checking import CHECKS, Checked, Finding, check
 from sedi_dagster.orchestration.training import verified_checkpoint
 from sedi_dagster.orchestration.verifying import the_data_folder_is_as_recorded
 from sedi_dagster.storage.superseding import disagreements
 from sedi_dagster.teacher.budget import Budget
+
+RARE = 0.05
+"""A keep rate as low as this round's would come by chance in so many rounds at most."""
 
 
 @check("generated_batches", blocking=True)
@@ -141,11 +145,13 @@ def kept_examples_are_novel(checked: Checked) -> Finding:
 
 @check("filtered_batches")
 def the_keep_rate_does_not_fall(checked: Checked) -> Finding:
-    """Warns if the keep rate is below half of the average of earlier rounds."""
+    """Warns if the keep rate is below half of the average of earlier rounds, by more than chance in a small round."""
     earlier = [done.kept / done.candidates for done in checked.sedi.history().before(checked.round) if done.candidates]
-    now = checked.tables["examples"].height / max(1, checked.tables["verdicts"].height)
+    kept, candidates = checked.tables["examples"].height, checked.tables["verdicts"].height
+    now = kept / max(1, candidates)
     usual = sum(earlier) / len(earlier) if earlier else now
-    message = f"{now:.0%} of the candidates were kept, {usual:.0%} in earlier rounds." if now < usual / 2 else ""
+    fell = now < usual / 2 and tail_below(kept, candidates, usual) < RARE
+    message = f"{now:.0%} of the candidates were kept, {usual:.0%} in earlier rounds." if fell else ""
     return Finding(not message, message, {"keep_rate": now, "usual_keep_rate": usual})
 
 
