@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sedi_dagster.generation.parsing import parse_tasks
+from sedi_dagster.generation.parsing import parse_examples, parse_tasks
 
 A, B, BI = "Name two rivers of the north.", "Say what this is about.", "The harbour opened late."
 
@@ -60,6 +60,7 @@ FORMS = {
     "task no.": f"Task No. 9: {A}\nInput: None\nTask No. 10: {B}\nInput: {BI}",
     "with output": f"Task 9: {A}\nInput: None\nOutput: Ob, Lena\nTask 10: {B}\nInput: {BI}\nOutput: harbour",
     "title in bold": f"**Task 9: Rivers**\n{A}\n**Input:** None\n\n**Task 10: Harbour**\n{B}\n**Input:** {BI}",
+    "each in bold": f"1. **{A}**\n   - Input: None\n2. **{B}**\n   - Input: {BI}",
     "all in bold": f"**Task 9: {A}**\n**Input: None**\n\n**Task 10: {B}**\n**Input: {BI}**",
     "headings without numbers": f"### Instruction:\n{A}\n### Input:\nNone\n\n### Instruction:\n{B}\n### Input:\n{BI}",
     "labels without numbers": f"Task: {A}\nInput: None\n\nTask: {B}\nInput: {BI}",
@@ -121,6 +122,14 @@ def test_a_form_that_is_not_known_is_malformed_and_not_kept(text: str) -> None:
 def test_a_task_that_speaks_of_a_label_is_whole(asked: str) -> None:
     tasks = parse_tasks(f"Task 9: {asked}\nInput: <noinput>\nTask 10: {B}\nInput: {BI}", False, begins_inside=False)
     assert [(t.instruction, t.input, t.problem) for t in tasks] == [(asked, "", ""), (B, BI, "")]
+
+
+def test_steps_inside_an_answer_are_no_row_of_tasks() -> None:
+    text = "Instruction: Write a recipe in steps.\nInput: None\nOutput:\nStep 1: Mix.\nStep 2: Bake."
+    found = parse_examples(text, cut_off=False)
+    assert [(e.instruction, e.output, e.problem) for e in found] == [
+        ("Write a recipe in steps.", "Step 1: Mix.\nStep 2: Bake.", "")
+    ]
 
 
 def test_a_list_inside_a_task_is_no_row_of_tasks() -> None:

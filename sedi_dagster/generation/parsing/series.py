@@ -77,7 +77,9 @@ def _heads(text: str, begins_inside: bool) -> tuple[re.Pattern[str], list[int]]:
         counted = [head for head in words.ANY_HEAD.finditer(text) if not words.INPUT.match(text, head.start())]
         counted = [head for head in counted if head["word"].casefold() == counted[0]["word"].casefold()]
         numbers = [_number(head) for head in counted]
-        if len(counted) > 1 and all(0 < b - a <= LARGEST_STEP for a, b in pairwise(numbers)):
+        labels = [label.start() for known in (words.INPUT, words.OUTPUT) if (label := known.search(text))]
+        outside = bool(counted) and all(counted[0].start() < label for label in labels)  # no steps inside an answer
+        if outside and len(counted) > 1 and all(0 < b - a <= LARGEST_STEP for a, b in pairwise(numbers)):
             return words.ANY_HEAD, [head.start() for head in counted]
         again = [head.start() for head in words.UNNUMBERED_HEAD.finditer(text)]
         if len(again) > 1:
@@ -186,5 +188,7 @@ def _without_lone_fence(body: str) -> str:
 
 
 def _without_lone_bold(text: str) -> str:
-    """Without the closing mark of a bold head or label, as in `**Task 9: Name a river.**`."""
+    """Without the closing mark of a bold head or label, as in `**Task 9: Name a river.**`, or both around a whole."""
+    if text.count("**") == 2 and text.startswith("**") and text.endswith("**"):
+        return text[2:-2].strip()
     return text.removesuffix("**").rstrip() if text.count("**") % 2 else text
