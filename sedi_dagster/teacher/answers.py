@@ -23,12 +23,13 @@ REFUSED_BY_POLICY = "content_policy"
 MALFORMED = "malformed"
 """Begins the error of an answer without a text to use."""
 
-_CHOICES = ("choices", "candidates", "generations")
+_CHOICES = ("choices", "candidates", "generations", "results", "outputs")
 _WRAPPERS = ("result", "response", "data", "output", "body")
-_OWN_TEXTS = ("content", "message", "text", "response", "result", "generated_text", "output_text")
+_OWN_TEXTS = ("content", "message", "text", "response", "result", "generated_text", "output_text", "outputText",
+              "generation")  # fmt: skip
 """Where the native APIs of vendors (Anthropic, Bedrock, Gemini, Cohere, Ollama, llama.cpp, TGI) have the answer."""
 _FINISHES = ("finish_reason", "stop_reason", "finishReason", "stopReason", "finish_details", "done_reason", "stop_type",
-             "native_finish_reason")  # fmt: skip
+             "completionReason", "native_finish_reason")  # fmt: skip
 _OF_AN_ANSWER = frozenset((*_FINISHES, "usage", "usageMetadata", "role", "done", "eval_count", "generated_text"))
 _OF_AN_ERROR = ("message", "msg", "detail", "error_msg", "error_code", "base_resp", "promptFeedback")
 _STREAM = re.compile(r"(?:data|event|id|retry)?:")
@@ -178,7 +179,8 @@ def _contents(choice: dict[str, Any]) -> Iterator[str]:
     message = _message(choice)
     if message is not choice:
         return _texts(message.get("content"))
-    return _texts(next((choice[name] for name in ("text", "message", "content") if choice.get(name) is not None), None))
+    given = (choice[name] for name in ("text", "message", *_OWN_TEXTS) if choice.get(name) is not None)
+    return _texts(next(given, None))
 
 
 def _finish(choice: dict[str, Any]) -> str:
@@ -266,7 +268,8 @@ def _from_other_api(data: dict[str, Any]) -> dict[str, Any]:
         return {**data, "choices": [{"message": given, "finish_reason": ended}]}
     name = next((name for name in _OWN_TEXTS if isinstance(data.get(name), str | list | dict)), None)
     is_answer = bool(_OF_AN_ANSWER & data.keys()) or _of(data.get("message"), "role") == "assistant"
-    if name is None or not is_answer or (name == "message" and isinstance(data[name], str)):
+    is_echo = _of(data.get("message"), "role") == "user"
+    if name is None or not is_answer or is_echo or (name == "message" and isinstance(data[name], str)):
         return data
     given = data[name] if name == "message" else {"content": data[name]}
     return {**data, "choices": [{**data, "message": given}]}

@@ -105,6 +105,9 @@ TAKEN_OFF: dict[str, Answer] = {
     ),
     "llama.cpp's own": lambda t: {"content": t, "stop_type": "eos", "tokens_evaluated": 5, "tokens_predicted": 7},
     "TGI's own": lambda t: [{"generated_text": t, "details": {"finish_reason": "eos_token"}}],
+    "watsonx's own": lambda t: {"results": [{"generated_text": t, "stop_reason": "eos_token"}]},
+    "Titan's own": lambda t: {"results": [{"tokenCount": 7, "outputText": t, "completionReason": "FINISH"}]},
+    "Llama's own on Bedrock": lambda t: {"generation": t, "stop_reason": "stop", "generation_token_count": 7},
     "Cohere's own": lambda t: {
         "finish_reason": "COMPLETE",
         "message": {"role": "assistant", "content": [{"type": "text", "text": t}]},
