@@ -62,7 +62,7 @@ def test_vectors_that_are_all_the_same_are_composed_too(rows: int) -> None:
 def test_a_vector_that_is_no_number_gets_one_clear_error() -> None:
     vectors = unit_vectors(20)
     vectors[3, 1] = np.nan
-    with pytest.raises(SediError, match=r"1 of 20 vectors .* row 3.*\n.*SEDI_BATCHING_EMBEDDING_MODEL"):
+    with pytest.raises(SediError, match=r"1 of 20 embeddings .* row 3.*\n.*SEDI_BATCHING_EMBEDDING_MODEL"):
         compose(vectors, 4, "clusters", 0)
 
 

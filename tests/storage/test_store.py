@@ -70,7 +70,7 @@ def test_a_damaged_table_is_told_and_not_read(store: Store, damage: str) -> None
     store.remove_file(*file)
     if damage != "missing":
         store.write_bytes(content[: len(content) // 2] if damage == "cut" else b"", *file)
-    with pytest.raises(StorageError, match=r"candidates\.parquet is missing or not as it was written"):
+    with pytest.raises(StorageError, match=r"candidates\.parquet is missing or was changed"):
         store.read_tables(*PARTITION)
 
 
