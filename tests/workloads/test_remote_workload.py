@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,10 @@ def test_a_workload_that_knows_nothing_of_it_runs_from_a_url_and_its_results_com
 
 def test_a_saved_state_is_copied_when_it_is_whole_and_its_marker_last(tmp_path: Path) -> None:
     store, output = Store(str(tmp_path / "data")), tmp_path / "out"
-    states: Callable[[], list[str]] = lambda: store.files(WORK, "out")  # noqa: E731
+
+    def states() -> list[str]:
+        return store.files(WORK, "out")
+
     mirror = Mirror(store, (WORK, "out"), output)
     first = output / "state" / "checkpoint-2"
     first.mkdir(parents=True)
