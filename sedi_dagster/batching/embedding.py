@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.errors import ModelError
-from sedi_dagster.models import bundled_minilm, file_digest
+from sedi_dagster.models import BUNDLED_EMBEDDING, bundled_minilm, file_digest
 
 if TYPE_CHECKING:
     import numpy as np
-
-BUNDLED = "bundled:all-MiniLM-L6-v2"
 
 
 def embed(texts: Sequence[str], model_name: str) -> np.ndarray:
@@ -35,7 +33,7 @@ def embed(texts: Sequence[str], model_name: str) -> np.ndarray:
 
 def model_identity(model_name: str) -> str:
     """The name of a model; of one that is a folder, also a hash of its weights, as they may change under the name."""
-    folder = bundled_minilm() if model_name == BUNDLED else Path(model_name).expanduser()
+    folder = bundled_minilm() if model_name == BUNDLED_EMBEDDING else Path(model_name).expanduser()
     weights = folder / "model.safetensors"
     return f"{model_name} {file_digest(weights)}" if weights.is_file() else model_name
 
@@ -43,7 +41,7 @@ def model_identity(model_name: str) -> str:
 @lru_cache(maxsize=1)
 def _loaded(model_name: str) -> Any:
     """The model, kept for the next texts: loading it takes as long as embedding a thousand."""
-    folder = bundled_minilm() if model_name == BUNDLED else Path(model_name).expanduser()
+    folder = bundled_minilm() if model_name == BUNDLED_EMBEDDING else Path(model_name).expanduser()
     source = str(folder) if folder.is_dir() else model_name
     from sentence_transformers import SentenceTransformer  # 5 s and 500 MB: only where vectors are needed
 
@@ -57,5 +55,5 @@ def _loaded(model_name: str) -> Any:
     except (OSError, ValueError) as error:
         raise ModelError(
             f"The embedding model {model_name!r} cannot be loaded: {error}",
-            f"Set SEDI_BATCHING_EMBEDDING_MODEL to {BUNDLED} or to a folder with a sentence-transformers model.",
+            f"Set SEDI_BATCHING_EMBEDDING_MODEL to {BUNDLED_EMBEDDING} or the folder of a sentence-transformers model.",
         ) from None

@@ -15,13 +15,14 @@ from sedi_dagster.errors import StorageError, StorageUnavailable
 from sedi_dagster.evaluation.items import split_halves
 from sedi_dagster.evaluation.results import item_table, judging_version, read_results, result_key, results_in
 from sedi_dagster.evaluation.served import PLACE, UNTRAINED, evaluate_served
+from sedi_dagster.models import BUNDLED_STUDENT
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.training import CHECKPOINT_FILES, verified_checkpoint
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import EvaluationItem, content_id
 from sedi_dagster.storage.rounds import SEED_TASKS
 from sedi_dagster.storage.store import Store, folder_hashes, tables_version
-from sedi_dagster.student.loading import BUNDLED, student_source
+from sedi_dagster.student.loading import student_source
 from sedi_dagster.workloads.progress import format_progress
 
 _SEED_TRAINING = (
@@ -128,7 +129,7 @@ def _identity(sedi: SediResource, student: str, checkpoint: str | None) -> str:
     settings = sedi.settings()
     folder = settings.path(Path(student)) if not student.startswith("bundled:") else None
     files = []
-    if student != BUNDLED and folder is not None and folder.is_dir():
+    if student != BUNDLED_STUDENT and folder is not None and folder.is_dir():
         found = sorted(file for file in folder.rglob("*") if file.is_file())
         files = [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in found]
     return content_id("weights", student, files, _checkpoint_files(sedi, checkpoint))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.batching.embedding import BUNDLED
 from sedi_dagster.filtering.answer_rules import AnswerForm
 from sedi_dagster.filtering.ifd import IFD_SCHEMA, drop_by_ifd, ifd_verdicts
 from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.verdicts import Rules, judge_candidates
+from sedi_dagster.models import BUNDLED_EMBEDDING
 from sedi_dagster.orchestration.composing import stored_vectors
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, instruction_pool
@@ -35,7 +35,7 @@ def round_rules(
         count_tokens=token_counter(_student(settings)),
         semantic_threshold=filtering.semantic_threshold,
         embed=vectors,
-        latin_only=settings.batching.embedding_model == BUNDLED,
+        latin_only=settings.batching.embedding_model == BUNDLED_EMBEDDING,
         answers=AnswerForm.of(filtering, special_tokens(_student(settings))),
     )
 

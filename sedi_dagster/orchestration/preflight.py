@@ -11,7 +11,7 @@ from sedi_dagster.generation.methods import check_mix
 from sedi_dagster.models import bundled_gguf, bundled_minilm
 from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.seed_pool.check import rules_that_drop_all
+from sedi_dagster.reporting.seed_check import rules_that_drop_all
 from sedi_dagster.settings import Settings
 from sedi_dagster.student.check import check_student
 from sedi_dagster.student.loading import check_quantization

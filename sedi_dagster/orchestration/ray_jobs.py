@@ -28,9 +28,9 @@ from sedi_dagster.errors import (
     WorkloadDied,
     WorkloadError,
 )
+from sedi_dagster.models import BUNDLED_STUDENT
 from sedi_dagster.settings import Settings
 from sedi_dagster.storage.store import Store
-from sedi_dagster.student.loading import BUNDLED
 from sedi_dagster.training.state import FOLDER as STATE
 from sedi_dagster.workloads.process import ERROR_FILE
 from sedi_dagster.workloads.remote import JOB, RESULTS, STORE_IS_AWAY, WORK
@@ -212,7 +212,7 @@ def _send(
             sent[local] = (WORK, name, "in", local.name)
     arguments = {key: value for key, value in job.items() if key != "output" and key not in files}
     if str(arguments.get("student", "")).startswith(str((cache / "models").resolve())):
-        arguments["student"] = BUNDLED  # the worker converts it for itself
+        arguments["student"] = BUNDLED_STUDENT  # the worker converts it for itself
     asked = {"module": module, "command": list(command), "job": arguments, "files": files}
     if not (resume and store.read_json(WORK, name, JOB) == json.loads(json.dumps(asked))):
         store.remove(WORK, name)

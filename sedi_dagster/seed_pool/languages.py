@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from sedi_dagster.batching.embedding import BUNDLED
+from sedi_dagster.models import BUNDLED_EMBEDDING
 from sedi_dagster.settings import Settings
 from sedi_dagster.texts.language import language_name, main_languages
 from sedi_dagster.texts.words import mostly_foreign
@@ -20,7 +20,7 @@ def language_notes(texts: list[str], settings: Settings) -> list[str]:
         named = " or ".join(language_name(code) for code in found)
         notes.append(f"the teacher is asked to write in {named}; set SEDI_GENERATION_LANGUAGE for another language")
     foreign = int(mostly_foreign(pl.Series(texts, dtype=pl.String)).sum())
-    if foreign and settings.batching.embedding_model == BUNDLED:
+    if foreign and settings.batching.embedding_model == BUNDLED_EMBEDDING:
         notes.append(
             f"{foreign} of {len(texts)} are not in the Latin script, which is all that the bundled embedding model "
             "reads: they are not compared by meaning, and training batches of them are hardly more diverse than "

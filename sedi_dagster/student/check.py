@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sedi_dagster.errors import ModelError
-from sedi_dagster.models import bundled_gguf
-from sedi_dagster.student.loading import BUNDLED
+from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf
 
 TIMEOUT_S = 20.0
 _WEIGHTS = ".safetensors"
@@ -22,8 +21,10 @@ def check_student(name: str, setting: str) -> None:
         ModelError: it is not there, is private or gated, has no safetensors weights, or the hub cannot be asked.
     """
     if name.startswith("bundled:"):
-        if name != BUNDLED:
-            raise ModelError(f"Unknown bundled model {name!r}.", f"Set {setting} to {BUNDLED}, a folder or a hub name.")
+        if name != BUNDLED_STUDENT:
+            raise ModelError(
+                f"Unknown bundled model {name!r}.", f"Set {setting} to {BUNDLED_STUDENT}, a folder or a hub name."
+            )
         bundled_gguf()
     elif Path(name).is_dir():
         _check_folder(Path(name), setting)

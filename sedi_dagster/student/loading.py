@@ -17,19 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.errors import ModelError
-from sedi_dagster.models import bundled_gguf
+from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf
 from sedi_dagster.student.chat import chat_text
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-BUNDLED = "bundled:smollm2-135m-instruct"
-
 
 def is_local(name: str) -> bool:
     """Whether the model can be had without asking a hub."""
-    return name == BUNDLED or Path(name).is_dir()
+    return name == BUNDLED_STUDENT or Path(name).is_dir()
 
 
 def student_source(name: str, cache: Path) -> str:
@@ -40,8 +38,8 @@ def student_source(name: str, cache: Path) -> str:
     """
     if not name.startswith("bundled:"):
         return name
-    if name != BUNDLED:
-        raise ModelError(f"Unknown bundled student {name!r}.", f"Use {BUNDLED}, a folder or a hub name.")
+    if name != BUNDLED_STUDENT:
+        raise ModelError(f"Unknown bundled student {name!r}.", f"Use {BUNDLED_STUDENT}, a folder or a hub name.")
     folder = cache / "models" / "SmolLM2-135M-Instruct"
     if not (folder / "config.json").exists():
         gguf = bundled_gguf()

@@ -79,10 +79,11 @@ def test_both_losses_are_of_the_same_tokens(scores: pl.DataFrame) -> None:
 
 @pytest.mark.slow
 def test_the_bundled_student_scores_a_batch_as_it_scores_each_alone(tmp_path: Path) -> None:
+    from sedi_dagster.models import BUNDLED_STUDENT
     from sedi_dagster.settings import PROJECT_ROOT
-    from sedi_dagster.student.loading import BUNDLED, student_source
+    from sedi_dagster.student.loading import student_source
 
-    source = student_source(BUNDLED, PROJECT_ROOT / ".cache")
+    source = student_source(BUNDLED_STUDENT, PROJECT_ROOT / ".cache")
     rows = write_rows(tmp_path / "rows.parquet", EXAMPLES[:6])
     score_examples({"student": source, "rows": rows, "output": str(tmp_path)}, lambda _: None)
     for example, row in zip(EXAMPLES, pl.read_parquet(tmp_path / "ifd.parquet").iter_rows(named=True), strict=False):

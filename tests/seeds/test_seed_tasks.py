@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from sedi_dagster.batching.embedding import BUNDLED, embed
+from sedi_dagster.batching.embedding import embed
 from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.novelty import near_duplicates
 from sedi_dagster.filtering.rules import InstructionForm, instance_problem, instruction_problem
+from sedi_dagster.models import BUNDLED_EMBEDDING
 from sedi_dagster.records import Category, EvaluationItem, SeedTask, task_prompt
 from sedi_dagster.seed_pool import read_seed_file, seed_frame
 from sedi_dagster.settings import FilteringSettings
@@ -75,7 +76,7 @@ def test_no_seed_means_the_same_as_any_item(seed_tasks: list[SeedTask], items: l
 
 
 def _assert_no_cosine_of_090(tasks: list[str], prompts: list[str]) -> None:
-    vectors = embed(tasks + prompts, BUNDLED)
+    vectors = embed(tasks + prompts, BUNDLED_EMBEDDING)
     cosines = vectors[: len(tasks)] @ vectors[len(tasks) :].T
     task, prompt = np.unravel_index(int(cosines.argmax()), cosines.shape)
     assert cosines.max() < 0.9, (tasks[task], prompts[prompt])

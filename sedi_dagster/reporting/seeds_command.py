@@ -15,7 +15,7 @@ from sedi_dagster.datafiles.options import column_options
 from sedi_dagster.datafiles.shapes import Columns
 from sedi_dagster.datafiles.writing import write_jsonl
 from sedi_dagster.evaluation.items import load_evaluation_items
-from sedi_dagster.seed_pool.check import SeedReport, check_seeds
+from sedi_dagster.reporting.seed_check import SeedReport, check_seeds
 from sedi_dagster.seed_pool.loading import read_seed_file
 from sedi_dagster.settings import load_settings
 
