@@ -2,7 +2,7 @@
 
 Every call is in the ledger before it is sent, and its answer before it is parsed. Re-running a partition reuses the
 answers, so nothing is paid for twice. A round opened by `sedi import` takes its candidates from the imported file.
-Tables: `candidates` (one row each, with its problem if malformed, or the rule that screened it out before it was
+Tables: `candidates` (one row each, with its problem if malformed, or the rule that rejected it before it was
 answered), `calls` (request key, tokens, cost of each call), `result` (one row: what was requested, what was generated,
 why generation stopped).
 """
@@ -13,7 +13,6 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.feedback.seed_update import prompting, seed_set
-from sedi_dagster.filtering.answer_rules import AnswerForm
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.failures import as_dagster_failure
@@ -25,11 +24,10 @@ from sedi_dagster.orchestration.planning import check_categories
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import (
     evaluation_decontaminator,
-    instruction_screen,
+    generation_filter,
     kept_examples,
     machine_seeds,
 )
-from sedi_dagster.orchestration.screening import GenerationScreen
 from sedi_dagster.orchestration.teaching import ask_teacher
 from sedi_dagster.records import AskTeacher, Tables
 
@@ -58,10 +56,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
                 allow_retries=False,
             )
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
-        screen = GenerationScreen(
-            instruction_screen(sedi, seeds, plan.round, evaluation_decontaminator(sedi)),
-            AnswerForm.of(settings.filtering),
-        )
+        rules = generation_filter(sedi, seeds, plan.round, evaluation_decontaminator(sedi))
         job = GenerationJob(
             round=plan.round,
             category=category,
@@ -80,7 +75,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
         )
 
         async def work(ask: AskTeacher) -> Tables:
-            return await generate(job, settings.generation.methods, ask, screen)
+            return await generate(job, settings.generation.methods, ask, rules)
 
         imported = imported_batch(sedi.store(), plan, category.id)
         if imported is None:

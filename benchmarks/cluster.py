@@ -50,7 +50,7 @@ from sedi_dagster.testing.simulated_teacher import MODEL, SimulatedTeacher
 from sedi_dagster.testing.tiny_student import write_tiny_student
 from sedi_dagster.workloads.remote import WORK
 
-STAND_INS = PROJECT_ROOT / "tests" / "orchestration" / "stand_ins"
+FAKES = PROJECT_ROOT / "tests" / "orchestration" / "fakes"
 """Embedding by hashed words: every process is spared seconds of imports."""
 FOLDER = PROJECT_ROOT / ".cache" / "cluster-demo"
 REHEARSAL = PROJECT_ROOT / "seeds" / "rehearsal"
@@ -235,7 +235,7 @@ def settings(folder: Path, teacher: SimulatedTeacher) -> dict[str, str]:
         "SEDI_CATEGORIES": str(folder / "categories.yaml"),
         "SEDI_TEACHER_BASE_URL": teacher.base_url,
         "SEDI_TEACHER_MODEL": MODEL,
-        "PYTHONPATH": os.pathsep.join([str(STAND_INS), str(PROJECT_ROOT)]),
+        "PYTHONPATH": os.pathsep.join([str(FAKES), str(PROJECT_ROOT)]),
         "SEDI_TRAINING_STUDENT": str(folder / "student"),
         "SEDI_TRAINING_PYTHON": str(interpreter(folder)),
         "SEDI_GENERATION_CANDIDATES_PER_CATEGORY": "8",

@@ -4,7 +4,7 @@
     python benchmarks/cost.py compare --folder /tmp/cost --figure docs/images/cost.png
 
 The stream is written by the local teacher in rounds, by the project's own generation: 8 demonstrations a call, 6 human
-and 2 machine-made, the latter from what the stricter threshold kept of the rounds before. An instruction is screened
+and 2 machine-made, the latter from what the stricter threshold kept of the rounds before. An instruction is judged
 before an answer is paid for, so only instructions are asked for; what an answer costs is measured on a sample.
 
     tokens per kept example = tokens of all instruction calls / kept + mean tokens of an answer
@@ -24,15 +24,15 @@ from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.generation_filter import GenerationFilter
 from sedi_dagster.filtering.rules import InstructionForm
-from sedi_dagster.filtering.screen import InstructionScreen
-from sedi_dagster.generation.candidates import Screened
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.records import (
     AskTeacher,
     Category,
     Message,
+    Rejection,
     Tables,
     TeacherAnswer,
     TeacherRequest,
@@ -52,10 +52,10 @@ NO_KEPT = dict.fromkeys(("example_id", "instruction", "input", "output"), pl.Str
 
 
 class InstructionsOnly:
-    """A screen that lets no instruction be answered."""
+    """A filter that lets no instruction be answered."""
 
-    def instruction(self, candidate_id: str, instruction: str) -> Screened | None:
-        return Screened("not_answered")
+    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
+        return Rejection("not_answered")
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:
         return None
@@ -67,7 +67,7 @@ def human_seeds(settings: Settings) -> pl.DataFrame:
     return seed_set(seed_frame(found.tasks, found.confidence), None)
 
 
-def screen_of(settings: Settings, seeds: pl.DataFrame, threshold: float) -> InstructionScreen:
+def filter_of(settings: Settings, seeds: pl.DataFrame, threshold: float) -> GenerationFilter:
     categories = load_categories(settings.path(settings.categories))
     items = load_evaluation_items(settings.path(settings.items), categories)
     filtering = settings.filtering
@@ -77,18 +77,15 @@ def screen_of(settings: Settings, seeds: pl.DataFrame, threshold: float) -> Inst
         filtering.decontamination_ngram,
     )
     pool = seeds.select("seed_id", "instruction").iter_rows()
-    return InstructionScreen(pool, decontaminator, threshold, InstructionForm.of(filtering))
+    return GenerationFilter(pool, decontaminator, threshold, InstructionForm.of(filtering))
 
 
 def kept_rows(settings: Settings, seeds: pl.DataFrame, candidates: pl.DataFrame, threshold: float) -> list[bool]:
-    """Of each candidate, whether its instruction passes the screen, in order."""
-    screen = screen_of(settings, seeds, threshold)
+    """Of each candidate, whether its instruction passes the filter, in order."""
+    rules = filter_of(settings, seeds, threshold)
     kept = []
     for name, instruction, problem in candidates.select("candidate_id", "instruction", "problem").iter_rows():
-        passes = problem is None and screen.judge(instruction) is None
-        if passes:
-            screen.add(name, instruction)
-        kept.append(passes)
+        kept.append(problem is None and rules.instruction(name, instruction) is None)
     return kept
 
 

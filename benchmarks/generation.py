@@ -19,14 +19,13 @@ from typing import Any
 import click
 import polars as pl
 
-from sedi_dagster.filtering.screen import InstructionScreen
+from sedi_dagster.filtering.generation_filter import GenerationFilter
 from sedi_dagster.filtering.verdicts import judge_candidates
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.filtering import round_rules
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, instruction_pool, instruction_screen
-from sedi_dagster.orchestration.screening import GenerationScreen
+from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, generation_filter, instruction_pool
 from sedi_dagster.records import AskTeacher, Category, Tables, TeacherAnswer, TeacherRequest, derived_rng
 from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.open import open_teacher
@@ -89,8 +88,8 @@ async def run(variant: Variant, count: int) -> Outcome:
     settings, seeds = sedi.settings(), sedi.seeds()
     decontaminator = evaluation_decontaminator(sedi)
 
-    def screen() -> InstructionScreen:
-        return instruction_screen(sedi, seeds, ROUND, decontaminator)
+    def rules() -> GenerationFilter:
+        return generation_filter(sedi, seeds, ROUND, decontaminator)
 
     began = time.monotonic()
     async with open_teacher(settings, run="generation trial") as teacher:
@@ -99,7 +98,7 @@ async def run(variant: Variant, count: int) -> Outcome:
             return await teacher.ask(requests)
 
         jobs = [job(settings, category, seeds, count) for category in sedi.categories().values()]
-        tables = await asyncio.gather(*(one(j, variant.method, ask, GenerationScreen(screen())) for j in jobs))
+        tables = await asyncio.gather(*(one(j, variant.method, ask, rules()) for j in jobs))
     print(f"{variant.label}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     candidates = pl.concat([t["candidates"] for t in tables])
     verdicts = judge_candidates(candidates, instruction_pool(sedi, seeds, ROUND), round_rules(sedi))
@@ -112,8 +111,8 @@ async def run(variant: Variant, count: int) -> Outcome:
     )
 
 
-async def one(chosen: GenerationJob, method: str, ask: AskTeacher, screen: GenerationScreen) -> Tables:
-    return await generate(chosen, {method: 1.0}, ask, screen)
+async def one(chosen: GenerationJob, method: str, ask: AskTeacher, rules: GenerationFilter) -> Tables:
+    return await generate(chosen, {method: 1.0}, ask, rules)
 
 
 def job(settings: Settings, category: Category, seeds: pl.DataFrame, count: int) -> GenerationJob:

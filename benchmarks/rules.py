@@ -34,7 +34,7 @@ STAGES = {
     "_too_long": "length in the student's tokens",
     "_not_new": "exact duplicates, novelty (ROUGE-L 0.85, greedy)",
     "_repeated_instances": "repeated instances",
-    "_screened": "screened before they were answered",
+    "_rejected_unanswered": "rejected before they were answered",
 }
 
 
@@ -73,13 +73,13 @@ def grown(settings: Settings, items: list[str], size: int) -> pl.DataFrame:
         }
     )
     number = pl.int_range(pl.len()).cast(pl.String)
-    nothing = ("problem", "screened_rule", "screened_neighbour_id", "screened_neighbour")
+    nothing = ("problem", "rejection_rule", "rejection_neighbour_id", "rejection_neighbour")
     return frame.with_columns(
         candidate_id="c" + number,
         instruction_id="i" + number,
         category=pl.lit("math"),
-        screened_score=pl.lit(None, pl.Float64),
-        screened_threshold=pl.lit(None, pl.Float64),
+        rejection_score=pl.lit(None, pl.Float64),
+        rejection_threshold=pl.lit(None, pl.Float64),
         **{name: pl.lit(None, pl.String) for name in nothing},
     )
 

@@ -22,13 +22,12 @@ from sedi_dagster.evaluation.results import read_results
 from sedi_dagster.feedback.plan import PlanRequest, Stop, plan_round
 from sedi_dagster.feedback.seed_update import prompting, seed_set
 from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.generation_filter import GenerationFilter
 from sedi_dagster.filtering.rules import InstructionForm
-from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.filtering.verdicts import Rules, judge_candidates
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.generation.methods import candidates_per_call
-from sedi_dagster.orchestration.screening import GenerationScreen
 from sedi_dagster.records import CategoryOutcome, RoundOutcome
 from sedi_dagster.seed_pool.loading import read_seed_file, seed_frame
 from sedi_dagster.settings import load_settings
@@ -70,8 +69,8 @@ async def write(plan) -> list[dict[str, pl.DataFrame]]:
             )
             for c in plan.categories
         ]  # fmt: skip
-        screen = InstructionScreen(known.iter_rows(), guard, s.filtering.threshold, form)
-        return [await generate(job, s.generation.methods, teacher.ask, GenerationScreen(screen)) for job in jobs]
+        rules = GenerationFilter(known.iter_rows(), guard, s.filtering.threshold, form)
+        return [await generate(job, s.generation.methods, teacher.ask, rules) for job in jobs]
 
 
 kept: list[pl.DataFrame] = []

@@ -12,7 +12,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -73,6 +73,16 @@ class SeedTask:
     @property
     def id(self) -> str:
         return content_id("seed", self.category, self.instruction, self.input, self.output)
+
+
+class Rejection(NamedTuple):
+    """The rule that a candidate breaks, what the rule measured and, for texts too close to another, that other."""
+
+    rule: str
+    score: float | None = None
+    threshold: float | None = None
+    neighbour_id: str | None = None
+    neighbour: str | None = None
 
 
 def task_prompt(instruction: str, text_input: str) -> str:

@@ -17,11 +17,11 @@ from sedi_dagster.settings import FilteringSettings
 _GIVEN = ("candidate_id", "instruction_id", "category", "instruction", "input", "output")
 _NOT_YET_JUDGED: dict[str, Any] = {
     "problem": pl.String,
-    "screened_rule": pl.String,
-    "screened_score": pl.Float64,
-    "screened_threshold": pl.Float64,
-    "screened_neighbour_id": pl.String,
-    "screened_neighbour": pl.String,
+    "rejection_rule": pl.String,
+    "rejection_score": pl.Float64,
+    "rejection_threshold": pl.Float64,
+    "rejection_neighbour_id": pl.String,
+    "rejection_neighbour": pl.String,
 }
 
 

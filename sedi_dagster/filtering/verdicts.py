@@ -5,8 +5,8 @@ Rules on the candidate itself come before comparisons, and cheap rules first:
 1. malformed; form and keywords; the instance; decontamination; length for the student;
 2. exact, near and semantic duplicates of seeds and kept instructions, in candidate order.
 
-The neighbour of a duplicate is therefore always kept. Candidates screened out before they were answered come last: they
-keep their verdict if it still holds.
+The neighbour of a duplicate is therefore always kept. Candidates that generation rejected before they were answered
+come last: they keep their verdict if it still holds.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def judge_candidates(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules)
     frame = candidates.with_row_index("row")
     if "is_classification" not in frame.columns:  # a data set from elsewhere does not say
         frame = frame.with_columns(is_classification=pl.lit(False))
-    remaining = _OpenCandidates(frame.filter(pl.col("screened_rule").is_null()))
+    remaining = _OpenCandidates(frame.filter(pl.col("rejection_rule").is_null()))
     remaining.reject(found_frame(remaining.open.drop_nulls("problem").with_columns(rule="problem")))
     remaining.reject(first_broken(remaining.open, form_rules(rules.form)))
     remaining.reject(first_broken(remaining.open, (*instance_rules(), *answer_rules(rules.answers))))
@@ -88,10 +88,10 @@ def judge_candidates(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules)
     remaining.reject(_too_long(remaining.open, rules))
     remaining.reject(_not_new(remaining.open, pool, rules))
     remaining.reject(_repeated_instances(remaining.open))
-    screened = frame.filter(pl.col("screened_rule").is_not_null())
-    remaining.reject(_screened(screened, frame, remaining.open, rules.novelty_threshold))
+    unanswered = frame.filter(pl.col("rejection_rule").is_not_null())
+    remaining.reject(_rejected_unanswered(unanswered, frame, remaining.open, rules.novelty_threshold))
     kept = pl.col("rule").is_null()
-    malformed = pl.col("problem").is_not_null() & pl.col("screened_rule").is_null()
+    malformed = pl.col("problem").is_not_null() & pl.col("rejection_rule").is_null()
     state = pl.when(kept).then(pl.lit("kept")).when(malformed).then(pl.lit("malformed")).otherwise(pl.lit("rejected"))
     judged = frame.join(pl.concat(remaining.found), on="row", how="left", maintain_order="left")
     return judged.with_columns(state=state).select(*VERDICT_SCHEMA)
@@ -163,21 +163,21 @@ def _repeated_instances(candidates: pl.DataFrame) -> pl.DataFrame:
     return found_frame(later.with_columns(rule=rule))
 
 
-def _screened(
-    screened: pl.DataFrame, candidates: pl.DataFrame, kept: pl.DataFrame, novelty_threshold: float
+def _rejected_unanswered(
+    unanswered: pl.DataFrame, candidates: pl.DataFrame, kept: pl.DataFrame, novelty_threshold: float
 ) -> pl.DataFrame:
-    """The verdicts of the screen. A neighbour that was not kept after all is no reason, so it is looked for again.
+    """The verdicts that generation gave. If the neighbour was not kept after all, another is looked for.
 
     What is near no kept instruction was still not answered, so it cannot be kept: the rule says so.
     """
-    names = {f"screened_{name}": name for name in FOUND_SCHEMA if name != "row"}
-    verdicts = found_frame(screened.select("row", *names).rename(names))
+    names = {f"rejection_{name}": name for name in FOUND_SCHEMA if name != "row"}
+    verdicts = found_frame(unanswered.select("row", *names).rename(names))
     gone = candidates.join(kept, on="row", how="anti").select(neighbour_id="candidate_id")
     untrue = verdicts.join(gone, on="neighbour_id", how="semi")
     index = NoveltyIndex()
     for name, text in kept.select("candidate_id", "instruction").iter_rows():
         index.add(name, text)
-    texts = untrue.select("row").join(screened, on="row", maintain_order="left")["instruction"].to_list()
+    texts = untrue.select("row").join(unanswered, on="row", maintain_order="left")["instruction"].to_list()
     near = pl.DataFrame(
         [
             (row, "near_duplicate", nearest[2], novelty_threshold, nearest[0], nearest[1])
@@ -187,5 +187,5 @@ def _screened(
         schema=FOUND_SCHEMA,
         orient="row",
     )
-    unanswered = untrue.join(near, on="row", how="anti").with_columns(rule=pl.lit("unanswered_duplicate"))
-    return pl.concat([verdicts.join(untrue, on="row", how="anti"), near, unanswered])
+    distant = untrue.join(near, on="row", how="anti").with_columns(rule=pl.lit("unanswered_duplicate"))
+    return pl.concat([verdicts.join(untrue, on="row", how="anti"), near, distant])

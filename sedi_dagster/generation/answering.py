@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from sedi_dagster.generation.agreement import most_agreed
-from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, Screened, answer_problem
+from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, answer_problem
 from sedi_dagster.generation.method import GenerationContext
-from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest, task_prompt
+from sedi_dagster.records import CallShape, Rejection, TeacherAnswer, TeacherRequest, task_prompt
 from sedi_dagster.settings import GenerationSettings
 
 SAMPLE = "answer_sample"
@@ -91,7 +91,7 @@ def _settle(context: GenerationContext, candidate: Candidate, samples: list[_Sam
             if any(sample.problem == NOT_ASKED for sample in samples):
                 candidate.problem = NOT_ASKED
             else:
-                candidate.screened = Screened("answers_disagree", agreeing / len(samples), MAJORITY)
+                candidate.rejection = Rejection("answers_disagree", agreeing / len(samples), MAJORITY)
     else:
         candidate.problem = chosen.problem
     if chosen.key is not None:

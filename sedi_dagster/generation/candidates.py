@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
-from sedi_dagster.records import TeacherAnswer, content_id
+from sedi_dagster.records import Rejection, TeacherAnswer, content_id
 
 CANDIDATE_SCHEMA: dict[str, Any] = {
     "candidate_id": pl.String,
@@ -21,11 +21,11 @@ CANDIDATE_SCHEMA: dict[str, Any] = {
     "output": pl.String,
     "is_classification": pl.Boolean,
     "problem": pl.String,
-    "screened_rule": pl.String,
-    "screened_score": pl.Float64,
-    "screened_threshold": pl.Float64,
-    "screened_neighbour_id": pl.String,
-    "screened_neighbour": pl.String,
+    "rejection_rule": pl.String,
+    "rejection_score": pl.Float64,
+    "rejection_threshold": pl.Float64,
+    "rejection_neighbour_id": pl.String,
+    "rejection_neighbour": pl.String,
     "method": pl.String,
     "teacher": pl.String,
     "prompt_version": pl.String,
@@ -50,20 +50,10 @@ CALL_SCHEMA: dict[str, Any] = {
 NOT_ASKED = "not answered: the budget was spent"
 
 
-class Screened(NamedTuple):
-    """Why an instruction is not worth an answer: the rule and what it measured; for near duplicates, the neighbour."""
+class CandidateFilter(Protocol):
+    """The rules of filtering that generation applies before it pays for more."""
 
-    rule: str
-    score: float | None = None
-    threshold: float | None = None
-    neighbour_id: str | None = None
-    neighbour: str | None = None
-
-
-class Screen(Protocol):
-    """The rules of filtering that generation asks before it pays for more."""
-
-    def instruction(self, candidate_id: str, instruction: str) -> Screened | None:
+    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
         """Why the instruction is not worth an answer. Called in candidate order; what passes is remembered."""
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:
@@ -72,8 +62,8 @@ class Screen(Protocol):
 
 @dataclass
 class Candidate:
-    """One row of `CANDIDATE_SCHEMA` in the making. `problem` is set if it is malformed, `screened` if it was not
-    worth an answer; a candidate with neither has an output in the end."""
+    """One row of `CANDIDATE_SCHEMA` in the making. `problem` is set if it is malformed, `rejection` if it was
+    rejected before it was answered; a candidate with neither has an output in the end."""
 
     candidate_id: str
     instruction_id: str
@@ -86,7 +76,7 @@ class Candidate:
     raw: str
     output: str | None = None
     problem: str | None = None
-    screened: Screened | None = None
+    rejection: Rejection | None = None
     parent_id: str | None = None
     demonstration_ids: list[str] = field(default_factory=list)
     answer_key: str | None = None
@@ -94,8 +84,8 @@ class Candidate:
 
     @property
     def is_open(self) -> bool:
-        """Neither malformed nor screened out: worth going on with."""
-        return self.problem is None and self.screened is None
+        """Neither malformed nor rejected: worth going on with."""
+        return self.problem is None and self.rejection is None
 
 
 def candidate_id(request_key: str, number: int, raw: str) -> str:
@@ -132,9 +122,9 @@ def candidate_frame(candidates: Iterable[Candidate], **same: Any) -> pl.DataFram
     rows = []
     for position, candidate in enumerate(candidates):
         row = asdict(candidate) | same | {"position": position}
-        screened = candidate.screened or (None,) * len(Screened._fields)
-        row |= {f"screened_{name}": value for name, value in zip(Screened._fields, screened, strict=True)}
-        del row["screened"]
+        rejection = candidate.rejection or (None,) * len(Rejection._fields)
+        row |= {f"rejection_{name}": value for name, value in zip(Rejection._fields, rejection, strict=True)}
+        del row["rejection"]
         rows.append(row)
     return pl.DataFrame(rows, schema=CANDIDATE_SCHEMA)
 

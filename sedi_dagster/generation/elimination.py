@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from sedi_dagster.generation.candidates import Screened
+from sedi_dagster.records import Rejection
 
 REFUSAL_WORDS = 80
 """An answer that says sorry is a refusal if it has fewer words."""
@@ -30,36 +30,36 @@ _STOP_WORDS = frozenset(
 )
 
 
-def unchanged(before: str, after: str) -> Screened | None:
+def unchanged(before: str, after: str) -> Rejection | None:
     """No gain, detected without a call: the rewrite has the words of the original in the same order."""
     same = _WORD.findall(before.casefold()) == _WORD.findall(after.casefold())
-    return Screened("evolved_without_gain", 1.0, 1.0) if same else None
+    return Rejection("evolved_without_gain", 1.0, 1.0) if same else None
 
 
-def without_gain(judgement: str) -> Screened | None:
+def without_gain(judgement: str) -> Rejection | None:
     """Nothing gained, as the teacher judges: it says that both tasks come to the same.
 
     A judgement that says neither eliminates nothing.
     """
     said = {word.casefold() for word in _JUDGED.findall(judgement)}
     same = said & {"same", "equal", "identical"} and not said & {"different", "not", "differ"}
-    return Screened("evolved_without_gain", 1.0, 1.0) if same else None
+    return Rejection("evolved_without_gain", 1.0, 1.0) if same else None
 
 
-def leaked(before: str, after: str) -> Screened | None:
+def leaked(before: str, after: str) -> Rejection | None:
     """The rewrite took over words of the prompt that asked for it and that the original does not have.
 
     The score is the number of their kinds.
     """
     taken = {found.casefold() for found in _LEAK.findall(after)} - {found.casefold() for found in _LEAK.findall(before)}
-    return Screened("evolved_copies_prompt", float(len(taken)), 1.0) if taken else None
+    return Rejection("evolved_copies_prompt", float(len(taken)), 1.0) if taken else None
 
 
-def useless_answer(answer: str) -> Screened | None:
+def useless_answer(answer: str) -> Rejection | None:
     """The rewrite is too hard to answer: a short refusal, or nothing but punctuation and stop words."""
     words = answer.split()
     if len(words) < REFUSAL_WORDS and _REFUSAL.search(answer):
-        return Screened("evolved_short_refusal", float(len(words)), float(REFUSAL_WORDS))
+        return Rejection("evolved_short_refusal", float(len(words)), float(REFUSAL_WORDS))
     tells = any(word.casefold() not in _STOP_WORDS for word in _WORD.findall(answer))
     shows = any(unicodedata.category(character) in ("So", "Sm") for character in answer)  # an emoji, a sign such as >
-    return None if tells or shows else Screened("evolved_answer_only_stop_words", 0.0, 1.0)
+    return None if tells or shows else Rejection("evolved_answer_only_stop_words", 0.0, 1.0)

@@ -73,13 +73,13 @@ class EvolInstruct(Method):
             moves += [(line, candidate) for candidate in rewritten if candidate.problem is None]
         for line, candidate in moves:
             before, after = task_prompt(line.instruction, line.input), _text(candidate)
-            candidate.screened = elimination.leaked(before, after) or elimination.unchanged(before, after)
-            self.context.screen(candidate)
+            candidate.rejection = elimination.leaked(before, after) or elimination.unchanged(before, after)
+            self.context.apply_filter(candidate)
         await self._judge_gain(moves)
         await answer_all(self.context, [candidate for _, candidate in moves], "answer")
         for line, candidate in moves:
             if candidate.is_open and candidate.output is not None:
-                candidate.screened = elimination.useless_answer(candidate.output)
+                candidate.rejection = elimination.useless_answer(candidate.output)
             if candidate.is_open:
                 line.parent_id = candidate.candidate_id
                 line.instruction, line.input = candidate.instruction, candidate.input
@@ -108,7 +108,7 @@ class EvolInstruct(Method):
                 candidate.problem = NOT_ASKED if answer is None else error_problem(answer.error)
             else:
                 candidate.further_keys.append(answer.request_key)
-                candidate.screened = elimination.without_gain(answer.text)
+                candidate.rejection = elimination.without_gain(answer.text)
 
     def _request(self, line: _Line, operation: str, number: int) -> TeacherRequest:
         text = render(

@@ -1,6 +1,6 @@
 """Generation for one category in one round: waves of candidates by a mix of methods, until enough are kept.
 
-The size of the next wave follows from the share that passed so far (screening and the rules for instances), so a
+The size of the next wave follows from the share that passed so far (the filter and the rules for instances), so a
 category with many rejections gets more candidates. Randomness derives from (project seed, round, category, purpose):
 the same job with the same answers gives the same candidates.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from sedi_dagster.errors import TeacherError
-from sedi_dagster.generation.candidates import CALL_SCHEMA, Candidate, Screen, candidate_frame
+from sedi_dagster.generation.candidates import CALL_SCHEMA, Candidate, CandidateFilter, candidate_frame
 from sedi_dagster.generation.method import GenerationContext, GenerationJob
 from sedi_dagster.generation.methods import METHODS, candidates_per_call, check_mix
 from sedi_dagster.records import AskTeacher, Tables
@@ -36,7 +36,7 @@ RESULT_SCHEMA: dict[str, Any] = {
     "allowed": pl.Int64,  # well-formed candidates
     "candidates": pl.Int64,
     "well_formed": pl.Int64,  # a whole instruction, whatever became of its answer
-    "passed": pl.Int64,  # the screen and the rules for instances
+    "passed": pl.Int64,  # the filter and the rules for instances
     "waves": pl.Int64,
     "stopped": pl.String,  # enough, allowed, nothing, dry, budget
     "reason": pl.String,
@@ -54,9 +54,9 @@ class _Tally:
     waves: int = 0
     dry: int = 0
 
-    def add(self, written: list[Candidate], screen: Screen) -> None:
+    def add(self, written: list[Candidate], candidate_filter: CandidateFilter) -> None:
         passed = sum(
-            c.is_open and c.output is not None and screen.instance(c.instruction, c.input, c.output) is None
+            c.is_open and c.output is not None and candidate_filter.instance(c.instruction, c.input, c.output) is None
             for c in written
         )
         self.candidates += len(written)
@@ -66,8 +66,10 @@ class _Tally:
         self.dry = 0 if passed else self.dry + 1
 
 
-async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher, screen: Screen) -> Tables:
-    """Candidates (well-formed, screened out, or malformed: nothing is dropped) and the calls that made them.
+async def generate(
+    job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher, candidate_filter: CandidateFilter
+) -> Tables:
+    """Candidates (well-formed, rejected, or malformed: nothing is dropped) and the calls that made them.
 
     Args:
         mix: share of the candidates by method, summing to 1.
@@ -82,7 +84,7 @@ async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher
             result says that the budget stopped it.
     """
     check_mix(mix)
-    context = GenerationContext(job, ask, screen)
+    context = GenerationContext(job, ask, candidate_filter)
     methods = {name: METHODS[name](job, context) for name in mix}
     asked = dict.fromkeys(mix, 0)
     left = dict(mix)
@@ -97,7 +99,7 @@ async def generate(job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher
                 del left[name]  # the others take its share
             wave += written
             asked[name] += count
-        tally.add(wave, screen)
+        tally.add(wave, candidate_filter)
         candidates += wave
     if context.spent is not None and not candidates:
         raise context.spent
@@ -148,7 +150,7 @@ def _stop(
     if context.spent is not None:
         return "budget", f"{got}; {context.spent.problem}"
     if job.wanted is not None and tally.passed >= job.wanted:
-        return "enough", f"{got} the screen and the rules for instances"
+        return "enough", f"{got} the filter and the rules for instances"
     if tally.well_formed >= job.candidates:
         return "allowed", f"{got}; the {job.candidates} candidates that were allowed are there"
     missing = _missing(job, tally)

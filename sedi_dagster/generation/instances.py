@@ -10,11 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, Screened, candidate_id, error_problem
+from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, candidate_id, error_problem
 from sedi_dagster.generation.method import GenerationContext, judgement_tokens
 from sedi_dagster.generation.parsing import ParsedTask, parse_instances, parse_labelled_instances
 from sedi_dagster.generation.prompts import render, version
-from sedi_dagster.records import TeacherAnswer, TeacherRequest
+from sedi_dagster.records import Rejection, TeacherAnswer, TeacherRequest
 
 MOST_INSTANCES = 5  # an instruction; the released code stops at as many
 CLASSIFY_TOKENS = 4
@@ -90,7 +90,7 @@ def _instances(context: GenerationContext, task: Candidate, answer: TeacherAnswe
         found.append(
             replace(
                 task,
-                candidate_id=further_id if number else task.candidate_id,  # by which the screen knows the instruction
+                candidate_id=further_id if number else task.candidate_id,  # by which the filter knows the instruction
                 input=piece.input,
                 output=piece.output or None,
                 problem=piece.problem or None,
@@ -101,5 +101,5 @@ def _instances(context: GenerationContext, task: Candidate, answer: TeacherAnswe
             )
         )
     for instance in [candidate for candidate in found if candidate.is_open][MOST_INSTANCES:]:
-        instance.screened = Screened("too_many_instances", len(found), MOST_INSTANCES)
+        instance.rejection = Rejection("too_many_instances", len(found), MOST_INSTANCES)
     return found

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from sedi_dagster.errors import BudgetExceeded
-from sedi_dagster.generation.candidates import Candidate, Screen, call_row
+from sedi_dagster.generation.candidates import Candidate, CandidateFilter, call_row
 from sedi_dagster.generation.demonstrations import DemonstrationPicker
 from sedi_dagster.generation.prompts import render
 from sedi_dagster.records import (
@@ -125,7 +125,7 @@ class GenerationJob:
 
 
 class GenerationContext:
-    """What the methods of one job share: teacher calls and their records, the novelty screen, demonstrations.
+    """What the methods of one job share: teacher calls and their records, the filter, demonstrations.
 
     Attributes:
         calls: rows of `CALL_SCHEMA` by request key.
@@ -133,13 +133,13 @@ class GenerationContext:
         spent: set once the budget did not allow a call; from then on nothing more is asked.
     """
 
-    def __init__(self, job: GenerationJob, ask: AskTeacher, screen: Screen) -> None:
+    def __init__(self, job: GenerationJob, ask: AskTeacher, candidate_filter: CandidateFilter) -> None:
         self.job = job
         self.calls: dict[str, dict[str, Any]] = {}
         self.without_text: dict[str, str] = {}
         self.spent: BudgetExceeded | None = None
         self._ask = ask
-        self._screen = screen
+        self._filter = candidate_filter
         self._picker = DemonstrationPicker(job.seeds, (job.project_seed, job.round, job.category.id))
 
     async def ask(self, requests: Sequence[TeacherRequest]) -> list[TeacherAnswer | None]:
@@ -158,14 +158,13 @@ class GenerationContext:
                     self.without_text[answer.request_key] = answer.error
         return answers
 
-    def screen(self, candidate: Candidate) -> bool:
-        """Whether an instruction is worth going on with; if not, the candidate says why.
+    def apply_filter(self, candidate: Candidate) -> None:
+        """Set the `rejection` of an open candidate whose instruction is not worth an answer.
 
-        Ask in candidate order, and once an instruction: its further instances share the verdict.
+        Call it in candidate order, and once an instruction: its further instances share the verdict.
         """
         if candidate.is_open:
-            candidate.screened = self._screen.instruction(candidate.candidate_id, candidate.instruction)
-        return candidate.is_open
+            candidate.rejection = self._filter.instruction(candidate.candidate_id, candidate.instruction)
 
     def demonstrations(self, count: int | None = None) -> list[dict[str, Any]]:
         """Seeds to show in the next prompt, rows of `job.seeds`: no set of them twice while others are left.
@@ -193,9 +192,9 @@ class Method(ABC):
 
     @abstractmethod
     async def write(self, wanted: int) -> list[Candidate]:
-        """About so many more well-formed candidates, with all that came besides: screened and malformed ones.
+        """About so many more well-formed candidates, with all that came besides: rejected and malformed ones.
 
-        All are finished: each has an output, a problem, or the screen's verdict. An empty list: nothing more to ask.
+        All are finished: each has an output, a problem, or a rejection. An empty list: nothing more to ask.
         """
 
     @classmethod

@@ -1,7 +1,7 @@
 """Self-Instruct (arXiv 2212.10560, section 2.2 and its released code): new instructions from demonstrations, then
 instances of each.
 
-The setting `generation.instances` says how an instruction that passed the screen becomes examples. `few_shot` is
+The setting `generation.instances` says how an instruction that passed the filter becomes examples. `few_shot` is
 the paper's way: the teacher tells whether the task is classification, where the category leaves it open, and writes
 up to five instances by a few-shot prompt, input first, for classification label first. `answer` is for teachers that
 were tuned to answer: inputs are written along with the instructions, and each task is put to the teacher once.
@@ -43,7 +43,7 @@ class SelfInstruct(Method):
     async def write(self, wanted: int) -> list[Candidate]:
         tasks = await self._instructions(wanted)
         for task in tasks:
-            self.context.screen(task)
+            self.context.apply_filter(task)
         if self._few_shot:
             await classify_task(self.context, tasks)
             candidates = await instances_of(self.context, tasks)
@@ -54,7 +54,7 @@ class SelfInstruct(Method):
         return candidates
 
     async def _instructions(self, wanted: int) -> list[Candidate]:
-        """Instructions, not yet screened, and malformed pieces: as many calls as the yield so far asks for."""
+        """Instructions, not yet filtered, and malformed pieces: as many calls as the yield so far asks for."""
         first = _asked_for(self.job.settings) if self.job.chat else CONTINUED - 1
         expected = self._found / self._calls if self._found else first
         count = math.ceil(wanted / expected)

@@ -73,7 +73,7 @@ class SingleCall(Method):
             for number, example in enumerate(self._parsed(answer))
         ]
         for candidate in candidates:
-            self.context.screen(candidate)
+            self.context.apply_filter(candidate)
         await answer_all(self.context, candidates, "answer")  # only where several samples are to agree
         self._found += sum(c.problem is None for c in candidates)
         return candidates

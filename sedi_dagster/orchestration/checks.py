@@ -18,11 +18,11 @@ RARE = 0.05
 
 @check("generated_batches", blocking=True)
 def every_candidate_has_its_call(checked: Checked) -> Finding:
-    """Each candidate has a unique id, a recorded call, and an answer, a problem or a screening rule."""
+    """Each candidate has a unique id, a recorded call, and an answer, a problem or a rejection."""
     candidates, calls = checked.tables["candidates"], checked.tables["calls"]
     unknown = candidates.join(calls, left_on="instruction_key", right_on="request_key", how="anti").height
     undecided = candidates.filter(
-        pl.col("output").is_null() & pl.col("problem").is_null() & pl.col("screened_rule").is_null()
+        pl.col("output").is_null() & pl.col("problem").is_null() & pl.col("rejection_rule").is_null()
     ).height
     repeated = candidates.height - candidates["candidate_id"].n_unique()
     nothing_to_ask = checked.tables["result"]["stopped"].to_list() == ["nothing"]

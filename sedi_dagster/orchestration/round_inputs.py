@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
+from sedi_dagster.filtering.answer_rules import AnswerForm
 from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.generation_filter import GenerationFilter
 from sedi_dagster.filtering.rules import InstructionForm
-from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.filtering.semantic import Embed
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.storage.rounds import SEED_TASKS
@@ -53,13 +54,14 @@ def instruction_pool(sedi: SediResource, seeds: pl.DataFrame, round_key: str) ->
     return pl.concat([seeds.select(id="seed_id", text="instruction"), *kept])
 
 
-def instruction_screen(
+def generation_filter(
     sedi: SediResource, seeds: pl.DataFrame, round_key: str, decontaminator: Decontaminator
-) -> InstructionScreen:
-    """The rules that need the instruction alone, for a teacher that is still to be paid for its answer."""
+) -> GenerationFilter:
+    """The rules that generation applies before it pays for an answer."""
     filtering = sedi.settings().filtering
     pool = instruction_pool(sedi, seeds, round_key).iter_rows()
-    return InstructionScreen(pool, decontaminator, filtering.threshold, InstructionForm.of(filtering))
+    form, answers = InstructionForm.of(filtering), AnswerForm.of(filtering)
+    return GenerationFilter(pool, decontaminator, filtering.threshold, form, answers)
 
 
 def earlier_examples(sedi: SediResource, round_key: str, like: pl.DataFrame) -> pl.DataFrame:

@@ -28,6 +28,10 @@ from sedi_dagster.storage.object_store import as_storage_error, check_bucket, is
 from sedi_dagster.storage.sealing import json_text, sealed
 
 MARKER = "_tables.json"
+FORMER_COLUMNS = {
+    f"screened_{name}": f"rejection_{name}" for name in ("rule", "score", "threshold", "neighbour_id", "neighbour")
+}
+"""Columns of tables written before a rename, and their present names."""
 
 
 class Store:
@@ -248,7 +252,7 @@ class Store:
             raise StorageError(
                 f"{self.path(*file)} is missing or was changed.", "Materialize that asset partition again."
             )
-        return pl.read_parquet(io.BytesIO(content))
+        return pl.read_parquet(io.BytesIO(content)).rename(FORMER_COLUMNS, strict=False)
 
     # folders (checkpoints)
 

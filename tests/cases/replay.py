@@ -16,10 +16,9 @@ import polars as pl
 
 from sedi_dagster.filtering.answer_rules import AnswerForm, answer_rules, with_special_tokens
 from sedi_dagster.filtering.rules import first_broken
-from sedi_dagster.generation.candidates import Screened
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
-from sedi_dagster.records import Category, Tables
+from sedi_dagster.records import Category, Rejection, Tables
 from sedi_dagster.settings import GenerationSettings, TeacherSettings, secrets_in
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import RemoteEndpoint
@@ -125,7 +124,7 @@ def served(respond: Respond, **more: Any) -> Iterator[Replay]:
 
 
 class EverythingPasses:
-    def instruction(self, candidate_id: str, instruction: str) -> Screened | None:
+    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
         return None
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:
@@ -146,7 +145,7 @@ class Made:
 
     @property
     def kept(self) -> list[str]:
-        good = self.candidates.filter(pl.col("problem").is_null() & pl.col("screened_rule").is_null())
+        good = self.candidates.filter(pl.col("problem").is_null() & pl.col("rejection_rule").is_null())
         return good.join(self.rejected, on="candidate_id", how="anti")["output"].to_list()
 
     @property

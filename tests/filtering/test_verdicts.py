@@ -30,10 +30,10 @@ def candidate(
     }  # fmt: skip
 
 
-def screened_out(name: str, instruction: str, neighbour_id: str, neighbour: str) -> dict[str, Any]:
+def rejected_unanswered(name: str, instruction: str, neighbour_id: str, neighbour: str) -> dict[str, Any]:
     return candidate(
-        name, instruction, output=None, screened_rule="near_duplicate", screened_score=0.9, screened_threshold=0.85,
-        screened_neighbour_id=neighbour_id, screened_neighbour=neighbour,
+        name, instruction, output=None, rejection_rule="near_duplicate", rejection_score=0.9, rejection_threshold=0.85,
+        rejection_neighbour_id=neighbour_id, rejection_neighbour=neighbour,
     )  # fmt: skip
 
 
@@ -145,10 +145,10 @@ def test_a_malformed_candidate_keeps_its_problem_as_rule() -> None:
     assert (verdict["state"], verdict["rule"]) == ("malformed", "no instruction")
 
 
-def test_a_candidate_screened_before_it_was_answered_keeps_that_verdict() -> None:
+def test_a_candidate_rejected_before_it_was_answered_keeps_that_verdict() -> None:
     row = candidate(
-        "c", SEED[1], output=None, screened_rule="near_duplicate", screened_score=0.95, screened_threshold=0.85,
-        screened_neighbour_id="seed-9", screened_neighbour="Name rivers.",
+        "c", SEED[1], output=None, rejection_rule="near_duplicate", rejection_score=0.95, rejection_threshold=0.85,
+        rejection_neighbour_id="seed-9", rejection_neighbour="Name rivers.",
     )  # fmt: skip
     verdict = judge(row).to_dicts()[0]
     assert [verdict[name] for name in ("state", "rule", "score", "threshold", "neighbour_id", "neighbour")] == [
@@ -160,20 +160,20 @@ OTHER = "Describe how a lock lifts a boat."
 NEAR_OTHER = "Describe how a lock lifts a heavy boat."
 
 
-def test_a_screened_candidate_never_names_a_neighbour_that_was_dropped() -> None:
+def test_an_unanswered_candidate_never_names_a_neighbour_that_was_dropped() -> None:
     verdicts = judge(
         candidate("first", OTHER, output=None, problem="answer cut by length"),
-        screened_out("second", NEAR_OTHER, "first", OTHER),
+        rejected_unanswered("second", NEAR_OTHER, "first", OTHER),
     )
     assert verdicts["state"].to_list() == ["malformed", "rejected"]
     assert verdicts["rule"][1] == "unanswered_duplicate"
     assert verdicts.row(1)[4:8] == (0.9, 0.85, "first", OTHER)
 
 
-def test_a_screened_candidate_is_near_whatever_was_kept_instead_of_its_neighbour() -> None:
+def test_an_unanswered_candidate_is_near_whatever_was_kept_instead_of_its_neighbour() -> None:
     verdicts = judge(
         candidate("first", OTHER, output="So:"),
-        screened_out("second", NEAR_OTHER, "first", OTHER),
+        rejected_unanswered("second", NEAR_OTHER, "first", OTHER),
         candidate("third", NEAR_OTHER.replace("heavy", "long"), output="With water."),
     )
     assert verdicts["rule"].to_list() == ["output_ends_with_colon", "near_duplicate", None]

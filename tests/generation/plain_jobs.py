@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from sedi_dagster.generation.candidates import Candidate, Screened
+from sedi_dagster.generation.candidates import Candidate
 from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method
-from sedi_dagster.records import Category, TeacherAnswer, TeacherRequest, content_id
+from sedi_dagster.records import Category, Rejection, TeacherAnswer, TeacherRequest, content_id
 from sedi_dagster.settings import GenerationSettings
 
 Reply = Callable[[TeacherRequest], str | tuple[str, str, str]]
@@ -75,9 +75,9 @@ class PlainTeacher:
 
 
 class EverythingPasses:
-    """A screen without rules."""
+    """A filter without rules."""
 
-    def instruction(self, candidate_id: str, instruction: str) -> Screened | None:
+    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
         return None
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:

@@ -10,10 +10,9 @@ import polars as pl
 
 from sedi_dagster.errors import BudgetExceeded
 from sedi_dagster.filtering.rules import instance_problem
-from sedi_dagster.generation.candidates import Screened
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
-from sedi_dagster.records import Category, Tables, TeacherAnswer, TeacherRequest, content_id
+from sedi_dagster.records import Category, Rejection, Tables, TeacherAnswer, TeacherRequest, content_id
 from sedi_dagster.settings import GenerationSettings
 
 MATH = Category("math", "Math", "Problems with numbers.", "Use small numbers.", 1.0, 0.5, 64, is_classification=False)
@@ -84,13 +83,13 @@ class Teacher:
 
 
 class Rules:
-    """A screen: `instruction` as given, instances by the rules of filtering."""
+    """A filter: `instruction` as given, instances by the rules of filtering."""
 
-    def __init__(self, rejects: Callable[[str], Screened | None] = lambda instruction: None) -> None:
+    def __init__(self, rejects: Callable[[str], Rejection | None] = lambda instruction: None) -> None:
         self.rejects = rejects
         self.seen: list[str] = []
 
-    def instruction(self, candidate_id: str, instruction: str) -> Screened | None:
+    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
         self.seen.append(candidate_id)
         return self.rejects(instruction)
 
@@ -105,13 +104,13 @@ def text_of(request: TeacherRequest) -> str:
 def run(
     chosen: GenerationJob,
     reply: Reply,
-    screen: Rules | None = None,
+    rules: Rules | None = None,
     mix: Mapping[str, float] | None = None,
     affords: int | None = None,
 ) -> tuple[Tables, Teacher]:
     teacher = Teacher(reply, affords)
     mix = mix or {"self_instruct": 1.0}
-    return asyncio.run(generate(chosen, mix, teacher, screen or Rules())), teacher
+    return asyncio.run(generate(chosen, mix, teacher, rules or Rules())), teacher
 
 
 def two_tasks(request: TeacherRequest) -> tuple[str, str, str]:

@@ -58,37 +58,39 @@ def test_several_are_drawn_with_their_own_index_and_seed_and_all_their_calls_are
 def test_the_answer_of_the_majority_is_taken() -> None:
     one = task()
     answered(by_sample("Kofi", "Bea", "**Bea**"), one, answer_samples=3)
-    assert (one.output, one.screened) == ("Bea", None)
+    assert (one.output, one.rejection) == ("Bea", None)
 
 
 @pytest.mark.parametrize("texts", [("Kofi", "Bea", "Lin"), ("Bea", "Bea", "Lin", "Kofi")])
 def test_without_a_majority_the_candidate_is_rejected_by_a_named_rule(texts: tuple[str, ...]) -> None:
     one = task()
     answered(by_sample(*texts), one, answer_samples=len(texts))
-    assert one.screened is not None and one.problem is None and one.output in texts
+    assert one.rejection is not None and one.problem is None and one.output in texts
     share = max(map(texts.count, texts)) / len(texts)
-    assert one.screened[:3] == ("answers_disagree", share, 0.5)
+    assert one.rejection[:3] == ("answers_disagree", share, 0.5)
 
 
 def test_an_answer_that_was_cut_agrees_with_none() -> None:
     one, two = task(1), task(2)
     answered(by_sample("Bea", ("Be", "length", ""), "Bea"), one, answer_samples=3)
     answered(by_sample("Bea", ("Bea", "length", ""), ("", "stop", "")), two, answer_samples=3)
-    assert one.is_open and two.screened is not None and two.screened.rule == "answers_disagree"
+    assert one.is_open and two.rejection is not None and two.rejection.rule == "answers_disagree"
 
 
 def test_a_task_of_which_no_answer_is_whole_is_malformed() -> None:
     one = task()
     answered(by_sample(("Be", "length", ""), ("", "stop", "")), one, answer_samples=2)
-    assert (one.problem, one.screened) == ("answer cut by length", None)
+    assert (one.problem, one.rejection) == ("answer cut by length", None)
 
 
 def test_an_output_that_came_with_the_task_is_the_first_sample() -> None:
     one, two = task(1, "Bea"), task(2, "Kofi")
     teacher = answered(by_sample("", "Bea", "Bea"), one, two, answer_samples=3)
     assert len(teacher.requests) == 4
-    assert (one.output, one.answer_key, one.screened) == ("Bea", "written", None)
-    assert (two.output, two.screened) == ("Bea", None) and two.answer_key != "written" and "written" in two.further_keys
+    assert (one.output, one.answer_key, one.rejection) == ("Bea", "written", None)
+    assert (
+        (two.output, two.rejection) == ("Bea", None) and two.answer_key != "written" and "written" in two.further_keys
+    )
 
 
 def test_with_one_sample_nothing_is_asked_for_an_output_that_is_there() -> None:
@@ -113,7 +115,7 @@ def test_a_budget_that_ends_between_the_samples_is_no_disagreement() -> None:
         raise error
 
     asyncio.run(answer_all(GenerationContext(given, poor, EverythingPasses()), [one], "answer"))
-    assert (one.problem, one.screened) == (NOT_ASKED, None)
+    assert (one.problem, one.rejection) == (NOT_ASKED, None)
 
 
 def test_the_same_task_gets_the_same_requests_again() -> None:
@@ -126,7 +128,7 @@ def test_in_a_category_of_numbers_the_last_one_decides() -> None:
     one = task()
     texts = "3 + 4 = 7. The sum is 7.", "It is 7.0", "3 + 4 is 8"
     answered(by_sample(*texts), one, given=job(category=sums, answer_samples=3))
-    assert one.screened is None and one.output == texts[0]
+    assert one.rejection is None and one.output == texts[0]
 
 
 @pytest.mark.parametrize(

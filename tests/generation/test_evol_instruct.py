@@ -141,8 +141,8 @@ def test_each_elimination_is_a_rule_with_its_score_and_spends_nothing_more(
 ) -> None:
     candidates, teacher = write(EvolInstruct, job(seeds=1, evolution_rounds=1), reply, 1)
     (candidate,) = candidates
-    assert candidate.screened is not None
-    assert (candidate.screened.rule, candidate.screened.score) == (rule, score)
+    assert candidate.rejection is not None
+    assert (candidate.rejection.rule, candidate.rejection.score) == (rule, score)
     assert candidate.problem is None and candidate.parent_id == "seed-00"
     assert tuple(request.purpose for request in teacher.requests) == calls
 
@@ -153,7 +153,7 @@ def test_a_rewrite_in_the_words_of_the_original_is_eliminated_without_a_call() -
         return f"Task 2: {instruction.upper()}\nInput: {text_input}"
 
     candidates, teacher = write(EvolInstruct, job(evolution_rounds=1), parrot, 3)
-    assert {c.screened.rule for c in candidates if c.screened} == {"evolved_without_gain"}
+    assert {c.rejection.rule for c in candidates if c.rejection} == {"evolved_without_gain"}
     assert {request.purpose for request in teacher.requests} == {"evolve"}
 
 

@@ -11,10 +11,10 @@ import pytest
 from plain_teacher import Reply, Rules, job, run, seeds, text_of, two_tasks
 
 from sedi_dagster.errors import BudgetExceeded, SettingsError
-from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA, NOT_ASKED, Screened
+from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA, NOT_ASKED
 from sedi_dagster.generation.generate import DRY_WAVES, RESULT_SCHEMA
 from sedi_dagster.generation.methods import METHODS, check_mix
-from sedi_dagster.records import TeacherRequest, derived_rng
+from sedi_dagster.records import Rejection, TeacherRequest, derived_rng
 from sedi_dagster.testing.simulated_methods import write
 
 ALL = {name: 1 / len(METHODS) for name in METHODS}
@@ -25,10 +25,10 @@ def simulated(request: TeacherRequest) -> tuple[str, str, str]:
     return write(text_of(request), derived_rng(text_of(request), request.seed)), "stop", ""
 
 
-def passing(share: float) -> Callable[[str], Screened | None]:
+def passing(share: float) -> Callable[[str], Rejection | None]:
     """Lets about this share through, by chance."""
     rng = derived_rng(share)
-    return lambda instruction: None if rng.random() < share else Screened("near_duplicate", 0.9)
+    return lambda instruction: None if rng.random() < share else Rejection("near_duplicate", 0.9)
 
 
 @pytest.mark.parametrize("chat", [False, True])
@@ -57,7 +57,7 @@ def test_every_candidate_of_every_method_is_a_row_in_exactly_one_state(method: s
     assert tables["result"].schema == pl.Schema(RESULT_SCHEMA)
     assert rows["position"].to_list() == list(range(rows.height))
     assert rows["candidate_id"].n_unique() == rows.height
-    settled = pl.sum_horizontal(pl.col("problem", "screened_rule").is_not_null().cast(int))
+    settled = pl.sum_horizontal(pl.col("problem", "rejection_rule").is_not_null().cast(int))
     assert rows.filter(settled > 1).is_empty()
     assert rows.filter((settled == 0) & pl.col("output").is_null()).is_empty()
     keys = {key for name in ("instruction_key", "answer_key") for key in rows[name].drop_nulls()}

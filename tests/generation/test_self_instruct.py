@@ -9,8 +9,7 @@ import polars as pl
 import pytest
 from plain_teacher import MATH, Rules, job, run, seeds, text_of, two_tasks
 
-from sedi_dagster.generation.candidates import Screened
-from sedi_dagster.records import TeacherRequest
+from sedi_dagster.records import Rejection, TeacherRequest
 
 OPEN = replace(MATH, is_classification=None)
 Replied = tuple[str, str, str]
@@ -48,20 +47,20 @@ def test_malformed_candidates_are_rows_with_their_problem() -> None:
     assert len(teacher.of("answer")) == calls, "only whole tasks are worth an answer"
 
 
-def test_screened_candidates_are_rows_with_their_verdict_and_cost_no_answer() -> None:
-    verdict = Screened("near_duplicate", 0.9, 0.85, "seed-1", "Double that.")
-    screen = Rules(lambda instruction: verdict if instruction.startswith("Double") else None)
-    tables, teacher = run(job(), two_tasks, screen)
-    screened = tables["candidates"].filter(pl.col("screened_rule").is_not_null())
-    assert screened.height == 5 and len(teacher.of("answer")) == 5
-    assert screened.select(pl.selectors.starts_with("screened_")).row(0) == tuple(verdict)
-    assert screened["output"].null_count() == screened["answer_key"].null_count() == 5
+def test_rejected_candidates_are_rows_with_their_verdict_and_cost_no_answer() -> None:
+    verdict = Rejection("near_duplicate", 0.9, 0.85, "seed-1", "Double that.")
+    rules = Rules(lambda instruction: verdict if instruction.startswith("Double") else None)
+    tables, teacher = run(job(), two_tasks, rules)
+    rejected = tables["candidates"].filter(pl.col("rejection_rule").is_not_null())
+    assert rejected.height == 5 and len(teacher.of("answer")) == 5
+    assert rejected.select(pl.selectors.starts_with("rejection_")).row(0) == tuple(verdict)
+    assert rejected["output"].null_count() == rejected["answer_key"].null_count() == 5
 
 
-def test_the_screen_sees_instructions_in_candidate_order() -> None:
-    screen = Rules()
-    tables, _ = run(job(), two_tasks, screen)
-    assert screen.seen == tables["candidates"]["candidate_id"].to_list()
+def test_the_filter_sees_instructions_in_candidate_order() -> None:
+    rules = Rules()
+    tables, _ = run(job(), two_tasks, rules)
+    assert rules.seen == tables["candidates"]["candidate_id"].to_list()
 
 
 def test_refused_calls_are_rows() -> None:
@@ -133,15 +132,15 @@ def test_the_paper_form_shows_no_inputs_and_asks_for_instances() -> None:
     assert rows["candidate_id"].n_unique() == rows.height
 
 
-def test_the_screen_judges_an_instruction_once_whatever_its_instances() -> None:
-    screen = Rules()
+def test_the_filter_judges_an_instruction_once_whatever_its_instances() -> None:
+    rules = Rules()
     tables, _ = run(
         job({"instances": "few_shot"}, candidates=4),
         as_in_the_paper(" 3 1\nOutput: 1 3\nExample 2\nInput: 9 8\nOutput: 8 9\n"),
-        screen,
+        rules,
     )
-    assert len(screen.seen) == tables["candidates"]["instruction_id"].n_unique()
-    assert set(screen.seen) <= set(tables["candidates"]["candidate_id"]), "a neighbour is a candidate that exists"
+    assert len(rules.seen) == tables["candidates"]["instruction_id"].n_unique()
+    assert set(rules.seen) <= set(tables["candidates"]["candidate_id"]), "a neighbour is a candidate that exists"
 
 
 @pytest.mark.parametrize(("reply", "is_classification"), [(" Yes", True), ("no", False), ("I am not sure", False)])
@@ -181,12 +180,12 @@ def test_an_instance_cut_by_length_is_malformed_and_those_before_it_stay() -> No
     assert tables["candidates"]["problem"].to_list() == [None, "cut by length"]
 
 
-def test_of_the_instances_those_after_the_fifth_are_screened() -> None:
+def test_of_the_instances_those_after_the_fifth_are_rejected() -> None:
     many = "\n".join(f"Example {n}\nInput: {n}\nOutput: {n + 1}" for n in (1, 2, 3, 4, 5, 6))
     reply = as_in_the_paper("Here they are.\n" + many)
     tables, _ = run(job({"instances": "few_shot"}, candidates=1, chat=True), lambda r: _numbered(reply, r))
-    by_rule = dict(tables["candidates"].group_by("screened_rule", "problem").len().rows_by_key("screened_rule"))
-    assert tables["candidates"]["screened_rule"].drop_nulls().to_list() == ["too_many_instances"]
+    by_rule = dict(tables["candidates"].group_by("rejection_rule", "problem").len().rows_by_key("rejection_rule"))
+    assert tables["candidates"]["rejection_rule"].drop_nulls().to_list() == ["too_many_instances"]
     assert len(by_rule[None]) == 2, "five kept, and the talk before them is malformed"
 
 

@@ -6,8 +6,7 @@ import json
 
 from plain_teacher import Rules, job, run, text_of
 
-from sedi_dagster.generation.candidates import Screened
-from sedi_dagster.records import TeacherRequest
+from sedi_dagster.records import Rejection, TeacherRequest
 
 MIX = {"single_call": 1.0}
 Replied = tuple[str, str, str]
@@ -70,14 +69,14 @@ def test_short_answers_are_asked_for_in_so_many_words() -> None:
         assert ("shortest right answer" in text_of(teacher.requests[0])) == (answers == "short")
 
 
-def test_a_cut_or_screened_example_is_a_row_that_says_so() -> None:
+def test_a_cut_or_rejected_example_is_a_row_that_says_so() -> None:
     def cut(request: TeacherRequest) -> Replied:
         return in_json(request)[0][:-20], "length", ""
 
-    screen = Rules(lambda instruction: Screened("near_duplicate", 0.9) if "Double" in instruction else None)
-    tables, _ = run(job(chat=True, candidates=1), cut, screen, MIX)
+    rules = Rules(lambda instruction: Rejection("near_duplicate", 0.9) if "Double" in instruction else None)
+    tables, _ = run(job(chat=True, candidates=1), cut, rules, MIX)
     rows = tables["candidates"]
-    assert set(rows["screened_rule"]) == {"near_duplicate", None}
+    assert set(rows["rejection_rule"]) == {"near_duplicate", None}
     assert "cut by length" in rows["problem"].to_list()
 
 
@@ -87,4 +86,4 @@ def test_samples_that_disagree_with_the_example_drop_it() -> None:
 
     tables, teacher = run(job({"answer_samples": 3}, chat=True, candidates=2), reply, mix=MIX)
     assert len(teacher.of("answer_sample")) == 4
-    assert tables["candidates"]["screened_rule"].unique().to_list() == ["answers_disagree"]
+    assert tables["candidates"]["rejection_rule"].unique().to_list() == ["answers_disagree"]

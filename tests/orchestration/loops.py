@@ -101,8 +101,8 @@ def run_apart(*arguments: str, log: Path) -> subprocess.Popen[bytes]:
 
 @pytest.fixture
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes that are started take a stand-in for sentence-transformers: seconds less for each of many."""
-    folders = [str(Path(__file__).with_name("stand_ins")), *filter(None, [os.environ.get("PYTHONPATH")])]
+    """Processes that are started take a fake sentence-transformers: seconds less for each of many."""
+    folders = [str(Path(__file__).with_name("fakes")), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
 
 

@@ -12,8 +12,8 @@ from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.evaluation.verifiers import verify
 from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.generation_filter import GenerationFilter
 from sedi_dagster.filtering.rules import InstructionForm
-from sedi_dagster.filtering.screen import InstructionScreen
 from sedi_dagster.records import EvaluationItem
 from sedi_dagster.seed_pool import read_seed_file
 from sedi_dagster.settings import FilteringSettings
@@ -65,15 +65,13 @@ def test_no_task_that_is_taught_is_near_an_item_and_most_are_new(skill: Skill, i
     filtering = FilteringSettings()
     known = [(item.id, item.prompt) for item in items]
     decontaminator = Decontaminator(known, filtering.decontamination_threshold, filtering.decontamination_ngram)
-    screen = InstructionScreen([], decontaminator, filtering.threshold, InstructionForm.of(filtering))
+    rules = GenerationFilter([], decontaminator, filtering.threshold, InstructionForm.of(filtering))
     rng = random.Random(5)
     rejected: list[str] = []
     for number in range(100):
         instruction, _ = skill.task(rng)
-        verdict = screen.judge(instruction)
-        if verdict is None:
-            screen.add(str(number), instruction)
-        else:
-            rejected.append(verdict.rule)
+        rejection = rules.instruction(str(number), instruction)
+        if rejection is not None:
+            rejected.append(rejection.rule)
     assert not [rule for rule in rejected if rule.startswith("evaluation")]
     assert len(rejected) < 60, rejected

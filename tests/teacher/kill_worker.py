@@ -11,11 +11,10 @@ from pathlib import Path
 import polars as pl
 
 from sedi_dagster.categories import load_categories
-from sedi_dagster.generation.candidates import Screened
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.generation.methods import METHODS
-from sedi_dagster.records import Category, Tables
+from sedi_dagster.records import Category, Rejection, Tables
 from sedi_dagster.seed_pool import read_seed_file, seed_frame
 from sedi_dagster.settings import GenerationSettings, TeacherSettings
 from sedi_dagster.teacher.client import Teacher
@@ -29,9 +28,9 @@ NO_KEPT = dict.fromkeys(("example_id", "instruction", "input", "output"), pl.Str
 
 
 class AllPass:
-    """A screen without rules: the trial is of the calls."""
+    """A filter without rules: the trial is of the calls."""
 
-    def instruction(self, candidate_id: str, instruction: str) -> Screened | None:
+    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
         return None
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.generation_filter import GenerationFilter
 from sedi_dagster.filtering.rules import InstructionForm
-from sedi_dagster.filtering.screen import InstructionScreen
 
 SEED = "Name three rivers that flow through Germany."
 ITEM = "Which planet of our solar system has the most moons?"
 
 
 @pytest.fixture
-def screen() -> InstructionScreen:
-    return InstructionScreen([("seed-1", SEED)], Decontaminator([("item-1", ITEM)], 0.7, 13), 0.85, InstructionForm())
+def rules() -> GenerationFilter:
+    return GenerationFilter([("seed-1", SEED)], Decontaminator([("item-1", ITEM)], 0.7, 13), 0.85, InstructionForm())
 
 
 @pytest.mark.parametrize(
@@ -28,19 +28,18 @@ def screen() -> InstructionScreen:
         ("Explain why rivers meander in flat country.", None, None),
     ],
 )
-def test_an_instruction_is_screened_by_the_rule_it_breaks(
-    screen: InstructionScreen, instruction: str, rule: str | None, neighbour: str | None
+def test_an_instruction_is_rejected_by_the_rule_it_breaks(
+    rules: GenerationFilter, instruction: str, rule: str | None, neighbour: str | None
 ) -> None:
-    verdict = screen.judge(instruction)
+    verdict = rules.instruction("cand-1", instruction)
     assert (verdict.rule if verdict else None) == rule
     assert (verdict.neighbour_id if verdict else None) == neighbour
 
 
-def test_only_what_was_added_counts_for_those_after_it(screen: InstructionScreen) -> None:
+def test_what_passes_counts_for_those_after_it(rules: GenerationFilter) -> None:
     instruction = "Explain why rivers meander in flat country."
-    assert screen.judge(instruction) is None and screen.judge(instruction) is None
-    screen.add("cand-1", instruction)
-    verdict = screen.judge(instruction)
+    assert rules.instruction("cand-1", instruction) is None
+    verdict = rules.instruction("cand-2", instruction)
     assert verdict is not None and (verdict.rule, verdict.neighbour_id) == ("exact_duplicate", "cand-1")
 
 

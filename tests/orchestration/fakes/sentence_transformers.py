@@ -1,4 +1,4 @@
-"""Stands in for sentence-transformers where a process is not to spend seconds on it: vectors of hashed words."""
+"""A fake sentence-transformers, for processes that should not spend seconds on it: vectors of hashed words."""
 
 from __future__ import annotations
 
