@@ -54,7 +54,8 @@ class TrainingSettings(SettingsGroup):
     )
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = Field(
         "auto",
-        description="Attention implementation; auto: transformers' default, or eager for short rows on a CPU in bf16",
+        description="Attention implementation; auto: transformers' default, or eager for short rows on a CPU in bf16; "
+        "flash_attention_2 trains rows without padding",
     )
     gradient_checkpointing: bool | None = Field(
         None,

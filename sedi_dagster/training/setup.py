@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 LORA_ALPHA_PER_RANK = 2
 
+PADDING_FREE = frozenset({"flash_attention_2"})
+"""Attention implementations that take rows one after another in one sequence, without padding and at no extra cost.
+Others need a mask over all pairs of tokens: on a CPU that takes longer than the padding (docs/training.md)."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -49,6 +53,7 @@ def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBa
     devices = _devices()
     chats = rows.select("prompt", "output").iter_rows()
     longest = max((len(token_ids(tokenizer, chat_text(tokenizer, *chat))) for chat in chats), default=1)
+    _check_length(job, longest)
     found = Found.of(job, longest, device)
     number = found.attempt
     while True:
@@ -84,6 +89,16 @@ def _load(job: TrainingJob) -> PreTrainedModel:
     if job.settings.method == "full":
         model.requires_grad_(True)  # folding an adapter in leaves the weights frozen
     return model
+
+
+def _check_length(job: TrainingJob, longest: int) -> None:
+    """Without padding, TRL does not cut rows: one that is too long would be trained whole."""
+    settings = job.settings
+    if settings.attention in PADDING_FREE and longest > settings.max_length:
+        raise WorkloadError(
+            f"A row of {longest} tokens is longer than SEDI_TRAINING_MAX_LENGTH={settings.max_length}.",
+            "Raise SEDI_TRAINING_MAX_LENGTH, or set SEDI_TRAINING_ATTENTION=sdpa, with which rows are cut.",
+        )
 
 
 def _with_trainer(
@@ -136,7 +151,8 @@ def _sft_config(job: TrainingJob, fitted: Fitted, size: int, devices: int, gpu: 
         learning_rate=fitted.learning_rate,
         lr_scheduler_type=settings.schedule,
         warmup_steps=settings.warmup_steps,
-        max_length=settings.max_length,
+        padding_free=fitted.attention in PADDING_FREE,
+        max_length=None if fitted.attention in PADDING_FREE else settings.max_length,
         gradient_checkpointing=fitted.gradient_checkpointing,  # TRL's own default is on: a third slower
         # The order of the rows is the composition; each of these would change it.
         train_sampling_strategy="sequential",

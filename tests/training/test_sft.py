@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from sedi_dagster.errors import ModelError, WorkloadError
+from sedi_dagster.training import setup
 from sedi_dagster.training.sft import train
 from tests.training.conftest import MakeJob, silent, training_rows
 
@@ -35,6 +38,39 @@ def test_micro_batches_change_neither_order_nor_signals(tmp_path: Path, make_job
         assert part.select("example_ids", "tokens").equals(whole.select("example_ids", "tokens"))
         for name in ("loss", "grad_norm"):
             assert part[name].to_list() == pytest.approx(whole[name].to_list(), rel=1e-3)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_rows_without_padding_give_the_same_gradients_in_the_same_order(
+    tmp_path: Path, make_job: MakeJob, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FlashAttention needs a GPU; transformers gives the same rows to `sdpa` as blocks of one mask."""
+    asked = {"epochs": 2, "micro_batch_size": 4, "precision": "fp32", "method": method, "attention": "sdpa"}
+    train(make_job(tmp_path / "padded", **asked), silent)
+    monkeypatch.setattr(setup, "PADDING_FREE", frozenset({"sdpa"}))
+    shapes: list[tuple[int, ...]] = []
+    collate = DataCollatorForLanguageModeling.torch_call
+
+    def seen(self: Any, rows: Any) -> Any:
+        output = collate(self, rows)
+        shapes.append(tuple(output["input_ids"].shape))
+        return output
+
+    monkeypatch.setattr(DataCollatorForLanguageModeling, "torch_call", seen)
+    train(make_job(tmp_path / "flat", **asked), silent)
+    padded, flat = (pl.read_parquet(tmp_path / name / "steps.parquet") for name in ("padded", "flat"))
+    assert flat.select("example_ids", "completion_tokens").equals(padded.select("example_ids", "completion_tokens"))
+    assert shapes and {rows for rows, _ in shapes} == {1}
+    for name in ("loss", "grad_norm"):
+        assert flat[name].to_list() == pytest.approx(padded[name].to_list(), rel=1e-3)
+
+
+def test_without_padding_a_row_that_is_too_long_is_refused(
+    tmp_path: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "PADDING_FREE", frozenset({"sdpa"}))
+    with pytest.raises(WorkloadError, match="SEDI_TRAINING_MAX_LENGTH=32"):
+        train(make_job(tmp_path, attention="sdpa", max_length=32), silent)
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path, make_job: MakeJob) -> None:
