@@ -18,7 +18,7 @@ from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.importing import imported_batch
 from sedi_dagster.orchestration.metadata import made
-from sedi_dagster.orchestration.opening import plan_of_cell
+from sedi_dagster.orchestration.opening import plan_of_partition
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ONE_BY_ONE
 from sedi_dagster.orchestration.planning import check_categories
 from sedi_dagster.orchestration.resources import SediResource
@@ -44,7 +44,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
     keys = dict(zip(("category", "round"), str(context.partition_key).split("|"), strict=True))
     with as_dagster_failure():
         settings = sedi.settings()
-        plan = plan_of_cell(sedi, context.instance, keys["round"])
+        plan = plan_of_partition(sedi, context.instance, keys["round"])
         categories = sedi.categories()
         check_categories(sedi, [keys["category"]])
         category = categories[keys["category"]]

@@ -3,16 +3,16 @@
 A training signal ranks the round's examples. Those that pass the promotion rules become seeds, up to the limits. Each
 seed is judged by its children (the candidates prompted with it); unproductive seeds rest for some rounds. Human seeds
 always stay in the pool, and enough of them in the prompts of every category.
-Tables: `seeds` (the set, with weight, depth and account of each), `changes` (each with its reason), `considered` (every
-example with a signal, and why it was refused), `earnings` (the account of each seed in this round).
+Tables: `seeds` (the set, with weight, depth and statistics of each), `changes` (each with its reason), `considered`
+(every example with a signal, and why it was refused), `seed_statistics` (of each seed in this round).
 """
 
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.feedback.earnings import children_of
 from sedi_dagster.feedback.gate import GateRules, depths
 from sedi_dagster.feedback.retirement import RestRules
+from sedi_dagster.feedback.seed_statistics import seed_statistics
 from sedi_dagster.feedback.seed_update import change_table, seed_set, seed_table, update_seeds
 from sedi_dagster.feedback.signals import SIGNALS, Training
 from sedi_dagster.filtering.novelty import near_duplicates
@@ -58,7 +58,7 @@ def seed_feedback(
         kept = filtered_batches["verdicts"].filter(pl.col("state") == "kept")["candidate_id"]
         known = {**earlier_depths(sedi, plan.round), **dict(seeds.select("seed_id", "depth").iter_rows())}
         generations = depths(candidates, known)
-        earned = children_of(candidates, calls, kept, measured)
+        statistics = seed_statistics(candidates, calls, kept, measured)
         scores = SIGNALS[feedback.signal](
             Training(
                 sft_checkpoint["steps"],
@@ -79,7 +79,7 @@ def seed_feedback(
                 kept=pl.col("example_id").is_in(kept.implode()),
             ),
             scores,
-            earned,
+            statistics,
             GateRules(
                 feedback.max_ifd,
                 feedback.max_depth,
@@ -104,7 +104,7 @@ def seed_feedback(
         change: changes.filter(pl.col("change") == change).height for change in ("promoted", "retired", "returned")
     }
     return made(
-        {"seeds": after, "changes": changes, "considered": updated.considered, "earnings": earned},
+        {"seeds": after, "changes": changes, "considered": updated.considered, "seed_statistics": statistics},
         metadata={
             "signal": feedback.signal,
             **count,

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from sedi_dagster.evaluation.items import first_half
 from sedi_dagster.evaluation.weakness import WeaknessRules, judge_categories
-from sedi_dagster.feedback.standing import StandingRules, settle
+from sedi_dagster.feedback.category_status import StatusRules, status_over_rounds
 from sedi_dagster.records import CategoryOutcome, round_key
 from sedi_dagster.targets import Target
 
@@ -104,8 +104,8 @@ def this_project(evaluations: list[Frame]) -> list[set[str]]:
         planned = asked[-1] if asked else set(NAMES)
         for outcome in judge_categories(items, KNOWN, WeaknessRules(), first_half(number)):
             seen = before.get(outcome.category)
-            before[outcome.category] = settle(
-                outcome, seen, outcome.category in planned, round_key(number), StandingRules()
+            before[outcome.category] = status_over_rounds(
+                outcome, seen, outcome.category in planned, round_key(number), StatusRules()
             )
         asked.append({o.category for o in before.values() if o.decision == "weak"})
     return asked

@@ -25,11 +25,11 @@ MAX_OUTPUT_BYTES = 1_000_000
 MAX_CODE_CHARS = 100_000
 _TAIL_CHARS = 2_000
 _TAIL_BYTES = 4 * _TAIL_CHARS
-_GRACE_S = 5.0  # the judge ends a trial by itself when the time is over; later than this it is killed
+_GRACE_S = 5.0  # the test runner ends a trial by itself when the time is over; later than this it is killed
 _FIX = "code is judged on Linux (x86_64 or aarch64, with seccomp filters) alone: run there, or in a container on it"
 _START = (
     "import sys; folder = sys.argv.pop(); sys.path.append(folder); "
-    "from jail.judge import main; import json; sys.path.remove(folder); "
+    "from jail.runner import main; import json; sys.path.remove(folder); "
     "main(int(sys.argv[1]), json.loads(sys.argv[2]))"
 )
 
@@ -131,12 +131,12 @@ _Event = dict[str, Any]
 
 
 def _trial(options: _Event, job_fd: int, folder: str, deadline: float) -> tuple[list[_Event], _Output]:
-    """Starts the judge, reads until it ends or time is over, and leaves nothing behind."""
+    """Starts the test runner, reads until it ends or time is over, and leaves nothing behind."""
     result_read, result_write = os.pipe()
     output_read, output_write = os.pipe()
     try:
         with _closing(result_write, output_write):
-            child = _start_judge(options, job_fd, folder, result_write, output_write)
+            child = _start_runner(options, job_fd, folder, result_write, output_write)
     except OSError as error:
         os.close(result_read)
         os.close(output_read)
@@ -158,7 +158,7 @@ def _closing(*descriptors: int) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _start_judge(options: _Event, job_fd: int, folder: str, result_fd: int, output_fd: int) -> subprocess.Popen[bytes]:
+def _start_runner(options: _Event, job_fd: int, folder: str, result_fd: int, output_fd: int) -> subprocess.Popen[bytes]:
     here = str(Path(__file__).parent)
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-X", "utf8", "-c", _START, str(result_fd), json.dumps(options), here],
@@ -173,7 +173,7 @@ def _start_judge(options: _Event, job_fd: int, folder: str, result_fd: int, outp
 
 
 def _read(result_fd: int, output_fd: int, deadline: float) -> tuple[list[_Event], _Output]:
-    """The judge's events and the output. Output beyond the cap is not read: its writer gets an error."""
+    """The test runner's events and the output. Output beyond the cap is not read: its writer gets an error."""
     events, output = bytearray(), _Output()
     with selectors.DefaultSelector() as selector, _closing(result_fd), contextlib.ExitStack() as output_end:
         output_end.enter_context(_closing(output_fd))
@@ -197,15 +197,15 @@ def _read(result_fd: int, output_fd: int, deadline: float) -> tuple[list[_Event]
 
 
 def _verdict(count: int, events: list[_Event], output: _Output, seconds: float) -> SandboxResult:
-    """The result of a trial from what the judge has reported."""
+    """The result of a trial from what the test runner has reported."""
     by_kind = {kind: event[kind] for event in events for kind in ("unavailable", "layers") if kind in event}
     tail = output.tail.decode("utf-8", "replace")[-_TAIL_CHARS:]
     layers = tuple(by_kind.get("layers", ()))
     if not layers and not any("loaded" in event for event in events):
-        missing = by_kind.get("unavailable") or f"the judge did not start: {tail.strip()[-300:]}"
+        missing = by_kind.get("unavailable") or f"the test runner did not start: {tail.strip()[-300:]}"
         return SandboxResult((), "unavailable", f"{missing}; {_FIX}", tail, layers, seconds)
     late = any(event.get("late") for event in events)
-    ended = TestOutcome(False, *(("timeout", "the time is over") if late else ("ended", "the judge has ended")))
+    ended = TestOutcome(False, *(("timeout", "the time is over") if late else ("ended", "the test runner has ended")))
     refused = next((_outcome(event) for event in events if "loaded" in event), ended)
     found = {event["test"]: _outcome(event) for event in events if "test" in event}
     outcomes = tuple(found.get(number, refused) for number in range(count))

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sedi_dagster.feedback.allocation import keep_rates, tokens_per_candidate, usd_per_token
+from sedi_dagster.feedback.category_status import stuck
 from sedi_dagster.feedback.expected_gain import outlook, shared_by_gain
-from sedi_dagster.feedback.standing import stuck
 from sedi_dagster.records import CategoryOutcome, CategoryPlan, RoundOutcome, RoundPlan, round_key
 
 Allocation = Literal["expected_gain", "even"]

@@ -1,7 +1,7 @@
 """Resting of unproductive seeds: they leave the prompts for some rounds and then return.
 
 A seed is judged by its children: how many were kept, how far training reduced their loss, and what they cost
-(`earnings.py`). A resting seed has weight 0; nothing is ever deleted.
+(`seed_statistics.py`). A resting seed has weight 0; nothing is ever deleted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sedi_dagster.feedback.earnings import NUMBERS
+from sedi_dagster.feedback.seed_statistics import STATISTICS
 from sedi_dagster.records import round_number
 
 PRIOR_CHILDREN = 10
@@ -33,7 +33,7 @@ class RestRules:
 
 
 def bring_back(round_key: str, seeds: list[dict[str, Any]], rules: RestRules) -> list[Change]:
-    """Wake the seeds whose rest is over, with a fresh account; machine-made ones only where there is room."""
+    """Wake the seeds whose rest is over, with fresh statistics; machine-made ones only where there is room."""
     changes: list[Change] = []
     active = Counter(s["category"] for s in seeds if s["origin"] == "machine" and s["weight"] > 0)
     for seed in seeds:
@@ -42,9 +42,9 @@ def bring_back(round_key: str, seeds: list[dict[str, Any]], rules: RestRules) ->
         rested = round_number(round_key) - round_number(seed["rested_since"])
         room = seed["origin"] == "human" or active[seed["category"]] < rules.max_machine_per_category
         if rested >= rules.rest_rounds and room:
-            seed |= {"weight": 1.0, "rested_since": None, **dict.fromkeys(NUMBERS, 0)}
+            seed |= {"weight": 1.0, "rested_since": None, **dict.fromkeys(STATISTICS, 0)}
             active[seed["category"]] += seed["origin"] == "machine"
-            changes.append((seed, "returned", f"rested {rested} rounds; its account begins anew"))
+            changes.append((seed, "returned", f"rested {rested} rounds; its statistics start over"))
     return changes
 
 
@@ -67,10 +67,10 @@ def rest_those_that_do_not_pay(round_key: str, seeds: list[dict[str, Any]], rule
     reasons: list[tuple[float, dict[str, Any], str]] = []
     for seed, rate, p in zip(judged, others, adjusted, strict=True):
         if rate is not None and p < rules.alpha:
-            why = f"{_account(seed)}; {rate:.0%} of the category's other children are kept (adjusted p {p:.3f})"
+            why = f"{_in_words(seed)}; {rate:.0%} of the category's other children are kept (adjusted p {p:.3f})"
             reasons.append((p, seed, why))
         elif seed["measured"] >= rules.min_children and seed["loss_drop"] <= 0:
-            reasons.append((1.0, seed, f"{_account(seed)}: training on them did not lower their loss"))
+            reasons.append((1.0, seed, f"{_in_words(seed)}: training on them did not lower their loss"))
     humans = Counter(s["category"] for s in seeds if s["origin"] == "human" and s["weight"] > 0)
     changes: list[Change] = []
     for _, seed, why in sorted(reasons, key=lambda reason: (reason[0], reason[1]["seed_id"])):
@@ -106,9 +106,9 @@ def _kept_rate_of_others(seed: Mapping[str, Any], seeds: list[dict[str, Any]]) -
     return sum(s["kept"] for s in same) / children if children else None
 
 
-def _account(seed: Mapping[str, Any]) -> str:
-    """The seed's account in words."""
-    account = f"{seed['kept']} of {seed['children']} children kept"
+def _in_words(seed: Mapping[str, Any]) -> str:
+    """The seed's statistics in words."""
+    words = f"{seed['kept']} of {seed['children']} children kept"
     if seed["measured"]:
-        account += f", loss drop {seed['loss_drop'] / seed['measured']:.2f} each"
-    return account + f", {seed['tokens'] / max(1, seed['kept']):,.0f} tokens a kept child"
+        words += f", loss drop {seed['loss_drop'] / seed['measured']:.2f} each"
+    return words + f", {seed['tokens'] / max(1, seed['kept']):,.0f} tokens a kept child"

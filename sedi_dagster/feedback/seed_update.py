@@ -14,7 +14,6 @@ from typing import Any
 
 import polars as pl
 
-from sedi_dagster.feedback.earnings import EARNING_SCHEMA, NUMBERS, added
 from sedi_dagster.feedback.gate import GateRules, NearDuplicates, pass_gate
 from sedi_dagster.feedback.retirement import (
     Change,
@@ -24,6 +23,7 @@ from sedi_dagster.feedback.retirement import (
     rest_those_that_do_not_pay,
     set_weights,
 )
+from sedi_dagster.feedback.seed_statistics import STATISTICS, STATISTICS_SCHEMA, add_statistics
 
 SEED_SET_SCHEMA: dict[str, Any] = {
     "seed_id": pl.String,
@@ -38,7 +38,7 @@ SEED_SET_SCHEMA: dict[str, Any] = {
     "depth": pl.Int64,  # generations from a human seed; 0 for human ones
     "weight": pl.Float64,  # how often prompts should show it, 1 being usual; 0: it rests
     "rested_since": pl.String,
-    **{name: EARNING_SCHEMA[name] for name in NUMBERS},
+    **{name: STATISTICS_SCHEMA[name] for name in STATISTICS},
 }
 CHANGE_SCHEMA: dict[str, Any] = {
     "seed_id": pl.String,
@@ -63,7 +63,7 @@ _NEW: dict[str, Any] = {
     "depth": 0,
     "weight": 1.0,
     "rested_since": None,
-    **dict.fromkeys(NUMBERS, 0),
+    **dict.fromkeys(STATISTICS, 0),
 }
 
 
@@ -81,7 +81,7 @@ def seed_set(human: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
 
     Args:
         human: the validated seed pool.
-        before: the set that the round before left, whose accounts and weights go on; None before the first.
+        before: the set that the round before left, whose statistics and weights go on; None before the first.
     """
     pool = _completed(human)
     if before is None:
@@ -104,7 +104,7 @@ def update_seeds(
     seeds: pl.DataFrame,
     examples: pl.DataFrame,
     scores: pl.DataFrame,
-    earned: pl.DataFrame,
+    statistics: pl.DataFrame,
     gate: GateRules,
     rules: RestRules,
     near_duplicates: NearDuplicates,
@@ -115,9 +115,9 @@ def update_seeds(
         seeds: the set this round showed (`SEED_SET_SCHEMA`).
         examples: what may be promoted: the seeds' columns with `example_id`, and `depth`, `ifd`, `kept`.
         scores: signal and reason of each example considered (`signals.SCORE_SCHEMA`).
-        earned: this round's account of each seed (`earnings.EARNING_SCHEMA`).
+        statistics: those of each seed in this round (`STATISTICS_SCHEMA`).
     """
-    pool = added(seeds, earned).to_dicts()
+    pool = add_statistics(seeds, statistics).to_dicts()
     leaving = rest_those_that_do_not_pay(round_key, pool, rules)
     ranked = examples.join(scores, on="example_id", how="inner", maintain_order="left").sort(
         ["signal", "example_id"], descending=[True, False]
@@ -196,7 +196,7 @@ def change_table(changes: pl.DataFrame) -> str:
 
 
 def _completed(seeds: pl.DataFrame) -> pl.DataFrame:
-    """The frame with every column of the schema; a seed without history starts with a clean account."""
+    """The frame with every column of the schema; a seed without history starts with zero statistics."""
     missing = [
         pl.lit(value, SEED_SET_SCHEMA[name]).alias(name) for name, value in _NEW.items() if name not in seeds.columns
     ]

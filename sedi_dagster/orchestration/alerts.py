@@ -20,7 +20,7 @@ from sedi_dagster.orchestration.due import Wait, due
 from sedi_dagster.orchestration.planning import BY_SENSOR
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import WORK, why_it_ended
-from sedi_dagster.orchestration.state import look
+from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.settings import SIMULATED, AlertSettings, load_settings
 
 SECONDS = 20.0
@@ -67,7 +67,7 @@ def _what_the_user_must_do(sedi: SediResource, instance: dg.DagsterInstance, run
     if WORK not in run.tags:
         return "This run was not launched by the loop and is not retried: see its page in the UI."
     try:
-        steps = due(look(sedi, instance, BY_SENSOR))
+        steps = due(read_state(sedi, instance, BY_SENSOR))
     except SediError as error:
         return str(error)
     waits = [step for step in steps if isinstance(step, Wait) and step.person and step.attempt]

@@ -57,10 +57,10 @@ class Finding:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-Judge = Callable[[Checked], Finding]
+CheckFunction = Callable[[Checked], Finding]
 
 
-def check(asset: str, *, blocking: bool = False) -> Callable[[Judge], dg.AssetChecksDefinition]:
+def check(asset: str, *, blocking: bool = False) -> Callable[[CheckFunction], dg.AssetChecksDefinition]:
     """Make an asset check of a function; its name and docstring are the check's.
 
     Args:
@@ -69,17 +69,19 @@ def check(asset: str, *, blocking: bool = False) -> Callable[[Judge], dg.AssetCh
     partitions = _PARTITIONS.get(asset, ROUNDS)
     severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
 
-    def made(judge: Judge) -> dg.AssetChecksDefinition:
-        name = judge.__name__
+    def made(function: CheckFunction) -> dg.AssetChecksDefinition:
+        name = function.__name__
 
-        @dg.asset_check(asset=asset, name=name, description=judge.__doc__, blocking=blocking, partitions_def=partitions)
+        @dg.asset_check(
+            asset=asset, name=name, description=function.__doc__, blocking=blocking, partitions_def=partitions
+        )
         def run_check(context: dg.AssetCheckExecutionContext, sedi: SediResource) -> dg.AssetCheckResult:
             with as_dagster_failure():
                 key = context.partition_key if partitions is not None else None
                 store, parts = sedi.store(), (asset, *partition_path(key))
                 tables = store.read_tables(*parts)
                 version = (store.tables_marker(*parts) or {})["data_version"]
-                found = judge(Checked(sedi, key, tables))
+                found = function(Checked(sedi, key, tables))
                 verdict = {"data_version": version, "passed": found.passed, "blocking": blocking, "said": found.message}
                 store.write_sealed(verdict, "checks", *parts, f"{name}.json")
             return dg.AssetCheckResult(

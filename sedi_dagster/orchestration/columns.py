@@ -42,7 +42,7 @@ _ITEMS = {
     "reference_loss": "Loss of the reference answer, in nats per token; null for a served student.",
     "truncated": "Whether the token limit truncated the answer.",
 }
-_EARNINGS = {
+_SEED_STATISTICS = {
     "children": "Candidates whose prompt showed the seed.",
     "kept": "Of these, kept.",
     "measured": "Of these, with a loss before and after training.",
@@ -76,7 +76,7 @@ TABLES: dict[str, dict[str, str]] = {
         "depth": "Generations from a human seed; 0 for human ones.",
         "weight": "Relative frequency in prompts; 1 is normal, 0: it rests.",
         "rested_since": "Round since which it rests.",
-        **_EARNINGS,
+        **_SEED_STATISTICS,
     },
     "candidates": {
         "position": "Position among the candidates of its round and category.",
@@ -167,7 +167,7 @@ TABLES: dict[str, dict[str, str]] = {
         "depth": "Generations from a human seed.",
         "refused": "Why it was not promoted; null: it was.",
     },
-    "earnings": _EARNINGS,
+    "seed_statistics": _SEED_STATISTICS,
     "items": _ITEMS,
     "seed_items": _ITEMS,
     "before": _ITEMS,

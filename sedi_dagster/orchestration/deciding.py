@@ -15,7 +15,7 @@ from sedi_dagster.evaluation.comparison import HeldOut, compare, gain_p_value, j
 from sedi_dagster.evaluation.items import first_half
 from sedi_dagster.evaluation.statistics import pass_rate, passed_by_category
 from sedi_dagster.evaluation.weakness import WeaknessRules, judge_categories
-from sedi_dagster.feedback.standing import StandingRules, settle
+from sedi_dagster.feedback.category_status import StatusRules, status_over_rounds
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import is_of_this_student, promoted_checkpoint, starting_checkpoint
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
@@ -70,7 +70,7 @@ def decide(
         known[REFERENCE] = reference
     targets = resolve(sedi.categories(), {name: passed_by_category(frame) for name, frame in known.items()})
     judged = judge_categories(items, targets, rules, first_half(plan.number), reference)
-    standing = StandingRules(settings.evaluation.alpha, settings.loop.cool_down_rounds, settings.loop.stuck_after)
+    status_rules = StatusRules(settings.evaluation.alpha, settings.loop.cool_down_rounds, settings.loop.stuck_after)
     last = earlier[-1] if earlier else None
     stands_now = plan.round if promoted else (parent or "")
     outcomes = []
@@ -79,7 +79,7 @@ def decide(
         if seen is not None and seen.decision in ("weak", "stuck"):
             outcome = replace(outcome, gain_p=gain_p_value(evaluate(seen.since or None), items, outcome.category))
         asked_for = outcome.category in plan.category_ids
-        outcomes.append(settle(outcome, seen, asked_for, stands_now, standing))
+        outcomes.append(status_over_rounds(outcome, seen, asked_for, stands_now, status_rules))
     return Decided(outcomes, before, comparisons, promoted, promotion)
 
 

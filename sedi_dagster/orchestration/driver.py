@@ -18,7 +18,7 @@ import dagster as dg
 
 from sedi_dagster.errors import SediError, WorkloadError
 from sedi_dagster.orchestration.checking import part_of
-from sedi_dagster.orchestration.due import Launch, LoopState, Open, Rest, Wait, Work, due, waiting
+from sedi_dagster.orchestration.due import Launch, LoopState, Open, Stopped, Wait, Work, due, waiting
 from sedi_dagster.orchestration.failures import USER_ERROR
 from sedi_dagster.orchestration.home import restore
 from sedi_dagster.orchestration.ownership import kept, who_else_drives
@@ -35,7 +35,7 @@ from sedi_dagster.orchestration.runs import (
     step_failures,
     take_over_queue,
 )
-from sedi_dagster.orchestration.state import ROUND_STAGE, look
+from sedi_dagster.orchestration.state import ROUND_STAGE, read_state
 from sedi_dagster.orchestration.workloads import ready_for_workloads
 from sedi_dagster.storage.rounds import cut_short
 from sedi_dagster.workloads.progress import ProgressLine, parse_progress
@@ -92,7 +92,7 @@ class Driver:
         last_message = ""
         while True:
             add_partitions(self._sedi, self._instance)
-            state = look(
+            state = read_state(
                 self._sedi,
                 self._instance,
                 BY_SEDI_RUN,
@@ -102,7 +102,7 @@ class Driver:
                 since=self._began,
                 elsewhere=self._elsewhere(),
             )
-            if state.open is None and not state.pieces and len(self._sedi.history().finished) >= target:
+            if state.open is None and not state.pending and len(self._sedi.history().finished) >= target:
                 ended = "1 round is finished" if target == 1 else f"{target} rounds are finished"
                 return f"{ended}{self._cut_short()}"
             steps = due(state)
@@ -111,7 +111,7 @@ class Driver:
                 self._execute(state, first)
             elif isinstance(first, Open):
                 start_round(self._sedi, self._instance, first.plan)
-            elif isinstance(first, Rest):
+            elif isinstance(first, Stopped):
                 return f"{first.why}{self._cut_short()}"
             else:
                 last_message = self._wait(state, [step for step in steps if isinstance(step, Wait)], last_message)

@@ -71,7 +71,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Piece:
+class PendingWork:
     """Work that is not done yet, with its attempts so far.
 
     Attributes:
@@ -92,7 +92,7 @@ class LoopState:
 
     Attributes:
         open: the open round.
-        pieces: what it needs next, or what the last finished round still lacks.
+        pending: what it needs next, or what the last finished round still lacks.
         next: the planner's answer, if no round is open.
         inputs: hash of the settings and files as they are now; runs that are started are tagged with it.
         elsewhere: what else drives this loop; empty if nothing does.
@@ -100,7 +100,7 @@ class LoopState:
     """
 
     open: RoundPlan | None
-    pieces: tuple[Piece, ...]
+    pending: tuple[PendingWork, ...]
     next: RoundPlan | Stop
     now: float
     inputs: str = ""
@@ -144,34 +144,34 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Rest:
+class Stopped:
     """The loop has stopped, and why."""
 
     why: str
 
 
-Step = Launch | Open | Wait | Rest
+Step = Launch | Open | Wait | Stopped
 
 
 def due(state: LoopState) -> list[Step]:
     """What is due, most urgent first: work to start, or why there is none."""
     if state.elsewhere:
         return [Wait(f"{state.elsewhere} drives the loop.")]
-    steps = [_piece_step(piece, state.now) for piece in state.pieces]
+    steps = [_next_step(pending, state.now) for pending in state.pending]
     if steps:
         return sorted(steps, key=lambda step: not isinstance(step, Launch))
     if isinstance(state.next, Stop):
-        return [Rest(state.next.reason)]
+        return [Stopped(state.next.reason)]
     return [Open(state.next)]
 
 
-def _piece_step(piece: Piece, now: float) -> Step:
-    work = piece.work
-    if piece.active:
-        return Wait(f"{work.name}: run {piece.active[:8]} is in progress.", work=work)
-    if not piece.attempts:
-        return Launch(work, piece.runs + 1)
-    last = piece.attempts[-1]
+def _next_step(pending: PendingWork, now: float) -> Step:
+    work = pending.work
+    if pending.active:
+        return Wait(f"{work.name}: run {pending.active[:8]} is in progress.", work=work)
+    if not pending.attempts:
+        return Launch(work, pending.runs + 1)
+    last = pending.attempts[-1]
     if last.cause == "canceled":
         return Wait(
             f"{work.name}: run {last.run_id[:8]} was cancelled. Re-execute it in the UI, or finish the "
@@ -180,7 +180,7 @@ def _piece_step(piece: Piece, now: float) -> Step:
             work=work,
             attempt=last,
         )
-    policy, failures = RETRY_POLICIES[last.cause], sum(a.cause == last.cause for a in piece.attempts)
+    policy, failures = RETRY_POLICIES[last.cause], sum(a.cause == last.cause for a in pending.attempts)
     if failures >= policy.attempts:
         return Wait(
             f"{work.name}: given up after {failures} attempts; the last was {last.describe()}. Fix the cause, then "
@@ -192,7 +192,7 @@ def _piece_step(piece: Piece, now: float) -> Step:
         )
     again = last.ended_at + policy.pause_s(failures)
     if now >= again:
-        return Launch(work, piece.runs + 1)
+        return Launch(work, pending.runs + 1)
     return Wait(f"{work.name}: {last.describe()}.", again, work=work, attempt=last)
 
 
@@ -200,7 +200,7 @@ def waiting(steps: Sequence[Step], now: float | None = None) -> str:
     """Why nothing is started, as one paragraph; with `now`, also when the next attempts are due."""
     messages = []
     for step in steps:
-        if isinstance(step, Wait | Rest):
+        if isinstance(step, Wait | Stopped):
             messages.append(step.why)
         if isinstance(step, Wait) and step.until is not None and now is not None:
             messages.append(f"Next attempt in {step.until - now:.0f} s.")

@@ -21,8 +21,8 @@ from rich.markup import escape
 
 from sedi_dagster.categories import load_categories
 from sedi_dagster.datafiles import Limits, Problems
-from sedi_dagster.datafiles.marks import cleaned
 from sedi_dagster.datafiles.options import column_options
+from sedi_dagster.datafiles.output_cleaning import clean_outputs
 from sedi_dagster.datafiles.shapes import Columns, Exchange, read_exchanges
 from sedi_dagster.errors import InputFileError, SediError
 from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA
@@ -85,7 +85,7 @@ def import_file(
             f"{history.open_round.round} is open, started by {history.open_round.trigger}.",
             "Finish it first: sedi run --rounds 1",
         )
-    read = cleaned(read_exchanges(file, problems, columns, LIMITS), settings.teacher.cleaning_rules, problems)
+    read = clean_outputs(read_exchanges(file, problems, columns, LIMITS), settings.teacher.cleaning_rules, problems)
     exchanges = with_known_names(list(read), categories, problems)
     if not exchanges:
         problems.raise_any()

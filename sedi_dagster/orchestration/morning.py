@@ -16,7 +16,7 @@ from sedi_dagster.orchestration.planning import BY_SENSOR
 from sedi_dagster.orchestration.reporting import spending
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import WORK, why_it_ended
-from sedi_dagster.orchestration.state import look
+from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.orchestration.status import describe_step
 from sedi_dagster.reporting.morning import Night, NightRun
 from sedi_dagster.storage.rounds import LoopHistory
@@ -82,7 +82,7 @@ def _warnings(store: Store, round_key: str) -> Iterator[str]:
 
 def _next_steps(sedi: SediResource, instance: dg.DagsterInstance) -> Iterator[str]:
     try:
-        for step in due(look(sedi, instance, BY_SENSOR)):
+        for step in due(read_state(sedi, instance, BY_SENSOR)):
             yield describe_step(step, time.time())
     except SediError as error:
         yield error.problem

@@ -15,7 +15,7 @@ from sedi_dagster.storage.rounds import LoopHistory, load_plan
 BY_PERSON = "person"
 
 
-def plan_of_cell(sedi: SediResource, instance: dg.DagsterInstance, key: str) -> RoundPlan:
+def plan_of_partition(sedi: SediResource, instance: dg.DagsterInstance, key: str) -> RoundPlan:
     """The plan of the round that a batch is materialized for. The next round is opened by that, if none is open.
 
     Raises:

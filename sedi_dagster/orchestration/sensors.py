@@ -12,13 +12,13 @@ import dagster as dg
 from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.alerts import alert_on_failure
 from sedi_dagster.orchestration.checking import checks_of
-from sedi_dagster.orchestration.due import Launch, LoopState, Open, Rest, due, waiting
+from sedi_dagster.orchestration.due import Launch, LoopState, Open, Stopped, due, waiting
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
 from sedi_dagster.orchestration.ownership import is_driven, who_else_drives
 from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import HOST, INPUTS, ROUND, WORK, close_dead_runs
-from sedi_dagster.orchestration.state import look
+from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.records import RoundPlan
 
 SECONDS_BETWEEN_TICKS = 15
@@ -39,7 +39,7 @@ def round_ready_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) 
         elsewhere = _elsewhere(sedi, context.instance)
         close_dead_runs(context.instance, alone=not elsewhere)
         add_partitions(sedi, context.instance)
-        state = look(sedi, context.instance, BY_SENSOR, elsewhere=elsewhere)
+        state = read_state(sedi, context.instance, BY_SENSOR, elsewhere=elsewhere)
         steps = due(state)
         requests = [_run_request(state, step) for step in steps if isinstance(step, Launch)]
         if requests:
@@ -58,7 +58,7 @@ def round_ready_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) 
 def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) -> dg.SkipReason:
     """Opens rounds but starts no run, so a tick always ends with a skip reason."""
     try:
-        state = look(sedi, context.instance, BY_SENSOR, elsewhere=_elsewhere(sedi, context.instance))
+        state = read_state(sedi, context.instance, BY_SENSOR, elsewhere=_elsewhere(sedi, context.instance))
         if state.open is not None:
             return dg.SkipReason(f"{state.open.round} is open; round_ready_sensor runs it.")
         if not sedi.history().plans:
@@ -66,7 +66,7 @@ def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource
         (step, *_) = steps = due(state)
         if not isinstance(step, Open):
             return dg.SkipReason(
-                f"The loop has stopped: {step.why}." if isinstance(step, Rest) else waiting(steps, state.now)
+                f"The loop has stopped: {step.why}." if isinstance(step, Stopped) else waiting(steps, state.now)
             )
         if not start_round(sedi, context.instance, step.plan):
             return dg.SkipReason(f"{step.plan.round} was opened by another process in the meantime; its plan is kept.")
@@ -90,7 +90,7 @@ def _run_request(state: LoopState, step: Launch) -> dg.RunRequest:
 
 def _nothing_to_carry(sedi: SediResource, state: LoopState) -> str:
     """The skip reason when no round is open; empty if one is."""
-    if state.open is not None or state.pieces or state.elsewhere:
+    if state.open is not None or state.pending or state.elsewhere:
         return ""
     if not sedi.history().plans:
         return "No round yet: open the first one with the job open_round (Jobs, open_round, Launchpad, Launch Run)."

@@ -9,7 +9,7 @@ import dagster as dg
 
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.checking import not_passed
-from sedi_dagster.orchestration.due import LoopState, Piece, Work
+from sedi_dagster.orchestration.due import LoopState, PendingWork, Work
 from sedi_dagster.orchestration.io_manager import inputs_of
 from sedi_dagster.orchestration.jobs import ROUND_ASSETS, generate_batch, prepare, train_round
 from sedi_dagster.orchestration.partitions import batch_key
@@ -25,7 +25,7 @@ ROUND_STAGE = "train and evaluate"
 DATASET = "sft_dataset"
 
 
-def look(
+def read_state(
     sedi: SediResource,
     instance: dg.DagsterInstance,
     trigger: str,
@@ -49,14 +49,14 @@ def look(
     plan = history.open_round
     works = _works(sedi, plan, [outcome.round for outcome in history.finished])
     inputs, running = inputs_fingerprint(sedi, plan), unfinished_runs(instance)
-    pieces = tuple(
-        Piece(work, run_at(work, running), attempts_at(instance, work, inputs, since), runs_of(instance, work))
+    pending = tuple(
+        PendingWork(work, run_at(work, running), attempts_at(instance, work, inputs, since), runs_of(instance, work))
         for work in works
     )
     ahead: RoundPlan | Stop = Stop("a round is open")
-    if plan is None and not pieces:
+    if plan is None and not pending:
         ahead = next_plan(sedi, trigger, categories, candidates_per_category, target_round)
-    return LoopState(plan, pieces, ahead, time.time(), inputs, elsewhere)
+    return LoopState(plan, pending, ahead, time.time(), inputs, elsewhere)
 
 
 def inputs_fingerprint(sedi: SediResource, plan: RoundPlan | None) -> str:
@@ -90,7 +90,7 @@ def _works(sedi: SediResource, plan: RoundPlan | None, finished: list[str]) -> l
         )
         for category in missing_batches(store, plan, Budget.from_settings(sedi.settings()).caps(plan.round, today()))
     ]
-    return works or [_round_work(plan.round, (*unmade(store, plan.round), DATASET))]
+    return works or [_round_work(plan.round, (*missing_assets(store, plan.round), DATASET))]
 
 
 def _closing(store: Store, last: str) -> list[Work]:
@@ -118,7 +118,7 @@ def missing_batches(store: Store, plan: RoundPlan, caps: Sequence[Cap] | None = 
     ]
 
 
-def unmade(store: Store, round_key: str) -> list[str]:
+def missing_assets(store: Store, round_key: str) -> list[str]:
     """Assets of a round, in order, that are missing, failed a blocking check, or were made of other data than is there.
 
     What is built on one of them is among them.

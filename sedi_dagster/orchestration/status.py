@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from sedi_dagster.orchestration.deciding import person_needed, targets_in_words
-from sedi_dagster.orchestration.due import Launch, Open, Rest, Step, due
+from sedi_dagster.orchestration.due import Launch, Open, Step, Stopped, due
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.ownership import is_driven
 from sedi_dagster.orchestration.planning import BY_SENSOR
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import nobody_dequeues
-from sedi_dagster.orchestration.state import look
+from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.records import RoundOutcome
 from sedi_dagster.settings import SIMULATED, Settings
 
@@ -49,7 +49,7 @@ def print_status(settings: Settings, console: Console | None = None) -> None:
     with dg.DagsterInstance.get() as instance:
         for line in _drivers(instance, home):
             say(line)
-        for step in due(look(sedi, instance, BY_SENSOR)):
+        for step in due(read_state(sedi, instance, BY_SENSOR)):
             say(f"Due: {describe_step(step, time.time())}")
     if history.finished and (needed := person_needed(list(history.finished[-1].categories))):
         console.print(needed, style="bold", highlight=False)
@@ -63,7 +63,7 @@ def describe_step(step: Step, now: float) -> str:
     if isinstance(step, Open):
         asked = ", ".join(f"{c.category} ({c.candidates})" for c in step.plan.categories)
         return f"open {step.plan.round}: {asked}."
-    if isinstance(step, Rest):
+    if isinstance(step, Stopped):
         return f"nothing. The loop has stopped: {step.why}."
     if step.until is not None:
         return f"wait. {step.why} Next attempt in {max(0.0, step.until - now):.0f} s."

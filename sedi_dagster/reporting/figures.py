@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sedi_dagster.reporting.accounts import HistoryRow
 from sedi_dagster.reporting.canvas import blank
+from sedi_dagster.reporting.costs import HistoryRow
 from sedi_dagster.reporting.funnel import Funnel
 from sedi_dagster.reporting.numbers import Rate, words
 from sedi_dagster.reporting.palette import DECISION_COLOUR, LIGHT

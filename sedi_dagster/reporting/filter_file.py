@@ -14,8 +14,8 @@ from rich.markup import escape
 
 from sedi_dagster.categories import load_categories
 from sedi_dagster.datafiles import Limits, Problems
-from sedi_dagster.datafiles.marks import cleaned
 from sedi_dagster.datafiles.options import column_options
+from sedi_dagster.datafiles.output_cleaning import clean_outputs
 from sedi_dagster.datafiles.shapes import Columns, read_exchanges
 from sedi_dagster.datafiles.writing import write_jsonl
 from sedi_dagster.errors import InputFileError, StorageError
@@ -79,7 +79,9 @@ def judge_file(file: Path, against: Sequence[Path], columns: Columns, settings: 
         InputFileError: it cannot be read, or none of its rows can.
     """
     problems = Problems(file)
-    exchanges = cleaned(read_exchanges(file, problems, columns, LIMITS), settings.teacher.cleaning_rules, problems)
+    exchanges = clean_outputs(
+        read_exchanges(file, problems, columns, LIMITS), settings.teacher.cleaning_rules, problems
+    )
     rows = data_set_frame(exchanges, problems.place)
     if rows.is_empty():
         problems.raise_any()

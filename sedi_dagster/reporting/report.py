@@ -16,7 +16,7 @@ import polars as pl
 from markupsafe import Markup
 
 from sedi_dagster.records import RoundOutcome, RoundPlan
-from sedi_dagster.reporting import accounts, figures, learning, samples
+from sedi_dagster.reporting import costs, figures, learning, samples
 from sedi_dagster.reporting.background import Background, Spending
 from sedi_dagster.reporting.canvas import to_png, to_svg
 from sedi_dagster.reporting.conclusion import Conclusion, beyond_seed_tasks, forgotten, round_conclusion
@@ -119,7 +119,7 @@ def render_index(
         bought: what the teacher's tokens added to the human seed tasks, as of the last round.
         simulated: the teacher is simulated; the page says so at the top.
     """
-    rows = accounts.history(outcomes)
+    rows = costs.history(outcomes)
     starts = starts or {}
     finished = {row.outcome.round: row for row in rows}
     known = sorted({plan.round: plan for plan in plans}.values(), key=lambda plan: plan.round)
@@ -216,18 +216,18 @@ def _learning_view(data: RoundData) -> dict[str, Any]:
 
 
 def _account_view(data: RoundData) -> dict[str, Any]:
-    rows = accounts.history([o for o in data.earlier if o.round != data.outcome.round] + [data.outcome])
+    rows = costs.history([o for o in data.earlier if o.round != data.outcome.round] + [data.outcome])
     return {
-        "cost_rows": accounts.cost_by_purpose(data.calls),
-        "cost_categories": accounts.cost_by_category(data.calls, data.examples),
-        "cost_total": accounts.total_cost(data.calls, data.examples),
+        "cost_rows": costs.cost_by_purpose(data.calls),
+        "cost_categories": costs.cost_by_category(data.calls, data.examples),
+        "cost_total": costs.total_cost(data.calls, data.examples),
         "history": rows,
         "starts": starts(data),
         "history_plots": _history_plots(rows, starts(data)),
     }
 
 
-def _history_plots(rows: Sequence[accounts.HistoryRow], starts: Mapping[str, Rate] | None = None) -> list[Markup]:
+def _history_plots(rows: Sequence[costs.HistoryRow], starts: Mapping[str, Rate] | None = None) -> list[Markup]:
     """No plots of a single round: a line needs two points, and the figures stand in the table."""
     if len(rows) < 2:
         return []
@@ -238,7 +238,7 @@ def _history_plots(rows: Sequence[accounts.HistoryRow], starts: Mapping[str, Rat
     ]
 
 
-def _scores_in_words(rows: Sequence[accounts.HistoryRow]) -> str:
+def _scores_in_words(rows: Sequence[costs.HistoryRow]) -> str:
     """The curve of the score in words, for who cannot see it."""
     values = ", ".join(f"round {row.outcome.round[-4:].lstrip('0')} {percent(row.outcome.score)}" for row in rows)
     return f"Overall pass rate by round: {values}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sedi_dagster.errors import TeacherError, TeacherUnavailable
-from sedi_dagster.teacher import waiting
+from sedi_dagster.teacher import retry_after
 from sedi_dagster.teacher.answers import REFUSED_BY_POLICY, Usage
 from sedi_dagster.teacher.reasons import Reason, error_reason, refused_parameters
 
@@ -123,7 +123,7 @@ def from_status(
     reason = error_reason(body)
     says = f" It says: {reason.message[:300]}" if reason.message else ""
     text = reason.all_words
-    asked_s = waiting.from_headers(headers)
+    asked_s = retry_after.from_headers(headers)
     wait_s = reason.wait_s if asked_s is None else asked_s
     renews = status == 429 and wait_s is not None  # of some hours or of a day
     if status == 402 or (status < 500 and _QUOTA.search(text) and not renews):

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sedi_dagster.teacher.waiting import WAIT_FIELDS, from_words, seconds
+from sedi_dagster.teacher.retry_after import WAIT_FIELDS, from_words, seconds
 
 _INNER = ("error", "errors", "detail", "details", "fault", "base_resp", "metadata", "innererror", "response", "result",
           "data", "body", "headers", "parameters", "non_field_errors", "promptfeedback")  # fmt: skip

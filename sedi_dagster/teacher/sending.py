@@ -17,8 +17,8 @@ from sedi_dagster.records import TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher.answers import MALFORMED, ReadAnswer, Reading, Usage, json_or_text, read_answer, storable_text
 from sedi_dagster.teacher.budget import Budget, budget_exceeded, cost_nanousd, today, usd
+from sedi_dagster.teacher.consecutive_failures import ConsecutiveFailures
 from sedi_dagster.teacher.endpoint import Endpoint
-from sedi_dagster.teacher.failed_in_a_row import FailedInARow
 from sedi_dagster.teacher.failures import EndpointNames, Failure, from_error_in_success, from_status
 from sedi_dagster.teacher.ledger import Ledger, StoredCall
 from sedi_dagster.teacher.limiter import CallLimiter
@@ -71,7 +71,7 @@ class Sender:
         self._hands = asyncio.Semaphore(_hands(settings.max_concurrency))
         self._transport: Transport | None = None
         self._settled = asyncio.Event()
-        self._failed_in_a_row = FailedInARow(names)
+        self._consecutive_failures = ConsecutiveFailures(names)
 
     async def open(self) -> None:
         """Make it ready, in the event loop that it will be used in. The endpoint is up."""
@@ -144,7 +144,7 @@ class Sender:
                     reserved = False
                     await self._end_failed(rendered, failure)
                 if failure.kind == "invalid":
-                    self._failed_in_a_row.failed(request.purpose, failure)
+                    self._consecutive_failures.failed(request.purpose, failure)
                 is_final = failure.kind not in ("rate_limited", "passing", "invalid")
                 if is_final or attempts >= self.settings.max_attempts or in_flight.is_over:
                     reserved = False
@@ -280,9 +280,9 @@ class Sender:
         self.usage.paid(ended, read.cleaned)
         if read.is_empty:
             self.usage.unusable += 1
-            self._failed_in_a_row.failed(request.purpose, read)
+            self._consecutive_failures.failed(request.purpose, read)
         else:
-            self._failed_in_a_row.succeeded(request.purpose)
+            self._consecutive_failures.succeeded(request.purpose)
         return TeacherAnswer(
             request_key=rendered.key,
             text=self.mask(read.text),
@@ -321,7 +321,7 @@ class Sender:
         if failure.fatal is not None:
             raise failure.fatal
         if failure.kind != "invalid" and not is_probe:
-            self._failed_in_a_row.failed(request.purpose, failure)
+            self._consecutive_failures.failed(request.purpose, failure)
         self.usage.gave_up()
         error = failure.message
         if failure.kind in ("passing", "invalid"):

@@ -47,14 +47,14 @@ def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBa
     Raises:
         WorkloadError: no micro-batch fits into the memory of the device.
     """
-    from sedi_dagster.training.trying import Found, fits
+    from sedi_dagster.training.memory_trial import TrialResult, fits
 
     device = _kind_of_device()
     devices = _devices()
     chats = rows.select("prompt", "output").iter_rows()
     longest = max((len(token_ids(tokenizer, chat_text(tokenizer, *chat))) for chat in chats), default=1)
     _check_length(job, longest)
-    found = Found.of(job, longest, device)
+    found = TrialResult.of(job, longest, device)
     number = found.attempt
     while True:
         model = _load(job)

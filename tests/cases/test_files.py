@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from sedi_dagster.datafiles import Problems
-from sedi_dagster.datafiles.marks import cleaned
+from sedi_dagster.datafiles.output_cleaning import clean_outputs
 from sedi_dagster.datafiles.shapes import read_exchanges
 from sedi_dagster.errors import InputFileError
 from sedi_dagster.filtering.guarded_texts import read_guarded_texts
@@ -410,7 +410,7 @@ def test_outputs_of_models_are_cleaned_where_they_become_candidates(tmp_path: Pa
         jsonl([{"instruction": q, "output": o} for (q, _), o in zip([*PAIRS, ("Name it.", "")], outputs, strict=True)])
     )
     problems = Problems(path)
-    found = list(cleaned(read_exchanges(path, problems), frozenset(RULES), problems))
+    found = list(clean_outputs(read_exchanges(path, problems), frozenset(RULES), problems))
     assert [exchange.output for exchange in found] == ["A gull.", "A gull.", "A gull.", "`<think>` is a tag."]
     assert [str(problem) for problem in problems.found] == [
         "line 4, field 'output': is reasoning that does not end; expected an answer"
@@ -419,7 +419,7 @@ def test_outputs_of_models_are_cleaned_where_they_become_candidates(tmp_path: Pa
         "1 outputs contained reasoning",
         "1 outputs contained turn marks",
     }
-    kept = list(cleaned(read_exchanges(path, Problems(path)), frozenset(), Problems(path)))
+    kept = list(clean_outputs(read_exchanges(path, Problems(path)), frozenset(), Problems(path)))
     assert [exchange.output for exchange in kept] == outputs
 
 

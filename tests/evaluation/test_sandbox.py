@@ -190,13 +190,13 @@ def test_the_code_never_sees_the_tests():
     assert result.reason == "passed", result.detail
 
 
-def test_the_worker_cannot_make_the_judge_run_anything():
+def test_the_worker_cannot_make_the_test_runner_run_anything():
     code = (
         "def f(g):\n"
-        "    wire = g._wire\n"
+        "    channel = g._channel\n"
         "    for op in ('getattr', 'load', 'get'):\n"
         "        try:\n"
-        "            wire.request(op, g, '__globals__')\n"
+        "            channel.request(op, g, '__globals__')\n"
         "            return op\n"
         "        except PermissionError:\n"
         "            pass\n"
@@ -414,7 +414,7 @@ def test_a_trial_ends_with_its_caller():
         ]
     )
     try:
-        assert _becomes(lambda: _commands_with(b"9.2718") == 3)  # the caller, the judge and the worker
+        assert _becomes(lambda: _commands_with(b"9.2718") == 3)  # the caller, the test runner and the worker
     finally:
         caller.kill()
         caller.wait()

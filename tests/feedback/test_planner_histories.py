@@ -17,14 +17,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from sedi_dagster.feedback.category_status import StatusRules, status_over_rounds
 from sedi_dagster.feedback.plan import PlanRequest, Stop, plan_round
-from sedi_dagster.feedback.standing import StandingRules, settle
 from sedi_dagster.records import CategoryOutcome, Decision, RoundOutcome, RoundPlan
 
 KNOWN = ("math", "coding", "open_qa", "reasoning", "extraction")
 ITEMS = 40
 TARGET = 0.6
-RULES = StandingRules()
+RULES = StatusRules()
 REQUESTS = st.builds(
     PlanRequest,
     st.just("test"),
@@ -126,7 +126,7 @@ class Loop(RuleBasedStateMachine):
                 tokens=tokens // len(plan.categories) * bool(candidates),
             )  # fmt: skip
             seen = before.of(name) if before else None
-            categories.append(settle(judged, seen, bool(candidates), plan.round, RULES))
+            categories.append(status_over_rounds(judged, seen, bool(candidates), plan.round, RULES))
         self.finished[plan.round] = RoundOutcome(
             round=plan.round,
             kept=sum(c.kept for c in categories),

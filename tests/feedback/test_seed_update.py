@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from sedi_dagster.feedback.earnings import EARNING_SCHEMA
 from sedi_dagster.feedback.gate import GateRules
 from sedi_dagster.feedback.retirement import RestRules
+from sedi_dagster.feedback.seed_statistics import STATISTICS_SCHEMA
 from sedi_dagster.feedback.seed_update import (
     CHANGE_SCHEMA,
     CONSIDERED_SCHEMA,
@@ -38,7 +38,7 @@ def seeds(**changed: dict[str, Any]) -> pl.DataFrame:
         rows.append(
             {
                 **TASK,
-                **{name: 0 for name in EARNING_SCHEMA if name != "seed_id"},
+                **{name: 0 for name in STATISTICS_SCHEMA if name != "seed_id"},
                 "seed_id": seed_id,
                 "instruction": f"A task about {seed_id} and {seed_id[::-1]} alone.",
                 "origin": origin,
@@ -72,16 +72,16 @@ def update(
     before: pl.DataFrame,
     kept: pl.DataFrame | None = None,
     signal: dict[str, float] | None = None,
-    earned: pl.DataFrame | None = None,
+    statistics: pl.DataFrame | None = None,
     gate: GateRules = GATE,
     rules: RestRules = REST,
 ) -> Updated:
     scores = pl.DataFrame(
         [(i, value, f"signal {value}") for i, value in (signal or {}).items()], schema=SCORE_SCHEMA, orient="row"
     )
-    earned = pl.DataFrame(schema=EARNING_SCHEMA) if earned is None else earned
+    statistics = pl.DataFrame(schema=STATISTICS_SCHEMA) if statistics is None else statistics
     kept = examples(none={}) if kept is None else kept
-    return update_seeds(ROUND, before, kept, scores, earned, gate, rules, near_duplicates)
+    return update_seeds(ROUND, before, kept, scores, statistics, gate, rules, near_duplicates)
 
 
 def ids(frame: pl.DataFrame, change: str | None = None) -> list[str]:
@@ -161,8 +161,8 @@ def test_a_seed_whose_children_are_seldom_kept_rests_with_the_numbers_that_decid
         h3={"children": 15, "kept": 3},
         h4={"children": 10, "kept": 0},
     )
-    now = pl.DataFrame([("h3", 25, 5, 5, 2.0, 900.0)], schema=EARNING_SCHEMA, orient="row")
-    updated = update(before, earned=now)
+    now = pl.DataFrame([("h3", 25, 5, 5, 2.0, 900.0)], schema=STATISTICS_SCHEMA, orient="row")
+    updated = update(before, statistics=now)
     assert ids(updated.changes, "retired") == ["h3"], "h4 has too few children to be judged by"
     reason = updated.changes["reason"][0]
     assert "8 of 40 children kept, loss drop 0.40 each, 112 tokens a kept child" in reason and "adjusted p" in reason

@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from sedi_dagster.feedback.earnings import children_of
 from sedi_dagster.feedback.gate import depths
+from sedi_dagster.feedback.seed_statistics import seed_statistics
 from sedi_dagster.feedback.signals import SIGNALS, Training
 
 STEP_SCHEMA = {"step": pl.Int64, "grad_norm": pl.Float64, "example_ids": pl.List(pl.String)}
@@ -118,9 +118,11 @@ def test_a_seed_earns_its_share_of_its_children_and_of_their_cost() -> None:
         }
     )
     losses = pl.DataFrame({"example_id": ["a", "c"], "loss_before": [2.0, 1.0], "loss_after": [1.0, float("nan")]})
-    earned = {row["seed_id"]: row for row in children_of(candidates, calls, pl.Series(["a", "c"]), losses).to_dicts()}
-    assert (earned["s1"]["children"], earned["s1"]["kept"], earned["s1"]["measured"]) == (3, 2, 1)
-    assert (earned["s2"]["children"], earned["s2"]["kept"], earned["s2"]["loss_drop"]) == (2, 1, 1.0)
+    statistics = {
+        row["seed_id"]: row for row in seed_statistics(candidates, calls, pl.Series(["a", "c"]), losses).to_dicts()
+    }
+    assert (statistics["s1"]["children"], statistics["s1"]["kept"], statistics["s1"]["measured"]) == (3, 2, 1)
+    assert (statistics["s2"]["children"], statistics["s2"]["kept"], statistics["s2"]["loss_drop"]) == (2, 1, 1.0)
     # k1 costs 80, shared by a and b; a's answer costs 20; a and b each have two parents. c is s1's alone.
-    assert earned["s2"]["tokens"] == pytest.approx((40 + 20) / 2 + 40 / 2)
-    assert sum(row["tokens"] for row in earned.values()) == pytest.approx(80 + 30 + 20 + 10)
+    assert statistics["s2"]["tokens"] == pytest.approx((40 + 20) / 2 + 40 / 2)
+    assert sum(row["tokens"] for row in statistics.values()) == pytest.approx(80 + 30 + 20 + 10)

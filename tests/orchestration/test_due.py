@@ -14,8 +14,8 @@ from sedi_dagster.orchestration.due import (
     Launch,
     LoopState,
     Open,
-    Piece,
-    Rest,
+    PendingWork,
+    Stopped,
     Wait,
     Work,
     due,
@@ -28,8 +28,8 @@ WORK = Work("generate|round-0002|math", "generate math", "generate_batch", "roun
 NOW = 1_000_000.0
 
 
-def state(*pieces: Piece, **changed: Any) -> LoopState:
-    return LoopState(**{"open": PLAN, "pieces": pieces, "next": Stop("a round is open"), "now": NOW, **changed})
+def state(*pending: PendingWork, **changed: Any) -> LoopState:
+    return LoopState(**{"open": PLAN, "pending": pending, "next": Stop("a round is open"), "now": NOW, **changed})
 
 
 def failed(cause: Cause, *ages_s: float) -> tuple[Attempt, ...]:
@@ -37,50 +37,53 @@ def failed(cause: Cause, *ages_s: float) -> tuple[Attempt, ...]:
 
 
 def test_work_that_was_never_asked_for_is_started_as_its_first_run() -> None:
-    (step,) = due(state(Piece(WORK)))
+    (step,) = due(state(PendingWork(WORK)))
     assert isinstance(step, Launch) and step.run_key == "generate|round-0002|math|1"
 
 
 def test_work_that_a_run_is_at_is_waited_for() -> None:
-    (step,) = due(state(Piece(WORK, active="abcdef0123")))
+    (step,) = due(state(PendingWork(WORK, active="abcdef0123")))
     assert isinstance(step, Wait) and "abcdef01" in step.why and not step.person
 
 
 @pytest.mark.parametrize("cause", RETRY_POLICIES)
 def test_a_failed_run_is_asked_for_again_under_a_key_of_its_own_after_a_pause(cause: Cause) -> None:
     pause = RETRY_POLICIES[cause].pause_s(1)
-    (early,) = due(state(Piece(WORK, attempts=failed(cause, pause - 1), runs=1)))
+    (early,) = due(state(PendingWork(WORK, attempts=failed(cause, pause - 1), runs=1)))
     assert isinstance(early, Wait) and early.until == NOW + 1 and "it broke" in early.why and "run0" in early.why
-    (later,) = due(state(Piece(WORK, attempts=failed(cause, pause), runs=1)))
+    (later,) = due(state(PendingWork(WORK, attempts=failed(cause, pause), runs=1)))
     assert isinstance(later, Launch) and later.number == 2
 
 
 @pytest.mark.parametrize("cause", RETRY_POLICIES)
 def test_attempts_are_bounded_and_then_a_person_is_told_what_to_do(cause: Cause) -> None:
     tries = RETRY_POLICIES[cause].attempts
-    (step,) = due(state(Piece(WORK, attempts=failed(cause, *[9e9] * tries), runs=tries)))
+    (step,) = due(state(PendingWork(WORK, attempts=failed(cause, *[9e9] * tries), runs=tries)))
     assert isinstance(step, Wait) and step.person
     assert f"run{tries - 1}" in step.why and "re-execute" in step.why
 
 
 def test_causes_are_counted_apart() -> None:
     many = failed("outage", *[9e9] * (RETRY_POLICIES["outage"].attempts - 1)) + failed("lost", 9e9)
-    (step,) = due(state(Piece(WORK, attempts=many, runs=len(many))))
+    (step,) = due(state(PendingWork(WORK, attempts=many, runs=len(many))))
     assert isinstance(step, Launch)
 
 
 def test_a_cancelled_run_is_left_to_who_cancelled_it() -> None:
-    (step,) = due(state(Piece(WORK, attempts=failed("canceled", 9e9), runs=1)))
+    (step,) = due(state(PendingWork(WORK, attempts=failed("canceled", 9e9), runs=1)))
     assert isinstance(step, Wait) and step.person and "cancelled" in step.why and "Re-execute" in step.why
 
 
 def test_a_run_after_the_cancelled_one_decides() -> None:
-    (step,) = due(state(Piece(WORK, attempts=failed("canceled", 9e9) + failed("lost", 9e8), runs=2)))
+    (step,) = due(state(PendingWork(WORK, attempts=failed("canceled", 9e9) + failed("lost", 9e8), runs=2)))
     assert isinstance(step, Launch) and step.number == 3
 
 
 def test_what_can_start_comes_before_what_waits() -> None:
-    waits, starts = Piece(WORK, active="x" * 8), Piece(Work("k", "generate b", "generate_batch", PLAN.round))
+    waits, starts = (
+        PendingWork(WORK, active="x" * 8),
+        PendingWork(Work("k", "generate b", "generate_batch", PLAN.round)),
+    )
     first, second = due(state(waits, starts))
     assert isinstance(first, Launch) and isinstance(second, Wait)
 
@@ -92,20 +95,20 @@ def test_pauses_grow_up_to_a_limit() -> None:
 
 
 def test_nothing_is_started_while_somebody_else_drives() -> None:
-    (step,) = due(state(Piece(WORK), elsewhere="`sedi run`"))
+    (step,) = due(state(PendingWork(WORK), elsewhere="`sedi run`"))
     assert isinstance(step, Wait) and "sedi run" in step.why
 
 
 def test_without_an_open_round_the_planners_answer_is_due() -> None:
     assert due(state(open=None, next=PLAN)) == [Open(PLAN)]
-    assert due(state(open=None, next=Stop("no category is weak"))) == [Rest("no category is weak")]
+    assert due(state(open=None, next=Stop("no category is weak"))) == [Stopped("no category is weak")]
 
 
 def test_what_a_finished_round_lacks_comes_before_the_next_round() -> None:
-    (step,) = due(state(Piece(Work("round|r", "report", "train_round", "r")), open=None, next=PLAN))
+    (step,) = due(state(PendingWork(Work("round|r", "report", "train_round", "r")), open=None, next=PLAN))
     assert isinstance(step, Launch)
 
 
 def test_the_reason_to_wait_says_when_the_next_attempt_is_due() -> None:
-    steps = due(state(Piece(WORK, attempts=failed("lost", 4), runs=1)))
+    steps = due(state(PendingWork(WORK, attempts=failed("lost", 4), runs=1)))
     assert "Next attempt in 6 s" in waiting(steps, NOW)

@@ -15,7 +15,7 @@ from sedi_dagster.orchestration.checking import BLOCKING, not_passed
 from sedi_dagster.orchestration.due import due
 from sedi_dagster.orchestration.home import restore
 from sedi_dagster.orchestration.jobs import ROUND_ASSETS
-from sedi_dagster.orchestration.state import look
+from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.storage.superseding import superseded
 from sedi_dagster.testing.planted_student import SPOILT
 
@@ -69,7 +69,7 @@ def test_a_failed_blocking_check_is_never_walked_past(loop: Loop, monkeypatch: p
     store.remove("manifests")  # the round is open again
     (verdict,) = sorted((loop.project / "data" / "checks" / "filtered_batches" / ROUND).glob("every_kept*.json"))
     verdict.write_text(json.dumps({**json.loads(verdict.read_text()), "passed": False}))
-    (step,) = due(look(loop.sedi, loop.instance, "test", since=1e12))
+    (step,) = due(read_state(loop.sedi, loop.instance, "test", since=1e12))
     assert getattr(step, "work", None) is not None and "filtered_batches" in step.work.assets  # type: ignore[union-attr]
     assert {"sft_checkpoint", "lineage_manifest"} <= set(step.work.assets)  # type: ignore[union-attr]
 

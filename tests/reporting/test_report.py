@@ -15,7 +15,7 @@ from round_data import empty_round, evaluation, full_round, outcome
 from scipy.stats import binomtest
 
 from sedi_dagster.records import RoundPlan
-from sedi_dagster.reporting import accounts, learning
+from sedi_dagster.reporting import costs, learning
 from sedi_dagster.reporting.background import Background, Spending, Stage
 from sedi_dagster.reporting.canvas import to_svg
 from sedi_dagster.reporting.conclusion import round_conclusion
@@ -344,14 +344,14 @@ def test_a_round_that_starts_from_the_untrained_student_says_so(data: RoundData)
 
 def test_a_partly_known_price_is_a_lower_bound(data: RoundData) -> None:
     some = data.calls.head(3).with_columns(cost_usd=pl.Series([1.0, 0.5, None]))
-    assert accounts.total_cost(some, data.examples).usd == "$1.50 and 1 calls without a known price"
-    assert accounts.total_cost(some.head(2), data.examples).usd == "$1.50"
+    assert costs.total_cost(some, data.examples).usd == "$1.50 and 1 calls without a known price"
+    assert costs.total_cost(some.head(2), data.examples).usd == "$1.50"
 
 
 def test_cost_by_purpose_and_by_category_come_to_the_same_total(data: RoundData) -> None:
-    total = accounts.total_cost(data.calls, data.examples).tokens
-    assert sum(row.tokens for row in accounts.cost_by_purpose(data.calls)) == total
-    assert sum(row.tokens for row in accounts.cost_by_category(data.calls, data.examples)) == total
+    total = costs.total_cost(data.calls, data.examples).tokens
+    assert sum(row.tokens for row in costs.cost_by_purpose(data.calls)) == total
+    assert sum(row.tokens for row in costs.cost_by_category(data.calls, data.examples)) == total
 
 
 def test_the_first_batch_is_shown_when_no_step_trained_a_composed_batch(data: RoundData) -> None:

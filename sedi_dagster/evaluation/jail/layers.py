@@ -1,6 +1,6 @@
 """Layers that take rights away from the running process, for good. Linux on x86_64 and aarch64.
 
-`confine` is called before the fork and holds for judge and worker, `filter_system_calls` after it, in each.
+`confine` is called before the fork and holds for test runner and worker, `filter_system_calls` after it, in each.
 Layers that must hold raise `LayerError`; the extra ones are left out of the list of layers where the kernel
 refuses them.
 """
@@ -103,7 +103,7 @@ def filter_system_calls(layers: Collection[str], child: int | None, missing: Col
 
     Args:
         layers: what `confine` returned; without Landlock the filter forbids to open any file.
-        child: a process that may be killed and waited for (the judge's worker), or None.
+        child: a process that may be killed and waited for (the runner's worker), or None.
         missing: see `confine`.
     """
     if "seccomp" in missing:

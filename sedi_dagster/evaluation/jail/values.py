@@ -1,4 +1,4 @@
-"""Values as JSON, for the wire: plain ones by value, all others as references to their owner.
+"""Values as JSON, for the channel: plain ones by value, all others as references to their owner.
 
 A subclass crosses as the plain type which it extends, so no method of the code on trial (`__eq__`,
 `__hash__`, `__bool__`) ever runs where the verdict is made.

@@ -1,6 +1,6 @@
-"""The worker: the process which holds the code on trial and does with it what the judge asks.
+"""The worker: the process which holds the code on trial and does with it what the runner asks.
 
-It has never seen the tests: it is forked before the judge reads them, and learns the arguments of each call
+It has never seen the tests: it is forked before the runner reads them, and learns the arguments of each call
 alone.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from . import layers
+from .channel import Channel
 from .values import Remote, Values
-from .wire import Wire
 
 _BINARY = ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul")
 _OPERATIONS: dict[str, Callable[..., Any]] = {
@@ -35,18 +35,18 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-class _JudgesFunction(Remote):
+class _TestFunction(Remote):
     """A function that a test has passed as an argument."""
 
-    def __init__(self, wire: Wire, number: int) -> None:
-        self._wire, self.number = wire, number
+    def __init__(self, channel: Channel, number: int) -> None:
+        self._channel, self.number = channel, number
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        return self._wire.request("call", self, keywords, *arguments)
+        return self._channel.request("call", self, keywords, *arguments)
 
 
 def work(read_fd: int, write_fd: int, held: Collection[str], missing: Collection[str]) -> None:
-    """Locks itself in, tells which layers hold, and serves the judge until it is gone."""
+    """Locks itself in, tells which layers hold, and serves the runner until it is gone."""
     module = types.ModuleType("answer")
     sys.modules["answer"] = module  # dataclasses look their module up
 
@@ -59,14 +59,14 @@ def work(read_fd: int, write_fd: int, held: Collection[str], missing: Collection
             return getattr(module, arguments[0])
         return _OPERATIONS[operation](*arguments)
 
-    values = Values(lambda number: _JudgesFunction(wire, number))
-    wire = Wire(read_fd, write_fd, values, serve)
+    values = Values(lambda number: _TestFunction(channel, number))
+    channel = Channel(read_fd, write_fd, values, serve)
     try:
         layers.die_with_parent()
         layers.forbid_processes()
-        wire.send({"layers": layers.filter_system_calls(held, None, missing)})
+        channel.send({"layers": layers.filter_system_calls(held, None, missing)})
     except layers.LayerError as error:
-        wire.send({"unavailable": str(error)})
+        channel.send({"unavailable": str(error)})
         return
     while True:
-        wire.answer(wire.receive())
+        channel.answer(channel.receive())

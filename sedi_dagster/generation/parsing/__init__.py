@@ -13,7 +13,7 @@ last piece is malformed, unless it is a JSON object with its closing brace.
 """
 
 from sedi_dagster.generation.parsing.instances import parse_instances, parse_labelled_instances
-from sedi_dagster.generation.parsing.pieces import ParsedTask
+from sedi_dagster.generation.parsing.parsed_task import ParsedTask
 from sedi_dagster.generation.parsing.series import parse_examples, parse_tasks
 
 __all__ = ["ParsedTask", "parse_examples", "parse_instances", "parse_labelled_instances", "parse_tasks"]

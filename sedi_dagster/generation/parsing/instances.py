@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 from sedi_dagster.generation.parsing import words
-from sedi_dagster.generation.parsing.pieces import CUT, ParsedTask, split_at
+from sedi_dagster.generation.parsing.parsed_task import CUT, ParsedTask, split_at
 from sedi_dagster.texts.no_input import means_no_input
 
 _LETTERS = re.compile(r"[^\W\d_]+")

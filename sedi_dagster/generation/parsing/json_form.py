@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sedi_dagster.generation.parsing import words
-from sedi_dagster.generation.parsing.pieces import CUT, ParsedTask
+from sedi_dagster.generation.parsing.parsed_task import CUT, ParsedTask
 from sedi_dagster.texts.control import without_control_characters
 from sedi_dagster.texts.no_input import means_no_input
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from sedi_dagster.generation.parsing import words
 from sedi_dagster.generation.parsing.json_form import parse_json
-from sedi_dagster.generation.parsing.pieces import CUT, ParsedTask, instruction_text, split_at
+from sedi_dagster.generation.parsing.parsed_task import CUT, ParsedTask, instruction_text, split_at
 from sedi_dagster.texts.no_input import means_no_input
 
 LARGEST_STEP = 3

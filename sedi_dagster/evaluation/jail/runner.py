@@ -1,4 +1,4 @@
-"""The judge: reads code and tests, has the worker run the code, and compares the results itself.
+"""The test runner: reads code and tests, has the worker run the code, and compares the results itself.
 
 Tests run here, in a process that never runs a line of the code on trial, so the code can say nothing about
 its verdict but by what its functions return. Started by the sandbox as `python -I -S -c ... RESULT_FD
@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import layers
+from .channel import Channel, ChannelClosed, ChannelTimeout
 from .values import Remote, Values
-from .wire import Wire, WireClosed, WireTimeout
 from .worker import work
 
 _TEST_MODULES = [
@@ -45,7 +45,7 @@ _TEST_MODULES = [
 _MAX_DETAIL_CHARS = 300
 
 
-class WorkersObject(Remote):
+class WorkerObject(Remote):
     """An object of the worker that is no plain value: a function, a class, an instance, a generator.
 
     It compares and computes only with its own kind: compared with a plain value it is never equal, and
@@ -53,74 +53,74 @@ class WorkersObject(Remote):
     value.
     """
 
-    __slots__ = ("_wire", "number")
+    __slots__ = ("_channel", "number")
 
-    def __init__(self, wire: Wire, number: int) -> None:
-        object.__setattr__(self, "_wire", wire)
+    def __init__(self, channel: Channel, number: int) -> None:
+        object.__setattr__(self, "_channel", channel)
         object.__setattr__(self, "number", number)
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        return self._wire.request("call", self, keywords, *arguments)
+        return self._channel.request("call", self, keywords, *arguments)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self._wire.request("getattr", self, name)
+        return self._channel.request("getattr", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._wire.request("setattr", self, name, value)
+        self._channel.request("setattr", self, name, value)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._wire.request("getitem", self, key)
+        return self._channel.request("getitem", self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._wire.request("setitem", self, key, value)
+        self._channel.request("setitem", self, key, value)
 
     def __delitem__(self, key: Any) -> None:
-        self._wire.request("delitem", self, key)
+        self._channel.request("delitem", self, key)
 
     def __len__(self) -> int:
-        return int(self._wire.request("len", self))
+        return int(self._channel.request("len", self))
 
     def __iter__(self) -> Iterator[Any]:
-        iterator: Iterator[Any] = self._wire.request("iter", self)  # the worker's iterator, itself such an object
+        iterator: Iterator[Any] = self._channel.request("iter", self)  # the worker's iterator, itself such an object
         return iterator
 
     def __next__(self) -> Any:
-        return self._wire.request("next", self)
+        return self._channel.request("next", self)
 
     def __str__(self) -> str:
-        return str(self._wire.request("str", self))
+        return str(self._channel.request("str", self))
 
     def __repr__(self) -> str:
-        return str(self._wire.request("repr", self))
+        return str(self._channel.request("repr", self))
 
     def __bool__(self) -> bool:
-        return self._wire.request("bool", self) is True
+        return self._channel.request("bool", self) is True
 
     def __instancecheck__(self, thing: Any) -> bool:
-        return isinstance(thing, WorkersObject) and self._wire.request("isinstance", self, thing) is True
+        return isinstance(thing, WorkerObject) and self._channel.request("isinstance", self, thing) is True
 
     def __hash__(self) -> int:
         return self.number
 
 
 def _among_its_own_kind(name: str) -> Any:
-    def operation(self: WorkersObject, other: Any) -> Any:
-        return self._wire.request(name, self, other) if isinstance(other, WorkersObject) else NotImplemented
+    def operation(self: WorkerObject, other: Any) -> Any:
+        return self._channel.request(name, self, other) if isinstance(other, WorkerObject) else NotImplemented
 
     return operation
 
 
 for _name in ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul"):
-    setattr(WorkersObject, f"__{_name}__", _among_its_own_kind(_name))
+    setattr(WorkerObject, f"__{_name}__", _among_its_own_kind(_name))
 
 
-class Judge:
-    """One trial: its wire to the worker, and the channel on which it reports events as lines of JSON."""
+class Runner:
+    """One trial: its channel to the worker, and the pipe on which it reports events as lines of JSON."""
 
-    def __init__(self, wire: Wire, result_fd: int) -> None:
-        self._wire, self._result_fd = wire, result_fd
+    def __init__(self, channel: Channel, result_fd: int) -> None:
+        self._channel, self._result_fd = channel, result_fd
         self._names: set[str] = set()
 
     def report(self, **event: Any) -> None:
@@ -130,7 +130,7 @@ class Judge:
     def load(self, code: str, function: str) -> bool:
         """Has the worker run the code; False when it cannot be run or does not define the function."""
         try:
-            self._names = {str(name) for name in self._wire.request("load", code)}
+            self._names = {str(name) for name in self._channel.request("load", code)}
         except BaseException as error:  # noqa: BLE001 - whatever the code raises, it is the code that failed
             self.report(loaded=False, **_why(error))
             return False
@@ -158,12 +158,12 @@ class Judge:
 
         Python's own names stay Python's own, so that code which redefines `all` or `math` gains nothing.
         """
-        names: dict[str, Any] = {"__name__": "test", function: self._wire.request("get", function)}
+        names: dict[str, Any] = {"__name__": "test", function: self._channel.request("get", function)}
         for name in _names_in(program) - names.keys():
             if name in _TEST_MODULES:
                 names[name] = importlib.import_module(name)
             elif name in self._names and not hasattr(builtins, name):
-                names[name] = self._wire.request("get", name)
+                names[name] = self._channel.request("get", name)
         return names
 
 
@@ -174,9 +174,9 @@ def _names_in(program: types.CodeType) -> set[str]:
 
 def _why(error: BaseException) -> dict[str, str]:
     detail = f"{type(error).__name__}: {error}"[:_MAX_DETAIL_CHARS]
-    if isinstance(error, WireTimeout):
+    if isinstance(error, ChannelTimeout):
         return {"reason": "timeout", "detail": "the time is over"}
-    if isinstance(error, WireClosed):
+    if isinstance(error, ChannelClosed):
         return {"reason": "ended", "detail": str(error)[:_MAX_DETAIL_CHARS]}
     if isinstance(error, MemoryError):
         return {"reason": "memory", "detail": detail}
@@ -186,7 +186,7 @@ def _why(error: BaseException) -> dict[str, str]:
 def _serve_worker(operation: str, arguments: list[Any]) -> Any:
     """The one thing that the worker may ask: to call a function which a test has passed to it."""
     if operation != "call":
-        raise PermissionError(f"the judge does not serve {operation}")
+        raise PermissionError(f"the runner does not serve {operation}")
     target, keywords, *positional = arguments
     return target(*positional, **keywords)
 
@@ -203,34 +203,34 @@ def main(result_fd: int, options: dict[str, Any]) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     try:
         held = layers.confine(options["memory_bytes"], int(options["timeout_s"]) + 2, missing)
-        pid, wire = _fork_worker(result_fd, nothing, held, missing)
-        wire.deadline = deadline
-        answer = wire.receive()
+        pid, channel = _fork_worker(result_fd, nothing, held, missing)
+        channel.deadline = deadline
+        answer = channel.receive()
         if "layers" not in answer:
             raise layers.LayerError(answer.get("unavailable", "the worker did not lock itself in"))
         layers.filter_system_calls(held, pid, missing)
-    except (layers.LayerError, WireClosed, WireTimeout, OSError) as error:
+    except (layers.LayerError, ChannelClosed, ChannelTimeout, OSError) as error:
         os.write(result_fd, json.dumps({"unavailable": f"{error}"}).encode("ascii") + b"\n")
         return
-    judge = Judge(wire, result_fd)
-    judge.report(layers=answer["layers"])
+    runner = Runner(channel, result_fd)
+    runner.report(layers=answer["layers"])
     try:
-        _try(judge)
+        _try(runner)
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
 
-def _try(judge: Judge) -> None:
+def _try(runner: Runner) -> None:
     job = json.load(sys.stdin)
-    if judge.load(job["code"], job["function"]):
+    if runner.load(job["code"], job["function"]):
         for number, source in enumerate(job["tests"]):
-            judge.report(test=number, **judge.test(source, job["function"]))
+            runner.report(test=number, **runner.test(source, job["function"]))
 
 
-def _fork_worker(result_fd: int, nothing: int, held: list[str], missing: list[str]) -> tuple[int, Wire]:
-    worker_in, judge_out = os.pipe()
-    judge_in, worker_out = os.pipe()
+def _fork_worker(result_fd: int, nothing: int, held: list[str], missing: list[str]) -> tuple[int, Channel]:
+    worker_in, runner_out = os.pipe()
+    runner_in, worker_out = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
@@ -241,8 +241,8 @@ def _fork_worker(result_fd: int, nothing: int, held: list[str], missing: list[st
             os._exit(1)
     os.close(worker_in)
     os.close(worker_out)
-    wire = Wire(judge_in, judge_out, Values(lambda number: WorkersObject(wire, number)), _serve_worker)
-    return pid, wire
+    channel = Channel(runner_in, runner_out, Values(lambda number: WorkerObject(channel, number)), _serve_worker)
+    return pid, channel
 
 
 def _close_all_but(kept: tuple[int, ...], up_to: int) -> None:

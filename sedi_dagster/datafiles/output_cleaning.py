@@ -1,4 +1,4 @@
-"""What is taken off a teacher's answers, taken off the outputs of a file that a model wrote."""
+"""Cleaning the outputs of a file that a model wrote, by the rules for a teacher's answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from sedi_dagster.texts.cleaning import CleaningRule, clean
 _SETTING = "SEDI_TEACHER_CLEAN_{}=false keeps it"
 
 
-def cleaned(exchanges: Iterable[Exchange], rules: frozenset[CleaningRule], problems: Problems) -> Iterator[Exchange]:
+def clean_outputs(
+    exchanges: Iterable[Exchange], rules: frozenset[CleaningRule], problems: Problems
+) -> Iterator[Exchange]:
     """The exchanges with their outputs cleaned. One of which nothing is left is noted in `problems`."""
     for exchange in exchanges:
         found = clean(exchange.output, rules)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from sedi_dagster.feedback.standing import StandingRules, settle, stuck
+from sedi_dagster.feedback.category_status import StatusRules, status_over_rounds, stuck
 from sedi_dagster.records import CategoryOutcome, Decision
 
-RULES = StandingRules(alpha=0.05, cool_down_rounds=1, stuck_after=2)
+RULES = StatusRules(alpha=0.05, cool_down_rounds=1, stuck_after=2)
 
 
 def judged(passed: int, decision: Decision = "not enough evidence", gain_p: float | None = None) -> CategoryOutcome:
@@ -18,16 +18,16 @@ def judged(passed: int, decision: Decision = "not enough evidence", gain_p: floa
     )
 
 
-def history(*steps: tuple[CategoryOutcome, bool], rules: StandingRules = RULES) -> list[CategoryOutcome]:
+def history(*steps: tuple[CategoryOutcome, bool], rules: StatusRules = RULES) -> list[CategoryOutcome]:
     """Outcomes of rounds 1, 2, ...; each step is what was judged and whether the round asked for it."""
     outcomes: list[CategoryOutcome] = []
     for number, (outcome, asked_for) in enumerate(steps, start=1):
         before = outcomes[-1] if outcomes else None
-        outcomes.append(settle(outcome, before, asked_for, f"round-{number:04d}", rules))
+        outcomes.append(status_over_rounds(outcome, before, asked_for, f"round-{number:04d}", rules))
     return outcomes
 
 
-def decisions(*steps: tuple[CategoryOutcome, bool], rules: StandingRules = RULES) -> list[str]:
+def decisions(*steps: tuple[CategoryOutcome, bool], rules: StatusRules = RULES) -> list[str]:
     return [outcome.decision for outcome in history(*steps, rules=rules)]
 
 

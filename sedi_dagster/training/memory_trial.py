@@ -21,7 +21,7 @@ ROUNDED_TO = 64
 
 
 @dataclass(frozen=True)
-class Found:
+class TrialResult:
     """What was found to fit for one student, device and length: the number of the attempt."""
 
     file: Path
@@ -29,7 +29,7 @@ class Found:
     attempt: int
 
     @classmethod
-    def of(cls, job: TrainingJob, longest: int, device: Device) -> Found:
+    def of(cls, job: TrainingJob, longest: int, device: Device) -> TrialResult:
         """What is remembered; the first attempt where nothing is."""
         settings = job.settings
         asked = (job.student, settings.method, settings.lora_rank, settings.precision, settings.attention)

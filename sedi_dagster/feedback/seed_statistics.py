@@ -1,7 +1,7 @@
-"""The account of each seed: its children, the candidates prompted with it or evolved from it.
+"""Statistics of each seed: its children are the candidates prompted with it or evolved from it.
 
 A prompt shows several seeds and yields several candidates, so a child counts as a share for each of its parents (one
-over their number), and a call's tokens are divided among its candidates likewise. Accounts accumulate over rounds.
+over their number), and a call's tokens are divided among its candidates likewise. Statistics accumulate over rounds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-EARNING_SCHEMA: dict[str, Any] = {
+STATISTICS_SCHEMA: dict[str, Any] = {
     "seed_id": pl.String,
     "children": pl.Int64,  # candidates that saw it
     "kept": pl.Int64,  # of these, kept by all filters
@@ -18,11 +18,13 @@ EARNING_SCHEMA: dict[str, Any] = {
     "loss_drop": pl.Float64,  # sum over the measured ones
     "tokens": pl.Float64,  # its share of what they cost
 }
-NUMBERS = tuple(name for name in EARNING_SCHEMA if name != "seed_id")
+STATISTICS = tuple(name for name in STATISTICS_SCHEMA if name != "seed_id")
 
 
-def children_of(candidates: pl.DataFrame, calls: pl.DataFrame, kept: pl.Series, examples: pl.DataFrame) -> pl.DataFrame:
-    """One round's account of each seed that a prompt showed, as `EARNING_SCHEMA`.
+def seed_statistics(
+    candidates: pl.DataFrame, calls: pl.DataFrame, kept: pl.Series, examples: pl.DataFrame
+) -> pl.DataFrame:
+    """One round's statistics of each seed that a prompt showed, as `STATISTICS_SCHEMA`.
 
     Args:
         candidates: `candidate_id`, `demonstration_ids`, `instruction_key`, `answer_key`; `parent_id` if there is one.
@@ -65,12 +67,12 @@ def children_of(candidates: pl.DataFrame, calls: pl.DataFrame, kept: pl.Series, 
             tokens=pl.col("tokens").sum(),
         )
         .sort("seed_id")
-        .select(*EARNING_SCHEMA)
+        .select(*STATISTICS_SCHEMA)
     )
 
 
-def added(seeds: pl.DataFrame, earned: pl.DataFrame) -> pl.DataFrame:
-    """The seeds with this round's account added to theirs."""
-    joined = seeds.join(earned, on="seed_id", how="left", suffix="_now", maintain_order="left")
-    sums = [(pl.col(name) + pl.col(f"{name}_now").fill_null(0)).alias(name) for name in NUMBERS]
+def add_statistics(seeds: pl.DataFrame, statistics: pl.DataFrame) -> pl.DataFrame:
+    """The seeds with this round's statistics added to theirs."""
+    joined = seeds.join(statistics, on="seed_id", how="left", suffix="_now", maintain_order="left")
+    sums = [(pl.col(name) + pl.col(f"{name}_now").fill_null(0)).alias(name) for name in STATISTICS]
     return joined.with_columns(sums).select(seeds.columns)

@@ -18,7 +18,7 @@ from sedi_dagster.records import CategoryOutcome
 
 
 @dataclass(frozen=True)
-class StandingRules:
+class StatusRules:
     """When a category is left alone. `alpha`: level of the test of a gain."""
 
     alpha: float = 0.05
@@ -26,12 +26,12 @@ class StandingRules:
     stuck_after: int = 2
 
 
-def settle(
+def status_over_rounds(
     judged: CategoryOutcome,
     before: CategoryOutcome | None,
     asked_for: bool,
     since: str,
-    rules: StandingRules,
+    rules: StatusRules,
 ) -> CategoryOutcome:
     """A category's outcome after a round, with what the rounds before say about it.
 
@@ -49,10 +49,10 @@ def settle(
     if before.decision not in ("weak", "stuck"):
         return replace(judged, since=since)
     if judged.gap <= 0:
-        return _leaves(judged, since, rules)
+        return _recovered(judged, since, rules)
     gained = judged.gain_p is not None and judged.gain_p <= rules.alpha
     if gained:
-        return replace(judged, decision="weak", since=since, targeted=0, reason=_still(judged, "but gaining"))
+        return replace(judged, decision="weak", since=since, targeted=0, reason=_not_reached(judged, "but gaining"))
     targeted = 1 if before.decision == "stuck" and asked_for else before.targeted + asked_for
     kept = replace(judged, since=before.since, targeted=targeted)
     if targeted >= rules.stuck_after:
@@ -61,10 +61,10 @@ def settle(
             f"gain since {before.since or 'the untrained student'} in {targeted} rounds that targeted it"
         )
         return replace(kept, decision="stuck", reason=reason)
-    return replace(kept, decision="weak", reason=_still(judged, "it was weak"))
+    return replace(kept, decision="weak", reason=_not_reached(judged, "it was weak"))
 
 
-def _leaves(judged: CategoryOutcome, since: str, rules: StandingRules) -> CategoryOutcome:
+def _recovered(judged: CategoryOutcome, since: str, rules: StatusRules) -> CategoryOutcome:
     """Its target is reached: no longer weak, and left alone for a while so that it does not come and go."""
     reason = f"{judged.passed} of {judged.items} passed: its target of {judged.target_in_words} is reached"
     if rules.cool_down_rounds == 0:
@@ -72,7 +72,7 @@ def _leaves(judged: CategoryOutcome, since: str, rules: StandingRules) -> Catego
     return replace(judged, decision="cooling", cooling=rules.cool_down_rounds - 1, since=since, reason=reason)
 
 
-def _still(judged: CategoryOutcome, how: str) -> str:
+def _not_reached(judged: CategoryOutcome, how: str) -> str:
     if judged.decision == "weak":
         return judged.reason
     return f"{judged.passed} of {judged.items} passed: {how} and has not reached its target of {judged.target_in_words}"

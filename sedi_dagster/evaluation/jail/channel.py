@@ -1,7 +1,7 @@
-"""The wire between judge and worker: framed JSON over two pipes, with calls in both directions.
+"""The channel between test runner and worker: framed JSON over two pipes, with calls in both directions.
 
-The judge asks the worker to call a function; where the function was given one of the judge's own functions,
-the worker asks back while the judge waits. Requests nest and never overlap, so neither side needs a thread.
+The runner asks the worker to call a function; where the function was given one of the runner's own functions,
+the worker asks back while the runner waits. Requests nest and never overlap, so neither side needs a thread.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _MAX_FRAME_BYTES = 16_000_000
 _MAX_MESSAGE_CHARS = 300
 
 
-class WireClosed(RuntimeError):
+class ChannelClosed(RuntimeError):
     """The other side has ended, or sends what is no message."""
 
 
-class WireTimeout(RuntimeError):
+class ChannelTimeout(RuntimeError):
     """The other side has not answered in time."""
 
 
@@ -33,8 +33,8 @@ class RemoteError(Exception):
     """An exception of the other side which is none of Python's own."""
 
 
-class Wire:
-    """One end of the wire.
+class Channel:
+    """One end of the channel.
 
     Args:
         read_fd: where messages come in.
@@ -55,7 +55,7 @@ class Wire:
 
         Raises:
             Exception: what was raised there: Python's own exceptions as such, others as `RemoteError`.
-            WireClosed, WireTimeout: there is no answer.
+            ChannelClosed, ChannelTimeout: there is no answer.
         """
         self.send({"op": operation, "args": [self._values.encode(one) for one in arguments]})
         while "op" in (answer := self.receive()):
@@ -89,7 +89,7 @@ class Wire:
 
         Raises:
             ValueError: the message is too long to be that of an answer.
-            WireClosed: the other side has closed.
+            ChannelClosed: the other side has closed.
         """
         body = json.dumps(message).encode("ascii")
         if len(body) > _MAX_FRAME_BYTES:
@@ -99,23 +99,23 @@ class Wire:
             while frame:
                 frame = frame[os.write(self._write_fd, frame) :]
         except OSError as error:
-            raise WireClosed(str(error)) from None
+            raise ChannelClosed(str(error)) from None
 
     def receive(self) -> dict[str, Any]:
         """Reads one message.
 
         Raises:
-            WireClosed, WireTimeout: there is none.
+            ChannelClosed, ChannelTimeout: there is none.
         """
         (length,) = struct.unpack("!I", self._read(4))
         if length > _MAX_FRAME_BYTES:
-            raise WireClosed("a message is too long")
+            raise ChannelClosed("a message is too long")
         try:
             message = json.loads(self._read(length))
         except (ValueError, RecursionError) as error:
-            raise WireClosed(f"a message is not understood: {error}") from None
+            raise ChannelClosed(f"a message is not understood: {error}") from None
         if not isinstance(message, dict):
-            raise WireClosed("a message is not understood")
+            raise ChannelClosed("a message is not understood")
         return message
 
     def _read(self, length: int) -> bytes:
@@ -124,10 +124,10 @@ class Wire:
             if self.deadline is not None:
                 wait = max(0.0, self.deadline - time.monotonic())
                 if not select.select([self._read_fd], [], [], wait)[0]:
-                    raise WireTimeout
+                    raise ChannelTimeout
             piece = os.read(self._read_fd, length - len(body))
             if not piece:
-                raise WireClosed("the process has ended")
+                raise ChannelClosed("the process has ended")
             body += piece
         return bytes(body)
 

@@ -22,7 +22,7 @@ _LIMITS = {
 _SAVED = "Nothing of this is final: run again and these calls are sent again."
 
 
-class FailedInARow:
+class ConsecutiveFailures:
     """Counts consecutive calls without usable text, for each purpose."""
 
     def __init__(self, names: EndpointNames) -> None:

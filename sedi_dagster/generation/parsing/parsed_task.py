@@ -1,4 +1,4 @@
-"""Pieces of the teacher's text, and splitting a text into pieces."""
+"""A task found in the teacher's text, and splitting a text into parts."""
 
 from __future__ import annotations
 
