@@ -23,6 +23,7 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import EXAMPLE_SCHEMA, earlier_examples, machine_seeds
 from sedi_dagster.orchestration.rows import as_prompts, fitting, replay_rules
 from sedi_dagster.records import Tables, round_number
+from sedi_dagster.texts.markdown import markdown_table
 
 
 @dg.asset(
@@ -106,5 +107,4 @@ def _rules_table(verdicts: pl.DataFrame) -> str:
     counted = (
         verdicts.group_by("state", pl.col("rule").fill_null("")).len().sort("state", "len", descending=[False, True])
     )
-    lines = [f"| {state} | {rule} | {count} |" for state, rule, count in counted.iter_rows()]
-    return "\n".join(["| state | rule | candidates |", "| --- | --- | --- |", *lines])
+    return markdown_table(("state", "rule", "candidates"), counted.iter_rows())

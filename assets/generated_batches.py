@@ -30,6 +30,7 @@ from sedi_dagster.orchestration.round_inputs import (
 )
 from sedi_dagster.orchestration.teaching import ask_teacher
 from sedi_dagster.records import AskTeacher, Tables
+from sedi_dagster.texts.markdown import markdown_table
 
 
 @dg.asset(
@@ -106,5 +107,6 @@ def _purposes_table(calls: pl.DataFrame) -> str:
     """What each kind of call took; further samples of an answer are a kind of their own (`answer_sample`)."""
     tokens = (pl.col("prompt_tokens") + pl.col("completion_tokens")).sum()
     summed = calls.group_by("purpose", maintain_order=True).agg(pl.len(), tokens)
-    lines = [f"| {purpose} | {count} | {used:,} |" for purpose, count, used in summed.iter_rows()]
-    return "\n".join(["| call | calls | tokens |", "| --- | --- | --- |", *lines])
+    return markdown_table(
+        ("purpose", "calls", "tokens"), [(purpose, count, f"{used:,}") for purpose, count, used in summed.iter_rows()]
+    )

@@ -25,10 +25,6 @@ Progress = Callable[[int, int, Mapping[str, int | float]], None]
 """`report(done, total, figures)`: called by long work so that a person can watch it."""
 
 
-def no_progress(done: int, total: int, figures: Mapping[str, int | float]) -> None:
-    """A `Progress` that does nothing."""
-
-
 def content_id(prefix: str, *parts: object) -> str:
     """An id from content: `prefix-` and 16 hex digits of BLAKE2b over the JSON of the parts."""
     text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -233,10 +229,6 @@ class RoundPlan:
     @property
     def category_ids(self) -> list[str]:
         return [c.category for c in self.categories]
-
-    def candidates_for(self, category: str) -> int:
-        """Candidates planned for the category; 0 if the round does not ask for it."""
-        return next((c.candidates for c in self.categories if c.category == category), 0)
 
     def for_category(self, category: str) -> CategoryPlan | None:
         """What is planned for the category; None if the round does not ask for it."""

@@ -6,7 +6,7 @@ location. Does not: requirements on seed tasks, items or candidates (in the pack
 
 from __future__ import annotations
 
-from sedi_dagster.datafiles.problems import Problem, Problems, checked_text, text_field
+from sedi_dagster.datafiles.problems import Problem, Problems, checked_text
 from sedi_dagster.datafiles.reading import Limits, read_rows
 
-__all__ = ["Limits", "Problem", "Problems", "checked_text", "read_rows", "text_field"]
+__all__ = ["Limits", "Problem", "Problems", "checked_text", "read_rows"]

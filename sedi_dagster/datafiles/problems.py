@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,15 +86,6 @@ class Problems:
         raise InputFileError(
             f"{self.path} has {self.count:,} problem(s):{listing}", "Correct these places; nothing was spent."
         )
-
-
-def text_field(row: Mapping[str, Any], name: str, number: int, problems: Problems, empty: bool = False) -> str:
-    """A text field's value; "" and a problem noted if there is none or it is no text that can be used.
-
-    Args:
-        empty: whether the field may be missing, null or empty.
-    """
-    return checked_text(row.get(name), name, number, problems, empty)
 
 
 def checked_text(value: Any, name: str, number: int, problems: Problems, empty: bool = False) -> str:

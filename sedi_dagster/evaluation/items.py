@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sedi_dagster.datafiles import Problems, read_rows, text_field
+from sedi_dagster.datafiles import Problems, checked_text, read_rows
 from sedi_dagster.evaluation.verifiers import check_args
 from sedi_dagster.records import Category, EvaluationItem, content_id, derived_rng
 
@@ -41,7 +41,8 @@ def load_evaluation_items(path: Path, categories: Mapping[str, Category]) -> lis
 def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
     """The item of a row; what is wrong with it is noted."""
     item_id, category, prompt, verifier, reference = (
-        text_field(row, name, line, problems) for name in ("id", "category", "prompt", "verifier", "reference")
+        checked_text(row.get(name), name, line, problems)
+        for name in ("id", "category", "prompt", "verifier", "reference")
     )
     args = row.get("args")
     if not isinstance(args, dict):
@@ -53,7 +54,7 @@ def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
     difficulty = row.get("difficulty", "medium")
     if difficulty not in DIFFICULTIES:
         problems.add(line, "difficulty", f"is {reprlib.repr(difficulty)}", f"one of {', '.join(DIFFICULTIES)}")
-    cluster = text_field(row, "cluster", line, problems) if "cluster" in row else item_id
+    cluster = checked_text(row["cluster"], "cluster", line, problems) if "cluster" in row else item_id
     return EvaluationItem(item_id, category, prompt, verifier, args, reference, str(difficulty), cluster)
 
 

@@ -73,7 +73,9 @@ class SandboxResult:
         return sum(outcome.passed for outcome in self.outcomes)
 
 
-def run_tests(code: str, function: str, tests: Sequence[str], timeout_s: float = 5.0) -> SandboxResult:
+def run_tests(
+    code: str, function: str, tests: Sequence[str], timeout_s: float = 5.0, missing: Collection[str] = ()
+) -> SandboxResult:
     """Runs `code`, which should define `function` (or a class of that name), and then each test.
 
     A test is Python source that names the function and asserts something. It is run outside the process of
@@ -85,14 +87,8 @@ def run_tests(code: str, function: str, tests: Sequence[str], timeout_s: float =
         function: what the code must define.
         tests: trusted Python source, each run by itself.
         timeout_s: wall-clock limit for the code and all tests together.
+        missing: protective layers to do without, as on an older kernel: for tests of the fall-backs.
     """
-    return _run(code, function, tests, timeout_s)
-
-
-def _run(
-    code: str, function: str, tests: Sequence[str], timeout_s: float = 5.0, missing: Collection[str] = ()
-) -> SandboxResult:
-    """`run_tests`, for tests of the fall-backs as on a kernel without the `missing` layers."""
     if not sys.platform.startswith("linux") or not sys.executable:
         return _verdict(len(tests), [{"unavailable": f"this is {sys.platform}"}], _Output(), 0.0)
     if len(code) > MAX_CODE_CHARS:

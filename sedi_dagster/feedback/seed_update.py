@@ -24,6 +24,7 @@ from sedi_dagster.feedback.retirement import (
     set_weights,
 )
 from sedi_dagster.feedback.seed_statistics import STATISTICS, STATISTICS_SCHEMA, add_statistics
+from sedi_dagster.texts.markdown import markdown_table
 
 SEED_SET_SCHEMA: dict[str, Any] = {
     "seed_id": pl.String,
@@ -176,23 +177,22 @@ def _make_room(
 def seed_table(seeds: pl.DataFrame) -> str:
     """The set by category and origin, as Markdown."""
     counts = Counter((s["category"], s["origin"], s["weight"] > 0) for s in seeds.iter_rows(named=True))
-    lines = ["| category | human | resting | machine | resting |", "| --- | --: | --: | --: | --: |"]
-    for category in sorted(seeds["category"].unique().to_list()):
-        cells = [counts[category, origin, active] for origin in ("human", "machine") for active in (True, False)]
-        lines.append(f"| {category} | {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+    rows = [
+        (category, *(counts[category, origin, active] for origin in ("human", "machine") for active in (True, False)))
+        for category in sorted(seeds["category"].unique().to_list())
+    ]
+    return markdown_table(("category", "human", "resting", "machine", "resting"), rows)
 
 
 def change_table(changes: pl.DataFrame) -> str:
     """Who came, who went, and why, as Markdown."""
     if changes.is_empty():
         return "Nobody came or went."
-    lines = ["| change | category | origin | instruction | why |", "| --- | --- | --- | --- | --- |"]
-    for row in changes.sort("change", "category", "seed_id").iter_rows(named=True):
-        text = " ".join(row["instruction"].split()).replace("|", "\\|")
-        shown = text if len(text) <= 80 else f"{text[:77]}..."
-        lines.append(f"| {row['change']} | {row['category']} | {row['origin']} | {shown} | {row['reason']} |")
-    return "\n".join(lines)
+    shown = changes.sort("change", "category", "seed_id").select(
+        "change", "category", "origin", "instruction", "reason"
+    )
+    rows = [(*row[:3], f"{row[3][:77]}..." if len(row[3]) > 80 else row[3], row[4]) for row in shown.iter_rows()]
+    return markdown_table(("change", "category", "origin", "instruction", "why"), rows)
 
 
 def _completed(seeds: pl.DataFrame) -> pl.DataFrame:

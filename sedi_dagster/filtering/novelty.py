@@ -7,7 +7,7 @@ are exact, and so are the searches: `similarity_join` says how they find every p
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,14 +23,11 @@ _UNINDEXED = 1_024
 """Texts that are compared one by one before they become an index of their own."""
 
 
-def greedy_novelty(
-    candidates: list[str], pool: list[str], threshold: float, may_join: Sequence[bool] | None = None
-) -> pl.DataFrame:
+def greedy_novelty(candidates: list[str], pool: list[str], threshold: float) -> pl.DataFrame:
     """Self-Instruct's greedy procedure: each candidate, in order, against the pool and the candidates kept before it.
 
     Args:
         threshold: a candidate with ROUGE-L F1 above it is dropped.
-        may_join: False for a candidate that is judged but will not be kept for another reason. All may, by default.
 
     Returns:
         A row for each candidate: `novel`; where it is not, `score` and its nearest neighbour, a row of the pool
@@ -40,7 +37,7 @@ def greedy_novelty(
     for row, text in enumerate(pool):
         index.add(str(row), text)
     names = [f"c{row}" for row in range(len(candidates))]
-    near = index.add_novel(zip(names, candidates, strict=True), threshold, may_join)
+    near = index.add_novel(zip(names, candidates, strict=True), threshold)
     neighbours = [found[0] if found else "" for found in near]
     return pl.DataFrame(
         {
@@ -95,15 +92,10 @@ class NoveltyIndex:
         self._take_in(threshold)
         return self._matches(*self._search(self._vocabulary.encode(texts), threshold, or_equal))
 
-    def add_novel(
-        self, texts: Iterable[tuple[str, str]], threshold: float, may_join: Sequence[bool] | None = None
-    ) -> list[tuple[str, str, float] | None]:
+    def add_novel(self, texts: Iterable[tuple[str, str]], threshold: float) -> list[tuple[str, str, float] | None]:
         """Add those of the (id, text) pairs that have nothing above the threshold here or among those added before.
 
         The same as `nearest` and, if there is none, `add`, one after another.
-
-        Args:
-            may_join: False for a text that is not added even if it is novel.
 
         Returns:
             `nearest` of each text when its turn came.
@@ -122,7 +114,7 @@ class NoveltyIndex:
                 if scores[best] > max(threshold, found[2] if found else 0.0):
                     found = (*block[best], float(scores[best]))
                 near.append(found)
-                if found is None and (may_join is None or may_join[begin + place]):
+                if found is None:
                     joined[place] = True
                     self.add(*block[place])
         return near

@@ -16,20 +16,20 @@ from sedi_dagster.generation.method import GenerationContext
 from sedi_dagster.records import CallShape, Rejection, TeacherAnswer, TeacherRequest, task_prompt
 from sedi_dagster.settings import GenerationSettings
 
-SAMPLE = "answer_sample"
-"""Purpose of the calls for the second and further answers, so that the accounts show what they cost."""
+ANSWER, SAMPLE = "answer", "answer_sample"
+"""Purposes of the calls for the first and for further answers, so that costs are told apart."""
 SAMPLING_TEMPERATURE = 0.7
 SHORT = "Give the shortest right answer, without explanation."
 MAJORITY = 0.5
 
 
-async def answer_all(context: GenerationContext, candidates: Sequence[Candidate], purpose: str) -> None:
+async def answer_all(context: GenerationContext, candidates: Sequence[Candidate]) -> None:
     """Give every open candidate its output, or the problem that its answer has, or the verdict `answers_disagree`.
 
     A candidate that came with its output keeps it as the first sample, so with one sample nothing is asked for it.
     """
     asked = [
-        (candidate, _request(context, candidate, purpose, number))
+        (candidate, _request(context, candidate, number))
         for candidate in candidates
         if candidate.is_open
         for number in range(0 if candidate.output is None else 1, context.job.settings.answer_samples)
@@ -41,19 +41,19 @@ async def answer_all(context: GenerationContext, candidates: Sequence[Candidate]
         _settle(context, pairs[0][0], [sample for _, sample in pairs])
 
 
-def answer_shapes(settings: GenerationSettings, purpose: str, written: bool = False) -> tuple[CallShape, ...]:
+def answer_shapes(settings: GenerationSettings, written: bool = False) -> tuple[CallShape, ...]:
     """The calls that `answer_all` makes for a candidate; `written`: it comes with its output."""
-    first = () if written else (CallShape(purpose, 1.0, 120.0, settings.max_answer_tokens),)
+    first = () if written else (CallShape(ANSWER, 1.0, 120.0, settings.max_answer_tokens),)
     further = settings.answer_samples - 1
     return (*first, CallShape(SAMPLE, float(further), 120.0, settings.max_answer_tokens)) if further else first
 
 
-def _request(context: GenerationContext, candidate: Candidate, purpose: str, number: int) -> TeacherRequest:
+def _request(context: GenerationContext, candidate: Candidate, number: int) -> TeacherRequest:
     """A single answer is the likeliest one; several are drawn."""
     several = context.job.settings.answer_samples > 1
     task = task_prompt(candidate.instruction, candidate.input)
     return context.job.request(
-        SAMPLE if number else purpose,
+        SAMPLE if number else ANSWER,
         f"{task}\n\n{SHORT}" if context.job.settings.answers == "short" else task,
         chat=True,
         max_tokens=context.job.max_answer_tokens,

@@ -76,7 +76,7 @@ class EvolInstruct(Method):
             candidate.rejection = elimination.leaked(before, after) or elimination.unchanged(before, after)
             self.context.apply_filter(candidate)
         await self._judge_gain(moves)
-        await answer_all(self.context, [candidate for _, candidate in moves], "answer")
+        await answer_all(self.context, [candidate for _, candidate in moves])
         for line, candidate in moves:
             if candidate.is_open and candidate.output is not None:
                 candidate.rejection = elimination.useless_answer(candidate.output)
@@ -189,7 +189,7 @@ class EvolInstruct(Method):
         return (
             CallShape("evolve", 1.0, 300.0 if chat else 500.0, settings.max_example_tokens),
             CallShape("gain", 1.0, 200.0, judgement_tokens(chat, GAIN_TOKENS)),
-            *answer_shapes(settings, "answer"),
+            *answer_shapes(settings),
         )
 
 

@@ -49,7 +49,7 @@ class SelfInstruct(Method):
             candidates = await instances_of(self.context, tasks)
         else:
             candidates = tasks
-        await answer_all(self.context, candidates, "answer")
+        await answer_all(self.context, candidates)
         self._found += sum(c.problem is None for c in candidates)
         return candidates
 
@@ -114,12 +114,12 @@ class SelfInstruct(Method):
         yielded = _asked_for(settings) if chat else CONTINUED - 1
         instructions = CallShape("instructions", 1 / yielded, 700.0, settings.max_instruction_tokens)
         if settings.instances == "answer":
-            return instructions, *answer_shapes(settings, "answer")
+            return instructions, *answer_shapes(settings)
         return (
             instructions,
             CallShape("classify", 0.5, 800.0, judgement_tokens(chat, CLASSIFY_TOKENS)),
             CallShape("instances", 1.0, 700.0, settings.max_example_tokens),
-            *answer_shapes(settings, "answer", written=True),
+            *answer_shapes(settings, written=True),
         )
 
 

@@ -74,7 +74,7 @@ class SingleCall(Method):
         ]
         for candidate in candidates:
             self.context.apply_filter(candidate)
-        await answer_all(self.context, candidates, "answer")  # only where several samples are to agree
+        await answer_all(self.context, candidates)  # only where several samples are to agree
         self._found += sum(c.problem is None for c in candidates)
         return candidates
 
@@ -125,7 +125,7 @@ class SingleCall(Method):
     @classmethod
     def call_shapes(cls, settings: GenerationSettings, chat: bool) -> Sequence[CallShape]:
         examples = CallShape("examples", 1 / _asked_for(settings, chat), 600.0, settings.max_example_tokens)
-        return examples, *answer_shapes(settings, "answer", written=True)
+        return examples, *answer_shapes(settings, written=True)
 
 
 def _asked_for(settings: GenerationSettings, chat: bool) -> int:

@@ -21,6 +21,7 @@ from sedi_dagster.orchestration.round_inputs import is_of_this_student, promoted
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
 from sedi_dagster.storage.rounds import SEED_TASKS
 from sedi_dagster.targets import REFERENCE, asked_targets, in_words, resolve
+from sedi_dagster.texts.markdown import markdown_table
 
 Evaluate = Callable[[str | None], pl.DataFrame]
 """Items as the student after a round answers them, or as the untrained one does (None). Costs nothing if known."""
@@ -161,12 +162,13 @@ def round_outcome(
 
 def outcome_lines(outcomes: list[CategoryOutcome]) -> str:
     """Outcomes as a Markdown table for the Dagster UI."""
-    lines = ["| category | passed | 95 % interval (Wilson) | decision |", "| --- | --- | --- | --- |"]
-    lines += [
-        f"| {o.category} | {o.passed}/{o.items} | {o.low:.2f} to {o.high:.2f} | {o.decision}: {o.reason} |"
-        for o in outcomes
-    ]
-    return "\n".join(lines)
+    return markdown_table(
+        ("category", "passed", "95 % interval (Wilson)", "decision"),
+        [
+            (o.category, f"{o.passed}/{o.items}", f"{o.low:.2f} to {o.high:.2f}", f"{o.decision}: {o.reason}")
+            for o in outcomes
+        ],
+    )
 
 
 def person_needed(outcomes: list[CategoryOutcome]) -> str:

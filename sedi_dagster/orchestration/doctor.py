@@ -21,7 +21,6 @@ from sedi_dagster.teacher.budget import known_price
 from sedi_dagster.teacher.open import open_ledger
 
 LEAST_FREE_GB = 5.0
-_VARIABLES = {"cache": "SEDI_CACHE", "DAGSTER_HOME": "DAGSTER_HOME", "data": "SEDI_DATA"}
 FAMILY = ("dagster", "dagster-webserver", "dagster-dg-cli", "dagster-pipes", "dagster-graphql")
 
 

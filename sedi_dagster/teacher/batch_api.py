@@ -24,7 +24,6 @@ from sedi_dagster.teacher.transport import FAILURES, failed, open_client
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 200_000_000
-WINDOW = "24h"
 TAG = "sedi_batch"
 """Under this name the batch's own id is in its metadata, so that it is found again."""
 

@@ -91,8 +91,3 @@ def open_calls(ledger: Ledger, batch_id: str) -> Sequence[BatchCall]:
         .order_by(calls.c.key)
     )
     return [BatchCall(**row._mapping) for row in ledger.read(chosen)]
-
-
-def list_batches(ledger: Ledger) -> Sequence[BatchRow]:
-    """All of them, the newest first."""
-    return [BatchRow(**row._mapping) for row in ledger.read(select(batches).order_by(batches.c.begun_at.desc()))]

@@ -7,7 +7,6 @@ model generated after it. A tokenizer would turn it into a real special token, s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 _MARK = (
     r"(?:<\|/?[^\s|<>]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|\[\|[^\s|\[\]]{1,40}\|\]|<\|turn>|<turn\|>|</s>|"
@@ -143,8 +142,3 @@ def _ends_turn(text: str, marks: re.Match[str]) -> bool:
 def is_tool_call(text: str) -> bool:
     """Whether a model calls a tool, in the form of its template, instead of answering."""
     return _TOOL_CALL.match(text) is not None
-
-
-def first_special_token(text: str, special_tokens: Iterable[str]) -> str | None:
-    """The first of a tokenizer's special tokens that the text spells out."""
-    return next((token for token in special_tokens if token in text), None)

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 import polars as pl
 
+from sedi_dagster.texts.markdown import markdown_table
 from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.sizing import Fitted
 
@@ -68,16 +69,11 @@ Not evaluated yet.
 
 def with_scores(card: str, score: float, promoted: bool, categories: Iterable[tuple[str, int, int]]) -> str:
     """The card with what the evaluation found. `categories`: id, passed, items."""
-    rows = [f"| {name} | {passed} of {items} |" for name, passed, items in categories]
+    table = markdown_table(
+        ("category", "passed"), [(name, f"{passed} of {items}") for name, passed, items in categories]
+    )
     verdict = "promoted: later rounds start from it" if promoted else "not promoted"
-    lines = [
-        f"{score:.1%} of the evaluation items passed; {verdict}.",
-        "",
-        "| category | passed |",
-        "| --- | --- |",
-        *rows,
-    ]
-    return card.split(SCORES)[0] + SCORES + "\n" + "\n".join(lines) + "\n"
+    return f"{card.split(SCORES)[0]}{SCORES}\n{score:.1%} of the evaluation items passed; {verdict}.\n\n{table}\n"
 
 
 def _public_name(model: str) -> str:

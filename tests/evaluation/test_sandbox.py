@@ -458,7 +458,7 @@ def test_no_file_descriptor_is_left_open(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_without_a_system_call_filter_nothing_is_run(tmp_path: Path):
-    result = sandbox._run("def f(x): return 3", "f", ["assert f(2) == 3"], missing=["seccomp"])
+    result = sandbox.run_tests("def f(x): return 3", "f", ["assert f(2) == 3"], missing=["seccomp"])
     assert (result.reason, result.passed, result.layers) == ("unavailable", 0, ())
     assert "Linux" in result.detail
 
@@ -469,7 +469,7 @@ def test_without_landlock_no_file_can_be_opened_and_common_modules_still_work():
         "    except PermissionError: return 'denied'\n"
     )
     tests = [f"assert f({path!r}) == 'denied'" for path in ("/etc/passwd", sys.executable, "/proc/self/environ")]
-    result = sandbox._run(code, "f", tests, missing=["landlock", "namespaces"])
+    result = sandbox.run_tests(code, "f", tests, missing=["landlock", "namespaces"])
     assert result.reason == "passed", result.detail
     assert "no file access" in result.layers
 

@@ -153,7 +153,7 @@ def test_rows_of_thousands_of_words_work() -> None:
     assert near_duplicates(["word " * 5_000], ["word " * 4_000], 0.85).rows() == [(0, 0, pytest.approx(8 / 9))]
 
 
-def greedy(candidates: list[str], pool: list[str], threshold: float, may_join: list[bool]) -> list[tuple[object, ...]]:
+def greedy(candidates: list[str], pool: list[str], threshold: float) -> list[tuple[object, ...]]:
     """Self-Instruct's procedure as it stands: compare with everything, one by one."""
     known: list[tuple[str, int, str]] = [("pool", row, text) for row, text in enumerate(pool)]
     rows: list[tuple[object, ...]] = []
@@ -161,8 +161,7 @@ def greedy(candidates: list[str], pool: list[str], threshold: float, may_join: l
         near = max(known, key=lambda one: score(text, one[2]), default=None)
         if near is None or score(text, near[2]) <= threshold:
             rows.append((True, None, None, None))
-            if may_join[number]:
-                known.append(("candidate", number, text))
+            known.append(("candidate", number, text))
         else:
             where = (near[1], None) if near[0] == "pool" else (None, near[1])
             rows.append((False, *where, score(text, near[2])))
@@ -170,15 +169,14 @@ def greedy(candidates: list[str], pool: list[str], threshold: float, may_join: l
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(texts(6, 9), texts(6, 9), st.sampled_from([0.0, 0.3, 0.5, 0.7, 0.85, 1.0]), st.lists(st.booleans(), min_size=12))
+@given(texts(6, 9), texts(6, 9), st.sampled_from([0.0, 0.3, 0.5, 0.7, 0.85, 1.0]))
 def test_the_fast_greedy_procedure_decides_as_the_plain_one(
-    candidates: list[str], pool: list[str], threshold: float, may_join: list[bool]
+    candidates: list[str], pool: list[str], threshold: float
 ) -> None:
-    joins = may_join[: len(candidates)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(novelty, "_UNINDEXED", 2)  # so that a few texts are enough for blocks, indexes and merges
-        found = greedy_novelty(candidates, pool, threshold, joins)
-    assert found.rows() == greedy(candidates, pool, threshold, joins)
+        found = greedy_novelty(candidates, pool, threshold)
+    assert found.rows() == greedy(candidates, pool, threshold)
 
 
 def test_an_index_that_grows_answers_as_comparing_all_does() -> None:

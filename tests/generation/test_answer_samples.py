@@ -29,7 +29,7 @@ def task(number: int = 0, output: str | None = None) -> Candidate:
 def answered(reply: Reply, *candidates: Candidate, given: GenerationJob | None = None, **settings: int) -> PlainTeacher:
     given = given or job(**settings)
     teacher = PlainTeacher(reply)
-    asyncio.run(answer_all(GenerationContext(given, teacher, EverythingPasses()), candidates, "answer"))
+    asyncio.run(answer_all(GenerationContext(given, teacher, EverythingPasses()), candidates))
     return teacher
 
 
@@ -114,7 +114,7 @@ def test_a_budget_that_ends_between_the_samples_is_no_disagreement() -> None:
         error.answers = (*await teacher(requests[:1]), None, None)
         raise error
 
-    asyncio.run(answer_all(GenerationContext(given, poor, EverythingPasses()), [one], "answer"))
+    asyncio.run(answer_all(GenerationContext(given, poor, EverythingPasses()), [one]))
     assert (one.problem, one.rejection) == (NOT_ASKED, None)
 
 
@@ -157,7 +157,7 @@ def test_of_answers_that_are_agreed_with_equally_the_first_is_taken() -> None:
 
 def test_the_estimate_knows_what_further_samples_cost() -> None:
     def calls(written: bool, samples: int) -> dict[str, float]:
-        shapes = answer_shapes(GenerationSettings(answer_samples=samples), "answer", written)
+        shapes = answer_shapes(GenerationSettings(answer_samples=samples), written)
         return {shape.purpose: shape.per_candidate for shape in shapes}
 
     assert calls(False, 1) == {"answer": 1.0} and calls(True, 1) == {}

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from teacher_bench import Bench, chat, chats
 
 from sedi_dagster.errors import BudgetExceeded, TeacherError
 from sedi_dagster.settings import Price
 from sedi_dagster.teacher import batch, batch_api
 from sedi_dagster.teacher.batch_api import BatchApi
-from sedi_dagster.teacher.batch_rows import list_batches
 from sedi_dagster.teacher.budget import Budget
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import RemoteEndpoint
 from sedi_dagster.teacher.ledger import Ledger
+from sedi_dagster.teacher.schema import batches
 
 
 @pytest.fixture(autouse=True)
@@ -190,7 +191,7 @@ def test_killed_at_any_step_and_started_again_nothing_is_sent_twice(
         assert bench.server.batches.made == 1 and set(bench.server.meter.billed.values()) == {1}
         account = alive.account("loop")
         assert (account.spent_tokens, account.reserved_tokens) == (bench.server.meter.tokens, 0)
-        assert [row.state for row in list_batches(alive)].count("ended") == len(list_batches(alive))
+        assert {row.state for row in alive.read(select(batches.c.state))} == {"ended"}
     dead.close()
 
 

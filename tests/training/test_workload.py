@@ -145,7 +145,7 @@ def test_what_does_not_fit_is_halved_until_it_does_and_remembered(
     """A GPU of few bytes, played by a head that refuses more than two rows at once."""
     import torch
 
-    from sedi_dagster.training import setup, trying
+    from sedi_dagster.training import memory_trial, setup
     from sedi_dagster.training.sft import train
 
     most, asked = 2, []
@@ -156,9 +156,9 @@ def test_what_does_not_fit_is_halved_until_it_does_and_remembered(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
         real(trainer, rows, fitted)
 
-    real = trying._try_step
-    monkeypatch.setattr(trying, "_try_step", step)
-    monkeypatch.setattr(trying, "_device_name", lambda device: "a GPU")
+    real = memory_trial._try_step
+    monkeypatch.setattr(memory_trial, "_try_step", step)
+    monkeypatch.setattr(memory_trial, "_device_name", lambda device: "a GPU")
     monkeypatch.setattr(setup, "_kind_of_device", lambda: "cuda")
     lines: list[str] = []
     train(make_job(tmp_path / "first", rows=4), lines.append)

@@ -12,6 +12,7 @@ import yaml
 from sedi_dagster.lineage.dataset.facts import DatasetFacts
 from sedi_dagster.lineage.dataset.forms import FORMS
 from sedi_dagster.lineage.dataset.selection import Selection
+from sedi_dagster.texts.markdown import markdown_table
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _BUNDLED_LICENCE = "apache-2.0"
@@ -111,9 +112,7 @@ Each format has a folder with every split as Parquet and JSON lines. Each row al
 `SHA256SUMS` has the checksums (`sha256sum -c SHA256SUMS`). The split is a hash of the
 instruction: examples keep their split as the dataset grows, and all instances of an instruction are in the same split.
 
-| split | examples |
-| --- | --- |
-{_table(splits)}
+{_table("split", "examples", splits)}
 
 ## How it was made
 
@@ -122,29 +121,21 @@ examples from seed tasks, the examples are filtered, the student (`{student}`) i
 round generates where it is expected to help most. Rounds: {len(facts.rounds)}. Candidates: {facts.candidates:,}, of
 which {kept:,} were kept; {facts.tokens:,} teacher tokens, {cost}.
 
-| method and prompt version | candidates |
-| --- | --- |
-{_table(facts.methods)}
+{_table("method and prompt version", "candidates", facts.methods)}
 
-| verdict | candidates |
-| --- | --- |
-{_table(facts.verdicts)}
+{_table("verdict", "candidates", facts.verdicts)}
 
 Filters: near duplicates above ROUGE-L {_threshold(facts.filtering)}, contradictions, malformed and empty answers; texts
 close to an evaluation item (ROUGE-L from {facts.filtering["decontamination_threshold"]}, or
 {facts.filtering["decontamination_ngram"]} consecutive words). Instruction-following difficulty:
 {facts.filtering["ifd"]}.
 
-| diversity of the kept examples | |
-| --- | --- |
-{_table({name: f"{value:.3f}" for name, value in facts.diversity.items()})}
+{_table("diversity of the kept examples", "", {name: f"{value:.3f}" for name, value in facts.diversity.items()})}
 
 `sedi trace EXAMPLE_ID` shows the seed tasks in a row's prompt, the paid calls, its verdict, and the training steps and
 checkpoints that used it.
 
-| round | category | examples |
-| --- | --- | --- |
-{chr(10).join(f"| {key} | {category} | {number:,} |" for key, category, number in counts.iter_rows())}
+{markdown_table(("round", "category", "examples"), counts.iter_rows())}
 
 ## Limitations
 
@@ -164,6 +155,6 @@ def _threshold(filtering: Mapping[str, Any]) -> Any:
     return 0.85 if filtering["mode"] == "sedi" else 0.7
 
 
-def _table(values: Mapping[str, Any]) -> str:
-    shown = {name: f"{v.height:,}" if isinstance(v, pl.DataFrame) else v for name, v in values.items()}
-    return "\n".join(f"| {name} | {value} |" for name, value in shown.items())
+def _table(name: str, value: str, values: Mapping[str, Any]) -> str:
+    rows = [(key, f"{v.height:,}" if isinstance(v, pl.DataFrame) else v) for key, v in values.items()]
+    return markdown_table((name, value), rows)
