@@ -24,7 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from sedi_dagster.feedback.expected_gain import CEILINGS, RATES, Outlook, shared_by_gain
+from sedi_dagster.feedback.expected_gain import CEILINGS, RATES, LearningCurve, shared_by_gain
 from sedi_dagster.feedback.plan import PlanRequest, Stop, plan_round
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan, round_key
 
@@ -133,7 +133,7 @@ def _by_true_curves(world: World, examples: dict[str, float], tokens: float) -> 
 
 
 @dataclass(frozen=True)
-class _Known(Outlook):
+class _Known(LearningCurve):
     world: World | None = None
     category: str = ""
 

@@ -235,6 +235,7 @@ class RoundPlan:
         return next((c for c in self.categories if c.category == category), None)
 
     def to_json(self) -> dict[str, Any]:
+        """The plan as it is stored."""
         return {
             "round": self.round,
             "parent": self.parent,
@@ -247,6 +248,7 @@ class RoundPlan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RoundPlan:
+        """Inverse of `to_json`."""
         return cls(
             round=data["round"],
             parent=data["parent"],
@@ -335,8 +337,10 @@ class RoundOutcome:
         return next((c for c in self.categories if c.category == category), None)
 
     def to_json(self) -> dict[str, Any]:
+        """The outcome as it is stored."""
         return {**vars(self), "categories": [vars(c) for c in self.categories]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RoundOutcome:
+        """Inverse of `to_json`."""
         return cls(**{**data, "categories": tuple(CategoryOutcome.from_json(c) for c in data["categories"])})

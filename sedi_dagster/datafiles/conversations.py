@@ -30,10 +30,10 @@ def first_exchange(conversation: Any, name: str, number: int, problems: Problems
     if messages is None:
         problems.add(number, name, f"is {reprlib.repr(conversation)}", "a list of messages with role and content")
         return "", "", ""
-    told = [content for role, content in takewhile(lambda message: message[0] == "system", messages)]
-    if any(told):
+    system = [content for role, content in takewhile(lambda message: message[0] == "system", messages)]
+    if any(system):
         problems.notes["conversations begin with a system message, which is ignored"] += 1
-    messages = messages[len(told) :]
+    messages = messages[len(system) :]
     if [role for role, _ in messages[:2]] == ["assistant", "user"]:
         problems.notes["conversations begin with a message of the assistant, which is ignored"] += 1
         messages = messages[1:]

@@ -68,8 +68,8 @@ class Problems:
         line = self.line_of.get(number)
         return f"{self.unit} {number}" + (f" (line {line})" if line else "")
 
-    def beside(self) -> Problems:
-        """Room for findings of another kind on the same rows."""
+    def empty_copy(self) -> Problems:
+        """A list for findings of another kind on the same rows."""
         return Problems(self.path, unit=self.unit, line_of=self.line_of)
 
     def note_lines(self) -> list[str]:

@@ -70,10 +70,10 @@ class _Evidence:
 
 
 @dataclass(frozen=True)
-class _Sheet:
-    """The items of one category; with a column `beside` if a reference model answered them too."""
+class _CategoryItems:
+    """The items of one category; with a column `reference_passed` if a reference model answered them too."""
 
-    category: str
+    name: str
     aim: Target
     items: pl.DataFrame
     correlation: float
@@ -83,8 +83,8 @@ class _Sheet:
         return self.items["passed"].to_numpy().astype(bool)
 
     @cached_property
-    def beside(self) -> NDArray[Any] | None:
-        return self.items["beside"].to_numpy().astype(bool) if self.aim.is_paired else None
+    def reference(self) -> NDArray[Any] | None:
+        return self.items["reference_passed"].to_numpy().astype(bool) if self.aim.is_paired else None
 
     @cached_property
     def half(self) -> NDArray[Any]:
@@ -104,20 +104,20 @@ class _Sheet:
         passed = self.passed[chosen]
         effect = design_effect(self.clusters[chosen].tolist(), self.correlation)
         seen = float(np.mean(passed)) if len(passed) else self.target
-        if self.beside is None:
+        if self.reference is None:
             k, n, rate, gap = int(passed.sum()), len(passed), self.target, self.target - seen
         else:
-            beside = self.beside[chosen]
-            won, lost = int((passed & ~beside).sum()), int((~passed & beside).sum())
+            reference = self.reference[chosen]
+            won, lost = int((passed & ~reference).sum()), int((~passed & reference).sum())
             k, n, rate, gap = won, won + lost, 0.5, (lost - won) / max(1, len(passed))
         return _Evidence(k / effect, n / effect, rate, round(gap, 9))  # 0.5 - 9 / 20 is 0.05, whatever floats say
 
     def items_to_decide(self, level: float) -> int | None:
         effect = design_effect(self.clusters.tolist(), self.correlation)
-        if self.beside is None:
+        if self.reference is None:
             needed = items_for_rate(float(np.mean(self.passed)), self.target, level)
         else:
-            won, lost = int((self.passed & ~self.beside).sum()), int((~self.passed & self.beside).sum())
+            won, lost = int((self.passed & ~self.reference).sum()), int((~self.passed & self.reference).sum())
             needed = items_for_pairs(won, lost, len(self.passed), level)
         return None if needed is None else round(needed * effect)
 
@@ -138,78 +138,80 @@ def judge_categories(
         reference: the same items as a reference model answered them, for targets that are paired: there the test is
             McNemar's, exact.
     """
-    sheets = _sheets(items, targets, reference)
-    whole = [sheet.evidence() for sheet in sheets]
+    categories = _by_category(items, targets, reference)
+    whole = [category.evidence() for category in categories]
     adjusted = benjamini_hochberg([evidence.p_value for evidence in whole])
     verdicts = [
-        _verdict(sheet, evidence, q, rules, first_half)
-        for sheet, evidence, q in zip(sheets, whole, adjusted, strict=True)
+        _verdict(category, evidence, q, rules, first_half)
+        for category, evidence, q in zip(categories, whole, adjusted, strict=True)
     ]
     # What Benjamini-Hochberg would ask of the next category, were it to join those that are weak already.
     weak = sum(decision == "weak" for decision, _ in verdicts)
-    level = rules.alpha * min(len(sheets), weak + 1) / max(1, len(sheets))
+    level = rules.alpha * min(len(categories), weak + 1) / max(1, len(categories))
     return [
-        _outcome(sheet, evidence.p_value, q, decision, reason, level)
-        for sheet, evidence, q, (decision, reason) in zip(sheets, whole, adjusted, verdicts, strict=True)
+        _outcome(category, evidence.p_value, q, decision, reason, level)
+        for category, evidence, q, (decision, reason) in zip(categories, whole, adjusted, verdicts, strict=True)
     ]
 
 
-def _sheets(items: pl.DataFrame, targets: Mapping[str, Target], reference: pl.DataFrame | None) -> list[_Sheet]:
+def _by_category(
+    items: pl.DataFrame, targets: Mapping[str, Target], reference: pl.DataFrame | None
+) -> list[_CategoryItems]:
     values = pl.col("passed").cast(pl.Float64)
     if reference is not None and any(target.is_paired for target in targets.values()):
-        beside = reference.select("item_id", pl.col("passed").alias("beside"))
-        items = items.join(beside, on="item_id", maintain_order="left")
+        other = reference.select("item_id", pl.col("passed").alias("reference_passed"))
+        items = items.join(other, on="item_id", maintain_order="left")
         paired = pl.col("category").is_in([name for name, target in targets.items() if target.is_paired])
-        values = values - pl.when(paired).then(pl.col("beside").cast(pl.Float64)).otherwise(0.0)
+        values = values - pl.when(paired).then(pl.col("reference_passed").cast(pl.Float64)).otherwise(0.0)
     groups, clusters = items["category"].to_list(), items["cluster"].to_list()
     correlation = intraclass_correlation(items.select(values).to_series().to_numpy(), groups, clusters)
     return [
-        _Sheet(frame["category"][0], targets[frame["category"][0]], frame, correlation)
+        _CategoryItems(frame["category"][0], targets[frame["category"][0]], frame, correlation)
         for frame in items.sort("category").partition_by("category", maintain_order=True)
     ]
 
 
 def _verdict(
-    sheet: _Sheet, whole: _Evidence, adjusted_p: float, rules: WeaknessRules, first_half: str
+    category: _CategoryItems, whole: _Evidence, adjusted_p: float, rules: WeaknessRules, first_half: str
 ) -> tuple[Decision, str]:
     """The decision on a category, and why in words."""
-    seen = f"{int(sheet.passed.sum())} of {len(sheet.passed)} passed against a target of {sheet.aim}"
+    seen = f"{int(category.passed.sum())} of {len(category.passed)} passed against a target of {category.aim}"
     if whole.gap < rules.min_gap:
         return "fine", f"{seen}: no gap of {rules.min_gap:.0%} or more"
     if adjusted_p > rules.alpha:
         return "not enough evidence", f"{seen}: could be chance (adjusted p = {adjusted_p:.2g})"
-    if sheet.evidence(first_half).gap < rules.min_gap:
+    if category.evidence(first_half).gap < rules.min_gap:
         return "not enough evidence", f"{seen}: only one half of the items shows a gap"
-    fresh = sheet.evidence("B" if first_half == "A" else "A")
+    fresh = category.evidence("B" if first_half == "A" else "A")
     if fresh.p_value > rules.confirm_alpha:
         return "not enough evidence", f"{seen}: not confirmed on the other half (p = {fresh.p_value:.2g})"
     return "weak", f"{seen}: significantly below (adjusted p = {adjusted_p:.2g}), confirmed on the other half"
 
 
 def _outcome(
-    sheet: _Sheet, p_value: float, adjusted_p: float, decision: Decision, reason: str, level: float
+    category: _CategoryItems, p_value: float, adjusted_p: float, decision: Decision, reason: str, level: float
 ) -> CategoryOutcome:
-    passed, count = int(sheet.passed.sum()), len(sheet.passed)
-    needed = sheet.items_to_decide(level) if decision == "not enough evidence" else None
+    passed, count = int(category.passed.sum()), len(category.passed)
+    needed = category.items_to_decide(level) if decision == "not enough evidence" else None
     if needed is not None and needed > count:
         reason += f"; about {needed} items would be needed"
     low, high = wilson_interval(passed, count)
     return CategoryOutcome(
-        category=sheet.category,
+        category=category.name,
         items=count,
         passed=passed,
         low=low,
         high=high,
-        target=sheet.target,
+        target=category.target,
         p_value=p_value,
         adjusted_p=adjusted_p,
         decision=decision,
         reason=reason,
-        errors=_errors(sheet.items),
-        difficulty=_difficulty(sheet.items, sheet.target),
-        reference_loss=_mean(sheet.items["reference_loss"]),
+        errors=_errors(category.items),
+        difficulty=_difficulty(category.items, category.target),
+        reference_loss=_mean(category.items["reference_loss"]),
         items_to_decide=needed,
-        target_told=sheet.aim.source,
+        target_told=category.aim.source,
     )
 
 

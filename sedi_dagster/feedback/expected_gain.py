@@ -42,7 +42,7 @@ PORTIONS = 600
 
 
 @dataclass(frozen=True)
-class Outlook:
+class LearningCurve:
     """What is known of a category's learning curve.
 
     Attributes:
@@ -69,7 +69,7 @@ def _score(start: float, examples: float) -> Floats:
     return np.asarray(start + rises, dtype=np.float64)
 
 
-def outlook(category: str, finished: Sequence[RoundOutcome], start: float, most: float = 1.0) -> Outlook:
+def learning_curve(category: str, finished: Sequence[RoundOutcome], start: float, most: float = 1.0) -> LearningCurve:
     """The category's learning curve as the finished rounds tell of it.
 
     Args:
@@ -85,11 +85,11 @@ def outlook(category: str, finished: Sequence[RoundOutcome], start: float, most:
         p = np.clip(_score(start, kept), SUREST, 1 - SUREST)
         likelihood += DECAY**age * (seen.passed * np.log(p) + (seen.items - seen.passed) * np.log1p(-p))
     weights = np.exp(likelihood - likelihood.max())
-    return Outlook(start, kept, weights / weights.sum(), most)
+    return LearningCurve(start, kept, weights / weights.sum(), most)
 
 
 def shared_by_gain(
-    outlooks: Mapping[str, Outlook],
+    curves: Mapping[str, LearningCurve],
     prices: Mapping[str, float],
     tokens: float,
     most: Mapping[str, float],
@@ -106,10 +106,10 @@ def shared_by_gain(
     Returns:
         Examples, not rounded. Nothing is spent where nothing is expected to be gained.
     """
-    shares = dict.fromkeys(outlooks, 0.0)
+    shares = dict.fromkeys(curves, 0.0)
     finest = tokens / PORTIONS
-    steps = {c: min(most[c], max(lots[c], finest / prices[c])) for c in outlooks}
-    worth = {c: _gain_a_token(o, 0.0, steps[c], prices[c]) for c, o in outlooks.items()}
+    steps = {c: min(most[c], max(lots[c], finest / prices[c])) for c in curves}
+    worth = {c: _gain_a_token(o, 0.0, steps[c], prices[c]) for c, o in curves.items()}
     left = tokens
     while worth:
         category = max(worth, key=lambda c: worth[c])
@@ -125,12 +125,12 @@ def shared_by_gain(
         if share >= most[category] or left <= 0:
             del worth[category]
             continue
-        worth[category] = _gain_a_token(outlooks[category], share, min(step, most[category] - share), price)
+        worth[category] = _gain_a_token(curves[category], share, min(step, most[category] - share), price)
     return shares
 
 
-def _gain_a_token(outlook: Outlook, share: float, more: float, price: float) -> float:
+def _gain_a_token(curve: LearningCurve, share: float, more: float, price: float) -> float:
     """Expected gain by each token, if the category gets so many more examples on top of its share."""
     if more <= 0:
         return 0.0
-    return (outlook.gain(share + more) - outlook.gain(share)) / (more * price)
+    return (curve.gain(share + more) - curve.gain(share)) / (more * price)

@@ -17,6 +17,15 @@ NearDuplicates = Callable[[list[str], list[str], float], pl.DataFrame]
 
 @dataclass(frozen=True)
 class GateRules:
+    """Which examples may become seeds.
+
+    Attributes:
+        max_ifd: highest IFD (loss ratio) of an example.
+        max_depth: most generations from a human seed.
+        per_category, in_all: most promotions of a round.
+        duplicate_threshold: ROUGE-L F1 with a seed above which an example is too close to it.
+    """
+
     max_ifd: float
     max_depth: int
     per_category: int

@@ -1,7 +1,7 @@
 """The planner: a pure function from the history of rounds to the next round plan, or a reason to stop.
 
 It is used by `weak_category_sensor`, `nightly_regeneration`, the job `open_round`, `sedi run` and `sedi plan`. The
-status of each category is decided beforehand (`standing`); the planner allocates the budget.
+status of each category is decided beforehand (`status`); the planner allocates the budget.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 
 from sedi_dagster.feedback.allocation import keep_rates, tokens_per_candidate, usd_per_token
 from sedi_dagster.feedback.category_status import stuck
-from sedi_dagster.feedback.expected_gain import outlook, shared_by_gain
+from sedi_dagster.feedback.expected_gain import learning_curve, shared_by_gain
 from sedi_dagster.records import CategoryOutcome, CategoryPlan, RoundOutcome, RoundPlan, round_key
 
 Allocation = Literal["expected_gain", "even"]
@@ -156,12 +156,12 @@ def _by_expected_gain(
     request: PlanRequest, known: Sequence[str], finished: Sequence[RoundOutcome], start: Mapping[str, float]
 ) -> list[CategoryPlan] | Stop:
     """Most where the next tokens are expected to gain most; a floor for the weak and for those left alone longest."""
-    standing = {o.category: o for o in _standing(known, finished)}
-    if request.goal == "targets" and not any(o.decision == "weak" for o in standing.values()):
+    status = {o.category: o for o in _status(known, finished)}
+    if request.goal == "targets" and not any(o.decision == "weak" for o in status.values()):
         return Stop(_nothing_to_do(finished[-1]))
-    wanting = [c for c in known if _may_gain(standing.get(c), request.goal)]
+    wanting = [c for c in known if _may_gain(status.get(c), request.goal)]
     rates, each = keep_rates(known, finished), tokens_per_candidate(known, finished)
-    weak = {c for c in wanting if c in standing and standing[c].decision == "weak"}
+    weak = {c for c in wanting if c in status and status[c].decision == "weak"}
     prices = {c: (each[c] if each else 1.0) / rates[c] for c in wanting}
     calls = math.ceil(int(request.candidates_per_category * request.most_per_category) / request.per_call)
     allowed = calls * request.per_call
@@ -172,15 +172,16 @@ def _by_expected_gain(
     for_weak = sum(lots[c] * prices[c] for c in weak)
     for_floor = max(request.floor_share * budget, for_weak if for_weak <= budget / 2 else 0.0)
     floor = _left_alone_longest(wanting, weak, finished, for_floor, prices, lots)
-    outlooks = {
-        c: outlook(c, finished, start.get(c, 0.0), _most_that_counts(standing.get(c), request.goal)) for c in wanting
+    curves = {
+        c: learning_curve(c, finished, start.get(c, 0.0), _most_that_counts(status.get(c), request.goal))
+        for c in wanting
     }
-    beyond = {c: replace(o, examples=o.examples + floor[c]) for c, o in outlooks.items()}
+    beyond = {c: replace(o, examples=o.examples + floor[c]) for c, o in curves.items()}
     left = max(0.0, budget - sum(floor[c] * prices[c] for c in wanting))  # the floor's last call may go beyond
     best = shared_by_gain(beyond, prices, left, {c: most[c] - floor[c] for c in wanting}, lots)
     wanted = {c: floor[c] + best[c] for c in wanting}
-    items = {c: standing[c].items if c in standing else 0 for c in wanting}
-    gains = {c: items[c] * outlooks[c].gain(wanted[c]) for c in wanting}
+    items = {c: status[c].items if c in status else 0 for c in wanting}
+    gains = {c: items[c] * curves[c].gain(wanted[c]) for c in wanting}
     if sum(gains.values()) < LEAST_GAIN and len(finished) > 1:
         return Stop(
             f"another round is expected to gain {sum(gains.values()):.1f} of {sum(items.values())} items, less than "
@@ -188,7 +189,7 @@ def _by_expected_gain(
         )
     ranked = sorted((c for c in wanting if round(wanted[c])), key=lambda c: (-wanted[c], c))
     return [
-        _planned(c, round(wanted[c]), rates, allowed, _outlook_in_words(standing.get(c), gains[c]), standing.get(c))
+        _planned(c, round(wanted[c]), rates, allowed, _gain_in_words(status.get(c), gains[c]), status.get(c))
         for c in ranked
     ]
 
@@ -228,7 +229,7 @@ def _most_that_counts(seen: CategoryOutcome | None, goal: Goal) -> float:
     return seen.target if seen is not None and goal == "targets" else 1.0
 
 
-def _outlook_in_words(seen: CategoryOutcome | None, gain: float) -> str:
+def _gain_in_words(seen: CategoryOutcome | None, gain: float) -> str:
     if seen is None:
         return "not measured yet"
     judged = (
@@ -239,7 +240,7 @@ def _outlook_in_words(seen: CategoryOutcome | None, gain: float) -> str:
     return f"{judged}; expected to gain {gain:.1f} items"
 
 
-def _standing(known: Sequence[str], finished: Sequence[RoundOutcome]) -> list[CategoryOutcome]:
+def _status(known: Sequence[str], finished: Sequence[RoundOutcome]) -> list[CategoryOutcome]:
     """The categories as the checkpoint that is built on left them.
 
     If the last checkpoint was not promoted, the scores of the last promoted one hold; but a category that was given
@@ -247,13 +248,13 @@ def _standing(known: Sequence[str], finished: Sequence[RoundOutcome]) -> list[Ca
     """
     last = finished[-1]
     kept = next((outcome for outcome in reversed(finished) if outcome.promoted), last)
-    standing = []
+    status = []
     for outcome in kept.categories:
         newest = last.of(outcome.category)
         rests = newest is not None and newest.decision in ("stuck", "cooling")
         if outcome.category in known:
-            standing.append(replace(outcome, decision=newest.decision) if newest and rests else outcome)
-    return standing
+            status.append(replace(outcome, decision=newest.decision) if newest and rests else outcome)
+    return status
 
 
 def _planned(

@@ -24,6 +24,17 @@ Change = tuple[dict[str, Any], str, str]
 
 @dataclass(frozen=True)
 class RestRules:
+    """When seeds rest, and how many may.
+
+    Attributes:
+        min_children: children from which on a seed is judged.
+        alpha: level of the test, corrected over the judged seeds.
+        rest_rounds: rounds after which a seed returns.
+        max_leaving: most seeds that a round sends to rest.
+        min_human_per_category: human seeds that stay in the prompts of each category.
+        max_machine_per_category: machine-made seeds in the prompts of each category at most.
+    """
+
     min_children: int
     alpha: float
     rest_rounds: int

@@ -41,6 +41,7 @@ class AnswerForm:
 
     @classmethod
     def of(cls, settings: FilteringSettings, special_tokens: Sequence[str] = ()) -> AnswerForm:
+        """The rules that the settings turn on; `special_tokens` are those of the student's tokenizer."""
         tokens = tuple(special_tokens) if settings.special_tokens else ()
         return cls(settings.refusals, settings.placeholders, settings.most_tasks_per_output, tokens)
 

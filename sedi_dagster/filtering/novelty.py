@@ -75,6 +75,7 @@ class NoveltyIndex:
         self._threshold = math.inf
 
     def add(self, text_id: str, text: str) -> None:
+        """Add a text under its id."""
         self._ids.append(text_id)
         self._texts.append(text)
 

@@ -40,6 +40,7 @@ class InstructionForm:
 
     @classmethod
     def of(cls, settings: FilteringSettings) -> InstructionForm:
+        """The limits and the mode of the settings."""
         return cls(settings.min_words, settings.max_words, settings.mode)
 
 

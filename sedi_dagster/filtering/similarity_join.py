@@ -129,6 +129,7 @@ class Texts(NamedTuple):
 
     @classmethod
     def joined(cls, parts: Sequence[Texts]) -> Texts:
+        """Several lots of texts as one, in order."""
         return cls(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
@@ -139,6 +140,7 @@ class Vocabulary:
         self._numbers: dict[str, int] = {}
 
     def encode(self, texts: list[str]) -> Texts:
+        """The texts with their tokens as numbers; new tokens get the next numbers."""
         known = self._numbers
         lists = [[known.setdefault(token, len(known)) for token in tokens(text)] for text in texts]
         lengths = np.fromiter(map(len, lists), np.int64, len(lists))

@@ -172,8 +172,8 @@ def _rejected_unanswered(
     """
     names = {f"rejection_{name}": name for name in FOUND_SCHEMA if name != "row"}
     verdicts = found_frame(unanswered.select("row", *names).rename(names))
-    gone = candidates.join(kept, on="row", how="anti").select(neighbour_id="candidate_id")
-    untrue = verdicts.join(gone, on="neighbour_id", how="semi")
+    not_kept = candidates.join(kept, on="row", how="anti").select(neighbour_id="candidate_id")
+    untrue = verdicts.join(not_kept, on="neighbour_id", how="semi")
     index = NoveltyIndex()
     for name, text in kept.select("candidate_id", "instruction").iter_rows():
         index.add(name, text)

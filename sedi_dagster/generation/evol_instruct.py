@@ -37,6 +37,8 @@ class _Line:
 
 
 class EvolInstruct(Method):
+    """Seeds and kept examples rewritten in several rounds (Evol-Instruct, arXiv 2304.12244)."""
+
     name = "evol_instruct"
 
     def __init__(self, job: GenerationJob, context: GenerationContext) -> None:

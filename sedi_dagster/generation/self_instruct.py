@@ -31,6 +31,8 @@ Demonstrations = Sequence[dict[str, Any]]
 
 
 class SelfInstruct(Method):
+    """Instructions continued from few-shot demonstrations, then answered (arXiv 2212.10560)."""
+
     name = "self_instruct"
 
     def __init__(self, job: GenerationJob, context: GenerationContext) -> None:

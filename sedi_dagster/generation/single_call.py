@@ -47,6 +47,8 @@ SCHEMA: dict[str, Any] = {
 
 
 class SingleCall(Method):
+    """Several complete examples per call."""
+
     name = "single_call"
 
     def __init__(self, job: GenerationJob, context: GenerationContext) -> None:

@@ -31,6 +31,7 @@ class RetryPolicy:
     most_s: float = 3600.0
 
     def pause_s(self, failures: int) -> float:
+        """Seconds between the last of so many failures (1 or more) and the next attempt."""
         return min(self.most_s, self.first_s * 2.0 ** (failures - 1))
 
 
@@ -67,6 +68,7 @@ class Attempt:
     message: str = ""
 
     def describe(self) -> str:
+        """The run, the cause and the message, as messages show them."""
         return f"run {self.run_id[:8]} ({self.cause})" + (f": {self.message}" if self.message else "")
 
 

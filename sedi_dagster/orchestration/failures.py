@@ -14,6 +14,7 @@ USER_ERROR = "user_error"
 
 @contextmanager
 def as_dagster_failure() -> Iterator[None]:
+    """Raise a `SediError` of the block as `dg.Failure`, with the problem and the fix as metadata."""
     try:
         yield
     except SediError as error:

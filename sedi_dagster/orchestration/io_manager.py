@@ -30,6 +30,7 @@ class TablesIOManager(dg.ConfigurableIOManager):
     sedi: dg.ResourceDependency[SediResource]
 
     def handle_output(self, context: dg.OutputContext, obj: Tables) -> None:
+        """Write the record of the inputs of a partition, then its tables, the marker last."""
         asset, store = context.asset_key.path[-1], self.sedi.store()
         parts = (asset, *partition_path(context.partition_key if context.has_asset_partitions else None))
         upstream = [dep.asset_key.path[-1] for dep in context.asset_spec.deps]
@@ -53,6 +54,7 @@ class TablesIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata({"dagster/uri": str(store.path("assets", *parts))})
 
     def load_input(self, context: dg.InputContext) -> Tables | dict[str, Tables]:
+        """The tables of the upstream partition, or of several by partition key (`MANY`)."""
         store = self.sedi.store()
         asset = context.asset_key.path[-1]
         if not context.has_asset_partitions:

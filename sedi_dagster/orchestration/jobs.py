@@ -82,6 +82,7 @@ class OpenRound(dg.Config):
 
 @dg.op(name="plan_next_round")
 def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: SediResource) -> None:
+    """Open the next round: check everything, write its plan and add its partitions; nothing if the planner stops."""
     with as_dagster_failure():
         decided = next_plan(sedi, config.trigger, config.categories or None, config.candidates_per_category or None)
         if isinstance(decided, Stop):

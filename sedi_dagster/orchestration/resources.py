@@ -38,12 +38,15 @@ class SediResource(dg.ConfigurableResource[None]):
     recorded: dict[str, Any] = Field(default={}, description="Settings of a finished round, for `sedi reproduce`")
 
     def settings(self) -> Settings:
+        """Settings of this run: those of the environment with the overrides."""
         return load_settings({**self.recorded, **given(self.overrides)})
 
     def store(self) -> Store:
+        """The data folder."""
         return Store(self.settings().data_root)
 
     def categories(self) -> dict[str, Category]:
+        """The user's categories by id, in the order of the file."""
         settings = self.settings()
         return load_categories(settings.path(settings.categories))
 
@@ -60,6 +63,7 @@ class SediResource(dg.ConfigurableResource[None]):
         return seed_frame(found.tasks, found.confidence)
 
     def all_items(self) -> list[EvaluationItem]:
+        """All of the user's evaluation items."""
         settings = self.settings()
         return load_evaluation_items(settings.path(settings.items), self.categories())
 
@@ -75,9 +79,15 @@ class SediResource(dg.ConfigurableResource[None]):
         return [text for name in names if name for text in read_guarded_texts(settings.path(Path(name)))]
 
     def history(self) -> LoopHistory:
+        """Plans and outcomes of all rounds."""
         return load_history(self.store())
 
     def plan(self, round_key: str) -> RoundPlan:
+        """The plan of a round.
+
+        Raises:
+            SediError: there is none.
+        """
         plan = load_plan(self.store(), round_key)
         if plan is None:
             raise SediError(

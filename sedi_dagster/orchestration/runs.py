@@ -44,6 +44,7 @@ _LOST = {"WorkloadDied"}
 
 
 def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs of the instance that have not ended."""
     return list(instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)))
 
 

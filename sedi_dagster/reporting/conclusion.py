@@ -33,6 +33,7 @@ class Forgotten:
     p_drop: float
 
     def is_significant(self, alpha: float) -> bool:
+        """Whether the loss is significant at the level `alpha`."""
         return self.p_drop <= alpha
 
 

@@ -77,6 +77,7 @@ def cost_by_category(calls: pl.DataFrame, examples: pl.DataFrame) -> list[CostRo
 
 
 def total_cost(calls: pl.DataFrame, examples: pl.DataFrame) -> CostRow:
+    """All calls as one row, with the number of examples kept."""
     return _cost("all", calls, kept=examples.height)
 
 

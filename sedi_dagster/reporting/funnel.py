@@ -87,12 +87,15 @@ class FunnelRow:
 
 @dataclass(frozen=True)
 class Funnel:
+    """What became of the candidates, by category and in all."""
+
     reasons: tuple[Reason, ...]
     rows: tuple[FunnelRow, ...]
     total: FunnelRow
 
     @property
     def adds_up(self) -> bool:
+        """Whether every candidate has exactly one state, and every dropped one a reason."""
         return all(
             row.candidates == row.malformed + row.rejected + row.kept
             and row.malformed + row.rejected == sum(row.dropped)

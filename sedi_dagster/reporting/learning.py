@@ -65,6 +65,8 @@ class SetMeasure:
 
 @dataclass(frozen=True)
 class SeedRow:
+    """Seeds of a category by origin, and how many of them the round promoted and retired."""
+
     category: str
     human: int
     machine: int

@@ -62,7 +62,7 @@ def check_seeds(
         settings: those of the loop; its thresholds and models decide.
     """
     rows = {category: CategoryRow(category) for category in categories}
-    problems, remarks = seeds.problems, seeds.problems.beside()
+    problems, remarks = seeds.problems, seeds.problems.empty_copy()
     filtering = settings.filtering
     threshold, ngram = filtering.decontamination_threshold, filtering.decontamination_ngram
     decontaminator = Decontaminator(items, threshold, ngram)

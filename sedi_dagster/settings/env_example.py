@@ -22,6 +22,7 @@ _HEAD = """\
 
 
 def env_example() -> str:
+    """The text of `.env.example`: every setting with its description and default."""
     return "\n".join([_HEAD, *_lines("SEDI", Settings.model_fields)]).rstrip() + "\n"
 
 

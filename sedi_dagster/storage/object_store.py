@@ -39,6 +39,7 @@ _PASSING_NAMES = ("Timeout", "Connection", "ServerDisconnected", "ServiceRequest
 
 
 def is_local(path: UPath) -> bool:
+    """Whether the path is on a local file system."""
     return path.protocol in ("", "file", "local")
 
 
@@ -80,6 +81,7 @@ def lance_database(uri: str) -> Any:
 
 
 def bucket(root: UPath) -> str:
+    """The name of the bucket (or container) that a root lies in."""
     return str(root.fs._strip_protocol(root.path)).strip("/").partition("/")[0]
 
 

@@ -26,14 +26,17 @@ class LoopHistory:
 
     @property
     def open_round(self) -> RoundPlan | None:
+        """The first plan without an outcome; None if every round is finished."""
         return next((plan for plan in self.plans if plan.round not in self.outcomes), None)
 
     @property
     def finished(self) -> list[RoundOutcome]:
+        """Outcomes of the finished rounds, in order."""
         return [self.outcomes[plan.round] for plan in self.plans if plan.round in self.outcomes]
 
     @property
     def tokens(self) -> int:
+        """Teacher tokens of all finished rounds."""
         return sum(outcome.tokens for outcome in self.finished)
 
     def before(self, round_key: str) -> list[RoundOutcome]:
@@ -100,6 +103,7 @@ def _remembered(store: Store) -> dict[str, Any]:
 
 
 def load_plan(store: Store, round_key: str) -> RoundPlan | None:
+    """The plan of a round; None if there is none."""
     data = store.read_json("plans", f"{round_key}.json")
     return None if data is None else RoundPlan.from_json(data)
 

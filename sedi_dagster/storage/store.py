@@ -48,6 +48,7 @@ class Store:
         self._in_one_request = {"max_concurrency": 1} if self.root.protocol in ("s3", "s3a") else {}
 
     def path(self, *parts: str) -> UPath:
+        """The path of a file or folder under the root."""
         return self.root.joinpath(*parts)
 
     def below(self, *parts: str) -> Store:
@@ -78,6 +79,7 @@ class Store:
     # files
 
     def exists(self, *parts: str) -> bool:
+        """Whether the file or folder is there."""
         with as_storage_error(self.root):
             return bool(self.path(*parts).exists())
 
@@ -107,9 +109,11 @@ class Store:
                 target.fs.pipe_file(target.path, content)
 
     def write_text(self, text: str, *parts: str) -> None:
+        """Write a UTF-8 text, whole or not at all."""
         self.write_bytes(text.encode("utf-8"), *parts)
 
     def write_json(self, value: Any, *parts: str) -> None:
+        """Write a JSON value, whole or not at all."""
         self.write_text(json_text(value), *parts)
 
     def write_sealed(self, record: Mapping[str, Any], *parts: str) -> None:
@@ -371,6 +375,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def parquet_bytes(frame: pl.DataFrame) -> bytes:
+    """The frame as a Parquet file."""
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     return buffer.getvalue()
@@ -402,6 +407,7 @@ def folder_hashes(folder: Path, patterns: Sequence[str] = ("*",)) -> dict[str, s
 
 
 def file_sha256(file: Path | UPath) -> str:
+    """SHA-256 of a file in hex, read in blocks."""
     digest = hashlib.sha256()
     with file.open("rb") as reading:
         while block := reading.read(1 << 20):

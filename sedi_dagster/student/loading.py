@@ -74,6 +74,11 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
 
 
 def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a student: a folder or a hub name.
+
+    Raises:
+        ModelError: there is none, or it has no chat template.
+    """
     from transformers import AutoTokenizer
 
     try:

@@ -64,14 +64,17 @@ class Account:
 
 
 def today() -> str:
+    """The date (UTC) that the daily caps go by: `2026-11-26`."""
     return datetime.now(UTC).strftime("%Y-%m-%d")
 
 
 def nanousd(usd: float) -> int:
+    """An amount of USD in whole nano-USD, as the ledger counts."""
     return int(Decimal(str(usd)) * NANO)
 
 
 def usd(amount: int | None) -> float | None:
+    """An amount of nano-USD in USD; None stays None."""
     return None if amount is None else amount / NANO
 
 

@@ -30,6 +30,7 @@ class CallFilter:
     state: str = ""
 
     def conditions(self) -> list[ColumnElement[bool]]:
+        """SQL conditions on the calls, one for each field that is set."""
         return [calls.c[name] == value for name, value in vars(self).items() if value]
 
 

@@ -36,7 +36,7 @@ _FEW = 20
 
 
 @dataclass(slots=True)
-class Work:
+class PendingRequest:
     """A request under way in this process, and everyone in it who wants the answer."""
 
     request: TeacherRequest
@@ -139,34 +139,34 @@ class Teacher:
         """
         answers: list[TeacherAnswer | None] = [None] * len(requests)
 
-        def tell(work: Work, answer: TeacherAnswer) -> None:
-            for place, index in enumerate(work.indexes):
+        def deliver(wanted: PendingRequest, answer: TeacherAnswer) -> None:
+            for place, index in enumerate(wanted.indexes):
                 answers[index] = answer if place == 0 else replace(answer, cached=True)
                 if on_answer is not None:
                     on_answer(index, answers[index] or answer)
 
-        async def missing() -> AsyncIterator[Work]:
+        async def missing() -> AsyncIterator[PendingRequest]:
             """Requests that are not in the ledger; recorded answers are delivered in bulk."""
             for start in range(0, len(requests), _CHUNK):
                 chunk = requests[start : start + _CHUNK]
-                works: dict[str, Work] = {}
+                pending: dict[str, PendingRequest] = {}
                 for index, (request, one) in enumerate(zip(chunk, await self.render_all(chunk), strict=True), start):
-                    works.setdefault(one.key, Work(request, one)).indexes.append(index)
-                for key, call in (await self.ledger.lookup(works)).items():
-                    tell(works.pop(key), self._sender.recall(call))
-                for work in works.values():
-                    yield work
+                    pending.setdefault(one.key, PendingRequest(request, one)).indexes.append(index)
+                for key, call in (await self.ledger.lookup(pending)).items():
+                    deliver(pending.pop(key), self._sender.recall(call))
+                for wanted in pending.values():
+                    yield wanted
 
-        async def answer(work: Work, in_flight: InFlight) -> None:
-            tell(work, await self._answer(work.request, work.rendered, in_flight))
+        async def answer(wanted: PendingRequest, in_flight: InFlight) -> None:
+            deliver(wanted, await self._answer(wanted.request, wanted.rendered, in_flight))
 
-        works = missing()
+        pending = missing()
         exceeded: BudgetExceeded | None = None
         if await self._asks_in_batches():
-            works, exceeded = await self._send_in_batches([work async for work in works], tell)
+            pending, exceeded = await self._send_in_batches([wanted async for wanted in pending], deliver)
         health_check = until_silent(self._sender.limiter, self.endpoint, self._names, self.settings.silence_s)
         try:
-            await run_workers(works, answer, min(len(requests), 4 * self.settings.max_concurrency), health_check)
+            await run_workers(pending, answer, min(len(requests), 4 * self.settings.max_concurrency), health_check)
         except BudgetExceeded as error:
             error.answers = answers
             raise
@@ -198,27 +198,27 @@ class Teacher:
         return self._in_batches
 
     async def _send_in_batches(
-        self, works: Sequence[Work], tell: Callable[[Work, TeacherAnswer], None]
-    ) -> tuple[AsyncIterator[Work], BudgetExceeded | None]:
+        self, pending: Sequence[PendingRequest], deliver: Callable[[PendingRequest, TeacherAnswer], None]
+    ) -> tuple[AsyncIterator[PendingRequest], BudgetExceeded | None]:
         """Send in batches as long as they bring something; what is left goes one by one."""
-        left = {work.rendered.key: work for work in works}
+        left = {wanted.rendered.key: wanted for wanted in pending}
         exceeded: BudgetExceeded | None = None
         while len(left) >= (1 if self.settings.batch == "on" else _FEW) and exceeded is None:
             async with self._batch_api as api:
                 batches = Batches(self._sender, api, self._batch_price)
-                outcome = await batches.send([(work.request, work.rendered) for work in left.values()])
+                outcome = await batches.send([(wanted.request, wanted.rendered) for wanted in left.values()])
             for key, answer in outcome.answers.items():
                 if key in left:
-                    tell(left.pop(key), answer)
+                    deliver(left.pop(key), answer)
             if outcome.refused is not None and self.settings.batch == "on":
                 raise outcome.refused
             if outcome.refused is not None or not outcome.answers:
                 break
             exceeded = outcome.exceeded
 
-        async def rest() -> AsyncIterator[Work]:
-            for work in left.values() if exceeded is None else ():
-                yield work
+        async def rest() -> AsyncIterator[PendingRequest]:
+            for wanted in left.values() if exceeded is None else ():
+                yield wanted
 
         return rest(), exceeded
 

@@ -173,4 +173,5 @@ def prune_command(older_than_days: float) -> None:
 
 
 def money(amount: float | None) -> str:
+    """An amount for people; `unknown` if no price is known."""
     return "unknown" if amount is None else f"{amount:.4f}"

@@ -191,12 +191,14 @@ def _bad_request(status: int, reason: Reason, says: str, names: EndpointNames, o
 
 
 def dead_error(message: str, names: EndpointNames) -> TeacherUnavailable:
+    """The error for an endpoint that cannot be reached or fails every call."""
     return TeacherUnavailable(
         f"{names.endpoint} cannot be reached or fails every call: {message}.", f"Check it. {_SAVED}"
     )
 
 
 def silent_error(silent_s: float, names: EndpointNames) -> TeacherUnavailable:
+    """The error for an endpoint that accepts calls and answers none for `silent_s` seconds."""
     return TeacherUnavailable(
         f"{names.endpoint} takes calls but answers nothing: no call for {silent_s:.0f} s, nor which models it has.",
         f"Check it. If it works on one request at a time and takes longer, raise SEDI_TEACHER_SILENCE_S. {_SAVED}",

@@ -37,14 +37,17 @@ class Concurrency:
 
     @property
     def limit(self) -> int:
+        """Calls that may be under way at once."""
         return int(self._limit)
 
     def grow(self) -> None:
+        """Count a success; the limit grows unless too many calls were refused lately."""
         self._refused -= self._refused * _MEMORY
         if self._refused <= _TOLERATED:
             self._limit = min(self.most, self._limit + (1.0 if self._limit < self._threshold else _GROWTH))
 
     def shrink(self) -> None:
+        """Count a refused call; the limit falls if too many were refused lately."""
         self._refused += (1.0 - self._refused) * _MEMORY
         if self._refused > _TOLERATED:
             self._limit = self._threshold = max(1.0, self._limit - 1.0)
@@ -108,7 +111,7 @@ class CallLimiter:
         self.in_flight = 0
         self._names, self._patience_s = names, patience_s
         self._requests, self._tokens = Rate(requests_per_minute), Rate(tokens_per_minute)
-        self._line: deque[asyncio.Future[None]] = deque()
+        self._queue: deque[asyncio.Future[None]] = deque()
         self._trouble: _Trouble | None = None
         self._opens_at = self._succeeded_at = self._active_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -122,7 +125,7 @@ class CallLimiter:
         await self._requests.take(1)
         await self._tokens.take(tokens)
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._line.appendleft if again else self._line.append)(place)
+        (self._queue.appendleft if again else self._queue.append)(place)
         self._let_in()
         try:
             await place
@@ -204,11 +207,11 @@ class CallLimiter:
 
     def _let_in(self) -> None:
         """Grant free slots; if a pause is all that prevents it, try again when it ends."""
-        error = self._error() if self._line else None
+        error = self._error() if self._queue else None
         if error is not None:  # all waiting calls get the error; later ones try anew
             self._trouble, self._opens_at = None, 0.0
-        while self._line:
-            place = self._line[0]
+        while self._queue:
+            place = self._queue[0]
             grave = self._trouble is not None and self._trouble.is_grave
             wait_s = self._opens_at - time.monotonic() if grave else 0.0
             if not place.done() and error is None:
@@ -218,7 +221,7 @@ class CallLimiter:
                     if self._timer is None:
                         self._timer = asyncio.get_running_loop().call_later(wait_s + 0.001, self._come_back)
                     return
-            self._line.popleft()
+            self._queue.popleft()
             if place.done():
                 continue
             if error is not None:

@@ -38,6 +38,7 @@ class Owner:
     pid: int = field(default_factory=os.getpid)
 
     def row(self) -> dict[str, Any]:
+        """This owner as a row of the ledger, with a fresh heartbeat."""
         started = int(psutil.Process(self.pid).create_time())
         return {"id": self.id, "host": self.host, "pid": self.pid, "pid_started": started, "heartbeat": time.time()}
 

@@ -68,7 +68,7 @@ class Sender:
         self.reading = Reading(settings.cleaning_rules, settings.finish_reasons)
         self._budget = budget
         self._price = price
-        self._hands = asyncio.Semaphore(_hands(settings.max_concurrency))
+        self._begun_at_once = asyncio.Semaphore(_most_begun(settings.max_concurrency))
         self._transport: Transport | None = None
         self._settled = asyncio.Event()
         self._consecutive_failures = ConsecutiveFailures(names)
@@ -118,7 +118,7 @@ class Sender:
         try:
             while True:
                 left_out = self.parameters.refused
-                async with self._hands:
+                async with self._begun_at_once:
                     if not reserved:
                         begun = await self.ledger.begin(self.new_call(request, rendered))
                         if isinstance(begun, Reserved):
@@ -394,7 +394,7 @@ class Sender:
         return replace(failure, message=self.mask(failure.message), fatal=fatal)
 
 
-def _hands(max_concurrency: int) -> int:
+def _most_begun(max_concurrency: int) -> int:
     """Calls that may be written down at once: a few more than are sent at once, so that none waits for the disk."""
     return max_concurrency + max_concurrency // 2
 

@@ -70,6 +70,8 @@ class AnswerLost(Exception):
 
 @dataclass(slots=True)
 class RawResponse:
+    """A response of the endpoint as it came."""
+
     status: int
     headers: Mapping[str, str]
     content: bytes
@@ -170,6 +172,7 @@ class Transport:
         return RawResponse(response.status_code, response.headers, response.content[:LONGEST_ANSWER_BYTES])
 
     async def close(self) -> None:
+        """Close the connections."""
         if self._client is not None:
             await self._client.close()
 

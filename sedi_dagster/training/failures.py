@@ -37,6 +37,7 @@ def as_workload_error(settings: TrainingSettings) -> Iterator[None]:
 
 
 def not_a_number(step: int, figure: str, value: float, learning_rate: float) -> WorkloadError:
+    """The error for a loss or gradient norm that is not finite."""
     return WorkloadError(
         f"The {figure} is {value} at step {step}: training has diverged.",
         f"Lower SEDI_TRAINING_LEARNING_RATE (now {learning_rate:g}), or set SEDI_TRAINING_PRECISION=fp32, and run "
@@ -45,6 +46,7 @@ def not_a_number(step: int, figure: str, value: float, learning_rate: float) -> 
 
 
 def out_of_memory(settings: TrainingSettings) -> WorkloadError:
+    """The error for a training that does not fit, with the settings that would make it smaller."""
     changes = []
     if settings.micro_batch_size != 1:
         changes.append(f"lower SEDI_TRAINING_MICRO_BATCH_SIZE (now {settings.micro_batch_size or 'by device'})")

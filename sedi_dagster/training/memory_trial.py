@@ -40,6 +40,7 @@ class TrialResult:
         return cls(file, key, _read(file).get(key, 0))
 
     def remember(self, attempt: int) -> None:
+        """Store the attempt that fitted, if another was stored."""
         if attempt != self.attempt:
             temporary = self.file.with_suffix(".tmp")
             temporary.write_text(json.dumps(_read(self.file) | {self.key: attempt}))

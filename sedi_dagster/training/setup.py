@@ -35,6 +35,8 @@ Others need a mask over all pairs of tokens: on a CPU that takes longer than the
 
 @dataclass(frozen=True)
 class Setup:
+    """A trainer that is ready to train, and what was chosen for it."""
+
     trainer: SFTTrainer
     fitted: Fitted
     micro_batch_size: int
@@ -176,6 +178,7 @@ def _sft_config(job: TrainingJob, fitted: Fitted, size: int, devices: int, gpu: 
 
 
 def lora_config(rank: int) -> Any:
+    """peft's configuration of an adapter on all linear layers."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -188,6 +191,7 @@ def lora_config(rank: int) -> Any:
 
 
 def dataset(rows: pl.DataFrame) -> Any:
+    """Rows as a `datasets.Dataset` in the conversational form that TRL takes."""
     from datasets import Dataset
 
     return Dataset.from_list(

@@ -77,6 +77,7 @@ class Run:
         self.held_out_rows = encode(self.trainer, self.held_out) if self.held_out is not None else []
 
     def carry_out(self) -> None:
+        """Train, measure losses before and after, and write the checkpoint and its tables."""
         from sedi_dagster.training.signals import example_table
 
         self.state.mkdir(parents=True, exist_ok=True)

@@ -59,6 +59,7 @@ class StepSignals(TrainerCallback):
         self._began = time.perf_counter()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Ask for a saved state when one is due, and for the end when it was requested."""
         self._seconds = time.perf_counter() - self._began
         due = self._saving is not None and self._saving.is_due()
         stop, save = _agreed(args, self._stop.asked, due)
@@ -77,6 +78,7 @@ class StepSignals(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
+        """Record the step; stop training if its loss or gradient norm is not finite."""
         if not logs or "loss" not in logs:  # the summary at the end
             return
         step = state.global_step

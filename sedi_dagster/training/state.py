@@ -52,12 +52,15 @@ class SavingTimes:
         self._took = 0.0
 
     def is_due(self) -> bool:
+        """Whether a state should be saved now."""
         return time.monotonic() - self._ended >= max(self.EVERY_S, self._took / self.SHARE)
 
     def begins(self) -> None:
+        """Note that saving has begun."""
         self._began = time.monotonic()
 
     def has_ended(self) -> None:
+        """Note that saving has ended."""
         self._ended = time.monotonic()
         self._took = self._ended - self._began if self._began else 0.0
 

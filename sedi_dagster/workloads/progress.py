@@ -17,6 +17,8 @@ _LINE = re.compile(
 
 @dataclass(frozen=True)
 class ProgressLine:
+    """A stage with `done` of `total` steps, and its figures by name."""
+
     stage: str
     done: int
     total: int
@@ -24,6 +26,7 @@ class ProgressLine:
 
 
 def format_progress(stage: str, done: int, total: int, figures: Mapping[str, int | float]) -> str:
+    """The line that `parse_progress` reads."""
     fields = "".join(
         f" {name}={value:.4g}" if isinstance(value, float) else f" {name}={int(value)}"
         for name, value in figures.items()

@@ -44,6 +44,7 @@ _OWN = (JOB, "lock")
 
 
 def main() -> int:
+    """Run a job of the data folder; returns the exit code of the process."""
     parser = argparse.ArgumentParser(description="Run a workload whose job lies in the data folder.")
     parser.add_argument("--data", required=True, help="The data folder, as SEDI_DATA names it")
     parser.add_argument("--name", required=True, help="Name of the job below work/")
@@ -114,6 +115,7 @@ class Mirror:
         self._states = set(self._whole_states())
 
     def keep(self, ended: threading.Event) -> None:
+        """Copy results to the store at intervals until the work has ended."""
         while not ended.wait(SECONDS_BETWEEN_LOOKS):
             try:
                 self.look()
@@ -163,8 +165,8 @@ class Mirror:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    told = path.stat()
-    return told.st_size, told.st_mtime_ns
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sedi_dagster.feedback.expected_gain import CEILINGS, RATES, Outlook, outlook, shared_by_gain
+from sedi_dagster.feedback.expected_gain import CEILINGS, RATES, LearningCurve, learning_curve, shared_by_gain
 from sedi_dagster.feedback.plan import PlanRequest, Stop, plan_round
 from sedi_dagster.records import CategoryOutcome, Decision, RoundOutcome, RoundPlan
 
@@ -46,7 +46,7 @@ def next_plan(*finished: RoundOutcome, **changes: object) -> RoundPlan | Stop:
 
 
 def test_the_more_was_gained_for_the_examples_so_far_the_more_is_expected_of_the_next() -> None:
-    expected = {c: outlook(c, [FIRST], START[c]).gain(20) for c in KNOWN}
+    expected = {c: learning_curve(c, [FIRST], START[c]).gain(20) for c in KNOWN}
     assert expected["learns"] > 2 * expected["never"] > 0, "one round does not prove that nothing will ever be learnt"
     assert expected["learns"] > 2 * expected["known"]
 
@@ -54,17 +54,17 @@ def test_the_more_was_gained_for_the_examples_so_far_the_more_is_expected_of_the
 def test_what_stood_still_for_rounds_is_expected_to_stand_still() -> None:
     stands = [after(n, measured("learns", 8)) for n in range(1, 5)]
     rises = [after(n, measured("learns", 2 + 2 * n)) for n in range(1, 4)] + [after(4, measured("learns", 8))]
-    assert outlook("learns", stands, 0.1).gain(20) < 0.6 * outlook("learns", rises[:3], 0.1).gain(20)
+    assert learning_curve("learns", stands, 0.1).gain(20) < 0.6 * learning_curve("learns", rises[:3], 0.1).gain(20)
 
 
 def test_many_items_leave_less_open_than_few() -> None:
     few, many = (replace(measured("never", 0), items=n) for n in (4, 400))
-    gains = [outlook("never", [after(1, seen), after(2, seen)], 0.0).gain(20) for seen in (few, many)]
+    gains = [learning_curve("never", [after(1, seen), after(2, seen)], 0.0).gain(20) for seen in (few, many)]
     assert gains[1] < gains[0] / 3
 
 
 def test_a_category_that_was_never_measured_is_expected_to_gain_something() -> None:
-    assert outlook("new", [FIRST], 0.0).gain(20) > 0.1
+    assert learning_curve("new", [FIRST], 0.0).gain(20) > 0.1
 
 
 def test_tokens_go_where_they_gain_not_where_the_gap_is() -> None:
@@ -146,15 +146,15 @@ def test_rounds_that_taught_nothing_end_the_loop_and_say_so() -> None:
 CURVES = len(RATES) * len(CEILINGS)
 
 
-def _outlook(seed: int) -> Outlook:
+def _curve(seed: int) -> LearningCurve:
     rng = np.random.default_rng(seed)
-    return Outlook(rng.uniform(0, 0.9), rng.uniform(0, 100), rng.dirichlet(np.full(CURVES, 0.05)))
+    return LearningCurve(rng.uniform(0, 0.9), rng.uniform(0, 100), rng.dirichlet(np.full(CURVES, 0.05)))
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(st.integers(0, 10**6), min_size=2, max_size=6), st.floats(100, 1e5), st.floats(0.5, 500))
 def test_no_other_sharing_of_the_tokens_gains_more(seeds: list[int], tokens: float, most: float) -> None:
-    named = {str(i): _outlook(seed) for i, seed in enumerate(seeds)}
+    named = {str(i): _curve(seed) for i, seed in enumerate(seeds)}
     prices = {c: 10.0 + 37 * i for i, c in enumerate(named)}
     shared = shared_by_gain(named, prices, tokens, dict.fromkeys(named, most), dict.fromkeys(named, 0.01))
     assert sum(n * prices[c] for c, n in shared.items()) <= tokens * (1 + 1e-9)

@@ -39,6 +39,7 @@ class Archive:
         return next(iter(self.rows(partition, table, column, value)), None)
 
     def mentions(self, id_: str, *roles: str) -> list[Mention]:
+        """Partitions in which an id stands in one of these roles; in any role if none is given."""
         return self.index.mentions(id_, *roles)
 
     def calls(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:

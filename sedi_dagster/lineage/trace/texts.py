@@ -18,6 +18,7 @@ def candidate_row(archive: Archive, candidate_id: str) -> tuple[str, dict[str, A
 
 
 def verdict_row(archive: Archive, round_key: str, candidate_id: str) -> dict[str, Any] | None:
+    """The verdict on a candidate of the round; None if it has none."""
     return archive.row(f"filtered_batches/{round_key}", "verdicts", "candidate_id", candidate_id)
 
 
@@ -33,6 +34,7 @@ def brief_candidate(archive: Archive, candidate_id: str) -> Node:
 
 
 def kind_of(verdict: dict[str, Any]) -> str:
+    """What a candidate with this verdict is called: an example if it was kept."""
     return "example" if verdict.get("state") == "kept" else "candidate"
 
 

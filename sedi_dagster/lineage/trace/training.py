@@ -17,6 +17,7 @@ ROW_FACTS = {"machine": "of this round", "earlier": "replayed from an earlier ro
 
 
 def batch_id(round_key: str, number: int) -> str:
+    """The id of a training batch of the round."""
     return f"{round_key}/batch-{number:04d}"
 
 

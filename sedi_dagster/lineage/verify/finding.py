@@ -45,12 +45,15 @@ class Verification:
         return not self.findings
 
     def changed(self, where: str, why: str) -> None:
+        """Note a file or row that is not as recorded."""
         self.findings.append(Finding("changed", where, why))
 
     def missing(self, where: str, why: str) -> None:
+        """Note a file or row that is recorded but not there."""
         self.findings.append(Finding("missing", where, why))
 
     def no_origin(self, where: str, why: str) -> None:
+        """Note a file or row that no record explains."""
         self.findings.append(Finding("no origin", where, why))
 
     def names(self) -> Sequence[str]:
