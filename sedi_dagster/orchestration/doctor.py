@@ -46,9 +46,9 @@ def diagnose(settings: Settings) -> Iterator[Diagnosis]:
     yield _dagster_yaml()
 
 
-def print_diagnosis(settings: Settings, console: Console | None = None) -> int:
+def print_diagnosis(settings: Settings) -> int:
     """Print a line for each; returns the exit code: 2 if something must be fixed."""
-    console, failed = console or Console(), False
+    console, failed = Console(), False
     for found in diagnose(settings):
         mark = "ok" if not found.problem else "warning" if found.warning else "FAILED"
         failed |= mark == "FAILED"

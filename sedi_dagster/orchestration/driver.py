@@ -21,7 +21,7 @@ from sedi_dagster.orchestration.checking import part_of
 from sedi_dagster.orchestration.due import Launch, LoopState, Open, Stopped, Wait, Work, due, waiting
 from sedi_dagster.orchestration.failures import USER_ERROR
 from sedi_dagster.orchestration.home import restore
-from sedi_dagster.orchestration.ownership import kept, who_else_drives
+from sedi_dagster.orchestration.ownership import claim_loop, lease_held
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, add_partitions, check_categories, start_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
@@ -82,7 +82,7 @@ class Driver:
         check_categories(self._sedi, categories)
         preflight(self._sedi)
         settings = self._sedi.settings()
-        with kept(settings, self._home), ready_for_workloads(settings):
+        with lease_held(settings, self._home), ready_for_workloads(settings):
             return self._run(rounds, categories, candidates_per_category)
 
     def _run(self, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None) -> str:
@@ -117,7 +117,7 @@ class Driver:
                 last_message = self._wait(state, [step for step in steps if isinstance(step, Wait)], last_message)
 
     def _elsewhere(self) -> str:
-        return who_else_drives(self._sedi.settings(), self._home)
+        return claim_loop(self._sedi.settings(), self._home)
 
     def _cut_short(self) -> str:
         """Which batches of the last round a budget cut short, as the end of a sentence."""

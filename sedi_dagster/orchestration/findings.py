@@ -27,7 +27,7 @@ def what_happened(sedi: SediResource, ran: list[RoundOutcome]) -> list[str]:
     for outcome in ran:
         lines.append(
             f"{outcome.round}: the teacher wrote {outcome.candidates} tasks for {outcome.tokens:,} tokens, "
-            f"{outcome.kept} passed the filters. After training on these too: {_passed(_items(sedi, outcome))}."
+            f"{outcome.kept} passed the filters. After training on these too: {_passed(_items(sedi, outcome.round))}."
         )
     return lines
 
@@ -45,9 +45,9 @@ def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome
         start = promoted_checkpoint(sedi, ran[0].round)
         before = tables["items"]
         if start is not None:
-            before = tables["seed_items"] if start == starting_checkpoint(sedi) else _items_of(sedi, start)
+            before = tables["seed_items"] if start == starting_checkpoint(sedi) else _items(sedi, start)
         name = SIMULATED if settings.teacher.is_simulated else "teacher"
-        lines.append(f"The {name}'s examples, in addition: {_change(before, _items(sedi, ran[-1]), alpha)}.")
+        lines.append(f"The {name}'s examples, in addition: {_change(before, _items(sedi, ran[-1].round), alpha)}.")
     if settings.teacher.base_url is None:
         lines.append("The bundled teacher is no better than the student, so gains come from the seed tasks.")
     if settings.teacher.is_simulated:
@@ -79,11 +79,7 @@ def _command() -> str:
     return os.path.relpath(script)
 
 
-def _items(sedi: SediResource, outcome: RoundOutcome) -> pl.DataFrame:
-    return _items_of(sedi, outcome.round)
-
-
-def _items_of(sedi: SediResource, round_key: str) -> pl.DataFrame:
+def _items(sedi: SediResource, round_key: str) -> pl.DataFrame:
     return sedi.store().read_tables("evaluation_scores", round_key)["items"]
 
 

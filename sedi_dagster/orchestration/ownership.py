@@ -55,7 +55,7 @@ def is_driven(home: Path) -> bool:
     return False
 
 
-def who_else_drives(settings: Settings, home: Path) -> str:
+def claim_loop(settings: Settings, home: Path) -> str:
     """Take the loop for this DAGSTER_HOME, or keep it. Returns which other one has it, empty if none does.
 
     Raises:
@@ -66,7 +66,7 @@ def who_else_drives(settings: Settings, home: Path) -> str:
 
 
 @contextmanager
-def kept(settings: Settings, home: Path) -> Iterator[None]:
+def lease_held(settings: Settings, home: Path) -> Iterator[None]:
     """Within the block the loop stays with this DAGSTER_HOME, however long its work takes; after it, it is free."""
     with renewed_lease(ledger_url(settings), settings.data_root, _holder(home)):
         yield

@@ -14,7 +14,7 @@ from sedi_dagster.orchestration.alerts import alert_on_failure
 from sedi_dagster.orchestration.checking import checks_of
 from sedi_dagster.orchestration.due import Launch, LoopState, Open, Stopped, due, waiting
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
-from sedi_dagster.orchestration.ownership import is_driven, who_else_drives
+from sedi_dagster.orchestration.ownership import claim_loop, is_driven
 from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import HOST, INPUTS, ROUND, WORK, close_dead_runs
@@ -101,7 +101,7 @@ def _nothing_to_carry(sedi: SediResource, state: LoopState) -> str:
 
 def _elsewhere(sedi: SediResource, instance: dg.DagsterInstance) -> str:
     home = Path(instance.root_directory)
-    return "`sedi run`" if is_driven(home) else who_else_drives(sedi.settings(), home)
+    return "`sedi run`" if is_driven(home) else claim_loop(sedi.settings(), home)
 
 
 keep_pages_in_step = dg.AutomationConditionSensorDefinition(

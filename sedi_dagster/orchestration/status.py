@@ -24,14 +24,13 @@ SHOWN_ROUNDS = 12
 SENSORS = ("round_ready_sensor", "weak_category_sensor")
 
 
-def print_status(settings: Settings, console: Console | None = None) -> None:
+def print_status(settings: Settings) -> None:
     """Rounds, spending, and what is due.
 
     Raises:
         SediError: a file of the user's cannot be read.
     """
-    console = console or Console()
-    sedi = SediResource()
+    console, sedi = Console(), SediResource()
     history = sedi.history()
     if settings.teacher.is_simulated:
         console.print(f"Rehearsal with the {SIMULATED}.", style="bold")

@@ -10,7 +10,7 @@ from sedi_dagster.orchestration.deciding import person_needed, targets_in_words
 from sedi_dagster.orchestration.findings import what_happened, what_it_shows, what_next
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import starting_checkpoint
-from sedi_dagster.records import CategoryOutcome, RoundOutcome
+from sedi_dagster.records import RoundOutcome
 from sedi_dagster.settings import Settings
 
 
@@ -101,7 +101,8 @@ def _scores(last: RoundOutcome, before: dict[str, tuple[int, int]], sedi: SediRe
     for name in ("category", "before", "after", "target", "decision"):
         table.add_column(name, justify="left" if name in ("category", "decision") else "right")
     for o in last.categories:
-        table.add_row(o.category, _interval(*before.get(o.category, (0, 0))), _of(o), f"{o.target:.0%}", o.decision)
+        was, now = _interval(*before.get(o.category, (0, 0))), _interval(o.passed, o.items)
+        table.add_row(o.category, was, now, f"{o.target:.0%}", o.decision)
     k, n = (sum(x) for x in zip(*before.values(), strict=True)) if before else (0, 0)
     passed, items = sum(o.passed for o in last.categories), sum(o.items for o in last.categories)
     table.add_section()
@@ -117,10 +118,6 @@ def recovered(finished: list[RoundOutcome]) -> list[str]:
         for o in finished[-1].categories
         if o.gap <= 0 and o.category in weak_after
     ]
-
-
-def _of(outcome: CategoryOutcome) -> str:
-    return _interval(outcome.passed, outcome.items)
 
 
 def _interval(passed: int, items: int) -> str:

@@ -22,7 +22,7 @@ from sedi_dagster.errors import WorkloadDied, WorkloadError
 from sedi_dagster.settings import PROJECT_ROOT, Settings, TrainingSettings
 from sedi_dagster.student.loading import is_local
 from sedi_dagster.workloads.process import ASKED_BY, ERROR_FILE, KEYS, this_process
-from sedi_dagster.workloads.warm_worker.address import is_possible, kept_ready
+from sedi_dagster.workloads.warm_worker.address import is_possible, warm_worker_ready
 
 CLIENT = "sedi_dagster.workloads.warm_worker.client"
 
@@ -103,7 +103,7 @@ def ready_for_workloads(settings: Settings) -> Iterator[None]:
     """A warm worker that imports its libraries while generation is under way, and ends with the block."""
     with ExitStack() as stack:
         if settings.compute == "local" and _forks(settings.training, ""):
-            stack.enter_context(kept_ready(is_local(settings.training.student), PROJECT_ROOT))
+            stack.enter_context(warm_worker_ready(is_local(settings.training.student), PROJECT_ROOT))
         yield
 
 

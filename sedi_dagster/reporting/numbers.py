@@ -6,9 +6,10 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import NormalDist
 
 import polars as pl
+
+from sedi_dagster.evaluation.statistics import wilson_interval
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ud800-\udfff\ufffe\uffff]")
 LONGEST_TEXT = 1200
@@ -33,14 +34,8 @@ class Rate:
     def high(self) -> float:
         return self._interval()[1]
 
-    def _interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        if not self.items:
-            return 0.0, 1.0
-        z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
-        n, p = self.items, self.share
-        centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-        half = math.sqrt(z2) / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-        return max(0.0, centre - half), min(1.0, centre + half)
+    def _interval(self) -> tuple[float, float]:
+        return wilson_interval(self.passed, self.items) if self.items else (0.0, 1.0)
 
 
 def pass_rate(items: pl.DataFrame) -> Rate | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from markupsafe import Markup
 
+from sedi_dagster.evaluation.comparison import shared_items, swaps
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.reporting import costs, figures, learning, samples
 from sedi_dagster.reporting.background import Background, Spending
@@ -23,7 +24,7 @@ from sedi_dagster.reporting.conclusion import Conclusion, beyond_seed_tasks, for
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, pass_rate, percent
 from sedi_dagster.reporting.page import fill
-from sedi_dagster.reporting.scores import category_scores, measures, same_answers, swaps
+from sedi_dagster.reporting.scores import category_scores, measures, same_answers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -179,7 +180,7 @@ def _generation_view(data: RoundData) -> dict[str, Any]:
 
 def _score_view(data: RoundData) -> dict[str, Any]:
     scores = category_scores(data.outcome.categories, data.items_before, data.items_baseline, data.items_seed_tasks)
-    won, lost = swaps(data.items_before, data.items)
+    won, lost = swaps(shared_items(data.items_before, data.items))
     before, after = pass_rate(data.items_before), pass_rate(data.items)
     points = {"Untrained": data.items_baseline, "Seed tasks alone": data.items_seed_tasks}
     points |= {"Before": data.items_before, "After": data.items}

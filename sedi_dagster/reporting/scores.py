@@ -49,8 +49,8 @@ def category_scores(
     scores = [
         CategoryScore(
             outcome=outcome,
-            baseline=pass_rate(baseline.filter(pl.col("category") == outcome.category)),
-            before=pass_rate(before.filter(pl.col("category") == outcome.category)),
+            baseline=_of_category(baseline, outcome.category),
+            before=_of_category(before, outcome.category),
             after=Rate(outcome.passed, outcome.items),
             seed_tasks=_of_category(seed_tasks, outcome.category),
         )
@@ -80,14 +80,6 @@ def measures(frames: Sequence[pl.DataFrame]) -> list[Measure]:
         Measure("answers cut off by the token limit", "share", means("truncated")),
         Measure("mean answer length (tokens)", "decimal", means("answer_tokens")),
     ]
-
-
-def swaps(before: pl.DataFrame, after: pl.DataFrame) -> tuple[int, int]:
-    """Items won (failed before, passed now) and lost (the other way round)."""
-    both = before.select("item_id", pl.col("passed").alias("was")).join(
-        after.select("item_id", pl.col("passed").alias("now")), on="item_id"
-    )
-    return both.filter(~pl.col("was") & pl.col("now")).height, both.filter(pl.col("was") & ~pl.col("now")).height
 
 
 def same_answers(one: pl.DataFrame, other: pl.DataFrame) -> bool:

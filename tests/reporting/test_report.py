@@ -33,7 +33,7 @@ from sedi_dagster.reporting.report import (
     starts,
 )
 from sedi_dagster.reporting.samples import best_examples
-from sedi_dagster.reporting.scores import category_scores, swaps
+from sedi_dagster.reporting.scores import category_scores
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'text' {{ 7 * 7 }}"
@@ -329,12 +329,6 @@ def test_categories_without_earlier_items_have_no_change_rather_than_a_zero(data
     (score, *_) = category_scores(data.outcome.categories, data.items_before.clear(), data.items_baseline)
     assert score.before is None
     assert score.change is None
-
-
-def test_won_and_lost_items_are_counted_apart() -> None:
-    before = pl.DataFrame({"item_id": ["a", "b", "c"], "passed": [False, True, True]})
-    after = pl.DataFrame({"item_id": ["c", "b", "a"], "passed": [False, True, True]})
-    assert swaps(before, after) == (1, 1)
 
 
 def test_a_round_that_starts_from_the_untrained_student_says_so(data: RoundData) -> None:

@@ -16,7 +16,7 @@ from contention_worker import CALLS
 from teacher_bench import Bench, chats
 
 from sedi_dagster.errors import StorageUnavailable
-from sedi_dagster.orchestration.ownership import kept, who_else_drives
+from sedi_dagster.orchestration.ownership import claim_loop, lease_held
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
@@ -91,10 +91,10 @@ def test_one_machine_drives_a_data_folder_and_another_takes_it_up_when_that_one_
     monkeypatch.setenv("SEDI_LEDGER", postgres_ledger)
     here, there = tmp_path / "here", tmp_path / "there"
     settings, other = load_settings({"data": "s3://sedi/loop"}), load_settings({"data": "s3://sedi/other"})
-    assert not who_else_drives(settings, here) and not who_else_drives(other, there)
-    with kept(settings, here):
-        assert str(here) in who_else_drives(settings, there)
-    assert not who_else_drives(settings, there), "it was given back"
+    assert not claim_loop(settings, here) and not claim_loop(other, there)
+    with lease_held(settings, here):
+        assert str(here) in claim_loop(settings, there)
+    assert not claim_loop(settings, there), "it was given back"
 
 
 @pytest.mark.slow

@@ -21,9 +21,9 @@ from sedi_dagster.workloads.warm_worker.address import (
     address,
     connect,
     is_possible,
-    kept_ready,
     server_environment,
     start,
+    warm_worker_ready,
 )
 
 pytestmark = pytest.mark.skipif(not addresses.is_possible(), reason="no fork server on this machine")
@@ -239,7 +239,7 @@ def test_without_a_private_folder_the_job_runs_in_an_interpreter_of_its_own(
     done = subprocess.run(command, cwd=folder, env=environment, input="", capture_output=True, text=True)
     assert done.returncode == 7 and not list(folder.glob("*/*.sock"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    with kept_ready(True, folder):  # nor is that an error
+    with warm_worker_ready(True, folder):  # nor is that an error
         pass
 
 

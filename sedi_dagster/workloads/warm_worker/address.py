@@ -127,7 +127,7 @@ def start(socket_path: Path, env: Mapping[str, str], root: Path, preloaded: tupl
 
 
 @contextmanager
-def kept_ready(offline: bool, root: Path) -> Iterator[None]:
+def warm_worker_ready(offline: bool, root: Path) -> Iterator[None]:
     """A server that imports while other work is done, and ends with the block unless another process uses it."""
     with ExitStack() as stack:
         with suppress(OSError, SediError):  # each job still runs, in an interpreter of its own
