@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from sedi_dagster.lineage.contents import example_digests, file_hashes
+from sedi_dagster.lineage.contents import example_digests, examples_root, file_hashes
 from sedi_dagster.lineage.manifest import ROUND_ASSETS
 from sedi_dagster.storage.store import Store, tables_version
 
@@ -41,7 +41,7 @@ def compare_round(recorded: Store, reproduced: Store, manifest: dict[str, Any]) 
     now = file_hashes(reproduced, files)
     found += [Compared(path, sha256, now[path]) for path, sha256 in files.items()]
     rows = [example_digests(str(store.path("lance")), key).get(key, {}) for store in (recorded, reproduced)]
-    return [*found, Compared(f"lance/examples.lance, {key}", *(_hash(one) for one in rows))]
+    return [*found, Compared(f"lance/examples.lance, {key}", *map(examples_root, rows))]
 
 
 def _tables(recorded: Store, reproduced: Store, parts: tuple[str, ...]) -> list[Compared]:
@@ -56,8 +56,3 @@ def _tables(recorded: Store, reproduced: Store, parts: tuple[str, ...]) -> list[
 
 def _version(table: str, frame: pl.DataFrame | None) -> str | None:
     return None if frame is None else tables_version({table: frame.drop(_CLOCKS.get(table, ()), strict=False)})
-
-
-def _hash(digests: dict[str, str]) -> str:
-    rows = pl.DataFrame(sorted(digests.items()), schema={"id": pl.String, "sha256": pl.String}, orient="row")
-    return tables_version({"examples": rows})

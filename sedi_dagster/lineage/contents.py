@@ -72,8 +72,13 @@ def digests_of(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
 
 
 def root_of(digests: pl.DataFrame) -> str:
-    """One SHA-256 over all digests, which the manifest holds."""
+    """One SHA-256 over all digests of calls, which the manifest holds."""
     return _digest(digests.rows())
+
+
+def examples_root(digests: Mapping[str, str]) -> str:
+    """The same over the digests of a round's examples, by example id."""
+    return _digest(sorted(digests.items()))
 
 
 def example_digests(uri: str, round_key: str | None = None) -> dict[str, dict[str, str]]:

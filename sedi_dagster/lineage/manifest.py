@@ -23,7 +23,7 @@ import polars as pl
 
 from sedi_dagster import __version__
 from sedi_dagster.errors import StorageError
-from sedi_dagster.lineage.contents import example_digests, file_hashes, root_of
+from sedi_dagster.lineage.contents import example_digests, examples_root, file_hashes, root_of
 from sedi_dagster.models import bundled_gguf, bundled_minilm
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.settings import PROJECT_ROOT, Settings
@@ -112,7 +112,7 @@ def build_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
         "manifest_version": VERSION,
         "round": plan.round,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "previous": _previous(store, plan.round),
+        "previous": _previous(store, earlier),
         "supersedes": None,
         "plan": plan.to_json(),
         "outcome": outcome.to_json(),
@@ -130,11 +130,11 @@ def build_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
         "code": {"sedi_dagster": __version__, "commit": _commit()},
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: installed_version(name) for name in PACKAGES},
         "run_id": records.run_id,
         "partitions": {name: marker["data_version"] if marker else None for name, marker in partitions.items()},
         "ledger": {"calls": records.calls.height, "sha256": root_of(records.calls)},
-        "examples": {"rows": len(examples), "sha256": root_of(_as_frame(examples))},
+        "examples": {"rows": len(examples), "sha256": examples_root(examples)},
         "data": _data(store, plan, earlier),
     }
 
@@ -170,12 +170,11 @@ def _data(store: Store, plan: RoundPlan, earlier: Mapping[str, Mapping[str, Any]
     return {path: sha256 for path, sha256 in sorted(hashes.items()) if sha256}
 
 
-def _previous(store: Store, round_key: str) -> dict[str, str] | None:
-    names = [n for n in store.names("manifests") if n.endswith(".json") and n < f"{round_key}.json"]
-    if not names:
+def _previous(store: Store, earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, str] | None:
+    if not earlier:
         return None
-    path = f"manifests/{max(names)}"
-    return {"round": max(names).removesuffix(".json"), "sha256": file_hashes(store, [path])[path] or ""}
+    path = f"manifests/{max(earlier)}.json"
+    return {"round": max(earlier), "sha256": file_hashes(store, [path])[path] or ""}
 
 
 def _state(manifest: Mapping[str, Any]) -> str:
@@ -186,10 +185,6 @@ def _counts(frame: pl.DataFrame, *names: str) -> dict[str, int]:
     """How many rows have each combination, such as `rejected near_duplicate`."""
     counted = frame.group_by(pl.concat_str(list(names), separator=" ", ignore_nulls=True)).len().sort(names[0])
     return dict(counted.iter_rows())
-
-
-def _as_frame(digests: Mapping[str, str]) -> pl.DataFrame:
-    return pl.DataFrame(sorted(digests.items()), schema={"id": pl.String, "sha256": pl.String}, orient="row")
 
 
 def _models(settings: Settings) -> dict[str, Any]:
@@ -230,7 +225,8 @@ def _hash_once(file: Path) -> str:
     return file_sha256(file)
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """The version of a Python package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ def copy_calls(source: str, target: str, keys: Iterable[str], round_key: str) ->
     writer, reader = open_engines(target)
     copied = 0
     with writer.begin() as connection:
-        for rows in _in_parts(ledger_rows(source, dict.fromkeys([*keys, *others]))):
+        found = ledger_rows(source, dict.fromkeys([*keys, *others]))
+        while rows := list(islice(found, _AT_ONCE)):
             connection.execute(calls.insert(), [{name: row[name] for name in calls.c.keys()} for row in rows])  # noqa: SIM118
             bodies = [{"key": r["key"], "kind": k, "body": r[k]} for r in rows for k in ("request", "response") if r[k]]
             if bodies:
@@ -135,14 +137,3 @@ def copy_calls(source: str, target: str, keys: Iterable[str], round_key: str) ->
     writer.dispose()
     reader.dispose()
     return copied
-
-
-def _in_parts(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    part: list[dict[str, Any]] = []
-    for row in rows:
-        part.append(row)
-        if len(part) == _AT_ONCE:
-            yield part
-            part = []
-    if part:
-        yield part

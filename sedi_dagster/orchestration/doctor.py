@@ -6,12 +6,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rich.console import Console
 
 from sedi_dagster.errors import SediError
+from sedi_dagster.lineage.manifest import installed_version
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.preflight import preflight_checks
 from sedi_dagster.orchestration.resources import SediResource
@@ -87,7 +87,7 @@ def _disks(settings: Settings) -> Iterator[Diagnosis]:
 
 def _versions() -> Diagnosis:
     """Webserver, daemon and library match one patch only."""
-    found = {name: _version(name) for name in FAMILY}
+    found = {name: installed_version(name) for name in FAMILY}
     kinds = {versions for versions in found.values() if versions}
     if len(kinds) <= 1:
         return Diagnosis(f"versions: dagster {found['dagster']}")
@@ -95,13 +95,6 @@ def _versions() -> Diagnosis:
     return Diagnosis(
         "versions", f"The packages of Dagster do not match: {versions}.", "Reinstall: make clean, make run."
     )
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _dagster_yaml() -> Diagnosis:

@@ -32,6 +32,8 @@ FORMER_COLUMNS = {
     f"screened_{name}": f"rejection_{name}" for name in ("rule", "score", "threshold", "neighbour_id", "neighbour")
 }
 """Columns of tables written before a rename, and their present names."""
+FORMER_TABLES = {"earnings": "seed_statistics"}
+"""The same of tables."""
 
 
 class Store:
@@ -233,7 +235,7 @@ class Store:
                 "Materialize that asset partition first (in the UI, or with `sedi run`).",
             )
         return {
-            name: self._read_table(("assets", *parts, f"{name}.parquet"), described["blake2b"])
+            FORMER_TABLES.get(name, name): self._read_table(("assets", *parts, f"{name}.parquet"), described["blake2b"])
             for name, described in marker["tables"].items()
         }
 

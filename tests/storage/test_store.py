@@ -33,10 +33,12 @@ def test_tables_come_back_equal_with_a_marker_that_describes_them(store: Store) 
     assert record["tables"]["candidates"]["rows"] == 2 and record["tables"]["calls"]["columns"] == FRAME.columns
 
 
-def test_columns_of_tables_written_before_a_rename_have_their_present_names(store: Store) -> None:
+def test_tables_and_columns_written_before_a_rename_have_their_present_names(store: Store) -> None:
     store.write_tables({"candidates": pl.DataFrame({"candidate_id": ["c1"], "screened_rule": ["too_short"]})}, "a")
     now = pl.DataFrame({"candidate_id": ["c1"], "rejection_rule": ["too_short"]})
     assert store.read_table("candidates", "a").equals(now) and store.read_tables("a")["candidates"].equals(now)
+    store.write_tables({"earnings": now}, "b")
+    assert store.read_tables("b").keys() == {"seed_statistics"}
 
 
 def test_writing_again_replaces_every_table(store: Store) -> None:
