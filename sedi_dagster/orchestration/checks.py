@@ -42,7 +42,7 @@ def every_candidate_has_one_verdict(checked: Checked) -> Finding:
     """Every candidate is kept, rejected or malformed, exactly once, and every rejection names its rule."""
     verdicts, store = checked.tables["verdicts"], checked.sedi.store()
     plan = checked.sedi.plan(checked.round)
-    generated = [store.read_tables("generated_batches", plan.round, c)["candidates"] for c in plan.category_ids]
+    generated = [store.read_table("candidates", "generated_batches", plan.round, c) for c in plan.category_ids]
     expected = pl.concat(generated)["candidate_id"].sort()
     unnamed = verdicts.filter((pl.col("state") != "kept") & pl.col("rule").is_null()).height
     kept = verdicts.filter(pl.col("state") == "kept")["candidate_id"].sort()
@@ -70,7 +70,7 @@ def the_pool_stays_diverse(checked: Checked) -> Finding:
     """Warns if the kept examples of all rounds became less diverse for two rounds in a row (docs/batching.md)."""
     store = checked.sedi.store()
     earlier = [
-        store.read_tables("filtered_batches", outcome.round)["diversity"]
+        store.read_table("diversity", "filtered_batches", outcome.round)
         for outcome in checked.sedi.history().before(checked.round)
     ]
     now = checked.tables["diversity"]

@@ -22,6 +22,7 @@ from sedi_dagster.batching.embedding import embed
 from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.batching.vectors import StoredVectors
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.round_inputs import earlier_examples
 from sedi_dagster.orchestration.workloads import clear_workload, run_workload
 from sedi_dagster.records import RoundPlan, derived_seed
 
@@ -134,12 +135,8 @@ def compose_round(
 
 def _pool(sedi: SediResource, plan: RoundPlan, examples: pl.DataFrame) -> pl.DataFrame:
     """What all rounds up to this one kept: round, category, instruction."""
-    columns = ("round", "category", "instruction")
-    earlier = [
-        sedi.store().read_tables("filtered_batches", outcome.round)["examples"].select(columns)
-        for outcome in sedi.history().before(plan.round)
-    ]
-    return pl.concat([*earlier, examples.select(columns)])
+    now = examples.select("round", "category", "instruction")
+    return pl.concat([earlier_examples(sedi, plan.round, now), now])
 
 
 def _measures(

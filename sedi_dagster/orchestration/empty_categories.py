@@ -30,7 +30,7 @@ class EmptyCategory:
 
 def empty_categories(sedi: SediResource, plan: RoundPlan) -> list[EmptyCategory]:
     """The categories of a filtered round that nothing was kept of."""
-    verdicts = sedi.store().read_tables("filtered_batches", plan.round)["verdicts"]
+    verdicts = sedi.store().read_table("verdicts", "filtered_batches", plan.round)
     found = []
     for category in plan.category_ids:
         mine = verdicts.filter(pl.col("category") == category)
@@ -66,5 +66,5 @@ def _reasons(verdicts: pl.DataFrame) -> str:
 
 
 def _generation(sedi: SediResource, plan: RoundPlan, category: str) -> str:
-    result = sedi.store().read_tables("generated_batches", plan.round, category)["result"]
+    result = sedi.store().read_table("result", "generated_batches", plan.round, category)
     return f"Generation: {result['reason'][0]}." if result.height else ""

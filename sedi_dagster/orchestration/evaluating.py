@@ -147,7 +147,7 @@ def _checkpoint_files(sedi: SediResource, checkpoint: str | None) -> list[tuple[
     if checkpoint == SEED_TASKS:  # asked for while its own table is being made
         folder = sedi.store().local_copy(sedi.settings().path(sedi.settings().cache), "checkpoints", SEED_TASKS)
         return sorted(folder_hashes(folder, CHECKPOINT_FILES).items())
-    return sorted(sedi.store().read_tables("sft_checkpoint", checkpoint)["files"].iter_rows())
+    return sorted(sedi.store().read_table("files", "sft_checkpoint", checkpoint).iter_rows())
 
 
 def _adapter(sedi: SediResource, checkpoint: str) -> Path:

@@ -80,7 +80,7 @@ def _command() -> str:
 
 
 def _items(sedi: SediResource, round_key: str) -> pl.DataFrame:
-    return sedi.store().read_tables("evaluation_scores", round_key)["items"]
+    return sedi.store().read_table("items", "evaluation_scores", round_key)
 
 
 def _passed(items: pl.DataFrame) -> str:

@@ -142,7 +142,7 @@ def needs_preparation(sedi: SediResource) -> list[str]:
     if marker is None or marker["data_version"] != seeds or not_passed(store, "seed_pool"):
         stale.append("seed_pool")
     measured = (
-        store.tables_marker("baseline_scores") and store.read_tables("baseline_scores")["origin"]["fingerprint"][0]
+        store.tables_marker("baseline_scores") and store.read_table("origin", "baseline_scores")["fingerprint"][0]
     )
     if measured != evaluation_fingerprint(sedi) or not_passed(store, "baseline_scores"):
         stale.append("baseline_scores")

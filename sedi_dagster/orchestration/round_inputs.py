@@ -46,11 +46,7 @@ def evaluation_decontaminator(sedi: SediResource, embed: Embed | None = None) ->
 
 def instruction_pool(sedi: SediResource, seeds: pl.DataFrame, round_key: str) -> pl.DataFrame:
     """What a new instruction is compared with, as `id` and `text`: all seeds, every example kept in earlier rounds."""
-    store = sedi.store()
-    kept = [
-        store.read_tables("filtered_batches", outcome.round)["examples"].select(id="example_id", text="instruction")
-        for outcome in sedi.history().before(round_key)
-    ]
+    kept = [examples.select(id="example_id", text="instruction") for examples in _examples_before(sedi, round_key)]
     return pl.concat([seeds.select(id="seed_id", text="instruction"), *kept])
 
 
@@ -66,10 +62,7 @@ def generation_filter(
 
 def earlier_examples(sedi: SediResource, round_key: str, like: pl.DataFrame) -> pl.DataFrame:
     """The examples kept in all finished rounds before this one, with the columns of `like`."""
-    store = sedi.store()
-    rounds = [outcome.round for outcome in sedi.history().before(round_key)]
-    tables = [store.read_tables("filtered_batches", key)["examples"].select(like.columns) for key in rounds]
-    return pl.concat([like.clear(), *tables])
+    return pl.concat([like.clear(), *(rows.select(like.columns) for rows in _examples_before(sedi, round_key))])
 
 
 def finished_examples(sedi: SediResource) -> pl.DataFrame:
@@ -77,9 +70,16 @@ def finished_examples(sedi: SediResource) -> pl.DataFrame:
 
     The rounds are those of the data folder: what Dagster's partitions say does not matter.
     """
-    store = sedi.store()
-    rounds = [store.read_tables("filtered_batches", done.round)["examples"] for done in sedi.history().finished]
-    return pl.concat([pl.DataFrame(schema=EXAMPLE_SCHEMA), *(rows.select(list(EXAMPLE_SCHEMA)) for rows in rounds)])
+    return pl.concat(
+        [pl.DataFrame(schema=EXAMPLE_SCHEMA), *(rows.select(list(EXAMPLE_SCHEMA)) for rows in _examples_before(sedi))]
+    )
+
+
+def _examples_before(sedi: SediResource, round_key: str | None = None) -> list[pl.DataFrame]:
+    """The kept examples of each finished round before this one (None: of all), in order."""
+    history, store = sedi.history(), sedi.store()
+    rounds = history.finished if round_key is None else history.before(round_key)
+    return [store.read_table("examples", "filtered_batches", outcome.round) for outcome in rounds]
 
 
 def earlier_depths(sedi: SediResource, round_key: str) -> dict[str, int]:
@@ -95,10 +95,7 @@ def earlier_depths(sedi: SediResource, round_key: str) -> dict[str, int]:
 
 def kept_examples(sedi: SediResource, round_key: str, category: str) -> pl.DataFrame:
     """The examples of a category that earlier rounds kept: `example_id`, `instruction`, `input`, `output`, ..."""
-    kept = [
-        sedi.store().read_tables("filtered_batches", outcome.round)["examples"].filter(pl.col("category") == category)
-        for outcome in sedi.history().before(round_key)
-    ]
+    kept = [rows.filter(pl.col("category") == category) for rows in _examples_before(sedi, round_key)]
     return pl.concat(kept) if kept else pl.DataFrame(schema=dict.fromkeys(_EXAMPLE_TEXTS, pl.String))
 
 
@@ -124,5 +121,5 @@ def starting_checkpoint(sedi: SediResource) -> str | None:
 
 def is_of_this_student(sedi: SediResource, round_key: str) -> bool:
     """Whether a round trained the student of the settings; another one's checkpoints cannot be compared with."""
-    origin = sedi.store().read_tables("sft_checkpoint", round_key)["origin"].row(0, named=True)
+    origin = sedi.store().read_table("origin", "sft_checkpoint", round_key).row(0, named=True)
     return bool(origin["student"] == sedi.settings().training.student)

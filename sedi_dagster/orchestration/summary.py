@@ -92,7 +92,7 @@ def _passed_before(sedi: SediResource, finished: list[RoundOutcome], first: int)
     """(passed, items) by category before this run: of the round before it, or of what the first one built on."""
     if first:
         return {o.category: (o.passed, o.items) for o in finished[first - 1].categories}
-    items = sedi.store().read_tables("baseline_scores")["seed_items" if starting_checkpoint(sedi) else "items"]
+    items = sedi.store().read_table("seed_items" if starting_checkpoint(sedi) else "items", "baseline_scores")
     return passed_by_category(items)
 
 

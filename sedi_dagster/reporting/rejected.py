@@ -44,7 +44,7 @@ def judged_rounds(store: Store, history: LoopHistory, wanted: str) -> list[str]:
 
 def read_verdicts(store: Store, rounds: Sequence[str]) -> pl.DataFrame:
     """The verdicts of these rounds, with `round` and `reason`: the rule without what follows a colon."""
-    frames = [store.read_tables("filtered_batches", key)["verdicts"].with_columns(round=pl.lit(key)) for key in rounds]
+    frames = [store.read_table("verdicts", "filtered_batches", key).with_columns(round=pl.lit(key)) for key in rounds]
     return pl.concat(frames).with_columns(reason=pl.col("rule").str.split(":").list.first())
 
 
@@ -73,7 +73,7 @@ def dropped_candidates(store: Store, verdicts: pl.DataFrame, chosen: pl.DataFram
     shown = chosen.filter(pl.col("state") != "kept").head(limit)
     shown = shown.join(fates.unique("neighbour_id"), on="neighbour_id", how="left", maintain_order="left")
     texts = [
-        store.read_tables("generated_batches", key, category)["candidates"].select(
+        store.read_table("candidates", "generated_batches", key, category).select(
             "candidate_id", "input", "output", "raw"
         )
         for key, category in shown.select("round", "category").unique(maintain_order=True).iter_rows()

@@ -34,7 +34,7 @@ def empty_batches(store: Store, category: str = "") -> list[tuple[str, str]]:
         if plan is not None
         and store.tables_marker("generated_batches", plan.round, c) is not None
         and (
-            not store.read_tables("generated_batches", plan.round, c)["result"]["passed"].sum()
+            not store.read_table("result", "generated_batches", plan.round, c)["passed"].sum()
             or cut_short(store, plan.round, c)
         )
     ]
