@@ -86,6 +86,13 @@ def task_prompt(instruction: str, text_input: str) -> str:
     return f"{instruction}\n\n{text_input}" if text_input else instruction
 
 
+def task_prompts() -> pl.Expr:
+    """`task_prompt` of the columns `instruction` and `input`, as a column `prompt`."""
+    given = pl.col("input").fill_null("")
+    both = pl.format("{}\n\n{}", "instruction", given)
+    return pl.when(given == "").then("instruction").otherwise(both).alias("prompt")
+
+
 @dataclass(frozen=True)
 class EvaluationItem:
     """A question with a verifier that can tell a right answer from a wrong one."""

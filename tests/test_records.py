@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from sedi_dagster.records import (
     round_key,
     round_number,
     task_prompt,
+    task_prompts,
 )
 
 
@@ -59,6 +61,8 @@ def test_round_keys_sort_as_they_count() -> None:
 @pytest.mark.parametrize(("text_input", "prompt"), [("", "Add."), ("1 2", "Add.\n\n1 2")])
 def test_a_task_is_one_message(text_input: str, prompt: str) -> None:
     assert task_prompt("Add.", text_input) == prompt
+    row = pl.DataFrame({"instruction": ["Add."], "input": [text_input]})
+    assert row.select(task_prompts()).rows() == [(prompt,)]
 
 
 def test_a_plan_comes_back_from_json_equal() -> None:

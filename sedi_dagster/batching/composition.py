@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 
 from sedi_dagster.errors import SediError
-from sedi_dagster.records import derived_rng, derived_seed, task_prompt
+from sedi_dagster.records import derived_rng, derived_seed, task_prompts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,9 +77,7 @@ def training_rows(rows: pl.DataFrame, batches: Sequence[Sequence[int]]) -> pl.Da
         schema={"batch": pl.Int64, "position": pl.Int64, "row": pl.UInt32},
         orient="row",
     )
-    prompts = [task_prompt(row["instruction"], row["input"]) for row in rows.iter_rows(named=True)]
-    return placed.join(
-        rows.with_columns(prompt=pl.Series(prompts, dtype=pl.String)).with_row_index("row"),
-        on="row",
-        maintain_order="left",
-    ).select("batch", "position", "example_id", "origin", "category", "prompt", "output")
+    numbered = rows.with_columns(task_prompts()).with_row_index("row")
+    return placed.join(numbered, on="row", maintain_order="left").select(
+        "batch", "position", "example_id", "origin", "category", "prompt", "output"
+    )

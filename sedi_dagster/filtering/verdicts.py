@@ -31,6 +31,7 @@ from sedi_dagster.filtering.rules import (
     instance_rules,
 )
 from sedi_dagster.filtering.semantic import Embed
+from sedi_dagster.records import task_prompts
 from sedi_dagster.texts.words import mostly_foreign
 
 VERDICT_SCHEMA: dict[str, Any] = {
@@ -109,18 +110,12 @@ class _OpenCandidates:
         self.open = self.open.join(found, on="row", how="anti", maintain_order="left")
 
 
-def _prompt() -> pl.Expr:
-    """`records.task_prompt` as an expression."""
-    with_input = pl.format("{}\n\n{}", "instruction", "input")
-    return pl.when(pl.col("input") == "").then("instruction").otherwise(with_input)
-
-
 def _near_items(candidates: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """An item may be the instruction, be spread over instruction and input, stand in the input, or be recited."""
-    parts = [pl.col("instruction"), _prompt(), pl.col("input"), pl.col("output")]
+    parts = [pl.col("instruction"), task_prompts(), pl.col("input"), pl.col("output")]
     near = rules.decontaminator.near(pl.concat([candidates.select("row", text=part) for part in parts]))
     rest = candidates.join(near, on="row", how="anti", maintain_order="left")
-    prompts = rest.select("row", text=_prompt())
+    prompts = rest.select("row", text=task_prompts())
     if rules.latin_only:
         prompts = prompts.filter(~mostly_foreign(prompts["text"]))
     return pl.concat([near, rules.decontaminator.near_by_cosine(prompts)])
@@ -129,7 +124,7 @@ def _near_items(candidates: pl.DataFrame, rules: Rules) -> pl.DataFrame:
 def _too_long(candidates: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     if rules.count_tokens is None:
         return pl.DataFrame(schema=FOUND_SCHEMA)
-    prompts = candidates.select(_prompt()).to_series().to_list()
+    prompts = candidates.select(task_prompts()).to_series().to_list()
     tokens = rules.count_tokens(prompts, candidates["output"].to_list())
     measured = candidates.select("row", score=pl.Series(tokens, dtype=pl.Float64))
     longer = measured.filter(pl.col("score") > rules.max_length)

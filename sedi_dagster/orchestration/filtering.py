@@ -14,7 +14,7 @@ from sedi_dagster.orchestration.composing import stored_vectors
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, instruction_pool
 from sedi_dagster.orchestration.workloads import run_workload
-from sedi_dagster.records import task_prompt
+from sedi_dagster.records import task_prompts
 from sedi_dagster.settings import Settings
 from sedi_dagster.student.loading import special_tokens, student_source, token_counter
 
@@ -70,12 +70,9 @@ def _ifd_scores(
     examples: pl.DataFrame,
 ) -> pl.DataFrame:
     settings = sedi.settings()
-    prompts = [task_prompt(text, given) for text, given in examples.select("instruction", "input").iter_rows()]
     rows = settings.path(settings.cache) / "work" / f"ifd-rows-{round_key}.parquet"
     rows.parent.mkdir(parents=True, exist_ok=True)
-    examples.select("candidate_id", "category", "output", prompt=pl.Series(prompts, dtype=pl.String)).write_parquet(
-        rows
-    )
+    examples.select("candidate_id", "category", "output", task_prompts()).write_parquet(rows)
     job = {"student": _student(settings), "rows": str(rows)}
     output = run_workload(context, pipes, "sedi_dagster.filtering.ifd", settings, f"ifd-{round_key}", job)
     return pl.read_parquet(output / "ifd.parquet")

@@ -6,7 +6,7 @@ import polars as pl
 
 from sedi_dagster.batching.replay import ReplayRules
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.records import task_prompt
+from sedi_dagster.records import task_prompts
 from sedi_dagster.settings import Settings
 from sedi_dagster.student.loading import student_source, token_counter
 
@@ -22,14 +22,10 @@ def fitting(sedi: SediResource, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows (`instruction`, `input`, `output`, ...) that the student's training length has room for."""
     settings = sedi.settings()
     count_tokens = token_counter(student_source(settings.training.student, settings.path(settings.cache)))
-    prompts = [task_prompt(text, given) for text, given in rows.select("instruction", "input").iter_rows()]
-    tokens = count_tokens(prompts, rows["output"].to_list())
+    tokens = count_tokens(rows.select(task_prompts()).to_series().to_list(), rows["output"].to_list())
     return rows.filter(pl.Series(tokens, dtype=pl.Int64) <= settings.training.max_length)
 
 
 def as_prompts(seeds: pl.DataFrame) -> pl.DataFrame:
     """Seed tasks as the student sees them: example_id, category, prompt, output."""
-    prompts = [task_prompt(row["instruction"], row["input"]) for row in seeds.iter_rows(named=True)]
-    return seeds.select(
-        pl.col("seed_id").alias("example_id"), "category", pl.Series("prompt", prompts, dtype=pl.String), "output"
-    )
+    return seeds.select(pl.col("seed_id").alias("example_id"), "category", task_prompts(), "output")
