@@ -50,14 +50,11 @@ class _Pace:
 
     def __init__(self, context: dg.AssetExecutionContext) -> None:
         self._context = context
-        self._purpose = "instructions"
         self._done = self._total = self._tokens = self._reused = 0
         self._printed_at = 0.0
 
     def expect(self, requests: Sequence[TeacherRequest]) -> None:
         self._total += len(requests)
-        if requests:
-            self._purpose = requests[0].purpose
 
     def count(self, _: int, answer: TeacherAnswer) -> None:
         self._done += 1
