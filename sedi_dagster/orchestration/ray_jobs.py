@@ -1,6 +1,6 @@
 """Running a heavy workload as a Ray job (`SEDI_COMPUTE=ray`), with rows and results in the data folder.
 
-On the worker, `remote_workload` runs the same module as locally. Ray and dagster-ray are imported inside functions, so
+On the worker, `workloads.remote` runs the same module as locally. Ray and dagster-ray are imported inside functions, so
 they are needed only with the extra `ray`.
 """
 

@@ -128,11 +128,11 @@ class Batches:
             path = _path_of(await asyncio.to_thread(open_calls, self._ledger, batch_id))
             made = await self._api.make(row.remote_file, path, row.id, row.begun_at)
             row = await asyncio.to_thread(change_batch, self._ledger, batch_id, remote_batch=made.id, state="running")
-        remote = await self._api.look(row.remote_batch)
+        remote = await self._api.retrieve(row.remote_batch)
         while not remote.has_ended:
             await asyncio.sleep(pause_s)
             pause_s = min(LONGEST_POLL_S, pause_s * 1.5)
-            remote = await self._api.look(row.remote_batch)
+            remote = await self._api.retrieve(row.remote_batch)
         lines = [*await self._api.lines(remote.output_file), *await self._api.lines(remote.error_file)]
         errors = await self._settle(batch_id, lines, outcome)
         why = "; ".join(remote.errors)[:500] or remote.status

@@ -106,7 +106,7 @@ class BatchApi:
 
         return await self._steadily(find_or_make)
 
-    async def look(self, batch_id: str) -> RemoteBatch:
+    async def retrieve(self, batch_id: str) -> RemoteBatch:
         """How far a batch is."""
         return _remote_batch(await self._steadily(lambda: self._opened.batches.retrieve(batch_id)))
 

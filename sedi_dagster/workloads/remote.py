@@ -118,7 +118,7 @@ class Mirror:
         """Copy results to the store at intervals until the work has ended."""
         while not ended.wait(SECONDS_BETWEEN_LOOKS):
             try:
-                self.look()
+                self.copy_new()
             except Exception as error:  # noqa: BLE001 - the work goes on; the next look, or the last, tries again
                 print(f"Results cannot be copied at the moment: {error}", file=sys.stderr, flush=True)
 
@@ -127,14 +127,14 @@ class Mirror:
         end = time.monotonic() + SECONDS_TO_BRING_BACK
         while True:
             try:
-                return self.look(last=True)
+                return self.copy_new(last=True)
             except StorageUnavailable as error:
                 if time.monotonic() > end:
                     raise
                 print(f"Results cannot be copied at the moment: {error}", file=sys.stderr, flush=True)
                 time.sleep(SECONDS_BETWEEN_LOOKS)
 
-    def look(self, last: bool = False) -> None:
+    def copy_new(self, last: bool = False) -> None:
         """Copy what is new. `last`: nothing changes any more."""
         found = {path: _stamp(path) for path in self._files()}
         due = [f for f, stamp in found.items() if self._copied.get(f) != stamp and (last or self._seen.get(f) == stamp)]

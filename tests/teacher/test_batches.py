@@ -170,7 +170,7 @@ def _kill_after(name: str) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("when", [_kill_before, _kill_after])
-@pytest.mark.parametrize("step", ["upload", "make", "look", "lines"])
+@pytest.mark.parametrize("step", ["upload", "make", "retrieve", "lines"])
 def test_killed_at_any_step_and_started_again_nothing_is_sent_twice(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, when: Callable[[str], Any]
 ) -> None:

@@ -69,15 +69,15 @@ def test_a_saved_state_is_copied_when_it_is_whole_and_its_marker_last(tmp_path: 
     first.mkdir(parents=True)
     (first / "model.safetensors").write_text("weights")
     (output / "state" / "before.json").write_text("{}")
-    mirror.look()
-    mirror.look()
+    mirror.copy_new()
+    mirror.copy_new()
     assert states() == ["work/out/state/before.json"], "a state without its marker is no state"
     (first / "steps.json").write_text("[]")
-    mirror.look()
+    mirror.copy_new()
     assert "work/out/state/checkpoint-2/steps.json" in states()
     second = output / "state" / "checkpoint-4"
     first.rename(second)
-    mirror.look()
+    mirror.copy_new()
     assert "work/out/state/checkpoint-4/steps.json" in states()
     assert not any("checkpoint-2" in path for path in states())
 
@@ -87,13 +87,13 @@ def test_a_file_is_copied_once_it_stands_still_and_again_when_it_changed(tmp_pat
     output.mkdir()
     mirror = Mirror(store, (WORK, "out"), output)
     (output / "results.jsonl").write_text("1\n")
-    mirror.look()
+    mirror.copy_new()
     assert store.files(WORK) == []
-    mirror.look()
+    mirror.copy_new()
     assert store.read_bytes(WORK, "out", "results.jsonl") == b"1\n"
     (output / "results.jsonl").write_text("1\n2\n")
     os.utime(output / "results.jsonl", ns=(1, 1))
-    mirror.look(last=True)
+    mirror.copy_new(last=True)
     assert store.read_bytes(WORK, "out", "results.jsonl") == b"1\n2\n"
 
 
@@ -103,7 +103,7 @@ def test_what_was_fetched_is_not_sent_back(tmp_path: Path) -> None:
     for fetched in ("steps.json", "model.safetensors"):
         (output / "state" / "checkpoint-2" / fetched).write_text("[]")
     (output / "results.jsonl").write_text("1\n")
-    Mirror(store, (WORK, "out"), output).look(last=True)
+    Mirror(store, (WORK, "out"), output).copy_new(last=True)
     assert store.files(WORK) == []
 
 
