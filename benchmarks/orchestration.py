@@ -1,11 +1,11 @@
-"""What the machinery costs beside the work: loading the code location, a tick after 500 rounds, a round without work.
+"""The overhead of orchestration: loading the code location, a tick after 500 rounds, a round without work.
 
     python benchmarks/orchestration.py --folder /tmp/orchestration --rounds 500
 
-Two rounds are run on the rehearsal's settings, with a student of planted answers and a teacher that answers at once, so
-that nearly all of their time is the machinery's. Then the second is copied until there are as many rounds as asked for,
-with as many runs in Dagster's records as they would have left, and the sensors' ticks are timed on that.
-Every figure is told in seconds of the clock, and of the processor: the latter is the same on a machine that is busy.
+Two rounds by `sedi run` and one by the daemon use the rehearsal's settings, a student of planted answers and a teacher
+that answers at once, so that nearly all of their time is overhead. Then the second is copied until there are as many
+rounds as asked for, with as many runs in Dagster's records, and the sensors' ticks are timed on that. Wall-clock and
+CPU time are reported: the latter hardly depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ from uuid import uuid4
 
 import click
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.cluster import Page, free_port
+
 LOADS, TICKS, RUNS_PER_ROUND = 3, 3, 4
+PATIENCE_S = 900
 LOAD = "from sedi_dagster.definitions import defs; defs().get_repository_def()"
 
 
@@ -54,6 +59,32 @@ def two_rounds(folder: Path) -> None:
         report(what, [timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))])
 
 
+def round_by_the_daemon(folder: Path) -> None:
+    """A third round: opened by the job and carried by the sensor, from the job's launch to the round's manifest."""
+    port = free_port()
+    command = [sys.executable, "-m", "sedi_dagster.cli", "ui", "--port", str(port)]
+    manifest = folder / "data" / "manifests" / "round-0003.json"
+    page = Page(port)
+    with (folder / "ui.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as ui:
+
+        def wait_until(is_so: Callable[[], bool]) -> float:
+            began = time.perf_counter()
+            while not is_so():
+                if ui.poll() is not None or time.perf_counter() - began > PATIENCE_S:
+                    raise click.ClickException(f"`sedi ui` did not carry the round; see {folder / 'ui.log'}.")
+                time.sleep(0.2)
+            return time.perf_counter() - began
+
+        try:
+            wait_until(page.is_ready)
+            page.switch_on("round_ready_sensor")
+            page.launch("open_round")
+            seconds = wait_until(manifest.exists)
+        finally:
+            ui.terminate()
+    click.echo(f"{'a later round by the daemon':<44} {seconds:6.2f} s")
+
+
 def many_rounds(folder: Path, rounds: int) -> None:
     """Copies of the second round's plan and manifest, and of all that the last one holds; and runs of all."""
     import dagster as dg
@@ -64,7 +95,7 @@ def many_rounds(folder: Path, rounds: int) -> None:
     data, job = folder / "data", defs().resolve_job_def("train_round")
     with dg.DagsterInstance.get() as instance:
         run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS)
-        for number in range(3, rounds + 1):
+        for number in range(4, rounds + 1):
             name = f"round-{number:04d}"
             for place in ("plans", "manifests"):
                 text = (data / place / "round-0002.json").read_text().replace("round-0002", name)
@@ -115,6 +146,7 @@ def main(folder: Path, rounds: int, student: str | None) -> None:
     load = [sys.executable, "-c", LOAD]
     report("loading the code location", [timed(lambda: subprocess.run(load, check=True)) for _ in range(LOADS)])
     two_rounds(folder)
+    round_by_the_daemon(folder)
     many_rounds(folder, rounds)
     ticks()
 
