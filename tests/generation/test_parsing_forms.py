@@ -356,5 +356,5 @@ def test_a_long_text_of_anything_is_read_in_linear_time(unit: str, start: str) -
             parse(text, True, False)
         return time.process_time() - started
 
-    # 16 times the text must not take 60 times as long; a busy machine gets three chances to show it.
-    assert any(seconds(64_000) < 60 * max(seconds(4_000), 0.004) for _ in range(3))
+    # 16 times the text must not take 60 times as long; a busy machine gets six chances to show it.
+    assert any(seconds(64_000) < 60 * max(seconds(4_000), 0.004) for _ in range(6))
