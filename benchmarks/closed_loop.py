@@ -66,10 +66,10 @@ def main(
     gone = [plan.arms[name] for name in chosen if plan.arms[name].last_commit]
     if gone and not report:
         raise click.UsageError(f"{gone[0].name} has settings that are gone: check out {gone[0].last_commit} to run it.")
+    project_seeds = _seeds(seeds) if seeds else plan.project_seeds
     folder = (folder / ("quick" if quick else "full") / ground).resolve()
     ground_folder = _ground(ground, folder, alpaca, human)
     models = _models(folder)
-    project_seeds = _seeds(seeds) if seeds else plan.project_seeds
     jobs = jobs or _side_by_side()
     threads = max(1, cpu_count() // jobs)
     order = list(plan.arms)
