@@ -27,7 +27,7 @@ class Arm:
         settings: environment of the loop, by variable name, the plan's common settings included.
         rounds: rounds of a loop; 0: only the baselines are measured.
         seeds_file: file of the ground that the seed tasks are read from.
-        ablates: what is taken away from the arm called `ours`, if anything.
+        ablates: what the arm called `ours` has and this one has not; named in the summary of the results.
         last_commit: the last one that has these settings; empty: they are still there. What is on record stays in the
             results, but the arm cannot be run any more.
     """
