@@ -2,8 +2,9 @@
 
     SEDI_PROFILE=rehearsal python docs/loop_in_60_lines.py /tmp/loop 2     # two rounds with the SIMULATED teacher
 
-Dagster adds partitions, retries, checks, lineage and a UI (`assets/`). This script also omits the seed-only baseline,
-the promotion of seeds, the test whether a checkpoint got worse, and resuming.
+Two rounds take about five minutes of CPU time. Dagster adds partitions, retries, checks, lineage and a UI
+(`assets/`). This script also omits the seed-only baseline, the promotion of seeds, the test whether a checkpoint got
+worse, and resuming.
 """
 
 import asyncio
@@ -41,7 +42,8 @@ categories = load_categories(s.path(s.categories))
 items = draw_items(load_evaluation_items(s.path(s.items), categories), s.evaluation.items_per_category, s.project_seed)
 seeds = seed_set(seed_frame(read_seed_file(s.path(s.seeds), categories).checked().tasks), None)
 student, form = student_source(s.training.student, s.path(s.cache)), InstructionForm.of(s.filtering)
-guard = Decontaminator([(i.id, i.prompt) for i in items], s.filtering.decontamination_threshold, 13)
+limits = s.filtering.decontamination_threshold, s.filtering.decontamination_ngram
+guard = Decontaminator([(i.id, i.prompt) for i in items], *limits)
 
 
 def score(checkpoint: Path | None, name: str) -> dict[str, list[bool]]:
@@ -107,8 +109,9 @@ for _ in range(rounds):
     outcomes = []
     for c in categories:
         of, good_of = candidates.filter(pl.col("category") == c).height, examples.filter(pl.col("category") == c).height
+        counts = {"items": len(passed[c]), "passed": sum(passed[c]), "candidates": of, "kept": good_of}
         outcomes.append(
-            CategoryOutcome(c, len(passed[c]), sum(passed[c]), 0, 1, 0.6, 1, 1, "fine", "", candidates=of, kept=good_of)
+            CategoryOutcome(c, **counts, low=0, high=1, target=0.6, p_value=1, adjusted_p=1, decision="fine", reason="")
         )
     right, asked = sum(map(sum, passed.values())), len(items)
     came_to = (examples.height, candidates.height, tokens, right / asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def merge(
         there["arms"] = {}
     there["items"] = named
     if loops or not there["about"]:  # a page written anew elsewhere does not move the loops to that machine
-        there["about"] = dict(about)
+        there["about"] = {"note": there["about"].get("note", ""), **about}
     for arm, by_seed in loops.items():
         there["arms"].setdefault(arm, {}).update(by_seed)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -147,9 +147,9 @@ def _claim(part: str, c: Comparison, other: str) -> str:
     if c.seeds < ENOUGH_SEEDS:
         verdict += f" (with only {c.seeds} of {ENOUGH_SEEDS} required project seeds)"
     tokens = (
-        "never reaches its accuracy"
+        "not every seed reaches that arm's final accuracy"
         if c.token_ratio is None
-        else f"reaches its accuracy with {c.token_ratio:.0%} of its tokens"
+        else f"reaches that arm's final accuracy with {c.token_ratio:.0%} of the tokens"
     )
     return (
         f"- **Gain from {part}** (ours against: {other}) {verdict}. At {c.tokens:,.0f} teacher tokens "
@@ -166,6 +166,7 @@ def _ground(name: str, ground: Mapping[str, Any], plan: Plan, figures: Sequence[
     lines += [f"![{path.stem.replace('_', ' ')}]({path})" for path in figures]
     lines += ["", *_columns(ground, plan), ""]
     if found:
+        lines += [*_settings_table(found, plan), ""]
         budget = min(curve.end for by_seed in found.values() for curve in by_seed.values())
         lines += _arms_table(found, ground, plan, wordings, budget)
         lines += ["", *_pairs_table(found, priced, plan, wordings)]
@@ -177,11 +178,13 @@ def _about(about: Mapping[str, Any], ground: Mapping[str, Any]) -> str:
     seconds = [loop["seconds"] for by_seed in ground["arms"].values() for loop in by_seed.values() if loop["seconds"]]
     commits = sorted({loop["commit"] for by_seed in ground["arms"].values() for loop in by_seed.values()})
     mean = sum(seconds) / max(1, len(seconds)) / 60
+    again = f"--ground {about['ground']} --arms {','.join(ground['arms'])} --docs NEW_FOLDER"
     return (
         f"{len(seconds)} loops on {about['machine']}, {about['jobs']} in parallel, {mean:.1f} min each; "
         f"{len(ground['items'])} items for measurement, others for decisions within the loops. "
         f"Commits: {', '.join(commits)}. "
-        f"To reproduce: `python benchmarks/closed_loop.py --ground {about['ground']}`."
+        f"To run them again: `python benchmarks/closed_loop.py {again}`, which takes no loop from the record."
+        + (f" {about['note']}" if about.get("note") else "")
     )
 
 
@@ -196,7 +199,7 @@ def _columns(ground: Mapping[str, Any], plan: Plan) -> list[str]:
     ours = arms.get(plan.ours, {}).values()
     baseline = arms.get(plan.baseline, {}).values()
     references = {name: arm for name, arm in plan.arms.items() if arm.rounds == 0 and name in arms}
-    head = ["untrained", "seed tasks only", plan.arms[plan.baseline].label, plan.arms[plan.ours].label]
+    head = ["untrained", "seed tasks, where round 1 starts", plan.arms[plan.baseline].label, plan.arms[plan.ours].label]
     cells = [
         mean([loop["untrained"] for by_seed in arms.values() for loop in by_seed.values()]),
         mean([loop["seed_tasks"] for loop in ours]),
@@ -204,15 +207,33 @@ def _columns(ground: Mapping[str, Any], plan: Plan) -> list[str]:
         mean([loop["rounds"][-1]["passes"] for loop in ours]),
     ]
     for name, arm in references.items():
-        head.append(arm.label)
+        head.append(f"{arm.label}, as many steps as a loop (seeds: {len(arms[name])})")
         cells.append(mean([loop["seed_tasks"] for loop in arms[name].values()]))
     return [
-        "Accuracy after the last round (the references take as many optimizer steps as a whole loop):",
+        "Accuracy after the last round, mean over project seeds:",
         "",
         f"| {' | '.join(head)} |",
         f"|{' --: |' * len(head)}",
         f"| {' | '.join(cells)} |",
     ]
+
+
+def _settings_table(found: Iterable[str], plan: Plan) -> list[str]:
+    """What an arm is: the settings in which it differs from the baseline."""
+    base = plan.arms[plan.baseline].settings
+    lines = [
+        "All arms have the settings under `common` in [`arms.yaml`](../benchmarks/proof/arms.yaml). They differ in:",
+        "",
+        "| arm | settings (`SEDI_` omitted); for the others, where they differ from the first |",
+        "| --- | --- |",
+    ]
+    shared = dict(set.intersection(*(set(arm.settings.items()) for arm in plan.arms.values() if arm.rounds)))
+    for name in (n for n in plan.arms if n in found):
+        settings = plan.arms[name].settings
+        of = shared if name == plan.baseline else base
+        own = [f"`{key.removeprefix('SEDI_')}={value}`" for key, value in settings.items() if of.get(key) != value]
+        lines.append(f"| {plan.arms[name].label} | {', '.join(own)} |")
+    return lines
 
 
 def _arms_table(
@@ -226,7 +247,8 @@ def _arms_table(
         f"All arms at the token count of the shortest loop ({budget:,.0f}), with the same number of optimizer steps "
         "per round:",
         "",
-        "| arm | loops | accuracy (95 % interval) | range | mean until then | kept | tokens per kept example |",
+        "| arm | loops | accuracy (95 % interval) | lowest and highest seed | mean over the tokens until then | kept "
+        "| tokens per kept example |",
         "| --- | --: | --- | --- | --: | --: | --: |",
     ]
     for name in (n for n in plan.arms if n in found):
@@ -258,12 +280,12 @@ def _pairs_table(
         "Ours against each other arm, paired by project seed, at the largest token count that both reached; the last",
         "column is at equal priced tokens (a prompt token costs a quarter of a completion token):",
         "",
-        "| against | at tokens | points | relative | ahead | tokens to its accuracy | points at equal price |",
+        "| against | at tokens | points | relative | ahead | tokens to the other's accuracy | points at equal price |",
         "| --- | --: | --- | --- | --: | --: | --- |",
     ]
     for name in (n for n in plan.arms if n in found and n != plan.ours):
         c, p = (compare(of[plan.ours], of[name], wordings) for of in (found, priced))
-        reach = "never" if c.token_ratio is None else f"{c.token_ratio:.0%}"
+        reach = "not in every seed" if c.token_ratio is None else f"{c.token_ratio:.0%}"
         lines.append(
             f"| {plan.arms[name].label} | {c.tokens:,.0f} | {_points(c.difference)} | {_relative(c)} "
             f"| {c.wins}/{c.seeds} | {reach} | {_points(p.difference)} |"
