@@ -18,6 +18,7 @@ from sedi_dagster.evaluation.verifiers import (
 )
 from sedi_dagster.evaluation.verifiers.arguments import CONSTRAINT_SPECS, SPECS
 from sedi_dagster.evaluation.verifiers.formats import CONSTRAINTS, count_sentences
+from sedi_dagster.settings import PROJECT_ROOT
 
 OPTIONS = {"A": "a dog", "B": "Paris", "C": "dark blue", "D": "blue"}
 
@@ -509,3 +510,10 @@ def test_a_machine_without_a_sandbox_is_no_wrong_answer(monkeypatch: pytest.Monk
 
 def test_a_part_of_all_whose_verifier_is_no_name_is_told() -> None:
     assert check_args("all", {"of": [{"verifier": ["match"], "args": {}}]})
+
+
+def test_every_verifier_and_its_arguments_are_documented() -> None:
+    page = (PROJECT_ROOT / "docs" / "categories.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for name, spec in SPECS.items():
+        assert all(f"`{argument}`" in rows[name] for argument in spec), name
