@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ROUNDS ?= 1
 WORKERS ?= 2
 
-.PHONY: run ui install test test-all lint bench cluster-demo clean
+.PHONY: run ui install test test-all lint cluster-demo clean
 
 run: install ## a round of the loop on the bundled models; run again to go on
 	@$(BIN)/sedi run --rounds $(ROUNDS)
@@ -27,9 +27,6 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/dg check defs
-
-bench: $(VENV)/.installed-dev ## figures for docs/, side by side with their peers
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
 cluster-demo: $(VENV)/.installed-ray ## three rounds on Ray, S3 and PostgreSQL, each disturbed; ends as one machine does
 	$(BIN)/python -m benchmarks.cluster

@@ -116,7 +116,11 @@ _HEAD = """\
 Written by `python benchmarks/closed_loop.py`; the raw figures are in [results.json](results.json). Every number comes
 from whole loops, run through the public settings with a **SIMULATED teacher**
 ([its specification](../benchmarks/teachers/README.md)) that was frozen before the first comparison. The student
-(SmolLM2-135M-Instruct), its training, filtering, evaluation and planning are real."""
+(SmolLM2-135M-Instruct), its training, filtering, evaluation and planning are real.
+
+An *arm* is a named set of settings, and *ours* the arm of this project's method. The *project seed* varies all random
+choices. *Teacher tokens* are prompt and completion tokens together; *priced tokens* count a prompt token as a quarter
+of a completion token. Intervals are 95 % bootstrap intervals over project seeds and wordings of items."""
 
 
 def _summary(data: Mapping[str, Any], plan: Plan) -> str:

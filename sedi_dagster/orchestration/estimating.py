@@ -87,7 +87,7 @@ def print_estimate(settings: Settings, candidates: int) -> None:
     measured = any(estimate.measured for estimate in estimates.values())
     basis = "earlier calls of this teacher" if measured else "the settings' limits (no calls so far)"
     table = Table(title=f"{candidates:,} candidates, from {basis}")
-    for column in ("method", "calls", "tokens", "all at their limits", "USD", "all at their limits", "minutes"):
+    for column in ("method", "calls", "tokens", "worst case", "USD", "worst case", "minutes"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for name, estimate in estimates.items():
         table.add_row(name, *_cells([estimate]))
@@ -109,8 +109,8 @@ def round_allowance(settings: Settings) -> Allowance:
 def _bound(left: Allowance) -> str:
     if not left.settings:
         return (
-            "No cap is set, so the cost of a round has no upper bound: answers may be unusable, and calls are "
-            "repeated. Set SEDI_LOOP_MAX_TOKENS_PER_ROUND to limit it."
+            "Worst case: every call at its token limit. No cap is set, so a round may take still more where answers are "
+            "unusable and calls are repeated; SEDI_LOOP_MAX_TOKENS_PER_ROUND limits it."
         )
     limits = [f"{left.tokens:,} tokens"] if left.tokens is not None else []
     limits += [f"{left.usd:.4f} USD"] if left.usd is not None else []
