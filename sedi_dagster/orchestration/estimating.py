@@ -109,8 +109,8 @@ def round_allowance(settings: Settings) -> Allowance:
 def _bound(left: Allowance) -> str:
     if not left.settings:
         return (
-            "Worst case: every call at its token limit. No cap is set, so a round may take still more where answers are "
-            "unusable and calls are repeated; SEDI_LOOP_MAX_TOKENS_PER_ROUND limits it."
+            "Worst case: every call at its token limit. No cap is set, so a round may take still more if answers "
+            "are unusable and calls are repeated; SEDI_LOOP_MAX_TOKENS_PER_ROUND limits it."
         )
     limits = [f"{left.tokens:,} tokens"] if left.tokens is not None else []
     limits += [f"{left.usd:.4f} USD"] if left.usd is not None else []
