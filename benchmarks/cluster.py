@@ -38,16 +38,18 @@ from typing import Any
 import click
 import yaml
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.testbed.planted_student import JOURNAL, PACE, interpreter
+from benchmarks.testbed.postgres import PostgresServer
+from benchmarks.testbed.ray_cluster import RayCluster
+from benchmarks.testbed.s3_server import S3Server
+from benchmarks.testbed.tiny_student import write_tiny_student
 from sedi_dagster.records import round_key
 from sedi_dagster.settings import PROJECT_ROOT
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store, tables_version
-from sedi_dagster.testing.planted_student import JOURNAL, PACE, interpreter
-from sedi_dagster.testing.postgres import PostgresServer
-from sedi_dagster.testing.ray_cluster import RayCluster
-from sedi_dagster.testing.s3_server import S3Server
 from sedi_dagster.testing.simulated_teacher import MODEL, SimulatedTeacher
-from sedi_dagster.testing.tiny_student import write_tiny_student
 from sedi_dagster.workloads.remote import WORK
 
 FAKES = PROJECT_ROOT / "tests" / "orchestration" / "fakes"

@@ -51,7 +51,7 @@ def report(what: str, figures: list[tuple[float, float]]) -> None:
 
 
 def two_rounds(folder: Path) -> None:
-    from sedi_dagster.testing.planted_student import interpreter
+    from benchmarks.testbed.planted_student import interpreter
 
     os.environ["SEDI_TRAINING_PYTHON"] = str(interpreter(folder))
     command = [sys.executable, "-m", "sedi_dagster.cli", "run", "--rounds", "1"]

@@ -20,6 +20,11 @@ from pathlib import Path
 import dagster as dg
 import psutil
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.testbed.planted_student import interpreter
+from benchmarks.testbed.postgres import PostgresServer
+from benchmarks.testbed.s3_server import S3Server
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.rounds import load_history, remember_history, save_plan
@@ -27,9 +32,6 @@ from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.budget import Budget
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.transaction import EndedCall, NewCall
-from sedi_dagster.testing.planted_student import interpreter
-from sedi_dagster.testing.postgres import PostgresServer
-from sedi_dagster.testing.s3_server import S3Server
 
 CALLS, AT_ONCE = 3000, 64
 BODY = "x" * 2000
@@ -85,8 +87,8 @@ def measure_look(server: S3Server, rounds: int) -> None:
 
 def measure_ray(folder: Path, server: S3Server) -> None:
     """A stage without work, as a process of this machine and as a Ray job: what the way costs."""
+    from benchmarks.testbed.ray_cluster import RayCluster
     from sedi_dagster.orchestration.workloads import clear_workload, run_workload
-    from sedi_dagster.testing.ray_cluster import RayCluster
 
     python, results = str(interpreter(folder)), folder / "results.jsonl"
     job = {"student": "none", "adapter": None, "items": [], "results": str(results)}

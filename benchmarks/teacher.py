@@ -5,9 +5,9 @@
     python benchmarks/teacher.py faults          # 10,000 candidates with 30 % of answers bad
     python benchmarks/teacher.py rate-limits     # a minute of nothing but 429
 
-The server is the simulated teacher in a process of its own. Peers run in the interpreters given with
---curator-python and --data-designer-python, as they do not get along with one another's dependencies.
-Prints one JSON line a measurement. Two more trials are tests, as each of them can fail on its own account:
+The server is the simulated teacher in a process of its own, with faults where a benchmark asks for them. Peers run in
+the interpreters given with --curator-python and --data-designer-python, as they do not get along with one another's
+dependencies. Prints one JSON line a measurement. Two more trials are tests, as each of them can fail on its own:
 
     pytest -s -m slow tests/teacher/test_kill.py      # kill -9 at 100 random moments of a generation
     pytest -s -m slow tests/teacher/test_budget.py    # 1,000 random workloads of up to three processes under caps
@@ -34,7 +34,7 @@ import click
 from openai import AsyncOpenAI
 
 from sedi_dagster.records import Message, TeacherAnswer, TeacherRequest
-from sedi_dagster.settings import TeacherSettings
+from sedi_dagster.settings import PROJECT_ROOT, TeacherSettings
 from sedi_dagster.teacher.calls import sum_calls
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import RemoteEndpoint
@@ -47,18 +47,18 @@ PEERS = Path(__file__).with_name("teacher_peers.py")
 
 
 class Server:
-    """The simulated teacher in a child process."""
+    """The faulty teacher in a child process."""
 
-    def __init__(self, **dials: Any) -> None:
-        command = [sys.executable, "-m", "sedi_dagster.testing.simulated_teacher", "--dials", json.dumps(dials)]
-        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, **behavior: Any) -> None:
+        command = [sys.executable, "-m", "benchmarks.testbed.faulty_teacher", "--behavior", json.dumps(behavior)]
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=PROJECT_ROOT)
         assert self._child.stdout is not None
         self.base_url = self._child.stdout.readline().decode().strip()
 
-    def control(self, **dials: Any) -> dict[str, Any]:
-        """Set dials, and read the meter as it was after that."""
+    def control(self, **changes: Any) -> dict[str, Any]:
+        """Change its behavior, and read the meter as it was after that."""
         address = self.base_url.removesuffix("/v1") + "/control"
-        asked = urllib.request.Request(address, data=json.dumps(dials).encode(), method="POST")
+        asked = urllib.request.Request(address, data=json.dumps(changes).encode(), method="POST")
         with urllib.request.urlopen(asked) as response:
             reply: dict[str, Any] = json.load(response)
         return reply
@@ -70,8 +70,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def served(**dials: Any) -> Iterator[Server]:
-    server = Server(**{"content": "short", "latency_s": 0.05} | dials)
+def served(**behavior: Any) -> Iterator[Server]:
+    server = Server(**{"content": "short", "latency_s": 0.05} | behavior)
     try:
         yield server
     finally:

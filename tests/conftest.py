@@ -16,8 +16,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from sedi_dagster.testing.simulated_teacher import MODEL, SimulatedTeacher
-from sedi_dagster.testing.tiny_student import write_tiny_student
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
+from benchmarks.testbed.tiny_student import write_tiny_student
+from sedi_dagster.testing.simulated_teacher import MODEL
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file, in any import mode
 pytest_plugins = ["servers"]
@@ -64,14 +65,14 @@ def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def simulated_teacher() -> Iterator[SimulatedTeacher]:
-    with SimulatedTeacher() as server:
+def simulated_teacher() -> Iterator[FaultyTeacher]:
+    with FaultyTeacher() as server:
         yield server
 
 
 @pytest.fixture
 def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_student: Path, simulated_teacher: SimulatedTeacher
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_student: Path, simulated_teacher: FaultyTeacher
 ) -> Path:
     """A project in a temporary folder: two categories, one evaluation item each, every setting small."""
     settings = {

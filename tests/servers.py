@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sedi_dagster.testing.postgres import PostgresServer
-from sedi_dagster.testing.s3_server import S3Server
+from benchmarks.testbed.postgres import PostgresServer
+from benchmarks.testbed.s3_server import S3Server
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from benchmarks.teachers.tokens import Tokens
-from sedi_dagster.testing.simulated_teacher import MODEL, Completion, Dials, SimulatedTeacher, sample_of
+from sedi_dagster.testing.simulated_teacher import MODEL, Completion, SimulatedTeacher, sample_of
 
 Write = Callable[[str, object, Mapping[str, Any] | None], str]
 """`write(prompt, seed, schema)`: the text for a prompt."""
@@ -23,7 +23,7 @@ class Completing:
     def __init__(self, write: Write, tokens: Tokens) -> None:
         self._write, self._tokens = write, tokens
 
-    def __call__(self, asked: Mapping[str, Any]) -> Completion:
+    def __call__(self, asked: Mapping[str, Any], rng: random.Random) -> Completion:
         schema = (asked.get("response_format") or {}).get("json_schema", {}).get("schema")
         if schema is not None and "examples" not in schema.get("properties", {}):  # somebody tries what it can do
             text = json.dumps(sample_of(schema, random.Random(0)))
@@ -46,7 +46,7 @@ def prompt_of(asked: Mapping[str, Any]) -> str:
 
 def serve(write: Write, tokens: Tokens, port: int, **told: Any) -> None:
     """Serve until standard input closes; when listening, print the address and `told` as a line of JSON."""
-    with SimulatedTeacher(Dials(), port, Completing(write, tokens)) as server:
+    with SimulatedTeacher(port, Completing(write, tokens)) as server:
         click.echo(json.dumps({"base_url": server.base_url, "model": MODEL, **told}))
         sys.stdout.flush()
         sys.stdin.read()

@@ -1,4 +1,4 @@
-"""Simulations of what costs money or time, for tests and for rehearsing a deployment.
+"""The simulated teacher of the profile `rehearsal`.
 
-Belongs here: the simulated teacher. Does not: tests, and anything that a real run needs.
+Belongs here: what it writes, and its server. Does not: faults and other servers for tests (`benchmarks/testbed`).
 """

@@ -7,7 +7,7 @@ import logging
 
 from sedi_dagster.settings import SIMULATED
 from sedi_dagster.teacher.endpoint import OwnEndpoint
-from sedi_dagster.testing.simulated_teacher import Dials, SimulatedTeacher
+from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 _LATENCY_S = 0.05
 
@@ -18,8 +18,8 @@ class SimulatedEndpoint(OwnEndpoint):
     identity = "simulated:"
     shown = f"The {SIMULATED}"
 
-    def __init__(self, dials: Dials | None = None) -> None:
-        self._server = SimulatedTeacher(dials or Dials(latency_s=_LATENCY_S, latency_spread=0.5))
+    def __init__(self) -> None:
+        self._server = SimulatedTeacher(latency_s=_LATENCY_S)
 
     @property
     def base_url(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.errors import SediError, TeacherError
 from sedi_dagster.lineage.comparing import compare_round
 from sedi_dagster.lineage.replica import make_replica, recorded_manifest, recorded_settings
@@ -17,7 +18,6 @@ from sedi_dagster.records import TeacherRequest
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.open import open_ledger, open_teacher, recorded_answers_only
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 LATER = "round-0002"
 NO_NETWORK = """
@@ -83,7 +83,7 @@ def test_recorded_settings_hold_no_mask_and_no_path_of_another_machine(finished:
 
 
 def test_within_the_block_nothing_is_sent_and_what_is_recorded_is_answered(
-    tmp_path: Path, simulated_teacher: SimulatedTeacher
+    tmp_path: Path, simulated_teacher: FaultyTeacher
 ) -> None:
     settings = load_settings(
         {"data": str(tmp_path), "teacher": {"base_url": simulated_teacher.base_url, "model": "simulated-teacher"}}

@@ -13,7 +13,17 @@ from mutations import MUTATIONS, Mutation
 
 from sedi_dagster.settings import PROJECT_ROOT
 
-PARTS = ("assets", "sedi_dagster", "seeds", "tests", "pyproject.toml", "workspace.yaml", "dagster.yaml", ".env.example")
+PARTS = (
+    "assets",
+    "benchmarks",
+    "sedi_dagster",
+    "seeds",
+    "tests",
+    "pyproject.toml",
+    "workspace.yaml",
+    "dagster.yaml",
+    ".env.example",
+)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)

@@ -13,13 +13,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from benchmarks.testbed.planted_student import JOURNAL, interpreter
 from sedi_dagster.definitions import build_defs
 from sedi_dagster.orchestration.checking import BLOCKING, not_passed
 from sedi_dagster.orchestration.driver import Driver, Stage
 from sedi_dagster.orchestration.jobs import ROUND_ASSETS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
-from sedi_dagster.testing.planted_student import JOURNAL, interpreter
 from sedi_dagster.workloads.progress import ProgressLine
 
 

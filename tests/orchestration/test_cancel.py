@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from browser import Ui
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.settings import load_settings
 from sedi_dagster.teacher.calls import sum_calls
 from sedi_dagster.teacher.open import open_ledger
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def _long_generation(project: Path, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch) -> None:
+def _long_generation(project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch) -> None:
     """One category, hundreds of calls of half a second, four at a time. Before the UI starts: it inherits this."""
-    simulated_teacher.turn(latency_s=0.5)
+    simulated_teacher.configure(latency_s=0.5)
     monkeypatch.setenv("SEDI_GENERATION_CANDIDATES_PER_CATEGORY", "200")
     monkeypatch.setenv("SEDI_TEACHER_MAX_CONCURRENCY", "4")
 
@@ -34,7 +34,7 @@ def wait_for(happened: Callable[[], bool], project: Path, seconds: float = 300.0
 
 
 def test_terminating_a_generation_stops_sending_and_keeps_what_came(
-    project: Path, ui: Ui, simulated_teacher: SimulatedTeacher
+    project: Path, ui: Ui, simulated_teacher: FaultyTeacher
 ) -> None:
     meter = simulated_teacher.meter
     ui.switch_on("round_ready_sensor")
@@ -54,7 +54,7 @@ def test_terminating_a_generation_stops_sending_and_keeps_what_came(
     assert "pending" not in states and states["done"] >= sent - 8
     assert account.reserved_tokens == 0 and account.spent_tokens >= meter.tokens
 
-    simulated_teacher.turn(latency_s=0.0)
+    simulated_teacher.configure(latency_s=0.0)
     again = ui.repeat(run_id)
     wait_for(lambda: ui.runs(pipelineName="generate_batch")[again] == "SUCCESS", project)
     assert meter.as_dict()["billed_twice"] == 0 and meter.requests > sent

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -17,10 +16,10 @@ import polars as pl
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.orchestration.driver import was_interrupted
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 
 def sedi(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -32,9 +31,7 @@ def examples(data: Path) -> pl.DataFrame:
     return pl.read_parquet(data / "exports" / "sft_dataset.parquet")
 
 
-def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
-    project: Path, simulated_teacher: SimulatedTeacher
-) -> None:
+def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(project: Path, simulated_teacher: FaultyTeacher) -> None:
     done = sedi("run", "--rounds", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     data = project / "data"
@@ -111,7 +108,7 @@ DEFAULT_STAGE = "generate open_qa"  # each takes 45 s; training has kill tests o
     "stage", [stage if stage == DEFAULT_STAGE else pytest.param(stage, marks=pytest.mark.slow) for stage in STAGES]
 )
 def test_a_run_killed_in_the_middle_goes_on_and_pays_for_nothing_twice(
-    project: Path, simulated_teacher: SimulatedTeacher, stage: str
+    project: Path, simulated_teacher: FaultyTeacher, stage: str
 ) -> None:
     killed_when(stage, "--rounds", "1")
     already = len(load_history(Store(str(project / "data"))).finished)  # the last stage may end before the kill
@@ -141,8 +138,8 @@ def test_ctrl_c_before_any_step_began_is_still_ctrl_c() -> None:
 
 
 @pytest.mark.parametrize("stage", ["baseline_scores", "generate open_qa"])
-def test_ctrl_c_says_that_everything_is_kept(project: Path, simulated_teacher: SimulatedTeacher, stage: str) -> None:
-    simulated_teacher.dials = replace(simulated_teacher.dials, latency_s=1.0)
+def test_ctrl_c_says_that_everything_is_kept(project: Path, simulated_teacher: FaultyTeacher, stage: str) -> None:
+    simulated_teacher.configure(latency_s=1.0)
     command = [sys.executable, "-u", "-m", "sedi_dagster.cli", "run", "--rounds", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -188,7 +185,7 @@ def broken(project: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> str:
     ["seed line", "category of a seed", "item", "profile", "setting", "endpoint down", "data folder", "student"],
 )
 def test_bad_input_is_one_clear_error_before_anything_is_spent(
-    project: Path, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch, what: str
+    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     named = broken(project, monkeypatch, what)
     done = sedi("run", "--rounds", "1")
@@ -201,9 +198,9 @@ def test_bad_input_is_one_clear_error_before_anything_is_spent(
 
 
 def test_a_refused_key_is_told_without_showing_it(
-    project: Path, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch
+    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    simulated_teacher.dials = replace(simulated_teacher.dials, api_key="the-right-key", echo_key=True)
+    simulated_teacher.configure(api_key="the-right-key", echo_key=True)
     monkeypatch.setenv("SEDI_TEACHER_API_KEY", "planted-wrong-key-4711")
     done = sedi("run", "--rounds", "1")
     assert done.returncode == 2, done.stdout + done.stderr

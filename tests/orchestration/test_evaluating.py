@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.errors import ModelError, SettingsError
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.deciding import decide, outcome_table, person_needed, round_outcome, targets_in_words
@@ -18,14 +19,13 @@ from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan
 from sedi_dagster.storage.rounds import save_plan
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 CONTEXT = dg.build_asset_context()
 PIPES = dg.PipesSubprocessClient()
 
 
 @pytest.fixture
-def served(project: Path, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch) -> SediResource:
+def served(project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch) -> SediResource:
     """A project whose student is served behind an endpoint."""
     monkeypatch.setenv("SEDI_EVALUATION_BASE_URL", simulated_teacher.base_url)
     monkeypatch.setenv("SEDI_EVALUATION_MODEL", "simulated-teacher")
@@ -33,7 +33,7 @@ def served(project: Path, simulated_teacher: SimulatedTeacher, monkeypatch: pyte
 
 
 def test_a_served_student_answers_every_item_once_and_never_again(
-    served: SediResource, project: Path, simulated_teacher: SimulatedTeacher
+    served: SediResource, project: Path, simulated_teacher: FaultyTeacher
 ) -> None:
     items = evaluate_student(CONTEXT, served, PIPES, None)
     assert items.height == 12 and items["reference_loss"].null_count() == 12
@@ -51,7 +51,7 @@ def test_a_served_student_answers_every_item_once_and_never_again(
 
 
 def test_rows_in_the_data_folder_serve_where_the_cache_is_lost(
-    served: SediResource, project: Path, simulated_teacher: SimulatedTeacher
+    served: SediResource, project: Path, simulated_teacher: FaultyTeacher
 ) -> None:
     items = evaluate_student(CONTEXT, served, PIPES, None)
     served.store().write_tables({"items": items}, "baseline_scores")
@@ -63,7 +63,7 @@ def test_rows_in_the_data_folder_serve_where_the_cache_is_lost(
 
 
 def test_an_evaluation_that_was_cut_off_asks_only_for_the_rest(
-    served: SediResource, project: Path, simulated_teacher: SimulatedTeacher
+    served: SediResource, project: Path, simulated_teacher: FaultyTeacher
 ) -> None:
     items = evaluate_student(CONTEXT, served, PIPES, None)
     (results,) = (project / "cache" / "evaluations").iterdir()
@@ -85,7 +85,7 @@ def test_an_endpoint_that_is_down_is_told_in_one_clear_error(
 
 
 def test_a_served_student_is_asked_before_anything_is_spent(
-    served: SediResource, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch
+    served: SediResource, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ModelError, match=r"(?s)answered by the same weights.*Put \{checkpoint\}"):
         preflight(served)

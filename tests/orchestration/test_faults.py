@@ -16,10 +16,10 @@ from browser import Ui
 from conftest import started_ui
 from loops import Loop, ending, run_apart
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
+from benchmarks.testbed.planted_student import PACE, SPOILT
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.runs import step_failures, why_it_ended
-from sedi_dagster.testing.planted_student import PACE, SPOILT
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 pytestmark = pytest.mark.slow
 
@@ -125,7 +125,7 @@ def kill_daemon(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.usefixtures("light")
 def test_three_rounds_under_faults_are_each_trained_once_and_end_as_undisturbed(
-    loop: Loop, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    loop: Loop, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     spoilt = loop.project / "spoilt"
     one_category(loop.project)
@@ -141,7 +141,7 @@ def test_three_rounds_under_faults_are_each_trained_once_and_end_as_undisturbed(
     assert [training["round"] for training in loop.trainings()] == NAMES
     (loop.project / "trainings.jsonl").unlink()
     simulated_teacher.forget()
-    simulated_teacher.turn(latency_s=2.0)  # a generation takes long enough to be met at work
+    simulated_teacher.configure(latency_s=2.0)  # a generation takes long enough to be met at work
     monkeypatch.setenv(PACE, "5")
     monkeypatch.setenv(SPOILT, str(spoilt))
 
@@ -162,11 +162,11 @@ def test_three_rounds_under_faults_are_each_trained_once_and_end_as_undisturbed(
         trial.until(lambda: finished(1), "the first round")
         trial.records.delete_dynamic_partition(str(ROUNDS.name), NAMES[0])  # a partition is deleted
         run = trial.at_work("generate_batch", NAMES[1])
-        simulated_teacher.turn(outage="server_error")  # the teacher is down
+        simulated_teacher.configure(outage="server_error")  # the teacher is down
         kill_daemon(process)  # the daemon is killed
     with trial.ui() as (ui, process):
         time.sleep(20)
-        simulated_teacher.turn(outage="")
+        simulated_teacher.configure(outage="")
         run = trial.at_work("train_round", NAMES[1])
         trial.trainer(run).kill()  # a training worker is killed
         assert trial.cause(run) == "lost"

@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 from loops import Loop
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.cli import main
 from sedi_dagster.datafiles import Problems
 from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.importing import import_file
 from sedi_dagster.settings import load_settings
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 INSTRUCTIONS = (
     "Explain to a new neighbour why the roofs here are so steep.",
@@ -45,7 +45,7 @@ def made_elsewhere(project: Path) -> Path:
 
 
 def test_an_imported_round_goes_through_the_loop_without_a_teacher(
-    loop: Loop, made_elsewhere: Path, simulated_teacher: SimulatedTeacher
+    loop: Loop, made_elsewhere: Path, simulated_teacher: FaultyTeacher
 ) -> None:
     done = CliRunner().invoke(main, ["import", str(made_elsewhere), "--into", "math"])
     assert done.exit_code == 0, done.output

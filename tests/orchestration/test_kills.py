@@ -17,8 +17,8 @@ import psutil
 import pytest
 from loops import Loop, ending, run_apart
 
-from sedi_dagster.testing.planted_student import PACE
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
+from benchmarks.testbed.planted_student import PACE
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ VICTIMS = ("sedi run",) * 3 + ("sedi run and its children", "student", "teacher"
 ONE_ROUND = ("--rounds", "1", "--categories", "math,open_qa")
 
 
-def kill(victim: str, process: subprocess.Popen[bytes], teacher: SimulatedTeacher) -> str:
+def kill(victim: str, process: subprocess.Popen[bytes], teacher: FaultyTeacher) -> str:
     """Do it harm. Returns who was hit; empty if there was nobody: no student is at work all the time."""
     if victim == "teacher":
         teacher.restart(after_s=0.5)
@@ -51,10 +51,10 @@ def kill(victim: str, process: subprocess.Popen[bytes], teacher: SimulatedTeache
 
 @pytest.mark.usefixtures("light")
 def test_kills_at_random_moments_change_nothing(
-    loop: Loop, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    loop: Loop, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(PACE, "1")
-    simulated_teacher.turn(latency_s=0.05)
+    simulated_teacher.configure(latency_s=0.05)
     log, rng = loop.project / "sedi-run.log", random.Random(SEED)
 
     def run() -> subprocess.Popen[bytes]:

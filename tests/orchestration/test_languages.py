@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 import yaml
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.testing import simulated_teacher as server
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "languages"))
 from texts import TWELVE, Language
@@ -45,7 +45,7 @@ def write(prompt: str, rng: random.Random) -> str:
 
 @pytest.mark.slow
 def test_a_round_in_twelve_languages_keeps_examples_of_each(
-    project: Path, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch
+    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "write", write)
     for name, value in {

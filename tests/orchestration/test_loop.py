@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from loops import Loop
 
+from benchmarks.testbed.planted_student import SPOILT
 from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.checking import BLOCKING, not_passed
 from sedi_dagster.orchestration.due import due
@@ -17,7 +18,6 @@ from sedi_dagster.orchestration.home import restore
 from sedi_dagster.orchestration.jobs import ROUND_ASSETS
 from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.storage.superseding import superseded
-from sedi_dagster.testing.planted_student import SPOILT
 
 ROUND = "round-0001"
 VERIFICATION = dg.AssetCheckKey(dg.AssetKey("lineage_manifest"), "the_data_folder_is_as_recorded")

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from loops import Loop, ending, light, loop, run_apart
 
+from benchmarks.testbed.planted_student import PACE
+from benchmarks.testbed.s3_server import S3Server
 from sedi_dagster.orchestration import composing
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
-from sedi_dagster.testing.planted_student import PACE
-from sedi_dagster.testing.s3_server import S3Server
 from sedi_dagster.workloads.progress import parse_progress
 from sedi_dagster.workloads.remote import WORK
 
 pytest.importorskip("dagster_ray", reason="Ray is not installed: pip install '.[ray]'")
-from sedi_dagster.testing.ray_cluster import RayCluster  # after the question whether Ray is there
+from benchmarks.testbed.ray_cluster import RayCluster  # after the question whether Ray is there
 
 __all__ = ["light", "loop"]
 

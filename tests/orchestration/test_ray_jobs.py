@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.errors import ComputeUnavailable, SettingsError, StorageUnavailable, WorkloadDied, WorkloadError
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.ray_jobs import _failure, _submission, check_ray
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.settings import Settings, load_settings
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 from sedi_dagster.workloads.remote import STORE_IS_AWAY
 
 MODULES = {
@@ -103,7 +103,7 @@ def test_a_job_that_a_new_head_does_not_know_is_lost() -> None:
 
 
 def test_without_the_extra_one_line_says_what_to_install_before_the_teacher_is_asked(
-    project: Path, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch
+    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEDI_COMPUTE", "ray")
     monkeypatch.setitem(sys.modules, "dagster_ray.core.pipes", None)
@@ -120,7 +120,7 @@ def ray_client() -> None:
 
 @pytest.mark.usefixtures("ray_client")
 def test_an_address_where_nobody_answers_is_told_before_the_teacher_is_asked(
-    project: Path, simulated_teacher: SimulatedTeacher, monkeypatch: pytest.MonkeyPatch
+    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -8,18 +8,18 @@ import sqlite3
 import pytest
 from loops import Loop
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.errors import SediError
 from sedi_dagster.lineage.verify import verify
 from sedi_dagster.orchestration.reproducing import reproduce
 from sedi_dagster.settings import load_settings
 from sedi_dagster.teacher.ledger_url import ledger_url
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 ROUNDS = ("round-0001", "round-0002")
 
 
 def test_a_round_is_made_again_with_equal_hashes_and_without_a_call(
-    loop: Loop, simulated_teacher: SimulatedTeacher
+    loop: Loop, simulated_teacher: FaultyTeacher
 ) -> None:
     loop.run(1)
     settings, store = load_settings(), loop.sedi.store()

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from loops import Loop
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
+from benchmarks.testbed.postgres import PostgresServer
+from benchmarks.testbed.s3_server import S3Server
 from sedi_dagster.orchestration.jobs import ROUND_ASSETS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.testing.postgres import PostgresServer
-from sedi_dagster.testing.s3_server import S3Server
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def records_in(postgres: PostgresServer, database: str, home: Path) -> Iterator[
 @pytest.mark.slow
 def test_a_first_round_on_s3_and_postgresql_is_carried_to_its_report(
     loop: Loop,
-    simulated_teacher: SimulatedTeacher,
+    simulated_teacher: FaultyTeacher,
     s3: S3Server,
     s3_folder: str,
     postgres: PostgresServer,

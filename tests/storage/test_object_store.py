@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from benchmarks.testbed.s3_server import S3Server
 from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.errors import StorageError, StorageUnavailable
 from sedi_dagster.lineage.contents import example_digests
@@ -18,7 +19,6 @@ from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_ke
 from sedi_dagster.storage.object_store import as_storage_error
 from sedi_dagster.storage.rounds import HISTORY, load_history, remember_history, save_plan
 from sedi_dagster.storage.store import Store, folder_hashes
-from sedi_dagster.testing.s3_server import S3Server
 
 
 def in_another_process(code: str, *arguments: str, wait: bool = True) -> subprocess.Popen[str]:

@@ -11,13 +11,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file, in any import mode
 from teacher_bench import Bench
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
+from benchmarks.testbed.server_behavior import ServerBehavior
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.testing.simulated_teacher import Dials, SimulatedTeacher
 
 
 @pytest.fixture
-def server() -> Iterator[SimulatedTeacher]:
-    with SimulatedTeacher(Dials(content="short")) as running:
+def server() -> Iterator[FaultyTeacher]:
+    with FaultyTeacher(ServerBehavior(content="short")) as running:
         yield running
 
 
@@ -28,5 +29,5 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def bench(server: SimulatedTeacher, ledger: Ledger) -> Bench:
+def bench(server: FaultyTeacher, ledger: Ledger) -> Bench:
     return Bench(server, ledger)

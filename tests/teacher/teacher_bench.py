@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.records import Message, TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Price, TeacherSettings
 from sedi_dagster.teacher.budget import Budget
 from sedi_dagster.teacher.client import OnAnswer, Teacher
 from sedi_dagster.teacher.endpoint import RemoteEndpoint
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.testing.simulated_teacher import MODEL, SimulatedTeacher
+from sedi_dagster.testing.simulated_teacher import MODEL
 
 
 def chat(text: str, **fields: Any) -> TeacherRequest:
@@ -30,7 +31,7 @@ def chats(count: int, **fields: Any) -> list[TeacherRequest]:
 class Bench:
     """A client for the simulated server; each `ask` is an event loop of its own, as each run is."""
 
-    def __init__(self, server: SimulatedTeacher, ledger: Ledger) -> None:
+    def __init__(self, server: FaultyTeacher, ledger: Ledger) -> None:
         self.server = server
         self.ledger = ledger
         self.api_key = "planted-key"

@@ -51,7 +51,7 @@ def test_a_batch_brings_what_single_calls_bring_and_costs_half(batched: Bench) -
 
 
 def test_what_a_batch_left_is_sent_again_in_another_and_nothing_twice(batched: Bench) -> None:
-    batched.server.turn(batch_fault="expired")
+    batched.server.configure(batch_fault="expired")
     answers = batched.ask(chats(40))
     assert not any(a.error for a in answers)
     assert set(batched.server.meter.billed.values()) == {1} and len(batched.server.meter.billed) == 40
@@ -59,7 +59,7 @@ def test_what_a_batch_left_is_sent_again_in_another_and_nothing_twice(batched: B
 
 
 def test_refused_calls_are_read_from_the_error_file(batched: Bench) -> None:
-    batched.server.turn(refused=0.3)
+    batched.server.configure(refused=0.3)
     answers = batched.ask(chats(40))
     refused = [a for a in answers if a.error]
     assert 0 < len(refused) < 40 and all(a.error.startswith("content_policy") for a in refused)
@@ -67,18 +67,18 @@ def test_refused_calls_are_read_from_the_error_file(batched: Bench) -> None:
 
 
 def test_a_lost_error_file_loses_no_call(batched: Bench) -> None:
-    batched.server.turn(refused=0.3, batch_fault="no_error_file")
+    batched.server.configure(refused=0.3, batch_fault="no_error_file")
     assert len(batched.ask(chats(40))) == 40
     assert batched.ledger.account("loop").reserved_tokens == 0
 
 
 def test_fields_that_the_endpoint_refuses_are_left_out_of_the_next_batch(batched: Bench) -> None:
-    batched.server.turn(refused_fields=("top_p",))
+    batched.server.configure(refused_fields=("top_p",))
     assert not any(a.error for a in batched.ask(chats(10)))
 
 
 def test_a_batch_that_is_not_taken_is_one_error_or_goes_by_single_calls(bench: Bench) -> None:
-    bench.server.turn(batch_fault="failed")
+    bench.server.configure(batch_fault="failed")
     bench.settings = {"batch": "on"}
     with pytest.raises(TeacherError, match="refuses a batch of 30 calls: The file is not valid"):
         bench.ask(chats(30))
@@ -108,12 +108,12 @@ def test_auto_means_batches_in_nightly_rounds_where_there_are_any(bench: Bench) 
     bench.ask([chat("by day")])
     at_night(bench, 60)
     assert bench.server.batches.made == 1
-    bench.server.turn(batch_fault="none")
+    bench.server.configure(batch_fault="none")
     assert not any(a.error for a in at_night(bench, 90)) and bench.server.batches.made == 1
 
 
 def test_an_endpoint_without_a_batch_api_is_told_where_it_is_asked_for(batched: Bench) -> None:
-    batched.server.turn(batch_fault="none")
+    batched.server.configure(batch_fault="none")
     with pytest.raises(TeacherError, match="has no batch API"):
         batched.ask(chats(3))
 
@@ -143,7 +143,7 @@ def test_files_keep_to_the_limits_of_the_api(batched: Bench, monkeypatch: pytest
 
 
 def test_a_cut_connection_makes_no_second_batch(batched: Bench) -> None:
-    batched.server.turn(batch_fault="lost_reply")
+    batched.server.configure(batch_fault="lost_reply")
     assert not any(a.error for a in batched.ask(chats(20)))
     assert batched.server.batches.made == 1 and set(batched.server.meter.billed.values()) == {1}
 

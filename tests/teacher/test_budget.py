@@ -14,11 +14,12 @@ import pytest
 from budget_worker import PRICE, Workload, work
 from teacher_bench import Bench, chat, chats
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
+from benchmarks.testbed.server_behavior import ServerBehavior
 from sedi_dagster.errors import BudgetExceeded, SettingsError
 from sedi_dagster.settings import Price, Settings, TeacherSettings
 from sedi_dagster.teacher.budget import Budget, cost_nanousd, known_price, nanousd
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.testing.simulated_teacher import Dials, SimulatedTeacher
 
 
 def test_cost_is_exact_and_rounded_up_and_unknown_without_a_price() -> None:
@@ -69,7 +70,7 @@ def test_answers_in_the_ledger_are_free_even_with_an_empty_budget(bench: Bench) 
     assert all(a.cached for a in bench.ask(chats(5)))
 
 
-def random_dials(rng: random.Random) -> dict[str, Any]:
+def random_behavior(rng: random.Random) -> dict[str, Any]:
     faults = ("server_error", "rate_limited", "reset", "stall", "missing_usage", "malformed", "truncated")
     chosen: dict[str, Any] = {name: rng.choice((0.0, 0.0, 0.05, 0.15)) for name in faults}
     return chosen | {
@@ -81,13 +82,13 @@ def random_dials(rng: random.Random) -> dict[str, Any]:
     }
 
 
-def check_workload(rng: random.Random, server: SimulatedTeacher, folder: Path, run: Any) -> Counter[str]:
+def check_workload(rng: random.Random, server: FaultyTeacher, folder: Path, run: Any) -> Counter[str]:
     """Random faults, caps and workers; then what the server billed is compared with the caps and the accounts.
 
     Returns: what kind of workload it was, for a count.
     """
     server.forget()
-    server.turn(**random_dials(rng))
+    server.configure(**random_behavior(rng))
     url = f"sqlite:///{folder / f'{rng.randrange(10**9)}.sqlite'}"
     tokens, money = rng.choice((None, rng.randrange(300, 8000))), rng.choice((None, rng.randrange(200, 5000) / 1e6))
     budget = Budget(max_tokens=tokens, max_usd=money)
@@ -114,7 +115,7 @@ def here(loads: list[Workload]) -> list[str]:
     return asyncio.run(all_at_once())
 
 
-def test_random_workloads_never_spend_above_a_cap(server: SimulatedTeacher, tmp_path: Path) -> None:
+def test_random_workloads_never_spend_above_a_cap(server: FaultyTeacher, tmp_path: Path) -> None:
     rng = random.Random(11)
     counts = Counter[str]()
     for _ in range(8):
@@ -126,7 +127,7 @@ def test_random_workloads_never_spend_above_a_cap(server: SimulatedTeacher, tmp_
 def test_a_thousand_random_workloads_in_processes_never_spend_above_a_cap(tmp_path: Path) -> None:
     rng = random.Random(12)
     with (
-        SimulatedTeacher(Dials(content="short")) as server,
+        FaultyTeacher(ServerBehavior(content="short")) as server,
         ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool,
     ):
         counts = Counter[str]()

@@ -13,15 +13,15 @@ from typing import Any
 import polars as pl
 import pytest
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.teacher.calls import sum_calls
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.schema import calls, texts
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 WORKER = Path(__file__).with_name("kill_worker.py")
 
 
-def start(url: str, server: SimulatedTeacher, output: Path, count: int) -> subprocess.Popen[str]:
+def start(url: str, server: FaultyTeacher, output: Path, count: int) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     worker = subprocess.Popen(
         [sys.executable, str(WORKER), url, server.base_url, str(output), str(count)],
@@ -47,13 +47,13 @@ def contents(url: str) -> tuple[list[Any], list[Any]]:
     return rows, bodies
 
 
-def wait_for_calls(server: SimulatedTeacher, worker: subprocess.Popen[str], before: int) -> None:
+def wait_for_calls(server: FaultyTeacher, worker: subprocess.Popen[str], before: int) -> None:
     """Until the worker has sent something new: what was answered before is in the ledger, and takes it a while."""
     while worker.poll() is None and server.meter.requests == before:
         time.sleep(0.005)
 
 
-def run_with_kills(server: SimulatedTeacher, folder: Path, count: int, kills: int) -> tuple[str, Path, int]:
+def run_with_kills(server: FaultyTeacher, folder: Path, count: int, kills: int) -> tuple[str, Path, int]:
     """Kill at random moments, of the start or of the calls under way in turns, until so many kills are done, then
     let it finish."""
     url, output = f"sqlite:///{folder / 'killed.sqlite'}", folder / "killed.parquet"
@@ -75,8 +75,8 @@ def run_with_kills(server: SimulatedTeacher, folder: Path, count: int, kills: in
     return url, output, done
 
 
-def check_kills(server: SimulatedTeacher, folder: Path, count: int, kills: int) -> None:
-    server.turn(content="tasks", latency_s=0.1, latency_spread=0.5)
+def check_kills(server: FaultyTeacher, folder: Path, count: int, kills: int) -> None:
+    server.configure(content="tasks", latency_s=0.1, latency_spread=0.5)
     quiet_url, quiet_output = f"sqlite:///{folder / 'quiet.sqlite'}", folder / "quiet.parquet"
     assert start(quiet_url, server, quiet_output, count).wait() == 0
     server.forget()
@@ -98,19 +98,19 @@ def check_kills(server: SimulatedTeacher, folder: Path, count: int, kills: int) 
     )
 
 
-def test_after_kills_the_data_equals_that_of_an_undisturbed_run(server: SimulatedTeacher, tmp_path: Path) -> None:
+def test_after_kills_the_data_equals_that_of_an_undisturbed_run(server: FaultyTeacher, tmp_path: Path) -> None:
     check_kills(server, tmp_path, count=6, kills=3)
 
 
 @pytest.mark.slow
 def test_after_a_hundred_kills_the_data_equals_that_of_an_undisturbed_run(
-    server: SimulatedTeacher, tmp_path: Path
+    server: FaultyTeacher, tmp_path: Path
 ) -> None:
     check_kills(server, tmp_path, count=100, kills=100)
 
 
-def test_two_processes_share_the_work_and_pay_each_call_once(server: SimulatedTeacher, tmp_path: Path) -> None:
-    server.turn(content="tasks", latency_s=0.02)
+def test_two_processes_share_the_work_and_pay_each_call_once(server: FaultyTeacher, tmp_path: Path) -> None:
+    server.configure(content="tasks", latency_s=0.02)
     url = f"sqlite:///{tmp_path / 'shared.sqlite'}"
     workers = [start(url, server, tmp_path / f"{n}.parquet", 3) for n in range(2)]
     assert [w.wait() for w in workers] == [0, 0]

@@ -39,7 +39,7 @@ def accounted_for(bench: Bench) -> None:
 @pytest.mark.parametrize("at_once", [8, 64])
 def test_a_fatal_error_ends_a_large_ask(bench: Bench, at_once: int) -> None:
     bench.settings = {"max_concurrency": at_once}
-    bench.server.turn(outage="no_quota")
+    bench.server.configure(outage="no_quota")
     with within(60.0), pytest.raises(TeacherError, match="quota"):
         bench.ask(chats(MANY))
     assert bench.server.meter.requests < 4 * at_once
@@ -59,7 +59,7 @@ def test_a_budget_that_ends_in_the_middle_ends_a_large_ask_with_what_came(bench:
 
 def test_a_cancelled_large_ask_ends(bench: Bench) -> None:
     bench.settings = {"max_concurrency": 64}
-    bench.server.turn(latency_s=0.05)
+    bench.server.configure(latency_s=0.05)
 
     async def cancel(teacher: Teacher) -> None:
         came: list[int] = []
@@ -122,7 +122,7 @@ def test_patience_is_kept_in_every_pattern_of_retry_after(
     bench: Bench, retry_after_s: float | None, calls: int
 ) -> None:
     bench.settings = {"patience_s": 2.0, "max_concurrency": 4}
-    bench.server.turn(outage="rate_limited", retry_after_s=retry_after_s)
+    bench.server.configure(outage="rate_limited", retry_after_s=retry_after_s)
     began = time.monotonic()
     with pytest.raises(TeacherError, match=r"429|asks to wait until"):
         bench.ask(chats(calls))

@@ -23,7 +23,7 @@ def test_a_planted_key_is_found_nowhere(bench: Bench, tmp_path: Path, caplog: py
     bench.api_key = SECRET
     lines: list[str] = []
     bench.ask(chats(5))
-    bench.server.turn(api_key="another", echo_key=True)
+    bench.server.configure(api_key="another", echo_key=True)
     for work in (lambda teacher: teacher.check(), lambda teacher: teacher.ask(chats(50))):
         with pytest.raises(TeacherError) as stopped:
             bench.run(work)

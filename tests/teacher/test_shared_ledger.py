@@ -15,14 +15,14 @@ import pytest
 from contention_worker import CALLS
 from teacher_bench import Bench, chats
 
+from benchmarks.testbed.faulty_teacher import FaultyTeacher
+from benchmarks.testbed.postgres import PostgresServer
 from sedi_dagster.errors import StorageUnavailable
 from sedi_dagster.orchestration.ownership import claim_loop, lease_held
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.testing.postgres import PostgresServer
-from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def acknowledgements_lost(ledger: Ledger, number: int) -> Iterator[None]:
 
 
 def test_a_commit_whose_acknowledgement_was_lost_is_found_and_nothing_is_counted_twice(
-    server: SimulatedTeacher, postgres_ledger: str
+    server: FaultyTeacher, postgres_ledger: str
 ) -> None:
     with Ledger(postgres_ledger) as ledger:
         bench = Bench(server, ledger)
@@ -60,9 +60,9 @@ def test_a_commit_whose_acknowledgement_was_lost_is_found_and_nothing_is_counted
 
 
 def test_a_database_that_is_restarted_is_waited_for(
-    server: SimulatedTeacher, postgres: PostgresServer, postgres_ledger: str
+    server: FaultyTeacher, postgres: PostgresServer, postgres_ledger: str
 ) -> None:
-    server.turn(latency_s=0.05)
+    server.configure(latency_s=0.05)
     with Ledger(postgres_ledger) as ledger:
         bench = Bench(server, ledger)
         bench.settings = {"max_concurrency": 2}
@@ -99,9 +99,9 @@ def test_one_machine_drives_a_data_folder_and_another_takes_it_up_when_that_one_
 
 @pytest.mark.slow
 def test_eight_processes_that_plan_and_pay_at_once_make_one_plan_a_round_and_pay_no_call_twice(
-    server: SimulatedTeacher, postgres_ledger: str, s3_folder: str
+    server: FaultyTeacher, postgres_ledger: str, s3_folder: str
 ) -> None:
-    server.turn(latency_s=0.05)
+    server.configure(latency_s=0.05)
     rounds, most = 4, 700
     command = [sys.executable, str(Path(__file__).with_name("contention_worker.py"))]
     common = [s3_folder, postgres_ledger, server.base_url]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import re
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from teacher_bench import Bench, chat, chats
 from sedi_dagster.records import TeacherAnswer
 from sedi_dagster.settings import load_settings
 from sedi_dagster.teacher.open import open_teacher
+from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 from sedi_dagster.testing.simulated_writing import CATEGORIES, write
 from sedi_dagster.testing.skills import SKILLS, Skill
 
@@ -44,9 +48,26 @@ def test_it_is_known_to_be_simulated_and_its_faults_follow_the_seed(bench: Bench
     (answer,) = bench.ask([chat("who are you?")])
     call = bench.ledger.read_call(answer.request_key)
     assert call is not None and "simulated" in (call.response or "")
-    bench.server.turn(truncated=0.3)
+    bench.server.configure(truncated=0.3)
     first = [a.is_cut for a in bench.ask(chats(40))]
     assert 2 < sum(map(bool, first)) < 30
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/chat/completions", b'{"messages": []}', 400),
+        ("/chat/completions", b'{"messages": [{"role": "user"}]}', 400),
+        ("/completions", b"not JSON", 400),
+        ("/embeddings", b"{}", 404),
+    ],
+)
+def test_what_it_cannot_read_is_an_error_of_the_client_and_bills_nothing(path: str, body: bytes, status: int) -> None:
+    with SimulatedTeacher() as server:
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(server.base_url + path, body)
+        assert error.value.code == status and error.value.headers["Server"] == "simulated"
+        assert json.load(error.value)["error"]["message"] and not server.meter.billed
 
 
 def test_the_rehearsal_profile_has_it_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from benchmarks.testbed.planted_student import JOURNAL, PACE, interpreter
+from benchmarks.testbed.s3_server import S3Server
 from sedi_dagster.errors import StorageUnavailable
 from sedi_dagster.storage.store import Store
-from sedi_dagster.testing.planted_student import JOURNAL, PACE, interpreter
-from sedi_dagster.testing.s3_server import S3Server
 from sedi_dagster.workloads import remote as remote_workload
 from sedi_dagster.workloads.remote import JOB, STORE_IS_AWAY, WORK, Mirror
 

@@ -3,7 +3,7 @@
     with S3Server(bucket="sedi") as server:
         os.environ.update(server.environment)
 
-By hand: `python -m sedi_dagster.testing.s3_server 5555`.
+By hand: `python benchmarks/testbed/s3_server.py 5555`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class S3Server:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, __file__, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def __enter__(self) -> Self:
@@ -90,7 +90,7 @@ class S3Server:
             response.read()
 
 
-class _Dials:
+class _Faults:
     """The WSGI layer before moto's server."""
 
     def __init__(self, server: Callable[..., Iterable[bytes]]) -> None:
@@ -141,7 +141,7 @@ def serve(port: int) -> None:
 
     WSGIRequestHandler.protocol_version = "HTTP/1.1"  # connections are kept: a request in a tenth of the time
     moto = DomainDispatcherApplication(create_backend_app)
-    run_simple("127.0.0.1", port, _Dials(moto), threaded=True)
+    run_simple("127.0.0.1", port, _Faults(moto), threaded=True)
 
 
 if __name__ == "__main__":

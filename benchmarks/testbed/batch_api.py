@@ -1,4 +1,4 @@
-"""The batch API of the simulated teacher: files, batches, results, and what goes wrong with them.
+"""The batch API, in memory: files, batches, results, and what goes wrong with them.
 
 A batch goes on by one step each time that it is looked at, so tests need no clock.
 """
@@ -15,9 +15,9 @@ from typing import Any, Literal
 Answer = Callable[[str, str, bytes], tuple[int, bytes]]
 """`answer(custom_id, path, body)`: status and body of the response to one call."""
 
-BatchFault = Literal["", "none", "expired", "failed", "lost_reply", "no_upload", "no_error_file"]
+BatchFault = Literal["", "none", "expired", "failed", "lost_reply", "no_error_file"]
 """none: there is no batch API. expired: half of each batch is answered. failed: no batch is taken. lost_reply: a batch
-is made, and the connection cut before the reply. no_upload: the next upload is refused with 503."""
+is made, and the connection cut before the reply. no_error_file: what failed is in no file."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class _Batch:
     created_at: int = field(default_factory=lambda: int(time.time()))
 
 
-class SimulatedBatches:
+class BatchApi:
     """Files and batches in memory. `answer` works a call out and bills it."""
 
     def __init__(self, answer: Answer) -> None:
@@ -43,21 +43,16 @@ class SimulatedBatches:
         self.made = 0
 
     def respond(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes, fault: BatchFault, steps: int
-    ) -> tuple[int, bytes] | Literal["unknown"] | None:
-        """Status and body; None: cut the connection; "unknown": not a path of this API."""
-        path = path.partition("?")[0].removeprefix("/v1")
-        if not path.startswith(("/files", "/batches")):
-            return "unknown"
-        if fault == "none":
-            return 404, _error("Not found")
-        found = re.fullmatch(r"/(files|batches)(?:/([\w-]+)(/content|/cancel)?)?", path)
-        if found is None:
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, fault: BatchFault
+    ) -> tuple[int, bytes] | None:
+        """Status and body; None: cut the connection."""
+        found = re.fullmatch(r"/v1/(files|batches)(?:/([\w-]+)(/content|/cancel)?)?", path)
+        if found is None or fault == "none":
             return 404, _error("Not found")
         kind, name, more = found.groups()
         if kind == "files":
             if method == "POST":
-                return (503, _error("busy")) if fault == "no_upload" else (200, self._upload(headers, body))
+                return 200, self._upload(headers, body)
             content = self.files.get(name or "")
             return (404, _error("No such file")) if content is None or not more else (200, content)
         if name is None:
@@ -67,7 +62,7 @@ class SimulatedBatches:
             return 404, _error("No such batch")
         if more:
             batch.status = "cancelled"
-        self._step(batch, fault, steps)
+        self._step(batch, fault)
         return 200, json.dumps(_as_dict(batch)).encode()
 
     def _upload(self, headers: Mapping[str, str], body: bytes) -> bytes:
@@ -97,17 +92,15 @@ class SimulatedBatches:
         data = [_as_dict(batch) for batch in reversed(self.batches.values())]
         return json.dumps({"object": "list", "data": data, "has_more": False}).encode()
 
-    def _step(self, batch: _Batch, fault: BatchFault, steps: int) -> None:
-        """validating, then in progress for so many looks, then ended."""
+    def _step(self, batch: _Batch, fault: BatchFault) -> None:
+        """validating, then in progress, then ended."""
         if batch.status == "validating":
             batch.status = "failed" if fault == "failed" else "in_progress"
             batch.errors = ["The file is not valid"] if fault == "failed" else []
-            return
-        if batch.status != "in_progress":
-            return
-        batch.counts["total"] += 1  # looks, until the work is done
-        if batch.counts["total"] > steps:
-            self._work(batch, fault)
+        elif batch.status == "in_progress":
+            batch.counts["total"] += 1  # looks, until the work is done
+            if batch.counts["total"] > 1:
+                self._work(batch, fault)
 
     def _work(self, batch: _Batch, fault: BatchFault) -> None:
         calls = [json.loads(line) for line in self.files[batch.input_file].splitlines() if line.strip()]
