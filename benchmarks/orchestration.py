@@ -138,6 +138,7 @@ def main(folder: Path, rounds: int, student: str | None) -> None:
         "SEDI_DATA": str(folder / "data"),
         "SEDI_CACHE": str(folder / "cache"),
         "DAGSTER_HOME": str(folder / "dagster"),
+        "SEDI_LOOP_GOAL": "score",  # else the planner stops when no category is weak
         "SEDI_LOOP_MAX_ROUNDS": str(rounds + 10),
         "SEDI_LOOP_PLATEAU_ROUNDS": str(rounds + 10),  # else the planner answers before it has looked at the rounds
         "SEDI_GENERATION_CANDIDATES_PER_CATEGORY": "4",
