@@ -117,10 +117,10 @@ def ticks() -> None:
     import dagster as dg
 
     from sedi_dagster.orchestration.resources import SediResource
-    from sedi_dagster.orchestration.sensors import SENSORS
+    from sedi_dagster.orchestration.sensors import round_ready_sensor, weak_category_sensor
 
     with dg.DagsterInstance.get() as instance:
-        for sensor in SENSORS:
+        for sensor in (weak_category_sensor, round_ready_sensor):
             context = dg.build_sensor_context(instance=instance, resources={"sedi": SediResource()})
             click.echo(f"{sensor.name} says: {sensor(context)}")
             report(f"a tick of {sensor.name}", [timed(lambda s=sensor, c=context: s(c)) for _ in range(TICKS)])

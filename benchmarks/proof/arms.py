@@ -47,12 +47,22 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """A comparison of two arms in the summary of the results; `gain`: what the first has before the second."""
+
+    gain: str
+    arm: str
+    against: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """Which loops are run and how they are measured.
 
     Attributes:
         measurement_items: items a category that measure; those that decide inside the loop are others.
         project_seeds: a loop of every arm for each of them.
+        claims: comparisons of the summary, those of ours first.
         chosen: arms that are run where none is named.
     """
 
@@ -61,6 +71,7 @@ class Plan:
     measurement_items: int
     baseline: str
     ours: str
+    claims: tuple[Claim, ...] = ()
     chosen: tuple[str, ...] = ()
 
 
@@ -86,6 +97,9 @@ def load_plan(file: Path, quick: bool = False) -> Plan:
             entry.get("ablates", ""),
             entry.get("last_commit", ""),
         )
+    ours = [(data["baseline"], "the whole"), *((name, arm.ablates) for name, arm in arms.items() if arm.ablates)]
+    claims = [Claim(gain, data["ours"], name) for name, gain in ours]
+    claims += [Claim(**claim) for claim in data.get("claims", ())]
     first, last = data["project_seeds"]
     return Plan(
         arms,
@@ -93,6 +107,7 @@ def load_plan(file: Path, quick: bool = False) -> Plan:
         data["measurement_items"],
         data["baseline"],
         data["ours"],
+        tuple(claims),
         tuple(data.get("only", ())) or tuple(n for n, arm in arms.items() if n != BASELINES and not arm.last_commit),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.proof.arms import Plan
+from benchmarks.proof.arms import Claim, Plan
 from benchmarks.proof.statistics import Comparison, Curve, compare, interval_of_mean, resampled_means
 from sedi_dagster.records import EvaluationItem
 
@@ -130,18 +130,17 @@ def _summary(data: Mapping[str, Any], plan: Plan) -> str:
         if plan.ours not in found or plan.baseline not in found:
             continue
         wordings = [item["wording"] for item in data[ground]["items"]]
-        against = {plan.baseline: "the whole"} | {n: arm.ablates for n, arm in plan.arms.items() if arm.ablates}
         lines += [f"On {NAMES[ground]}:", ""]
         lines += [
-            _claim(part, compare(found[plan.ours], found[name], wordings), plan.arms[name].label)
-            for name, part in against.items()
-            if name in found
+            _claim(claim, compare(found[claim.arm], found[claim.against], wordings), plan)
+            for claim in plan.claims
+            if {claim.arm, claim.against} <= found.keys()
         ]
         lines.append("")
     return "\n".join(lines)
 
 
-def _claim(part: str, c: Comparison, other: str) -> str:
+def _claim(claim: Claim, c: Comparison, plan: Plan) -> str:
     if c.difference.low > 0:
         verdict = "holds"
     elif c.difference.high < 0:
@@ -155,8 +154,9 @@ def _claim(part: str, c: Comparison, other: str) -> str:
         if c.token_ratio is None
         else f"reaches that arm's final accuracy with {c.token_ratio:.0%} of the tokens"
     )
+    arm, against = plan.arms[claim.arm].label, plan.arms[claim.against].label
     return (
-        f"- **Gain from {part}** (ours against: {other}) {verdict}. At {c.tokens:,.0f} teacher tokens "
+        f"- **Gain from {claim.gain}** ({arm} against {against}) {verdict}. At {c.tokens:,.0f} teacher tokens "
         f"{_points(c.difference)} points, {_relative(c)} relative; ahead in {c.wins} of {c.seeds} project seeds; "
         f"{tokens}."
     )

@@ -149,8 +149,8 @@ def test_the_page_tells_what_holds_and_what_does_not_from_the_figures_alone(tmp_
     assert data["development"]["arms"] == loops, "what is packed is read back as it was"
     assert curves(data["development"])[plan.ours][1].accuracy(1000) == pytest.approx(0.5)
     text = page(data, plan, {})
-    assert "**Gain from the whole** (ours against: Self-Instruct) holds" in text and "points, +250% (" in text
-    assert "**Gain from aiming** (ours against: ours, all categories alike) is **not shown**" in text
+    assert "**Gain from the whole** (ours against Self-Instruct) holds" in text and "points, +250% (" in text
+    assert "**Gain from aiming** (ours against ours, all categories alike) is **not shown**" in text
     assert "SIMULATED teacher" in text and "| math |" in text
 
 
