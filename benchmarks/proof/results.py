@@ -166,7 +166,7 @@ def _ground(name: str, ground: Mapping[str, Any], plan: Plan, figures: Sequence[
     wordings = [item["wording"] for item in ground["items"]]
     found, priced = curves(ground), curves(ground, "priced_tokens")
     about = ground["about"]
-    lines = [f"## Skill set {name}: {NAMES[name]}", "", _about(about, ground), ""]
+    lines = [f"## Skill set {name}: {NAMES[name]}", "", _about(about, ground, plan), ""]
     lines += [f"![{path.stem.replace('_', ' ')}]({path})" for path in figures]
     lines += ["", *_columns(ground, plan), ""]
     if found:
@@ -178,11 +178,12 @@ def _ground(name: str, ground: Mapping[str, Any], plan: Plan, figures: Sequence[
     return "\n".join(lines)
 
 
-def _about(about: Mapping[str, Any], ground: Mapping[str, Any]) -> str:
+def _about(about: Mapping[str, Any], ground: Mapping[str, Any], plan: Plan) -> str:
     seconds = [loop["seconds"] for by_seed in ground["arms"].values() for loop in by_seed.values() if loop["seconds"]]
     commits = sorted({loop["commit"] for by_seed in ground["arms"].values() for loop in by_seed.values()})
     mean = sum(seconds) / max(1, len(seconds)) / 60
-    again = f"--ground {about['ground']} --arms {','.join(ground['arms'])} --docs NEW_FOLDER"
+    arms = ",".join(name for name in ground["arms"] if not plan.arms[name].last_commit)  # the others cannot be run here
+    again = f"--ground {about['ground']} --arms {arms} --docs NEW_FOLDER"
     return (
         f"{len(seconds)} loops on {about['machine']}, {about['jobs']} in parallel, {mean:.1f} min each; "
         f"{len(ground['items'])} items for measurement, others for decisions within the loops. "
@@ -344,7 +345,7 @@ def _recorded(ground: Mapping[str, Any], plan: Plan) -> str:
         "answers to human-written tasks (lower is better), and the share of them on which an arm's student has a lower",
         f"loss than that of {plan.arms[plan.baseline].label} after the last round (win rate, 0.5: no difference).",
         "",
-        _about(ground["about"], ground),
+        _about(ground["about"], ground, plan),
         "",
         "| arm | loops | tokens | untrained | seed tasks | after the last round | win rate (95 % interval) |",
         "| --- | --: | --: | --: | --: | --: | --- |",

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from benchmarks.closed_loop import main as closed_loop
 from benchmarks.proof.arms import BASELINES, Arm, load_plan
 from benchmarks.proof.loops import Loop, run_all
-from benchmarks.proof.results import curves, merge, on_record, page, read
+from benchmarks.proof.results import _about, curves, merge, on_record, page, read
 from benchmarks.proof.statistics import Curve, compare, resampled_means
 from sedi_dagster.records import EvaluationItem
 from sedi_dagster.settings import load_settings
@@ -192,3 +192,10 @@ def test_a_page_written_anew_on_another_machine_keeps_the_machine_of_the_loops(t
 def test_project_seeds_that_are_none_are_refused_in_one_line() -> None:
     result = CliRunner().invoke(closed_loop, ["--seeds", "x", "--report"])
     assert result.exit_code == 2 and "expected a number such as 2, or a range such as 1-3" in result.output
+
+
+def test_the_command_that_runs_the_loops_again_names_none_whose_settings_are_gone() -> None:
+    loop = {"seconds": 60.0, "commit": "abc"}
+    ground = {"items": [], "arms": {"ours": {"1": loop}, "former_defaults": {"1": loop}}}
+    told = _about({"machine": "one", "jobs": 1, "ground": "development"}, ground, load_plan(ARMS))
+    assert "--arms ours --docs" in told
