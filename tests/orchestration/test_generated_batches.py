@@ -94,7 +94,7 @@ def test_seeds_in_self_instructs_own_format_run_through_every_method(
 def test_a_round_whose_budget_is_spent_midway_keeps_what_was_paid(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS_PER_ROUND", "5000")
+    monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS_PER_ROUND", "3000")
     plan = opened(instance, 40)
     ended = generated(instance, plan)
     assert ended.success, [event.step_failure_data for event in ended.all_events if event.is_step_failure]
@@ -103,20 +103,20 @@ def test_a_round_whose_budget_is_spent_midway_keeps_what_was_paid(
     assert tables(plan)["result"]["stopped"].to_list() == ["budget"]
     found = tables(plan)
     assert NOT_ASKED in found["candidates"]["problem"].to_list()
-    assert 0 < found["calls"].select("prompt_tokens", "completion_tokens").to_numpy().sum() <= 5000
+    assert 0 < found["calls"].select("prompt_tokens", "completion_tokens").to_numpy().sum() <= 3000
 
 
 def test_no_round_takes_more_than_the_estimate_s_bound_and_a_raised_limit_has_it_gone_on_with(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS_PER_ROUND", "5000")
+    monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS_PER_ROUND", "3000")
     sedi = SediResource()
     bound = round_allowance(load_settings())
     plan = opened(instance, 40)
     assert generated(instance, plan).success
     with open_ledger(load_settings()) as ledger:
         account = ledger.account(f"round:{plan.round}")
-    assert bound.tokens == 5000 and bound.settings == ("SEDI_LOOP_MAX_TOKENS_PER_ROUND",)
+    assert bound.tokens == 3000 and bound.settings == ("SEDI_LOOP_MAX_TOKENS_PER_ROUND",)
     assert 0 < account.spent_tokens <= bound.tokens and not account.reserved_tokens
 
     def due() -> bool:
@@ -125,7 +125,7 @@ def test_no_round_takes_more_than_the_estimate_s_bound_and_a_raised_limit_has_it
 
     first = tables(plan)
     assert cut_short(sedi.store(), plan.round, "math") and not due()
-    monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS_PER_ROUND", "4000")
+    monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS_PER_ROUND", "2500")
     assert not due()
     monkeypatch.setenv("SEDI_LOOP_MAX_TOKENS_PER_ROUND", "500000")
     assert due()
