@@ -128,7 +128,7 @@ def ticks() -> None:
 
 @click.command()
 @click.option("--folder", type=click.Path(path_type=Path), required=True, help="Emptied first.")
-@click.option("--rounds", type=click.IntRange(3), default=500, show_default=True)
+@click.option("--rounds", type=click.IntRange(4), default=500, show_default=True)
 @click.option("--student", help="Its tokenizer counts tokens; default: the bundled one, which is converted first.")
 def main(folder: Path, rounds: int, student: str | None) -> None:
     shutil.rmtree(folder, ignore_errors=True)

@@ -21,7 +21,9 @@ from sedi_dagster.orchestration.runs import HOST, INPUTS, ROUND, WORK, close_dea
 from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.records import RoundPlan
 
-SECONDS_BETWEEN_TICKS = 15
+SECONDS_BETWEEN_TICKS = 5
+"""The daemon's own pace. A round waits for two ticks: after its opening, and between generation and training."""
+SECONDS_BETWEEN_PLANS = 15
 
 
 @dg.sensor(
@@ -51,7 +53,7 @@ def round_ready_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) 
 
 @dg.sensor(
     jobs=[prepare, generate_batch, train_round],
-    minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+    minimum_interval_seconds=SECONDS_BETWEEN_PLANS,
     description="Opens the next round when another one is worth its cost and within the budget; round_ready_sensor "
     "then runs it. The first round must be opened with the job open_round.",
 )
