@@ -4,8 +4,8 @@
 
 `stream.jsonl` is what the recorded teacher writes. `seed_tasks.jsonl`, `decision_items.jsonl` and
 `measurement_items.jsonl` are disjoint parts of the human tasks, `categories.yaml` the product's categories that all of
-these have. An item is judged by its words (token F1), but what counts is the loss of its human answer, which every
-evaluation measures (`reference_loss`).
+these have, with short answers. An item is judged by its words (token F1), but what counts is the loss of its human
+answer, which every evaluation measures (`reference_loss`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ SEED_SHARE, DECISION_SHARE = 0.4, 0.2
 LEAST, LEAST_STREAMED = 4, 15
 """Human tasks (two seeds, an item that decides, one that measures) and rows of the stream that a category must have."""
 MOST_WORDS = 120
+MOST_ANSWER_TOKENS = 32
+"""Of the student in an evaluation: the loss of the human answer needs none, and answering takes most of its time."""
 SPLIT_SEED = "recorded ground"
 Row = dict[str, Any]
 
@@ -61,7 +63,8 @@ def write_recorded_ground(alpaca_file: Path, human_file: Path, folder: Path, mos
             "Take larger files, or a higher --most-words.",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "categories.yaml").write_text(yaml.safe_dump([entries[name] for name in used], sort_keys=False))
+    categories = [entries[name] | {"max_answer_tokens": MOST_ANSWER_TOKENS} for name in used]
+    (folder / "categories.yaml").write_text(yaml.safe_dump(categories, sort_keys=False))
     parts = {name: split(by_category[name]) for name in used}
     _write(folder / "stream.jsonl", (_row(task) for task in stream if task.category in used))
     _write(folder / "seed_tasks.jsonl", (_row(task) for name in used for task in parts[name][0]))

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from benchmarks.teachers.recorded import UNKNOWN, Recorded, RecordedTeacher, read_stream
-from benchmarks.teachers.recorded_ground import LEAST, LEAST_STREAMED, write_recorded_ground
+from benchmarks.teachers.recorded_ground import LEAST, LEAST_STREAMED, MOST_ANSWER_TOKENS, write_recorded_ground
 from sedi_dagster.categories import load_categories
 from sedi_dagster.errors import InputFileError
 from sedi_dagster.evaluation.items import load_evaluation_items
@@ -131,6 +131,7 @@ def test_the_human_tasks_are_split_into_disjoint_parts_that_the_product_reads(tm
     write_recorded_ground(*files, tmp_path / "ground")
     categories = load_categories(tmp_path / "ground" / "categories.yaml")
     assert set(categories) == {"math", "coding"}  # one rewriting task cannot be split in three
+    assert {category.max_answer_tokens for category in categories.values()} == {MOST_ANSWER_TOKENS}
     seeds = read_seed_file(tmp_path / "ground" / "seed_tasks.jsonl", categories).checked().tasks
     items = [
         item
