@@ -23,14 +23,18 @@ REFUSED_BY_POLICY = "content_policy"
 MALFORMED = "malformed"
 """Begins the error of an answer without a text to use."""
 
-_CHOICES = ("choices", "candidates", "generations", "results", "outputs")
+_CHOICES = ("choices", "candidates", "generations", "results", "outputs", "completions", "predictions")
 _WRAPPERS = ("result", "response", "data", "output", "body")
 _OWN_TEXTS = ("content", "message", "text", "response", "result", "generated_text", "output_text", "outputText",
               "generation")  # fmt: skip
 """Where the native APIs of vendors (Anthropic, Bedrock, Gemini, Cohere, Ollama, llama.cpp, TGI) have the answer."""
 _FINISHES = ("finish_reason", "stop_reason", "finishReason", "stopReason", "finish_details", "done_reason", "stop_type",
              "completionReason", "native_finish_reason")  # fmt: skip
-_OF_AN_ANSWER = frozenset((*_FINISHES, "usage", "usageMetadata", "role", "done", "eval_count", "generated_text"))
+_CUT_SHORT = ("stopped_limit", "is_truncated", "truncated")
+"""What llama.cpp and Baidu say of an answer that a limit of length ended."""
+_OF_AN_ANSWER = frozenset(
+    (*_FINISHES, "usage", "usageMetadata", "role", "done", "eval_count", "generated_text", "tokens_predicted")
+)
 _OF_AN_ERROR = ("message", "msg", "detail", "error_msg", "error_code", "base_resp", "promptFeedback")
 _STREAM = re.compile(r"(?:data|event|id|retry)?:")
 _TOOLS = ("tool_calls", "function_call")
@@ -113,7 +117,8 @@ def read_answer(raw: str, reading: Reading | None = None) -> ReadAnswer:
     holders = (data, choice or {}, _details(data, "x_groq"))
     beside = next((found for held in holders if (found := held.get("usage") or held.get("usageMetadata"))), data)
     usage = _usage(beside)
-    error = data.get("error") or data.get("errors")
+    status = _details(data, "base_resp")  # MiniMax's; zero is success
+    error = data.get("error") or data.get("errors") or (status if status.get("status_code") else None)
     if error and (choice is None or not (_finish(choice) and "".join(_contents(choice)).strip())):
         return ReadAnswer("", "", usage, f"{MALFORMED}: the answer is an error", error, is_answer=False)
     if not isinstance(choice, dict) and any(data.get(name) for name in _OF_AN_ERROR):
@@ -178,17 +183,21 @@ def _message(choice: dict[str, Any]) -> dict[str, Any]:
 def _contents(choice: dict[str, Any]) -> Iterator[str]:
     message = _message(choice)
     if message is not choice:
-        return _texts(message.get("content"))
-    given = (choice[name] for name in ("text", "message", *_OWN_TEXTS) if choice.get(name) is not None)
+        return _texts(
+            next((message[name] for name in ("content", "text", "value") if message.get(name) is not None), None)
+        )
+    given = (choice[name] for name in ("text", "message", "messages", *_OWN_TEXTS) if choice.get(name) is not None)
     return _texts(next(given, None))
 
 
 def _finish(choice: dict[str, Any]) -> str:
     """Why it ended, under the name and in the form that the endpoint has for it. A router's own word for a whole
     answer does not count against what the model's vendor said."""
+    if any(choice.get(name) is True for name in _CUT_SHORT):
+        return CANONICAL["cut"]
     found = []
     for name in _FINISHES:
-        reason = choice.get(name)
+        reason = choice.get(name) or _details(choice, "details").get(name)  # TGI's own form
         reason = reason[0] if isinstance(reason, list) and reason else reason
         reason = reason.get("type") or reason.get("reason") if isinstance(reason, dict) else reason
         if isinstance(reason, str) and reason:
@@ -232,9 +241,10 @@ def _texts(content: Any) -> Iterator[str]:
 def _refusal(message: dict[str, Any]) -> str:
     """The words of a refusal, in a field or a part of its own; an empty one is none."""
     refusal = message.get("refusal")
-    content = message.get("content")
-    if not refusal and isinstance(content, list):
-        refusal = next((p.get("refusal") for p in content if isinstance(p, dict) and p.get("type") == "refusal"), None)
+    content = _as_list(message.get("content"))
+    if not refusal:
+        parts = [part for one in content for part in (one if isinstance(one, list) else [one])]
+        refusal = next((p.get("refusal") for p in parts if isinstance(p, dict) and p.get("type") == "refusal"), None)
     words = " ".join(refusal.split()) if isinstance(refusal, str) else ""
     return "" if words.lower() in _NO_WORDS else words
 
@@ -317,6 +327,8 @@ def _streamed(raw: str) -> Any:
         merged |= {name: value for name, value in chunk.items() if value is not None and name != "choices"}
         merged["usage"] = {**(merged.get("usage") or {}), **(_details(chunk, "message").get("usage") or {})}
         for one in chunk.get("choices") or [chunk]:
+            if "choices" in chunk and one.get("index"):  # another answer
+                continue
             delta = one.get("delta") or one.get("message") or {"content": one.get("text") or one.get("response")}
             text += _texts(delta.get("content", delta.get("text")) if isinstance(delta, dict) else delta)
             choice |= {name: value for name, value in one.items() if value is not None}

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sedi_dagster.texts.control import cut_at_turn_end, is_tool_call, is_undecoded, without_control_characters
+from sedi_dagster.texts.control import (
+    cut_at_turn_end,
+    is_tool_call,
+    is_undecoded,
+    is_unseen,
+    without_control_characters,
+)
 from sedi_dagster.texts.reasoning import split_reasoning, unwrapped
 
 CleaningRule = Literal["reasoning", "turn_marks", "control_characters"]
@@ -47,4 +53,4 @@ def clean(text: str, rules: frozenset[CleaningRule] = frozenset(RULES)) -> Clean
         applied.append("turn_marks")
     if "reasoning" in applied:  # the tags around the answer may stand before a mark
         text = unwrapped(text)
-    return Cleaned(text, tuple(applied))
+    return Cleaned("" if is_unseen(text) else text, tuple(applied))

@@ -26,7 +26,7 @@ _BESIDE = frozenset(
 )
 _REFUSED = re.compile(
     r"filter|sensitive|safety|refus|policy|moderat|recitation|block|prohibited|spii|pii_|guardrail|toxic|unsafe|"
-    r"violat|harm|inspection|censor|risk|armor|jailbreak|^language$|copyright|abuse|nsfw|profan|csam|malicious|hate|"
+    r"violat|harm|inspection|censor|blacklist|risk|armor|jailbreak|^language$|copyright|abuse|nsfw|profan|csam|malicious|hate|"
     r"violen|sexual|illegal|敏感|违规|審查|审查|过滤|過濾|审核"
 )
 _OVERLOADED = re.compile(

@@ -12,9 +12,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 _WORDS = (
-    "think|thought|reasoning|reflection|scratchpad|monologue|"
-    "思考|思維|思维|推理|생각|추론|denken|gedanken|überlegung|pensée|pensamiento|pensiero|razonamiento|raisonnement|"
-    "ragionamento|raciocínio|рассуждение|размышление|мысли|düşünce|تفكير|suy_nghĩ|विचार|คิด"
+    r"think|thought|reasoning|reason(?!\w)|reflection|scratchpad|monologue|brainstorm|deliberat|ponder|"
+    "思考|思維|思维|推理|생각|추론|denk|gedanken|überlegung|pensée|pensam|pensiero|razonamiento|raisonnement|réflexion|"
+    "ragionamento|raciocínio|рассужд|размышл|мысл|роздум|düşün|myśl|rozumowan|تفكير|تفکر|מחשבה|suy[_ ]nghĩ|विचार|คิด"
 )
 _NAMES = rf"[\w:.-]{{0,20}}?(?:{_WORDS})[\w:.-]{{0,20}}|cot"
 _FLAGS = re.IGNORECASE | re.DOTALL
@@ -47,11 +47,12 @@ _HEADER = r"(?:[^<]|<\|constrain\|>){0,80}"
 """Of a channel of gpt-oss: to whom it speaks, and in which form."""
 _ANSWER_HEADING = r"\n[#*_ ]{0,5}(?:final[ ]+)?(?:answer|response)[#*_: ]{0,4}(?:\n|\Z)"
 _FORMS = (
+    _form(rf"<\s?(?:{_NAMES})\s?/>", "", lone=False),  # the block of a model that was told not to think
     _form(rf"<\s?(?:{_THINK})(?:\s[^<>\n]{{0,80}})?>", rf"<\s?/\s?(?:{_THINK})\s?>", inside=True),
     _form(rf"<\s?(?:{_NAMES})(?:\s[^<>\n]{{0,80}})?>", rf"<\s?/\s?(?:{_NAMES})\s?>"),
     _form(
-        r"<(?:analysis|planning|rationale|deliberation)>",
-        r"</(?:analysis|planning|rationale|deliberation)>",
+        r"<(?:analysis|plan|planning|steps|rationale)>",
+        r"</(?:analysis|plan|planning|steps|rationale)>(?!\s*<(?!answer|final|response|output))",
         sure=False,
     ),
     _form(rf"{_ESCAPED[0]}(?:{_NAMES}){_ESCAPED[1]}", rf"{_ESCAPED[0]}/(?:{_NAMES}){_ESCAPED[1]}"),
@@ -82,11 +83,16 @@ _FORMS = (
         r"</details>",
         lone=False,
     ),
-    _form(r"here is my thought process:", r"here is my response:", lone=False, sure=False),
+    _form(
+        r"[*_]{0,2}here(?:['’]s| is) my (?:thought process|thinking):",
+        r"\n[*_]{0,2}here(?:['’]s| is) my (?:final )?(?:response|answer):[*_]{0,2}",
+        lone=False,
+        sure=False,
+    ),
     _form(r"here are my reasoning steps:", r"\[BEGIN FINAL RESPONSE\]", sure=False),
     _form(
-        r"[【\[](?:思考|推理|分析)(?:过程|過程)?[】\]]",
-        r"\n[【\[](?:最终|最終)?(?:回答|答案|正文|输出|輸出)[】\]]",
+        r"[【\[](?:思考|推理|생각|추론)(?:过程|過程)?[】\]]|[*_]{0,2}思考(?:过程|過程)[：:][*_]{0,2}\n",
+        r"\n[【\[](?:最终|最終)?(?:回答|答案|正文|输出|輸出|답변|응답)[】\]]|\n[*_]{0,2}(?:最终|最終)?(?:回答|答案)[：:][*_]{0,2}",
         lone=False,
         sure=False,
     ),
@@ -100,11 +106,19 @@ _FORMS = (
         sure=False,
     ),
     _form(r"#{1,4}[ \t]*(?:thinking|thought process|reasoning)[: \t]*\n", _ANSWER_HEADING, lone=False, sure=False),
+    _form(
+        r"[*_]{0,2}(?:thoughts?|thinking|thought process):[*_]{0,2}[ \n]",
+        r"\n[*_]{0,2}final (?:answer|response):[*_]{0,2}",
+        lone=False,
+        sure=False,
+    ),
+    _form(r"(?:thought|reasoned) for (?:an? |\d+ |\w+ )(?:seconds?|minutes?)[ \t]*\n", "", lone=False, sure=False),
 )
 
 _BEFORE = re.compile(
     r"(?:[\s\ufeff\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069]|<\|?(?:s|bos|begin_of_text|startoftext)\|?>|<｜begin▁of▁sentence｜>|"
-    r"<\|im_start\|>\s?assistant|<\|start_header_id\|>\s?assistant\s?<\|end_header_id\|>|<\|assistant\|>|<｜Assistant｜>)*+",
+    r"<\|im_start\|>\s?assistant|<\|start_header_id\|>\s?assistant\s?<\|end_header_id\|>|<\|assistant\|>|<｜Assistant｜>|"
+    r"(?:assistant|model|ai):?(?=\s{0,2}[<\[◁])|/no_?think\b)*+",
     re.IGNORECASE,
 )
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`", re.DOTALL)
@@ -122,7 +136,7 @@ _WRAPPERS = re.compile(
 
 
 _SIGNS = ("<", "[", "【", "◁", "＜", "&lt;", "\\u003c", "```")
-_HINTS = ("think", "thought", "reason", "analysis", "commentary")
+_HINTS = ("think", "thought", "reason", "analysis", "commentary", "思考")
 """Each form has one of these: most texts are seen to have none."""
 
 

@@ -132,6 +132,28 @@ TAKEN_OFF: dict[str, Answer] = {
     "a refusal of null": lambda t: message(t, refusal="null"),
     "an error that is empty": lambda t: {**message(t), "error": {"message": "", "code": None}},
     "an envelope": lambda t: {"success": True, "result": message(t)},
+    "text, and not content": lambda t: {
+        "choices": [{"message": {"role": "assistant", "text": t}, "finish_reason": "stop"}]
+    },
+    "llama.cpp before it had stop_type": lambda t: {
+        "content": t,
+        "stop": True,
+        "stopped_eos": True,
+        "stopped_limit": False,
+        "tokens_predicted": 7,
+    },
+    "a stream of two answers": lambda t: (
+        200,
+        {"Content-Type": "text/event-stream"},
+        "".join(
+            f"data: {json.dumps({'choices': [{'index': n, 'delta': {'content': text}, 'finish_reason': 'stop'}]})}\n\n"
+            for n, text in enumerate((t, "Another one."))
+        ).encode()
+        + b"data: [DONE]\n\n",
+    ),
+    "the prompt given back before it": lambda t: message(
+        f"<|im_start|>user\nWrite.<|im_end|>\n<|im_start|>assistant\n{t}<|im_end|>"
+    ),
     "a stream that nobody asked for": lambda t: (
         200,
         {"Content-Type": "text/event-stream"},
@@ -187,6 +209,31 @@ LOST: dict[str, tuple[Answer, str]] = {
     "a limit of Ollama": (
         lambda t: {"message": {"role": "assistant", "content": t[:9]}, "done": True, "done_reason": "length"},
         "answer cut by length",
+    ),
+    "a limit of TGI": (
+        lambda t: [{"generated_text": t[:9], "details": {"finish_reason": "length", "generated_tokens": 7}}],
+        "answer cut by length",
+    ),
+    "a limit of llama.cpp before it had stop_type": (
+        lambda t: {"content": t[:9], "stop": True, "stopped_eos": False, "stopped_limit": True, "tokens_predicted": 7},
+        "answer cut by length",
+    ),
+    "a limit of Baidu": (lambda t: {"result": t[:9], "is_truncated": True, "usage": {}}, "answer cut by length"),
+    "a blacklist": (
+        lambda t: message("I would rather speak of rivers.", "blacklist"),
+        "teacher refused: content_policy",
+    ),
+    "a refusal of the Responses API": (
+        lambda t: {
+            "object": "response",
+            "status": "completed",
+            "output": [{"type": "message", "content": [{"type": "refusal", "refusal": "I will not."}]}],
+        },
+        "teacher refused: content_policy",
+    ),
+    "a refusal beside an empty answer": (
+        lambda t: {**message(""), "base_resp": {"status_code": 1027, "status_msg": "output new_sensitive"}},
+        "teacher refused: content_policy",
     ),
     "blocked before it began": (
         lambda t: {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}},

@@ -90,6 +90,24 @@ REASONING = {
     "escaped as in JSON": f"\\u003cthink\\u003ehm\\u003c/think\\u003e{T}",
     "unseen characters before it": f"\u200b\u2060<think>hm</think>{T}",
     "the answer's tag alone": f"hm</think>{T}</answer>",
+    "a block that is its own end": f"<think />\n{T}",
+    "a role before the block": f"assistant\n<think>hm</think>{T}",
+    "a role as a label before it": f"Assistant: <think>hm</think>{T}",
+    "a switch echoed": f"/no_think\n<think>\n\n</think>\n\n{T}",
+    "granite, contracted": f"Here's my thought process:\nhm\n\nHere's my response:\n{T}",
+    "granite in bold": f"**Here is my thought process:**\nhm\n\n**Here is my response:**\n{T}",
+    "an agent's": f"Thought: Do I need a tool? No.\nFinal Answer: {T}",
+    "a chat window's heading": f"Thought for 12 seconds\n\n{T}",
+    "chinese label": f"思考过程：\n用户想要鸟。\n\n回答：\n{T}",
+    "korean bracket": f"[생각]\n새.\n[답변]\n{T}",
+    "reason": f"<reason>hm</reason>\n{T}",
+    "plan, then an answer's tag": f"<plan>hm</plan>\n<answer>{T}</answer>",
+    "russian": f"<размышления>хм</размышления>{T}",
+    "turkish": f"<düşünme>hm</düşünme>{T}",
+    "polish": f"<myślenie>hm</myślenie>{T}",
+    "hebrew": f"<מחשבה>hm</מחשבה>{T}",
+    "portuguese": f"<pensamento>hm</pensamento>{T}",
+    "french": f"<réflexion>hm</réflexion>{T}",
 }
 
 MARKS = {
@@ -183,6 +201,26 @@ MARKS = {
     "references": f"{T}\ue200cite\ue202turn0search0\ue201",
     "references to a file": f"{T}【4:0†source】",
     "olmo": f"<|assistant|>\n{T}<|endoftext|>",
+    "pangu": f"{T}[unused10]",
+    "jais": f"{T}\n[|Human|] more\n[|AI|] x",
+    "human of a base model": f"{T}\nHuman: more\nAssistant: x",
+    "redpajama": f"<bot>: {T}\n<human>: more",
+    "chinese roles": f"助手：{T}\n\n用户：more\n\n助手：x",
+    "alpaca in chinese": f"{T}\n\n### 指令：\nmore",
+    "alpaca in japanese": f"### 応答:\n{T}\n\n### 指示:\nmore",
+    "alpaca in korean": f"### 답변: {T}\n\n### 질문: more",
+    "dolly's end and more": f"### Response:\n{T}\n\n### End\n### Instruction",
+    "a stop sequence left over": f"{T}\n###",
+    "escaped for HTML": f"{T}&lt;|im_end|&gt;",
+    "blanks inside": f"{T}<| im_end |>",
+    "half a mark of gemma": f"{T}<end_of_turn",
+    "without its pipe": f"{T}|im_end|>",
+    "[END]": f"{T}\n[END]",
+    "the prompt before it": f"<|im_start|>user\nWrite.<|im_end|>\n<|im_start|>assistant\n{T}<|im_end|>",
+    "the prompt before it, llama 2": f"<s>[INST] <<SYS>>\nYou help.\n<</SYS>>\n\nWrite. [/INST] {T} </s>",
+    "the prompt before it, gemma": f"<start_of_turn>user\nWrite.<end_of_turn>\n<start_of_turn>model\n{T}<end_of_turn>",
+    "a reference without its marks": f"{T} citeturn0search0",
+    "a reference of an export": f"{T} :contentReference[oaicite:0]{{index=0}}",
 }
 
 
@@ -260,6 +298,16 @@ def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
         "Use <think> tags like this:\n\n<think>\nreason\n</think>\n\nThen answer.",
         "<output>5</output>\n<output>6</output>",
         "Dear [FIRST_NAME],\nthank you.",
+        "The special tokens are:\n- <|begin_of_text|>\n- <|end_of_text|>\n- <|eot_id|>\nEach has an id.",
+        "The template is:\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{answer}",
+        "<config>\n  <role>user</role>\n  <role>admin</role>\n</config>",
+        "[paths]\nroot=/\n[tools]\nlint=ruff\n[sep]\nvalue=;",
+        "Close it with </output>",
+        "【分析】\n诗人写景抒情。\n【答案】\n李白",
+        "<reasons>\n  <reason>late</reason>\n</reasons>",
+        "<analysis>It is short.</analysis>\n<summary>A heron.</summary>",
+        "Thought: I am tired.\nResponse: Then sleep.",
+        "if (i <end) run(); // ###",
     ],
 )
 def test_a_text_that_only_speaks_of_marks_stays_as_it_is(text: str) -> None:
@@ -279,10 +327,25 @@ def test_a_call_of_a_tool_is_no_answer(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["▁A▁grey▁heron▁stands.", "AĠgreyĠheronĠstands.", "A<0x20>grey<0x20>heron<0x20>stands."]
+    "text",
+    [
+        "▁A▁grey▁heron▁stands.",
+        "AĠgreyĠheronĠstands.",
+        "A<0x20>grey<0x20>heron<0x20>stands.",
+        "▁A ▁grey ▁heron ▁stands .",
+    ],
 )
 def test_pieces_of_a_tokenizer_are_no_text(text: str) -> None:
     assert clean(text).problem == UNDECODED
+
+
+@pytest.mark.parametrize("text", ["\u200b", " \u2060\n", "ㅤ", "<think>hm</think>\u200b"])
+def test_characters_of_which_nothing_is_seen_are_no_answer(text: str) -> None:
+    assert not clean(text).text.strip()
+
+
+def test_a_box_around_a_part_of_the_answer_comes_off() -> None:
+    assert clean("<think>hm</think>It is <|begin_of_box|>four<|end_of_box|>.").text == "It is four."
 
 
 ENDINGS: dict[str, list[str | None]] = {
