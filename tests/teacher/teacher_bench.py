@@ -42,7 +42,7 @@ class Bench:
 
     def make(self) -> Teacher:
         settings = TeacherSettings(
-            **{"base_url": self.server.base_url, "model": MODEL, "prompt_style": "chat", "timeout_s": 5.0}
+            **{"base_url": self.server.base_url, "model": MODEL, "prompt_style": "chat", "timeout_s": 60.0}
             | self.settings
         )
         self.teacher = Teacher(

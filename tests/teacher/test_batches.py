@@ -122,13 +122,13 @@ def test_a_budget_holds_for_a_batch_and_what_fits_is_answered(batched: Bench) ->
     (first,) = batched.ask([chat("question 0")])
     most = batched.ledger.account("loop").spent_tokens
     call = batched.run(lambda teacher: teacher.render_all([chat("question 1")]))[0]
-    batched.budget = Budget(max_tokens=most + 10 * call.most_tokens)
+    batched.budget = Budget(max_tokens=most + 4 * call.most_tokens)
     with pytest.raises(BudgetExceeded) as exceeded:
-        batched.ask(chats(2000))
+        batched.ask(chats(200))
     came = [a for a in exceeded.value.answers if a is not None]
     account = batched.ledger.account("loop")
-    assert len(came) > 10 and first.text in {a.text for a in came}
-    assert account.spent_tokens <= most + 10 * call.most_tokens and account.reserved_tokens == 0
+    assert len(came) > 4 and first.text in {a.text for a in came}
+    assert account.spent_tokens <= most + 4 * call.most_tokens and account.reserved_tokens == 0
     assert account.spent_tokens == batched.server.meter.tokens
 
 

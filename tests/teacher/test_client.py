@@ -78,6 +78,7 @@ def test_a_call_that_fails_every_time_is_given_up_with_a_reason_and_sent_again_w
     failed = [a for a in bench.ask(chats(12)) if a.error]
     assert failed and "attempts" in failed[0].error
     bench.server.configure(server_error=0.0)
+    bench.settings = {}
     assert not any(a.error for a in bench.ask(chats(12)))
 
 
@@ -156,8 +157,11 @@ def test_what_concerns_all_calls_stops_at_once_and_says_the_mend(
 
 
 def test_what_came_before_a_fatal_error_is_kept(bench: Bench) -> None:
+    came: list[int] = []
+
     def run_out(index: int, answer: TeacherAnswer) -> None:
-        if index == 20:
+        came.append(index)
+        if len(came) == 21:
             bench.server.configure(outage="no_quota")
 
     with pytest.raises(TeacherError):
@@ -174,10 +178,12 @@ def test_cancelling_stops_sending_and_keeps_what_came(bench: Bench) -> None:
     came: list[int] = []
 
     async def cancel_midway(teacher: Teacher) -> None:
-        task = asyncio.create_task(teacher.ask(chats(400), lambda index, answer: came.append(index)))
-        while len(came) < 20:
-            await asyncio.sleep(0.01)
-        task.cancel()
+        def hear(index: int, answer: TeacherAnswer) -> None:
+            came.append(index)
+            if len(came) == 20:
+                task.cancel()
+
+        task = asyncio.create_task(teacher.ask(chats(400), hear))
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -196,22 +202,23 @@ def test_a_dead_endpoint_fails_in_time_with_everything_saved_and_a_retry_goes_on
 ) -> None:
     monkeypatch.setattr(limiter, "BREAKER_S", 1.5)
 
+    came: list[int] = []
+
     def die(index: int, answer: TeacherAnswer) -> None:
-        if index == 10:
+        came.append(index)
+        if len(came) == 11:
             bench.server.configure(outage="server_error")
 
-    began = time.monotonic()
-    with pytest.raises(TeacherError, match="fails every call"):
+    with pytest.raises(TeacherError, match="fails every call"):  # in time: test_limiter.py
         bench.ask(chats(50), on_answer=die)
-    assert time.monotonic() - began < 10
     bench.server.configure(outage="")
     answers = bench.ask(chats(50))
     assert not any(a.error for a in answers) and sum(a.cached for a in answers) > 10
 
 
 def test_an_endpoint_that_takes_calls_and_never_answers_is_found_dead_long_before_the_time_out(bench: Bench) -> None:
-    bench.settings = {"timeout_s": 300.0, "silence_s": 0.6}
     assert not any(a.error for a in bench.ask(chats(10)))
+    bench.settings = {"timeout_s": 300.0, "silence_s": 0.6}
     bench.server.configure(outage="silent")
     began = time.monotonic()
     with pytest.raises(TeacherError, match="answers nothing") as dead:
@@ -220,11 +227,12 @@ def test_an_endpoint_that_takes_calls_and_never_answers_is_found_dead_long_befor
     account = bench.ledger.account("loop")
     assert account.reserved_tokens == 0 and len(bench.ledger.read_answered(keys(bench, chats(60)))) == 10
     bench.server.configure(outage="")
+    bench.settings = {}
     assert not any(a.error for a in bench.ask(chats(60)))
 
 
 def test_a_slow_endpoint_that_is_alive_is_waited_for(bench: Bench) -> None:
-    bench.settings = {"timeout_s": 60.0, "silence_s": 1.0}
+    bench.settings = {"silence_s": 1.5}  # without a sign of life it would be given up after 1.5 and three times 0.75 s
     bench.server.configure(latency_s=4.0)
     assert not any(a.error for a in bench.ask(chats(4)))
 

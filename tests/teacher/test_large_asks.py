@@ -14,6 +14,7 @@ from teacher_bench import Bench, chat, chats
 
 from sedi_dagster.errors import BudgetExceeded, StorageError, TeacherError
 from sedi_dagster.records import TeacherAnswer
+from sedi_dagster.teacher import limiter
 from sedi_dagster.teacher.budget import Budget
 from sedi_dagster.teacher.calls import sum_calls
 from sedi_dagster.teacher.client import Teacher
@@ -116,16 +117,17 @@ def test_a_commit_whose_acknowledgement_was_lost_is_not_refused_for_ever(
     assert bench.ledger.account("loop").spent_tokens == bench.server.meter.tokens
 
 
-@pytest.mark.parametrize("retry_after_s", [None, 0.0, 0.3, 0.9, 3600.0])
+@pytest.mark.parametrize("retry_after_s", [None, 0.0, 0.3, 1.9, 3600.0])
 @pytest.mark.parametrize("calls", [1, 12])
 def test_patience_is_kept_in_every_pattern_of_retry_after(
-    bench: Bench, retry_after_s: float | None, calls: int
+    bench: Bench, retry_after_s: float | None, calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By the server's clock: nothing is sent after patience has ended. The last call is sent as it ends; a pause that
+    were not cut off there would end 1.5 s later or more, of which a busy machine has 1 s."""
+    monkeypatch.setattr(limiter.random, "uniform", lambda least, most: most)  # pauses of 0.5, 1 and 2 s
     bench.settings = {"patience_s": 2.0, "max_concurrency": 4}
     bench.server.configure(outage="rate_limited", retry_after_s=retry_after_s)
-    began = time.monotonic()
-    with pytest.raises(TeacherError, match=r"429|asks to wait until"):
+    with within(60.0), pytest.raises(TeacherError, match=r"429|asks to wait until"):
         bench.ask(chats(calls))
     arrivals = bench.server.meter.arrivals
-    assert arrivals[-1] - arrivals[0] <= 2.2, "by the server's clock: nothing is sent after patience has ended"
-    assert time.monotonic() - began < 30.0
+    assert arrivals[-1] - arrivals[0] <= 3.0

@@ -73,7 +73,7 @@ def test_it_ends_with_its_parent_also_after_kill_9(tmp_path: Path) -> None:
     assert Path(f"/proc/{child}").exists()
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while _runs(child) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _runs(child)
