@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -52,10 +53,7 @@ def first_exchange(conversation: Any, name: str, number: int, problems: Problems
 def as_messages(conversation: Any) -> list[tuple[str, Any]] | None:
     """(role, text) of each message; None if this is no conversation. What is no text stays as it is."""
     if isinstance(conversation, str) and conversation.lstrip().startswith("["):  # a list in a cell of a table
-        try:
-            conversation = json.loads(conversation)
-        except ValueError:
-            return None
+        conversation = _parsed(conversation)
     if isinstance(conversation, dict):  # a list in columns, as `datasets` saves it
         columns = [column for column in conversation.values() if isinstance(column, list)]
         if len(columns) < len(conversation) or len({len(column) for column in columns}) != 1:
@@ -72,6 +70,23 @@ def as_messages(conversation: Any) -> list[tuple[str, Any]] | None:
     return [(_role(message), _content(message)) for message in conversation]
 
 
+def is_masked(conversation: Any) -> bool:
+    """Whether the first answer is not to be learnt: OpenAI's `weight: 0`, axolotl's `train: false`."""
+    messages = conversation if isinstance(conversation, list) else []
+    first = next((m for m in messages if isinstance(m, dict) and _role(m) == "assistant"), {})
+    return first.get("weight") == 0 or first.get("train") is False
+
+
+def _parsed(cell: str) -> Any:
+    """A list as JSON or as Python writes it; None if it is neither."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(cell)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return None
+
+
 def _role(message: Mapping[str, Any]) -> str:
     roles = [held.get("role") if isinstance(held, dict) else held for held in map(message.get, _ROLE_FIELDS)]
     named = next((role for role in roles if isinstance(role, str)), "no role")
@@ -83,8 +98,12 @@ def _content(message: Mapping[str, Any]) -> Any:
     content = next((message[name] for name in _TEXT_FIELDS if message.get(name) is not None), None)
     if not isinstance(content, list):
         return content
-    texts = [_part(part) for part in content]
+    texts = [_part(part) for part in content if not _is_thought(part)]
     return "\n".join(text for text in texts if text is not None) if None not in texts else content
+
+
+def _is_thought(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in ("thinking", "redacted_thinking", "reasoning")
 
 
 def _part(part: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import lzma
 import re
 
@@ -41,13 +42,14 @@ def decompressed(raw: bytes, most: int, name: str) -> bytes:
     kind = next((kind for mark, kind in _COMPRESSED.items() if raw.startswith(mark)), None)
     try:
         if raw.startswith(_XZ):
-            out = lzma.LZMADecompressor().decompress(raw, most + 1)
+            with lzma.open(io.BytesIO(raw)) as whole:
+                out = whole.read(most + 1)
         elif kind is None:
             return raw
         else:
             with pa.CompressedInputStream(pa.BufferReader(raw), kind) as stream:
                 out = stream.read(most + 1)
-    except (OSError, lzma.LZMAError, pa.ArrowException) as error:
+    except (OSError, EOFError, lzma.LZMAError, pa.ArrowException) as error:
         raise InputFileError(f"{name} is compressed ({kind or 'xz'}) and damaged: {error}.", "Copy it again.") from None
     if len(out) > most:
         raise InputFileError(

@@ -12,9 +12,11 @@ from sedi_dagster.datafiles.problems import Problems
 from sedi_dagster.errors import InputFileError
 
 MAX_LINE_CHARS = 2_000_000
-ROW_FIELDS = ("instruction", "prompt", "question", "problem", "text", "input", "output", "context", "ctx")
+ROW_FIELDS = ("instruction", "prompt", "question", "problem", "text", "input", "output", "context", "ctx", "passage",
+              "article")  # fmt: skip
 """Texts by which an object is a row itself, not what holds rows."""
 
+_OF_A_ROW = frozenset(("messages", "conversations", "conversation", "instances"))
 _OF_A_MESSAGE = (("role", "content"), ("from", "value"), ("role", "parts"))
 
 Numbered = Iterator[tuple[int, dict[str, Any] | None]]
@@ -167,7 +169,7 @@ def _single(value: dict[str, Any], problems: Problems) -> Numbered:
     elif columns:
         problems.unit = "row"
         yield from enumerate(columns, 1)
-    elif not lists or texts or set(lists) & {"messages", "conversations", "conversation", "instances"}:
+    elif not lists or texts or _OF_A_ROW & lists.keys() or any(_is_message(rows[0]) for rows in lists.values()):
         yield 1, _object(value, 1, problems)
     elif len(lists) > 1 and "row_idx" not in lists.get("rows", [{}])[0]:
         raise InputFileError(
@@ -176,13 +178,17 @@ def _single(value: dict[str, Any], problems: Problems) -> Numbered:
         )
     else:
         problems.unit = "element"
+        definition = value.get("Definition")  # of a task of Natural Instructions, before its instances
+        definition = definition[0] if isinstance(definition, list) and definition else definition
+        asked = {"instruction": definition} if isinstance(definition, str) else {}
         for number, row in enumerate(lists.get("rows") or next(iter(lists.values())), 1):
             wrapped = isinstance(row, dict) and isinstance(row.get("row"), dict) and "row_idx" in row
             if wrapped and row.get("truncated_cells"):
                 problems.add(number, "truncated_cells", "was cut short by the viewer", "the file itself, downloaded")
                 yield number, None
                 continue
-            yield number, _object(row["row"] if wrapped else row, number, problems)
+            found = _object(row["row"] if wrapped else row, number, problems)
+            yield number, {**asked, **found} if found else found
 
 
 def _is_rows(value: Any) -> bool:
@@ -193,6 +199,9 @@ def _columns(value: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows from columns, as pandas writes them: name to list, or name to value by index; none if it is not that."""
     if len(value) < 2:
         return []
+    names, data = value.get("columns"), value.get("data")  # orient="split"
+    if isinstance(names, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
+        return [dict(zip(map(str, names), row, strict=False)) for row in data]
     inner = list(value.values())
     if all(isinstance(column, dict) and column and all(key.isdigit() for key in column) for column in inner):
         index = list(inner[0])

@@ -25,6 +25,7 @@ from sedi_dagster.datafiles.conversations import (
     CONVERSATION_FIELDS,
     first_exchange,
     is_flat_message,
+    is_masked,
     is_tree,
     joined_messages,
     tree_exchange,
@@ -36,8 +37,8 @@ from sedi_dagster.errors import InputFileError
 from sedi_dagster.texts.no_input import means_no_input
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
-    "instruction": ("instruction", "prompt", "question", "query", "problem", "task", "user", "user_query", "human", "q",
-                    "inputs", "inputs_pretokenized", "input_text", "message_1"),
+    "instruction": ("instruction", "prompt", "question", "query", "problem", "user", "user_query", "human", "q",
+                    "inputs", "inputs_pretokenized", "input_text", "text_input", "message_1", "task"),
     "input": ("input", "context", "passage"),
     "output": ("output", "response", "answer", "completion", "generation", "chosen", "target", "solution", "assistant",
                "generated_response", "model_output", "generations", "responses", "answers", "best_answer", "a",
@@ -48,7 +49,12 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 _TRANSCRIPTS = ("text", "chosen", "conversation", "input")
 _PLAIN_NAMES = frozenset((*chain.from_iterable(FIELDS.values()), *CONVERSATION_FIELDS, *_TRANSCRIPTS, "category", "id"))
 _READ_ELSEWHERE = {"id", "is_classification"}
+_MISSING = ("nan", "<NA>")
+"""A missing value, as pandas makes a text of it."""
 _UNSERVABLE = ("images", "image", "videos", "video", "audios", "audio")
+# Between prompt and completion in OpenAI's first format, and at the end.
+_SEPARATOR = re.compile(r"\s*(?:###|->)\s*\Z")
+_STOP = re.compile(r"\s*(?:###|\bEND)\s*\Z")
 _ENDS = re.compile(r"^\W+|\W+$")
 _LOOKED_AT = 50
 """Rows from which the shape of a file is detected; if none of them has a known shape, the file is refused."""
@@ -137,14 +143,24 @@ def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
         row = {
             known if known in _PLAIN_NAMES and known not in row else name: row[name] for name, known in plain.items()
         }
+    prompt, completion = row.get("prompt"), row.get("completion")
+    if isinstance(prompt, str) and isinstance(completion, str) and (separator := _SEPARATOR.search(prompt)):
+        row = {**row, "prompt": prompt[: separator.start()], "completion": _STOP.sub("", completion)}
     for name in ("instruction", "prompt", "input"):
         if isinstance(row.get(name), str) and (asked := asked_in(row[name])):
             row = {**row, name: asked}
     if _conversation_field(row) is None and not any(row.get(name) for name in ("instruction", "prompt", "output")):
         for name in _TRANSCRIPTS:
-            if isinstance(row.get(name), str) and (messages := messages_of(row[name])):
+            value = row.get(name)
+            if messages := messages_of(value) if isinstance(value, str) else _messages_in(value):
                 return {**{n: value for n, value in row.items() if n != name}, "messages": messages}
     return row
+
+
+def _messages_in(value: Any) -> list[Any]:
+    """The messages of a preferred conversation without a prompt of its own."""
+    listed = value if isinstance(value, list) else []
+    return listed if len(listed) > 1 and all(isinstance(one, dict) and "role" in one for one in listed) else []
 
 
 def _has_shape(row: Mapping[str, Any], columns: Columns) -> bool:
@@ -178,7 +194,8 @@ def parse_exchange(
         unread: counts the fields that hold something and were not read.
     """
     before = problems.count
-    if row.get("label") is False:  # KTO: an answer that people marked as bad
+    label = row.get("label")
+    if label is False or (isinstance(label, str) and label.strip().lower() == "false"):  # KTO: marked as bad
         problems.notes["rows have `label: false`, which marks a bad answer: they are excluded"] += 1
         return None
     for name in _UNSERVABLE:
@@ -189,6 +206,9 @@ def parse_exchange(
     if columns.instruction == "" and is_tree(row):
         instruction, text_input, output = tree_exchange(row, number, problems)
         used |= {"prompt", "message_id", "message_tree_id", "tree_state"}
+    elif conversation and is_masked(row[conversation]):
+        problems.notes["conversations begin with an answer of weight 0, which is not to be learnt: excluded"] += 1
+        return None
     elif conversation:
         instruction, text_input, output = first_exchange(row[conversation], conversation, number, problems)
         used.add(conversation)
@@ -267,8 +287,8 @@ def _first_text(value: Any, name: str, problems: Problems) -> Any:
     if isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), str):
         return next(iter(value.values()))  # a text in an object of its own
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return str(value)
-    return value
+        value = str(value)
+    return None if value in _MISSING else value
 
 
 def _self_instruct(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[str, str, str]:

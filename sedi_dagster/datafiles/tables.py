@@ -107,6 +107,15 @@ def columnar_rows(raw: bytes, problems: Problems) -> Iterator[tuple[int, dict[st
     except (PolarsError, OSError, ValueError) as error:
         message = f"{problems.path} is {kind} that cannot be read: {str(error).strip().partition(chr(10))[0]}."
         raise InputFileError(message, "Copy or create it again.") from None
-    binary = [name for name, kind in frame.schema.items() if kind == pl.Binary]
-    frame = frame.with_columns(pl.col(binary).cast(pl.String, strict=False)) if binary else frame
-    return enumerate(frame.iter_rows(named=True), 1)
+    rows = enumerate(frame.iter_rows(named=True), 1)
+    if pl.Binary not in frame.dtypes:
+        return rows
+    return ((number, {name: _text_of(value) for name, value in row.items()}) for number, row in rows)
+
+
+def _text_of(value: Any) -> Any:
+    """Bytes as the text that they are; an image stays bytes."""
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value

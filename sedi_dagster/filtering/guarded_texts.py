@@ -22,12 +22,13 @@ from sedi_dagster.texts.words import word_count
 QUESTIONS = (
     "question", "prompt", "problem", "query", "text", "input", "stem", "question_stem", "ctx", "sentence", "goal",
     "premise", "instruction", "task", "turns", "problem_statement", "description", "title", "sentence1", "question1",
-    "inputs", "source", "src", "user_query", "claim",
+    "inputs", "source", "src", "user_query", "claim", "questions",
 )  # fmt: skip
 CONTEXTS = (
     "context", "passage", "article", "paragraph", "document", "story", "background", "sentence2", "hypothesis",
     "question2", "input",
 )  # fmt: skip
+_CONTEXT = re.compile(rf"(?:\w+_)?(?:{'|'.join(CONTEXTS[:7])}|body)s?|{'|'.join(CONTEXTS[7:])}")
 CHOICES = ("choices", "options", "endings", "candidates", "answer_choices", "alternatives")
 _CHOICE = re.compile(r"(?:choice|option|sol|ending|opt|answer)_?[0-9a-e]|[a-e]")
 _NO_TEXTS = re.compile(
@@ -78,7 +79,7 @@ def _texts_of(row: Mapping[str, Any], number: int, problems: Problems) -> list[s
     if not any(word_count(text) >= FEWEST_WORDS for text in found):
         found += [text for text in _leaves(row) if word_count(text) >= FEWEST_WORDS]
     # A table without a line of names: its first row is taken for them.
-    found += [name for name in row if " " in name and word_count(name) >= FEWEST_WORDS]
+    found += [name for name in row if word_count(name) >= FEWEST_WORDS]
     if not found:
         fields = ", ".join(list(row)[:8]) or "none"
         problems.add(number, "", f"has no text (its fields: {fields})", f"one of {', '.join(QUESTIONS[:6])}, messages")
@@ -101,9 +102,9 @@ def _known(row: Mapping[str, Any], number: int, problems: Problems) -> Iterator[
     yield from question
     if question and choices:
         yield "\n".join([question[0], *choices])
-    for name in CONTEXTS:
-        if isinstance(named.get(name), str) and word_count(named[name]) >= FEWEST_WORDS:
-            yield named[name]
+    for name, value in named.items():
+        if _CONTEXT.fullmatch(name):
+            yield from (text for text in _strings(value) if word_count(text) >= FEWEST_WORDS)
 
 
 def _question(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[list[str], list[str]]:

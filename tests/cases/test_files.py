@@ -278,6 +278,40 @@ TAKEN: dict[str, tuple[str, str | bytes]] = {
     "no input in words": ("a.jsonl", jsonl([{**row, "input": "No input required."} for row in ALPACA])),
     "no input in brackets": ("a.jsonl", jsonl([{**row, "input": "（无）"} for row in ALPACA])),
     "nan": ("a.jsonl", jsonl([{**row, "input": float("nan")} for row in ALPACA])),
+    "flan, with the name of its task": (
+        "a.jsonl",
+        jsonl([{"task": "rte", "inputs": q, "targets": a} for q, a in PAIRS]),
+    ),
+    "separators of OpenAI's first format": (
+        "a.jsonl",
+        jsonl([{"prompt": f"{q}\n\n###\n\n", "completion": f" {a} END"} for q, a in PAIRS]),
+    ),
+    "pandas, split, its columns in another order": (
+        "a.json",
+        json.dumps({"columns": ["output", "instruction"], "index": [0, 1, 2, 3], "data": [[a, q] for q, a in PAIRS]}),
+    ),
+    "a preferred conversation without a prompt": (
+        "a.jsonl",
+        jsonl([{"chosen": c, "rejected": c[:1]} for c in chat("role", "content", "user", "assistant")]),
+    ),
+    "parts with a thought": (
+        "a.jsonl",
+        jsonl(
+            [
+                {
+                    "messages": [
+                        {"role": "user", "content": q},
+                        {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm."}, {"text": a}]},
+                    ]
+                }
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "messages as Python writes them": (
+        "a.jsonl",
+        jsonl([{"messages": str(c)} for c in chat("role", "content", "user", "assistant")]),
+    ),
 }
 
 
@@ -436,6 +470,48 @@ def test_an_answer_marked_as_bad_is_left_out_and_an_image_is_no_seed(read: Read)
     assert "line 3, field 'images': is present" in str(found.problems.found[0])
 
 
+def test_an_answer_that_is_not_to_be_learnt_is_left_out(read: Read) -> None:
+    question = {"role": "user", "content": "Name a bird of the north."}
+    marks: list[dict[str, Any]] = [{"weight": 0}, {"train": False}, {"weight": 1}]
+    rows: list[Any] = [{"messages": [question, {"role": "assistant", "content": f"{m}"} | m]} for m in marks]
+    found = read("a.jsonl", jsonl([*rows, {**ALPACA[0], "label": "False"}]))
+    assert [task.output for task in found.tasks] == ["{'weight': 1}"] and not found.problems.found
+    assert sorted(found.problems.notes.values())[-2:] == [1, 2]
+
+
+def test_two_files_of_xz_behind_one_another_are_read_whole_and_half_a_file_is_an_error(read: Read) -> None:
+    first, second = (lzma.compress(jsonl(rows).encode() + b"\n") for rows in (ALPACA[:1], ALPACA[1:]))
+    assert len(read("a.jsonl.xz", first + second).checked().tasks) == len(ALPACA)
+    with pytest.raises(InputFileError, match="damaged"):
+        read("a.jsonl.xz", second[:-20])
+
+
+def test_bytes_in_a_table_are_text_where_they_are_and_else_a_problem(read: Read) -> None:
+    rows = [{**ALPACA[0], "output": b"A saw cuts."}, {**ALPACA[1], "output": b"\xff\xd8\xff"}]
+    found = read("a.parquet", parquet([{**row, "picture": b"\xff\xd8"} for row in rows]))
+    assert [task.output for task in found.tasks] == ["A saw cuts."]
+    assert "row 2, field 'output': is b'\\xff" in str(found.problems.found[0])
+
+
+def test_one_conversation_in_a_file_is_a_row(read: Read) -> None:
+    turns = [{"role": "user", "parts": [{"text": "Name a bird."}]}, {"role": "model", "parts": [{"text": "A tern."}]}]
+    assert [t.output for t in read("a.jsonl", json.dumps({"contents": turns})).checked().tasks] == ["A tern."]
+
+
+def test_the_definition_of_a_task_is_the_instruction_of_its_instances(read: Read) -> None:
+    task = {"Definition": ["Name the colour in the text."], "Instances": [{"input": "A red boat.", "output": ["red"]}]}
+    found = read("a.json", json.dumps(task)).checked()
+    assert [(t.instruction, t.input, t.output) for t in found.tasks] == [
+        ("Name the colour in the text.", "A red boat.", "red")
+    ]
+
+
+@pytest.mark.parametrize("missing", ["nan", float("nan"), "<NA>"])
+def test_a_missing_output_is_no_answer_however_pandas_writes_it(read: Read, missing: Any) -> None:
+    found = read("a.jsonl", jsonl([{**ALPACA[0], "output": missing}, {**ALPACA[1], "output": "NaN"}]))
+    assert [str(problem) for problem in found.problems.found] == ["line 1, field 'output': is missing; expected text"]
+
+
 def test_elements_of_a_list_on_one_line_are_counted(read: Read) -> None:
     found = read("a.json", json.dumps([ALPACA[0], {**ALPACA[1], "output": None}, ALPACA[2]]))
     assert [str(problem) for problem in found.problems.found] == [
@@ -502,6 +578,22 @@ BENCHMARKS: dict[str, tuple[Any, list[str]]] = {
         {"instruction": "Answer the question below.", "input": "Which planet is the largest of all?"},
         ["Answer the question below.\n\nWhich planet is the largest of all?", "Which planet is the largest of all?"],
     ),
+    "race": (
+        {"article": "A boy went to the river.", "questions": ["What did the boy find?", "Who came to help?"]},
+        ["What did the boy find?", "Who came to help?", "A boy went to the river."],
+    ),
+    "belebele": (
+        {"flores_passage": "Make sure your hand is relaxed.", "question": "Which is no tip for playing?"},
+        ["Which is no tip for playing?", "Make sure your hand is relaxed."],
+    ),
+    "svamp": (
+        {"Body": "There are 87 pears in a box.", "Question": "How many more are there?", "Answer": 1},
+        ["How many more are there?", "There are 87 pears in a box."],
+    ),
+    "pubmedqa": (
+        {"QUESTION": "Do these plants lose leaves?", "CONTEXTS": ["Cell death is regulated here."], "LONG_ANSWER": "Y"},
+        ["Do these plants lose leaves?", "Cell death is regulated here."],
+    ),
     "names of its own": (
         {"uid": "7", "scenario": "Ben drops a glass on a stone floor.", "gold_label": "it breaks into pieces at once"},
         ["Ben drops a glass on a stone floor."],
@@ -528,6 +620,27 @@ def test_questions_that_lie_deeper_are_guarded(tmp_path: Path) -> None:
     found = {text for _, text in read_guarded_texts(path)}
     assert {context, "Who built the old bridge?", "The old town of Bran"} <= found
     assert "Ana Roe of the north" not in found
+
+
+def test_a_passage_with_its_questions_in_an_object_is_guarded(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    passage = {
+        "passage": "The team won in the last quarter.",
+        "qa_pairs": [{"question": "How many points were scored?"}],
+    }
+    path.write_text(json.dumps({"nfl_1": passage}))
+    assert {text for _, text in read_guarded_texts(path)} == {
+        "The team won in the last quarter.",
+        "How many points were scored?",
+    }
+
+
+def test_a_first_row_without_blanks_is_guarded_too(tmp_path: Path) -> None:
+    path = tmp_path / "bench.csv"
+    path.write_text(
+        "次の文章の主題として適切なものはどれですか。,海,山,A\n植物が取り込む気体はどれですか。,酸素,炭酸,B\n"
+    )
+    assert len(read_guarded_texts(path)) == 2
 
 
 def test_the_first_row_of_a_table_without_names_is_guarded_too(tmp_path: Path) -> None:
