@@ -25,7 +25,8 @@ TOO_LONG = "too_long"
 BAD_REQUEST = "bad_request"
 
 _QUOTA = re.compile(
-    r"insufficient_quota|billing_hard_limit|billing_not_active|insufficient[_ ]balance|credit balance|out of credits|"
+    r"insufficient_(?:\w+_)?quota|额度不足|billing_hard_limit|billing_not_active|insufficient[_ ]balance|"
+    r"credit balance|out of credits|"
     r"insufficient credits?|arrearage|payment required|balance[^.]{0,20}insufficient|exceeded_current_quota|"
     r"(?:key|spend\w*|budget)(?: has been| limit)? (?:limit )?exceeded|spend\w* limit|account[^.]{0,40}suspended|"
     r"usage limits?|free ?tier[^.]{0,40}(?:exhausted|only)|more credits|"
@@ -41,7 +42,7 @@ _BUSY = re.compile(
     r"繁忙|过载|混雑"
 )
 _TOO_LONG = re.compile(
-    r"context_length|exceed_context|maximum context|context (?:size|window|length)|string_above_max_length|n_ctx|"
+    r"context_length|exceed_context|maximum context|context (?:size|window|length|limit)|string_above_max_length|n_ctx|"
     r"longer than the maximum|(?:prompt|input|request|message)s? (?:is|are|was) too (?:long|large)|reduce the length|"
     r"too many (?:input )?tokens|maximum (?:number of )?(?:input )?tokens|token limit|tokens?['\"`]? is too large|"
     r"at most \d+ (?:completion |output )?tokens|range of (?:input length|max_tokens)|less than \d+ tokens|"
@@ -51,6 +52,7 @@ _TOO_LONG = re.compile(
 )
 _POLICY = re.compile(
     r"content[_ ](?:policy|filter|management)|moderat(?:ion|ed)|safety|invalid_prompt|responsible ?ai|data_?inspection|"
+    r"high risk|content (?:\w+ ){0,3}not allowed|"
     r"inappropriate|content (?:exists )?risk|sensitive[_ ](?:content|words?|information|topics?)|prohibited_content|"
     r"recitation|guardrail|jailbreak|content (?:was|is) rejected|不合规|"
     r"harmful|unsafe|nsfw|flagged|usage polic|blocked (?:by|due|for)|(?:was|been) blocked|"
@@ -71,7 +73,7 @@ _MODEL = re.compile(
     r"model_?not_?found|deploymentnotfound|(?:unknown|invalid|unsupported|no such) model|no endpoints found|"
     r"model[^.]{0,80}(?:not found|does ?n[o']t exist|not exist|is not a valid|not available|not supported|unknown)|"
     r"model[^.]{0,30} (?:is )?invalid|model id\b.{0,160}n['’]t supported|access (?:to )?(?:the )?model|"
-    r"model_not_available|no ['\"`]?model_?name|"
+    r"model_not_available|no models? (?:is |are )?loaded|no ['\"`]?model_?name|"
     r"not a valid model|deployment[^.]{0,60}does not exist|provider not provided|decommissioned|"
     r"模型.{0,8}(?:不存在|未找到|无效)|modell?\b[^.]{0,40}(?:nicht gefunden|existiert nicht)"
 )

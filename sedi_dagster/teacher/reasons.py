@@ -19,7 +19,7 @@ _INNER = ("error", "errors", "detail", "details", "fault", "base_resp", "metadat
           "data", "body", "headers", "parameters", "non_field_errors", "promptfeedback")  # fmt: skip
 _WORDS = ("message", "msg", "error_msg", "error_message", "errormessage", "faultstring", "status_msg", "raw", "title",
           "description", "error_description", "reason", "exception", "cause", "err", "text")  # fmt: skip
-_TAGS = ("code", "type", "status", "error_code", "reason", "errorcode", "blockreason", "status_code")
+_TAGS = ("code", "type", "status", "error_code", "reason", "errorcode", "blockreason", "status_code", "__type")
 _DEPTH = 6
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 _TAG = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.IGNORECASE | re.DOTALL)

@@ -34,7 +34,7 @@ _OVERLOADED = re.compile(
     r"dead|crash"
 )
 _CUT = re.compile(
-    r"length|max|limit|trunc|window|incomplete|exceed|too_long|too_many|budget|cache_full|exhaust|overflow|out_of|"
+    r"length|max|limit|trunc|window|incomplete|exceed|too_long|too_many|budget|_full|exhaust|overflow|out_of|"
     r"cut_?off|unfinished|not_finish|partial|repeti|截断|长度|長度"
 )
 _FAILED = re.compile(

@@ -45,6 +45,8 @@ _NO_INPUT = frozenset(
         ).split("|"),
     )
 )
+_REMARK = re.compile(r"(?<=[^\s(（])\s*[(（][^()（）]{1,40}[)）][\s.]*\Z")
+"""Behind it: `N/A (no input needed)`."""
 _LONGEST_NO_INPUT = 80
 
 
@@ -53,7 +55,7 @@ def means_no_input(text: str) -> bool:
     text = text.strip()
     if len(text) > _LONGEST_NO_INPUT:
         return False
-    plain = _plain(text)
+    plain = _plain(_REMARK.sub("", text))
     if not plain:
         return all(c in _DASHES_AND_BRACKETS for c in text)
     return plain in _NO_INPUT or _ENGLISH_NO_INPUT.fullmatch(plain) is not None

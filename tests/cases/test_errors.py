@@ -20,6 +20,16 @@ def E(message: str, **more: Any) -> dict[str, Any]:
 
 
 CASES: list[tuple[str, int, Any]] = [
+    ("refused", 400, E("The request was rejected because it was considered high risk")),
+    ("refused", 400, E("Your prompt contains content that is not allowed")),
+    ("quota", 403, E("用户额度不足, 剩余额度: 0.00", type="new_api_error", code="insufficient_user_quota")),
+    (
+        "model",
+        400,
+        {"error": "No models loaded. Please load a model in the developer page or use the `lms load` command."},
+    ),
+    ("too_long", 400, E("input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000")),
+    ("rate_limited", 400, {"__type": "ThrottlingException", "message": "Too many tokens, please wait."}),
     # refused
     (
         "refused",

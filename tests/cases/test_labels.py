@@ -86,6 +86,14 @@ FORMS = {
     "urdu": f"کام 9: {A}\nان پٹ: کوئی نہیں\nکام 10: {B}\nان پٹ: {BI}",
     "swahili": f"Kazi 9: {A}\nIngizo: hakuna\nKazi 10: {B}\nIngizo: {BI}",
     "croatian": f"Zadatak 9: {A}\nUlaz: nema\nZadatak 10: {B}\nUlaz: {BI}",
+    "russian": f"Задание 9: {A}\nВходные данные: нет\nЗадание 10: {B}\nВходные данные: {BI}",
+    "a remark behind none": f"Task 9: {A}\nInput: N/A (no input needed)\nTask 10: {B}\nInput: {BI}",
+    "labels in code": f"`Task 9:` {A}\n`Input:` None\n`Task 10:` {B}\n`Input:` {BI}",
+    "dashes": f"Task 9 - {A}\nInput - None\nTask 10 - {B}\nInput - {BI}",
+    "a category of each": f"Task 9: {A}\nCategory: open_qa\nInput: None\nTask 10: {B}\nCategory: qa\nInput: {BI}",
+    "in a fence with talk behind": f"```\nTask 9: {A}\nInput: None\nTask 10: {B}\nInput: {BI}\n```\nEnjoy!",
+    "closing in japanese": f"タスク9：{A}\n入力：なし\nタスク10：{B}\n入力：{BI}\n\n以上が新しいタスクです。",
+    "closing in spanish": f"Tarea 9: {A}\nEntrada: ninguna\nTarea 10: {B}\nEntrada: {BI}\n\n¡Espero que te sirvan!",
     "fullwidth space": f"Task 9:\u3000{A}\nInput:\u3000None\nTask 10:\u3000{B}\nInput:\u3000{BI}",
 }
 
@@ -136,3 +144,27 @@ def test_a_list_inside_a_task_is_no_row_of_tasks() -> None:
     asked = "Sort these:\n1. pear\n2. fig\n3. apple"
     tasks = parse_tasks(f"Task 9: {asked}\nInput: <noinput>\nTask 10: {B}\nInput: {BI}", False, begins_inside=False)
     assert [t.instruction for t in tasks] == [asked, B]
+
+
+EXAMPLES = {
+    "english": ("Example", "Instruction", "Input", "None", "Output"),
+    "bold": ("**Example", "**Instruction", "**Input", "None", "**Output"),
+    "german": ("Beispiel", "Anweisung", "Eingabe", "keine", "Ausgabe"),
+    "chinese": ("示例", "指令", "输入", "无", "输出"),
+    "japanese": ("例", "指示", "入力", "なし", "出力"),
+    "russian": ("Пример", "Инструкция", "Ввод", "нет", "Вывод"),
+}
+
+
+@pytest.mark.parametrize("last", [1, 2])
+@pytest.mark.parametrize("case", EXAMPLES)
+def test_the_heading_of_an_example_ends_in_no_answer_and_no_instruction(case: str, last: int) -> None:
+    example, instruction, given, none, output = EXAMPLES[case]
+    bold = "**" if case == "bold" else ""
+    text = "\n\n".join(
+        f"{example} {number}{bold}\n{instruction}:{bold} {asked}\n{given}:{bold} {text}\n{output}:{bold} {answer}"
+        for number, asked, text, answer in ((1, A, none, "Ob and Lena"), (2, B, BI, "A harbour"))[:last]
+    )
+    found = parse_examples(text, cut_off=False)
+    expected = [(A, "", "Ob and Lena"), (B, BI, "A harbour")][:last]
+    assert [(e.instruction, e.input, e.output) for e in found if not e.problem] == expected

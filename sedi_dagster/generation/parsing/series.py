@@ -17,6 +17,8 @@ _RULE = re.compile(r"\n[ \t]*(?:#{3,}|-{3,}|\*{3,}|={3,})\s*\Z")
 """A line between two tasks: `###`, `---`."""
 _TITLE = re.compile(r"[^\n*]{1,60}(?<![.?!。？！:：])\*\*[ \t]*\n+(?=[ \t]*[^\s*])")
 """A title behind a number, both in bold: `**Task 9: Rivers**`, then the task."""
+_NONE_IN_RUSSIAN = "нет"
+"""Also "no", so that it may be the input of a row in a file; behind the label of a task it says that there is none."""
 _BLANKS = {0xA0: " ", 0x202F: " "}
 _CLOSING = {"(": ")", "[": "]"}
 
@@ -46,7 +48,7 @@ def parse_examples(text: str, cut_off: bool, begins_inside: bool = False) -> lis
 def _parse_series(text: str, cut_off: bool, begins_inside: bool, answered: bool) -> list[ParsedTask]:
     plain = text.translate(_BLANKS)
     head, starts = _heads(plain, begins_inside)
-    pieces = split_at(text, starts)
+    pieces = split_at(_without_fence_behind(text, starts), starts)
     label_of_all = _label_of_all([plain[a:b] for a, b in pairwise([*starts, len(plain)])], head)
     label = words.OUTPUT if answered else words.INPUT
     unnumbered = begins_inside or (not starts and label.search(text) is not None)  # one task needs no number
@@ -85,6 +87,13 @@ def _heads(text: str, begins_inside: bool) -> tuple[re.Pattern[str], list[int]]:
         if len(again) > 1:
             return words.UNNUMBERED_HEAD, again
     return words.BARE_HEAD, [match.start() for match in bare]
+
+
+def _without_fence_behind(text: str, starts: list[int]) -> str:
+    """Without what follows the fence that ends the series, where one before it opened it: ```` ``` ```` and talk."""
+    before = list(words.FENCE.finditer(text, 0, starts[0])) if starts else []
+    behind = list(words.FENCE.finditer(text, starts[-1])) if len(before) % 2 else []
+    return text[: behind[-1].start()] if len(behind) % 2 else text
 
 
 def _label_of_all(pieces: list[str], head: re.Pattern[str]) -> re.Pattern[str] | None:
@@ -133,7 +142,8 @@ def _parse_piece(
     """Read one piece. `text` is the piece without closing talk, `raw` as it came."""
     plain = text.translate(_BLANKS)  # as long as the text itself
     started = head.match(plain) or words.BARE_HEAD.match(plain)
-    body = _without_lone_fence(_RULE.sub("", text[started.end() :] if started else text))
+    named = None if started else words.EXAMPLE.match(plain)
+    body = _without_lone_fence(_RULE.sub("", text[started.end() :] if started else text[named.end() if named else 0 :]))
     if started and "**" in started[0] and (title := _TITLE.match(body)) and not words.INPUT.match(body, title.end()):
         body = body[title.end() :]
     output = ""
@@ -146,7 +156,7 @@ def _parse_piece(
     text_input = words.INPUT.search(body) or words.INLINE_INPUT.search(body)
     if text_input is None and label_of_all is not None:
         text_input = label_of_all.search(body)
-    asked = body[: text_input.start()] if text_input else body
+    asked = words.REMARK.sub("", body[: text_input.start()] if text_input else body)
     label = words.INSTRUCTION.match(asked)
     instruction = _without_lone_bold(instruction_text(asked[label.end() if label else 0 :]))
     given = body[text_input.end() :].strip() if text_input else ""
@@ -154,7 +164,8 @@ def _parse_piece(
         given = given.removesuffix(_CLOSING[text_input[0].lstrip()[0]])
     given = _without_lone_bold(given)
     # What follows "none" after a blank line is talk.
-    if means_no_input(given.split("\n\n", 1)[0]):
+    first = given.split("\n\n", 1)[0]
+    if means_no_input(first) or first.strip(" .()").casefold() == _NONE_IN_RUSSIAN:
         given = ""
     if not instruction:
         problem = "no instruction"

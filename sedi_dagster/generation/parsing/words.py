@@ -11,7 +11,7 @@ import re
 
 _DIRECTION = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks of writing direction may stand before a label
 _BLANK = rf"[ \t\u00a0\u3000{_DIRECTION}]*+"
-_BOLD = r"(?:\*{1,3}|__?)?"
+_BOLD = r"(?:\*{1,3}|__?|`)?"
 _MARK = r"(?:[-*•‣+–→][ \t]{1,3})?"
 _COLON = r"[:：﹕]"
 
@@ -78,15 +78,21 @@ _ANY_COLON = r"[:：﹕፦]"
 ANY_WORDS = rf"{_ANY_WORD}(?:[ ]{_ANY_WORD})?"
 ANY_HEAD = _line(
     rf"[#*_>\s-]{{0,8}}(?P<word>{ANY_WORDS})[ ]?#?[ ]?(?P<number>\d{{1,3}})"
-    rf"{_BOLD}[ \t]{{0,3}}(?:[.)．、）]|{_ANY_COLON}|[-–—](?=[ \t])){_BOLD}[ \t]*"
+    rf"{_BOLD}(?:[ \t]{{0,3}}(?:[.)．、）]|{_ANY_COLON}|[-–—](?=[ \t])){_BOLD}|(?=[ \t]*\r?$))[ \t]*"
 )
-"""`Question 9:`, `T9.`, `កិច្ចការ ៩:`: a word of any language and a number. A head only where it counts on."""
+"""`Question 9:`, `T9.`, `កិច្ចការ ៩:`, `Example 9` alone on its line: a word of any language and a number. A head
+only where it counts on."""
 UNNUMBERED_HEAD = _line(
     rf"(?:#{{1,6}}[ \t]*)?{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}[ \t]{{0,3}}{_COLON}{_BOLD}[ \t]*"
 )
 """`### Instruction:`, `Task:`. A head only where it comes again."""
 ANY_LABEL = _line(rf"{_MARK}{_BOLD}(?P<word>{ANY_WORDS}){_BOLD}[ \t]?{_ANY_COLON}{_BOLD}(?=[ \t\n])")
 """A word of any language before a colon. A label only where every task has it."""
+REMARK = _line(
+    rf"{_MARK}{_BOLD}(?:category|task[ ]type|difficulty(?:[ ]level)?|kategorie|categoría|catégorie|categoria|категория|"
+    rf"类别|類別|难度|難易度|カテゴリー?|카테고리|난이도){_BOLD}[ \t]?{_COLON}[^\n]{{0,80}}$"
+)
+"""What a model says of a task in a line of its own."""
 LEFT_INPUT = re.compile(r"(?<![\w\"'“‘`«(])(?:Input|INPUT)[ ]?[:：]")
 
 INSTRUCTION = re.compile(
@@ -103,7 +109,8 @@ def _label(role: str) -> re.Pattern[str]:
     word = rf"{_BOLD}{kind}{_any_of(role)}{blank}\d{{0,3}}(?:\((?:optional|if any)\))?{_BOLD}{blank}"
     alone = rf"(?:#{{1,6}}[ \t]*{word}|\*\*{_any_of(role)}\*\*)"
     heading = rf"(?:{alone}(?:{_COLON}{_BOLD}|(?=\r?$))|[【\[]{_any_of(role)}[】\]]{_COLON}?)"
-    return _line(rf"(?:{heading}|{number}{word}{_COLON}{_BOLD})[ \t]*")
+    ends = rf"(?:{_COLON}|[-–—](?=[ \t]))" if role == "input" else _COLON
+    return _line(rf"(?:{heading}|{number}{word}{ends}{_BOLD})[ \t]*")
 
 
 INPUT = _label("input")
@@ -126,12 +133,13 @@ INLINE_OUTPUT = _inline("output")
 _OFFERS = r"""
     would you like|do you want|shall i|should i|let me know|please let me know|feel free|i hope (?:this|these|that)
     hope (?:this|these)|if you (?:need|want|would like|have any)|these (?:tasks|examples)|that['’]s (?:all|it)|note:
+    happy [a-z]+!|enjoy!|以上
     (?:i['’]ve|i have) (?:created|written|generated|provided|made|included)
     each (?:of (?:these|the) )?(?:new )?(?:task|example)s? (?:is|has|can|are)\b
     all (?:of )?(?:these|the) (?:tasks|examples)|\(?end of (?:the )?(?:list|tasks?|response|output|examples)
     is there anything else (?:you|i can)|i can (?:also )?(?:write|create|generate) more|here (?:are|were)
     gerne (?:erstelle|schreibe|kann)|möchten sie|möchtest du|soll ich|ich hoffe|lass(?:en sie)? mich wissen
-    ¿(?:quieres|te gustaría|desea)|espero que|avísame|voulez-vous|souhaitez-vous|j['’]espère|n['’]hésitez pas
+    ¿(?:quieres|te gustaría|desea)|¡?espero que|avísame|voulez-vous|souhaitez-vous|j['’]espère|n['’]hésitez pas
     vuoi che|vorresti|spero che|fammi sapere|gostaria|espero|avise-me|wil je|ik hoop|laat me weten|czy chcesz
     mam nadzieję|хотите|надеюсь|дайте знать|是否需要|需要我|希望这|希望這|如果您|如果你(?:需要|想)
     他に|ご希望|必要であれば|더 필요|도움이|원하시면|هل تريد|آمل أن|क्या आप चाहते|मुझे उम्मीद|istersen|umarım"""
