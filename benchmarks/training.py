@@ -119,7 +119,7 @@ def prepare_trainer(kind: str, asked: dict[str, Any]) -> tuple[Any, Callable[[],
         trainer = SFTTrainer(
             model=load_student(described.student, None, trainable=True),
             args=trainer.args,
-            train_dataset=making.dataset(frame),
+            train_dataset=making.dataset(frame, making.encode(tokenizer, frame)),
             processing_class=tokenizer,
             peft_config=making.lora_config(described.settings.lora_rank) if lora else None,
         )

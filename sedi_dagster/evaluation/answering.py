@@ -16,7 +16,7 @@ from sedi_dagster.errors import WorkloadError
 from sedi_dagster.evaluation.decoding import answers_and_losses
 from sedi_dagster.evaluation.results import END_OF_THOUGHT, append_results, judged
 from sedi_dagster.student.chat import answer_ids, end_tokens, question_text, token_ids
-from sedi_dagster.student.loading import device_note, load_student, load_tokenizer
+from sedi_dagster.student.loading import check_vocabulary, device_note, load_student, load_tokenizer
 from sedi_dagster.student.memory import free_memory, is_out_of_memory
 from sedi_dagster.workloads.process import Log, progress_log
 
@@ -39,6 +39,8 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
         log(device_note())
     items = job["items"]
     prompts = [token_ids(tokenizer, question_text(tokenizer, item["prompt"])) for item in items]
+    references = [answer_ids(tokenizer, item["prompt"], item["reference"]) for item in items]
+    check_vocabulary(job["student"], tokenizer, model, [*prompts, *references])
     ends = end_tokens(tokenizer, model)
     # Neighbours in length and cap share a batch, so that little is padded and none waits for a longer answer.
     order = sorted(range(len(items)), key=lambda i: (items[i]["max_answer_tokens"], len(prompts[i])))
@@ -51,7 +53,7 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
             answers, losses = answers_and_losses(
                 model,
                 [prompts[i] for i in chosen],
-                [answer_ids(tokenizer, item["prompt"], item["reference"]) for item in batch],
+                [references[i] for i in chosen],
                 [item["max_answer_tokens"] for item in batch],
                 ends,
             )

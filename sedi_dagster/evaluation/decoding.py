@@ -10,6 +10,8 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from sedi_dagster.errors import ModelError
+
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
@@ -20,6 +22,21 @@ POSITIONS_AT_ONCE = 4096
 """Positions of references projected in one go; their logits take 0.8 GB with a vocabulary of 49,152."""
 
 NO_TOKEN = -100
+
+_GREEDY: dict[str, Any] = {
+    "do_sample": False,
+    "temperature": None,
+    "top_p": None,
+    "top_k": None,
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "prompt_lookup_num_tokens": None,
+    "cache_implementation": None,
+    "return_dict_in_generate": False,
+    "max_time": None,
+    "stop_strings": None,
+}
+"""What a `generation_config` may say otherwise: how to search, when to stop, what to return, where the cache lies."""
 
 
 def answers_and_losses(
@@ -44,9 +61,15 @@ def answers_and_losses(
     mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=model.device)
     with torch.inference_mode():
         read, positions = mask[:, :-1], (mask.cumsum(1) - 1).clamp(min=0)
-        cache = model(
+        output = model(
             tokens[:, :-1], attention_mask=read, position_ids=positions[:, :-1], use_cache=True, logits_to_keep=1
-        ).past_key_values
+        )
+        cache = getattr(output, "past_key_values", None)
+        if cache is None:
+            raise ModelError(
+                f"The student is a {type(model).__name__}, which has no cache that answers can go on from.",
+                "Set SEDI_TRAINING_STUDENT to a transformer, or a hybrid of transformer and Mamba.",
+            )
         losses = _losses(model, tokens[:, -1:], copy.deepcopy(cache), read, references)
         return _answers(model, tokens, cache, mask, limits, ends), losses
 
@@ -100,10 +123,7 @@ def _answers(
         attention_mask=mask,
         past_key_values=cache,
         max_new_tokens=max(limits),
-        do_sample=False,
-        temperature=None,
-        top_p=None,
-        top_k=None,
+        **_GREEDY,
         eos_token_id=sorted(ends),
         pad_token_id=min(ends),
         stopping_criteria=[at_its_limit],

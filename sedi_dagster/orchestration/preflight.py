@@ -8,13 +8,13 @@ from collections.abc import Callable
 from sedi_dagster.errors import InputFileError
 from sedi_dagster.evaluation.served import check_served
 from sedi_dagster.generation.methods import check_mix
-from sedi_dagster.models import bundled_gguf, bundled_minilm
+from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf, bundled_minilm
 from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.reporting.seed_check import rules_that_drop_all
 from sedi_dagster.settings import Settings
 from sedi_dagster.student.check import check_student
-from sedi_dagster.student.loading import check_quantization
+from sedi_dagster.student.loading import check_quantization, load_tokenizer
 from sedi_dagster.targets import check_reference
 from sedi_dagster.teacher.open import open_teacher
 
@@ -63,8 +63,10 @@ def _check_models(settings: Settings) -> None:
     if settings.teacher.base_url is None:
         bundled_gguf()
     check_student(settings.training.student, "SEDI_TRAINING_STUDENT")
+    if settings.training.student != BUNDLED_STUDENT:
+        load_tokenizer(settings.training.student)  # a base model has no chat template
     if settings.evaluation.reference:
-        check_student(settings.evaluation.reference, "SEDI_EVALUATION_REFERENCE")
+        check_student(settings.evaluation.reference, "SEDI_EVALUATION_REFERENCE", trained=False)
     if settings.training.method == "qlora" and not settings.training.python:
         check_quantization()
     if settings.batching.embedding_model.startswith("bundled:"):

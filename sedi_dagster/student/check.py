@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sedi_dagster.errors import ModelError
 from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf
@@ -11,11 +14,12 @@ TIMEOUT_S = 20.0
 _WEIGHTS = ".safetensors"
 
 
-def check_student(name: str, setting: str) -> None:
+def check_student(name: str, setting: str, trained: bool = True) -> None:
     """Look for a model and its weights.
 
     Args:
         name: bundled:..., a folder or a hub name. setting: the variable that names it, for the error.
+        trained: whether it is to be trained, not only asked.
 
     Raises:
         ModelError: it is not there, is private or gated, has no safetensors weights, or the hub cannot be asked.
@@ -27,16 +31,54 @@ def check_student(name: str, setting: str) -> None:
             )
         bundled_gguf()
     elif Path(name).is_dir():
-        _check_folder(Path(name), setting)
+        _check_folder(Path(name), setting, trained)
     elif name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
         raise ModelError(f"There is no model folder {name}.", f"Correct {setting}; a hub name reads owner/model.")
     else:
-        _check_hub(name, setting)
+        _check_hub(name, setting, trained)
 
 
-def _check_folder(folder: Path, setting: str) -> None:
+def check_config(name: str, config: Mapping[str, Any], setting: str, trained: bool) -> None:
+    """Raise `ModelError` for a kind of model that cannot be a student. `config`: what its config.json says."""
+    kinds = " ".join(config.get("architectures") or ())
+    if config.get("is_encoder_decoder"):
+        raise ModelError(
+            f"{name} is an encoder-decoder model ({config.get('model_type')}), and a student is a causal language "
+            "model.",
+            f"Name a decoder-only chat model in {setting}.",
+        )
+    if any(other in kinds for other in _OTHER_KINDS):
+        raise ModelError(
+            f"{name} is a {kinds}, and a student is a causal language model.", f"Name a chat model in {setting}."
+        )
+    quantized = config.get("quantization_config")
+    if quantized and trained:
+        method = quantized.get("quant_method") if isinstance(quantized, Mapping) else quantized
+        raise ModelError(
+            f"The weights of {name} are quantised ({method}): they cannot be trained or merged.",
+            f"Name the model with its plain weights in {setting}; SEDI_TRAINING_METHOD=qlora holds them in 4 bits.",
+        )
+
+
+_OTHER_KINDS = ("MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering", "RewardModel")
+
+
+def _check_folder(folder: Path, setting: str, trained: bool) -> None:
+    if (folder / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{folder} is an adapter, not a whole model.",
+            f"Name its base model in {setting}, or merge the two with `merge_and_unload` of peft and save the result.",
+        )
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} is not a model folder: it has no config.json.", f"Correct {setting}.")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        assert isinstance(config, dict)
+    except (OSError, ValueError, AssertionError):
+        raise ModelError(
+            f"{folder / 'config.json'} is not a JSON object.", f"Copy it again, or correct {setting}."
+        ) from None
+    check_config(str(folder), config, setting, trained)
     if not any(folder.glob(f"*{_WEIGHTS}")):
         raise ModelError(
             f"{folder} has no safetensors weights.",
@@ -44,7 +86,7 @@ def _check_folder(folder: Path, setting: str) -> None:
         )
 
 
-def _check_hub(name: str, setting: str) -> None:
+def _check_hub(name: str, setting: str, trained: bool) -> None:
     from httpx2 import HTTPError
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
@@ -72,5 +114,6 @@ def _check_hub(name: str, setting: str) -> None:
             f"The hub cannot be reached for {name}: {error}",
             f"Check the network (HF_ENDPOINT, proxy), or name a folder in {setting}.",
         ) from None
+    check_config(name, found.config or {}, setting, trained)
     if not any(file.rfilename.endswith(_WEIGHTS) for file in found.siblings or ()):
         raise ModelError(f"{name} has no safetensors weights on the hub.", f"Name another model in {setting}.")

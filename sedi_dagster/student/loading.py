@@ -12,13 +12,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.errors import ModelError
 from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf
-from sedi_dagster.student.chat import chat_text
+from sedi_dagster.student.chat import closing_in_template, trained_ids
+from sedi_dagster.student.check import check_config
 
 if TYPE_CHECKING:
     import torch
@@ -77,16 +78,27 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a student: a folder or a hub name.
 
     Raises:
-        ModelError: there is none, or it has no chat template.
+        ModelError: there is none, or its chat template is missing or cannot render a question and its answer.
     """
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"The student {source!r} has no usable tokenizer: {error}", _FIX) from None
+    except Exception as error:  # noqa: BLE001 - tokenizers raises bare ones, transformers a KeyError for a torn file
+        raise ModelError(f"The student {source!r} has no usable tokenizer: {_reason(error)}", _FIX) from None
     if not tokenizer.chat_template:
         raise ModelError(f"The student {source!r} has no chat template.", "Use a chat model. " + _FIX)
+    try:
+        closing = closing_in_template(tokenizer)
+    except Exception as error:  # noqa: BLE001 - whatever a template does or raises
+        raise ModelError(
+            f"The chat template of {source!r} cannot render a question and its answer: {_reason(error)}",
+            "Correct its chat_template.jinja: one user message, then one assistant message, no system message.",
+        ) from None
+    if tokenizer.eos_token is None:
+        if closing is None:
+            raise ModelError(f"Neither the tokenizer of {source!r} nor its chat template ends an answer.", _FIX)
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(closing)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -113,21 +125,27 @@ def load_student(
         ModelError: missing or incompatible weights. Only safetensors are read, remote code is never run.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     if four_bit:
         check_quantization()
     device = student_device()
     full_checkpoint = adapter is not None and not (adapter / "adapter_config.json").exists()
+    weights = str(adapter) if full_checkpoint else source
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(adapter) if full_checkpoint else source,
+        config = AutoConfig.from_pretrained(weights, trust_remote_code=False)
+        check_config(weights, config.to_dict(), "SEDI_TRAINING_STUDENT", trained=not inference)
+        model, found = AutoModelForCausalLM.from_pretrained(
+            weights,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
             **({"attn_implementation": attention} if attention else {}),
             **(_in_four_bits(device) if four_bit else {}),
         )
+        _check_whole(weights, found["missing_keys"])
         if adapter is not None and not full_checkpoint:
             from peft import PeftModel
 
@@ -135,12 +153,48 @@ def load_student(
             model = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device=where)
             if not trainable:  # one matrix product a layer instead of three
                 model = model.merge_and_unload()
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        raise ModelError(f"The student {source!r} cannot be loaded: {error}", _FIX) from None
+    except _UNUSABLE as error:
+        raise ModelError(f"The student {weights!r} cannot be loaded: {_reason(error)}", _FIX) from None
+    except SafetensorError as error:
+        raise ModelError(
+            f"A safetensors file of {weights!r} is damaged: {error}.",
+            "Copy or download it again (a file of a few lines is a pointer of Git LFS: run `git lfs pull`).",
+        ) from None
     if four_bit:  # is there already, and may not be moved
         return model
     low = inference and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return model.to(device, torch.bfloat16) if low else model.to(device)
+
+
+def _check_whole(source: str, missing: Collection[str]) -> None:
+    """Weights that a file lacks would be random, with no more than a warning."""
+    if missing:
+        some = ", ".join(sorted(missing)[:3])
+        raise ModelError(
+            f"{source} lacks {len(missing)} of its model's weights ({some}{', ...' if len(missing) > 3 else ''}).",
+            "Copy or download it again, or save the whole model with `save_pretrained` of transformers.",
+        )
+
+
+def check_vocabulary(
+    source: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, rows: Iterable[Sequence[int]]
+) -> None:
+    """Make sure that the model has an embedding for every token of `rows`, and pads with one that it has.
+
+    Raises:
+        ModelError: the tokenizer knows more tokens than the model.
+    """
+    known = model.get_input_embeddings().num_embeddings
+    unknown = next((token for row in rows for token in row if token >= known), None)
+    if unknown is not None:
+        raise ModelError(
+            f"The tokenizer of {source!r} writes {tokenizer.convert_ids_to_tokens(unknown)!r} as token {unknown}, but "
+            f"the model has {known} embeddings.",
+            "Resize them (`model.resize_token_embeddings(len(tokenizer))`) and save both, or use the model's own "
+            "tokenizer.",
+        )
+    if tokenizer.pad_token_id >= known:
+        tokenizer.pad_token = tokenizer.eos_token
 
 
 def student_device() -> torch.device:
@@ -201,18 +255,29 @@ def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[
     tokenizer = load_tokenizer(source)
 
     def count(prompts: Sequence[str], outputs: Sequence[str]) -> list[int]:
-        texts = [chat_text(tokenizer, prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
-        counts: list[int] = []
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            some = texts[start : start + _TEXTS_AT_ONCE]
-            ids = tokenizer(some, add_special_tokens=False, return_attention_mask=False)["input_ids"]
-            counts += map(len, ids)
-        return counts
+        chats = list(zip(prompts, outputs, strict=True))
+        return [len(context) + len(answer) for context, answer in trained_ids(tokenizer, chats)]
 
     return count
 
 
-_TEXTS_AT_ONCE = 10_000
+_UNUSABLE = (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError, AssertionError)
+"""What libraries raise for a folder that is no whole model."""
+
+
+def _reason(error: Exception) -> str:
+    """An error of transformers in a sentence or two; many list all models, or advise to run a repository's code."""
+    text = str(error)
+    if "trust_remote_code" in text:
+        return "it needs code from its repository, which is never run here."
+    if "for this kind of AutoModel" in text:
+        return text.partition("for this kind of AutoModel")[0] + "is no causal language model."
+    if "ignore_mismatched_sizes" in text:
+        return "the shapes of its weights are not those of its config.json."
+    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + " ..."
+
+
+_LONGEST_REASON = 400
 _FIX = "Set SEDI_TRAINING_STUDENT to bundled:smollm2-135m-instruct or to a folder with safetensors weights."
 
 

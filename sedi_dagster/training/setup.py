@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from sedi_dagster.errors import WorkloadError
-from sedi_dagster.student.chat import TEMPLATE_SWITCHES, chat_text, token_ids
-from sedi_dagster.student.loading import load_student, student_device
+from sedi_dagster.student.chat import trained_ids
+from sedi_dagster.student.loading import check_vocabulary, load_student, student_device
 from sedi_dagster.student.memory import free_memory
+from sedi_dagster.training.example_losses import Encoded
 from sedi_dagster.training.failures import out_of_memory
 from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.order import check_same, micro_batch_size
@@ -21,16 +22,19 @@ from sedi_dagster.training.state import FOLDER
 from sedi_dagster.workloads.process import Log
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from trl import SFTTrainer
-
-    from sedi_dagster.training.example_losses import Encoded
 
 LORA_ALPHA_PER_RANK = 2
 
 PADDING_FREE = frozenset({"flash_attention_2"})
 """Attention implementations that take rows one after another in one sequence, without padding and at no extra cost.
 Others need a mask over all pairs of tokens: on a CPU that takes longer than the padding (docs/training.md)."""
+
+
+_ROUTER = ("router_aux_loss_coef", "output_router_logits")
+"""What TRL writes into the config of a mixture of experts, which is saved with a whole model."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +57,20 @@ def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBa
 
     device = _kind_of_device()
     devices = _devices()
-    chats = rows.select("prompt", "output").iter_rows()
-    longest = max((len(token_ids(tokenizer, chat_text(tokenizer, *chat))) for chat in chats), default=1)
-    _check_length(job, longest)
+    encoded = encode(tokenizer, rows)
+    _check_length(job, rows, encoded)
+    longest = max((len(row.input_ids) for row in encoded), default=1)
     found = TrialResult.of(job, longest, device)
     number = found.attempt
     while True:
         model = _load(job)
+        check_vocabulary(job.student, tokenizer, model, (row.input_ids for row in encoded))
+        _check_context(model, longest)
         ways = attempts(job.settings, model.num_parameters(), device, longest, max(1, job.batch_size // devices))
         if number >= len(ways):
             raise out_of_memory(job.settings)
         fitted = fit(job.settings, model.num_parameters(), device, longest, ways[number])
-        setup = _with_trainer(job, rows, tokenizer, model, fitted, devices)
+        setup = _with_trainer(job, dataset(rows, encoded), tokenizer, model, fitted, devices)
         if device == "cpu" or fits(setup.trainer, setup.micro_batch_size, fitted):
             found.remember(number)
             return setup
@@ -93,19 +99,30 @@ def _load(job: TrainingJob) -> PreTrainedModel:
     return model
 
 
-def _check_length(job: TrainingJob, longest: int) -> None:
-    """Without padding, TRL does not cut rows: one that is too long would be trained whole."""
-    settings = job.settings
-    if settings.attention in PADDING_FREE and longest > settings.max_length:
+def _check_length(job: TrainingJob, rows: pl.DataFrame, encoded: Sequence[Encoded]) -> None:
+    """No row is cut: its end, and with it the token that closes an answer, would be missing."""
+    most = job.settings.max_length
+    for name, row in zip(rows["example_id"], encoded, strict=True):
+        if len(row.input_ids) > most:
+            raise WorkloadError(
+                f"Row {name} has {len(row.input_ids)} tokens, more than SEDI_TRAINING_MAX_LENGTH={most}.",
+                "Raise SEDI_TRAINING_MAX_LENGTH, or leave the row out.",
+            )
+
+
+def _check_context(model: PreTrainedModel, longest: int) -> None:
+    """Beyond the positions that it knows, a student has no embedding (GPT-2) or has never learned anything."""
+    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if most and longest > most:
         raise WorkloadError(
-            f"A row of {longest} tokens is longer than SEDI_TRAINING_MAX_LENGTH={settings.max_length}.",
-            "Raise SEDI_TRAINING_MAX_LENGTH, or set SEDI_TRAINING_ATTENTION=sdpa, with which rows are cut.",
+            f"A row has {longest} tokens, and the student knows {most} positions.",
+            f"Set SEDI_TRAINING_MAX_LENGTH to {most} or less.",
         )
 
 
 def _with_trainer(
     job: TrainingJob,
-    rows: pl.DataFrame,
+    rows: Dataset,
     tokenizer: PreTrainedTokenizerBase,
     model: PreTrainedModel,
     fitted: Fitted,
@@ -123,15 +140,19 @@ def _with_trainer(
     if fitted.attention != "auto":
         _innermost(model).set_attn_implementation(fitted.attention)
     adapt = method != "full" and not from_adapter
+    text_config = model.config.get_text_config()
+    router = {name: getattr(text_config, name) for name in _ROUTER if hasattr(text_config, name)}
     trainer = SFTTrainer(
         model=model,
         args=_sft_config(job, fitted, size, devices, gpu),
-        train_dataset=dataset(rows),
+        train_dataset=rows,
         processing_class=tokenizer,
-        peft_config=lora_config(job.settings.lora_rank) if adapt else None,
+        peft_config=lora_config(job.settings.lora_rank, model.config.model_type) if adapt else None,
     )
+    for name, value in router.items():
+        setattr(text_config, name, value)
     trainer.remove_callback(PrinterCallback)  # the signals are logged in our own lines
-    check_same("after preparing", trainer.train_dataset["example_id"], rows["example_id"].to_list())
+    check_same("after preparing", trainer.train_dataset["example_id"], rows["example_id"])
     if not gpu:
         use_answer_head(_innermost(trainer.model))
     # An adapter on top of a whole checkpoint would need both to be loaded: it is folded in when saved.
@@ -154,13 +175,14 @@ def _sft_config(job: TrainingJob, fitted: Fitted, size: int, devices: int, gpu: 
         lr_scheduler_type=settings.schedule,
         warmup_steps=settings.warmup_steps,
         padding_free=fitted.attention in PADDING_FREE,
-        max_length=None if fitted.attention in PADDING_FREE else settings.max_length,
+        max_length=None,  # checked: TRL would cut longer rows without a word
         gradient_checkpointing=fitted.gradient_checkpointing,  # TRL's own default is on: a third slower
         # The order of the rows is the composition; each of these would change it.
         train_sampling_strategy="sequential",
         shuffle_dataset=False,
         packing=False,
         remove_unused_columns=False,
+        router_aux_loss_coef=0.0,  # losses and gradient norms are the answers' alone, and no config is changed
         bf16=fitted.bf16,  # autocast: what is trained stays fp32
         use_cpu=not gpu,
         logging_steps=1,
@@ -177,8 +199,8 @@ def _sft_config(job: TrainingJob, fitted: Fitted, size: int, devices: int, gpu: 
     )
 
 
-def lora_config(rank: int) -> Any:
-    """peft's configuration of an adapter on all linear layers."""
+def lora_config(rank: int, model_type: str = "") -> Any:
+    """peft's configuration of an adapter on all linear layers that peft can adapt."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -186,36 +208,27 @@ def lora_config(rank: int) -> Any:
         lora_alpha=LORA_ALPHA_PER_RANK * rank,
         lora_dropout=0.0,
         target_modules="all-linear",
+        exclude_modules=["out_proj"] if model_type in _OUT_PROJ_IN_A_KERNEL else None,
         task_type="CAUSAL_LM",
     )
 
 
-def dataset(rows: pl.DataFrame) -> Any:
-    """Rows as a `datasets.Dataset` in the conversational form that TRL takes."""
+_OUT_PROJ_IN_A_KERNEL = ("falcon_h1", "nemotron_h")
+"""Families whose Mamba layers hand this layer's weights to a fused kernel, where an adapter would have no effect."""
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, rows: pl.DataFrame) -> list[Encoded]:
+    """Rows as token ids, and labels for their answers alone."""
+    chats = trained_ids(tokenizer, rows.select("prompt", "output").rows())
+    return [Encoded([*context, *answer], [*[-100] * len(context), *answer]) for context, answer in chats]
+
+
+def dataset(rows: pl.DataFrame, encoded: Sequence[Encoded]) -> Dataset:
+    """Rows as TRL takes them when there is nothing left for it to tokenise, to label or to cut."""
     from datasets import Dataset
 
-    return Dataset.from_list(
-        [
-            {
-                "prompt": [{"role": "user", "content": row["prompt"]}],
-                "completion": [{"role": "assistant", "content": row["output"]}],
-                "chat_template_kwargs": TEMPLATE_SWITCHES,
-                "example_id": row["example_id"],
-            }
-            for row in rows.iter_rows(named=True)
-        ]
-    )
-
-
-def encode(trainer: SFTTrainer, rows: pl.DataFrame) -> list[Encoded]:
-    """Rows tokenised and labelled exactly as the training rows are."""
-    from sedi_dagster.training.example_losses import Encoded
-
-    if rows.is_empty():
-        return []
-    prepared = trainer._prepare_dataset(dataset(rows), trainer.processing_class, trainer.args, False, None, "held out")
-    check_same("held out", prepared["example_id"], rows["example_id"].to_list())
-    return [Encoded(row["input_ids"], row["labels"]) for row in prepared]
+    columns = {name: [getattr(row, name) for row in encoded] for name in ("input_ids", "labels")}
+    return Dataset.from_dict({"example_id": rows["example_id"].to_list(), **columns})
 
 
 def _innermost(model: Any) -> Any:

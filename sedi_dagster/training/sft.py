@@ -74,7 +74,7 @@ class Run:
         self.batches = batches_of(rows, self.encoded)
         self.state = job.output / FOLDER
         self.held_out = pl.read_parquet(job.held_out) if job.held_out else None
-        self.held_out_rows = encode(self.trainer, self.held_out) if self.held_out is not None else []
+        self.held_out_rows = encode(tokenizer, self.held_out) if self.held_out is not None else []
 
     def carry_out(self) -> None:
         """Train, measure losses before and after, and write the checkpoint and its tables."""

@@ -89,6 +89,14 @@ class Family:
 
 
 _TURN = ("<|im_start|>",)
+_MAMBA = {
+    "mamba_n_heads": 4,
+    "mamba_d_head": 8,
+    "mamba_d_state": 8,
+    "mamba_n_groups": 1,
+    "mamba_chunk_size": 8,
+    "mamba_expand": 2,
+}
 FAMILIES = (
     Family(
         "llama3",
@@ -219,6 +227,48 @@ FAMILIES = (
         ("<|END_OF_TURN_TOKEN|>",),
         ("<|START_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>"),
         {"logit_scale": 0.0625, "tie_word_embeddings": True},
+    ),
+    Family(
+        "mixtral",
+        "MixtralConfig",
+        MISTRAL,
+        "</s>",
+        "</s>",
+        "<s>",
+        None,
+        ("</s>",),
+        ("[INST]", "[/INST]"),
+        {"num_local_experts": 4, "num_experts_per_tok": 2},
+    ),
+    Family(
+        "granite4",  # a hybrid that has the settings of a mixture of experts, and no experts
+        "GraniteMoeHybridConfig",
+        GRANITE,
+        "<|end_of_text|>",
+        "<|end_of_text|>",
+        None,
+        "<|pad|>",
+        ("<|end_of_text|>",),
+        ("<|start_of_role|>", "<|end_of_role|>"),
+        {
+            **_MAMBA,
+            "layer_types": ["mamba", "attention"],
+            "num_local_experts": 0,
+            "shared_intermediate_size": 32,
+            "logits_scaling": 8.0,
+        },
+    ),
+    Family(
+        "falcon-h1",
+        "FalconH1Config",
+        CHATML,
+        "<|im_end|>",
+        "<|im_end|>",
+        None,
+        "<|pad|>",
+        ("<|im_end|>",),
+        _TURN,
+        {**_MAMBA, "mamba_d_ssm": 32},
     ),
 )
 _SIZE = {

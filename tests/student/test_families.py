@@ -14,7 +14,6 @@ import pytest
 from sedi_dagster.evaluation.answering import evaluate
 from sedi_dagster.evaluation.results import read_results
 from sedi_dagster.student.chat import (
-    TEMPLATE_SWITCHES,
     answer_ids,
     chat_text,
     closing_token,
@@ -154,9 +153,3 @@ def test_answers_and_reference_losses_are_those_of_plain_generation_one_by_one(
         loss = torch.nn.functional.cross_entropy(logits, torch.tensor(expected))
         assert row["reference_loss"] == pytest.approx(loss.item(), abs=1e-3)
     assert not all(cut), "no answer ended by itself"
-
-
-def test_switches_reach_the_template_in_training_too() -> None:
-    from sedi_dagster.training.setup import dataset
-
-    assert dataset(training_rows(2))[0]["chat_template_kwargs"] == TEMPLATE_SWITCHES

@@ -1,0 +1,325 @@
+"""Students that people have and that are not as the families' own: trained and asked alike, or refused in a sentence.
+
+What a library would do without a word is the worst: weights that are missing are random, a template that ends no answer
+teaches none to end, a row beyond the vocabulary ends in an index error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from safetensors.torch import load_file, save_file
+
+from sedi_dagster.errors import ModelError, WorkloadError
+from sedi_dagster.evaluation.answering import evaluate
+from sedi_dagster.evaluation.results import read_results
+from sedi_dagster.settings import load_settings
+from sedi_dagster.student.chat import answer_ids, closing_token, question_text, token_ids, trained_ids
+from sedi_dagster.student.check import check_student
+from sedi_dagster.student.loading import load_student, load_tokenizer, token_counter
+from sedi_dagster.training.setup import encode
+from sedi_dagster.training.sft import train
+from tests.student.families import CHATML, FAMILIES, Family, write_student
+from tests.student.test_families import items
+from tests.training.conftest import job_for, silent, training_rows
+
+BY_NAME = {family.name: family for family in FAMILIES}
+ASK, SAY = "What is it?", "A lamp."
+
+
+def student_of(folder: Path, template: str = CHATML, name: str = "qwen2.5") -> Path:
+    family: Family = replace(BY_NAME[name], template=template)
+    return write_student(family, folder / "student")
+
+
+def change(file: Path, **changes: Any) -> None:
+    content = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps({name: value for name, value in content.items() if value is not ...}))
+
+
+GLM = (  # ends no answer: the next turn does
+    "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+R1 = (  # opens a thought to be answered in, and renders an answer without one
+    "{% for m in messages %}{% if m.role == 'user' %}<|im_start|>{{ m.content }}"
+    "{% else %}<A>{{ m.content }}<|im_end|>{% endif %}{% endfor %}{% if add_generation_prompt %}<A><think>\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "answer"),
+    [(GLM, SAY + "<|im_end|>"), (R1, f"\n</think>\n\n{SAY}<|im_end|>"), (CHATML, SAY + "<|im_end|>\n")],
+    ids=["ends no answer", "opens a thought", "usual"],
+)
+def test_a_row_is_trained_after_what_the_student_is_asked_with_and_has_an_end(
+    tmp_path: Path, template: str, answer: str
+) -> None:
+    student = str(student_of(tmp_path, template))
+    tokenizer = load_tokenizer(student)
+    ((context, said),) = trained_ids(tokenizer, [(ASK, SAY)])
+    assert context == token_ids(tokenizer, question_text(tokenizer, ASK))
+    assert tokenizer.decode(said) == answer
+    assert answer_ids(tokenizer, ASK, SAY) == said[: said.index(closing_token(tokenizer)) + 1]
+    (row,) = encode(tokenizer, pl.DataFrame({"prompt": [ASK], "output": [SAY]}))
+    assert row.input_ids == [*context, *said] and row.answer == said and row.context == context
+    assert token_counter(student)([ASK], [SAY]) == [len(context) + len(said)]
+
+
+def test_an_answer_begins_as_in_the_whole_chat_where_a_tokenizer_puts_a_blank_before_each_text(tmp_path: Path) -> None:
+    """Llama 2 and the first Mistral: an answer tokenised by itself would begin with another token."""
+    import tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {
+        word: number for number, word in enumerate(["</s>", "<unk>", "[", "]", "▁A", "▁lamp", "▁▁A", "▁", "A", "?"])
+    }
+    model = tokenizers.models.WordLevel(words, unk_token="<unk>")
+    fast = tokenizers.Tokenizer(model)
+    fast.normalizer = tokenizers.normalizers.Sequence(
+        [tokenizers.normalizers.Prepend("▁"), tokenizers.normalizers.Replace(" ", "▁")]
+    )
+    fast.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex("▁*[^▁]+"), "isolated")
+    tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=fast, eos_token="</s>", unk_token="<unk>")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role == 'user' %}[ {{ m.content }} ]{% else %} {{ m.content }}</s>{% endif %}"
+        "{% endfor %}"
+    )
+    ((_, said),) = trained_ids(tokenizer, [("A", "A lamp")])
+    assert tokenizer.convert_ids_to_tokens(said) == ["▁A", "▁lamp", "</s>"]
+
+
+def test_a_template_that_asks_for_todays_date_gets_the_same_every_day(tmp_path: Path) -> None:
+    template = "{% set now = strftime_now('%d %B %Y') %}<|im_start|>{{ now }}|{{ strftime_now('%Y-%m-%d') }}" + CHATML
+    student = student_of(tmp_path, template)
+    tokenizer = load_tokenizer(str(student))
+    assert question_text(tokenizer, ASK).startswith("<|im_start|>26 July 2024|2024-07-26<|im_start|>user")
+    assert tokenizer.chat_template == template  # as a checkpoint keeps it
+
+
+def test_an_end_is_found_where_the_tokenizer_names_none(tmp_path: Path) -> None:
+    student = student_of(tmp_path, name="smollm2")
+    change(student / "tokenizer_config.json", eos_token=..., pad_token=...)
+    tokenizer = load_tokenizer(str(student))
+    assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|im_end|>")
+    change(student / "tokenizer_config.json", eos_token=...)
+    (student / "chat_template.jinja").write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
+    with pytest.raises(ModelError, match=r"Neither the tokenizer of .* ends an answer"):
+        load_tokenizer(str(student))
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (
+            "{% if messages[0].role != 'system' %}{{ raise_exception('system first') }}{% endif %}" + CHATML,
+            "system first",
+        ),
+        ("{% for m in messages %}{{ m.content }", "unexpected"),
+        (
+            "{% for m in messages %}{% for c in m.content %}{{ c.text }}{% endfor %}{% endfor %}",
+            "leaves the question out",
+        ),
+        (
+            "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}",
+            "leaves the answer out",
+        ),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_told_before_anything_is_spent(
+    tmp_path: Path, template: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sedi_dagster.orchestration.preflight import _check_models
+
+    monkeypatch.setenv("SEDI_TRAINING_STUDENT", str(student_of(tmp_path, template)))
+    with pytest.raises(ModelError, match=f"(?s)chat template of .*{message}.*chat_template.jinja"):
+        _check_models(load_settings())
+
+
+def test_a_base_model_without_a_chat_template_is_told_before_anything_is_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sedi_dagster.orchestration.preflight import _check_models
+
+    student = student_of(tmp_path)
+    (student / "chat_template.jinja").unlink()
+    monkeypatch.setenv("SEDI_TRAINING_STUDENT", str(student))
+    with pytest.raises(ModelError, match="no chat template"):
+        _check_models(load_settings())
+
+
+def lack_a_layer(student: Path) -> None:
+    weights = load_file(student / "model.safetensors")
+    save_file(
+        {name: w for name, w in weights.items() if "1.mlp" not in name}, student / "model.safetensors", {"format": "pt"}
+    )
+
+
+def rename(student: Path) -> None:
+    weights = load_file(student / "model.safetensors")
+    save_file({f"base_model.{name}": w for name, w in weights.items()}, student / "model.safetensors", {"format": "pt"})
+
+
+def truncate(student: Path) -> None:
+    file = student / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+
+
+def point_elsewhere(student: Path) -> None:
+    (student / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lack_a_layer, r"lacks 3 of its model's weights \(model.layers.1.mlp"),
+        (rename, "lacks .* of its model's weights"),
+        (truncate, "safetensors file of .* is damaged"),
+        (point_elsewhere, "is damaged.*git lfs pull"),
+        (lambda student: change(student / "config.json", intermediate_size=64), "shapes of its weights"),
+        (
+            lambda student: change(student / "config.json", model_type="mystery", auto_map={"AutoConfig": "m.C"}),
+            "never run",
+        ),
+    ],
+)
+def test_weights_that_are_not_all_there_are_told(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
+    student = student_of(tmp_path)
+    spoil(student)
+    with pytest.raises(ModelError, match=f"(?s){message}"):
+        load_student(str(student), None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"is_encoder_decoder": True, "model_type": "t5"}, "encoder-decoder"),
+        ({"architectures": ["LlamaForSequenceClassification"]}, "LlamaForSequenceClassification"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, r"quantised \(gptq\).*plain weights"),
+    ],
+)
+def test_a_model_that_cannot_be_trained_is_told_by_its_config(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    student = student_of(tmp_path)
+    change(student / "config.json", **changes)
+    with pytest.raises(ModelError, match=f"(?s){message}.*SEDI_X"):
+        check_student(str(student), "SEDI_X")
+
+
+def test_a_reference_may_be_quantised_and_an_adapter_is_no_model(tmp_path: Path) -> None:
+    student = student_of(tmp_path)
+    change(student / "config.json", quantization_config={"quant_method": "awq"})
+    check_student(str(student), "SEDI_X", trained=False)
+    (student / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="is an adapter"):
+        check_student(str(student), "SEDI_X")
+
+
+@pytest.mark.parametrize("content", ["[]", '{"model_type": '])
+def test_a_config_that_is_no_json_object_is_told(tmp_path: Path, content: str) -> None:
+    student = student_of(tmp_path)
+    (student / "config.json").write_text(content)
+    with pytest.raises(ModelError, match="not a JSON object"):
+        check_student(str(student), "SEDI_X")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_student(str(student), None)
+
+
+def test_a_tokenizer_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    student = student_of(tmp_path)
+    (student / "tokenizer.json").write_text('{"model": {"type": "Nope"}}')
+    with pytest.raises(ModelError, match="no usable tokenizer"):
+        load_tokenizer(str(student))
+
+
+def test_a_word_without_an_embedding_is_told_and_padding_without_one_does_no_harm(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    student = student_of(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(student)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(student)
+    train(job_for(student, tmp_path / "padded", rows=4), silent)
+    tokenizer.add_tokens(["number"])
+    tokenizer.save_pretrained(student)
+    with pytest.raises(ModelError, match=r"(?s)'number' as token \d+, but the model has \d+ embeddings.*resize"):
+        train(job_for(student, tmp_path / "more", rows=4), silent)
+
+
+def test_a_row_beyond_the_positions_of_the_student_is_told(tmp_path: Path) -> None:
+    student = student_of(tmp_path)
+    change(student / "config.json", max_position_embeddings=64)
+    with pytest.raises(WorkloadError, match=r"(?s)knows 64 positions.*SEDI_TRAINING_MAX_LENGTH to 64"):
+        train(job_for(student, tmp_path / "out", rows=4), silent)
+
+
+def test_a_mixture_of_experts_that_was_trained_whole_is_answered_by_and_keeps_its_config(tmp_path: Path) -> None:
+    student = write_student(BY_NAME["mixtral"], tmp_path / "student")
+    train(job_for(student, tmp_path / "out", rows=4, method="full"), silent)
+    checkpoint = tmp_path / "out" / "checkpoint"
+    before, after = (json.loads((folder / "config.json").read_text()) for folder in (student, checkpoint))
+    for name in ("output_router_logits", "router_aux_loss_coef"):
+        assert after[name] == before[name]
+    results = tmp_path / "results.jsonl"
+    job = {"student": str(student), "adapter": str(checkpoint), "items": items(), "batch_size": 6}
+    evaluate(job | {"results": str(results)}, silent)
+    assert len(read_results(results)) == 6
+
+
+def test_an_adapter_of_a_hybrid_leaves_out_what_its_kernels_do_not_apply(tmp_path: Path) -> None:
+    student = write_student(BY_NAME["falcon-h1"], tmp_path / "student")
+    train(job_for(student, tmp_path / "out", rows=4), silent)
+    trained = "".join(load_file(tmp_path / "out" / "checkpoint" / "adapter_model.safetensors"))
+    assert "mamba.in_proj" in trained and "out_proj" not in trained
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"num_beams": 4, "early_stopping": True},
+        {"cache_implementation": "static"},
+        {"return_dict_in_generate": True, "output_scores": True},
+        {"num_return_sequences": 2, "do_sample": True},
+        {"prompt_lookup_num_tokens": 3},
+        {"stop_strings": ["x"], "max_time": 1e-9},
+        {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20, "min_p": 0.1},
+    ],
+    ids=lambda says: next(iter(says)),
+)
+def test_answers_are_greedy_whatever_generation_config_says(tmp_path: Path, says: dict[str, Any]) -> None:
+    student = student_of(tmp_path)
+    answers = []
+    for name in ("plain", "with it"):
+        file = tmp_path / f"{name}.jsonl"
+        job = {"student": str(student), "adapter": None, "items": items(), "results": str(file), "batch_size": 6}
+        evaluate(job, silent)
+        answers.append([row["answer"] for row in read_results(file).values()])
+        change(student / "generation_config.json", **says)
+    assert answers[0] == answers[1] and any(answers[0])
+
+
+def test_a_student_without_a_cache_of_attention_is_told(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, MambaConfig
+
+    student = student_of(tmp_path)
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "state_size": 8, "vocab_size": 300}
+    AutoModelForCausalLM.from_config(MambaConfig(**size)).save_pretrained(student)
+    job = {"student": str(student), "adapter": None, "items": items(), "batch_size": 6}
+    with pytest.raises(ModelError, match="MambaForCausalLM, which has no cache"):
+        evaluate(job | {"results": str(tmp_path / "r.jsonl")}, silent)
+
+
+def test_one_row_and_a_batch_larger_than_the_data_are_trained(tmp_path: Path) -> None:
+    student = student_of(tmp_path)
+    for rows, batch_size in ((1, 1), (2, 16)):
+        job = job_for(student, tmp_path / f"{rows}", rows=rows) | {"batch_size": batch_size}
+        train(job, silent)
+        steps = pl.read_parquet(tmp_path / f"{rows}" / "steps.parquet")
+        assert steps["example_ids"].to_list() == [training_rows(rows)["example_id"].to_list()]
