@@ -15,6 +15,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from filelock import FileLock
 
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from benchmarks.testbed.tiny_student import write_tiny_student
@@ -58,9 +59,19 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A randomly initialised student of 0.8 M parameters with SmolLM2's tokenizer: real training, no knowledge."""
-    folder = tmp_path_factory.mktemp("tiny-student")
-    write_tiny_student(folder)
+    """A randomly initialised student of 0.8 M parameters with SmolLM2's tokenizer: real training, no knowledge.
+
+    The first of several processes makes it for all of them.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "tiny-student"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            made = tmp_path_factory.mktemp("tiny-student")
+            write_tiny_student(made)
+            made.rename(folder)
     return folder
 
 

@@ -167,7 +167,7 @@ def make(
         SediError: as the run would end.
     """
     given = TeacherSettings(
-        **{"base_url": replay.base_url, "model": MODEL, "max_concurrency": 4, "timeout_s": 5.0, **(settings or {})}
+        **{"base_url": replay.base_url, "model": MODEL, "max_concurrency": 4, "timeout_s": 60.0, **(settings or {})}
     )
     seeds = [
         {"seed_id": f"seed-{i}", "instruction": f"Name a bird number {i}.", "input": "", "output": "A gull.",

@@ -6,7 +6,7 @@ The kinds are those of docs/servers.md.
 from __future__ import annotations
 
 import json
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -480,10 +480,15 @@ def test_a_parameter_that_is_refused_is_left_out_told_once_and_remembered(case: 
 
 
 def test_calls_that_were_out_when_a_parameter_was_found_out_are_sent_again_too(tmp_path: Path) -> None:
+    out, several = [], threading.Event()
+
     def respond(request: Any, good: str, number: int) -> Any:
         if "seed" not in request:
             return message(good)
-        time.sleep(0.3)  # until several are out
+        out.append(number)
+        if len(out) > 1:
+            several.set()
+        several.wait(60.0)
         return refusal(400, {"error": {"message": "Unrecognized request argument supplied: seed"}})
 
     with served(respond) as replay:

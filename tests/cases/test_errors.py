@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import email.utils
-import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from sedi_dagster.teacher import retry_after
 from sedi_dagster.teacher.failures import EndpointNames, from_status
 
 NAMES = EndpointNames("http://127.0.0.1/v1", "model-a")
@@ -410,8 +411,11 @@ def test_the_words_of_an_error_are_found_in_any_shape(body: Any) -> None:
     assert from_status(400, body, {}, NAMES).message.removeprefix("bad_request: 400 ") in ("a", "b; a", "a; b")
 
 
+NOW = 1_795_000_000.0
+
+
 def waits() -> list[tuple[dict[str, str], Any, float | None]]:
-    now = time.time()
+    now = NOW
     headers: list[tuple[dict[str, str], float | None]] = [
         ({"retry-after": "5"}, 5), ({"retry-after": "5.5"}, 5.5), ({"Retry-After": "7"}, 7),
         ({"retry-after": email.utils.formatdate(now + 60, usegmt=True)}, 60),
@@ -442,7 +446,8 @@ def waits() -> list[tuple[dict[str, str], Any, float | None]]:
 
 
 @pytest.mark.parametrize("place", range(len(waits())))
-def test_how_long_an_endpoint_asks_to_wait(place: int) -> None:
+def test_how_long_an_endpoint_asks_to_wait(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry_after, "time", SimpleNamespace(time=lambda: NOW))
     headers, body, expected = waits()[place]
     asked = from_status(429, body, headers, NAMES).retry_after_s
     assert asked is None if expected is None else asked == pytest.approx(expected, abs=2.0)

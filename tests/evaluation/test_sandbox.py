@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -338,17 +339,26 @@ def test_the_environment_is_empty(monkeypatch: pytest.MonkeyPatch):
 # Using everything up
 
 
+@contextlib.contextmanager
+def ended_by_the_test_runner() -> Iterator[None]:
+    """It ends when its time is over, and not only when the caller ends what is late."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sandbox, "_GRACE_S", 120.0)
+        started = time.monotonic()
+        yield
+        assert time.monotonic() - started < 60.0
+
+
 def test_an_endless_loop_ends_in_time_and_keeps_what_passed():
-    started = time.monotonic()
-    result = outcome(
-        "def f(x):\n    while x > 5: pass\n    return 3",
-        "assert f(2) == 3",
-        "assert f(9) == 3",
-        timeout_s=0.5,
-    )
+    with ended_by_the_test_runner():
+        result = outcome(
+            "def f(x):\n    while x > 5: pass\n    return 3",
+            "assert f(2) == 3",
+            "assert f(9) == 3",
+            timeout_s=2.0,
+        )
     assert [one.reason for one in result.outcomes] == ["passed", "timeout"]
     assert result.reason == "timeout"
-    assert time.monotonic() - started < 3
 
 
 def test_ignoring_every_signal_does_not_outlive_the_time():
@@ -357,9 +367,8 @@ def test_ignoring_every_signal_does_not_outlive_the_time():
         "    try: signal.signal(n, signal.SIG_IGN)\n"
         "    except (OSError, ValueError): pass\nwhile True: pass"
     )
-    started = time.monotonic()
-    assert outcome(code, timeout_s=0.5).reason == "timeout"
-    assert time.monotonic() - started < 3
+    with ended_by_the_test_runner():
+        assert outcome(code, timeout_s=0.5).reason == "timeout"
 
 
 def test_memory_is_limited():
@@ -372,11 +381,10 @@ def test_memory_is_limited():
 
 
 def test_endless_output_is_cut():
-    started = time.monotonic()
-    result = outcome("def f(x):\n    while True: print('x' * 10_000)", timeout_s=2)
+    with ended_by_the_test_runner():
+        result = outcome("def f(x):\n    while True: print('x' * 10_000)", timeout_s=2)
     assert result.passed == 0
     assert len(result.output_tail) <= 2_000
-    assert time.monotonic() - started < 4
 
 
 def test_output_beyond_the_cap_is_named_as_the_reason():
@@ -396,7 +404,7 @@ def test_output_beyond_the_cap_is_named_as_the_reason():
     ],
 )
 def test_monstrous_values_fail_the_test_alone(body: str):
-    assert outcome(f"def f(x):\n    {body}", timeout_s=2).passed == 0
+    assert outcome(f"def f(x):\n    {body}", timeout_s=1).passed == 0
 
 
 def test_no_process_is_left_behind():
@@ -410,15 +418,15 @@ def test_a_trial_ends_with_its_caller():
             sys.executable,
             "-c",
             "from sedi_dagster.evaluation.sandbox import run_tests\n"
-            "run_tests('while True: pass', 'f', ['assert f()'], timeout_s=9.2718)",
+            "run_tests('while True: pass', 'f', ['assert f()'], timeout_s=592.718)",
         ]
     )
     try:
-        assert _becomes(lambda: _commands_with(b"9.2718") == 3)  # the caller, the test runner and the worker
+        assert _becomes(lambda: _commands_with(b"592.718") == 3)  # the caller, the test runner and the worker
     finally:
         caller.kill()
         caller.wait()
-    assert _becomes(lambda: _commands_with(b"9.2718") == 0)
+    assert _becomes(lambda: _commands_with(b"592.718") == 0)
 
 
 def _commands_with(mark: bytes) -> int:
@@ -430,7 +438,7 @@ def _commands_with(mark: bytes) -> int:
     return sum(mark in command for command in commands)
 
 
-def _becomes(condition: Callable[[], bool], within_s: float = 10.0) -> bool:
+def _becomes(condition: Callable[[], bool], within_s: float = 60.0) -> bool:
     end = time.monotonic() + within_s
     while not condition() and time.monotonic() < end:
         time.sleep(0.05)
@@ -480,6 +488,10 @@ def test_on_another_system_nothing_is_run(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_run_is_quick():
-    outcome("def f(x): return 3")
-    times = [outcome("def f(x): return 3").seconds for _ in range(5)]
-    assert min(times) < 1.0  # far above what it takes, far below what a slow start would
+    def processor_s() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        outcome("def f(x): return 3")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+    assert min(processor_s() for _ in range(5)) < 1.0  # far above what it takes, far below what a slow start would

@@ -18,7 +18,9 @@ CELLS = ("math|round-0001", "open_qa|round-0001")
 ROUND = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores", "lineage_manifest", "round_report")
 
 
-def test_materialize_all_makes_the_first_round_from_nothing(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_materialize_all_makes_the_first_round_from_nothing_with_its_plots_and_pages(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SEDI_TEACHER_BASE_URL", "simulated:")
     loop.instance.add_dynamic_partitions(str(ROUNDS.name), ["round-0001"])
     wanted: list[tuple[str, str | None]] = [("seed_pool", None), ("baseline_scores", None), ("sft_dataset", None)]
@@ -45,10 +47,10 @@ def test_materialize_all_makes_the_first_round_from_nothing(loop: Loop, monkeypa
     for page in ("round-0001", "index", "morning"):
         assert "SIMULATED" in loop.sedi.store().path("reports", f"{page}.html").read_text()
     assert "SIMULATED" in loop.sedi.store().path("exports", "README.md").read_text()
+    plots_are_files_that_short_metadata_links_to(loop)
 
 
-def test_plots_are_files_that_short_metadata_links_to(loop: Loop) -> None:
-    loop.run(1)
+def plots_are_files_that_short_metadata_links_to(loop: Loop) -> None:
     for asset, name in (("sft_checkpoint", "loss_and_gradient_norm"), ("round_report", "scores")):
         records = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=["round-0001"])
         event = loop.instance.fetch_materializations(records, limit=1).records[0].asset_materialization

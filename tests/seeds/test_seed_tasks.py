@@ -53,8 +53,8 @@ def test_every_seed_passes_the_filters_of_the_project(seed_tasks: list[SeedTask]
 def test_no_seed_shares_words_with_an_evaluation_item(seed_tasks: list[SeedTask], items: list[EvaluationItem]) -> None:
     near = Decontaminator([(item.id, item.prompt) for item in items], threshold=0.7, ngram=13)
     for task in seed_tasks:
-        for text in (task.instruction, task.input, task_prompt(task.instruction, task.input)):
-            assert not text or near.contamination(text) is None, (task, near.contamination(text))
+        for text in {task.instruction, task.input, task_prompt(task.instruction, task.input)} - {""}:
+            assert near.contamination(text) is None, (task, near.contamination(text))
 
 
 def test_no_seed_means_the_same_as_an_evaluation_item_with_like_words(
