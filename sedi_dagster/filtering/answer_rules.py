@@ -16,7 +16,9 @@ from sedi_dagster.texts.refusals import (
     DOTS,
     LONGEST_REFUSAL_BYTES,
     PLACEHOLDER,
+    REFUSAL_ASKED,
     are_refusals,
+    is_asked_for,
     is_placeholder,
     is_refusal,
 )
@@ -47,7 +49,7 @@ class AnswerForm:
 
     def problem(self, output: str, task: str = "") -> str | None:
         """The rule that an output breaks by itself, or None. `task`: its instruction and input."""
-        if self.refusals and is_refusal(output):
+        if self.refusals and is_refusal(output) and not is_asked_for(output, task):
             return "refusal"
         return "placeholder" if self.placeholders and is_placeholder(output, task) else None
 
@@ -55,16 +57,18 @@ class AnswerForm:
 def answer_rules(form: AnswerForm) -> tuple[Rule, ...]:
     """The rules that are on, for the columns `output`, `instruction`, `input` and `is_classification`.
 
-    A placeholder that the task itself names ("Write N/A where there is no date") is an answer.
+    A placeholder that the task itself names ("Write N/A where there is no date") is an answer, and so is a refusal that
+    it names, asks for or has as its input ("Decline the invitation", "Make this more polite").
 
     The score of a refusal is its length in bytes, that of a repeated output the number of tasks that have it.
     """
     output, one = pl.col("output").str.strip_chars(), pl.lit(1.0)
     length = output.str.len_bytes()
     tasks = pl.col("instruction").n_unique().over(output.str.to_lowercase())
-    refusal = output.map_batches(are_refusals, return_dtype=pl.Boolean)
     task = pl.concat_str("instruction", "input", separator="\n").str.to_lowercase()
     named = (output != "") & task.str.contains(output.str.to_lowercase(), literal=True)
+    asked = named | task.str.contains(REFUSAL_ASKED) | _refuses(pl.col("input"))
+    refusal = _refuses(output) & ~asked
     placeholder = (output.str.contains(PLACEHOLDER) | output.str.contains(DOTS)) & ~named
     rules = []
     if form.refusals:
@@ -75,6 +79,10 @@ def answer_rules(form: AnswerForm) -> tuple[Rule, ...]:
         shared = (tasks > form.most_tasks) & (length >= _SHORTEST_REPEATED) & ~pl.col("is_classification")
         rules.append(Rule("repeated_output", shared, tasks, form.most_tasks))
     return tuple(rules)
+
+
+def _refuses(texts: pl.Expr) -> pl.Expr:
+    return texts.map_batches(are_refusals, return_dtype=pl.Boolean)
 
 
 def with_special_tokens(candidates: pl.DataFrame, special_tokens: Sequence[str]) -> pl.DataFrame:

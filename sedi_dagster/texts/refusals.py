@@ -33,10 +33,15 @@ _LACKS = (
     r"(?:\bnot\b|n['’]t\b|\bcannot\b|\bno\b|unable|\black|limit|without|\bnever\b|\bonly\b|guideline|policy|trained|"
     r"programmed|designed|cutoff)"
 )
+_NAME = (
+    r"(?:claude|chatgpt|gpt-?[\w.]*|qwen|tongyi|deepseek|gemini|gemma|bard|llama|kimi|mistral|copilot|grok|ernie|chatglm|"
+    r"glm|phi|vicuna|alpaca|command|nova|olmo|hermes)[\w. -]{0,12}"
+)
 _MODEL = _any_of(rf"""
     (?:as|being|since i(?:['’]m| am)|because i(?:['’]m| am)) an? {_AI}[, ]+(?:i|my|me|it|there|we)\b{_GAP}{_LACKS}
     i(?:['’]m| am) (?:just |only |merely |simply )?an? {_AI}(?:[,;:.!]|$| (?:and|so|but|who|that|which|without|with)\b){_GAP}{_LACKS}
     i (?:do not|don['’]t|cannot|can['’]?t){_GAP} (?:as|since|because) i(?:['’]m| am) (?:just |only )?an? {_AI}\b
+    i(?:['’]m| am) {_NAME},? (?:an? {_AI}|(?:created|developed|trained|made|built) by)[^\n]{{0,60}}{_LACKS}
     my (?:knowledge|training)[^.\n]{{0,20}} (?:cutoff|cut-off|ends|only)
 """)
 _SORRY = _any_of(r"""
@@ -58,20 +63,23 @@ _ASKED = (
     r"(?:(?:your|this|that|the|such) (?:request|question|task|instruction|prompt|query|conversation|topic)s?|browsing|"
     r"images?|pictures?|photos?|videos?|audio|attachments?|attached|files?|links?|urls?|web ?(?:sites?|pages?)|the web|internet|instructions for that|"
     r"(?:the|your|any|an?) (?:original |full )?(?:article|text|passage|input|document|code|content)|(?:that|this|such) information|real[- ]?time|current (?:data|events|information)|"
-    r"up-to-date|external|harmful|illegal|explicit|personal (?:data|opinions?|experiences?)|without (?:more|further))"
+    r"up-to-date|external|harmful|illegal|explicit|personal (?:data|opinions?|experiences?)|without (?:more|further)|"
+    r"(?:medical|legal|financial|investment) advice|(?:about|on) (?:that|this)(?=[.!]|$))"
 )
 _TEXT = (
     r"(?:text|input|article|image|details|content|sentence|passage|document|paragraph|photo|picture|attachment|story|"
     r"code)s?"
 )
 _REFUSES = _any_of(rf"""
-    (?:i|we) ?{_CANNOT}{_ADVERB} (?:assist|help|engage|support)(?: you)?(?: (?:with|in|on) {_THAT}\b|[.!,;]|$)
+    (?:i|we) ?{_CANNOT}{_ADVERB} (?:assist|help|engage|support)(?: you)?(?: (?:with|in|on) (?:{_THAT}|discussions?)\b|[.!,;]|$)
+    (?:that|this|it)(?:['’]s| is) (?:not something i(?: can|['’]m able to| am able to)|something i(?: can(?:not|['’]t)|['’]m (?:not able|unable) to| am (?:not able|unable) to)) (?:help|assist|do|answer|discuss|provide|write)\b
+    (?:it(?:['’]s| is) )?against my (?:\w+ )?(?:guidelines|polic|programming)
     (?:i|we) ?{_CANNOT}{_ADVERB} (?:comply|fulfil+|accommodate)(?: (?:with )?{_THAT}\b|[.!,;]|$)
     (?:i|we) ?{_CANNOT}{_ADVERB} (?:write|do|create|provide|discuss|generate|produce|say|continue|answer)(?: (?:that|this|so|those|it))?(?: content| kind{_GAP}| with (?:this|that))?(?:[.!]|$)
     i ?{_CANNOT}{_ADVERB} (?:\w+ and |\w+ or )?{_VERB}\b{_GAP}\b{_ASKED}\b
     (?:i|we) ?{_CANNOT}{_ADVERB} be of (?:any )?(?:help|assistance)
-    (?:i|we) (?:do not|don['’]t|lack)(?: currently| actually| really)? (?:have |possess )?(?:the (?:ability|capability|capacity)|(?:any |direct )?access to (?:the (?:internet|web|article|text|file|image|link|current)|real|current|external|up|your|any|personal|live|information)|real[- ]time|personal (?:opinions?|experiences?|feelings?|beliefs?|preferences?|information|data)|feelings|emotions|(?:enough|sufficient) (?:information|context|details)|current)
-    i have no (?:access to (?:the (?:internet|web)|real|current|external)|way of (?:knowing|accessing|seeing)|personal (?:opinion|experience|feeling))
+    (?:i|we) (?:do not|don['’]t|lack)(?: currently| actually| really)? (?:have |possess )?(?:the (?:ability|capability|capacity) to (?:{_VERB}|feel|experience|have|remember|do (?:so|that|this))|(?:any |direct )?access to (?:the (?:internet|web|article|text|file|image|link|current)|real|current|external|up|your|any|personal|live|information)|real[- ]time|personal (?:opinions?|experiences?|feelings?|beliefs?|preferences?|information|data)(?! (?:with|of)\b)|feelings|emotions|(?:enough|sufficient) (?:information|context|details)(?:[.,;]|$| to (?:answer|help|assist|determine|provide|complete|respond|give|say|summar|translat)| about (?:this|that|your)\b)|current (?:data|events|information)|(?:any )?information (?:on|about|regarding) (?:this|that|your)\b)
+    i have no (?:access to (?:the (?:internet|web)|real|current|external)|way of (?:knowing (?:your|who you|where you|what you)|accessing|seeing)|personal (?:opinion|experience|feeling)s?(?! of\b)|information (?:on|about|regarding) (?:this|that|your)\b)
     (?:it|this|that)(?: request| content| question| topic)?(?:['’]s| is| would be) (?:not appropriate|inappropriate|not possible) for me
     (?:this|that|your) ?(?:request|prompt|content|question)?{_GAP}(?:violates|goes against|breaches|against) (?:my|our|the|openai['’]?s?|anthropic['’]?s?) ?(?:\w+ )?(?:guidelines|polic|programming|terms|principles|values)
     i (?:must |have to |need to |will )?(?:respectfully |politely )?(?:refuse|decline)(?: to (?:answer|write|help|do|provide|engage|continue|discuss)| (?:this|that|your) request|[.!]|$)
@@ -79,37 +87,46 @@ _REFUSES = _any_of(rf"""
     i(?:['’]m| am| do not feel| don['’]t feel) (?:not )?comfortable (?:writing|discussing|answering|providing|creating|generating|with (?:this|that))
     let['’]s (?:talk about something else|change the (?:subject|topic))[.!]
     i (?:don['’]t|do not) know the answer
+    (?:cannot|can['’]t|unable to) (?:answer|process|complete|fulfil+|comply with|respond to) (?:this|that|your) (?:question|request|task|prompt|query)
 """)
 _ASKS_BACK = _any_of(rf"""
-    (?:(?:sure|of course|certainly|i(?:['’]d| would) be (?:happy|glad) to (?:help|assist))[^.!?\n]{{0,30}}[.!,] )?(?:please|can you|could you)(?: please)? (?:provide|share|give|upload|paste|attach|include)(?: me)?(?: with)?(?: the| your| more| an?| some| it| that| this)? ?{_TEXT}
-    (?:sure|of course|certainly)?[.!, ]*(?:please|can you|could you)(?: please)? (?:provide|share|give|upload|paste|attach|include|tell)\b{_GAP}\byou(?:['’]d| would)? (?:like|want|need|wish)
-    i(?:['’]m| am) not sure what you(?:['’]re| are| mean)
+    (?:(?:sure|of course|certainly|i(?:['’]d| would) be (?:happy|glad) to (?:help|assist))[^.!?\n]{{0,30}}[.!,] )?(?:please|can you|could you)(?: please)? (?:provide|share|give|upload|paste|attach|include)(?: me)?(?: with)?(?: the| your| more| an?| some)? ?{_TEXT}(?:[.!?,;:]|$| (?:you|that|so|for me|here|below|and|or|to be|to (?:summar|translat|analy|rewrite|edit|classif)\w*|of the|i)\b)
+    (?:sure|of course|certainly)?[.!, ]*(?:please|can you|could you)(?: please)? (?:provide|share|give|upload|paste|attach|include|tell)\b{_GAP}\byou(?:['’]d| would)? (?:like|want|need|wish)(?:(?: me)? to| \w+ed)\b
+    i(?:['’]m| am) not sure (?:what you(?:['’]re| are| mean)|i understand)
+    i (?:do not|don['’]t|did not|didn['’]t) (?:quite |fully )?understand (?:your|the|this|that) (?:question|request|instruction|prompt|task)
     there (?:doesn['’]t|does not) (?:appear|seem) to be (?:any|an?|the) {_TEXT}
     you (?:did not|didn['’]t|have not|haven['’]t) (?:provided?|included?|given?|shared?) (?:me )?(?:with )?(?:any|the|an?) \w+ to \w+
     (?:could|can) you (?:please )?(?:clarify|rephrase|specify|elaborate)(?: on)? (?:what you|your (?:question|request))
-    (?:(?:it|this) (?:seems|appears|looks)(?: like| that)? )?(?:the|your|no|an?) {_TEXT}(?: (?:you|that)[^.\n]{{0,20}})? (?:is|was|were|are|has been|have been|seems?|appears?)(?: to be)? (?:missing|empty|blank|incomplete|cut off|not (?:provided|included|attached|given|shared)|provided|attached|included)(?: to \w+)?(?:[.!,;]|$)
+    (?:(?:it|this) (?:seems|appears|looks)(?: like| that)? )?(?:the|your) {_TEXT}(?: (?:you|that)[^.\n]{{0,50}})? (?:is|was|were|are|has been|have been|seems?|appears?)(?: to be)? (?:missing|empty|blank|incomplete|cut off|not (?:provided|included|attached|given|shared))(?: to \w+)?(?:[.!,;]|$)
+    (?:(?:it|this) (?:seems|appears|looks)(?: like| that)? )?no {_TEXT}(?: (?:is|was|were|are|has been|have been))? (?:provided|given|attached|included|shared)(?: to \w+)?(?:[.!,;]|$)
     (?:(?:it|this) (?:seems|appears|looks)(?: like| that)? )?(?:there (?:is|was|are|were|seems to be)|i (?:see|don['’]t see|do not see|cannot see|can['’]t see)) (?:no|any|an?|the) {_TEXT}(?: (?:to \w+|provided|given|attached|included|here|in your)|[.!,]|$)
     you (?:did not|didn['’]t|have not|haven['’]t) (?:provided?|included?|given?|shared?|attach\w*) (?:me with )?(?:any|the|an?) {_TEXT}
     it (?:looks|seems|appears)(?: like| that)? you[^.\n]{{0,20}}(?:forgot|did not|didn['’]t|have not|haven['’]t)[^.\n]{{0,30}}{_TEXT}
     (?:to {_GAP}, )?i(?:['’]d|['’]ll| would| will)? (?:need|require) (?:to see |you to (?:provide|share) )?(?:the|your) {_TEXT}
-    i(?:['’]d| would)? (?:need|require)(?: some| a bit| a little)? more (?:information|context|details) to (?:answer|help|assist|complete|provide|respond)
+    i(?:['’]d| would)? (?:need|require)(?: some| a bit| a little)? more (?:information|context|details)(?:[.!]|$| to (?:answer|help|assist|complete|provide|respond)\b)
     (?:(?:hello|hi|hey|sure|of course)(?: there)?[!.,] *)?(?:i['’]m here to (?:help|assist)[!.,] *)?(?:how (?:can|may) i (?:help|assist) you(?: today)?|what (?:would you like|do you want)(?: me)? to (?:know|do|discuss|write about|talk about)) ?[?!.]* ?$
-    bitte (?:geben|teilen|fügen|stellen|senden|laden) sie[^.\n]{{0,30}}(?:text|artikel|satz|bild|inhalt)
-    veuillez (?:fournir|indiquer|partager|coller|saisir)[^.\n]{{0,20}}(?:texte|article|phrase|image)
-    por favor,? (?:proporcion|compart|indi[cq]|enví|pe[gu]|forne|envi|cole)\w*[^.\n]{{0,20}}(?:texto|artículo|artigo|frase|imagen|imagem|oración)
-    (?:per favore,? )?(?:fornisci|inserisci|incolla|condividi)[^.\n]{{0,20}}(?:testo|articolo|frase|immagine)
-    (?:пожалуйста, )?(?:предоставьте|пришлите|введите|укажите|вставьте)[^.\n]{{0,20}}(?:текст|стать|предложен|изображ)
-    [请請](?:您)?(?:提供|输入|輸入|上传|上傳|粘贴|貼上|告诉我|告訴我|给出)[^。\n]{{0,12}}(?:文本|文字|内容|內容|文章|句子|图片|圖片|段落|信息|資訊|原文)
-    (?:您好|你好)[，,！!]?我是[^。\n]{{1,16}}[，,。！!](?:请问)?有什么可以帮
-    [^。\n]{{0,16}}(?:文章|テキスト|画像|内容)を(?:入力|提供|教え|貼り付け|ご提供|ご入力)
-    [^.\n]{{0,12}}(?:텍스트|문장|이미지|내용)[을를]? ?(?:제공|입력|알려|공유)
+    (?:what|which)(?: {_TEXT})? (?:would you like|do you want) me to (?:translate|summari[sz]e|write|edit|rewrite|analy[sz]e|explain|classify|proofread|correct|paraphrase|answer)\b
 """)
 
 
-_BEFORE = r"[\s\"'“”‘’*_>\[(]*(?:(?:oh|hm+|well|hello|hi)[,.!]? )?"
-_ENGLISH = (
-    rf"{_BEFORE}(?:{_MODEL}|(?:{_SORRY}{_GAP})?{_REFUSES}|{_SORRY}{_GAP}{_MODEL}|(?:{_SORRY}{_GAP})?{_ASKS_BACK})"
+_BEFORE = r"[\s\"'“”‘’*_>#\[(]*(?:(?:oh|hm+|well|hello|hi)[,.!]? )?"
+_POLITE = (
+    r"(?:(?:thank you|thanks|(?:great|good|interesting|excellent) question|"
+    r"i (?:fully |completely |do )?(?:understand|appreciate|see|realize|recognize|strive|want|would (?:like|love))|"
+    r"i['’]d (?:like|love|be (?:happy|glad))|(?:while|although|even though) i)\b[^.!?\n]{0,120}?(?:[.!]\s+|,\s+)"
+    r"(?:but |however,? |yet )?(?:unfortunately,? )?)(?=i\b|as\b)"
 )
+"""Before a model says what it cannot do. Who writes to customers says "we"."""
+_WILLING = (
+    r"(?:(?:sure|of course|certainly|absolutely|i(?:['’]d| would| can)\b[^.!?\n]{0,40}\bhelp\b[^.!?\n]{0,30})[.!,]\s+"
+    r"(?:(?:but|however),? )?){0,2}"
+)
+_ENGLISH = (
+    rf"{_BEFORE}(?:{_MODEL}|(?:{_SORRY}{_GAP}|{_POLITE})?{_REFUSES}|(?:{_SORRY}{_GAP}|{_POLITE}){_MODEL}|"
+    rf"(?:{_SORRY}{_GAP}|{_WILLING})?{_ASKS_BACK})"
+)
+_SPEECH = re.compile(r"\s*[\"“„«「『][^\"“”„«»」』]*[\"”“»」』]\s*\w")
+"""What somebody says in a story: the text goes on behind it."""
 _SENTENCE_END = re.compile(r"[.!?。！？।။\n]+")
 _SENTENCES = 2
 """Of an answer that may hold what it cannot do: an apology, and what it is for."""
@@ -121,12 +138,12 @@ class _Language:
     """The words of a language as patterns."""
 
     def __init__(self, words: Words) -> None:
-        self.sorry, self.cannot, self.task, self.model = (
-            re.compile(f"(?:{pattern})", re.IGNORECASE) for pattern in words
+        self.sorry, self.cannot, self.task, self.model, self.asks = (
+            re.compile(f"(?:{pattern})" if pattern else r"(?!)", re.IGNORECASE) for pattern in words
         )
 
     def refuses(self, answer: str) -> bool:
-        if self.model.match(answer):
+        if self.model.match(answer) or self.asks.match(answer):
             return True
         apology = self.sorry.match(answer)
         if apology and self.model.search(answer, apology.end(), apology.end() + 60):
@@ -155,6 +172,7 @@ _NOTHING = _any_of(rf"""
     n/?\.?a\.?(?: \([^()\n]{{1,30}}\))?|not (?:applicable|available|provided|specified)|tb[da]|t\.b\.[da]\.|(?:todo|fixme)(?:: [^\n]{{0,40}})?
     to be (?:done|determined|added|filled in)|(?:this is )?an? placeholder|there is no (?:output|answer|response)
     (?:same )?as above|see above|(?:this is an? )?(?:sample|example|dummy|placeholder) {_KIND}(?: here)?|\[object object\]|x{{3,9}}|略|省略|k\. ?a
+    siehe oben|voir ci-dessus|ver arriba|vedi sopra|veja acima|см\. ?выше|同上|待定|待补充|待填写|暂无(?:数据|信息|内容)|未提供
     (?:insert|add|put|write|enter|your|my|some)(?: your| the| an?)? (?:answer|output|response|text|example)(?: here)?
     {_KIND} here|output|answer|response|placeholder|lorem ipsum[^\n]*
     keine (?:ausgabe|antwort|angabe)|nicht zutreffend|entfällt|sin (?:salida|respuesta)|no hay (?:salida|respuesta)|no aplica
@@ -188,19 +206,20 @@ DOTS = r"^(?:[\s.…]*(?:\.\s?\.\s?\.|…)[\s.…]*|[\s\-–—]{3,}|[\s_]{3,}|[
 _placeholder, _dots = re.compile(PLACEHOLDER), re.compile(DOTS)
 
 _MAY_BE_ENGLISH = (
-    r"^[\s\"'“”‘’*_>\[(]*(?:oh|hm|well|i\b|we\b|as\b|being|since|because|my|sorry|apologies|unfortunately|regrettably|it|"
-    r"this|that|your|let|sure|of|certainly|please|can|could|the|no|an?\b|there|you|to|hello|hi|hey|how|what|bitte|"
-    r"veuillez|por|per|fornisci|inserisci|incolla|condividi|пожалуйста|предоставьте|пришлите|введите|укажите|вставьте|[请請]|"
-    r"您好|你好)|を(?:入力|提供|教え|貼り付け|ご提供|ご入力)|(?:제공|입력|알려|공유)"
+    r"^[\s\"'“”‘’*_>#\[(]*(?:oh|hm|well|i\b|we\b|as\b|being|since|because|my|sorry|apologies|unfortunately|regrettably|it|"
+    r"this|that|your|let|sure|of|certainly|absolutely|please|can|could|the|no|an?\b|there|you|to|hello|hi|hey|how|what|"
+    r"which|thank|great|good|interesting|excellent|while|although|even|against|unable)"
 )
-_MAY_BE_OTHER = "|".join(f"(?:{words.cannot})|(?:{words.model})" for words in WORDS.values())
+_MAY_BE_OTHER = "|".join(
+    f"(?:{pattern})" for words in WORDS.values() for pattern in (words.cannot, words.model, words.asks) if pattern
+)
 """What every refusal has, in lower case and for Polars: most answers are seen to be none without a second look."""
 
 
 def is_refusal(answer: str) -> bool:
     """Whether a short answer refuses its task or speaks of the model that wrote it."""
     return len(answer.encode("utf-8", "replace")) < LONGEST_REFUSAL_BYTES and (
-        _english().match(answer) is not None or _in_other_language(answer)
+        _in_english(answer) or _in_other_language(answer)
     )
 
 
@@ -209,15 +228,39 @@ def are_refusals(answers: pl.Series) -> pl.Series:
     found = pl.repeat(False, len(answers), dtype=pl.Boolean, eager=True)
     lowered = answers.str.to_lowercase()
     short = answers.str.len_bytes() < LONGEST_REFUSAL_BYTES
-    for gate, refuses in ((_MAY_BE_ENGLISH, _english().match), (_MAY_BE_OTHER, _in_other_language)):
+    for gate, refuses in ((_MAY_BE_ENGLISH, _in_english), (_MAY_BE_OTHER, _in_other_language)):
         places = (short & lowered.str.contains(gate) & ~found).fill_null(False).arg_true()
-        found = found.scatter(places, pl.Series([bool(refuses(a)) for a in answers.gather(places)], dtype=pl.Boolean))
+        found = found.scatter(places, pl.Series([refuses(a) for a in answers.gather(places)], dtype=pl.Boolean))
     return found
 
 
+def _in_english(answer: str) -> bool:
+    return _english().match(answer) is not None and _SPEECH.match(answer) is None
+
+
 def _in_other_language(answer: str) -> bool:
+    if _SPEECH.match(answer) is not None:
+        return False
     plain = answer.strip(" \t\r\n\"'“”‘’*_>[(")
     return any(language.refuses(plain) for language in _languages())
+
+
+REFUSAL_ASKED = (
+    r"\b(?:refus|declin|apolog|turn(?:ing|s)? down|reject|say(?:ing)? no|verweiger|ablehn|absage|rechaz|recus|rifiut)|"
+    r"отказ|отклон|拒绝|拒絕|婉拒|断り|断る|거절"
+)
+"""In a task, in lower case: it asks for a refusal, or is about one."""
+
+
+def is_asked_for(answer: str, task: str) -> bool:
+    """Whether a task asks for an answer that refuses, names it, or gives one as its input.
+
+    Args:
+        task: instruction and, on the lines below it, the input.
+    """
+    lowered = task.lower()
+    named = answer.strip().lower() in lowered or re.search(REFUSAL_ASKED, lowered) is not None
+    return named or is_refusal(task.partition("\n")[2])
 
 
 def is_placeholder(answer: str, task: str = "") -> bool:

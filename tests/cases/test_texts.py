@@ -496,7 +496,42 @@ def test_a_finish_reason_has_one_meaning_in_any_spelling(ending: str, word: str 
     assert ending_of(word) == ending
 
 
-REFUSALS = """I can't assist with that.
+REFUSALS = """Sorry, but that's not something I can help with.
+That's something I cannot do.
+I am Claude, an AI assistant made by Anthropic. I can't help with that.
+I'm Qwen, created by Alibaba Cloud. I cannot help with that.
+Thank you for your question, but I can't answer it.
+Thank you for reaching out. Unfortunately, I cannot assist with this request.
+Great question! Unfortunately, as an AI language model, I cannot predict the future.
+I understand your concern, but I'm unable to help with that.
+I appreciate your request, but I can't help with that.
+While I understand your curiosity, I can't provide that.
+I strive to be helpful, but I can't assist with this.
+I cannot provide medical advice.
+I cannot write a poem about that.
+Unable to process this request.
+I don't understand the question.
+I have no information on this topic.
+Sure, I can help with that! What text would you like me to translate?
+I would be glad to help you with that. However, you did not include the text.
+I'd be happy to help, but I need more information.
+It seems that the text you wanted me to summarize is missing.
+No input provided. Please provide the text.
+Bitte gib mir den Text, den ich zusammenfassen soll.
+En tant qu'assistant IA, je ne peux pas naviguer sur Internet.
+Pourriez-vous fournir le texte à résumer ?
+¿Podrías enviarme el texto?
+Non posso fornire queste informazioni.
+对不起，我无法提供相关帮助。
+すみません、その質問には答えられません。
+يرجى تقديم النص الذي تريد ترجمته.
+אנא ספק את הטקסט לתרגום.
+कृपया वह पाठ प्रदान करें जिसका अनुवाद करना है।
+กรุณาระบุข้อความที่ต้องการแปล
+Vui lòng cung cấp văn bản cần dịch.
+Bir yapay zeka dil modeli olarak kişisel görüşlerim yok.
+Lütfen çevrilecek metni sağlayın.
+I can't assist with that.
 I cannot help with this request.
 I'm not able to help with that.
 I'm sorry, but as a language model I do not have access to current data.
@@ -613,7 +648,29 @@ Lo siento, no puedo proporcionar esa información.
 Desculpe, como modelo de IA não posso fazer isso.
 請提供您想翻譯的文字。
 申し訳ありませんが、その依頼には対応できません。"""
-ANSWERS = """Sorry is the hardest word to say.
+ANSWERS = """I don't have the ability to fly, but I can swim.
+That is something I can do tomorrow.
+Please share this article with your friends.
+Please provide the report by Friday.
+Could you tell me what you would like for dinner?
+What would you like me to bring? asked Tom.
+"I'm sorry," said the clerk, "but I can't help you with that."
+「申し訳ありませんが、お手伝いできません」と店員は言った。
+Als KI-Forscher arbeite ich in Berlin.
+Bitte geben Sie den Text bis Freitag ab.
+抱歉，我们无法完成您的订单，因为库存不足。
+I don't have personal experience with that car, but reviews say it is good.
+I do not have current plans to move.
+I don't have enough information about the budget to approve it.
+I have no way of knowing what he thought.
+I have no personal opinion of him.
+The image was attached.
+Thank you for your application. Unfortunately, we cannot offer you the position.
+I understand your frustration, but we can't refund the order.
+While I cannot change the past, I can learn from it.
+I'm Claude, a baker from Lyon.
+Unable to connect: the cable is loose.
+Sorry is the hardest word to say.
 I'm sorry for your loss, Anna; call me any time.
 Unfortunately, the train was late, so she missed her flight.
 Dear Sir, I regret that I cannot attend the meeting on Friday.
@@ -756,6 +813,20 @@ def test_a_placeholder_is_known(text: str) -> None:
 def test_many_answers_are_judged_as_each_is() -> None:
     texts = [*REFUSALS.splitlines(), *ANSWERS.splitlines(), *PLACEHOLDERS.splitlines(), *SHORT_ANSWERS]
     assert are_refusals(pl.Series([*texts, None])).to_list() == [*map(is_refusal, texts), False]
+
+
+def test_a_refusal_that_the_task_asks_for_is_an_answer() -> None:
+    tasks = (
+        ("Politely decline the request of a colleague.", ""),
+        ("Translate into English.", "Lo siento, pero no puedo ayudarte con eso."),
+        ("Answer, or say 'I'm sorry, but I can't help with that.'", ""),
+        ("Explain how a kite flies.", ""),
+    )
+    said = "I'm sorry, but I can't help with that."
+    rows = pl.DataFrame([{"row": n, "instruction": task, "input": text, "output": said, "is_classification": False}
+                         for n, (task, text) in enumerate(tasks)])  # fmt: skip
+    assert first_broken(rows, answer_rules(AnswerForm()))["row"].to_list() == [3]
+    assert [AnswerForm().problem(said, "\n".join(task)) for task in tasks] == [None, None, None, "refusal"]
 
 
 def test_a_placeholder_that_the_task_names_is_an_answer() -> None:
