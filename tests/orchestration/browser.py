@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 import time
 import urllib.request
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": "sedi_dagster"}
@@ -70,3 +75,23 @@ class Ui:
         launched = self.ask(REPEAT, params={"parentRunId": run_id, "strategy": "ALL_STEPS"})["launchRunReexecution"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
+
+
+@contextmanager
+def started_ui(project: Path) -> Iterator[tuple[Ui, subprocess.Popen[bytes]]]:
+    """`sedi ui` as a process of its own, until the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "sedi_dagster.cli", "ui", "--port", str(port)]
+    with (project / "ui.log").open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            running = Ui(port)
+            running.wait_until_up(300)
+            yield running, process
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()

@@ -127,11 +127,11 @@ DEFAULT_STAGE = "generate open_qa"  # each takes 45 s; training has kill tests o
     "stage", [stage if stage == DEFAULT_STAGE else pytest.param(stage, marks=pytest.mark.slow) for stage in STAGES]
 )
 def test_a_run_killed_in_the_middle_goes_on_and_pays_for_nothing_twice(
-    project: Path, simulated_teacher: FaultyTeacher, stage: str
+    project: Path, simulated_teacher: FaultyTeacher, sedi_here: Sedi, stage: str
 ) -> None:
     killed_when(stage, "--rounds", "1")
     already = len(load_history(Store(str(project / "data"))).finished)  # the last stage may end before the kill
-    done = sedi("run", "--rounds", "1")
+    done = sedi_here("run", "--rounds", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     history = load_history(Store(str(project / "data")))
     assert len(history.finished) == len(history.plans) == already + 1

@@ -12,8 +12,7 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
-from browser import Ui
-from conftest import started_ui
+from browser import Ui, started_ui
 from loops import Loop, ending, run_apart
 
 from benchmarks.testbed.faulty_teacher import FaultyTeacher

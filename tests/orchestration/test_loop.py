@@ -62,16 +62,25 @@ def test_two_rounds_are_trained_once_each_from_the_promoted_checkpoint_and_measu
         assert {asset: lost.data_version(asset, ROUND) for asset in versions} == versions
 
 
-def test_a_failed_blocking_check_is_never_walked_past(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_blocking_check_and_a_changed_byte_in_a_promoted_checkpoint_are_never_walked_past(loop: Loop) -> None:
     loop.run(1)
-    store = loop.sedi.store()
+    store, data = loop.sedi.store(), loop.project / "data"
     assert all(not not_passed(store, asset, ROUND) for asset in BLOCKING if asset in ROUND_PARTITIONS)
-    store.remove("manifests")  # the round is open again
-    (verdict,) = sorted((loop.project / "data" / "checks" / "filtered_batches" / ROUND).glob("every_kept*.json"))
-    verdict.write_text(json.dumps({**json.loads(verdict.read_text()), "passed": False}))
+    (data / "manifests").rename(loop.project / "manifests")  # the round is open again
+    (verdict,) = sorted((data / "checks" / "filtered_batches" / ROUND).glob("every_kept*.json"))
+    passed = verdict.read_text()
+    verdict.write_text(json.dumps({**json.loads(passed), "passed": False}))
     (step,) = due(read_state(loop.sedi, loop.instance, "test", since=1e12))
     assert getattr(step, "work", None) is not None and "filtered_batches" in step.work.assets  # type: ignore[union-attr]
     assert {"sft_checkpoint", "lineage_manifest"} <= set(step.work.assets)  # type: ignore[union-attr]
+
+    verdict.write_text(passed)
+    (loop.project / "manifests").rename(data / "manifests")
+    weights = data / "checkpoints" / ROUND / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+    with pytest.raises(SediError, match=f"{ROUND}/adapter_model.safetensors is missing, or not what training wrote"):
+        loop.run(1)
+    assert len(loop.trainings()) == 1
 
 
 @pytest.mark.slow
@@ -128,21 +137,18 @@ def test_lost_records_come_back_with_their_figures_in_their_order_also_after_a_p
             figures = {name: value for name, value in before.metadata.items() if isinstance(value.value, int | float)}
             assert figures.items() <= dict(event.metadata).items(), asset
 
+    # nor is the dataset what Dagster knows of, but what the data folder holds
+    rows = loop.tables("sft_dataset")["examples"].height
+    loop.instance.delete_dynamic_partition("rounds", ROUND)
+    assert loop.materialize("sft_dataset").success
+    assert loop.tables("sft_dataset")["examples"].height == rows > 0
+
 
 def _newest(instance: dg.DagsterInstance, asset: dg.AssetKey) -> tuple[int, dg.AssetMaterialization]:
     (record,) = instance.fetch_materializations(asset, limit=1).records
     event = record.event_log_entry.asset_materialization
     assert event is not None
     return record.storage_id, event
-
-
-def test_a_changed_byte_in_a_promoted_checkpoint_stops_the_next_round_before_it_trains(loop: Loop) -> None:
-    loop.run(1)
-    weights = loop.project / "data" / "checkpoints" / ROUND / "adapter_model.safetensors"
-    weights.write_bytes(weights.read_bytes() + b" ")
-    with pytest.raises(SediError, match=f"{ROUND}/adapter_model.safetensors is missing, or not what training wrote"):
-        loop.run(1)
-    assert len(loop.trainings()) == 1
 
 
 def test_the_launchpads_overrides_hold_for_the_storage_too(loop: Loop, tmp_path: Path) -> None:
@@ -152,13 +158,6 @@ def test_the_launchpads_overrides_hold_for_the_storage_too(loop: Loop, tmp_path:
     assert not (loop.project / "data" / "assets").exists()
 
 
-def test_the_dataset_is_what_the_data_folder_holds_before_the_first_round_and_after_a_partition_was_deleted(
-    loop: Loop,
-) -> None:
+def test_the_dataset_is_empty_before_the_first_round(loop: Loop) -> None:
     assert loop.materialize("sft_dataset").success
     assert loop.tables("sft_dataset")["examples"].is_empty()
-    loop.run(1)
-    rows = loop.tables("sft_dataset")["examples"].height
-    loop.instance.delete_dynamic_partition("rounds", ROUND)
-    assert loop.materialize("sft_dataset").success
-    assert loop.tables("sft_dataset")["examples"].height == rows > 0
