@@ -6,6 +6,7 @@ remark is worth a look: the filters would reject an example like that seed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -75,6 +76,7 @@ def check_seeds(
     near_items = _near_items(tasks, seeds.lines, decontaminator, problems)
     _filter_remarks(tasks, seeds.lines, filtering, remarks)
     marked = _mark_remarks(tasks, seeds.lines, remarks)
+    garbled = _garbled_remarks(tasks, seeds.lines, remarks)
     for name, text, fix in rules_that_drop_all(tasks, filtering):
         problems.add(None, name, text, fix)
     for task, line in zip(seeds.tasks, seeds.lines, strict=True):
@@ -91,6 +93,10 @@ def check_seeds(
     ]
     if marked:
         remarked.append(f"{marked:,} texts contain chat-template tokens or reasoning, which would be trained on")
+    if garbled:
+        remarked.append(
+            f"{garbled:,} texts were decoded or escaped wrongly before (`Ã¼`, `&amp;`): save the file again"
+        )
     notes = [*seeds.notes, *remarked, *language_notes(tasks["instruction"].to_list(), settings)]
     return SeedReport(list(rows.values()), problems, remarks, notes)
 
@@ -165,6 +171,26 @@ def _mark_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) 
                 count += 1
                 what = cleaned.problem or " and ".join(cleaned.applied).replace("_", " ")
                 remarks.add(line, name, f"contains {what}", "only the text")
+    return count
+
+
+_GARBLED = re.compile(
+    r"[Ãâ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|[ÐÑ][\u0080-\u00bf][ÐÑ]|&(?:amp|lt|gt|quot|nbsp|#39|#x27);"
+)
+"""UTF-8 that was read as Latin-1 or cp1252, and text that was escaped for HTML."""
+_MARKUP = re.compile(r"</?\w+[^<>]*>|\b(?:html|xml|entit|escape)", re.IGNORECASE)
+
+
+def _garbled_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) -> int:
+    """Remark on tasks with garbled letters or HTML's escapes that are not about HTML; how many texts have some."""
+    count = 0
+    for line, *texts in zip(lines, tasks["instruction"], tasks["input"], tasks["output"], strict=True):
+        if any(map(_MARKUP.search, texts)):
+            continue
+        for name, text in zip(("instruction", "input", "output"), texts, strict=True):
+            if found := _GARBLED.search(text):
+                count += 1
+                remarks.add(line, name, f"contains {found[0]!r}", "text as it was before it was decoded or escaped")
     return count
 
 

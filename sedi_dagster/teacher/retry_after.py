@@ -24,20 +24,22 @@ WAIT_FIELDS = frozenset(
 """Fields of an error, in lower case, that hold it."""
 
 _SECONDS = {
-    r"m(?:s|sec|illi\w+)": 0.001, r"s(?:e[ckg]\w*)?|сек\w*|秒": 1.0, r"m(?:in\w*)?|мин\w*|分[钟鐘]?": 60.0,
-    r"h(?:rs?|our\w*|eure\w*)?|hora\w*|or[ae]|stunden?|час\w*|小时|小時|時間": 3600.0,
+    r"m(?:s|sec|illi\w+)": 0.001,
+    r"s(?:e[ckg]\w*)?|сек\w*|saniye|giây|秒|초": 1.0,
+    r"m(?:in\w*)?|мин\w*|dakika|phút|分[钟鐘]?|분": 60.0,
+    r"h(?:rs?|our\w*|eure\w*)?|hora\w*|or[ae]|stunden?|час\w*|saat|giờ|小时|小時|時間|시간": 3600.0,
     r"d(?:ays?|[ií]as?)?|tage?n?|jours?|天|日": 86_400.0,
-}  # fmt: skip
+}
 """Units of time, in the languages that endpoints speak, and their seconds."""
 _UNIT = "|".join(_SECONDS)
 _AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})(?![^\W\d_])", re.IGNORECASE)
 _DURATION = rf"(?:\d+(?:\.\d+)?\s*(?:{_UNIT})(?![a-z])[\s,]*(?:and\s+)?)+"
 _WORDS = re.compile(
-    rf"(?:try again|retry|wait|come back|available again|reset|réessayer|intent\w*|tente|riprova\w*|повтор\w*)\w*"
-    rf"[^.\d]{{0,30}}({_DURATION})|({_DURATION})(?:[后後]|erneut|nochmal|wieder)",
+    rf"(?:try again|retry|wait|come back|available|reset|réessay|int[eé]nt|tente|riprova|повтор|thử lại)\w*"
+    rf"[^.\d]{{0,30}}({_DURATION})|({_DURATION})(?:[后後후]|erneut|nochmal|wieder|sonra)",
     re.IGNORECASE,
 )
-_RESET = re.compile(r"(?:rate-?limit)-?reset")
+_RESET = re.compile(r"rate-?limit.*reset")
 _LEFT = re.compile(r"(?:remaining|\br)=(\d+).*?(?:reset|\bt)=(\d+)")
 """In the header `ratelimit` of the IETF's drafts."""
 _EPOCH_S = 1e9

@@ -218,7 +218,14 @@ def is_away(error: SQLAlchemyError) -> bool:
 def _open_sqlite(url: str) -> tuple[Engine, Engine]:
     database = make_url(url).database
     if database and database != ":memory:":
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(database).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"The folder {folder} of the ledger cannot be used: {error.strerror}.",
+                "Set SEDI_DATA (or SEDI_LEDGER, if it is set) to a place that this user may write to.",
+            ) from None
     writer = _sqlite_engine(url, "BEGIN IMMEDIATE")
     _create(writer)
     return writer, _sqlite_engine(url, "BEGIN")

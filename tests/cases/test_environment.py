@@ -49,6 +49,13 @@ def test_records_data_and_ledger_lie_in_the_folder_that_is_named(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize("below", ["ledger.sqlite", "data/ledger.sqlite"])
+def test_a_file_where_the_data_folder_should_be_is_one_error(below: str, tmp_path: Path) -> None:
+    (tmp_path / "data.txt").touch()
+    with pytest.raises(StorageError, match=r"data\.txt.*cannot be used.*\n.*SEDI_DATA"):
+        Ledger(f"sqlite:///{tmp_path}/data.txt/{below}")
+
+
 @pytest.mark.parametrize("name", ["a%20b", "a#b", "a?b", "$HOME/data", "${HOME}/data"])
 def test_a_folder_that_libraries_read_in_two_ways_is_one_error(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -431,12 +431,15 @@ def waits() -> list[tuple[dict[str, str], Any, float | None]]:
         ({"ratelimit": "limit=10, remaining=0, reset=30"}, 30), ({"ratelimit": '"a";r=0;t=30'}, 30),
         ({"ratelimit": '"a";r=4;t=30'}, None), ({"x-rate-limit-reset": "30"}, 30), ({"x-retry-after": "9"}, 9),
         ({"retry-after": "60 seconds"}, 60),
+        ({"anthropic-ratelimit-requests-reset": "60", "anthropic-ratelimit-requests-remaining": "0"}, 60),
     ]  # fmt: skip
     bodies: list[tuple[Any, float]] = [
         (E("Please try again in 20s."), 20), (E("try again in 1m12.5s"), 72.5), (E("try again in 500ms"), 0.5),
         (E("Please retry after 5 minutes."), 300), (E("Try again in 2h13m"), 7980), (E("Please wait 10 seconds"), 10),
         (E("请在 10 秒后重试"), 10), (E("请在 3 小时后再试"), 10800), (E("1分後に再試行してください"), 60),
         (E("Veuillez réessayer dans 30 secondes"), 30), (E("Bitte versuchen Sie es in 2 Minuten erneut"), 120),
+        (E("30초 후에 다시 시도하세요"), 30), (E("Réessayez dans 2 minutes"), 120), (E("available in 15 minutes"), 900),
+        (E("Lütfen 30 saniye sonra tekrar deneyin"), 30), (E("Vui lòng thử lại sau 30 giây"), 30),
         (E("Intente de nuevo en 20 segundos"), 20), (E("Повторите через 2 минуты"), 120), ({"retry_after_ms": 1500}, 1.5),
         (E("Usage limit reached for 5 hour. Your limit will reset in 2 hours 5 minutes"), 7500), ({"error": {"details": [{"retryDelay": "31s"}]}}, 31),
         ({"error": {"retry_after": 12}}, 12), ({"retryAfter": "12"}, 12), ({"parameters": {"retry_after": 7}}, 7),

@@ -125,6 +125,18 @@ def test_outputs_that_are_no_answers_and_marks_of_templates_are_told(
     assert "line 7, field 'output': contains reasoning" in result.output
 
 
+def test_texts_that_were_decoded_or_escaped_wrongly_are_told(write_jsonl: Write, seed_tasks: list[SeedTask]) -> None:
+    rows = [_row(task) for task in seed_tasks[:4]]
+    rows[0]["output"] = "KÃ¤se schmeckt gut â€“ wirklich."
+    rows[1]["instruction"] = "Is it true that 3 &lt; 5 &amp; 7 &gt; 6?"
+    rows[2]["output"] = "In HTML, write &amp; for &."
+    rows[3]["output"] = "The ÂNGELUS, a château, São Paulo and MANHÃ."
+    result = _check(write_jsonl(rows), "--remarks")
+    assert "2 texts were decoded or escaped wrongly" in result.output
+    assert "line 1, field 'output': contains 'Ã¤'" in result.output
+    assert "line 2, field 'instruction': contains '&lt;'" in result.output
+
+
 def test_category_names_of_one_s_own_are_taken_as_a_setting_says(
     write_jsonl: Write, seed_tasks: list[SeedTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
