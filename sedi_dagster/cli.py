@@ -107,7 +107,7 @@ def plan(categories: str | None, candidates_per_category: int | None) -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. Keep it on loopback.")
-@click.option("--port", type=int, default=3000, show_default=True, help="Port to listen on.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True, help="Port to listen on.")
 def ui(host: str, port: int) -> None:
     """Start the Dagster UI and daemon (sensors and schedules), until Ctrl-C."""
     settings = load_settings()
@@ -133,10 +133,10 @@ def reproduce(round_key: str) -> None:
     ROUND is a name or number, such as round-0002 or 2. Trains and evaluates again; the data folder is only read. The
     exit status is 2 if any hash differs.
     """
-    from sedi_dagster.records import round_key as key_of
+    from sedi_dagster.records import round_named
 
     settings = load_settings()
-    key = key_of(int(round_key)) if round_key.isdigit() else round_key
+    key = round_named(round_key)
     from sedi_dagster.orchestration.reproducing import reproduce as reproduce_round  # Dagster: only where needed
 
     compared = reproduce_round(settings, key, lambda outcome: click.echo(outcome, err=True))
@@ -184,11 +184,18 @@ def restore() -> None:
 
 
 def _names(listed: str | None) -> list[str] | None:
-    return [name.strip() for name in listed.split(",") if name.strip()] if listed else None
+    if listed is None:
+        return None
+    names = [name.strip() for name in listed.split(",") if name.strip()]
+    if not names:  # an unset shell variable; without the option, every weak category would be paid for
+        raise SediError("--categories names none.", "Write --categories math,coding, or leave it out.")
+    return names
 
 
 def _set(_: click.Context, parameter: click.Parameter, value: str | None) -> None:
     """An option is the variable's other name; workloads in processes of their own see it too."""
+    if value is not None and not value.strip():  # an unset shell variable; the default may be other data
+        raise click.BadParameter("It is empty; leave the option out for the default.")
     if value is not None:
         os.environ[f"SEDI_{str(parameter.name).upper()}"] = value
 
@@ -216,13 +223,16 @@ _add_everywhere(main)
 
 
 def _check_port(host: str, port: int) -> None:
+    if not host:  # would listen on all of them
+        raise SediError("--host is empty.", "Leave it out, or name an address.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise SediError(
-                f"Port {port} on {host} cannot be used: {error.strerror}.", "Choose another one with --port."
+                f"Port {port} on {host} cannot be used: {error.strerror}.",
+                "Choose another one with --port, or leave --host out.",
             ) from None
 
 

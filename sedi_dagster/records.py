@@ -46,6 +46,11 @@ def round_key(number: int) -> str:
     return f"round-{number:04d}"
 
 
+def round_named(text: str) -> str:
+    """The key of a round as people name it: by its key, or by its number alone."""
+    return round_key(int(text)) if text.isascii() and text.isdecimal() else text
+
+
 def round_number(key: str) -> int:
     """Inverse of `round_key`."""
     return int(key.removeprefix("round-"))

@@ -14,8 +14,8 @@ from sedi_dagster.lineage.dataset.forms import FORMS
 from sedi_dagster.lineage.dataset.push import push
 from sedi_dagster.lineage.dataset.splits import SHARES, parse_shares
 from sedi_dagster.lineage.similar import similar_examples
-from sedi_dagster.records import round_key
-from sedi_dagster.settings import load_settings
+from sedi_dagster.records import round_named
+from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.storage.store import Store
 
 LONGEST_SHOWN = 160
@@ -51,8 +51,11 @@ def export_command(
     """Export the kept examples of finished rounds as a dataset with card, splits and checksums."""
     if not target and not repository:
         raise SediError("No destination is given.", "Name a folder or URL with --to, or a repository with --push.")
+    if public and not repository:
+        raise SediError("--public is for a repository.", "Name one with --push, or leave --public out.")
     settings = load_settings()
     store = Store(settings.data_root)
+    _check_outside(target, settings)
     selection = Selection(rounds, categories, where)
     examples = select(finished_examples(store), selection)
     rules = ExportRules(forms or tuple(FORMS), parse_shares(splits))
@@ -68,6 +71,14 @@ def export_command(
             click.echo(f"{examples.height:,} examples pushed: {push(Path(folder), repository, public)}")
 
 
+def _check_outside(target: str | None, settings: Settings) -> None:
+    """The data folder holds what the loop has made: another file in it has no recorded origin."""
+    if target and "://" not in target + settings.data_root:
+        data = Path(settings.data_root).resolve()
+        if Path(target).resolve().is_relative_to(data):
+            raise SediError(f"{target} is in the data folder ({data}).", "Name a folder outside of it with --to.")
+
+
 @click.command("similar")
 @click.argument("text")
 @click.option(
@@ -81,7 +92,7 @@ def similar_command(text: str, limit: int, as_of: str, category: str, as_json: b
     from sedi_dagster.batching.embedding import embed
 
     settings = load_settings()
-    key = round_key(int(as_of)) if as_of.isdigit() else as_of
+    key = round_named(as_of)
     model = settings.batching.embedding_model
     found = similar_examples(Store(settings.data_root), text, embed, model, limit, key, category)
     for row in found:

@@ -24,8 +24,10 @@ from sedi_dagster.teacher.open import make_endpoint, open_ledger
 
 
 @click.command("estimate")
-@click.option("--candidates", type=int, help="Total number of candidates. Default: from the settings, per category.")
-@click.option("--categories", default=12, show_default=True, help="Number of categories in the round.")
+@click.option("--candidates", type=click.IntRange(1), help="Total number of candidates. Default: by the settings.")
+@click.option(
+    "--categories", type=click.IntRange(1), default=12, show_default=True, help="Number of categories in the round."
+)
 def estimate_command(candidates: int | None, categories: int) -> None:
     """Estimate calls, tokens, cost and time of the next round."""
     settings = loaded_settings()

@@ -9,7 +9,7 @@ import polars as pl
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
-from sedi_dagster.records import round_key
+from sedi_dagster.records import round_named
 from sedi_dagster.storage.rounds import LoopHistory
 from sedi_dagster.storage.store import Store
 
@@ -36,7 +36,7 @@ def judged_rounds(store: Store, history: LoopHistory, wanted: str) -> list[str]:
         )
     if not wanted:
         return judged
-    key = round_key(int(wanted)) if wanted.isdigit() else wanted
+    key = round_named(wanted)
     if key not in judged:
         raise SediError(f"{key} has not been filtered.", f"Choose from {', '.join(judged)}.")
     return [key]

@@ -65,6 +65,8 @@ def open_root(root: str) -> UPath:
             f"The data folder {root} cannot be opened: {error}.",
             fix if extra else f"{fix} such as s3://bucket/folder, gs://bucket/folder or az://container/folder.",
         ) from None
+    if is_local(path) and path.exists() and not path.is_dir():
+        raise StorageError(f"The data folder {root} is a file.", "Set SEDI_DATA (or --data) to a folder.")
     if protocol and not is_local(path) and not path.fs._strip_protocol(path.path).strip("/"):
         raise StorageError(f"SEDI_DATA={root} names no bucket.", f"Write it as {protocol}://bucket/folder.")
     return path

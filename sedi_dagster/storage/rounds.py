@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sedi_dagster.errors import StorageError, StorageUnavailable
-from sedi_dagster.records import RoundOutcome, RoundPlan
+from sedi_dagster.records import RoundOutcome, RoundPlan, is_round_key
 from sedi_dagster.storage.sealing import sealed
 from sedi_dagster.storage.store import Store
+
+Record = TypeVar("Record")
 
 IMPORTS = "imports"
 """Folder of the batches that `sedi import` keeps, by round and category: `generated_batches` takes them from there."""
@@ -58,22 +60,53 @@ def load_history(store: Store, remembered: bool = True) -> LoopHistory:
 
     Args:
         remembered: whether `HISTORY` may be used; else every plan and manifest is read.
+
+    Raises:
+        StorageError: a plan or an outcome cannot be read, or a finished round has no plan: it would be done again.
     """
     known = _remembered(store) if remembered else {}
     plans, outcomes = [], {}
     plan_stamps, manifest_stamps = store.stamps("plans"), store.stamps("manifests")
+    for name in sorted(manifest_stamps.keys() - plan_stamps.keys()):
+        if _is_of_a_round(name):
+            raise StorageError(
+                f"{store.path('plans', name)} is missing, and {store.path('manifests', name)} is there.",
+                "Restore the plan from a backup: without it, the round would be generated and paid for again.",
+            )
     for name, stamp in sorted(plan_stamps.items()):
-        if not name.endswith(".json"):
+        if not _is_of_a_round(name):
             continue
         stamps, record = [stamp, manifest_stamps.get(name)], known.get(name)
         if record is None or record["stamps"] != stamps:
             manifest = store.read_json("manifests", name) if stamps[1] else None
-            record = {"plan": store.read_json("plans", name), "outcome": manifest and manifest["outcome"]}
-        plan = RoundPlan.from_json(record["plan"])
+            outcome = None if manifest is None else _read(store, _outcome_in, manifest, "manifests", name)
+            plan = _read(store, RoundPlan.from_json, store.read_json("plans", name), "plans", name)
+        else:
+            outcome = _read(store, RoundOutcome.from_json, record["outcome"], HISTORY)
+            plan = _read(store, RoundPlan.from_json, record["plan"], HISTORY)
         plans.append(plan)
-        if record["outcome"] is not None:
-            outcomes[plan.round] = RoundOutcome.from_json(record["outcome"])
+        if outcome is not None:
+            outcomes[plan.round] = outcome
     return LoopHistory(tuple(sorted(plans, key=lambda plan: plan.round)), outcomes)
+
+
+def _is_of_a_round(name: str) -> bool:
+    return name.endswith(".json") and is_round_key(name.removesuffix(".json"))
+
+
+def _outcome_in(manifest: Any) -> RoundOutcome:
+    return RoundOutcome.from_json(manifest["outcome"])
+
+
+def _read(store: Store, as_record: Callable[[Any], Record], value: Any, *parts: str) -> Record:
+    """The record in a JSON file of the data folder, which another version or another hand may have written."""
+    try:
+        return as_record(value)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StorageError(
+            f"{store.path(*parts)} is not what this version writes ({type(error).__name__}: {error}).",
+            "Use the version of sedi-dagster that wrote the data folder, or restore the file from a backup.",
+        ) from None
 
 
 def remember_history(store: Store) -> None:
@@ -105,7 +138,7 @@ def _remembered(store: Store) -> dict[str, Any]:
 def load_plan(store: Store, round_key: str) -> RoundPlan | None:
     """The plan of a round; None if there is none."""
     data = store.read_json("plans", f"{round_key}.json")
-    return None if data is None else RoundPlan.from_json(data)
+    return None if data is None else _read(store, RoundPlan.from_json, data, "plans", f"{round_key}.json")
 
 
 def save_plan(store: Store, plan: RoundPlan) -> bool:

@@ -220,6 +220,11 @@ class Store:
     def tables_marker(self, *parts: str) -> dict[str, Any] | None:
         """The marker of a complete partition, None if it is not (wholly) there."""
         marker: dict[str, Any] | None = self.read_json("assets", *parts, MARKER)
+        if marker is not None and not (isinstance(marker, dict) and {"tables", "data_version"} <= marker.keys()):
+            raise StorageError(
+                f"{self.path('assets', *parts, MARKER)} is no marker of tables.",
+                f"Restore it from a backup, or remove it and materialize {'/'.join(parts)} again.",
+            )
         return marker
 
     def read_tables(self, *parts: str) -> Tables:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from sedi_dagster.errors import SettingsError
+from sedi_dagster.records import round_named
 from sedi_dagster.settings import SIMULATED, Settings, load_settings
 from sedi_dagster.storage.rounds import cut_short, load_history
 from sedi_dagster.storage.store import Store
@@ -46,6 +47,16 @@ def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _chosen(ledger: Ledger, chosen: dict[str, str]) -> CallFilter:
+    """The calls that the options choose; a value that no call has would show an empty table."""
+    chosen = chosen | {"round": round_named(chosen["round"])}
+    for name in SUM_BY:
+        value = chosen.get(name)
+        if value and value not in (known := [line.name for line in sum_calls(ledger, name, CallFilter())]):
+            raise SettingsError(f"No call has the {name} {value!r}.", f"There are: {', '.join(known) or 'no calls'}.")
+    return CallFilter(**chosen)
+
+
 def _ledger() -> Ledger:
     return open_ledger(loaded_settings())
 
@@ -65,12 +76,12 @@ def calls_group() -> None:
 
 @calls_group.command("list")
 @_filter_options
-@click.option("--limit", default=50, show_default=True, help="Number of calls to show.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Number of calls to show.")
 def list_command(limit: int, **chosen: str) -> None:
     """List calls, newest first."""
     table = Table(Column("key", no_wrap=True), "state", "round", "category", "purpose", "tokens", "USD", "s", "end")
     with _ledger() as ledger:
-        for line in list_calls(ledger, CallFilter(**chosen), limit):
+        for line in list_calls(ledger, _chosen(ledger, chosen), limit):
             table.add_row(
                 line.key[:8],
                 line.state,
@@ -110,7 +121,7 @@ def sum_command(by: SumBy, **chosen: str) -> None:
     """Sum calls, tokens and cost by round, category, purpose, day, model or state."""
     table = Table(by, "calls", "answered", "prompt", "completion", "lost", "estimated", "USD", "model time, s")
     with _ledger() as ledger:
-        for line in sum_calls(ledger, by, CallFilter(**chosen)):
+        for line in sum_calls(ledger, by, _chosen(ledger, chosen)):
             table.add_row(
                 line.name,
                 f"{line.calls:,}",
@@ -135,7 +146,7 @@ def retry_command(**chosen: str) -> None:
     """
     settings = loaded_settings()
     with open_ledger(settings) as ledger:
-        keys = useless_calls(ledger, CallFilter(**chosen), Reading(settings.teacher.cleaning_rules))
+        keys = useless_calls(ledger, _chosen(ledger, chosen), Reading(settings.teacher.cleaning_rules))
         ledger.forget(keys)
     store = Store(settings.data_root)
     anew = empty_batches(store, chosen["category"])
@@ -161,7 +172,9 @@ def parameters_command(forget: bool) -> None:
 
 
 @calls_group.command("prune")
-@click.option("--older-than-days", type=float, required=True, help="Minimum age of calls whose texts are deleted.")
+@click.option(
+    "--older-than-days", type=click.FloatRange(0), required=True, help="Minimum age of calls whose texts are deleted."
+)
 @click.confirmation_option(
     prompt="Delete requests and answers of these calls? The accounts stay; sending them again will be paid again."
 )

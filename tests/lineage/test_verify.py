@@ -234,3 +234,8 @@ def test_only_the_newest_round_may_still_lack_its_report_which_is_made_after_the
 
 def test_a_folder_without_rounds_passes(tmp_path: Path) -> None:
     assert verify(Store(str(tmp_path)), None).passed
+
+
+def test_a_stray_file_beside_the_assets_is_named(store: Store) -> None:
+    store.path("assets", "notes.txt").write_text("mine")
+    assert check(store).names() == ["assets/notes.txt"]

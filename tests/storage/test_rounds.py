@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from sedi_dagster.errors import StorageError
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
 from sedi_dagster.storage.rounds import LoopHistory, load_history, load_plan, save_plan
 from sedi_dagster.storage.store import Store
@@ -39,3 +42,32 @@ def test_a_plan_half_written_by_a_killed_process_is_no_plan(tmp_path: Path) -> N
     history(store, True)
     store.path("plans", "round-0002.json.17-17.tmp").write_text("{")
     assert len(load_history(store).plans) == 1
+
+
+@pytest.mark.parametrize(
+    ("folder", "content"),
+    [("plans", "{}"), ("plans", "null"), ("manifests", "[]"), ("manifests", '{"outcome": {"x": 1}}')],
+)
+def test_a_record_of_another_shape_is_told_with_its_file(tmp_path: Path, folder: str, content: str) -> None:
+    store = Store(str(tmp_path))
+    history(store, True, True)
+    store.path(folder, "round-0002.json").write_text(content)
+    with pytest.raises(StorageError, match=rf"(?s){folder}.round-0002.json is not what this version writes.*backup"):
+        load_history(store)
+
+
+def test_a_finished_round_without_its_plan_is_told_and_not_done_again(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    history(store, True, True)
+    store.path("plans", "round-0001.json").unlink()
+    with pytest.raises(StorageError, match=r"(?s)plans.round-0001.json is missing.*paid for again"):
+        load_history(store)
+
+
+def test_other_files_beside_plans_and_manifests_do_no_harm(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    loaded = history(store, True)
+    for folder in ("plans", "manifests"):
+        store.path(folder, "round-x.json").write_text("{}")
+        store.path(folder, "notes.json").write_text("{}")
+    assert load_history(store) == loaded

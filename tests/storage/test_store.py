@@ -149,3 +149,18 @@ def test_the_version_of_tables_goes_by_content_not_by_chunks() -> None:
     assert tables_version({"t": FRAME}) != tables_version({"u": FRAME})
     assert tables_version({"t": FRAME}) != tables_version({"t": FRAME.reverse()})
     assert tables_version({"a": FRAME, "b": FRAME}) == tables_version({"b": FRAME, "a": FRAME})
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "3"])
+def test_a_marker_of_another_shape_is_told(tmp_path: Path, content: str) -> None:
+    store = Store(str(tmp_path))
+    store.path("assets", "seed_pool").mkdir(parents=True)
+    store.path("assets", "seed_pool", "_tables.json").write_text(content)
+    with pytest.raises(StorageError, match="is no marker of tables"):
+        store.read_tables("seed_pool")
+
+
+def test_a_data_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(StorageError, match="is a file"):
+        Store(str(tmp_path / "data"))

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 from teacher_bench import Bench, chats
 
+from sedi_dagster.errors import SettingsError
 from sedi_dagster.settings import Price
 from sedi_dagster.teacher.calls import CallFilter, list_calls, sum_calls
 from sedi_dagster.teacher.commands import calls_group
@@ -49,5 +50,18 @@ def test_calls_are_listed_shown_summed_and_pruned(filled: Bench) -> None:
     key = list_calls(filled.ledger)[0].key
     assert "question" in run("show", key[:12]) and "round-0002" in run("sum", "round")
     assert "0 calls pruned" in run("prune", "--older-than-days", "1", "--yes")
-    assert "9 calls pruned" in run("prune", "--older-than-days", "-1", "--yes")
+    assert "9 calls pruned" in run("prune", "--older-than-days", "0", "--yes")
     assert "pruned or missing" in run("show", key[:12])
+
+
+def test_a_value_that_no_call_has_is_told_and_a_round_may_be_named_by_its_number(filled: Bench) -> None:
+    assert "round-0002" in run("sum", "--round", "2") and "round-0001" not in run("sum", "--round", "2")
+    for words in (("sum", "--round", "9"), ("list", "--category", "maths"), ("retry", "--state", "answerd")):
+        result = CliRunner().invoke(calls_group, words)
+        assert isinstance(result.exception, SettingsError), words
+        assert "No call has the" in str(result.exception) and "There are: " in str(result.exception)
+
+
+@pytest.mark.parametrize("words", [("list", "--limit", "-5"), ("prune", "--older-than-days", "-1", "--yes")])
+def test_a_number_below_its_least_is_refused(filled: Bench, words: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(calls_group, words).exit_code == 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from sedi_dagster.errors import SediError
-from sedi_dagster.records import round_key
+from sedi_dagster.records import round_named
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
 
@@ -49,7 +49,7 @@ def select(examples: pl.DataFrame, selection: Selection) -> pl.DataFrame:
     Raises:
         SediError: a round or category has none, the condition cannot be read, or nothing is left.
     """
-    keys = [round_key(int(name)) if name.isdigit() else name for name in selection.rounds]
+    keys = [round_named(name) for name in selection.rounds]
     for column, wanted in (("round", keys), ("category", selection.categories)):
         known = examples[column].unique().sort().to_list()
         unknown = [name for name in wanted if name not in known]

@@ -95,7 +95,7 @@ def _check_partitions(store: Store, chain: Chain, there: Iterable[str], report: 
 
 def _folders(there: Iterable[str]) -> set[str]:
     """The partitions: folders under `assets` with files in them."""
-    return {path.rsplit("/", 1)[0] for path in there if path.startswith("assets/")}
+    return {path.rsplit("/", 1)[0] for path in there if path.startswith("assets/") and path.count("/") > 1}
 
 
 def _pruned(chain: Chain, hashes: dict[str, str | None]) -> set[str]:

@@ -1,0 +1,45 @@
+"""Plausible but wrong values on the command line: one error that names the option, and nothing is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sedi_dagster.cli import main
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--categories", ""], "--categories names none"),  # else every weak category would be paid for
+        (["run", "--categories", " , "], "--categories names none"),
+        (["plan", "--categories", ","], "--categories names none"),
+        (["status", "--data", ""], "'--data': It is empty"),
+        (["status", "--profile", " "], "'--profile': It is empty"),
+        (["ui", "--port", "99999"], "99999 is not in the range"),
+        (["ui", "--port", "-1"], "-1 is not in the range"),
+        (["ui", "--host", ""], "--host is empty"),
+        (["ui", "--host", "nowhere.invalid"], "leave --host out"),
+        (["reproduce", "\u00b2"], "is not finished"),
+        (["rejected", "--round", "\u00b2"], "has been filtered"),
+        (["estimate", "--candidates", "-3"], "-3 is not in the range"),
+        (["estimate", "--categories", "0"], "0 is not in the range"),
+        (["export", "--to", "somewhere", "--public"], "--public is for a repository"),
+    ],
+)
+def test_a_wrong_value_is_told_in_one_error(project: Path, words: list[str], message: str) -> None:
+    ended = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert ended.exit_code == 2, ended.output
+    assert message in ended.output
+
+
+def test_nothing_is_exported_into_the_data_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sedi_dagster.lineage import commands
+
+    monkeypatch.setattr(commands, "finished_examples", lambda _: pytest.fail("was not refused"))
+    monkeypatch.setenv("SEDI_DATA", str(project / "data"))
+    for target in (project / "data", project / "data" / "assets" / "mine"):
+        ended = CliRunner().invoke(main, ["export", "--to", str(target)], catch_exceptions=False)
+        assert ended.exit_code == 2 and "is in the data folder" in ended.output
