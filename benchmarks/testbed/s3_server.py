@@ -27,9 +27,8 @@ class S3Server:
     """A running server with one empty bucket; a context manager."""
 
     def __init__(self, bucket: str = "sedi") -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)  # handed on: nobody takes the port in between
+        port, fd = listener.getsockname()[1], listener.fileno()
         self.bucket = bucket
         self.url = f"http://127.0.0.1:{port}"
         self.environment = {
@@ -38,9 +37,13 @@ class S3Server:
             "AWS_SECRET_ACCESS_KEY": "loopback",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        with listener:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(port), str(fd)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(fd,),
+            )
 
     def __enter__(self) -> Self:
         end = time.monotonic() + SECONDS_TO_START
@@ -134,15 +137,15 @@ def _unavailable(start: Callable[..., Any]) -> list[bytes]:
     return [b"<Error><Code>ServiceUnavailable</Code><Message>Please try again</Message></Error>"]
 
 
-def serve(port: int) -> None:
-    """Serve until the process ends."""
+def serve(port: int, fd: int | None = None) -> None:
+    """Serve until the process ends. `fd`: a socket that listens at the port already."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import WSGIRequestHandler, run_simple
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
     WSGIRequestHandler.protocol_version = "HTTP/1.1"  # connections are kept: a request in a tenth of the time
     moto = DomainDispatcherApplication(create_backend_app)
-    run_simple("127.0.0.1", port, _Faults(moto), threaded=True)
+    make_server("127.0.0.1", port, _Faults(moto), threaded=True, fd=fd).serve_forever()
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(*map(int, sys.argv[1:]))

@@ -102,4 +102,4 @@ def test_the_command_prints_its_address_and_serves(tiny_student: Path) -> None:
         with urllib.request.urlopen(request) as response:
             assert "bin" in json.load(response)["choices"][0]["text"]
         process.stdin.close()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=120) == 0
