@@ -9,12 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.errors import ModelError
 from sedi_dagster.evaluation.results import END_OF_THOUGHT, append_results, judged
 from sedi_dagster.records import Progress
+from sedi_dagster.student.chat import TEMPLATE_SWITCHES
 from sedi_dagster.texts.endings import ending_of
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+    from openai.types.chat import ChatCompletion
 
 PLACE = "{checkpoint}"
 UNTRAINED = "untrained"
@@ -40,10 +45,43 @@ async def check_served(base_url: str, model: str, api_key: str, timeout_s: float
     name = model.replace(PLACE, UNTRAINED)
     async with AsyncOpenAI(base_url=base_url, api_key=api_key or "none", timeout=timeout_s, max_retries=0) as client:
         try:
-            hello = [{"role": "user", "content": "Say yes."}]
-            await client.chat.completions.create(model=name, messages=hello, max_tokens=1, temperature=0)  # type: ignore[arg-type]
+            await _ServedStudent(client, name).answer("Say yes.", 1)
         except OpenAIError as error:
             raise _cannot_be_asked(name, base_url, api_key, error) from None
+
+
+class _ServedStudent:
+    """Asks a student as it is trained: with its thoughts switched off, where the server knows how to (vLLM, SGLang,
+    llama.cpp). One that refuses the field is asked without it."""
+
+    def __init__(self, client: AsyncOpenAI, model: str) -> None:
+        self._client, self._model = client, model
+        self._template: dict[str, Any] = {"chat_template_kwargs": TEMPLATE_SWITCHES}
+
+    async def answer(self, question: str, max_tokens: int) -> ChatCompletion:
+        """One answer, with at least one choice. Raises `OpenAIError`."""
+        from openai import BadRequestError, OpenAIError, UnprocessableEntityError
+
+        template = self._template
+        try:
+            answered = await self._ask(question, max_tokens, template)
+        except (BadRequestError, UnprocessableEntityError):
+            if not template:
+                raise
+            answered = await self._ask(question, max_tokens, {})
+            self._template = {}
+        if not answered.choices or answered.choices[0].message is None:
+            raise OpenAIError("its answer has no choices")
+        return answered
+
+    async def _ask(self, question: str, max_tokens: int, template: dict[str, Any]) -> ChatCompletion:
+        return await self._client.chat.completions.create(
+            model=self._model,
+            messages=[{"role": "user", "content": question}],
+            max_tokens=max_tokens,
+            temperature=0,
+            extra_body=template,
+        )
 
 
 def _cannot_be_asked(name: str, base_url: str, api_key: str, error: Exception) -> ModelError:
@@ -76,15 +114,11 @@ async def evaluate_served(
     done = passed = 0
     room = asyncio.Semaphore(at_once)
     async with AsyncOpenAI(base_url=base_url, api_key=api_key or "none", timeout=timeout_s) as client:
+        student = _ServedStudent(client, model)
 
         async def one(item: Mapping[str, Any]) -> dict[str, Any]:
             async with room:
-                answered = await client.chat.completions.create(
-                    model=model,
-                    messages=[{"role": "user", "content": item["prompt"]}],
-                    max_tokens=item["max_answer_tokens"],
-                    temperature=0,
-                )
+                answered = await student.answer(item["prompt"], item["max_answer_tokens"])
             choice = answered.choices[0]
             tokens = answered.usage.completion_tokens if answered.usage else None
             text = (choice.message.content or "").rpartition(END_OF_THOUGHT)[2].strip()
@@ -98,7 +132,7 @@ async def evaluate_served(
                 append_results(results, [row])
                 done, passed = done + 1, passed + row["passed"]
                 report(done, len(items), {"passed": passed})
-        except (OpenAIError, IndexError) as error:
+        except OpenAIError as error:
             raise _cannot_be_asked(model, base_url, api_key, error) from None
         finally:
             for task in asked:
