@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr
 
 from sedi_dagster.settings.group import SettingsGroup
 from sedi_dagster.settings.masking import ApiKey
+from sedi_dagster.settings.training import ModelName
 
 
 class EvaluationSettings(SettingsGroup):
@@ -29,7 +30,7 @@ class EvaluationSettings(SettingsGroup):
     )
     api_key: ApiKey = Field(SecretStr(""), description="API key for that endpoint; never written anywhere")
     timeout_s: float = Field(300.0, gt=0, description="Timeout of one answer from that endpoint, in seconds")
-    reference: str = Field(
+    reference: ModelName = Field(
         "",
         description="Reference model (bundled:..., a folder or a hub name) that answers the same items. "
         "Categories whose target is `reference` are compared with it; if there are none, all are. "

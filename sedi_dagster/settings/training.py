@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from sedi_dagster.settings.group import SettingsGroup
+from sedi_dagster.settings.paths import local_path
+
+
+def _at_home(model: str) -> str:
+    """A folder as a shell would give it, out of a file of variables; other names as they are."""
+    return str(local_path(model)) if model.startswith("~") else model
+
+
+ModelName = Annotated[str, AfterValidator(_at_home)]
+"""bundled:..., a folder or a hub name."""
 
 
 class TrainingSettings(SettingsGroup):
-    student: str = Field(
+    student: ModelName = Field(
         "bundled:smollm2-135m-instruct", description="Student model: bundled:..., a folder or a hub name"
     )
     method: Literal["lora", "qlora", "full"] = Field(

@@ -32,6 +32,8 @@ def check_student(name: str, setting: str, trained: bool = True) -> None:
         bundled_gguf()
     elif Path(name).is_dir():
         _check_folder(Path(name), setting, trained)
+    elif Path(name).is_file():
+        raise ModelError(f"{name} is a file.", f"Name the folder of a model with safetensors weights in {setting}.")
     elif name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
         raise ModelError(f"There is no model folder {name}.", f"Correct {setting}; a hub name reads owner/model.")
     else:
@@ -89,10 +91,22 @@ def _check_folder(folder: Path, setting: str, trained: bool) -> None:
 def _check_hub(name: str, setting: str, trained: bool) -> None:
     from httpx2 import HTTPError
     from huggingface_hub import HfApi, try_to_load_from_cache
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
 
-    if isinstance(try_to_load_from_cache(name, "config.json"), str):
-        return  # it was downloaded before
+    try:
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return  # it was downloaded before
+    except HFValidationError:
+        raise ModelError(
+            f"{name!r} is neither a folder nor the name of a model on a hub.",
+            f"Correct {setting}: a hub name reads owner/model. For a revision (@v1), download it and name its folder.",
+        ) from None
     token = "set HF_TOKEN to a token that may read it (or run `hf auth login`)"
     try:
         found = HfApi().model_info(name, timeout=TIMEOUT_S)

@@ -12,6 +12,7 @@ import pytest
 from sedi_dagster.errors import ModelError, SettingsError
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.settings import load_settings
 from sedi_dagster.student.check import check_student
 from sedi_dagster.student.loading import check_quantization, load_student
 
@@ -116,3 +117,20 @@ def test_weights_in_four_bits_are_refused_where_they_cannot_be_had(tiny_student:
     for refused in (check_quantization, lambda: load_student(str(tiny_student), None, four_bit=True)):
         with pytest.raises(ModelError, match=r"(?s)bitsandbytes.*SEDI_TRAINING_METHOD=lora"):
             refused()
+
+
+@pytest.mark.parametrize("name", ["owner/model@v1", "owner/my model", "hf:owner/model", "owner/", " ", "models\\x"])
+def test_a_name_that_no_hub_can_have_is_told(name: str) -> None:
+    with pytest.raises(ModelError, match=r"(?s)neither a folder nor the name.*SEDI_X.*owner/model"):
+        check_student(name, "SEDI_X")
+
+
+def test_a_file_is_no_student_and_a_folder_at_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.gguf").write_text("")
+    with pytest.raises(ModelError, match=r"model.gguf is a file"):
+        check_student(str(tmp_path / "model.gguf"), "SEDI_X")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("SEDI_TRAINING_STUDENT", "SEDI_EVALUATION_REFERENCE"):
+        monkeypatch.setenv(variable, "~/models/mine")
+    settings = load_settings()
+    assert settings.training.student == settings.evaluation.reference == str(tmp_path / "models" / "mine")
