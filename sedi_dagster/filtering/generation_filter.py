@@ -47,7 +47,8 @@ class GenerationFilter:
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:
         """The rule that a finished example breaks, if any."""
-        return instance_problem(text_input, output) or self._answers.problem(output, f"{instruction}\n{text_input}")
+        task = f"{instruction}\n{text_input}"
+        return instance_problem(text_input, output, instruction) or self._answers.problem(output, task)
 
     def _add(self, text_id: str, instruction: str) -> None:
         self._exact.setdefault(tuple(tokens(instruction)), (text_id, instruction))

@@ -87,12 +87,17 @@ def form_rules(form: InstructionForm) -> tuple[Rule, ...]:
 
 
 def instance_rules() -> tuple[Rule, ...]:
-    """The rules for the columns `input` and `output` of one answered task."""
-    text_input, output = pl.col("input").str.strip_chars(), pl.col("output").str.strip_chars()
+    """The rules for the columns `instruction`, `input` and `output` of one answered task."""
+    instruction, text_input, output = (pl.col(name).str.strip_chars() for name in ("instruction", "input", "output"))
     nothing = pl.lit(None, pl.Float64)
     return (
         Rule("empty_output", output == "", nothing, None),
-        Rule("output_equals_input", (text_input != "") & (output == text_input), nothing, None),
+        Rule(
+            "output_equals_input",
+            ((text_input != "") & (output == text_input)) | (output == instruction),
+            nothing,
+            None,
+        ),
         Rule("output_ends_with_colon", output.str.contains("[:：]$"), nothing, None),
     )
 
@@ -134,8 +139,8 @@ def instruction_problem(instruction: str, form: InstructionForm) -> tuple[str, f
     return found.select("rule", "score", "threshold").row(0) if found.height else None
 
 
-def instance_problem(text_input: str, output: str) -> str | None:
-    """Why one instance (input and output) is dropped by itself, or None."""
-    frame = pl.DataFrame({"row": [0], "instruction": [""], "input": [text_input], "output": [output]})
+def instance_problem(text_input: str, output: str, instruction: str = "") -> str | None:
+    """Why one instance (input and output) of an instruction is dropped by itself, or None."""
+    frame = pl.DataFrame({"row": [0], "instruction": [instruction], "input": [text_input], "output": [output]})
     found = first_broken(frame, instance_rules())
     return str(found["rule"][0]) if found.height else None

@@ -24,7 +24,7 @@ RULES = {
     "evaluation_rouge_l": "ROUGE-L with an evaluation item or a protected text reaches the threshold",
     "evaluation_cosine": "cosine with an evaluation item or a protected text reaches the threshold",
     "empty_output": "the output is empty",
-    "output_equals_input": "the output repeats the input",
+    "output_equals_input": "the output repeats the input or the instruction",
     "output_ends_with_colon": "the output ends with a colon and so lacks the answer",
     "same_input_different_outputs": "another answer to the same instruction and input",
     "too_long_for_student": "more tokens than the student is trained on",

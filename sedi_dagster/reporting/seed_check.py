@@ -22,6 +22,7 @@ from sedi_dagster.seed_pool.languages import language_notes
 from sedi_dagster.seed_pool.loading import SeedFile
 from sedi_dagster.settings import FilteringSettings, Settings
 from sedi_dagster.texts.cleaning import clean
+from sedi_dagster.texts.control import garbled
 
 
 @dataclass
@@ -174,10 +175,8 @@ def _mark_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) 
     return count
 
 
-_GARBLED = re.compile(
-    r"[Ãâ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|[ÐÑ][\u0080-\u00bf][ÐÑ]|&(?:amp|lt|gt|quot|nbsp|#39|#x27);"
-)
-"""UTF-8 that was read as Latin-1 or cp1252, and text that was escaped for HTML."""
+_ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|nbsp|#39|#x27);")
+"""Of a text that was escaped for HTML."""
 _MARKUP = re.compile(r"</?\w+[^<>]*>|\b(?:html|xml|entit|escape)", re.IGNORECASE)
 
 
@@ -188,7 +187,7 @@ def _garbled_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problem
         if any(map(_MARKUP.search, texts)):
             continue
         for name, text in zip(("instruction", "input", "output"), texts, strict=True):
-            if found := _GARBLED.search(text):
+            if found := garbled(text) or _ESCAPED.findall(text):
                 count += 1
                 remarks.add(line, name, f"contains {found[0]!r}", "text as it was before it was decoded or escaped")
     return count

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
@@ -120,6 +121,9 @@ def open_client(endpoint: Endpoint, capped: bool = True) -> openai.AsyncOpenAI:
     )
 
 
+_CHARSET = re.compile(r"charset=[\"']?([\w.:-]+)", re.IGNORECASE)
+
+
 def is_loopback(host: str) -> bool:
     """Whether the host is this machine."""
     return host == "localhost" or host.endswith(".localhost") or host.startswith("127.") or host in ("::1", "0.0.0.0")
@@ -148,6 +152,19 @@ def failed(error: Exception) -> NeverSent | AnswerLost:
     return AnswerLost(f"connection lost before the answer was whole ({name})")
 
 
+def in_utf8(content: bytes, content_type: str) -> bytes:
+    """The bytes in UTF-8, as JSON is, where they are in another encoding that the server names: `charset=gbk`."""
+    named = _CHARSET.search(content_type)
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        try:
+            return content.decode(named[1]).encode() if named else content
+        except (LookupError, UnicodeError):
+            return content
+    return content
+
+
 class Transport:
     """Sends requests to one endpoint, in one event loop. Cancelling a request drops its connection."""
 
@@ -169,7 +186,8 @@ class Transport:
             raise failed(error) from None
         if response.request.method != "POST":  # a 301 or 302 was followed, and the request lost its body
             response = response.history[0]
-        return RawResponse(response.status_code, response.headers, response.content[:LONGEST_ANSWER_BYTES])
+        content = in_utf8(response.content[:LONGEST_ANSWER_BYTES], response.headers.get("content-type", ""))
+        return RawResponse(response.status_code, response.headers, content)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 from sedi_dagster.texts.control import (
     cut_at_turn_end,
+    garbled,
     is_tool_call,
     is_undecoded,
     is_unseen,
@@ -19,6 +20,7 @@ RULES: tuple[CleaningRule, ...] = ("control_characters", "reasoning", "turn_mark
 
 UNCLOSED = "reasoning that does not end"
 TOOL_CALL = "a call of a tool instead of an answer"
+GARBLED = "letters that were decoded wrongly"
 UNDECODED = "pieces of a tokenizer instead of text"
 
 
@@ -51,6 +53,9 @@ def clean(text: str, rules: frozenset[CleaningRule] = frozenset(RULES)) -> Clean
     if "turn_marks" in rules and (turn := cut_at_turn_end(text)) != text:
         text = turn
         applied.append("turn_marks")
+    found = garbled(text) if "control_characters" in rules else []
+    if len(found) > 1 or any("\ufffd" in one for one in found):  # a single `Ã¤` may be spoken of
+        return Cleaned("", (*applied, "control_characters"), GARBLED)
     if "reasoning" in applied:  # the tags around the answer may stand before a mark
         text = unwrapped(text)
     return Cleaned("" if is_unseen(text) else text, tuple(applied))

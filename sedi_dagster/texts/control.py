@@ -89,6 +89,10 @@ _CONTROL = re.compile(
 )
 _UNSEEN = "\u200b\u2060\u2800\u3164 \t\n"  # zero-width and blank characters of which nothing is seen
 _LINE_ENDS = re.compile(r"\r\n?|[\x85\u2028\u2029]")
+_GARBLED = re.compile(
+    r"[Ãâ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|[ÐÑ][\u0080-\u00bf][ÐÑ]|\w\ufffd|\ufffd\w|\ufffd\ufffd|\ufffd\s*\Z"
+)
+"""UTF-8 that was read as Latin-1 or cp1252; and what a decoder puts for bytes that it cannot read, in a word."""
 _UNDECODED = re.compile(r"\S[Ġ▁]\S|<0x[0-9A-F]{2}>")
 
 
@@ -101,6 +105,11 @@ def without_control_characters(text: str) -> str:
         return text
     text = _ANSI.sub("", text) if "\x1b" in text else text
     return _CONTROL.sub("", _LINE_ENDS.sub("\n", _CITED.sub("", text)))
+
+
+def garbled(text: str) -> list[str]:
+    """Where letters of a text were decoded wrongly: `KÃ¤se`, `K\ufffdse`."""
+    return [] if text.isascii() else _GARBLED.findall(text)
 
 
 def is_unseen(text: str) -> bool:

@@ -151,6 +151,11 @@ TAKEN_OFF: dict[str, Answer] = {
         ).encode()
         + b"data: [DONE]\n\n",
     ),
+    "another encoding, which the server names": lambda t: (
+        200,
+        {"Content-Type": "application/json; charset=utf-16"},
+        json.dumps(message(t)).encode("utf-16"),
+    ),
     "the prompt given back before it": lambda t: message(
         f"<|im_start|>user\nWrite.<|im_end|>\n<|im_start|>assistant\n{t}<|im_end|>"
     ),
@@ -180,6 +185,15 @@ def test_drafts_of_tasks_in_a_thought_are_no_tasks(tmp_path: Path) -> None:
         made = make(replay, tmp_path)
     assert made.kept and not made.candidates["instruction"].str.contains("rivers|lakes").any()
     assert made.usage.cleaned["reasoning"] > 0
+
+
+def test_letters_of_another_encoding_are_read_if_it_is_named_and_no_answer_if_not(tmp_path: Path) -> None:
+    for charset, kept in (("; charset=GBK", ["苍鹭"] * 2), ("", [])):
+        raw = json.dumps(message("苍鹭"), ensure_ascii=False).encode("gbk")
+        headers = {"Content-Type": f"application/json{charset}"}
+        with served(on_answers(lambda t, raw=raw, headers=headers: (200, headers, raw))) as replay:
+            made = make(replay, tmp_path / f"named{bool(charset)}", candidates=2)
+        assert made.kept == kept
 
 
 def test_what_was_cleaned_stays_raw_in_the_ledger_and_the_switch_leaves_it_on(tmp_path: Path) -> None:

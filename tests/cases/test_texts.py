@@ -7,7 +7,7 @@ import pytest
 
 from sedi_dagster.filtering.answer_rules import AnswerForm, answer_rules
 from sedi_dagster.filtering.rules import first_broken
-from sedi_dagster.texts.cleaning import TOOL_CALL, UNDECODED, clean
+from sedi_dagster.texts.cleaning import GARBLED, TOOL_CALL, UNDECODED, clean
 from sedi_dagster.texts.endings import ending_of
 from sedi_dagster.texts.refusals import are_refusals, is_placeholder, is_refusal
 
@@ -337,6 +337,27 @@ def test_a_call_of_a_tool_is_no_answer(text: str) -> None:
 )
 def test_pieces_of_a_tokenizer_are_no_text(text: str) -> None:
     assert clean(text).problem == UNDECODED
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["KÃ¤se ist grÃ¶ÃŸer.", "K\ufffdse", "Well done \ufffd\ufffd", "It\u00e2\u20ac\u2122s a heron\u00e2\u20ac\u00a6"],
+)
+def test_letters_that_were_decoded_wrongly_are_no_answer(text: str) -> None:
+    assert clean(text).problem == GARBLED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The sign \ufffd stands for bytes that are no text.",
+        "`Ã¤` is what ä becomes when UTF-8 is read as Latin-1.",
+        "AMANHÃ, A MÃE VEM. Le château, un bâtiment, âgé: «Â».",
+        "Ðà er góður.",
+    ],
+)
+def test_letters_that_only_look_strange_stay(text: str) -> None:
+    assert clean(text).text == text
 
 
 @pytest.mark.parametrize("text", ["\u200b", " \u2060\n", "ㅤ", "<think>hm</think>\u200b"])

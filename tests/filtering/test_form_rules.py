@@ -76,3 +76,8 @@ def test_a_rule_of_length_tells_what_it_measured() -> None:
 )
 def test_an_instance_is_dropped_by_the_rule_it_breaks(text_input: str, output: str, expected: str | None) -> None:
     assert instance_problem(text_input, output) == expected
+
+
+def test_an_answer_that_is_the_instruction_itself_is_none() -> None:
+    assert instance_problem("", "Name a bird. ", "Name a bird.") == "output_equals_input"
+    assert instance_problem("", "A tern.", "Name a bird.") is None
