@@ -20,7 +20,7 @@ from typing import Any, Self
 from sedi_dagster.errors import SediError
 
 USER = "sedi"
-SECONDS_TO_START = 60.0
+SECONDS_TO_START = 180.0
 
 
 class PostgresServer:
