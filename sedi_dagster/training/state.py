@@ -22,11 +22,13 @@ FOLDER = "state"
 
 def last_state(output: Path) -> tuple[Path, list[dict[str, Any]]] | None:
     """The newest whole state under an output folder, and the signals of the steps up to it."""
-    whole = [path for path in (output / FOLDER).glob("checkpoint-*") if (path / MARKER).exists()]
-    if not whole:
-        return None
-    newest = max(whole, key=lambda path: int(path.name.split("-")[1]))
-    return newest, json.loads((newest / MARKER).read_text())
+    states = sorted((output / FOLDER).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    for newest in states:
+        try:
+            return newest, json.loads((newest / MARKER).read_text())
+        except (FileNotFoundError, ValueError):  # not whole; a marker may be empty where the machine itself went down
+            continue
+    return None
 
 
 def mark_state(output: Path, step: int, rows: list[dict[str, Any]]) -> None:

@@ -116,3 +116,13 @@ def test_twenty_kills_at_random_moments_leave_no_trace_in_the_weights(tmp_path: 
     whole = (tmp_path / "whole" / WEIGHTS).read_bytes()
     for number in range(trial + 1):
         assert (tmp_path / f"killed-{number}" / WEIGHTS).read_bytes() == whole
+
+
+def test_a_state_whose_marker_is_empty_is_passed_over_for_the_one_before(tmp_path: Path) -> None:
+    for step, marker in ((2, '[{"step": 1}, {"step": 2}]'), (10, ""), (11, None)):
+        folder = tmp_path / "state" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        if marker is not None:
+            (folder / "steps.json").write_text(marker)
+    found = last_state(tmp_path)
+    assert found is not None and found[0].name == "checkpoint-2" and len(found[1]) == 2
