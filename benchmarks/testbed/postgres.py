@@ -37,12 +37,10 @@ class PostgresServer:
         if os.getuid() == 0:  # PostgreSQL refuses to run as root
             nobody = pwd.getpwnam("nobody")
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-            for parent in folder.parents:
-                if parent.stat().st_uid == 0 and parent.is_relative_to(tempfile.gettempdir()):
-                    parent.chmod(parent.stat().st_mode | 0o011)
             self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
     def __enter__(self) -> Self:
+        self._open_the_way()
         self._run("initdb", "-D", self._data, "-U", USER, "-A", "trust", "--no-sync")
         self.start()
         return self
@@ -65,7 +63,14 @@ class PostgresServer:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f'create database "{database}"'.encode())
 
+    def _open_the_way(self) -> None:
+        """Every session of pytest that begins closes the folder above all of theirs to other users."""
+        for parent in self._folder.parents if self._as else ():
+            if parent.stat().st_uid == 0 and parent.is_relative_to(tempfile.gettempdir()):
+                parent.chmod(parent.stat().st_mode | 0o011)
+
     def start(self) -> None:
+        self._open_the_way()
         options = ["listen_addresses=", "fsync=off", "max_connections=200"]
         command: list[str | Path] = [self._binaries / "postgres", "-D", self._data, "-k", self._folder]
         command += [part for option in options for part in ("-c", option)]
