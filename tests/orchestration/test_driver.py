@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -18,12 +17,9 @@ import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
-from sedi_dagster.cli import main
 from sedi_dagster.orchestration.driver import was_interrupted
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
-
-Sedi = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def sedi(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -31,26 +27,11 @@ def sedi(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
 
 
-@pytest.fixture
-def sedi_here(capfd: pytest.CaptureFixture[str]) -> Sedi:
-    """The same in this process, which has loaded already what takes seconds to load."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), *capfd.readouterr())
-
-    return run
-
-
 def examples(data: Path) -> pl.DataFrame:
     return pl.read_parquet(data / "exports" / "sft_dataset.parquet")
 
 
-def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
-    project: Path, simulated_teacher: FaultyTeacher, sedi_here: Sedi
-) -> None:
+def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(project: Path, simulated_teacher: FaultyTeacher) -> None:
     done = sedi("run", "--rounds", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     data = project / "data"
@@ -81,7 +62,7 @@ def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
     # a row of the dataset can be traced to seeds, paid calls and the step that trained on it
     rows = map(json.loads, (data / "exports" / "sft_dataset.jsonl").read_text().splitlines())
     row = next(row for row in rows if row["round"] == "round-0001")
-    traced = json.loads(sedi_here("trace", row["example_id"], "--json").stdout)
+    traced = json.loads(sedi("trace", row["example_id"], "--json").stdout)
     assert traced["facts"]["state"] == "kept"
     came_from = {link["relation"]: link["nodes"] for link in traced["came_from"]}
     trained_on = next(link["nodes"] for link in traced["led_to"] if link["relation"] == "trained on")
@@ -92,10 +73,10 @@ def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
     billed = simulated_teacher.meter.as_dict()["billed"]
     (project / "dagster" / "history").rename(project / "gone")
     (project / "dagster" / "storage").rename(project / "gone-too")
-    restored = sedi_here("restore").stdout
+    restored = sedi("restore").stdout
     assert "evaluation_scores round-0002" in restored
     assert "generated_batches" in restored
-    assert sedi_here("restore").stdout.startswith("Nothing to restore")
+    assert sedi("restore").stdout.startswith("Nothing to restore")
     assert simulated_teacher.meter.as_dict()["billed"] == billed
 
 
@@ -127,11 +108,11 @@ DEFAULT_STAGE = "generate open_qa"  # each takes 45 s; training has kill tests o
     "stage", [stage if stage == DEFAULT_STAGE else pytest.param(stage, marks=pytest.mark.slow) for stage in STAGES]
 )
 def test_a_run_killed_in_the_middle_goes_on_and_pays_for_nothing_twice(
-    project: Path, simulated_teacher: FaultyTeacher, sedi_here: Sedi, stage: str
+    project: Path, simulated_teacher: FaultyTeacher, stage: str
 ) -> None:
     killed_when(stage, "--rounds", "1")
     already = len(load_history(Store(str(project / "data"))).finished)  # the last stage may end before the kill
-    done = sedi_here("run", "--rounds", "1")
+    done = sedi("run", "--rounds", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     history = load_history(Store(str(project / "data")))
     assert len(history.finished) == len(history.plans) == already + 1
@@ -204,10 +185,10 @@ def broken(project: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> str:
     ["seed line", "category of a seed", "item", "profile", "setting", "endpoint down", "data folder", "student"],
 )
 def test_bad_input_is_one_clear_error_before_anything_is_spent(
-    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, sedi_here: Sedi, what: str
+    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     named = broken(project, monkeypatch, what)
-    done = sedi_here("run", "--rounds", "1")
+    done = sedi("run", "--rounds", "1")
     output = done.stdout + done.stderr
     assert done.returncode == 2, output
     assert named in output
@@ -231,18 +212,18 @@ def test_a_refused_key_is_told_without_showing_it(
     assert "planted-wrong-key-4711" not in everything
 
 
-def test_an_unknown_category_is_refused(project: Path, sedi_here: Sedi) -> None:
-    done = sedi_here("run", "--rounds", "1", "--categories", "math,gardening")
+def test_an_unknown_category_is_refused(project: Path) -> None:
+    done = sedi("run", "--rounds", "1", "--categories", "math,gardening")
     assert done.returncode == 2
     assert "gardening" in done.stdout + done.stderr
 
 
-def test_a_busy_port_is_told(project: Path, sedi_here: Sedi) -> None:
+def test_a_busy_port_is_told(project: Path) -> None:
     import socket
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = sedi_here("ui", "--port", str(taken.getsockname()[1]))
+        done = sedi("ui", "--port", str(taken.getsockname()[1]))
     assert done.returncode == 2
     assert "--port" in done.stderr
