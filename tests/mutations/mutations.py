@@ -38,7 +38,7 @@ MUTATIONS = [
         "sedi_dagster/orchestration/state.py",
         "if marker is None or not_passed(store, asset, round_key):",
         "if marker is None:",
-        f"{LOOP}::test_a_failed_blocking_check_is_never_walked_past",
+        f"{LOOP}::test_a_failed_blocking_check_and_a_changed_byte_in_a_promoted_checkpoint_are_never_walked_past",
     ),
     Mutation(
         "evaluation without its checkpoint",
@@ -108,7 +108,7 @@ MUTATIONS = [
         "sedi_dagster/orchestration/training.py",
         "if not (folder / file).is_file() or file_sha256(folder / file) != sha256:",
         "if False:",
-        f"{LOOP}::test_a_changed_byte_in_a_promoted_checkpoint_stops_the_next_round_before_it_trains",
+        f"{LOOP}::test_a_failed_blocking_check_and_a_changed_byte_in_a_promoted_checkpoint_are_never_walked_past",
     ),
     Mutation(
         "end token ignored",

@@ -27,10 +27,11 @@ PARTS = (
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
-def test_the_text_that_is_changed_stands_once_in_its_file(mutation: Mutation) -> None:
+def test_the_text_that_is_changed_stands_once_in_its_file_and_its_tests_exist(mutation: Mutation) -> None:
     assert (PROJECT_ROOT / mutation.file).read_text(encoding="utf-8").count(mutation.text) == 1
     for test in mutation.tests.split():
-        assert (PROJECT_ROOT / test.split("::")[0]).exists()
+        file, _, name = test.partition("::")
+        assert f"def {name.partition('[')[0]}" in (PROJECT_ROOT / file).read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
