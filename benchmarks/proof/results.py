@@ -183,7 +183,8 @@ def _about(about: Mapping[str, Any], ground: Mapping[str, Any], plan: Plan) -> s
     commits = sorted({loop["commit"] for by_seed in ground["arms"].values() for loop in by_seed.values()})
     mean = sum(seconds) / max(1, len(seconds)) / 60
     arms = ",".join(name for name in ground["arms"] if not plan.arms[name].last_commit)  # the others cannot be run here
-    again = f"--ground {about['ground']} --arms {arms} --docs NEW_FOLDER"
+    files = " --alpaca FILE --human FILE" if about["ground"] == RECORDED else ""
+    again = f"--ground {about['ground']}{files} --arms {arms} --docs NEW_FOLDER"
     return (
         f"{len(seconds)} loops on {about['machine']}, {about['jobs']} in parallel, {mean:.1f} min each; "
         f"{len(ground['items'])} items for measurement, others for decisions within the loops. "

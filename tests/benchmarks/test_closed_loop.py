@@ -180,6 +180,7 @@ def test_on_recorded_text_arms_are_compared_by_the_loss_of_human_answers(tmp_pat
     text = page(read(tmp_path / "r.json"), plan, {})
     assert "| ours | 2 | 1,000 | 2.500 | 2.400 | 2.360 | 1.00 (1.00 to 1.00) |" in text
     assert "| Self-Instruct | 2 | 1,000 | 2.500 | 2.400 | 2.460 | - |" in text
+    assert "--ground recorded --alpaca FILE --human FILE --arms" in text
 
 
 def test_a_page_written_anew_on_another_machine_keeps_the_machine_of_the_loops(tmp_path: Path) -> None:
