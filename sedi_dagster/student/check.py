@@ -75,11 +75,10 @@ def _check_folder(folder: Path, setting: str, trained: bool) -> None:
         raise ModelError(f"{folder} is not a model folder: it has no config.json.", f"Correct {setting}.")
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        assert isinstance(config, dict)
-    except (OSError, ValueError, AssertionError):
-        raise ModelError(
-            f"{folder / 'config.json'} is not a JSON object.", f"Copy it again, or correct {setting}."
-        ) from None
+    except (OSError, ValueError):
+        config = None
+    if not isinstance(config, dict):
+        raise ModelError(f"{folder / 'config.json'} is not a JSON object.", f"Copy it again, or correct {setting}.")
     check_config(str(folder), config, setting, trained)
     if not any(folder.glob(f"*{_WEIGHTS}")):
         raise ModelError(

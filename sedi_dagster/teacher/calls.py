@@ -16,6 +16,8 @@ _AT_ONCE = 500
 
 SumBy = Literal["round", "category", "purpose", "day", "model", "state"]
 SUM_BY: tuple[SumBy, ...] = ("round", "category", "purpose", "day", "model", "state")
+STATES = ("pending", "done", "refused", "failed", "pruned")
+"""Of a call in the ledger."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sedi_dagster.storage.rounds import cut_short, load_history
 from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.answers import Reading
 from sedi_dagster.teacher.budget import usd
-from sedi_dagster.teacher.calls import SUM_BY, CallFilter, SumBy, list_calls, sum_calls, useless_calls
+from sedi_dagster.teacher.calls import STATES, SUM_BY, CallFilter, SumBy, list_calls, sum_calls, useless_calls
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.open import make_endpoint, open_ledger
 from sedi_dagster.teacher.parameters import Parameters
@@ -42,17 +42,22 @@ def empty_batches(store: Store, category: str = "") -> list[tuple[str, str]]:
 
 
 def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name in ("state", "run", "day", "purpose", "category", "round"):
+    one_of = click.Choice(("", *STATES))
+    command = click.option("--state", type=one_of, default="", metavar="STATE", help=_OF_STATE)(command)
+    for name in ("run", "day", "purpose", "category", "round"):
         command = click.option(f"--{name}", default="", help=f"Only calls of this {name}.")(command)
     return command
+
+
+_OF_STATE = f"Only calls of this state: {', '.join(STATES)}."
 
 
 def _chosen(ledger: Ledger, chosen: dict[str, str]) -> CallFilter:
     """The calls that the options choose; a value that no call has would show an empty table."""
     chosen = chosen | {"round": round_named(chosen["round"])}
-    for name in SUM_BY:
-        value = chosen.get(name)
-        if value and value not in (known := [line.name for line in sum_calls(ledger, name, CallFilter())]):
+    for name in ("round", "category", "purpose", "day"):
+        value = chosen[name]
+        if value and value not in (known := [line.name for line in sum_calls(ledger, name)]):
             raise SettingsError(f"No call has the {name} {value!r}.", f"There are: {', '.join(known) or 'no calls'}.")
     return CallFilter(**chosen)
 

@@ -56,10 +56,16 @@ def test_calls_are_listed_shown_summed_and_pruned(filled: Bench) -> None:
 
 def test_a_value_that_no_call_has_is_told_and_a_round_may_be_named_by_its_number(filled: Bench) -> None:
     assert "round-0002" in run("sum", "--round", "2") and "round-0001" not in run("sum", "--round", "2")
-    for words in (("sum", "--round", "9"), ("list", "--category", "maths"), ("retry", "--state", "answerd")):
+    for words in (("sum", "--round", "9"), ("list", "--category", "maths"), ("retry", "--day", "2020-01-01")):
         result = CliRunner().invoke(calls_group, words)
         assert isinstance(result.exception, SettingsError), words
         assert "No call has the" in str(result.exception) and "There are: " in str(result.exception)
+
+
+def test_a_state_is_one_of_those_that_there_are_also_where_no_call_has_it(filled: Bench) -> None:
+    assert "coding" not in run("list", "--state", "failed")
+    misspelt = CliRunner().invoke(calls_group, ["retry", "--state", "answerd"])
+    assert misspelt.exit_code == 2 and "refused" in misspelt.output
 
 
 @pytest.mark.parametrize("words", [("list", "--limit", "-5"), ("prune", "--older-than-days", "-1", "--yes")])
