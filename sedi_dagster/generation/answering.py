@@ -15,6 +15,7 @@ from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, answer_prob
 from sedi_dagster.generation.method import GenerationContext
 from sedi_dagster.records import CallShape, Rejection, TeacherAnswer, TeacherRequest, task_prompt
 from sedi_dagster.settings import GenerationSettings
+from sedi_dagster.texts.cleaning import without_task
 
 ANSWER, SAMPLE = "answer", "answer_sample"
 """Purposes of the calls for the first and for further answers, so that costs are told apart."""
@@ -35,7 +36,7 @@ async def answer_all(context: GenerationContext, candidates: Sequence[Candidate]
         for number in range(0 if candidate.output is None else 1, context.job.settings.answer_samples)
     ]
     answers = await context.ask([request for _, request in asked])
-    answered = zip((candidate for candidate, _ in asked), map(_sample, answers), strict=True)
+    answered = [(candidate, _sample(candidate, answer)) for (candidate, _), answer in zip(asked, answers, strict=True)]
     for _, group in groupby(answered, key=lambda pair: pair[0].candidate_id):
         pairs = list(group)
         _settle(context, pairs[0][0], [sample for _, sample in pairs])
@@ -72,9 +73,11 @@ class _Sample:
     problem: str | None = None
 
 
-def _sample(answer: TeacherAnswer | None) -> _Sample:
+def _sample(candidate: Candidate, answer: TeacherAnswer | None) -> _Sample:
     problem = answer_problem(answer)
-    return _Sample(answer.text.strip(), answer.request_key, problem) if answer else _Sample("", None, problem)
+    if answer is None:
+        return _Sample("", None, problem)
+    return _Sample(without_task(answer.text, candidate.instruction).strip(), answer.request_key, problem)
 
 
 def _settle(context: GenerationContext, candidate: Candidate, samples: list[_Sample]) -> None:

@@ -107,7 +107,13 @@ _FORMS = (
     ),
     _form(r"#{1,4}[ \t]*(?:thinking|thought process|reasoning)[: \t]*\n", _ANSWER_HEADING, lone=False, sure=False),
     _form(
-        r"[*_]{0,2}(?:thoughts?|thinking|thought process):[*_]{0,2}[ \n]",
+        r"[*_]{0,2}(?:my )?(?:thinking|thought process|chain of thought|internal reasoning)[*_]{0,2}:[*_]{0,2}[ \t]*\s",
+        r"\n[*_]{0,2}(?:my |final )?(?:answer|response)[*_]{0,2}:[*_]{0,2}",
+        lone=False,
+        sure=False,
+    ),
+    _form(
+        r"[*_]{0,2}thoughts?:[*_]{0,2}[ \n]",
         r"\n[*_]{0,2}final (?:answer|response):[*_]{0,2}",
         lone=False,
         sure=False,

@@ -169,3 +169,20 @@ def test_the_prompt_is_the_task_as_a_user_would_put_it() -> None:
     (request,) = answered(by_sample("Bea"), one).requests
     assert isinstance(request, TeacherRequest)
     assert request.messages[0].content == "Who came last in race 0?\n\nBea, Kofi"
+
+
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [
+        ("Who came last in race 0?\nBea.", "Bea."),
+        ("**Who came last in race 0?**\n\nBea.\nKofi won.", "Bea.\nKofi won."),
+        ("> who came last in race 0?\n\nBea.", "Bea."),
+        ("Who came last in race 0?", "Who came last in race 0?"),  # rejected by a rule, not emptied
+        ("Who came last in race 0? Bea.", "Who came last in race 0? Bea."),
+        ("Who came last in race 1?\nBea.", "Who came last in race 1?\nBea."),
+    ],
+)
+def test_a_task_that_is_written_again_before_its_answer_comes_off(text: str, output: str) -> None:
+    one = task()
+    answered(by_sample(text), one)
+    assert one.output == output
