@@ -35,6 +35,12 @@ def test_a_wrong_value_is_told_in_one_error(project: Path, words: list[str], mes
     assert message in ended.output
 
 
+def test_a_round_is_estimated_for_the_categories_that_there_are(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEDI_GENERATION_CANDIDATES_PER_CATEGORY", "35")
+    estimated = CliRunner().invoke(main, ["estimate"], catch_exceptions=False).output
+    assert "70 candidates" in estimated, "the project has two categories"
+
+
 def test_nothing_is_exported_into_the_data_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sedi_dagster.lineage import commands
 

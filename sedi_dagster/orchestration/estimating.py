@@ -11,6 +11,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from sedi_dagster.categories import load_categories
 from sedi_dagster.generation.methods import METHODS, check_mix
 from sedi_dagster.records import CallShape
 from sedi_dagster.settings import Settings
@@ -25,13 +26,14 @@ from sedi_dagster.teacher.open import make_endpoint, open_ledger
 
 @click.command("estimate")
 @click.option("--candidates", type=click.IntRange(1), help="Total number of candidates. Default: by the settings.")
-@click.option(
-    "--categories", type=click.IntRange(1), default=12, show_default=True, help="Number of categories in the round."
-)
-def estimate_command(candidates: int | None, categories: int) -> None:
-    """Estimate calls, tokens, cost and time of the next round."""
+@click.option("--categories", type=click.IntRange(1), help="Number of categories in the round. Default: all.")
+def estimate_command(candidates: int | None, categories: int | None) -> None:
+    """Estimate calls, tokens, cost and time of a round. `sedi plan` does so for the next one."""
     settings = loaded_settings()
-    print_estimate(settings, candidates or categories * settings.generation.candidates_per_category)
+    if candidates is None:
+        number = categories or len(load_categories(settings.path(settings.categories)))
+        candidates = number * settings.generation.candidates_per_category
+    print_estimate(settings, candidates)
 
 
 def estimate_round(settings: Settings, candidates: int) -> dict[str, Estimate]:

@@ -57,10 +57,9 @@ def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome
 
 def what_next(settings: Settings) -> list[tuple[str, str]]:
     """What to do now, as (aim, how)."""
-    sedi = _command()
-    steps = [("next round", f"{sedi} run --rounds 1"), ("preview it", f"{sedi} plan")]
+    steps = [("next round", command("run --rounds 1", settings)), ("preview it", command("plan", settings))]
     if settings.teacher.base_url is None:
-        steps.append(("rehearsal", f"{sedi} run --profile rehearsal --rounds 3   (simulated; costs nothing)"))
+        steps.append(("rehearsal", f"{_program()} run --profile rehearsal --rounds 3   (simulated; costs nothing)"))
     if settings.teacher.base_url is None or settings.teacher.is_simulated:
         steps += [
             ("your own teacher", "set in .env (see README.md):"),
@@ -68,10 +67,16 @@ def what_next(settings: Settings) -> list[tuple[str, str]]:
             ("", "SEDI_TEACHER_MODEL=the-name-it-serves"),
             ("", "SEDI_TEACHER_API_KEY=..."),
         ]
-    return [*steps, ("Dagster UI", f"{sedi} ui   (http://127.0.0.1:3000)")]
+    return [*steps, ("Dagster UI", command("ui", settings) + "   (http://127.0.0.1:3000)")]
 
 
-def _command() -> str:
+def command(words: str, settings: Settings) -> str:
+    """A command for the data that this one worked on: with the profile, which may have been an option of it."""
+    default = Settings.model_fields["profile"].default
+    return f"{_program()} {words}" + (f" --profile {settings.profile}" if settings.profile != default else "")
+
+
+def _program() -> str:
     """How this program is called from where it was called: it need not be on the path."""
     script = Path(sys.argv[0])
     if script.name != "sedi" or not script.is_file() or shutil.which("sedi"):

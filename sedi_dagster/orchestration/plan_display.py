@@ -10,6 +10,7 @@ from rich.table import Table
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.deciding import person_needed
 from sedi_dagster.orchestration.estimating import print_estimate
+from sedi_dagster.orchestration.findings import command
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, next_plan
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan
@@ -41,7 +42,7 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
     if decided.max_tokens is not None:
         console.print(f"At most {decided.max_tokens:,} teacher tokens, limited by the budget.", highlight=False)
     print_estimate(settings, sum(c.candidates for c in decided.categories))
-    console.print("This is a preview. `sedi run --rounds 1` runs it.", highlight=False)
+    console.print(f"This is a preview. `{command('run --rounds 1', settings)}` runs it.", highlight=False)
 
 
 def _table(plan: RoundPlan) -> Table:

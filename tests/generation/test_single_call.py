@@ -6,7 +6,9 @@ import json
 
 from plain_teacher import Rules, job, run, text_of
 
+from sedi_dagster.generation.methods import candidates_per_call
 from sedi_dagster.records import Rejection, TeacherRequest
+from sedi_dagster.settings import load_settings
 
 MIX = {"single_call": 1.0}
 Replied = tuple[str, str, str]
@@ -56,6 +58,11 @@ def test_as_many_examples_are_asked_for_as_the_limit_has_room_for() -> None:
         settings = {"max_example_tokens": tokens, "answers": answers}
         _, teacher = run(job(settings, chat=True, candidates=40), in_json, mix=MIX)
         assert f"Write {wanted} more of this kind" in text_of(teacher.requests[0])
+
+
+def test_the_profile_of_an_api_has_room_for_twenty_examples_a_call() -> None:
+    generation = load_settings({"profile": "openai"}).generation
+    assert candidates_per_call(generation.methods, generation, chat=True) == 20
 
 
 def test_no_more_examples_are_asked_for_than_are_wanted_and_may_be_flawed() -> None:

@@ -125,6 +125,19 @@ def test_the_commands_are_those_that_work_where_the_program_is_not_on_the_path(
     assert ("preview it", "sedi plan") in what_next(settings)
 
 
+def test_the_commands_name_the_profile_that_may_have_been_an_option(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def named() -> list[str]:
+        how = dict(what_next(SediResource().settings()))
+        return [how[aim] for aim in ("next round", "preview it", "Dagster UI") if "--profile rehearsal" in how[aim]]
+
+    monkeypatch.setenv("SEDI_PROFILE", "local")
+    assert named() == []
+    monkeypatch.setenv("SEDI_PROFILE", "rehearsal")
+    assert len(named()) == 3
+
+
 @pytest.mark.parametrize(
     ("variables", "opens"),
     [
