@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from sedi_dagster.errors import InputFileError
+from sedi_dagster.errors import InputFileError, SediError
+from sedi_dagster.evaluation.sandbox import run_tests
 from sedi_dagster.evaluation.served import check_served
 from sedi_dagster.generation.methods import check_mix
 from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf, bundled_minilm
@@ -36,6 +38,7 @@ def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]
         ("generation methods", lambda: check_mix(settings.generation.methods)),
         ("seed tasks", lambda: _check_seeds(sedi, settings)),
         ("evaluation items", sedi.all_items),
+        ("code sandbox", lambda: _check_sandbox(sedi, settings)),
         ("targets", lambda: check_reference(sedi.categories(), settings.evaluation.reference)),
         ("protected files", sedi.guarded_texts),
         ("data folder", sedi.store().check_writable),
@@ -51,6 +54,23 @@ def _check_seeds(sedi: SediResource, settings: Settings) -> None:
     """The file can be used, and its tasks are of a kind that the filters let through."""
     for _, problem, fix in rules_that_drop_all(sedi.seeds().with_row_index("row"), settings.filtering):
         raise InputFileError(f"{settings.path(settings.seeds)}: {problem}.", f"Use {fix}.")
+
+
+def _check_sandbox(sedi: SediResource, settings: Settings) -> None:
+    """Where items are judged by running code, this machine can hold it. (Ray's workers judge what they evaluate.)"""
+    if settings.compute == "ray" or not any(_runs_code(item.verifier, item.args) for item in sedi.all_items()):
+        return
+    tried = run_tests("def one():\n    return 1", "one", ["assert one() == 1"])
+    if tried.reason == "unavailable":
+        raise SediError(
+            f"Some evaluation items are judged by running code, and this machine cannot hold it: {tried.detail}.",
+            "Run on another machine, or leave these items out of SEDI_ITEMS.",
+        )
+
+
+def _runs_code(verifier: str, args: Mapping[str, Any]) -> bool:
+    parts = args["of"] if verifier == "all" else ()
+    return verifier == "code_tests" or any(_runs_code(part["verifier"], part["args"]) for part in parts)
 
 
 def _check_ray(settings: Settings) -> None:

@@ -1,5 +1,7 @@
 """Evaluation as the assets use it: asked only for what is not known, decided on with memory of earlier rounds."""
 
+import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import polars as pl
 import pytest
 
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
-from sedi_dagster.errors import ModelError, SettingsError
+from sedi_dagster.errors import ModelError, SediError, SettingsError
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.deciding import decide, outcome_table, person_needed, round_outcome, targets_in_words
 from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student, evaluation_fingerprint
@@ -96,6 +98,19 @@ def test_a_served_student_is_asked_before_anything_is_spent(
     monkeypatch.setenv("SEDI_EVALUATION_BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(ModelError, match=r"(?s)student 'untrained' at .* could not be asked.*Serve it under this name"):
         preflight(served)
+
+
+def test_items_that_run_code_need_a_machine_that_can_hold_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = {"verifier": "code_tests", "args": {"function": "one", "tests": ["assert one() == 1"]}}
+    file = project / "items.jsonl"
+    items = [json.loads(line) for line in file.read_text().splitlines()]
+    monkeypatch.setattr(sys, "executable", "")  # the sandbox cannot start its processes
+    preflight(SediResource())
+    file.write_text(
+        "\n".join(json.dumps(i) for i in [items[0] | {"verifier": "all", "args": {"of": [code]}}, *items[1:]])
+    )
+    with pytest.raises(SediError, match="judged by running code"):
+        preflight(SediResource())
 
 
 def test_another_endpoint_or_student_asks_for_a_new_baseline(
