@@ -105,6 +105,7 @@ def prepare_trainer(kind: str, asked: dict[str, Any]) -> tuple[Any, Callable[[],
 
     from sedi_dagster.training import setup as making
     from sedi_dagster.training import sft
+    from sedi_dagster.training.adapter import lora_config
     from sedi_dagster.training.job import TrainingJob
 
     described = TrainingJob.from_json(asked)
@@ -121,7 +122,7 @@ def prepare_trainer(kind: str, asked: dict[str, Any]) -> tuple[Any, Callable[[],
             args=trainer.args,
             train_dataset=making.dataset(frame, making.encode(tokenizer, frame)),
             processing_class=tokenizer,
-            peft_config=making.lora_config(described.settings.lora_rank) if lora else None,
+            peft_config=lora_config(described.settings.lora_rank) if lora else None,
         )
     trainer.data_collator = without_ids(trainer.data_collator)
     return trainer, lambda: train_plainly(trainer)
@@ -141,7 +142,7 @@ def minimal_loop(asked: dict[str, Any]) -> Iterator[None]:
     """PyTorch, transformers and peft alone; yields before each step."""
     import torch
 
-    from sedi_dagster.training import setup as making
+    from sedi_dagster.training.adapter import lora_config
     from sedi_dagster.training.sizing import attempts, fit
 
     settings = TrainingSettings(**asked["settings"])
@@ -154,7 +155,7 @@ def minimal_loop(asked: dict[str, Any]) -> Iterator[None]:
     if settings.method == "lora":
         from peft import get_peft_model
 
-        model = get_peft_model(model, making.lora_config(settings.lora_rank))
+        model = get_peft_model(model, lora_config(settings.lora_rank))
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=fitted.learning_rate)

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from sedi_dagster.errors import WorkloadError
-from sedi_dagster.evaluation.decoding import answers_and_losses
+from sedi_dagster.evaluation.decoding import Decoder
 from sedi_dagster.evaluation.results import END_OF_THOUGHT, append_results, judged
 from sedi_dagster.student.chat import answer_ids, end_tokens, question_text, token_ids
 from sedi_dagster.student.loading import check_vocabulary, device_note, load_student, load_tokenizer
 from sedi_dagster.student.memory import free_memory, is_out_of_memory
+from sedi_dagster.student.reading import NOT_PADDED
 from sedi_dagster.workloads.process import Log, progress_log
 
 BATCH_SIZES = {"cpu": 24, "cuda": 256}
@@ -42,20 +43,24 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
     references = [answer_ids(tokenizer, item["prompt"], item["reference"]) for item in items]
     check_vocabulary(job["student"], tokenizer, model, [*prompts, *references])
     ends = end_tokens(tokenizer, model)
+    decoder = Decoder(model, ends)
+    if not decoder.padded:
+        log(NOT_PADDED)
     # Neighbours in length and cap share a batch, so that little is padded and none waits for a longer answer.
     order = sorted(range(len(items)), key=lambda i: (items[i]["max_answer_tokens"], len(prompts[i])))
     size = job["batch_size"] or BATCH_SIZES[model.device.type]
     done = passed = 0
     while done < len(order):
         chosen = order[done : done + size]
+        if not decoder.padded:
+            lengths = [len(prompts[i]) for i in chosen]
+            chosen = chosen[: next((n for n, length in enumerate(lengths) if length != lengths[0]), None)]
         batch = [items[i] for i in chosen]
         try:
-            answers, losses = answers_and_losses(
-                model,
+            answers, losses = decoder.answers_and_losses(
                 [prompts[i] for i in chosen],
                 [references[i] for i in chosen],
                 [item["max_answer_tokens"] for item in batch],
-                ends,
             )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

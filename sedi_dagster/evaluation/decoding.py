@@ -1,7 +1,8 @@
 """Batched greedy decoding with transformers' `generate`, and the losses of the reference answers.
 
-Both share one prefill of the prompts, which `generate` continues from, as transformers documents for prompt reuse. The
-student's `generation_config` applies (for example a repetition penalty), but nothing is sampled.
+Both share one prefill of the prompts, which `generate` continues from, as transformers documents for prompt reuse. Some
+families cannot continue (Jamba starts its recurrent state anew, Mamba returns no cache): for them nothing is shared.
+The student's `generation_config` applies (for example a repetition penalty), but nothing is sampled.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sedi_dagster.errors import ModelError
+from sedi_dagster.student.losses import answer_losses
+from sedi_dagster.student.memory import is_out_of_memory
+from sedi_dagster.student.reading import FAILURES, PADDING, alike, read_alone, sample, takes_padding, unusable
 
 if TYPE_CHECKING:
     import torch
@@ -39,39 +42,100 @@ _GREEDY: dict[str, Any] = {
 """What a `generation_config` may say otherwise: how to search, when to stop, what to return, where the cache lies."""
 
 
-def answers_and_losses(
-    model: PreTrainedModel,
-    prompts: Sequence[Ids],
-    references: Sequence[Ids],
-    limits: Sequence[int],
-    ends: frozenset[int],
-) -> tuple[list[Ids], list[float]]:
-    """Each prompt's greedy answer, and the mean negative log-likelihood per token of its reference, in nats.
+class Decoder:
+    """Answers of one student in evaluation mode, by the way that was found to be right for it.
 
-    Args:
-        model: in evaluation mode.
-        prompts, references: token ids, at least one each; a reference includes its end of turn.
-        limits: most tokens of each answer, at least 1.
-        ends: tokens that end an answer; the answer includes the one it ends with.
+    `padded` says whether prompts of different lengths can be answered together.
     """
+
+    def __init__(self, model: PreTrainedModel, ends: frozenset[int]) -> None:
+        """Try the student on a few tokens; `ends`: tokens that end an answer.
+
+        Raises:
+            ModelError: it cannot be read (`student/reading.py`), or cannot generate.
+        """
+        self._model, self._ends = model, ends
+        self.padded = takes_padding(model) and _goes_on(model)
+        if not self.padded:
+            _check_generates(model)
+
+    def answers_and_losses(
+        self, prompts: Sequence[Ids], references: Sequence[Ids], limits: Sequence[int]
+    ) -> tuple[list[Ids], list[float]]:
+        """Each prompt's greedy answer, and the mean negative log-likelihood per token of its reference, in nats.
+
+        Args:
+            prompts, references: token ids, at least one each; a reference includes its end of turn. Without `padded`,
+                prompts are of one length.
+            limits: most tokens of each answer, at least 1. An answer includes the token that it ends with.
+        """
+        import torch
+
+        model = self._model
+        longest = max(2, *map(len, prompts)) if self.padded else len(prompts[0])
+        tokens = torch.tensor([[0] * (longest - len(ids)) + ids for ids in prompts], device=model.device)
+        mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=model.device)
+        if not self.padded:
+            losses = answer_losses(model, prompts, references, padded=False)
+            return _answers(model, tokens, None, mask, limits, self._ends), losses
+        with torch.inference_mode():
+            cache, read = _prefill(model, tokens, mask)
+            losses = _losses(model, tokens[:, -1:], copy.deepcopy(cache), read, references)
+            return _answers(model, tokens, cache, mask, limits, self._ends), losses
+
+
+def _prefill(model: PreTrainedModel, tokens: torch.Tensor, mask: torch.Tensor) -> tuple[Any, torch.Tensor]:
+    """The cache of all tokens but the last, and their mask."""
+    read, positions = mask[:, :-1], (mask.cumsum(1) - 1).clamp(min=0)
+    output = model(
+        tokens[:, :-1], attention_mask=read, position_ids=positions[:, :-1], use_cache=True, logits_to_keep=1
+    )
+    return output.past_key_values, read
+
+
+def _goes_on(model: PreTrainedModel) -> bool:
+    """Whether several tokens after a cache, and `generate` from it, come to the same as without one."""
     import torch
 
-    longest = max(2, *map(len, prompts))
-    tokens = torch.tensor([[0] * (longest - len(ids)) + ids for ids in prompts], device=model.device)
-    mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=model.device)
-    with torch.inference_mode():
-        read, positions = mask[:, :-1], (mask.cumsum(1) - 1).clamp(min=0)
-        output = model(
-            tokens[:, :-1], attention_mask=read, position_ids=positions[:, :-1], use_cache=True, logits_to_keep=1
-        )
-        cache = getattr(output, "past_key_values", None)
-        if cache is None:
-            raise ModelError(
-                f"The student is a {type(model).__name__}, which has no cache that answers can go on from.",
-                "Set SEDI_TRAINING_STUDENT to a transformer, or a hybrid of transformer and Mamba.",
-            )
-        losses = _losses(model, tokens[:, -1:], copy.deepcopy(cache), read, references)
-        return _answers(model, tokens, cache, mask, limits, ends), losses
+    row = sample(model)
+    alone = read_alone(model, row)
+    tokens = torch.cat([row, row.roll(PADDING)])
+    mask = torch.ones_like(tokens)
+    mask[1, :PADDING] = 0
+    before = row.shape[1] - PADDING
+    try:
+        with torch.inference_mode():
+            cache, _ = _prefill(model, tokens[:, : before + 1], mask[:, : before + 1])
+            positions = (mask.cumsum(1) - 1)[:, before:]
+            logits = model(
+                tokens[:, before:],
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=copy.deepcopy(cache),
+                use_cache=True,
+            ).logits
+            first = mask[:, : before + 1]
+            said = _generated(model, tokens[:, : before + 1], cache, first, PADDING)
+            anew = _generated(model, tokens[:, : before + 1], None, first, PADDING)
+    except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
+        return False
+    second = read_alone(model, row[:, :before])
+    same = alike(logits[:1], alone[:, before:]) and alike(logits[1:], second[:, before - PADDING :])
+    return same and torch.equal(said, anew)
+
+
+def _check_generates(model: PreTrainedModel) -> None:
+    import torch
+
+    row = sample(model)
+    try:
+        _generated(model, row, None, torch.ones_like(row), PADDING)
+    except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
+        raise unusable(model, f"it cannot generate ({type(error).__name__}: {str(error)[:300]})") from None
 
 
 def _losses(
@@ -118,17 +182,26 @@ def _answers(
     def at_its_limit(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         return ids.shape[1] - longest >= most
 
-    said: torch.Tensor = model.generate(
+    said = _generated(
+        model,
         tokens,
-        attention_mask=mask,
-        past_key_values=cache,
-        max_new_tokens=max(limits),
-        **_GREEDY,
+        cache,
+        mask,
+        max(limits),
         eos_token_id=sorted(ends),
         pad_token_id=min(ends),
         stopping_criteria=[at_its_limit],
     )
     return [_up_to_its_end(row[:limit], ends) for row, limit in zip(said[:, longest:].tolist(), limits, strict=True)]
+
+
+def _generated(
+    model: PreTrainedModel, tokens: torch.Tensor, cache: Any, mask: torch.Tensor, most: int, **given: Any
+) -> torch.Tensor:
+    """`generate` without sampling, from a cache of all tokens but the last or (None) from their beginning."""
+    started = {} if cache is None else {"past_key_values": cache}
+    said: torch.Tensor = model.generate(tokens, attention_mask=mask, max_new_tokens=most, **started, **_GREEDY, **given)
+    return said
 
 
 def _up_to_its_end(ids: Ids, ends: frozenset[int]) -> Ids:

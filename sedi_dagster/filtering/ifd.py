@@ -29,6 +29,7 @@ import polars as pl
 from sedi_dagster.student.chat import answer_ids, opening_ids, question_text, token_ids
 from sedi_dagster.student.loading import load_student, load_tokenizer
 from sedi_dagster.student.losses import answer_losses
+from sedi_dagster.student.reading import NOT_PADDED, takes_padding
 from sedi_dagster.workloads.process import Log, progress_log, workload_main
 
 Ratio = Literal["loss_ratio", "perplexity_ratio"]
@@ -65,8 +66,11 @@ def score_examples(job: Mapping[str, Any], log: Log) -> None:
     def count(before: int, done: int) -> None:
         report(before + done, 2 * rows.height, {})
 
-    given = answer_losses(model, prompts, answers, report=partial(count, 0))
-    alone = answer_losses(model, [opening] * rows.height, answers, report=partial(count, rows.height))
+    padded = takes_padding(model)
+    if not padded:
+        log(NOT_PADDED)
+    given = answer_losses(model, prompts, answers, padded=padded, report=partial(count, 0))
+    alone = answer_losses(model, [opening] * rows.height, answers, padded=padded, report=partial(count, rows.height))
     scores = rows.select("candidate_id", "category").with_columns(
         pl.Series("answer_tokens", [len(answer) for answer in answers], dtype=pl.Int64),
         pl.Series("loss_given_prompt", given, dtype=pl.Float64),

@@ -16,7 +16,7 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.reporting.seed_check import rules_that_drop_all
 from sedi_dagster.settings import Settings
 from sedi_dagster.student.check import check_student
-from sedi_dagster.student.loading import check_quantization, load_tokenizer
+from sedi_dagster.student.loading import check_quantization, load_tokenizer, student_source
 from sedi_dagster.targets import check_reference
 from sedi_dagster.teacher.open import open_teacher
 
@@ -82,9 +82,10 @@ def _check_ray(settings: Settings) -> None:
 def _check_models(settings: Settings) -> None:
     if settings.teacher.base_url is None:
         bundled_gguf()
-    check_student(settings.training.student, "SEDI_TRAINING_STUDENT")
-    if settings.training.student != BUNDLED_STUDENT:
-        load_tokenizer(settings.training.student)  # a base model has no chat template
+    student = settings.training.student
+    check_student(student, "SEDI_TRAINING_STUDENT")
+    if student != BUNDLED_STUDENT:  # a base model has no chat template
+        load_tokenizer(student_source(student, settings.path(settings.cache)))
     if settings.evaluation.reference:
         check_student(settings.evaluation.reference, "SEDI_EVALUATION_REFERENCE", trained=False)
     if settings.training.method == "qlora" and not settings.training.python:

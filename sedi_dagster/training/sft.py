@@ -16,6 +16,7 @@ from sedi_dagster.errors import WorkloadError
 from sedi_dagster.records import Progress
 from sedi_dagster.student.chat import opening_ids
 from sedi_dagster.student.loading import device_note, load_tokenizer
+from sedi_dagster.student.reading import NOT_PADDED
 from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.order import PADDING, OrderGuard, check_same, padding_rows
 from sedi_dagster.training.setup import Setup, build, encode
@@ -56,6 +57,8 @@ def train(data: Mapping[str, Any], log: Log) -> None:
         if device_note():
             log(device_note())
         setup = build(job, rows, tokenizer, log)
+        if not setup.padded:
+            log(NOT_PADDED)
         Run(job, rows, tokenizer, setup, log).carry_out()
 
 
@@ -164,7 +167,7 @@ class Run:
         if accelerator.is_main_process:
             self.log(f"measuring the loss of {len(encoded)} rows ({when})")
         model = accelerator.unwrap_model(self.trainer.model)
-        mine = example_losses(model, encoded[rank::devices], self.setup.fitted.bf16)
+        mine = example_losses(model, encoded[rank::devices], self.setup.fitted.bf16, self.setup.padded)
         shares = gather_object([mine])
         return [shares[i % devices][i // devices] for i in range(len(encoded))]
 

@@ -273,11 +273,21 @@ def test_a_mixture_of_experts_that_was_trained_whole_is_answered_by_and_keeps_it
     assert len(read_results(results)) == 6
 
 
-def test_an_adapter_of_a_hybrid_leaves_out_what_its_kernels_do_not_apply(tmp_path: Path) -> None:
-    student = write_student(BY_NAME["falcon-h1"], tmp_path / "student")
+@pytest.mark.parametrize(
+    ("name", "adapted", "left_out"),
+    [
+        ("falcon-h1", "mamba.in_proj", "out_proj"),  # a kernel reads its weights
+        ("mamba", "mixer.in_proj", "out_proj"),
+        ("llama4", "self_attn.q_proj", "router"),  # returns two things
+    ],
+)
+def test_an_adapter_leaves_out_layers_that_it_would_break_or_not_change(
+    tmp_path: Path, name: str, adapted: str, left_out: str
+) -> None:
+    student = write_student(BY_NAME[name], tmp_path / "student")
     train(job_for(student, tmp_path / "out", rows=4), silent)
     trained = "".join(load_file(tmp_path / "out" / "checkpoint" / "adapter_model.safetensors"))
-    assert "mamba.in_proj" in trained and "out_proj" not in trained
+    assert adapted in trained and left_out not in trained
 
 
 @pytest.mark.parametrize(
@@ -305,15 +315,29 @@ def test_answers_are_greedy_whatever_generation_config_says(tmp_path: Path, says
     assert answers[0] == answers[1] and any(answers[0])
 
 
-def test_a_student_without_a_cache_of_attention_is_told(tmp_path: Path) -> None:
-    from transformers import AutoModelForCausalLM, MambaConfig
+def random_student(folder: Path, config: str, **parts: Any) -> Path:
+    """A tiny student of a config class that no family here is made of."""
+    return write_student(replace(BY_NAME["qwen2.5"], config=config, parts=parts), folder / "student")
 
-    student = student_of(tmp_path)
-    size = {"hidden_size": 16, "num_hidden_layers": 1, "state_size": 8, "vocab_size": 300}
-    AutoModelForCausalLM.from_config(MambaConfig(**size)).save_pretrained(student)
-    job = {"student": str(student), "adapter": None, "items": items(), "batch_size": 6}
-    with pytest.raises(ModelError, match="MambaForCausalLM, which has no cache"):
-        evaluate(job | {"results": str(tmp_path / "r.jsonl")}, silent)
+
+@pytest.mark.parametrize(
+    ("config", "parts", "message"),
+    [
+        ("RwkvConfig", {"attention_hidden_size": 16}, "changes its weights while it reads"),
+        ("CodeGenConfig", {}, "its forward pass fails .RuntimeError: shape"),  # heads that its code cannot divide
+        ("BertConfig", {}, "sees the tokens that it is to predict"),
+    ],
+    ids=["rwkv", "codegen", "bert"],
+)
+def test_a_model_that_cannot_be_read_as_a_student_is_told_before_it_is_asked_or_trained(
+    tmp_path: Path, config: str, parts: dict[str, Any], message: str
+) -> None:
+    student = random_student(tmp_path, config, **parts)
+    asked = {"student": str(student), "adapter": None, "items": items(), "batch_size": 6}
+    with pytest.raises(ModelError, match=f"(?s){config[:3]}.*cannot be used.*{message}.*SEDI_TRAINING_STUDENT"):
+        evaluate(asked | {"results": str(tmp_path / "r.jsonl")}, silent)
+    with pytest.raises(ModelError, match=message):
+        train(job_for(student, tmp_path / "out", rows=4), silent)
 
 
 def test_one_row_and_a_batch_larger_than_the_data_are_trained(tmp_path: Path) -> None:

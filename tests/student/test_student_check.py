@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,7 +15,7 @@ from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.settings import load_settings
 from sedi_dagster.student.check import check_student
-from sedi_dagster.student.loading import check_quantization, load_student
+from sedi_dagster.student.loading import check_quantization, is_local, load_student, student_source
 
 ANSWERS = {
     "private": (401, {"X-Error-Code": "RepoNotFound"}, b"{}"),
@@ -121,7 +122,7 @@ def test_weights_in_four_bits_are_refused_where_they_cannot_be_had(tiny_student:
 
 @pytest.mark.parametrize("name", ["owner/model@v1", "owner/my model", "hf:owner/model", "owner/", " ", "models\\x"])
 def test_a_name_that_no_hub_can_have_is_told(name: str) -> None:
-    with pytest.raises(ModelError, match=r"(?s)neither a folder nor the name.*SEDI_X.*owner/model"):
+    with pytest.raises(ModelError, match=r"(?s)neither a folder .* nor the name.*SEDI_X.*owner/model"):
         check_student(name, "SEDI_X")
 
 
@@ -134,3 +135,22 @@ def test_a_file_is_no_student_and_a_folder_at_home_is_found(tmp_path: Path, monk
         monkeypatch.setenv(variable, "~/models/mine")
     settings = load_settings()
     assert settings.training.student == settings.evaluation.reference == str(tmp_path / "models" / "mine")
+
+
+def test_a_relative_folder_is_under_the_projects_root_from_wherever_a_command_is_started(
+    tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    shutil.copytree(tiny_student, root / "models" / "mine")
+    shutil.copytree(tiny_student, elsewhere / "other")
+    for module in ("check", "loading"):
+        monkeypatch.setattr(f"sedi_dagster.student.{module}.PROJECT_ROOT", root)
+    monkeypatch.chdir(elsewhere)
+    for name in ("./models/mine", "models/mine", "../project/models/mine"):
+        check_student(name, "SEDI_X")
+        assert is_local(name) and student_source(name, tmp_path) == str(root / "models" / "mine")
+    assert not is_local("./other")
+    for refused in (lambda: check_student("./other", "SEDI_X"), lambda: student_source("./other", tmp_path)):
+        with pytest.raises(ModelError, match=f"(?s)no model folder {root}/other.*looked for in {root}"):
+            refused()
+    assert student_source("owner/model", tmp_path) == "owner/model"

@@ -1,0 +1,73 @@
+"""The LoRA adapter of a student: its size, and the layers that it is put on."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sedi_dagster.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LORA_ALPHA_PER_RANK = 2
+
+
+def lora_config(rank: int, model: PreTrainedModel | None = None) -> Any:
+    """peft's configuration of an adapter on all linear layers that it can adapt.
+
+    Raises:
+        ModelError: the model has none.
+    """
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=rank,
+        lora_alpha=LORA_ALPHA_PER_RANK * rank,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        exclude_modules=_not_adapted(model) if model is not None else None,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _not_adapted(model: PreTrainedModel) -> list[str] | None:
+    """Linear layers that an adapter would break, or would have no effect on.
+
+    The first return something else than a product (the router of Llama 4 and Phi MoE); the weights of the others are
+    read instead of called (the last layer of Mamba's, by a fused kernel).
+    """
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+
+    found, all_of_them = [], 0
+    kind: Any
+    for prefix, parent in model.named_modules():
+        if parent is model:  # its output layer is not adapted
+            continue
+        kind = type(parent)
+        read = _weights_read(kind)
+        for name, layer in parent.named_children():
+            if isinstance(layer, Linear | Conv1D):
+                all_of_them += 1
+                own = isinstance(layer, Linear) and type(layer).forward is not Linear.forward
+                if name in read or (own and "bitsandbytes" not in type(layer).__module__):
+                    found.append(f"{prefix}.{name}")
+    if len(found) == all_of_them:
+        raise ModelError(
+            f"The student is a {type(model).__name__}, which has no linear layers that LoRA can adapt.",
+            "Set SEDI_TRAINING_METHOD=full, or name another model in SEDI_TRAINING_STUDENT.",
+        )
+    return found or None
+
+
+@cache
+def _weights_read(kind: Any) -> frozenset[str]:
+    """Layers whose weights the code of a module reads, other than to look at their type."""
+    try:
+        code = inspect.getsource(kind)
+    except (OSError, TypeError):
+        return frozenset()
+    return frozenset(re.findall(r"self\.(\w+)\.weight\b(?!\.(?:dtype|device|shape))", code))
