@@ -26,7 +26,7 @@ FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, IndexError, Key
 """What a forward pass raises that is not made for what it is given."""
 
 
-NOT_PADDED = "This student reads padded rows otherwise than alone: only rows of one length are read together (slower)."
+NOT_PADDED = "This student reads padded rows differently: only rows of the same length are batched, which is slower."
 
 
 def takes_padding(model: PreTrainedModel, right: bool = False) -> bool:
