@@ -2,17 +2,18 @@
 
 A refusal is recognised by how a short answer begins, and by what it says cannot be done: help, answer, see missing
 input. "I cannot see the stars from my window" is not a refusal, and neither is an apology. English is written out here;
-the other languages are rows of one table (`refusal_words`).
+the other languages are in `refusals.yaml`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 import polars as pl
-
-from sedi_dagster.texts.refusal_words import WORDS, Words
+import yaml
 
 LONGEST_REFUSAL_BYTES = 600
 """About 100 words of English or 200 characters of Chinese: from there on an answer is no refusal."""
@@ -135,11 +136,12 @@ _BY_ITSELF = 24
 
 
 class _Language:
-    """The words of a language as patterns."""
+    """The words of a language (`refusals.yaml`) as patterns."""
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: Mapping[str, str]) -> None:
         self.sorry, self.cannot, self.task, self.model, self.asks = (
-            re.compile(f"(?:{pattern})" if pattern else r"(?!)", re.IGNORECASE) for pattern in words
+            re.compile(f"(?:{words.get(name, '(?!)')})", re.IGNORECASE)
+            for name in ("sorry", "cannot", "task", "model", "asks")
         )
 
     def refuses(self, answer: str) -> bool:
@@ -160,9 +162,14 @@ def _english() -> re.Pattern[str]:
     return re.compile(_ENGLISH, re.IGNORECASE)
 
 
+_WORDS: dict[str, dict[str, str]] = yaml.safe_load(
+    Path(__file__).with_name("refusals.yaml").read_text(encoding="utf-8")
+)
+
+
 @cache
 def _languages() -> tuple[_Language, ...]:
-    return tuple(map(_Language, WORDS.values()))
+    return tuple(map(_Language, _WORDS.values()))
 
 
 _NEEDED = r"(?: (?:is|are|was|were))?(?: (?:needed|required|available|given|provided|necessary))"
@@ -211,7 +218,7 @@ _MAY_BE_ENGLISH = (
     r"which|thank|great|good|interesting|excellent|while|although|even|against|unable)"
 )
 _MAY_BE_OTHER = "|".join(
-    f"(?:{pattern})" for words in WORDS.values() for pattern in (words.cannot, words.model, words.asks) if pattern
+    f"(?:{words[name]})" for words in _WORDS.values() for name in ("cannot", "model", "asks") if name in words
 )
 """What every refusal has, in lower case and for Polars: most answers are seen to be none without a second look."""
 
