@@ -31,33 +31,9 @@ _LANDLOCK_CREATE_RULESET_VERSION = 1
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 _SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo")
 
-_COMMON_MODULES = [
-    "abc",
-    "bisect",
-    "cmath",
-    "collections",
-    "copy",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "enum",
-    "fractions",
-    "functools",
-    "heapq",
-    "itertools",
-    "json",
-    "math",
-    "operator",
-    "random",
-    "re",
-    "statistics",
-    "string",
-    "textwrap",
-    "time",
-    "types",
-    "typing",
-    "unicodedata",
-]
+_COMMON_MODULES = """
+    abc bisect cmath collections copy dataclasses datetime decimal enum fractions functools heapq itertools json
+    math operator random re statistics string textwrap time types typing unicodedata""".split()
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -126,15 +102,11 @@ def _set(option: int, value: int, layer: str, pointer: bytes | int = 0) -> None:
 
 
 def _limit_resources(memory_bytes: int, cpu_s: int) -> None:
-    limits = {
-        resource.RLIMIT_AS: memory_bytes,
-        resource.RLIMIT_CPU: cpu_s,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NOFILE: 64,
-        resource.RLIMIT_CORE: 0,
-    }
-    for name, limit in limits.items():
-        _lower(name, limit)
+    _lower(resource.RLIMIT_AS, memory_bytes)
+    _lower(resource.RLIMIT_CPU, cpu_s)
+    _lower(resource.RLIMIT_FSIZE, 0)
+    _lower(resource.RLIMIT_NOFILE, 64)
+    _lower(resource.RLIMIT_CORE, 0)
 
 
 def forbid_processes() -> None:

@@ -23,25 +23,9 @@ from .channel import Channel, ChannelClosed, ChannelTimeout
 from .values import Remote, Values
 from .worker import work
 
-_TEST_MODULES = [
-    "cmath",
-    "collections",
-    "copy",
-    "datetime",
-    "decimal",
-    "fractions",
-    "functools",
-    "heapq",
-    "itertools",
-    "json",
-    "math",
-    "operator",
-    "random",
-    "re",
-    "statistics",
-    "string",
-    "types",
-]
+_TEST_MODULES = """
+    cmath collections copy datetime decimal fractions functools heapq itertools json math operator random re
+    statistics string types""".split()
 _MAX_DETAIL_CHARS = 300
 
 

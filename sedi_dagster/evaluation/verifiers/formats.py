@@ -1,6 +1,6 @@
 """The verifier of form: constraints that a program can check, the families of IFEval (arXiv 2311.07911).
 
-Each constraint is a function of the hardened answer and its own parameters, and tells whether it holds.
+Each constraint (`CONSTRAINTS`) is a function of the hardened answer and its own parameters, and tells whether it holds.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import inf
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 from .text import Args, Score, failed, normalise, occurs, passed, shown, words
 
 Constraint = Callable[[str, Args], bool]
-CONSTRAINTS: dict[str, Constraint] = {}
 
 _BULLET = re.compile(r"[-*•]\s+\S")
 _NUMBERED = re.compile(r"\(?[0-9]{1,3}[.)]\s+\S")
@@ -26,14 +25,8 @@ _PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\]")
 _HIGHLIGHT = re.compile(r"\*(?![\s*])[^*\n]+(?<!\s)\*")
 _FENCED = re.compile(r"\A```\w*\n(.*)\n```\Z", re.DOTALL)
 _MINOR_WORDS = "a an and as at but by for from in nor of on or so the to up yet with"
-_SCRIPTS = {
-    "latin": ("LATIN",),
-    "cyrillic": ("CYRILLIC",),
-    "greek": ("GREEK",),
-    "arabic": ("ARABIC",),
-    "hebrew": ("HEBREW",),
-    "cjk": ("CJK", "HIRAGANA", "KATAKANA", "HANGUL"),
-}
+_SCRIPTS = {name: (name.upper(),) for name in ("latin", "cyrillic", "greek", "arabic", "hebrew")}
+_SCRIPTS |= {"cjk": ("CJK", "HIRAGANA", "KATAKANA", "HANGUL")}
 SCRIPTS = tuple(_SCRIPTS)
 
 
@@ -42,20 +35,9 @@ def format_constraints(args: Args, answer: str, prompt: str) -> Score:
     constraints = args["constraints"]
     broken = [c["kind"] for c in constraints if not CONSTRAINTS[c["kind"]](answer, c)]
     if broken:
-        return failed(
-            "broken: " + ", ".join(map(shown, broken)), "missing constraint", score=1 - len(broken) / len(constraints)
-        )
+        reason = "broken: " + ", ".join(map(shown, broken))
+        return failed(reason, "missing constraint", score=1 - len(broken) / len(constraints))
     return passed()
-
-
-def constraint(kind: str) -> Callable[[Constraint], Constraint]:
-    """Registers a constraint under its kind."""
-
-    def register(check: Constraint) -> Constraint:
-        CONSTRAINTS[kind] = check
-        return check
-
-    return register
 
 
 def _within(number: int, bounds: Args) -> bool:
@@ -68,24 +50,13 @@ def _lines(answer: str) -> list[str]:
     return [line.strip() for line in answer.split("\n") if line.strip()]
 
 
-@constraint("bullets")
-def _bullets(answer: str, bounds: Args) -> bool:
-    return _within(sum(bool(_BULLET.match(line)) for line in _lines(answer)), bounds)
+def _paragraphs(answer: str) -> int:
+    blocks = "\n".join(line.strip() for line in answer.split("\n")).split("\n\n")
+    return sum(bool(block.strip()) for block in blocks)
 
 
-@constraint("numbered")
-def _numbered(answer: str, bounds: Args) -> bool:
-    return _within(sum(bool(_NUMBERED.match(line)) for line in _lines(answer)), bounds)
-
-
-@constraint("words")
-def _words(answer: str, bounds: Args) -> bool:
-    return _within(len(words(answer)), bounds)
-
-
-@constraint("sentences")
-def _sentences(answer: str, bounds: Args) -> bool:
-    return _within(count_sentences(answer), bounds)
+def _any(test: Callable[[str], bool], text: str) -> bool:
+    return any(map(test, text))
 
 
 def count_sentences(text: str) -> int:
@@ -110,18 +81,6 @@ def _is_list_number(piece: str) -> bool:
     return piece.rsplit("\n", 1)[-1].strip().isdigit() and len(piece.strip()) <= 3
 
 
-@constraint("paragraphs")
-def _paragraphs(answer: str, bounds: Args) -> bool:
-    blocks = "\n".join(line.strip() for line in answer.split("\n")).split("\n\n")
-    return _within(sum(bool(block.strip()) for block in blocks), bounds)
-
-
-@constraint("lines")
-def _line_count(answer: str, bounds: Args) -> bool:
-    return _within(len(_lines(answer)), bounds)
-
-
-@constraint("keywords")
 def _keywords(answer: str, args: Args) -> bool:
     text = normalise(answer)
     return all(occurs(word, answer, text) for word in args.get("include", ())) and not any(
@@ -129,24 +88,12 @@ def _keywords(answer: str, args: Args) -> bool:
     )
 
 
-@constraint("keyword_count")
 def _keyword_count(answer: str, args: Args) -> bool:
     word = normalise(args["word"])
     found = re.findall(rf"(?<!\S){re.escape(word)}(?!\S)", normalise(answer)) if word else []
     return _within(len(found), args)
 
 
-@constraint("all_lower")
-def _all_lower(answer: str, args: Args) -> bool:
-    return answer == answer.lower() and any(char.isalpha() for char in answer)
-
-
-@constraint("all_upper")
-def _all_upper(answer: str, args: Args) -> bool:
-    return answer == answer.upper() and any(char.isalpha() for char in answer)
-
-
-@constraint("title_case")
 def _title_case(answer: str, args: Args) -> bool:
     """Every word starts with a capital; short joining words ("of", "and") may be small, except the first."""
     found = [word.lstrip("\"'“‘(*_-#") for word in words(answer)]
@@ -162,22 +109,10 @@ def _folded(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-@constraint("start")
-def _start(answer: str, args: Args) -> bool:
+def _starts(answer: str, args: Args) -> bool:
     return _folded(answer).startswith(_folded(args["text"]))
 
 
-@constraint("repeat_prompt")
-def _repeat_prompt(answer: str, args: Args) -> bool:
-    return _folded(answer).startswith(_folded(args["text"]))
-
-
-@constraint("end")
-def _end(answer: str, args: Args) -> bool:
-    return _folded(answer).endswith(_folded(args["text"]))
-
-
-@constraint("json")
 def _json(answer: str, args: Args) -> bool:
     text = answer.strip()
     fenced = _FENCED.match(text)
@@ -189,67 +124,59 @@ def _json(answer: str, args: Args) -> bool:
     return not keys or (isinstance(found, dict) and all(key in found for key in keys))
 
 
-@constraint("placeholders")
-def _placeholders(answer: str, bounds: Args) -> bool:
-    return _within(len(_PLACEHOLDER.findall(answer)), bounds)
-
-
-@constraint("no_commas")
-def _no_commas(answer: str, args: Args) -> bool:
-    return not any(char in ",،，、" for char in answer)
-
-
-@constraint("quoted")
 def _quoted(answer: str, args: Args) -> bool:
     text = answer.strip()
     return len(text) > 2 and (text[0], text[-1]) in {('"', '"'), ("“", "”")}
 
 
-@constraint("letters")
 def _letters(answer: str, args: Args) -> bool:
     letters = [char for char in answer if char.isalpha()]
-    of_script = sum(_unicode_block(char).startswith(_SCRIPTS[args["script"]]) for char in letters)
+    of_script = sum(_unicode_name(char).startswith(_SCRIPTS[args["script"]]) for char in letters)
     return bool(letters) and of_script >= 0.9 * len(letters)
 
 
 @lru_cache(maxsize=4096)
-def _unicode_block(char: str) -> str:
+def _unicode_name(char: str) -> str:
     return unicodedata.name(char, "")
 
 
-@constraint("separator")
 def _separator(answer: str, args: Args) -> bool:
     parts = answer.split(args["text"])
-    return len(parts) == args["parts"] and all(any(char.isalnum() for char in part) for part in parts)
+    return len(parts) == args["parts"] and all(_any(str.isalnum, part) for part in parts)
 
 
-@constraint("word_max_length")
-def _word_max_length(answer: str, args: Args) -> bool:
-    return all(len(word) <= args["n"] for word in re.findall(r"[^\W_]+", answer))
-
-
-@constraint("sections")
 def _sections(answer: str, args: Args) -> bool:
     """Every title heads a line, in the given order; heading marks and numbers before it do not matter."""
     lines = iter([_folded(line.lstrip("#*_ \t0123456789.)(-")) for line in _lines(answer)])
     return all(any(line.startswith(_folded(title)) for line in lines) for title in args["titles"])
 
 
-@constraint("letter_count")
-def _letter_count(answer: str, args: Args) -> bool:
-    return _within(answer.casefold().count(args["letter"].casefold()), args)
-
-
-@constraint("no_digits")
-def _no_digits(answer: str, args: Args) -> bool:
-    return not any(char.isdigit() for char in answer)
-
-
-@constraint("ends_question")
-def _ends_question(answer: str, args: Args) -> bool:
-    return answer.rstrip(" \t\n\"'”’*)").endswith(("?", "？", "؟"))
-
-
-@constraint("highlighted")
-def _highlighted(answer: str, bounds: Args) -> bool:
-    return _within(len(_HIGHLIGHT.findall(answer)), bounds)
+CONSTRAINTS: Mapping[str, Constraint] = {
+    "bullets": lambda answer, args: _within(sum(bool(_BULLET.match(line)) for line in _lines(answer)), args),
+    "numbered": lambda answer, args: _within(sum(bool(_NUMBERED.match(line)) for line in _lines(answer)), args),
+    "words": lambda answer, args: _within(len(words(answer)), args),
+    "sentences": lambda answer, args: _within(count_sentences(answer), args),
+    "paragraphs": lambda answer, args: _within(_paragraphs(answer), args),
+    "lines": lambda answer, args: _within(len(_lines(answer)), args),
+    "keywords": _keywords,
+    "keyword_count": _keyword_count,
+    "all_lower": lambda answer, args: answer == answer.lower() and _any(str.isalpha, answer),
+    "all_upper": lambda answer, args: answer == answer.upper() and _any(str.isalpha, answer),
+    "title_case": _title_case,
+    "start": _starts,
+    "repeat_prompt": _starts,
+    "end": lambda answer, args: _folded(answer).endswith(_folded(args["text"])),
+    "json": _json,
+    "placeholders": lambda answer, args: _within(len(_PLACEHOLDER.findall(answer)), args),
+    "no_commas": lambda answer, args: not set(",،，、") & set(answer),
+    "quoted": _quoted,
+    "letters": _letters,
+    "separator": _separator,
+    "word_max_length": lambda answer, args: all(len(word) <= args["n"] for word in re.findall(r"[^\W_]+", answer)),
+    "sections": _sections,
+    "letter_count": lambda answer, args: _within(answer.casefold().count(args["letter"].casefold()), args),
+    "no_digits": lambda answer, args: not _any(str.isdigit, answer),
+    "ends_question": lambda answer, args: answer.rstrip(" \t\n\"'”’*)").endswith(("?", "？", "؟")),
+    "highlighted": lambda answer, args: _within(len(_HIGHLIGHT.findall(answer)), args),
+}
+"""Constraints by kind. `CONSTRAINT_SPECS` has their parameters."""

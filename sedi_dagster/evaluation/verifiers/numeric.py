@@ -19,16 +19,7 @@ _FRACTION = re.compile(r"\\[dt]?frac\{([0-9.,]{1,40})\}\{([0-9.,]{1,40})\}")
 _LATEX_NOISE = re.compile(r"\\[,!; ]|\\text\{|[$€£¥]")
 _SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
 sixteen seventeen eighteen nineteen"""
-_TENS = {
-    "twenty": 20,
-    "thirty": 30,
-    "forty": 40,
-    "fifty": 50,
-    "sixty": 60,
-    "seventy": 70,
-    "eighty": 80,
-    "ninety": 90,
-}
+_TENS = {word: 20 + 10 * i for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
 _WORDS = {word: number for number, word in enumerate(_SMALL.split())} | _TENS
 _UNREAD = frozenset({"hundred", "thousand", "million", "billion"})
 _MAX_DIGITS = 300  # longer numbers overflow a float, and Python refuses to parse very long ones

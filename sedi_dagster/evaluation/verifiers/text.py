@@ -31,32 +31,11 @@ _NOT_A_WORD = regex.compile(r"(?:[^\w.]|_|(?<![0-9])\.|\.(?![0-9]))+")
 
 
 ErrorKind = Literal[
-    "empty",
-    "cut off",
-    "too long",
-    "too short",
-    "wrong answer",
-    "wrong number",
-    "no number",
-    "wrong choice",
-    "no clear choice",
-    "wrong label",
-    "no clear label",
-    "missing fact",
-    "something wrong added",
-    "copied",
-    "no JSON",
-    "wrong field",
-    "extra field",
-    "too few items",
-    "too many items",
-    "repeated items",
-    "missing constraint",
-    "no code",
-    "code does not run",
-    "wrong result",
-    "too slow",
-]
+    "empty", "cut off", "too long", "too short", "wrong answer", "wrong number", "no number", "wrong choice",
+    "no clear choice", "wrong label", "no clear label", "missing fact", "something wrong added", "copied", "no JSON",
+    "wrong field", "extra field", "too few items", "too many items", "repeated items", "missing constraint",
+    "no code", "code does not run", "wrong result", "too slow",
+]  # fmt: skip
 """What can be wrong with an answer: a closed set, so that no text of an item or an answer can travel in it."""
 
 
