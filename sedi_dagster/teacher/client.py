@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 from typing import Self
 
 from sedi_dagster.errors import BudgetExceeded, TeacherError
@@ -83,9 +82,7 @@ class Teacher:
         await self._sender.open()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *details: object) -> None:
         await self._sender.close()
         if not self._recorded_only:
             await self.endpoint.stop()

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import delete, select, update
@@ -101,7 +101,6 @@ class Ledger:
         self._mine: set[str] = set()
         self.carrying: set[str] = set()
         """Batches that this process is handling."""
-        self._at_work: list[_Operation] = []
         self._heartbeat = 0.0
         self._closed = self._left = False
         self.write(self._enter)
@@ -111,9 +110,7 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self.close()
 
     async def begin(self, call: NewCall) -> Begun:
@@ -225,42 +222,26 @@ class Ledger:
 
     def _run(self) -> None:
         """The thread. However it ends, no caller is left waiting."""
+        batch: list[_Operation | None] = []
         try:
-            self._serve()
+            while None not in batch:  # the sign to close
+                try:
+                    batch = [self._queue.get(timeout=HEARTBEAT_S), *self._waiting(_BATCH - 1)]
+                except queue.Empty:
+                    self._beat_while_waiting()
+                else:
+                    self._commit([operation for operation in batch if operation is not None])
         finally:
             self._closed = True
-            left = [*self._at_work, *_emptied(self._queue)]
+            left = [operation for operation in (*batch, *self._waiting(sys.maxsize)) if operation is not None]
             error = StorageError("The ledger's writer has ended.", "See the log above and run again. Nothing is lost.")
-            self._tell(left, [error] * len(left))
+            self._tell(left, [error] * len(left))  # those that were told their result keep it
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                first = self._queue.get(timeout=HEARTBEAT_S)
-            except queue.Empty:
-                self._beat_while_waiting()
-                continue
-            batch, last = self._gather(first)
-            self._at_work = batch
-            if batch:
-                self._commit(batch)
-            self._at_work = []
-            if last:
-                return
-
-    def _gather(self, first: _Operation | None) -> tuple[list[_Operation], bool]:
-        """All operations that have come in; True if the last sign (None) was among them."""
-        batch: list[_Operation] = []
-        operation = first
-        while operation is not None:
-            batch.append(operation)
-            if len(batch) == _BATCH:
-                return batch, False
-            try:
-                operation = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
+    def _waiting(self, most: int) -> Iterator[_Operation | None]:
+        """The operations that have come in, taken out of the queue."""
+        with contextlib.suppress(queue.Empty):
+            for _ in range(most):
+                yield self._queue.get_nowait()
 
     def _commit(self, batch: list[_Operation]) -> None:
         try:
@@ -276,15 +257,15 @@ class Ledger:
         self._tell(batch, results)
 
     def _apply(self, connection: Connection, batch: list[_Operation]) -> list[Begun | None]:
-        new = [o.what for o in batch if isinstance(o.what, NewCall)]
-        names = {cap.account for call in new for cap in call.caps}
-        transaction = LedgerTransaction(connection, self.owner, {o.what.key for o in batch}, names, self._mine)
+        whats = [operation.what for operation in batch]
+        names = {cap.account for what in whats if isinstance(what, NewCall) for cap in what.caps}
+        transaction = LedgerTransaction(connection, self.owner, {what.key for what in whats}, names, self._mine)
         results: list[Begun | None] = []
-        for operation in batch:
-            if isinstance(operation.what, NewCall):
-                results.append(transaction.begin(operation.what))
+        for what in whats:
+            if isinstance(what, NewCall):
+                results.append(transaction.begin(what))
             else:
-                transaction.end(operation.what)
+                transaction.end(what)
                 results.append(None)
         transaction.save()
         self._beat(connection)
@@ -366,9 +347,8 @@ class Ledger:
         _lose_dead(connection, self.owner, pending)
 
     def _leave(self, connection: Connection) -> None:
-        left = connection.scalars(
-            select(calls.c.key).where(calls.c.state == "pending", calls.c.owner == self.owner.id)
-        ).all()
+        mine = select(calls.c.key).where(calls.c.state == "pending", calls.c.owner == self.owner.id)
+        left = connection.scalars(mine).all()
         connection.execute(delete(owners).where(owners.c.id == self.owner.id))
         _lose_dead(connection, Owner(), left)
 
@@ -380,10 +360,8 @@ class Ledger:
 
     def _beat_while_waiting(self) -> None:
         if self._mine:
-            try:
+            with contextlib.suppress(StorageError):  # the next operation meets the same trouble and tells its caller
                 self.write(self._beat)
-            except StorageError:
-                return  # the next operation will meet the same trouble and tell its caller
 
     def __repr__(self) -> str:
         return f"Ledger({safe_url(self.url)!r})"
@@ -392,17 +370,6 @@ class Ledger:
 def _cancelled(reserved: Reserved) -> EndedCall:
     """A call that will not be sent: it costs nothing."""
     return EndedCall(reserved.key, "failed", attempts=0, error="cancelled")
-
-
-def _emptied(waiting: queue.SimpleQueue[_Operation | None]) -> Iterator[_Operation]:
-    """What is in a queue, taken out of it."""
-    while True:
-        try:
-            operation = waiting.get_nowait()
-        except queue.Empty:
-            return
-        if operation is not None:
-            yield operation
 
 
 def _lose_dead(connection: Connection, observer: Owner, keys: Sequence[str]) -> None:

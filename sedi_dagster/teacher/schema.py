@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Engine,
+    Executable,
     Float,
     Index,
     Integer,
@@ -286,13 +288,17 @@ def _migrate(engine: Engine) -> None:
 
 
 def upsert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    """Insert rows, or write their values over those of the same key."""
+    """Insert whole rows, or write their values over those of the same key."""
     rows = list(rows)
     if rows:
-        make = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table)
-        keys = [column.name for column in table.primary_key]
-        changed = {name: make.excluded[name] for name in rows[0] if name not in keys}
-        connection.execute(make.on_conflict_do_update(index_elements=keys, set_=changed), rows)
+        connection.execute(_upsert(connection.dialect.name, table), rows)
+
+
+@cache
+def _upsert(dialect: str, table: Table) -> Executable:
+    make = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+    changed = {column.name: make.excluded[column.name] for column in table.c if not column.primary_key}
+    return make.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
 
 
 def insert_missing(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:

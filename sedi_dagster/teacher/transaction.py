@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
 from sedi_dagster.teacher.budget import LOOP_ACCOUNT, Account, Cap
 from sedi_dagster.teacher.owners import Owner
-from sedi_dagster.teacher.schema import accounts, batches, calls, insert_missing, owners, texts, upsert
+from sedi_dagster.teacher.schema import accounts, batches, calls, owners, texts, upsert
 
 State = Literal["pending", "done", "refused", "failed", "pruned"]
 """pending: under way. done: paid and kept. refused: the endpoint refuses this one call, for good.
@@ -105,50 +105,9 @@ class NoRoom:
 
 Begun = Reserved | Answered | Busy | NoRoom
 
-_known_columns = (
-    calls.c.key,
-    calls.c.state,
-    calls.c.owner,
-    calls.c.round,
-    calls.c.day,
-    calls.c.run,
-    calls.c.attempts,
-    calls.c.reserved_tokens,
-    calls.c.reserved_nanousd,
-    calls.c.prompt_tokens,
-    calls.c.completion_tokens,
-    calls.c.nanousd,
-    calls.c.lost_tokens,
-    calls.c.lost_nanousd,
-    calls.c.replies,
-)
-_changing = [c.name for c in calls.c if c.name != "key"]
-_update_call = update(calls).where(calls.c.key == bindparam("b_key")).values({n: bindparam(n) for n in _changing})
-_ending = [
-    "state",
-    "ended_at",
-    "attempts",
-    "reserved_tokens",
-    "reserved_nanousd",
-    "prompt_tokens",
-    "completion_tokens",
-    "nanousd",
-    "estimated",
-    "lost_tokens",
-    "lost_nanousd",
-    "latency_s",
-    "finish_reason",
-    "error",
-    "cached_tokens",
-    "reasoning_tokens",
-    "replies",
-]
-_end_call = update(calls).where(calls.c.key == bindparam("b_key")).values({n: bindparam(n) for n in _ending})
-_update_account = (
-    update(accounts)
-    .where(accounts.c.name == bindparam("b_name"))
-    .values({c.name: bindparam(c.name) for c in accounts.c if c.name != "name"})
-)
+_GIVEN = [f.name for f in fields(NewCall) if f.name in calls.c]
+_OUTCOME = [f.name for f in fields(EndedCall) if f.name in calls.c and f.name not in ("key", "attempts")]
+"""The columns of a call that are known when it begins, and those that its end fills."""
 
 
 def lock(connection: Connection) -> None:
@@ -185,9 +144,7 @@ class LedgerTransaction:
         self._rows = self._load_rows(keys)
         self._accounts = self._load_accounts({*names, *(n for r in self._rows.values() for n in account_names(r))})
         self._alive: dict[str, bool] = {owner.id: True}
-        self._new: dict[str, dict[str, Any]] = {}
-        self._begun_again: dict[str, dict[str, Any]] = {}
-        self._ended: dict[str, dict[str, Any]] = {}
+        self._changed: set[str] = set()
         self._texts: dict[tuple[str, str], str] = {}
         self._stale_texts: set[str] = set()
 
@@ -224,38 +181,24 @@ class LedgerTransaction:
                 self._lose(row)
             else:
                 self._release(row)
-        spent_nanousd = call.nanousd or 0
-        for name in account_names(row):
-            self._accounts[name].spent_tokens += call.prompt_tokens + call.completion_tokens
-            self._accounts[name].spent_nanousd += spent_nanousd
+        self._spend(row, call.prompt_tokens + call.completion_tokens, call.nanousd or 0)
         self._write_end(row, call)
 
-    def lose_dead(self) -> int:
+    def lose_dead(self) -> None:
         """Settle the calls of owners that died: the endpoint may have worked for them, so they count as spent."""
-        dead = [row for row in self._rows.values() if row["state"] == "pending" and not self._is_alive(row["owner"])]
-        for row in dead:
-            self._lose(row)
-            self._write_end(row, EndedCall(row["key"], "failed", error=ENDED_BY_DEATH, attempts=0))
-        return len(dead)
+        for row in self._rows.values():
+            if row["state"] == "pending" and not self._is_alive(row["owner"]):
+                self._lose(row)
+                self._write_end(row, EndedCall(row["key"], "failed", error=ENDED_BY_DEATH, attempts=0))
 
     def save(self) -> None:
-        """Write what changed, each kind in one statement."""
+        """Write what changed, each table in one statement."""
         if self._stale_texts:
             self._connection.execute(delete(texts).where(texts.c.key.in_(self._stale_texts)))
-        if self._new:
-            self._connection.execute(calls.insert(), list(self._new.values()))
-        if self._begun_again:
-            self._connection.execute(_update_call, list(self._begun_again.values()))
-        if self._ended:
-            self._connection.execute(_end_call, list(self._ended.values()))
-        upsert(
-            self._connection,
-            texts,
-            [{"key": key, "kind": kind, "body": body} for (key, kind), body in self._texts.items()],
-        )
-        changed = [{"b_name": a.name, **_amounts(a)} for a in self._accounts.values()]
-        if changed:
-            self._connection.execute(_update_account, changed)
+        upsert(self._connection, calls, [self._rows[key] for key in self._changed])
+        bodies = [{"key": key, "kind": kind, "body": body} for (key, kind), body in self._texts.items()]
+        upsert(self._connection, texts, bodies)
+        upsert(self._connection, accounts, [asdict(account) for account in self._accounts.values()])
 
     def _reserve(self, call: NewCall) -> NoRoom | None:
         for cap in call.caps:
@@ -276,75 +219,46 @@ class LedgerTransaction:
 
     def _lose(self, row: dict[str, Any]) -> None:
         """Charge the reservation of a call: it is unknown whether the endpoint did the work."""
-        tokens, money = row["reserved_tokens"], row["reserved_nanousd"]
+        tokens, nanousd = row["reserved_tokens"], row["reserved_nanousd"]
         self._release(row)
+        self._spend(row, tokens, nanousd)
+        row["lost_tokens"] += tokens
+        row["lost_nanousd"] += nanousd
+
+    def _spend(self, row: dict[str, Any], tokens: int, nanousd: int) -> None:
         for name in account_names(row):
             self._accounts[name].spent_tokens += tokens
-            self._accounts[name].spent_nanousd += money
-        row["lost_tokens"] += tokens
-        row["lost_nanousd"] += money
+            self._accounts[name].spent_nanousd += nanousd
 
     def _write_begin(self, call: NewCall, known: dict[str, Any] | None) -> None:
-        lost_tokens, lost_nanousd = _paid_before(known)
-        row = {
-            "key": call.key,
-            "state": "pending",
-            "endpoint": call.endpoint,
-            "model": call.model,
-            "purpose": call.purpose,
-            "round": call.round,
-            "category": call.category,
-            "run": call.run,
-            "day": call.day,
+        row = {name: getattr(call, name) for name in _GIVEN} | _outcome(EndedCall(call.key, "pending"))
+        row |= {
             "owner": call.batch or self._owner.id,
             "begun_at": time.time(),
             "ended_at": None,
-            "attempts": known["attempts"] if known else 0,
+            "attempts": 0,
             "reserved_tokens": call.most_tokens,
             "reserved_nanousd": call.most_nanousd,
-            "prompt_tokens": 0,
-            "completion_tokens": 0,
-            "nanousd": None,
-            "estimated": False,
-            "lost_tokens": lost_tokens,
-            "lost_nanousd": lost_nanousd,
-            "latency_s": 0.0,
-            "finish_reason": "",
-            "error": "",
-            "cached_tokens": 0,
-            "reasoning_tokens": 0,
-            "replies": known["replies"] if known else 0,
+            "lost_tokens": 0,
+            "lost_nanousd": 0,
+            "replies": 0,
         }
-        self._rows[call.key] = row
-        self._acknowledged.add(call.key)
-        if known is None:
-            self._new[call.key] = row
-            self._texts[call.key, "request"] = call.request
-        elif call.key not in self._new:
-            self._ended.pop(call.key, None)
-            self._begun_again[call.key] = {"b_key": call.key, **{n: row[n] for n in _changing}}
+        if known is not None:
+            row |= {"attempts": known["attempts"], "replies": known["replies"]}
+            # What was charged for the key before: lost answers, and one whose text was pruned.
+            row["lost_tokens"] = known["lost_tokens"] + known["prompt_tokens"] + known["completion_tokens"]
+            row["lost_nanousd"] = known["lost_nanousd"] + (known["nanousd"] or 0)
             self._stale_texts.add(call.key)
             self._texts.pop((call.key, "response"), None)
-            self._texts[call.key, "request"] = call.request
+        self._rows[call.key] = row
+        self._changed.add(call.key)
+        self._acknowledged.add(call.key)
+        self._texts[call.key, "request"] = call.request
 
     def _write_end(self, row: dict[str, Any], call: EndedCall) -> None:
-        row |= {
-            "state": call.state,
-            "ended_at": time.time(),
-            "attempts": row["attempts"] + call.attempts,
-            "prompt_tokens": call.prompt_tokens,
-            "completion_tokens": call.completion_tokens,
-            "nanousd": call.nanousd,
-            "estimated": call.estimated,
-            "latency_s": call.latency_s,
-            "finish_reason": call.finish_reason,
-            "error": call.error,
-            "cached_tokens": call.cached_tokens,
-            "reasoning_tokens": call.reasoning_tokens,
-            "replies": row["replies"] + (call.state == "failed" and call.response is not None),
-        }
-        if call.key not in self._new:
-            self._ended[call.key] = {"b_key": call.key, **{n: row[n] for n in _ending}}
+        row |= _outcome(call) | {"ended_at": time.time(), "attempts": row["attempts"] + call.attempts}
+        row["replies"] += call.state == "failed" and call.response is not None
+        self._changed.add(call.key)
         if call.response is not None:
             self._texts[call.key, "response"] = call.response
 
@@ -358,29 +272,13 @@ class LedgerTransaction:
         return self._alive[owner]
 
     def _load_rows(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        found = self._connection.execute(select(*_known_columns).where(calls.c.key.in_(list(keys))))
+        found = self._connection.execute(select(calls).where(calls.c.key.in_(list(keys))))
         return {row.key: dict(row._mapping) for row in found}
 
     def _load_accounts(self, names: set[str]) -> dict[str, Account]:
-        chosen = select(accounts).where(accounts.c.name.in_(sorted(names)))
-        found = {row.name: Account(**row._mapping) for row in self._connection.execute(chosen)}
-        missing = [Account(name) for name in sorted(names - found.keys())]
-        insert_missing(self._connection, accounts, [{"name": a.name, **_amounts(a)} for a in missing])
-        return found | {a.name: a for a in missing}
+        found = self._connection.execute(select(accounts).where(accounts.c.name.in_(sorted(names))))
+        return {name: Account(name) for name in sorted(names)} | {row.name: Account(**row._mapping) for row in found}
 
 
-def _paid_before(row: dict[str, Any] | None) -> tuple[int, int]:
-    """What was charged for a key that is sent again: lost answers, and one whose text was pruned."""
-    if row is None:
-        return 0, 0
-    tokens = row["lost_tokens"] + row["prompt_tokens"] + row["completion_tokens"]
-    return tokens, row["lost_nanousd"] + (row["nanousd"] or 0)
-
-
-def _amounts(account: Account) -> dict[str, int]:
-    return {
-        "spent_tokens": account.spent_tokens,
-        "reserved_tokens": account.reserved_tokens,
-        "spent_nanousd": account.spent_nanousd,
-        "reserved_nanousd": account.reserved_nanousd,
-    }
+def _outcome(call: EndedCall) -> dict[str, Any]:
+    return {name: getattr(call, name) for name in _OUTCOME}
