@@ -248,7 +248,7 @@ class Teacher:
         while (other := self._in_flight.get(rendered.key)) is not None:
             shared = await asyncio.shield(other)
             if shared is not None:
-                self.usage.recalled()
+                self.usage.cached += 1
                 return replace(shared, cached=True)
         mine = asyncio.get_running_loop().create_future()
         self._in_flight[rendered.key] = mine

@@ -9,9 +9,9 @@ settings say, an endpoint that fails every call for half a minute.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections import deque
 from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
@@ -88,6 +88,7 @@ class _Trouble:
     refusals: int = 0
     failures: int = 0
     pause_s: float = _FIRST_PAUSE_S
+    opens_at: float = 0.0
     message: str = ""
 
     @property
@@ -97,7 +98,8 @@ class _Trouble:
 
 
 class CallLimiter:
-    """Grants slots to calls. `await acquire(...)`, then exactly one of `succeeded`, `failed` and `release`."""
+    """Grants slots to calls, first come, first served: `await acquire(...)`, then exactly one of `succeeded`, `failed`
+    and `release`."""
 
     def __init__(
         self,
@@ -111,35 +113,36 @@ class CallLimiter:
         self.in_flight = 0
         self._names, self._patience_s = names, patience_s
         self._requests, self._tokens = Rate(requests_per_minute), Rate(tokens_per_minute)
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._turn, self._changed = asyncio.Lock(), asyncio.Event()
         self._trouble: _Trouble | None = None
-        self._opens_at = self._succeeded_at = self._active_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._errors: list[TeacherError] = []
+        self._succeeded_at = self._active_at = 0.0
 
-    async def acquire(self, tokens: int, again: bool = False) -> None:
-        """Wait for a slot. Retries (`again`) go before calls that were never sent.
+    async def acquire(self, tokens: int) -> None:
+        """Wait for a slot.
 
         Raises:
-            TeacherError: the endpoint failed or refused every call for too long.
+            TeacherError: the endpoint failed or refused every call for too long. All that wait get it; later calls
+                try anew.
         """
         await self._requests.take(1)
         await self._tokens.take(tokens)
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        (self._queue.appendleft if again else self._queue.append)(place)
-        self._let_in()
-        try:
-            await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled() and place.exception() is None:
-                self.release()
-            raise
+        known = len(self._errors)
+        async with self._turn:
+            while (wait_s := self._wait_s(known)) != 0.0:
+                self._changed.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._changed.wait()
+            if not self.in_flight:
+                self.mark_active()  # silence begins with the first call
+            self.in_flight += 1
 
     def succeeded(self, tokens_over: int = 0) -> None:
         """An answer came. `tokens_over`: tokens estimated on acquiring but not used."""
         if self._trouble is not None and self._trouble.is_grave:
             self.concurrency.recover(self._trouble.limit_before)
         self._trouble = None
-        self._opens_at = 0.0
         self._succeeded_at = time.monotonic()
         self.concurrency.grow()
         self._tokens.give_back(tokens_over)
@@ -155,22 +158,21 @@ class CallLimiter:
         before = self.concurrency.limit
         if refused or timed_out:
             self.concurrency.shrink()
+        self.release()
         if sent_at < self._succeeded_at:  # the endpoint has worked since: this says nothing about it now
-            self.release()
             return not refused
         trouble = self._trouble = self._trouble or _Trouble(now, before)
         trouble.message = failure.message
         trouble.refusals += refused
         trouble.failures += not refused
-        if trouble.is_grave:
-            if now >= self._opens_at:
-                pause_s = trouble.pause_s * random.uniform(0.75, 1.0)
-                self._opens_at = now + (self.pause_s(pause_s) if trouble.refusals else pause_s)
-                trouble.pause_s = min(_LONGEST_PAUSE_S, trouble.pause_s * 2)
-            self._opens_at = max(self._opens_at, now + (failure.retry_after_s or 0.0))
-        counts = not refused and not trouble.is_grave
-        self.release()
-        return counts
+        if not trouble.is_grave:
+            return not refused
+        if now >= trouble.opens_at:
+            pause_s = trouble.pause_s * random.uniform(0.75, 1.0)
+            trouble.opens_at = now + (self.pause_s(pause_s) if trouble.refusals else pause_s)
+            trouble.pause_s = min(_LONGEST_PAUSE_S, trouble.pause_s * 2)
+        trouble.opens_at = max(trouble.opens_at, now + (failure.retry_after_s or 0.0))
+        return False
 
     def pause_s(self, wanted_s: float, retry_after_s: float | None = None) -> float:
         """A pause before a call comes again: what the endpoint asks for, but never past the end of patience."""
@@ -190,48 +192,31 @@ class CallLimiter:
     def release(self) -> None:
         """Release the slot without recording an outcome."""
         self.in_flight -= 1
-        self._let_in()
+        self._changed.set()
+
+    def _wait_s(self, known: int) -> float | None:
+        """How long the next call is to wait; None: until a slot is released. Raises the error of which it was not
+        `known` that it had come."""
+        error = self._error()
+        if error is not None:
+            self._errors.append(error)
+            self._trouble = None
+        if len(self._errors) > known:
+            raise self._errors[-1]
+        if self._trouble is None or not self._trouble.is_grave:
+            return 0.0 if self.in_flight < self.concurrency.limit else None
+        return max(0.0, self._trouble.opens_at - time.monotonic()) if not self.in_flight else None
 
     def _error(self) -> TeacherError | None:
         """Why nothing more is to be sent: patience is at its end, or would be before the endpoint takes calls again."""
         trouble, now = self._trouble, time.monotonic()
         if trouble is None:
             return None
+        waited_s = now - trouble.since
         if not trouble.refusals:
-            is_dead = trouble.is_grave and now - trouble.since > BREAKER_S
+            is_dead = trouble.is_grave and waited_s > BREAKER_S
             return dead_error(trouble.message, self._names) if is_dead else None
-        ends_at = trouble.since + self._patience_s
-        if trouble.is_grave and self._opens_at > ends_at:
-            return impatient_error(now - trouble.since, self._names, trouble.message, self._opens_at - now)
-        return impatient_error(now - trouble.since, self._names, trouble.message) if now >= ends_at else None
-
-    def _let_in(self) -> None:
-        """Grant free slots; if a pause is all that prevents it, try again when it ends."""
-        error = self._error() if self._queue else None
-        if error is not None:  # all waiting calls get the error; later ones try anew
-            self._trouble, self._opens_at = None, 0.0
-        while self._queue:
-            place = self._queue[0]
-            grave = self._trouble is not None and self._trouble.is_grave
-            wait_s = self._opens_at - time.monotonic() if grave else 0.0
-            if not place.done() and error is None:
-                if self.in_flight >= (1 if grave else max(1, self.concurrency.limit)):
-                    return
-                if wait_s > 0.0:
-                    if self._timer is None:
-                        self._timer = asyncio.get_running_loop().call_later(wait_s + 0.001, self._come_back)
-                    return
-            self._queue.popleft()
-            if place.done():
-                continue
-            if error is not None:
-                place.set_exception(error)
-                continue
-            if not self.in_flight:
-                self.mark_active()  # silence begins with the first call
-            self.in_flight += 1
-            place.set_result(None)
-
-    def _come_back(self) -> None:
-        self._timer = None
-        self._let_in()
+        opens_late = trouble.is_grave and trouble.opens_at > trouble.since + self._patience_s
+        if not opens_late and waited_s < self._patience_s:
+            return None
+        return impatient_error(waited_s, self._names, trouble.message, trouble.opens_at - now if opens_late else None)

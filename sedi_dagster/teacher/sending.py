@@ -26,7 +26,7 @@ from sedi_dagster.teacher.parameters import Parameters, optional_fields
 from sedi_dagster.teacher.rendering import RenderedRequest
 from sedi_dagster.teacher.structured import PURPOSE as PROBE
 from sedi_dagster.teacher.transaction import Answered, Begun, EndedCall, NewCall, NoRoom, Reserved
-from sedi_dagster.teacher.transport import LONGEST_ANSWER_BYTES, AnswerLost, NeverSent, RawResponse, Transport
+from sedi_dagster.teacher.transport import LONGEST_ANSWER_BYTES, AnswerLost, NeverSent, Transport
 from sedi_dagster.teacher.usage import TeacherUsage
 from sedi_dagster.teacher.worker_pool import InFlight
 
@@ -57,32 +57,27 @@ class Sender:
         self.endpoint = endpoint
         self.names = names
         self.usage = TeacherUsage(price_known=price is not None)
+        most = settings.max_concurrency
         self.limiter = CallLimiter(
-            names,
-            settings.max_concurrency,
-            settings.requests_per_minute,
-            settings.tokens_per_minute,
-            settings.patience_s,
+            names, most, settings.requests_per_minute, settings.tokens_per_minute, settings.patience_s
         )
         self.parameters = Parameters(ledger, endpoint.identity, settings.model)
         self.reading = Reading(settings.cleaning_rules, settings.finish_reasons)
         self._budget = budget
         self._price = price
-        self._begun_at_once = asyncio.Semaphore(_most_begun(settings.max_concurrency))
-        self._transport: Transport | None = None
+        # A few more calls are written down than are sent at once, so that none waits for the disk.
+        self._begun_at_once = asyncio.Semaphore(most + most // 2)
+        self._transport = Transport(endpoint)
         self._settled = asyncio.Event()
         self._consecutive_failures = ConsecutiveFailures(names)
 
     async def open(self) -> None:
-        """Make it ready, in the event loop that it will be used in. The endpoint is up."""
-        self._transport = Transport(self.endpoint)
+        """Make it ready. The endpoint is up."""
         await asyncio.to_thread(self.parameters.recall)
 
     async def close(self) -> None:
         """Drop the connections."""
-        if self._transport is not None:
-            await self._transport.close()
-            self._transport = None
+        await self._transport.close()
 
     def note(self, text: str) -> None:
         """Log a note about the endpoint, once."""
@@ -93,7 +88,8 @@ class Sender:
     def recall(self, call: StoredCall) -> TeacherAnswer:
         """An answer from the ledger, cleaned as the settings say now."""
         read = read_answer(call.response or "", self.reading)
-        self.usage.recalled(read.cleaned)
+        self.usage.cached += 1
+        self.usage.cleaned.update(read.cleaned)
         return TeacherAnswer(
             request_key=call.key,
             text=read.text,
@@ -124,7 +120,7 @@ class Sender:
                         if isinstance(begun, Reserved):
                             reserved, replies = True, begun.replies
                     if reserved:
-                        await self.limiter.acquire(self._pace_tokens(rendered), again=attempts > 0)
+                        await self.limiter.acquire(self._pace_tokens(rendered))
                         outcome = await self._attempt(request, rendered, in_flight, replies)
                 if not reserved:
                     known = await self._known_or_wait(begun)
@@ -151,8 +147,8 @@ class Sender:
                     return await self._give_up(request, rendered, failure, attempts)
                 await asyncio.sleep(self.limiter.pause_s(_backoff_s(attempts, failure), failure.retry_after_s))
         finally:
-            if reserved:
-                await self._give_back(rendered)
+            if reserved:  # not sent after all, or refused by the endpoint without work: free of charge
+                await asyncio.shield(self._end(EndedCall(rendered.key, "failed", attempts=0, error="not sent")))
 
     async def _learn(self, failure: Failure) -> None:
         """Leave refused parameters out from now on, and say so once."""
@@ -188,41 +184,38 @@ class Sender:
     ) -> TeacherAnswer | tuple[Failure, bool]:
         """Send once, holding a slot of the limiter, and release it; the answer is on disk on return."""
         sent_at = time.monotonic()
-        in_flight(True)
-        try:
-            async with asyncio.timeout(self.settings.timeout_s):
-                response = await self._post(rendered, replies)
-        except asyncio.CancelledError:
-            self.limiter.release()
-            await asyncio.shield(self._end_failed(rendered, Failure("passing", "cancelled", lost=True)))
-            raise
-        except TimeoutError:
-            failure = Failure("passing", _TIMED_OUT, lost=True)
-        except (NeverSent, AnswerLost) as error:
-            failure = Failure("passing", str(error), lost=isinstance(error, AnswerLost))
-        else:
-            self.limiter.mark_active()
-            outcome = self.read(response.status, response.content, response.headers, rendered)
-            if isinstance(outcome, ReadAnswer):
-                self.limiter.succeeded(self._pace_tokens(rendered) - _used(outcome.usage))
-                return await self.keep(request, rendered, response.content, outcome, time.monotonic() - sent_at)
-            failure = outcome
-        finally:
-            in_flight(False)
+        # What came back before was no answer: to ask under the same key again could bring the same once more.
+        key = f"{rendered.key}-{replies}" if replies else rendered.key
+        with in_flight:
+            try:
+                async with asyncio.timeout(self.settings.timeout_s):
+                    response = await self._transport.post(rendered.path, self.parameters.adapt(rendered.body), key)
+            except asyncio.CancelledError:
+                self.limiter.release()
+                await asyncio.shield(self._end_failed(rendered, Failure("passing", "cancelled", lost=True)))
+                raise
+            except TimeoutError:
+                failure = Failure("passing", _TIMED_OUT, lost=True)
+            except (NeverSent, AnswerLost) as error:
+                failure = Failure("passing", str(error), lost=isinstance(error, AnswerLost))
+            else:
+                self.limiter.mark_active()
+                outcome = self.read(response.status, response.content, response.headers, rendered)
+                if isinstance(outcome, ReadAnswer):
+                    used = outcome.usage.total_tokens if outcome.usage is not None else 0
+                    self.limiter.succeeded(self._pace_tokens(rendered) - used)
+                    return await self.keep(request, rendered, response.content, outcome, time.monotonic() - sent_at)
+                failure = outcome
         if failure.kind in ("rate_limited", "passing", "invalid"):
-            self.usage.troubled(failure.kind)
+            if failure.kind == "rate_limited":
+                self.usage.rate_limited += 1
+            else:
+                self.usage.retried += 1
             counts = self.limiter.failed(failure, sent_at, timed_out=failure.message == _TIMED_OUT)
             await self.endpoint.revive()
             return failure, counts or failure.kind == "invalid"
         self.limiter.release()
         return failure, True
-
-    async def _post(self, rendered: RenderedRequest, replies: int) -> RawResponse:
-        if self._transport is None:
-            raise RuntimeError("Use the teacher as a context manager: `async with Teacher(...) as teacher`.")
-        # What came back was no answer: to ask under the same key again could bring the same once more.
-        key = f"{rendered.key}-{replies}" if replies else rendered.key
-        return await self._transport.post(rendered.path, self.parameters.adapt(rendered.body), key)
 
     def read(
         self, status: int, content: bytes, headers: Mapping[str, str], rendered: RenderedRequest
@@ -259,7 +252,9 @@ class Sender:
         Raises:
             TeacherError: calls of this purpose have brought nothing for some time.
         """
-        usage = read.usage or _bound(rendered, raw)
+        # An answer without usage is charged the most that it can have used.
+        bound = Usage(rendered.most_prompt_tokens, min(rendered.most_completion_tokens, len(raw)))
+        usage = read.usage or bound
         cost = self._cost(usage, price_factor)
         ended = EndedCall(
             key=rendered.key,
@@ -275,8 +270,7 @@ class Sender:
             cached_tokens=usage.cached_tokens,
             reasoning_tokens=usage.reasoning_tokens,
         )
-        await self.ledger.end(ended)
-        self._settled.set()
+        await self._end(ended)
         self.usage.paid(ended, read.cleaned)
         if read.is_empty:
             self.usage.unusable += 1
@@ -314,15 +308,14 @@ class Sender:
         """End a call without an answer: for itself alone, or (raised) for all."""
         is_probe = request.purpose == PROBE
         if failure.kind == "refused" or (failure.kind in ("rejected", "parameters") and is_probe):
-            await self.ledger.end(EndedCall(rendered.key, "refused", response="", error=failure.message))
+            await self._end(EndedCall(rendered.key, "refused", response="", error=failure.message))
         elif not failure.is_charged:
             await self._end_failed(rendered, failure)
-        self._settled.set()
         if failure.fatal is not None:
             raise failure.fatal
         if failure.kind != "invalid" and not is_probe:
             self._consecutive_failures.failed(request.purpose, failure)
-        self.usage.gave_up()
+        self.usage.failed += 1
         error = failure.message
         if failure.kind in ("passing", "invalid"):
             error = f"failed after {attempts} attempts: {error.removeprefix(f'{MALFORMED}: ')}"
@@ -340,15 +333,11 @@ class Sender:
             completion_tokens=usage.completion_tokens,
             nanousd=self._cost(usage, 1.0) if failure.usage else None,
         )
-        await self.ledger.end(ended)
-        if failure.lost:
-            self.usage.lost(rendered.most_tokens)
-        self.usage.lost(usage.prompt_tokens + usage.completion_tokens)
-        self._settled.set()
+        await self._end(ended)
+        self.usage.lost_tokens += usage.total_tokens + (rendered.most_tokens if failure.lost else 0)
 
-    async def _give_back(self, rendered: RenderedRequest) -> None:
-        """Not sent after all, or refused by the endpoint without work: free of charge."""
-        await asyncio.shield(self.ledger.end(EndedCall(rendered.key, "failed", attempts=0, error="not sent")))
+    async def _end(self, call: EndedCall) -> None:
+        await self.ledger.end(call)
         self._settled.set()
 
     def new_call(
@@ -392,20 +381,6 @@ class Sender:
         if fatal is not None:
             fatal = type(fatal)(self.mask(fatal.problem), fatal.fix)
         return replace(failure, message=self.mask(failure.message), fatal=fatal)
-
-
-def _most_begun(max_concurrency: int) -> int:
-    """Calls that may be written down at once: a few more than are sent at once, so that none waits for the disk."""
-    return max_concurrency + max_concurrency // 2
-
-
-def _used(usage: Usage | None) -> int:
-    return usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
-
-
-def _bound(rendered: RenderedRequest, raw: bytes) -> Usage:
-    """An answer without usage is charged the most that it can have used."""
-    return Usage(rendered.most_prompt_tokens, min(rendered.most_completion_tokens, len(raw)))
 
 
 def _backoff_s(attempts: int, failure: Failure) -> float:

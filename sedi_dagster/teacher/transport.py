@@ -170,7 +170,7 @@ class Transport:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._base_url = endpoint.base_url
+        self._base_url = ""
         self._client: openai.AsyncOpenAI | None = None
 
     async def post(self, path: str, body: bytes, idempotency_key: str) -> RawResponse:
@@ -193,10 +193,11 @@ class Transport:
         """Close the connections."""
         if self._client is not None:
             await self._client.close()
+            self._client = None
 
     def _open(self) -> openai.AsyncOpenAI:
         if self._client is None:
-            self._client = open_client(self._endpoint)
+            self._client, self._base_url = open_client(self._endpoint), self._endpoint.base_url
         if self._base_url != self._endpoint.base_url:  # the bundled model was started again, on another port
             self._client.base_url = self._base_url = self._endpoint.base_url
         return self._client

@@ -45,7 +45,7 @@ class TeacherUsage:
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
-    def paid(self, call: EndedCall, cleaned: Iterable[str] = ()) -> None:
+    def paid(self, call: EndedCall, cleaned: Iterable[str]) -> None:
         """Count a call that was answered."""
         self.calls += 1
         self.cleaned.update(cleaned)
@@ -56,26 +56,6 @@ class TeacherUsage:
         self.nanousd += call.nanousd or 0
         self.estimated += call.estimated
         self.model_s += call.latency_s
-
-    def recalled(self, cleaned: Iterable[str] = ()) -> None:
-        """Count an answer that came from the ledger."""
-        self.cached += 1
-        self.cleaned.update(cleaned)
-
-    def gave_up(self) -> None:
-        """Count a call that ended without an answer."""
-        self.failed += 1
-
-    def lost(self, tokens: int) -> None:
-        """Count tokens that were or may have been paid for without an answer."""
-        self.lost_tokens += tokens
-
-    def troubled(self, kind: str) -> None:
-        """Count an attempt that failed, by the kind of the failure."""
-        if kind == "rate_limited":
-            self.rate_limited += 1
-        else:
-            self.retried += 1
 
     def metadata(self) -> dict[str, int | float]:
         """Numbers under stable keys, for Dagster metadata and progress lines; no cost if no price is known."""

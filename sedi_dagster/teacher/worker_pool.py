@@ -23,20 +23,20 @@ Item = TypeVar("Item")
 
 
 class InFlight:
-    """Which workers of a pool have a call in flight.
+    """Which workers of a pool have a call in flight: a context manager around the current task's call.
 
-    Called with True when the current task's call goes out, with False when it is back. `is_over`: a worker of the
-    pool has failed, so no call is sent again.
+    `is_over`: a worker of the pool has failed, so no call is sent again.
     """
 
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: set[asyncio.Task[Any] | None] = set()
 
-    def __call__(self, now: bool) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            (self.tasks.add if now else self.tasks.discard)(task)
+    def __enter__(self) -> None:
+        self.tasks.add(asyncio.current_task())
+
+    def __exit__(self, *details: object) -> None:
+        self.tasks.discard(asyncio.current_task())
 
     @property
     def is_over(self) -> bool:

@@ -128,28 +128,6 @@ def test_requests_per_minute_are_kept(run: Run) -> None:
     run(work())
 
 
-def test_calls_sent_again_go_first(run: Run) -> None:
-    async def work() -> None:
-        limiter = CallLimiter(NAMES, 1)
-        order: list[str] = []
-
-        async def call(name: str, again: bool) -> None:
-            await limiter.acquire(1, again)
-            order.append(name)
-            limiter.succeeded()
-
-        await limiter.acquire(1)
-        tasks = [asyncio.create_task(call("new", False))]
-        await asyncio.sleep(0)
-        tasks.append(asyncio.create_task(call("again", True)))
-        await asyncio.sleep(0)
-        limiter.succeeded()
-        await asyncio.gather(*tasks)
-        assert order == ["again", "new"]
-
-    run(work())
-
-
 def test_after_refusals_in_a_row_one_call_at_a_time_is_let_in_and_a_success_opens_the_gate(
     run: Run,
 ) -> None:
