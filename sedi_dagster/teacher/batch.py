@@ -79,14 +79,13 @@ class Batches:
 
     async def _begin(self, part: Sequence[Asked], outcome: Outcome) -> set[str]:
         """Write calls of one path down under a new batch; returns the batches that have them."""
-        row = await asyncio.to_thread(
-            add_batch, self._ledger, self._sender.endpoint.identity, self._sender.settings.model
-        )
+        identity, model = self._sender.endpoint.identity, self._sender.settings.model
+        batch_id = await asyncio.to_thread(add_batch, self._ledger, identity, model)
         batches: set[str] = set()
         count = 0
         for start in range(0, len(part), _AT_ONCE):
             news = [
-                self._sender.new_call(request, rendered, row.id, self._factor)
+                self._sender.new_call(request, rendered, batch_id, self._factor)
                 for request, rendered in part[start : start + _AT_ONCE]
             ]
             for begun in await asyncio.gather(*map(self._ledger.begin, news)):
@@ -99,10 +98,9 @@ class Batches:
                     outcome.answers[begun.key] = self._sender.recall(found[begun.key])
                 elif isinstance(begun, NoRoom) and begun.for_good and outcome.exceeded is None:
                     outcome.exceeded = budget_exceeded(begun.cap, begun.account)
-        await asyncio.to_thread(
-            change_batch, self._ledger, row.id, requests=count, **({} if count else {"state": "ended"})
-        )
-        return batches | ({row.id} if count else set())
+        changed = {"requests": count} | ({} if count else {"state": "ended"})
+        await asyncio.to_thread(change_batch, self._ledger, batch_id, **changed)
+        return batches | ({batch_id} if count else set())
 
     async def _carry(self, batch_id: str, outcome: Outcome) -> list[TeacherError]:
         """See a batch through, from wherever it is; wait if another process does so."""

@@ -41,7 +41,6 @@ class RemoteBatch:
     status: str
     output_file: str
     error_file: str
-    done: int
     errors: tuple[str, ...]
 
     @property
@@ -54,25 +53,18 @@ class BatchApi:
 
     def __init__(self, endpoint: Endpoint, names: EndpointNames, patience_s: float) -> None:
         self._endpoint, self._names, self._patience_s = endpoint, names, patience_s
-        self._client: openai.AsyncOpenAI | None = None
 
     async def __aenter__(self) -> Self:
         self._client = open_client(self._endpoint, capped=False)
         return self
 
     async def __aexit__(self, *details: object) -> None:
-        await self._opened.close()
-
-    @property
-    def _opened(self) -> openai.AsyncOpenAI:
-        if self._client is None:
-            raise RuntimeError("Use the batch API as a context manager.")
-        return self._client
+        await self._client.close()
 
     async def exists(self) -> bool:
         """Whether the endpoint has a batch API that the key may use. Asking costs nothing."""
         try:
-            page = await self._opened.batches.list(limit=1)
+            page = await self._client.batches.list(limit=1)
         except openai.APIStatusError as error:
             if error.status_code in (400, 401, 403, 404, 405, 501):
                 return False
@@ -84,7 +76,7 @@ class BatchApi:
     async def upload(self, name: str, content: bytes) -> str:
         """Upload a file of calls; returns its id."""
         file = await self._steadily(
-            lambda: self._opened.files.create(file=(name, content, "application/jsonl"), purpose="batch")
+            lambda: self._client.files.create(file=(name, content, "application/jsonl"), purpose="batch")
         )
         return file.id
 
@@ -96,7 +88,7 @@ class BatchApi:
             found = await self._find(file_id, tag, since)
             if found is not None:
                 return found
-            made = await self._opened.batches.create(
+            made = await self._client.batches.create(
                 input_file_id=file_id, endpoint=wanted, completion_window="24h", metadata={TAG: tag}
             )
             return _remote_batch(made)
@@ -105,17 +97,13 @@ class BatchApi:
 
     async def retrieve(self, batch_id: str) -> RemoteBatch:
         """How far a batch is."""
-        return _remote_batch(await self._steadily(lambda: self._opened.batches.retrieve(batch_id)))
-
-    async def cancel(self, batch_id: str) -> None:
-        """Stop a batch; what is answered stays."""
-        await self._steadily(lambda: self._opened.batches.cancel(batch_id))
+        return _remote_batch(await self._steadily(lambda: self._client.batches.retrieve(batch_id)))
 
     async def lines(self, file_id: str) -> Sequence[Mapping[str, Any]]:
         """The lines of a file of results, but for what is no JSON object; none if there is no such file."""
         if not file_id:
             return ()
-        content = await self._steadily(lambda: self._opened.files.content(file_id))
+        content = await self._steadily(lambda: self._client.files.content(file_id))
         found = []
         for line in content.content.splitlines():
             try:
@@ -127,7 +115,7 @@ class BatchApi:
         return found
 
     async def _find(self, file_id: str, tag: str, since: float) -> RemoteBatch | None:
-        async for batch in self._opened.batches.list(limit=100):
+        async for batch in self._client.batches.list(limit=100):
             if batch.input_file_id == file_id or (batch.metadata or {}).get(TAG) == tag:
                 return _remote_batch(batch)
             if (batch.created_at or 0) < since - _LOOKED_BACK_S:
@@ -165,7 +153,5 @@ class BatchApi:
 
 
 def _remote_batch(batch: Any) -> RemoteBatch:
-    counts = batch.request_counts
     errors = tuple(str(e.message) for e in (batch.errors.data or ())) if batch.errors else ()
-    done = (counts.completed + counts.failed) if counts else 0
-    return RemoteBatch(batch.id, batch.status, batch.output_file_id or "", batch.error_file_id or "", done, errors)
+    return RemoteBatch(batch.id, batch.status, batch.output_file_id or "", batch.error_file_id or "", errors)

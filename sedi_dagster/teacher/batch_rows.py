@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import select, update
@@ -21,16 +21,11 @@ class BatchRow:
     """`state`: made (its calls are written down), uploaded, running (the endpoint has it), ended."""
 
     id: str
-    endpoint: str
-    model: str
     state: str
     remote_file: str
     remote_batch: str
-    carrier: str
     begun_at: float
-    ended_at: float | None
     requests: int
-    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +39,21 @@ class BatchCall:
     request: str
 
 
-def add_batch(ledger: Ledger, endpoint: str, model: str) -> BatchRow:
-    """Write down a new batch, before the calls that it is to have."""
-    row = BatchRow(
-        f"{BATCH_PREFIX}{uuid.uuid4().hex}", endpoint, model, "made", "", "", ledger.owner.id, time.time(), None, 0, ""
-    )
-    values = {name: getattr(row, name) for name in BatchRow.__dataclass_fields__}
-    ledger.write(lambda connection: connection.execute(batches.insert(), [values]))
-    return row
+_columns = [batches.c[field.name] for field in fields(BatchRow)]
+
+
+def add_batch(ledger: Ledger, endpoint: str, model: str) -> str:
+    """Write down a new batch, before the calls that it is to have; returns its id."""
+    batch_id = f"{BATCH_PREFIX}{uuid.uuid4().hex}"
+    begun = {"endpoint": endpoint, "model": model, "carrier": ledger.owner.id, "begun_at": time.time(), "requests": 0}
+    made = batches.insert().values(id=batch_id, state="made", **begun)
+    ledger.write(lambda connection: connection.execute(made))
+    return batch_id
 
 
 def read_batch(ledger: Ledger, batch_id: str) -> BatchRow | None:
     """A batch as it stands."""
-    rows = ledger.read(select(batches).where(batches.c.id == batch_id))
+    rows = ledger.read(select(*_columns).where(batches.c.id == batch_id))
     return BatchRow(**rows[0]._mapping) if rows else None
 
 

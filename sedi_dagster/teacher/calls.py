@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import BigInteger, ColumnElement, Float, case, cast, func, select
 
 from sedi_dagster.teacher.answers import Reading, read_answer
-from sedi_dagster.teacher.ledger import Ledger
+from sedi_dagster.teacher.ledger import Ledger, StoredCall, stored_columns
 from sedi_dagster.teacher.schema import calls
 
 _AT_ONCE = 500
@@ -51,68 +51,37 @@ class CallSum:
     latency_s: float
 
 
-@dataclass(frozen=True)
-class CallLine:
-    """A call in a list."""
-
-    key: str
-    state: str
-    round: str
-    category: str
-    purpose: str
-    begun_at: float
-    prompt_tokens: int
-    completion_tokens: int
-    nanousd: int | None
-    latency_s: float
-    finish_reason: str
-    error: str
-
-
 def sum_calls(ledger: Ledger, by: SumBy, chosen: CallFilter | None = None) -> list[CallSum]:
     """Sums of the chosen calls by a column, in its order."""
     answered = calls.c.state.in_(("done", "pruned"))
     unpriced = func.count().filter(answered & calls.c.nanousd.is_(None))
     query = (
         select(
-            calls.c[by].label("name"),
-            func.count().label("calls"),
-            func.count().filter(answered).label("answered"),
-            func.sum(calls.c.prompt_tokens),
-            func.sum(calls.c.completion_tokens),
-            func.sum(calls.c.lost_tokens),
-            func.count().filter(calls.c.estimated).label("estimated"),
-            func.sum(func.coalesce(calls.c.nanousd, 0) + calls.c.lost_nanousd),
+            calls.c[by],
+            func.count(),
+            func.count().filter(answered),
+            _total(calls.c.prompt_tokens),
+            _total(calls.c.completion_tokens),
+            _total(calls.c.lost_tokens),
+            func.count().filter(calls.c.estimated),
+            case((unpriced == 0, _total(func.coalesce(calls.c.nanousd, 0) + calls.c.lost_nanousd))),
             func.sum(calls.c.latency_s),
-            unpriced,
         )
         .where(*(chosen or CallFilter()).conditions())
         .group_by(calls.c[by])
         .order_by(calls.c[by])
     )
-    return [
-        CallSum(
-            name,
-            int(n),
-            int(done),
-            int(prompt),
-            int(completion),
-            int(lost),
-            int(guessed),
-            None if missing else int(cost),
-            took,
-        )
-        for name, n, done, prompt, completion, lost, guessed, cost, took, missing in ledger.read(query)
-    ]
+    return [CallSum(*row) for row in ledger.read(query)]
 
 
-def list_calls(ledger: Ledger, chosen: CallFilter | None = None, limit: int = 50) -> list[CallLine]:
-    """The chosen calls, newest first."""
-    columns = [calls.c[name] for name in CallLine.__dataclass_fields__]
-    query = (
-        select(*columns).where(*(chosen or CallFilter()).conditions()).order_by(calls.c.begun_at.desc()).limit(limit)
-    )
-    return [CallLine(**row._mapping) for row in ledger.read(query)]
+def _total(amount: ColumnElement[int]) -> ColumnElement[int]:
+    return cast(func.sum(amount), BigInteger)  # not a decimal, which PostgreSQL makes of it
+
+
+def list_calls(ledger: Ledger, chosen: CallFilter | None = None, limit: int = 50) -> list[StoredCall]:
+    """The chosen calls, newest first, without their texts."""
+    query = select(*stored_columns).where(*(chosen or CallFilter()).conditions())
+    return [StoredCall(**row._mapping) for row in ledger.read(query.order_by(calls.c.begun_at.desc()).limit(limit))]
 
 
 def useless_calls(ledger: Ledger, chosen: CallFilter, reading: Reading) -> list[str]:
@@ -145,12 +114,10 @@ def mean_calls(ledger: Ledger, endpoint: str, model: str) -> Sequence[Means]:
         select(
             calls.c.purpose,
             func.count(),
-            func.avg(calls.c.prompt_tokens),
-            func.avg(calls.c.completion_tokens),
-            func.avg(calls.c.latency_s),
+            *(cast(func.avg(calls.c[name]), Float) for name in ("prompt_tokens", "completion_tokens", "latency_s")),
         )
         .where(calls.c.state.in_(("done", "pruned")), calls.c.endpoint == endpoint, calls.c.model == model)
         .group_by(calls.c.purpose)
         .order_by(calls.c.purpose)
     )
-    return [Means(purpose, int(n), float(p), float(c), float(s)) for purpose, n, p, c, s in ledger.read(query)]
+    return [Means(*row) for row in ledger.read(query)]

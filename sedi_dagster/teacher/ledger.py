@@ -75,7 +75,7 @@ class StoredCall:
     response: str | None = None
 
 
-_stored_columns = [calls.c[f.name] for f in fields(StoredCall) if f.name not in ("request", "response")]
+stored_columns = [calls.c[f.name] for f in fields(StoredCall) if f.name not in ("request", "response")]
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class Ledger:
     def read_answered(self, keys: Sequence[str]) -> dict[str, StoredCall]:
         """As `lookup`, for callers without an event loop."""
         chosen = (
-            select(*_stored_columns, texts.c.body.label("response"))
+            select(*stored_columns, texts.c.body.label("response"))
             .join(texts, (texts.c.key == calls.c.key) & (texts.c.kind == "response"), isouter=True)
             .where(calls.c.key.in_(keys), calls.c.state.in_(("done", "refused")))
         )
@@ -138,7 +138,7 @@ class Ledger:
 
     def read_call(self, key: str) -> StoredCall | None:
         """One call in full, by its key or the beginning of it."""
-        rows = self.read(select(*_stored_columns).where(calls.c.key.startswith(key, autoescape=True)).limit(2))
+        rows = self.read(select(*stored_columns).where(calls.c.key.startswith(key, autoescape=True)).limit(2))
         if len(rows) != 1:
             return None
         bodies = {t.kind: t.body for t in self.read(select(texts).where(texts.c.key == rows[0].key))}
