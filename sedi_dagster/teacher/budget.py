@@ -161,43 +161,20 @@ class Budget:
         elif settings.loop.max_tokens is not None:
             max_tokens_per_round = None  # what was left of it; the loop's own account tells what is left now
         caps = settings.budget.model_dump(exclude={"prices"})
-        return cls(
-            max_tokens=settings.loop.max_tokens,
-            max_tokens_per_round=max_tokens_per_round,
-            run=run,
-            **caps,
-        )
+        return cls(max_tokens=settings.loop.max_tokens, max_tokens_per_round=max_tokens_per_round, run=run, **caps)
 
     def caps(self, round_key: str, day: str) -> Sequence[Cap]:
         """The accounts that a call of the round is charged to on the day."""
-        caps = [
-            _cap(LOOP_ACCOUNT, self.max_tokens, self.max_usd, "SEDI_LOOP_MAX_TOKENS", "SEDI_BUDGET_MAX_USD"),
-            _cap(
-                f"round:{round_key}",
-                self.max_tokens_per_round,
-                self.max_usd_per_round,
-                "SEDI_LOOP_MAX_TOKENS_PER_ROUND",
-                "SEDI_BUDGET_MAX_USD_PER_ROUND",
-            ),
-            _cap(
-                f"day:{day}",
-                self.max_tokens_per_day,
-                self.max_usd_per_day,
-                "SEDI_BUDGET_MAX_TOKENS_PER_DAY",
-                "SEDI_BUDGET_MAX_USD_PER_DAY",
-            ),
+        kinds = [
+            ("", LOOP_ACCOUNT, self.max_tokens, self.max_usd, "LOOP"),
+            ("_PER_ROUND", f"round:{round_key}", self.max_tokens_per_round, self.max_usd_per_round, "LOOP"),
+            ("_PER_DAY", f"day:{day}", self.max_tokens_per_day, self.max_usd_per_day, "BUDGET"),
+            ("_PER_RUN", f"run:{self.run}", self.max_tokens_per_run, self.max_usd_per_run, "BUDGET"),
         ]
-        if self.run:
-            caps.append(
-                _cap(
-                    f"run:{self.run}",
-                    self.max_tokens_per_run,
-                    self.max_usd_per_run,
-                    "SEDI_BUDGET_MAX_TOKENS_PER_RUN",
-                    "SEDI_BUDGET_MAX_USD_PER_RUN",
-                )
-            )
-        return caps
+        return [
+            _cap(account, tokens, money, f"SEDI_{group}_MAX_TOKENS{suffix}", f"SEDI_BUDGET_MAX_USD{suffix}")
+            for suffix, account, tokens, money, group in (kinds if self.run else kinds[:-1])
+        ]
 
 
 def _cap(account: str, tokens: int | None, money: float | None, tokens_name: str, money_name: str) -> Cap:

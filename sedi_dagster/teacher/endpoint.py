@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from sedi_dagster.teacher.rendering import endpoint_identity
 
 
-class Endpoint(Protocol):
-    """`identity` enters request keys, so it is the same in every run; `base_url` need not be."""
+class Endpoint:
+    """Where calls go.
 
-    @property
-    def identity(self) -> str: ...
+    Attributes:
+        identity: enters request keys, so it is the same in every run; `base_url` need not be.
+        shown: how messages to people call it.
+        is_remote: it runs without us.
+        headers, query: sent with every request, besides the client's own.
+        secrets: what must not be written anywhere, should the endpoint repeat it.
+    """
 
-    @property
-    def shown(self) -> str:
-        """How messages to people call it."""
-        ...
-
-    @property
-    def base_url(self) -> str: ...
-
-    @property
-    def api_key(self) -> str: ...
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether it runs without us."""
-        ...
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Sent with every request, besides the client's own."""
-        ...
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """Added to the address of every request."""
-        ...
-
-    @property
-    def secrets(self) -> Sequence[str]:
-        """What must not be written anywhere, should the endpoint repeat it."""
-        ...
+    identity: str
+    shown: str
+    base_url = ""
+    api_key = ""
+    is_remote = False
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    secrets: Sequence[str] = ()
 
     async def start(self) -> None:
         """Make it ready to be called."""
@@ -56,21 +38,10 @@ class Endpoint(Protocol):
         """Called after a failed call: start it again if it is ours and has ended."""
 
 
-class OwnEndpoint:
-    """What the endpoints that are started here have in common."""
-
-    is_remote = False
-    headers: Mapping[str, str] = {}
-    query: Mapping[str, str] = {}
-    api_key = ""
-
-    @property
-    def secrets(self) -> Sequence[str]:
-        return _worth_masking([self.api_key])
-
-
-class RemoteEndpoint:
+class RemoteEndpoint(Endpoint):
     """An endpoint that runs without us."""
+
+    is_remote = True
 
     def __init__(
         self,
@@ -81,7 +52,6 @@ class RemoteEndpoint:
         query: Mapping[str, str] | None = None,
         secrets: Sequence[str] = (),
     ) -> None:
-        self.is_remote = True
         parts = urlsplit(base_url)
         self.base_url = urlunsplit(parts._replace(query="", fragment=""))
         self.api_key = api_key
@@ -90,18 +60,6 @@ class RemoteEndpoint:
         self.identity = endpoint_identity(base_url)
         self.shown = self.identity
         password = [unquote(parts.password)] if parts.password else []
-        self.secrets = _worth_masking([api_key, *password, *self.headers.values(), *self.query.values(), *secrets])
-
-    async def start(self) -> None:
-        """Nothing to start."""
-
-    async def stop(self) -> None:
-        """Nothing to stop."""
-
-    async def revive(self) -> None:
-        """Not ours to start again."""
-
-
-def _worth_masking(values: Iterable[str]) -> list[str]:
-    """Long enough to be a secret, and so that masking it does not eat plain words."""
-    return [value for value in values if len(value) >= 8]
+        known = [api_key, *password, *self.headers.values(), *self.query.values(), *secrets]
+        # Long enough to be a secret, and so that masking it does not eat plain words.
+        self.secrets = [value for value in known if len(value) >= 8]

@@ -23,7 +23,7 @@ from joblib import cpu_count
 
 from sedi_dagster.errors import ModelError, TeacherError
 from sedi_dagster.models import BUNDLED_TEACHER, bundled_gguf, file_digest
-from sedi_dagster.teacher.endpoint import OwnEndpoint
+from sedi_dagster.teacher.endpoint import Endpoint
 
 START_TIMEOUT_S = 60.0
 _START_ATTEMPTS = 3
@@ -120,38 +120,29 @@ class LocalServer:
         return _read_line(child.stdout, START_TIMEOUT_S)
 
 
-class BundledEndpoint(OwnEndpoint):
+class BundledEndpoint(Endpoint):
     """The bundled model as an endpoint: the same identity in every run, whatever the port."""
 
     def __init__(self, log_folder: Path, *, slots: int, context: int, threads: int) -> None:
-        self._server = LocalServer(log_folder, slots=slots, context=context, threads=threads)
-        self._lock = asyncio.Lock()
+        self.server = LocalServer(log_folder, slots=slots, context=context, threads=threads)
         self.identity = f"bundled:{BUNDLED_TEACHER}@{file_digest(bundled_gguf())}"
         self.shown = "The bundled model's server"
-
-    @property
-    def server(self) -> LocalServer:
-        return self._server
-
-    @property
-    def base_url(self) -> str:
-        return self._server.base_url
-
-    @property
-    def api_key(self) -> str:  # type: ignore[override]
-        return self._server.api_key
+        self.api_key = self.server.api_key
+        self.secrets = [self.api_key]
+        self._lock = asyncio.Lock()
 
     async def start(self) -> None:
-        await asyncio.to_thread(self._server.start)
+        await asyncio.to_thread(self.server.start)
+        self.base_url = self.server.base_url
 
     async def stop(self) -> None:
-        await asyncio.to_thread(self._server.stop)
+        await asyncio.to_thread(self.server.stop)
 
     async def revive(self) -> None:
         """Start it again if it crashed: its calls are sent again at the new address."""
         async with self._lock:
-            if not self._server.is_running():
-                await asyncio.to_thread(self._server.start)
+            if not self.server.is_running():
+                await self.start()
 
 
 def _read_line(pipe: IO[bytes], timeout_s: float) -> str:

@@ -11,15 +11,7 @@ from datetime import datetime
 
 LONGEST_WAIT_S = 366 * 86_400.0
 WAIT_FIELDS = frozenset(
-    (
-        "retrydelay",
-        "retry_after",
-        "retryafter",
-        "retry_after_seconds",
-        "retry_after_ms",
-        "retry-after",
-        "x-ratelimit-reset",
-    )
+    "retrydelay retry_after retryafter retry_after_seconds retry_after_ms retry-after x-ratelimit-reset".split()
 )
 """Fields of an error, in lower case, that hold it."""
 
@@ -49,13 +41,8 @@ _EPOCH_S = 1e9
 def from_headers(headers: Mapping[str, str]) -> float | None:
     """Seconds by `retry-after` and its like; else until the limits reset of which nothing is left."""
     names = {name.lower(): value.strip() for name, value in headers.items()}
-    for name, scale in (
-        ("retry-after-ms", 0.001),
-        ("x-ms-retry-after-ms", 0.001),
-        ("retry-after", 1.0),
-        ("x-retry-after", 1.0),
-    ):
-        wait_s = seconds(names.get(name, ""), scale)
+    for name in ("retry-after-ms", "x-ms-retry-after-ms", "retry-after", "x-retry-after"):
+        wait_s = seconds(names.get(name, ""), 0.001 if name.endswith("-ms") else 1.0)
         if wait_s is not None:
             return wait_s
     resets = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, Ope
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from sedi_dagster.errors import SettingsError, StorageError, StorageUnavailable
-from sedi_dagster.teacher.budget import LOOP_ACCOUNT
+from sedi_dagster.teacher.budget import LOOP_ACCOUNT, Account
 
 SCHEMA_VERSION = "2"
 BUSY_TIMEOUT_S = 60.0
@@ -141,17 +142,7 @@ leases = Table(
 
 about = Table("about", metadata, Column("name", String(32), primary_key=True), Column("value", Text, nullable=False))
 
-_LOOP_ROW = {
-    "name": LOOP_ACCOUNT,
-    "spent_tokens": 0,
-    "reserved_tokens": 0,
-    "spent_nanousd": 0,
-    "reserved_nanousd": 0,
-}
-_indexes = (
-    Index("calls_by_state", calls.c.state),
-    Index("calls_by_begun", calls.c.begun_at),
-)
+_indexes = (Index("calls_by_state", calls.c.state), Index("calls_by_begun", calls.c.begun_at))
 
 
 def safe_url(url: str) -> str:
@@ -259,7 +250,7 @@ def _create(engine: Engine) -> None:
                     connection.execute(CreateTable(table, if_not_exists=True))
                 for index in _indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
-                insert_missing(connection, accounts, [_LOOP_ROW])
+                insert_missing(connection, accounts, [asdict(Account(LOOP_ACCOUNT))])
                 insert_missing(connection, about, [{"name": "schema", "value": SCHEMA_VERSION}])
                 found = connection.scalar(select(about.c.value).where(about.c.name == "schema"))
         except SQLAlchemyError:

@@ -6,13 +6,13 @@ import asyncio
 import logging
 
 from sedi_dagster.settings import SIMULATED
-from sedi_dagster.teacher.endpoint import OwnEndpoint
+from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.testing.simulated_teacher import SimulatedTeacher
 
 _LATENCY_S = 0.05
 
 
-class SimulatedEndpoint(OwnEndpoint):
+class SimulatedEndpoint(Endpoint):
     """Runs the server in a thread of this process; its name says that it is simulated."""
 
     identity = "simulated:"
@@ -21,18 +21,12 @@ class SimulatedEndpoint(OwnEndpoint):
     def __init__(self) -> None:
         self._server = SimulatedTeacher(latency_s=_LATENCY_S)
 
-    @property
-    def base_url(self) -> str:
-        return self._server.base_url
-
     async def start(self) -> None:
         logging.getLogger("sedi_dagster.teacher").warning(
             f"This is the {SIMULATED}: its tasks and answers come from a few templates, for rehearsal only."
         )
         await asyncio.to_thread(self._server.__enter__)
+        self.base_url = self._server.base_url
 
     async def stop(self) -> None:
         await asyncio.to_thread(self._server.__exit__)
-
-    async def revive(self) -> None:
-        """It lives in this process and needs no revival."""
