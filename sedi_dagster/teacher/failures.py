@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sedi_dagster.errors import TeacherError, TeacherUnavailable
 from sedi_dagster.teacher import retry_after
 from sedi_dagster.teacher.answers import REFUSED_BY_POLICY, Usage
-from sedi_dagster.teacher.reasons import Reason, error_reason, refused_parameters
+from sedi_dagster.teacher.reasons import Reason, error_reason, phrases, refused_parameters
 
 Kind = Literal["rate_limited", "passing", "invalid", "refused", "too_long", "parameters", "rejected", "fatal"]
 """rate_limited: too fast (429, or a 5xx that asks to wait). passing: the endpoint's trouble (5xx, reset, timeout).
@@ -24,58 +24,8 @@ parameters: without the named ones it may work. rejected: a bad request, perhaps
 TOO_LONG = "too_long"
 BAD_REQUEST = "bad_request"
 
-_QUOTA = re.compile(
-    r"insufficient_(?:\w+_)?quota|额度不足|billing_hard_limit|billing_not_active|insufficient[_ ]balance|"
-    r"credit balance|out of credits|"
-    r"insufficient credits?|arrearage|payment required|balance[^.]{0,20}insufficient|exceeded_current_quota|"
-    r"(?:key|spend\w*|budget)(?: has been| limit)? (?:limit )?exceeded|spend\w* limit|account[^.]{0,40}suspended|"
-    r"usage limits?|free ?tier[^.]{0,40}(?:exhausted|only)|more credits|"
-    r"欠费|余额不足|充值|残高|guthaben|saldo insuficiente|solde insuffisant"
-)
-_TOO_FAST = re.compile(
-    r"rate[ _-]?limit|too many requests|throttl|requests per (?:second|minute|hour|day)|free-models-per|"
-    r"concurrency limit|速率|频率|过于频繁|过于頻繁|レート制限|zu viele anfragen|trop de requêtes|"
-    r"demasiadas solicitudes|слишком много запросов"
-)
-_BUSY = re.compile(
-    r"overloaded|slow ?down|too busy|server (?:is )?busy|at capacity|capacity[_ ]exceeded|too many connections|"
-    r"繁忙|过载|混雑"
-)
-_TOO_LONG = re.compile(
-    r"context_length|exceed_context|maximum context|context (?:size|window|length|limit)|string_above_max_length|n_ctx|"
-    r"longer than the maximum|(?:prompt|input|request|message)s? (?:is|are|was) too (?:long|large)|reduce the length|"
-    r"too many (?:input )?tokens|maximum (?:number of )?(?:input )?tokens|token limit|tokens?['\"`]? is too large|"
-    r"at most \d+ (?:completion |output )?tokens|range of (?:input length|max_tokens)|less than \d+ tokens|"
-    r"tokens?\W[^.]{0,60}(?:must be <=|less than or equal|at least 1\b)|length (?:\(?\d+[^.]{0,10} )?exceeds|"
-    r"too (?:large|long) for (?:the |requested )?model|maximum allowed (?:length|number)|tokens? exceeds?|"
-    r"(?:max_tokens|output) limit (?:was )?reached|超长|超出.{0,8}长度|长度.{0,8}(?:超|过长)"
-)
-_POLICY = re.compile(
-    r"content[_ ](?:policy|filter|management)|moderat(?:ion|ed)|safety|invalid_prompt|responsible ?ai|data_?inspection|"
-    r"high risk|content (?:\w+ ){0,3}not allowed|"
-    r"inappropriate|content (?:exists )?risk|sensitive[_ ](?:content|words?|information|topics?)|prohibited_content|"
-    r"recitation|guardrail|jailbreak|content (?:was|is) rejected|不合规|"
-    r"harmful|unsafe|nsfw|flagged|usage polic|blocked (?:by|due|for)|(?:was|been) blocked|"
-    r"violat\w*(?: of)?(?: \w+){0,4} polic|polic\w*(?: \w+){0,4} violat|(?:new|input|output)_sensitive|敏感|违规|違規|"
-    r"不安全|安全审核|不適切な|有害な|부적절한|inhaltsrichtlini|unangemessen|politique de contenu|inappropri[ée]|"
-    r"pol[ií]tica de conte|inapropiad|inapropriad|неприемлем|политик\w+ контента"
-)
-_KEY = re.compile(
-    r"(?:api|access)[ _-]?(?:key|token)[^.]{0,40}(?:invalid|not valid|incorrect|expired|missing|wrong|not found)|"
-    r"(?:api|access)[ _-]?(?:key|token)[^.]{0,40}(?:revoked|required|leaked|permission)|invalid credentials|"
-    r"not logged in|login fail|auth\w* credentials|unregistered callers|not authori[sz]ed|"
-    r"(?:invalid|incorrect|wrong|expired|missing|no|bad)[ _](?:api|access|auth\w*)[ _-]?(?:key|token)|"
-    r"api_key_invalid|invalid_?api_?key|unauthori[sz]ed|unauthenticated|authentication|x-api-key|subscription key|"
-    r"令牌|密钥|密鑰|无效的?\s?api|api ?schlüssel|clé d['’]api|clave de api|apiキー"
-)
-_TOKEN = re.compile(r"(?:invalid|expired|missing|bad)[ _]token|token[^.]{0,40}(?:invalid|expired)|not authenticated")
-_MODEL = re.compile(
-    r"model_?not_?found|deploymentnotfound|(?:unknown|invalid|unsupported|no such) model|no endpoints found|"
-    r"model[^.]{0,80}(?:not found|does ?n[o']t exist|not exist|is not a valid|not available|not supported|unknown)|"
-    r"model[^.]{0,30} (?:is )?invalid|model id\b.{0,160}n['’]t supported|access (?:to )?(?:the )?model|"
-    r"model_not_available|no models? (?:is |are )?loaded|no ['\"`]?model_?name|"
-    r"not a valid model|deployment[^.]{0,60}does not exist|provider not provided|decommissioned|"
-    r"模型.{0,8}(?:不存在|未找到|无效)|modell?\b[^.]{0,40}(?:nicht gefunden|existiert nicht)"
+_QUOTA, _TOO_FAST, _BUSY, _TOO_LONG, _POLICY, _KEY, _TOKEN, _MODEL = map(
+    phrases, ("quota", "too_fast", "busy", "too_long", "policy", "key", "token", "model")
 )
 _UPSTREAM = frozenset(("500", "502", "503", "504"))
 """Statuses of whom a gateway asked, told as codes in its own error."""

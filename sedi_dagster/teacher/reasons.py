@@ -11,7 +11,11 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from sedi_dagster.teacher.retry_after import WAIT_FIELDS, from_words, seconds
 
@@ -23,14 +27,20 @@ _TAGS = ("code", "type", "status", "error_code", "reason", "errorcode", "blockre
 _DEPTH = 6
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 _TAG = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-_REFUSES = re.compile(
-    r"unsupported|not support|n['’]t support|unrecogni[sz]ed|unknown|not permitted|unexpected|not allowed|"
-    r"only the default|cannot find|no field|extra|forbidden|not available|deprecated|not accept|incompatible|"
-    r"cannot both|can ?not be|only \d|only one|must be|must not|not implemented|ignored|disallowed|additional propert|"
-    r"invalid value|cannot unmarshal|may only|must contain|"
-    r"不支持|不支援|无效参数|サポートされて|지원되지|nicht unterstützt|pas pris en charge|"
-    r"no (?:es )?compatible|no admitid|não suportad|не поддержива"
-)
+
+
+@cache
+def _all_phrases() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name("errors.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def phrases(meaning: str) -> re.Pattern[str]:
+    """What errors of this meaning say in lower case (`errors.yaml`)."""
+    return re.compile("|".join(_all_phrases()[meaning]))
+
+
+_REFUSES = phrases("refused_field")
 
 
 @dataclass(frozen=True, slots=True)
