@@ -1,4 +1,4 @@
-"""The words that models put before the parts of a task, in the languages that they write them in.
+"""The words that models put before the parts of a task, in the languages that they write them in (`words.yaml`).
 
 A prompt in English with examples in another language is now and then answered with labels in that language. All
 patterns match at the start of a line only, so that a word in running text is no label, and none can backtrack over
@@ -8,6 +8,10 @@ more than a few characters.
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 _DIRECTION = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks of writing direction may stand before a label
 _BLANK = rf"[ \t\u00a0\u3000{_DIRECTION}]*+"
@@ -15,37 +19,7 @@ _BOLD = r"(?:\*{1,3}|__?|`)?"
 _MARK = r"(?:[-*•‣+–→][ \t]{1,3})?"
 _COLON = r"[:：﹕]"
 
-_WORDS = {
-    "task": """
-        task aufgabe tarea tâche tarefa compito taak uppgift zadanie задача задание görev
-        任务 任務 課題 タスク 과제 작업 مهمة المهمة משימה कार्य
-        nhiệm_vụ tugas งานที่ งาน εργασία úkol úloha завдання feladat sarcina tehtävä
-        opgave oppgave وظیفه কাজ 题目 題目""",
-    "instruction": """
-        instruction anweisung instrucción instrução istruzione instructie instruktion instrukcja инструкция talimat
-        指令 指示 지시 التعليمات הוראה निर्देश
-        hướng_dẫn instruksi คำสั่ง οδηγία pokyn інструкція utasítás instrucțiune ohje instruks دستور নির্দেশ""",
-    "input": """
-        input eingabe entrada entrée ingresso invoer indata wejście ввод вход girdi giriş
-        输入 輸入 入力 입력 الإدخال المدخل المدخلات קלט इनपुट
-        input_text input_data eingabetext đầu_vào masukan อินพุต ข้อมูลนำเข้า ข้อมูลเข้า είσοδος
-        vstup вхід bemenet intrare syöte
-        inddata inndata ورودی ইনপুট""",
-    "output": """
-        output answer response solution sample_answer ausgabe antwort lösung salida respuesta sortie réponse saída
-        resposta uscita
-        risposta uitvoer antwoord utdata svar wyjście odpowiedź вывод выход ответ решение çıktı cevap
-        输出 輸出 答案 回答 出力 출력 답변 الإخراج المخرجات الجواب الإجابة פלט תשובה आउटपुट उत्तर
-        đầu_ra trả_lời keluaran jawaban เอาต์พุต คำตอบ έξοδος απάντηση výstup odpověď вихід відповідь kimenet válasz
-        ieșire răspuns tuloste vastaus uddata خروجی پاسخ আউটপুট উত্তর""",
-    "example": """
-        example beispiel ejemplo exemple exemplo esempio voorbeeld exempel przykład пример örnek
-        示例 例子 例 예시 예 مثال דוגמה उदाहरण
-        ví_dụ contoh ตัวอย่าง παράδειγμα příklad приклад példa exemplu esimerkki eksempel উদাহরণ""",
-    "class": """
-        class_label label class category klasse kategorie etiqueta étiquette clase classe etichetta categoria etykieta
-        метка класс etiket sınıf 类别 標籤 标签 ラベル クラス 레이블 التصنيف الفئة תווית वर्ग""",
-}
+_WORDS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text(encoding="utf-8"))
 
 
 def _any_of(role: str) -> str:
@@ -130,22 +104,9 @@ def _inline(role: str) -> re.Pattern[str]:
 INLINE_INPUT = _inline("input")
 INLINE_OUTPUT = _inline("output")
 
-_OFFERS = r"""
-    would you like|do you want|shall i|should i|let me know|please let me know|feel free|i hope (?:this|these|that)
-    hope (?:this|these)|if you (?:need|want|would like|have any)|these (?:tasks|examples)|that['’]s (?:all|it)|note:
-    happy [a-z]+!|enjoy!|以上
-    (?:i['’]ve|i have) (?:created|written|generated|provided|made|included)
-    each (?:of (?:these|the) )?(?:new )?(?:task|example)s? (?:is|has|can|are)\b
-    all (?:of )?(?:these|the) (?:tasks|examples)|\(?end of (?:the )?(?:list|tasks?|response|output|examples)
-    is there anything else (?:you|i can)|i can (?:also )?(?:write|create|generate) more|here (?:are|were)
-    gerne (?:erstelle|schreibe|kann)|möchten sie|möchtest du|soll ich|ich hoffe|lass(?:en sie)? mich wissen
-    ¿(?:quieres|te gustaría|desea)|¡?espero que|avísame|voulez-vous|souhaitez-vous|j['’]espère|n['’]hésitez pas
-    vuoi che|vorresti|spero che|fammi sapere|gostaria|espero|avise-me|wil je|ik hoop|laat me weten|czy chcesz
-    mam nadzieję|хотите|надеюсь|дайте знать|是否需要|需要我|希望这|希望這|如果您|如果你(?:需要|想)
-    他に|ご希望|必要であれば|더 필요|도움이|원하시면|هل تريد|آمل أن|क्या आप चाहते|मुझे उम्मीद|istersen|umarım"""
 CLOSING_TALK = re.compile(
     rf"\n[ \t]*\n(?:[ \t]*[-*_=]{{3,}}[ \t]*\n\s*)?[ \t*_>]*"
-    rf"(?:{'|'.join(line.strip() for line in _OFFERS.strip().splitlines())})"
+    rf"(?:{'|'.join(_WORDS['offers'])})"
     r"[^\n]{0,300}(?:\n[^\n]{0,300})?\s*\Z",
     re.IGNORECASE,
 )
