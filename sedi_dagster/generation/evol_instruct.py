@@ -14,10 +14,10 @@ from itertools import cycle, islice
 
 from sedi_dagster.generation import elimination
 from sedi_dagster.generation.answering import answer_all, answer_shapes
-from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, candidate_id, error_problem, instruction_id
+from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, error_problem
 from sedi_dagster.generation.demonstrations import weights
-from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method, judgement_tokens
-from sedi_dagster.generation.parsing import ParsedTask, parse_tasks
+from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method, judgement_tokens, pieces_of
+from sedi_dagster.generation.parsing import parse_tasks
 from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest, derived_rng, task_prompt
 from sedi_dagster.settings import GenerationSettings
@@ -131,31 +131,22 @@ class EvolInstruct(Method):
 
     def _candidates(self, line: _Line, operation: str, answer: TeacherAnswer) -> list[Candidate]:
         """The rewrite, and as malformed ones what else the teacher wrote."""
-        cut_off = answer.is_cut
-        if answer.error:
-            pieces = [ParsedTask("", "", error_problem(answer.error), answer.text)]
-        else:
-            pieces = parse_tasks(answer.text, cut_off, begins_inside=not self.job.chat)
         found = False
         candidates = []
-        for number, piece in enumerate(pieces or [ParsedTask("", "", "empty answer", answer.text)]):
+        for number, piece in enumerate(pieces_of(answer, parse_tasks, begins_inside=not self.job.chat)):
             problem = piece.problem or ("more than one rewrite" if found else "")
             found = found or not problem
-            candidates.append(
-                Candidate(
-                    candidate_id=candidate_id(answer.request_key, number, piece.raw),
-                    instruction_id=instruction_id(answer.request_key, piece.instruction),
-                    instruction=piece.instruction,
-                    input=piece.input,
-                    is_classification=line.is_classification,
-                    problem=problem or None,
-                    method=self.name,
-                    prompt_version=f"{version(self._prompt, *self.job.aim_prompts)}:{operation}",
-                    parent_id=line.parent_id,
-                    instruction_key=answer.request_key,
-                    raw=piece.raw,
-                )
+            candidate = self.candidate(
+                answer,
+                number,
+                piece,
+                self._prompt,
+                is_classification=line.is_classification,
+                problem=problem or None,
+                parent_id=line.parent_id,
             )
+            candidate.prompt_version += f":{operation}"
+            candidates.append(candidate)
         return candidates
 
     def _source_order(self) -> Iterator[_Line]:

@@ -123,12 +123,9 @@ def _check_answers(context: GenerationContext) -> None:
     Raises:
         TeacherError: every call failed.
     """
-    reasons = Counter(reason for reason in context.without_text.values())
-    if (
-        not context.calls
-        or len(context.without_text) < len(context.calls)
-        or all(r.startswith(POLICY) for r in reasons)
-    ):
+    reasons = Counter(context.without_text.values())
+    some_answered = len(context.without_text) < len(context.calls)
+    if not context.calls or some_answered or all(reason.startswith(POLICY) for reason in reasons):
         return
     reason, count = reasons.most_common(1)[0]
     where = f"--round {context.job.round} --category {context.job.category.id}"

@@ -50,15 +50,11 @@ async def classify_task(context: GenerationContext, tasks: Sequence[Candidate]) 
 async def instances_of(context: GenerationContext, tasks: Sequence[Candidate]) -> list[Candidate]:
     """A candidate for each instance that the teacher wrote of the open tasks; the other tasks as they are."""
     asked = [task for task in tasks if task.is_open]
-    answers = dict(
-        zip(
-            (task.candidate_id for task in asked), await context.ask([_request(context, t) for t in asked]), strict=True
-        )
-    )
+    answers = iter(await context.ask([_request(context, task) for task in asked]))
     return [
         candidate
         for task in tasks
-        for candidate in (_instances(context, task, answers[task.candidate_id]) if task.is_open else [task])
+        for candidate in (_instances(context, task, next(answers)) if task.is_open else [task])
     ]
 
 

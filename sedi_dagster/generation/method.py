@@ -6,26 +6,26 @@ A new method is a subclass of `Method` in its own file, and a line in `methods.p
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import polars as pl
 
 from sedi_dagster.errors import BudgetExceeded
-from sedi_dagster.generation.candidates import Candidate, CandidateFilter, call_row
-from sedi_dagster.generation.demonstrations import DemonstrationPicker
-from sedi_dagster.generation.prompts import render
-from sedi_dagster.records import (
-    AskTeacher,
-    CallShape,
-    Category,
-    Message,
-    TeacherAnswer,
-    TeacherRequest,
-    derived_seed,
+from sedi_dagster.generation.candidates import (
+    Candidate,
+    CandidateFilter,
+    call_row,
+    candidate_id,
+    error_problem,
+    instruction_id,
 )
+from sedi_dagster.generation.demonstrations import DemonstrationPicker
+from sedi_dagster.generation.parsing import ParsedTask
+from sedi_dagster.generation.prompts import render, version
+from sedi_dagster.records import AskTeacher, CallShape, Category, Message, TeacherAnswer, TeacherRequest, derived_seed
 from sedi_dagster.settings import GenerationSettings
 from sedi_dagster.texts.language import languages_to_ask_for
 
@@ -176,6 +176,14 @@ class GenerationContext:
         return self._picker.next(count, round(count * settings.machine_demonstrations / settings.demonstrations))
 
 
+def pieces_of(answer: TeacherAnswer, parse: Callable[..., list[ParsedTask]], begins_inside: bool) -> list[ParsedTask]:
+    """What the teacher wrote, as `parse` splits it; one piece with a problem if nothing came."""
+    if answer.error:
+        return [ParsedTask("", "", error_problem(answer.error), answer.text)]
+    pieces = parse(answer.text, answer.is_cut, begins_inside=begins_inside)
+    return pieces or [ParsedTask("", "", "empty answer", answer.text)]
+
+
 def judgement_tokens(chat: bool, words: int) -> int:
     """Token limit of a call that is answered in a word or two. Who is asked in messages may say it in a sentence."""
     return max(words, JUDGEMENT_TOKENS) if chat else words
@@ -189,6 +197,22 @@ class Method(ABC):
     def __init__(self, job: GenerationJob, context: GenerationContext) -> None:
         self.job = job
         self.context = context
+
+    def candidate(self, answer: TeacherAnswer, number: int, piece: ParsedTask, prompt: str, **more: Any) -> Candidate:
+        """The candidate that the `number`-th piece of an answer is. `more`: further fields, or others in place."""
+        made = Candidate(
+            candidate_id=candidate_id(answer.request_key, number, piece.raw),
+            instruction_id=instruction_id(answer.request_key, piece.instruction),
+            instruction=piece.instruction,
+            input=piece.input,
+            is_classification=bool(self.job.category.is_classification),
+            problem=piece.problem or None,
+            method=self.name,
+            prompt_version=version(prompt, *self.job.aim_prompts),
+            instruction_key=answer.request_key,
+            raw=piece.raw,
+        )
+        return replace(made, **more)
 
     @abstractmethod
     async def write(self, wanted: int) -> list[Candidate]:

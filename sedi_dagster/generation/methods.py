@@ -12,14 +12,7 @@ from sedi_dagster.generation.self_instruct import SelfInstruct
 from sedi_dagster.generation.single_call import SingleCall
 from sedi_dagster.settings import GenerationSettings
 
-METHODS: dict[str, type[Method]] = {
-    method.name: method
-    for method in (
-        SelfInstruct,
-        SingleCall,
-        EvolInstruct,
-    )
-}
+METHODS: dict[str, type[Method]] = {method.name: method for method in (SelfInstruct, SingleCall, EvolInstruct)}
 
 
 def candidates_per_call(mix: Mapping[str, float], settings: GenerationSettings, chat: bool) -> int:

@@ -15,11 +15,11 @@ from dataclasses import replace
 from typing import Any
 
 from sedi_dagster.generation.answering import answer_all, answer_shapes
-from sedi_dagster.generation.candidates import Candidate, candidate_id, error_problem, instruction_id
+from sedi_dagster.generation.candidates import Candidate
 from sedi_dagster.generation.instances import CLASSIFY_TOKENS, classify_task, instances_of
-from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method, judgement_tokens
+from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method, judgement_tokens, pieces_of
 from sedi_dagster.generation.parsing import ParsedTask, parse_tasks
-from sedi_dagster.generation.prompts import render, version
+from sedi_dagster.generation.prompts import render
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import GenerationSettings
 
@@ -64,7 +64,7 @@ class SelfInstruct(Method):
         requests = [self._request(demos, self._calls + i) for i, demos in enumerate(shown)]
         self._calls += count
         return [
-            self._candidate(answer, number, task, demos)
+            self.candidate(answer, number, task, self._prompt, demonstration_ids=[demo["seed_id"] for demo in demos])
             for demos, answer in zip(shown, await self.context.ask(requests), strict=True)
             if answer is not None
             for number, task in enumerate(self._parsed(answer))
@@ -88,28 +88,9 @@ class SelfInstruct(Method):
         )
 
     def _parsed(self, answer: TeacherAnswer) -> list[ParsedTask]:
-        if answer.error:
-            return [ParsedTask("", "", error_problem(answer.error), answer.text)]
-        cut_off = answer.is_cut
-        tasks = parse_tasks(answer.text, cut_off, begins_inside=not self.job.chat)
-        if self._few_shot:  # the input is written with the output, in a call of its own
-            tasks = [replace(task, input="") for task in tasks]
-        return tasks or [ParsedTask("", "", "empty answer", answer.text)]
-
-    def _candidate(self, answer: TeacherAnswer, number: int, task: ParsedTask, demos: Demonstrations) -> Candidate:
-        return Candidate(
-            candidate_id=candidate_id(answer.request_key, number, task.raw),
-            instruction_id=instruction_id(answer.request_key, task.instruction),
-            instruction=task.instruction,
-            input=task.input,
-            is_classification=bool(self.job.category.is_classification),
-            problem=task.problem or None,
-            method=self.name,
-            prompt_version=version(self._prompt, *self.job.aim_prompts),
-            demonstration_ids=[demo["seed_id"] for demo in demos],
-            instruction_key=answer.request_key,
-            raw=task.raw,
-        )
+        tasks = pieces_of(answer, parse_tasks, begins_inside=not self.job.chat)
+        # With few shots the input is written with the output, in a call of its own.
+        return [replace(task, input="") for task in tasks] if self._few_shot else tasks
 
     @classmethod
     def call_shapes(cls, settings: GenerationSettings, chat: bool) -> Sequence[CallShape]:

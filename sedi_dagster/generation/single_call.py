@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from sedi_dagster.generation.answering import answer_all, answer_shapes
-from sedi_dagster.generation.candidates import Candidate, candidate_id, error_problem, instruction_id
-from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method
-from sedi_dagster.generation.parsing import ParsedTask, parse_examples
-from sedi_dagster.generation.prompts import render, version
-from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest
+from sedi_dagster.generation.candidates import Candidate
+from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method, pieces_of
+from sedi_dagster.generation.parsing import parse_examples
+from sedi_dagster.generation.prompts import render
+from sedi_dagster.records import CallShape, TeacherRequest
 from sedi_dagster.settings import GenerationSettings
 
 DEMONSTRATIONS = 3
 MOST_EXAMPLES = 20  # a call
 CONTINUED = 3  # examples that a small model writes on before it loses the thread
-TOKENS_PER_EXAMPLE = {"complete": 150, "short": 60}
+TOKENS_PER_EXAMPLE = {"complete": 150, "short": 60}  # completion tokens at most, as a rule
 EXPECTED_YIELD = 0.9
 """Share of the examples asked for that come whole, before any were asked for."""
 
@@ -69,10 +69,18 @@ class SingleCall(Method):
         self._calls += calls
         self._asked += calls * each
         candidates = [
-            self._candidate(answer, number, example, demos)
+            self.candidate(
+                answer,
+                number,
+                example,
+                self._prompt,
+                output=example.output or None,
+                demonstration_ids=[demo["seed_id"] for demo in demos],
+                answer_key=None if example.problem else answer.request_key,
+            )
             for demos, answer in zip(shown, await self.context.ask(requests), strict=True)
             if answer is not None
-            for number, example in enumerate(self._parsed(answer))
+            for number, example in enumerate(pieces_of(answer, parse_examples, begins_inside=not self.job.chat))
         ]
         for candidate in candidates:
             self.context.apply_filter(candidate)
@@ -99,31 +107,6 @@ class SingleCall(Method):
             json_schema=SCHEMA if chat else None,
         )
 
-    def _parsed(self, answer: TeacherAnswer) -> list[ParsedTask]:
-        if answer.error:
-            return [ParsedTask("", "", error_problem(answer.error), answer.text)]
-        examples = parse_examples(answer.text, answer.is_cut, begins_inside=not self.job.chat)
-        return examples or [ParsedTask("", "", "empty answer", answer.text)]
-
-    def _candidate(
-        self, answer: TeacherAnswer, number: int, example: ParsedTask, demos: Sequence[dict[str, Any]]
-    ) -> Candidate:
-        return Candidate(
-            candidate_id=candidate_id(answer.request_key, number, example.raw),
-            instruction_id=instruction_id(answer.request_key, example.instruction),
-            instruction=example.instruction,
-            input=example.input,
-            output=example.output or None,
-            is_classification=bool(self.job.category.is_classification),
-            problem=example.problem or None,
-            method=self.name,
-            prompt_version=version(self._prompt, *self.job.aim_prompts),
-            demonstration_ids=[demo["seed_id"] for demo in demos],
-            instruction_key=answer.request_key,
-            answer_key=None if example.problem else answer.request_key,
-            raw=example.raw,
-        )
-
     @classmethod
     def call_shapes(cls, settings: GenerationSettings, chat: bool) -> Sequence[CallShape]:
         examples = CallShape("examples", 1 / _asked_for(settings, chat), 600.0, settings.max_example_tokens)
@@ -132,9 +115,5 @@ class SingleCall(Method):
 
 def _asked_for(settings: GenerationSettings, chat: bool) -> int:
     """Examples a call: as many as the token limit has room for."""
-    return max(1, min(MOST_EXAMPLES if chat else CONTINUED, settings.max_example_tokens // _tokens(settings)))
-
-
-def _tokens(settings: GenerationSettings) -> int:
-    """Completion tokens that an example takes at most, as a rule."""
-    return TOKENS_PER_EXAMPLE[settings.answers]
+    room = settings.max_example_tokens // TOKENS_PER_EXAMPLE[settings.answers]
+    return max(1, min(MOST_EXAMPLES if chat else CONTINUED, room))
