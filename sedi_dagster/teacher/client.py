@@ -179,10 +179,10 @@ class Teacher:
             TeacherError: it is asked for, and the endpoint has none.
         """
         if self._in_batches is None:
-            wanted = self.settings.batch == "on" or (self.settings.batch == "auto" and self._nightly)
+            wanted = self.settings.batch == "on"
+            if self.settings.batch == "auto":
+                wanted = self._nightly and self.endpoint.is_remote
             wanted = wanted and not self._recorded_only
-            if wanted and not self.endpoint.is_remote and self.settings.batch == "auto":
-                wanted = False
             if wanted:
                 async with self._batch_api as api:
                     wanted = await api.exists()
@@ -233,13 +233,10 @@ class Teacher:
         form: StructuredOutput = "prompt"
         if any(r.json_schema is not None for r in requests):
             form = await self.structured_output()
-        return [self._render(r, form) for r in requests]
-
-    def _render(self, request: TeacherRequest, form: StructuredOutput) -> RenderedRequest:
-        return render(request, self.settings, self.endpoint.identity, form)
+        return [render(r, self.settings, self.endpoint.identity, form) for r in requests]
 
     async def _try_form(self, request: TeacherRequest, form: StructuredOutput) -> TeacherAnswer:
-        return await self._answer(request, self._render(request, form), InFlight())
+        return await self._answer(request, render(request, self.settings, self.endpoint.identity, form), InFlight())
 
     async def _answer(self, request: TeacherRequest, rendered: RenderedRequest, in_flight: InFlight) -> TeacherAnswer:
         """One answer, from the ledger or the endpoint; a call that is under way in this process is shared."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 from sedi_dagster.settings import Settings, secrets_in
@@ -76,12 +76,10 @@ async def open_teacher(
     price = known_price(settings)
     budget = Budget.from_settings(settings, run, max_tokens_per_round)
     endpoint = make_endpoint(settings)
-    own = ledger is None
-    ledger = ledger or open_ledger(settings)
-    try:
+    with nullcontext(ledger) if ledger is not None else open_ledger(settings) as opened:
         async with Teacher(
             settings.teacher,
-            ledger,
+            opened,
             endpoint=endpoint,
             budget=budget,
             price=price,
@@ -89,6 +87,3 @@ async def open_teacher(
             nightly=nightly,
         ) as teacher:
             yield teacher
-    finally:
-        if own:
-            ledger.close()

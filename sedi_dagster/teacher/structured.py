@@ -26,8 +26,6 @@ _SCHEMA = {
     "additionalProperties": False,
 }
 _QUESTION = 'Is 4 an even number? Answer as JSON with the field "is_even".'
-_TOKENS = 256
-_STRICTEST_FIRST: tuple[StructuredOutput, ...] = ("json_schema", "json_object")
 
 
 async def probe(try_form: TryForm, chat: bool, names: EndpointNames) -> StructuredOutput:
@@ -36,15 +34,13 @@ async def probe(try_form: TryForm, chat: bool, names: EndpointNames) -> Structur
     Raises:
         TeacherError: the endpoint did not answer at all.
     """
-    for form in _STRICTEST_FIRST:
-        if _works(await try_form(_request(chat), form), form, names):
+    asked: dict[str, Any] = {"messages": (Message("user", _QUESTION),)} if chat else {"prompt": f"{_QUESTION}\nAnswer:"}
+    request = TeacherRequest(PURPOSE, PURPOSE, PURPOSE, 256, temperature=0.0, json_schema=_SCHEMA, **asked)
+    forms: tuple[StructuredOutput, ...] = ("json_schema", "json_object")
+    for form in forms:
+        if _works(await try_form(request, form), form, names):
             return form
     return "prompt"
-
-
-def _request(chat: bool) -> TeacherRequest:
-    asked: dict[str, Any] = {"messages": (Message("user", _QUESTION),)} if chat else {"prompt": f"{_QUESTION}\nAnswer:"}
-    return TeacherRequest(PURPOSE, PURPOSE, PURPOSE, _TOKENS, temperature=0.0, json_schema=_SCHEMA, **asked)
 
 
 def _works(answer: TeacherAnswer, form: StructuredOutput, names: EndpointNames) -> bool:

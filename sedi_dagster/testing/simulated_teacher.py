@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from sedi_dagster.testing.simulated_methods import write
+from sedi_dagster.testing.simulated_writing import write
 
 MODEL = "simulated-teacher"
 STAMP = "simulated"

@@ -15,7 +15,7 @@ from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA, NO
 from sedi_dagster.generation.generate import DRY_WAVES, RESULT_SCHEMA
 from sedi_dagster.generation.methods import METHODS, check_mix
 from sedi_dagster.records import Rejection, TeacherRequest, derived_rng
-from sedi_dagster.testing.simulated_methods import write
+from sedi_dagster.testing.simulated_writing import write
 
 ALL = {name: 1 / len(METHODS) for name in METHODS}
 

@@ -25,7 +25,9 @@ _PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\]")
 _HIGHLIGHT = re.compile(r"\*(?![\s*])[^*\n]+(?<!\s)\*")
 _FENCED = re.compile(r"\A```\w*\n(.*)\n```\Z", re.DOTALL)
 _MINOR_WORDS = "a an and as at but by for from in nor of on or so the to up yet with"
-_SCRIPTS = {name: (name.upper(),) for name in ("latin", "cyrillic", "greek", "arabic", "hebrew")}
+_SCRIPTS: dict[str, tuple[str, ...]] = {
+    name: (name.upper(),) for name in ("latin", "cyrillic", "greek", "arabic", "hebrew")
+}
 _SCRIPTS |= {"cjk": ("CJK", "HIRAGANA", "KATAKANA", "HANGUL")}
 SCRIPTS = tuple(_SCRIPTS)
 
