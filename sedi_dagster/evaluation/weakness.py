@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,57 +68,40 @@ class _Evidence:
         return tail_below(self.k, self.n, self.rate)
 
 
-@dataclass(frozen=True)
 class _CategoryItems:
     """The items of one category; with a column `reference_passed` if a reference model answered them too."""
 
-    name: str
-    aim: Target
-    items: pl.DataFrame
-    correlation: float
-
-    @cached_property
-    def passed(self) -> NDArray[Any]:
-        return self.items["passed"].to_numpy().astype(bool)
-
-    @cached_property
-    def reference(self) -> NDArray[Any] | None:
-        return self.items["reference_passed"].to_numpy().astype(bool) if self.aim.is_paired else None
-
-    @cached_property
-    def half(self) -> NDArray[Any]:
-        return self.items["half"].to_numpy()
-
-    @cached_property
-    def clusters(self) -> NDArray[Any]:
-        return self.items["cluster"].to_numpy()
-
-    @property
-    def target(self) -> float:
-        return self.aim.rate
+    def __init__(self, items: pl.DataFrame, aim: Target, correlation: float) -> None:
+        self.items, self.aim, self.correlation = items, aim, correlation
+        self.passed = items["passed"].to_numpy().astype(bool)
+        self.reference = items["reference_passed"].to_numpy().astype(bool) if aim.is_paired else None
+        self.half, self.clusters = items["half"].to_numpy(), items["cluster"].to_numpy()
 
     def evidence(self, half: str | None = None) -> _Evidence:
         """Against the target: passes of all items. Against a reference: wins of the items where the two differ."""
         chosen = np.ones(len(self.passed), dtype=bool) if half is None else self.half == half
         passed = self.passed[chosen]
         effect = design_effect(self.clusters[chosen].tolist(), self.correlation)
-        seen = float(np.mean(passed)) if len(passed) else self.target
         if self.reference is None:
-            k, n, rate, gap = int(passed.sum()), len(passed), self.target, self.target - seen
+            seen = float(np.mean(passed)) if len(passed) else self.aim.rate
+            k, n, rate, gap = int(passed.sum()), len(passed), self.aim.rate, self.aim.rate - seen
         else:
-            reference = self.reference[chosen]
-            won, lost = int((passed & ~reference).sum()), int((~passed & reference).sum())
+            won, lost = _swaps(passed, self.reference[chosen])
             k, n, rate, gap = won, won + lost, 0.5, (lost - won) / max(1, len(passed))
         return _Evidence(k / effect, n / effect, rate, round(gap, 9))  # 0.5 - 9 / 20 is 0.05, whatever floats say
 
     def items_to_decide(self, level: float) -> int | None:
-        effect = design_effect(self.clusters.tolist(), self.correlation)
         if self.reference is None:
-            needed = items_for_rate(float(np.mean(self.passed)), self.target, level)
+            needed = items_for_rate(float(np.mean(self.passed)), self.aim.rate, level)
         else:
-            won, lost = int((self.passed & ~self.reference).sum()), int((~self.passed & self.reference).sum())
-            needed = items_for_pairs(won, lost, len(self.passed), level)
+            needed = items_for_pairs(*_swaps(self.passed, self.reference), len(self.passed), level)
+        effect = design_effect(self.clusters.tolist(), self.correlation)
         return None if needed is None else round(needed * effect)
+
+
+def _swaps(passed: NDArray[Any], reference: NDArray[Any]) -> tuple[int, int]:
+    """(won, lost): items that pass and the reference failed, and the other way round."""
+    return int((passed & ~reference).sum()), int((~passed & reference).sum())
 
 
 def judge_categories(
@@ -166,7 +148,7 @@ def _by_category(
     groups, clusters = items["category"].to_list(), items["cluster"].to_list()
     correlation = intraclass_correlation(items.select(values).to_series().to_numpy(), groups, clusters)
     return [
-        _CategoryItems(frame["category"][0], targets[frame["category"][0]], frame, correlation)
+        _CategoryItems(frame, targets[frame["category"][0]], correlation)
         for frame in items.sort("category").partition_by("category", maintain_order=True)
     ]
 
@@ -197,18 +179,18 @@ def _outcome(
         reason += f"; about {needed} items would be needed"
     low, high = wilson_interval(passed, count)
     return CategoryOutcome(
-        category=category.name,
+        category=category.items["category"][0],
         items=count,
         passed=passed,
         low=low,
         high=high,
-        target=category.target,
+        target=category.aim.rate,
         p_value=p_value,
         adjusted_p=adjusted_p,
         decision=decision,
         reason=reason,
         errors=_errors(category.items),
-        difficulty=_difficulty(category.items, category.target),
+        difficulty=_difficulty(category.items, category.aim.rate),
         reference_loss=_mean(category.items["reference_loss"]),
         items_to_decide=needed,
         target_told=category.aim.source,

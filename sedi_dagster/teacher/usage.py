@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sedi_dagster.teacher.budget import usd
+from sedi_dagster.teacher.budget import NANO
 from sedi_dagster.teacher.transaction import EndedCall
 from sedi_dagster.texts.cleaning import RULES
+
+_COUNTED = ("calls", "cached", "failed", "rate_limited", "retried", "prompt_tokens", "completion_tokens", "lost_tokens",
+            "estimated", "unusable", "cached_prompt_tokens", "reasoning_tokens")  # fmt: skip
 
 
 @dataclass
@@ -37,14 +40,6 @@ class TeacherUsage:
     cleaned: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
-    @property
-    def cost_usd(self) -> float | None:
-        return usd(self.nanousd) if self.price_known else None
-
-    @property
-    def total_tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
-
     def paid(self, call: EndedCall, cleaned: Iterable[str]) -> None:
         """Count a call that was answered."""
         self.calls += 1
@@ -59,21 +54,7 @@ class TeacherUsage:
 
     def metadata(self) -> dict[str, int | float]:
         """Numbers under stable keys, for Dagster metadata and progress lines; no cost if no price is known."""
-        figures: dict[str, int | float] = {
-            "teacher_calls": self.calls,
-            "teacher_cached": self.cached,
-            "teacher_failed": self.failed,
-            "teacher_rate_limited": self.rate_limited,
-            "teacher_retried": self.retried,
-            "teacher_prompt_tokens": self.prompt_tokens,
-            "teacher_completion_tokens": self.completion_tokens,
-            "teacher_lost_tokens": self.lost_tokens,
-            "teacher_estimated": self.estimated,
-            "teacher_unusable": self.unusable,
-            "teacher_cached_prompt_tokens": self.cached_prompt_tokens,
-            "teacher_reasoning_tokens": self.reasoning_tokens,
-            **{f"teacher_cleaned_{rule}": self.cleaned[rule] for rule in RULES},
-            "teacher_model_s": round(self.model_s, 3),
-        }
-        cost = self.cost_usd
-        return figures if cost is None else figures | {"teacher_cost_usd": cost}
+        figures: dict[str, int | float] = {f"teacher_{name}": getattr(self, name) for name in _COUNTED}
+        figures |= {f"teacher_cleaned_{rule}": self.cleaned[rule] for rule in RULES}
+        figures["teacher_model_s"] = round(self.model_s, 3)
+        return figures | ({"teacher_cost_usd": self.nanousd / NANO} if self.price_known else {})
