@@ -57,7 +57,7 @@ class SandboxResult:
     did: "failed", "syntax error", "timeout", "memory", "ended" (the process did), "output" (too much of
     it), or "unavailable" (nothing was run). detail: one sentence on the reason; for "unavailable" what is
     missing and how to fix it. output_tail: the end of what the code printed, standard error included.
-    layers: the protective layers that were in force. seconds: wall-clock time of the whole trial.
+    layers: the protective layers that were in force.
     """
 
     outcomes: tuple[TestOutcome, ...]
@@ -65,7 +65,6 @@ class SandboxResult:
     detail: str = ""
     output_tail: str = ""
     layers: tuple[str, ...] = ()
-    seconds: float = 0.0
 
     @property
     def passed(self) -> int:
@@ -90,21 +89,17 @@ def run_tests(
         missing: protective layers to do without, as on an older kernel: for tests of the fall-backs.
     """
     if not sys.platform.startswith("linux") or not sys.executable:
-        return _verdict(len(tests), [{"unavailable": f"this is {sys.platform}"}], _Output(), 0.0)
+        return _verdict(len(tests), [{"unavailable": f"this is {sys.platform}"}], _Output())
     if len(code) > MAX_CODE_CHARS:
-        refused = {
-            "loaded": False,
-            "reason": "failed",
-            "detail": f"the code is over {MAX_CODE_CHARS} characters",
-        }
-        return _verdict(len(tests), [refused], _Output(), 0.0)
-    started = time.monotonic()
+        detail = f"the code is over {MAX_CODE_CHARS} characters"
+        return _verdict(len(tests), [{"loaded": False, "reason": "failed", "detail": detail}], _Output())
+    deadline = time.monotonic() + timeout_s + _GRACE_S
     options = {"timeout_s": timeout_s, "memory_bytes": MEMORY_BYTES, "missing": sorted(missing)}
     with tempfile.TemporaryFile() as job, tempfile.TemporaryDirectory(prefix="sandbox-") as folder:
         job.write(json.dumps({"code": code, "function": function, "tests": list(tests)}).encode("ascii"))
         job.seek(0)
-        events, output = _trial(options, job.fileno(), folder, started + timeout_s + _GRACE_S)
-    return _verdict(len(tests), events, output, time.monotonic() - started)
+        events, output = _trial(options, job.fileno(), folder, deadline)
+    return _verdict(len(tests), events, output)
 
 
 @dataclass
@@ -192,14 +187,14 @@ def _read(result_fd: int, output_fd: int, deadline: float) -> tuple[list[_Event]
     return [*(json.loads(line) for line in complete), {"late": late}], output
 
 
-def _verdict(count: int, events: list[_Event], output: _Output, seconds: float) -> SandboxResult:
+def _verdict(count: int, events: list[_Event], output: _Output) -> SandboxResult:
     """The result of a trial from what the test runner has reported."""
     by_kind = {kind: event[kind] for event in events for kind in ("unavailable", "layers") if kind in event}
     tail = output.tail.decode("utf-8", "replace")[-_TAIL_CHARS:]
     layers = tuple(by_kind.get("layers", ()))
     if not layers and not any("loaded" in event for event in events):
         missing = by_kind.get("unavailable") or f"the test runner did not start: {tail.strip()[-300:]}"
-        return SandboxResult((), "unavailable", f"{missing}; {_FIX}", tail, layers, seconds)
+        return SandboxResult((), "unavailable", f"{missing}; {_FIX}", tail, layers)
     late = any(event.get("late") for event in events)
     ended = TestOutcome(False, *(("timeout", "the time is over") if late else ("ended", "the test runner has ended")))
     refused = next((_outcome(event) for event in events if "loaded" in event), ended)
@@ -207,7 +202,7 @@ def _verdict(count: int, events: list[_Event], output: _Output, seconds: float) 
     outcomes = tuple(found.get(number, refused) for number in range(count))
     worst = next((outcome for outcome in outcomes if not outcome.passed), TestOutcome(True))
     reason = "output" if output.too_much and not worst.passed else worst.reason
-    return SandboxResult(outcomes, reason, worst.detail, tail, layers, seconds)
+    return SandboxResult(outcomes, reason, worst.detail, tail, layers)
 
 
 def _outcome(event: _Event) -> TestOutcome:
