@@ -30,7 +30,7 @@ from sedi_dagster.records import AskTeacher, Category, Tables, TeacherAnswer, Te
 from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.open import open_teacher
 
-SHOWN = 2
+SHOWN = 1
 ROUND = "trial"
 NO_KEPT = dict.fromkeys(("example_id", "category", "instruction", "input", "output"), pl.String)
 
@@ -155,7 +155,7 @@ def page(outcomes: Sequence[Outcome], count: int) -> Iterator[str]:
     yield ""
     yield "## Samples"
     yield ""
-    yield f"{SHOWN} kept examples of each method, drawn at random, unedited."
+    yield "One kept example of each method, drawn at random, unedited."
     for outcome in outcomes:
         yield from _samples(outcome)
 
