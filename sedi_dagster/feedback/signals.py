@@ -123,10 +123,10 @@ def heldout_gain(training: Training) -> pl.DataFrame:
 
 
 def random(training: Training) -> pl.DataFrame:
-    """A control: what promotion is worth without any signal."""
+    """In random order: what promotion is worth without any signal."""
     ids = sorted(training.examples["example_id"].unique().to_list())
     rng = derived_rng(*training.seed, "random signal")
-    return _scores({example_id: (rng.random(), "by lot (control)") for example_id in ids})
+    return _scores({example_id: (rng.random(), "at random") for example_id in ids})
 
 
 SIGNALS: dict[str, Signal] = {

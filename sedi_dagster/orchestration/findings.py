@@ -26,7 +26,7 @@ def what_happened(sedi: SediResource, ran: list[RoundOutcome]) -> list[str]:
         lines.append(f"After training on {rows} human seed tasks, without a teacher: {_passed(tables['seed_items'])}.")
     for outcome in ran:
         lines.append(
-            f"{outcome.round}: the teacher wrote {outcome.candidates} tasks for {outcome.tokens:,} tokens, "
+            f"{outcome.round}: the teacher wrote {outcome.candidates} candidates for {outcome.tokens:,} tokens, "
             f"{outcome.kept} passed the filters. After training on these too: {_passed(_items(sedi, outcome.round))}."
         )
     return lines
@@ -90,11 +90,11 @@ def _items(sedi: SediResource, round_key: str) -> pl.DataFrame:
 
 def _passed(items: pl.DataFrame) -> str:
     passed = int(items["passed"].sum())
-    return f"{passed} of {items.height} questions answered correctly ({passed / max(1, items.height):.0%})"
+    return f"{passed} of {items.height} evaluation items passed ({passed / max(1, items.height):.0%})"
 
 
 def _change(before: pl.DataFrame, after: pl.DataFrame, alpha: float) -> str:
-    """`+9 questions (12 won, 3 lost; p = 0.018), a gain`."""
+    """`+9 items (12 won, 3 lost; p = 0.018), a gain`."""
     row = compare("", before, after).row(0, named=True) if before.height and after.height else None
     if row is None or row["category"] != ALL:
         return "nothing to compare"
@@ -105,9 +105,7 @@ def _change(before: pl.DataFrame, after: pl.DataFrame, alpha: float) -> str:
     if lost > won:
         p, verdict = row["p_drop"], "a loss" if row["p_drop"] <= alpha else "could be chance"
     shown = p_value(p)
-    return (
-        f"{won - lost:+d} questions ({won} won, {lost} lost; p {shown if shown[0] == '<' else f'= {shown}'}), {verdict}"
-    )
+    return f"{won - lost:+d} items ({won} won, {lost} lost; p {shown if shown[0] == '<' else f'= {shown}'}), {verdict}"
 
 
 def _graded(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:

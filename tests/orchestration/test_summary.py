@@ -44,7 +44,7 @@ def test_mended_is_what_was_weak_and_has_reached_its_target_and_nothing_else() -
 
 
 def answers(*right: int, loss: float = 2.0) -> pl.DataFrame:
-    """Twenty questions, each a template of its own, of which these were answered."""
+    """Twenty items, each a template of its own, of which these were answered."""
     rows = [(f"i{n}", "math", f"i{n}", n in right, float(n in right), loss) for n in range(20)]
     columns = ["item_id", "category", "cluster", "passed", "score", "reference_loss"]
     return pl.DataFrame(rows, schema=columns, orient="row")
@@ -68,17 +68,17 @@ def test_the_seed_tasks_gain_is_told_apart_from_what_the_teacher_added(project: 
     written(sedi, answers(0, 1, loss=3.0), answers(*range(1, 10)), answers(*range(2, 11)))
     ran = [RoundOutcome("round-0001", 10, 20, 1234, 0.5, True, ())]
     assert what_happened(sedi, ran) == [
-        "The untrained student: 2 of 20 questions answered correctly (10%).",
-        "After training on 3 human seed tasks, without a teacher: 9 of 20 questions answered correctly (45%).",
-        "round-0001: the teacher wrote 20 tasks for 1,234 tokens, 10 passed the filters. "
-        "After training on these too: 9 of 20 questions answered correctly (45%).",
+        "The untrained student: 2 of 20 evaluation items passed (10%).",
+        "After training on 3 human seed tasks, without a teacher: 9 of 20 evaluation items passed (45%).",
+        "round-0001: the teacher wrote 20 candidates for 1,234 tokens, 10 passed the filters. "
+        "After training on these too: 9 of 20 evaluation items passed (45%).",
     ]
     assert what_it_shows(sedi, sedi.settings(), ran) == [
-        "Your seed tasks: +7 questions (8 won, 1 lost; p = 0.02), a gain.",
+        "Your seed tasks: +7 items (8 won, 1 lost; p = 0.02), a gain.",
         "  Score with partial credit: 0.10, now 0.45 (change +0.10 to +0.60, 95 %), a gain.",
         "  Loss of the reference answers: 3.00, now 2.00 (change -1.00 to -1.00, 95 %), a gain.",
         "  Loss of held-out seed tasks: 2.50, now 2.25.",
-        "The teacher's examples, in addition: +0 questions (1 won, 1 lost; p = 0.75), could be chance.",
+        "The teacher's examples, in addition: +0 items (1 won, 1 lost; p = 0.75), could be chance.",
     ]
 
 
@@ -87,7 +87,7 @@ def test_a_loss_is_called_a_loss_and_answers_that_stayed_are_not_a_gain(project:
     written(sedi, answers(*range(8)), answers(), answers())
     ran = [RoundOutcome("round-0001", 10, 20, 1234, 0.5, True, ())]
     seeds, score, right_answers, _, teacher = what_it_shows(sedi, sedi.settings(), ran)
-    assert "-8 questions (0 won, 8 lost; p = 0.0039), a loss" in seeds
+    assert "-8 items (0 won, 8 lost; p = 0.0039), a loss" in seeds
     assert score.endswith("a loss.") and right_answers.endswith("could be chance.")
     assert teacher == "The teacher's examples, in addition: no answer changed."
 
