@@ -6,6 +6,7 @@ with a row lock on the account of the whole loop, which every writing transactio
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -195,6 +196,10 @@ def storage_error(url: str, error: SQLAlchemyError) -> StorageError:
 
 
 _STARTING_OR_ENDING = {"57P01", "57P02", "57P03"}
+_PASSING = re.compile(
+    r"starting up|shutting down|terminating|recovery|accepting connections|too many|connection slots|no more conn"
+)
+"""How PostgreSQL and its poolers refuse a connection for a while. (No SQLSTATE comes with a refused connection.)"""
 
 
 def is_away(error: SQLAlchemyError) -> bool:
@@ -204,7 +209,7 @@ def is_away(error: SQLAlchemyError) -> bool:
         return False
     state, text = cause.sqlstate, str(cause)
     if state is None:  # no connection at all, or one that broke off; or one that was refused, with the reason in words
-        return "FATAL:" not in text or any(word in text for word in ("starting up", "shutting down", "terminating"))
+        return "FATAL:" not in text or _PASSING.search(text) is not None
     return state in _STARTING_OR_ENDING or state.startswith("08")
 
 

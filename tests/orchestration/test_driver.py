@@ -139,6 +139,8 @@ def test_ctrl_c_before_any_step_began_is_still_ctrl_c() -> None:
 
 @pytest.mark.parametrize("stage", ["baseline_scores", "generate open_qa"])
 def test_ctrl_c_says_that_everything_is_kept(project: Path, simulated_teacher: FaultyTeacher, stage: str) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of tests in the background; a child would ignore it too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     simulated_teacher.configure(latency_s=1.0)
     command = [sys.executable, "-u", "-m", "sedi_dagster.cli", "run", "--rounds", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from contention_worker import CALLS
+from sqlalchemy.exc import OperationalError
 from teacher_bench import Bench, chats
 
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
@@ -23,6 +24,7 @@ from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.ledger import Ledger
+from sedi_dagster.teacher.schema import is_away
 
 
 @contextmanager
@@ -82,6 +84,24 @@ def test_a_database_that_stays_away_is_told_as_an_outage(postgres: PostgresServe
             Ledger(postgres_ledger)
     finally:
         postgres.start()
+
+
+@pytest.mark.parametrize(
+    ("message", "passing"),
+    [
+        ("FATAL:  the database system is not yet accepting connections\nDETAIL:  Consistent recovery state ...", True),
+        ("FATAL:  the database system is in recovery mode", True),
+        ("FATAL:  sorry, too many clients already", True),
+        ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", True),
+        ("FATAL:  no more connections allowed (max_client_conn)", True),
+        ("connection refused", True),
+        ('FATAL:  password authentication failed for user "sedi"', False),
+        ('FATAL:  database "sedi" does not exist', False),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', False),
+    ],
+)
+def test_a_refused_connection_is_an_outage_only_where_waiting_helps(message: str, passing: bool) -> None:
+    assert is_away(OperationalError("select 1", {}, psycopg.OperationalError(message))) is passing
 
 
 def test_one_machine_drives_a_data_folder_and_another_takes_it_up_when_that_one_leaves(
