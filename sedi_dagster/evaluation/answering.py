@@ -4,18 +4,20 @@ The job file (JSON) has:
     student: what `from_pretrained` takes       adapter: checkpoint folder, or null for the untrained student
     items: list of evaluation items with `key` and `max_answer_tokens`
     results: file that rows are appended to     batch_size: items at once, or null: by device
+    setting: the variable that names the student, for errors (optional)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sedi_dagster.errors import WorkloadError
-from sedi_dagster.evaluation.decoding import Decoder
+from sedi_dagster.evaluation.decoding import Decoder, Ids
 from sedi_dagster.evaluation.results import END_OF_THOUGHT, append_results, judged
 from sedi_dagster.student.chat import answer_ids, end_tokens, question_text, token_ids
+from sedi_dagster.student.config import known_positions
 from sedi_dagster.student.loading import check_vocabulary, device_note, load_student, load_tokenizer
 from sedi_dagster.student.memory import free_memory, is_out_of_memory
 from sedi_dagster.student.reading import NOT_PADDED
@@ -33,8 +35,10 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
         WorkloadError: one item alone does not fit into memory.
     """
     report = progress_log(log, "evaluate")
-    tokenizer = load_tokenizer(job["student"])
-    model = load_student(job["student"], Path(job["adapter"]) if job["adapter"] else None, inference=True)
+    setting = job.get("setting", "SEDI_TRAINING_STUDENT")
+    tokenizer = load_tokenizer(job["student"], setting)
+    adapter = Path(job["adapter"]) if job["adapter"] else None
+    model = load_student(job["student"], adapter, inference=True, setting=setting)
     model.eval()
     if device_note():
         log(device_note())
@@ -43,6 +47,7 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
     references = [answer_ids(tokenizer, item["prompt"], item["reference"]) for item in items]
     check_vocabulary(job["student"], tokenizer, model, [*prompts, *references])
     ends = end_tokens(tokenizer, model)
+    limits = _limits(items, prompts, references, known_positions(model.config))
     decoder = Decoder(model, ends)
     if not decoder.padded:
         log(NOT_PADDED)
@@ -60,7 +65,7 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
             answers, losses = decoder.answers_and_losses(
                 [prompts[i] for i in chosen],
                 [references[i] for i in chosen],
-                [item["max_answer_tokens"] for item in batch],
+                [limits[i] for i in chosen],
             )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -83,3 +88,25 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
         append_results(Path(job["results"]), rows)
         done, passed = done + len(rows), passed + sum(row["passed"] for row in rows)
         report(done, len(items), {"passed": passed})
+
+
+def _limits(
+    items: Sequence[Mapping[str, Any]], prompts: Sequence[Ids], references: Sequence[Ids], positions: int | None
+) -> list[int]:
+    """Most tokens of each answer: what the item allows, and no more than the student has positions for.
+
+    Raises:
+        WorkloadError: an item and its reference answer take more positions than the student knows.
+    """
+    if positions is None:
+        return [item["max_answer_tokens"] for item in items]
+    for item, prompt, reference in zip(items, prompts, references, strict=True):
+        if len(prompt) + len(reference) > positions:
+            raise WorkloadError(
+                f"Item {item['id']} and its reference answer have {len(prompt) + len(reference)} tokens, and the "
+                f"student knows {positions} positions.",
+                "Leave the item out, or name a student that reads longer texts in SEDI_TRAINING_STUDENT.",
+            )
+    return [
+        min(item["max_answer_tokens"], positions - len(prompt)) for item, prompt in zip(items, prompts, strict=True)
+    ]

@@ -7,7 +7,9 @@ return the loss of a given text, so losses of reference answers are unknown.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +21,19 @@ from sedi_dagster.texts.endings import ending_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
-    from openai.types.chat import ChatCompletion
 
 PLACE = "{checkpoint}"
 UNTRAINED = "untrained"
+_NO_CHECKPOINT = "no-such-checkpoint"
+
+
+@dataclass(frozen=True)
+class ServedAnswer:
+    """What a served student said; `cut`: a limit of length ended it; `tokens`: as the server counts, if it does."""
+
+    text: str
+    cut: bool
+    tokens: int | None
 
 
 async def check_served(base_url: str, model: str, api_key: str, timeout_s: float) -> None:
@@ -32,9 +43,9 @@ async def check_served(base_url: str, model: str, api_key: str, timeout_s: float
         model: with `{checkpoint}` in it, or all checkpoints would be answered by the same weights.
 
     Raises:
-        ModelError: what is missing.
+        ModelError: what is missing, or the server answers to any name, whatever model it has loaded.
     """
-    from openai import AsyncOpenAI, OpenAIError
+    from openai import APIStatusError, AsyncOpenAI, OpenAIError
 
     if PLACE not in model:
         raise ModelError(
@@ -48,6 +59,19 @@ async def check_served(base_url: str, model: str, api_key: str, timeout_s: float
             await _ServedStudent(client, name).answer("Say yes.", 1)
         except OpenAIError as error:
             raise _cannot_be_asked(name, base_url, api_key, error) from None
+        other = model.replace(PLACE, _NO_CHECKPOINT)
+        try:
+            await _ServedStudent(client, other).answer("Say yes.", 1)
+        except APIStatusError:
+            return
+        except OpenAIError as error:
+            raise _cannot_be_asked(other, base_url, api_key, error) from None
+    raise ModelError(
+        f"The server at {base_url} answers to {other!r} too, a model that it cannot have: it takes no notice of names, "
+        "and every checkpoint would be answered by the same weights.",
+        "Use a server that has a model for each name (vLLM with --lora-modules, Ollama, llama-swap), or unset "
+        "SEDI_EVALUATION_BASE_URL: the student then runs in its own process.",
+    )
 
 
 class _ServedStudent:
@@ -58,30 +82,55 @@ class _ServedStudent:
         self._client, self._model = client, model
         self._template: dict[str, Any] = {"chat_template_kwargs": TEMPLATE_SWITCHES}
 
-    async def answer(self, question: str, max_tokens: int) -> ChatCompletion:
-        """One answer, with at least one choice. Raises `OpenAIError`."""
-        from openai import BadRequestError, OpenAIError, UnprocessableEntityError
+    async def answer(self, question: str, max_tokens: int) -> ServedAnswer:
+        """One answer. Raises `OpenAIError`, also for what is no chat completion."""
+        from openai import BadRequestError, UnprocessableEntityError
 
         template = self._template
         try:
-            answered = await self._ask(question, max_tokens, template)
+            body = await self._ask(question, max_tokens, template)
         except (BadRequestError, UnprocessableEntityError):
             if not template:
                 raise
-            answered = await self._ask(question, max_tokens, {})
+            body = await self._ask(question, max_tokens, {})
             self._template = {}
-        if not answered.choices or answered.choices[0].message is None:
-            raise OpenAIError("its answer has no choices")
-        return answered
+        return _read(body)
 
-    async def _ask(self, question: str, max_tokens: int, template: dict[str, Any]) -> ChatCompletion:
-        return await self._client.chat.completions.create(
+    async def _ask(self, question: str, max_tokens: int, template: dict[str, Any]) -> bytes:
+        answered = await self._client.chat.completions.with_raw_response.create(
             model=self._model,
             messages=[{"role": "user", "content": question}],
             max_tokens=max_tokens,
             temperature=0,
             extra_body=template,
         )
+        return answered.content
+
+
+def _read(body: bytes) -> ServedAnswer:
+    """The answer in a response; raises `OpenAIError` for what is none. The client itself believes any body."""
+    from openai import OpenAIError
+
+    try:
+        found = json.loads(body)
+    except ValueError:
+        raise OpenAIError(f"its answer is not JSON: {body[:200].decode(errors='replace')!r}") from None
+    choices = found.get("choices") if isinstance(found, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise OpenAIError(f"its answer has no choices: {body[:200].decode(errors='replace')}")
+    reason = choice.get("finish_reason")
+    ending = ending_of(None if reason is None else str(reason))
+    if ending == "failed":
+        raise OpenAIError(f"it did not finish its answer (finish_reason {reason!r})")
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    usage = found.get("usage")
+    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    text = "" if content is None else str(content)
+    return ServedAnswer(text, ending == "cut", tokens if isinstance(tokens, int) else None)
 
 
 def _cannot_be_asked(name: str, base_url: str, api_key: str, error: Exception) -> ModelError:
@@ -119,11 +168,9 @@ async def evaluate_served(
         async def one(item: Mapping[str, Any]) -> dict[str, Any]:
             async with room:
                 answered = await student.answer(item["prompt"], item["max_answer_tokens"])
-            choice = answered.choices[0]
-            tokens = answered.usage.completion_tokens if answered.usage else None
-            text = (choice.message.content or "").rpartition(END_OF_THOUGHT)[2].strip()
+            text = answered.text.rpartition(END_OF_THOUGHT)[2].strip()
             # Verifying may start a sandbox; it must not hold up the other answers.
-            return await asyncio.to_thread(judged, item, text, tokens, ending_of(choice.finish_reason) == "cut", None)
+            return await asyncio.to_thread(judged, item, text, answered.tokens, answered.cut, None)
 
         asked = [asyncio.create_task(one(item)) for item in items]
         try:

@@ -84,7 +84,7 @@ def evaluate_reference(
         return None
 
     def answer(missing: Sequence[Mapping[str, Any]], results: Path) -> None:
-        _answer_here(context, sedi, pipes, name, None, missing, results)
+        _answer_here(context, sedi, pipes, name, None, missing, results, "SEDI_EVALUATION_REFERENCE")
 
     return _evaluated(sedi, _identity(sedi, name, None), {}, answer)
 
@@ -168,6 +168,7 @@ def _answer_here(
     checkpoint: str | None,
     missing: Sequence[Mapping[str, Any]],
     results: Path,
+    setting: str = "SEDI_TRAINING_STUDENT",
 ) -> None:
     settings = sedi.settings()
     cache = settings.path(settings.cache)
@@ -183,6 +184,7 @@ def _answer_here(
             "items": missing,
             "results": str(results),
             "batch_size": settings.evaluation.batch_size,
+            "setting": setting,
         },
     )
 

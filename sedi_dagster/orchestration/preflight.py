@@ -16,6 +16,7 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.reporting.seed_check import rules_that_drop_all
 from sedi_dagster.settings import Settings
 from sedi_dagster.student.check import check_student
+from sedi_dagster.student.config import check_max_length
 from sedi_dagster.student.loading import check_quantization, load_tokenizer, student_source
 from sedi_dagster.targets import check_reference
 from sedi_dagster.teacher.open import open_teacher
@@ -85,7 +86,9 @@ def _check_models(settings: Settings) -> None:
     student = settings.training.student
     check_student(student, "SEDI_TRAINING_STUDENT")
     if student != BUNDLED_STUDENT:  # a base model has no chat template
-        load_tokenizer(student_source(student, settings.path(settings.cache)))
+        source = student_source(student, settings.path(settings.cache))
+        load_tokenizer(source)
+        check_max_length(source, settings.training.max_length)
     if settings.evaluation.reference:
         check_student(settings.evaluation.reference, "SEDI_EVALUATION_REFERENCE", trained=False)
     if settings.training.method == "qlora" and not settings.training.python:

@@ -66,6 +66,13 @@ def _ids_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[Id
     return found
 
 
+def writes_text(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a text comes back from its tokens, but for case and blanks. Without its vocabulary a tokenizer is made
+    all the same, and leaves out what it does not know."""
+    back = str(tokenizer.decode(token_ids(tokenizer, _QUESTION))).lower()
+    return "".join(back.split()) == _QUESTION.lower()
+
+
 def trained_ids(tokenizer: PreTrainedTokenizerBase, chats: Sequence[tuple[str, str]]) -> list[tuple[Ids, Ids]]:
     """Each chat (question, answer) as it is trained on: the tokens up to the answer, and those of the answer.
 
@@ -120,10 +127,14 @@ def closing_in_template(tokenizer: PreTrainedTokenizerBase) -> int | None:
 
 
 def end_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> frozenset[int]:
-    """Every token that ends an answer: the template's, the tokenizer's, and those of `generation_config`."""
+    """Every token that ends an answer: the template's, the tokenizer's, and those of `generation_config`.
+
+    Ids that the model cannot say are left out (-1, or those of another tokenizer): padding with one would fail.
+    """
     configured = model.generation_config.eos_token_id if model.generation_config is not None else None
     several = [configured] if isinstance(configured, int) else configured or []
-    return frozenset({closing_token(tokenizer), int(tokenizer.eos_token_id), *several})
+    known = range(model.get_input_embeddings().num_embeddings)
+    return frozenset({closing_token(tokenizer), int(tokenizer.eos_token_id), *several}.intersection(known))
 
 
 def answer_ids(tokenizer: PreTrainedTokenizerBase, question: str, answer: str) -> Ids:

@@ -13,7 +13,8 @@ from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf
 from sedi_dagster.settings import PROJECT_ROOT, local_path
 
 TIMEOUT_S = 20.0
-_WEIGHTS = ".safetensors"
+WEIGHTS = "model.safetensors"
+"""The file that transformers reads; larger models have an index of several beside them."""
 
 
 def model_folder(name: str, setting: str = "SEDI_TRAINING_STUDENT") -> Path | None:
@@ -86,10 +87,7 @@ _OTHER_KINDS = ("MaskedLM", "SequenceClassification", "TokenClassification", "Qu
 
 def _check_folder(folder: Path, setting: str, trained: bool) -> None:
     if (folder / "adapter_config.json").is_file():
-        raise ModelError(
-            f"{folder} is an adapter, not a whole model.",
-            f"Name its base model in {setting}, or merge the two with `merge_and_unload` of peft and save the result.",
-        )
+        raise _adapter(folder, setting)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} is not a model folder: it has no config.json.", f"Correct {setting}.")
     try:
@@ -99,10 +97,30 @@ def _check_folder(folder: Path, setting: str, trained: bool) -> None:
     if not isinstance(config, dict):
         raise ModelError(f"{folder / 'config.json'} is not a JSON object.", f"Copy it again, or correct {setting}.")
     check_config(str(folder), config, setting, trained)
-    if not any(folder.glob(f"*{_WEIGHTS}")):
+    _check_weights(folder, setting)
+
+
+def _check_weights(folder: Path, setting: str) -> None:
+    """The file that transformers reads, or the index of several and all of them."""
+    if (folder / WEIGHTS).is_file():
+        return
+    index = folder / f"{WEIGHTS}.index.json"
+    if not index.is_file():
+        other = next((file.name for file in sorted(folder.glob("*.safetensors"))), "")
         raise ModelError(
-            f"{folder} has no safetensors weights.",
+            f"{folder} has no safetensors weights: neither {WEIGHTS} nor {index.name}"
+            f"{f' (only {other})' if other else ''}.",
             f"Save the model with `save_pretrained` of transformers, and name that folder in {setting}.",
+        )
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(f"{index} is damaged.", f"Copy or download it again, or correct {setting}.") from None
+    missing = [name for name in shards if not (folder / str(name)).is_file()]
+    if missing:
+        raise ModelError(
+            f"{folder} lacks {len(missing)} of its {len(shards)} files of weights ({missing[0]}).",
+            "Copy or download it again.",
         )
 
 
@@ -148,5 +166,15 @@ def _check_hub(name: str, setting: str, trained: bool) -> None:
             f"Check the network (HF_ENDPOINT, proxy), or name a folder in {setting}.",
         ) from None
     check_config(name, found.config or {}, setting, trained)
-    if not any(file.rfilename.endswith(_WEIGHTS) for file in found.siblings or ()):
+    files = {file.rfilename for file in found.siblings or ()}
+    if "adapter_config.json" in files:
+        raise _adapter(name, setting)
+    if files.isdisjoint((WEIGHTS, f"{WEIGHTS}.index.json")):
         raise ModelError(f"{name} has no safetensors weights on the hub.", f"Name another model in {setting}.")
+
+
+def _adapter(name: object, setting: str) -> ModelError:
+    return ModelError(
+        f"{name} is an adapter, not a whole model.",
+        f"Name its base model in {setting}, or merge the two with `merge_and_unload` of peft and save the result.",
+    )

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from sedi_dagster.errors import ModelError
 from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf
 from sedi_dagster.settings import PROJECT_ROOT
-from sedi_dagster.student.chat import closing_in_template, trained_ids
-from sedi_dagster.student.check import check_config, model_folder
+from sedi_dagster.student.chat import closing_in_template, trained_ids, writes_text
+from sedi_dagster.student.check import model_folder
+from sedi_dagster.student.config import UNUSABLE, fix, load_config, reason
 
 if TYPE_CHECKING:
     import torch
@@ -76,30 +77,36 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
 
 
-def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a student: a folder or a hub name.
+def load_tokenizer(source: str, setting: str = "SEDI_TRAINING_STUDENT") -> PreTrainedTokenizerBase:
+    """The tokenizer of a student: a folder or a hub name; `setting`: the variable that names it, for errors.
 
     Raises:
-        ModelError: there is none, or its chat template is missing or cannot render a question and its answer.
+        ModelError: there is none, it cannot write plain text, or its chat template is missing or cannot render a
+            question and its answer.
     """
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # noqa: BLE001 - tokenizers raises bare ones, transformers a KeyError for a torn file
-        raise ModelError(f"The student {source!r} has no usable tokenizer: {_reason(error)}", _FIX) from None
+        raise ModelError(f"The model {source!r} has no usable tokenizer: {reason(error)}", fix(setting)) from None
+    if not writes_text(tokenizer):
+        raise ModelError(
+            f"The tokenizer of {source!r} cannot write plain text: its vocabulary is missing or of another kind.",
+            "Copy or download its tokenizer.json again. " + fix(setting),
+        )
     if not tokenizer.chat_template:
-        raise ModelError(f"The student {source!r} has no chat template.", "Use a chat model. " + _FIX)
+        raise ModelError(f"The model {source!r} has no chat template.", "Use a chat model. " + fix(setting))
     try:
         closing = closing_in_template(tokenizer)
     except Exception as error:  # noqa: BLE001 - whatever a template does or raises
         raise ModelError(
-            f"The chat template of {source!r} cannot render a question and its answer: {_reason(error)}",
+            f"The chat template of {source!r} cannot render a question and its answer: {reason(error)}",
             "Correct its chat_template.jinja: one user message, then one assistant message, no system message.",
         ) from None
     if tokenizer.eos_token is None:
         if closing is None:
-            raise ModelError(f"Neither the tokenizer of {source!r} nor its chat template ends an answer.", _FIX)
+            raise ModelError(f"Neither the tokenizer of {source!r} nor its chat template ends an answer.", fix(setting))
         tokenizer.eos_token = tokenizer.convert_ids_to_tokens(closing)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -113,6 +120,7 @@ def load_student(
     attention: str | None = None,
     inference: bool = False,
     four_bit: bool = False,
+    setting: str = "SEDI_TRAINING_STUDENT",
 ) -> PreTrainedModel:
     """The student's weights on this process's device, after a round if its checkpoint is named.
 
@@ -122,22 +130,22 @@ def load_student(
         four_bit: frozen weights in 4 bits (NF4), for an adapter on top of them (QLoRA, arXiv 2305.14314).
         inference: nothing will be trained: weights in bf16 where a GPU multiplies it, once all are in place. Else fp32.
         attention: implementation that transformers should use; None: its own choice.
+        setting: the variable that names the model, for errors.
 
     Raises:
         ModelError: missing or incompatible weights. Only safetensors are read, remote code is never run.
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     if four_bit:
         check_quantization()
     device = student_device()
     full_checkpoint = adapter is not None and not (adapter / "adapter_config.json").exists()
     weights = str(adapter) if full_checkpoint else source
+    load_config(weights, setting, trained=not inference)
     try:
-        config = AutoConfig.from_pretrained(weights, trust_remote_code=False)
-        check_config(weights, config.to_dict(), "SEDI_TRAINING_STUDENT", trained=not inference)
         model, found = AutoModelForCausalLM.from_pretrained(
             weights,
             dtype=torch.float32,
@@ -155,8 +163,8 @@ def load_student(
             model = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device=where)
             if not trainable:  # one matrix product a layer instead of three
                 model = model.merge_and_unload()
-    except _UNUSABLE as error:
-        raise ModelError(f"The student {weights!r} cannot be loaded: {_reason(error)}", _FIX) from None
+    except UNUSABLE as error:
+        raise ModelError(f"The model {weights!r} cannot be loaded: {reason(error)}", fix(setting)) from None
     except SafetensorError as error:
         raise ModelError(
             f"A safetensors file of {weights!r} is damaged: {error}.",
@@ -261,26 +269,6 @@ def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[
         return [len(context) + len(answer) for context, answer in trained_ids(tokenizer, chats)]
 
     return count
-
-
-_UNUSABLE = (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError, AssertionError)
-"""What libraries raise for a folder that is no whole model."""
-
-
-def _reason(error: Exception) -> str:
-    """An error of transformers in a sentence or two; many list all models, or advise to run a repository's code."""
-    text = str(error)
-    if "trust_remote_code" in text:
-        return "it needs code from its repository, which is never run here."
-    if "for this kind of AutoModel" in text:
-        return text.partition("for this kind of AutoModel")[0] + "is no causal language model."
-    if "ignore_mismatched_sizes" in text:
-        return "the shapes of its weights are not those of its config.json."
-    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + " ..."
-
-
-_LONGEST_REASON = 400
-_FIX = "Set SEDI_TRAINING_STUDENT to bundled:smollm2-135m-instruct or to a folder with safetensors weights."
 
 
 if __name__ == "__main__":

@@ -36,13 +36,16 @@ def lora_config(rank: int, model: PreTrainedModel | None = None) -> Any:
 def _not_adapted(model: PreTrainedModel) -> list[str] | None:
     """Linear layers that an adapter would break, or would have no effect on.
 
-    The first return something else than a product (the router of Llama 4 and Phi MoE); the weights of the others are
-    read instead of called (the last layer of Mamba's, by a fused kernel).
+    Some return something else than a product (the router of Llama 4 and Phi MoE); the weights of others are read
+    instead of called (the last layer of Mamba's, by a fused kernel); those of a model's eyes and ears see no text.
     """
     from torch.nn import Linear
     from transformers.pytorch_utils import Conv1D
 
     found, all_of_them = [], 0
+    of_text: set[Any] = set(model.modules())
+    if model.config.get_text_config() is not model.config:
+        of_text = set(model.get_decoder().modules())
     kind: Any
     for prefix, parent in model.named_modules():
         if parent is model:  # its output layer is not adapted
@@ -53,7 +56,7 @@ def _not_adapted(model: PreTrainedModel) -> list[str] | None:
             if isinstance(layer, Linear | Conv1D):
                 all_of_them += 1
                 own = isinstance(layer, Linear) and type(layer).forward is not Linear.forward
-                if name in read or (own and "bitsandbytes" not in type(layer).__module__):
+                if name in read or layer not in of_text or (own and "bitsandbytes" not in type(layer).__module__):
                     found.append(f"{prefix}.{name}")
     if len(found) == all_of_them:
         raise ModelError(

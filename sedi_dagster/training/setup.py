@@ -11,6 +11,7 @@ import polars as pl
 
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.student.chat import trained_ids
+from sedi_dagster.student.config import known_positions
 from sedi_dagster.student.loading import check_vocabulary, load_student, student_device
 from sedi_dagster.student.memory import free_memory, is_out_of_memory
 from sedi_dagster.student.reading import FAILURES, PADDING, sample, takes_padding, unusable
@@ -119,7 +120,7 @@ def _check_length(job: TrainingJob, rows: pl.DataFrame, encoded: Sequence[Encode
 
 def _check_context(model: PreTrainedModel, longest: int) -> None:
     """Beyond the positions that it knows, a student has no embedding (GPT-2) or has never learned anything."""
-    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    most = known_positions(model.config)
     if most and longest > most:
         raise WorkloadError(
             f"A row has {longest} tokens, and the student knows {most} positions.",

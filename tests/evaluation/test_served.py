@@ -22,10 +22,11 @@ ANSWER = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": 
 
 
 class Endpoint(ThreadingHTTPServer):
-    """Keeps the bodies of requests; `refuses` names fields that it calls unknown."""
+    """Keeps the bodies of requests; `refuses` names fields that it calls unknown, `lacks` a model."""
 
-    answer: dict[str, Any] = ANSWER
+    answer: Any = ANSWER
     refuses: tuple[str, ...] = ()
+    lacks = "no-such-checkpoint"
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -41,8 +42,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.bodies.append(body)
         unknown = [name for name in self.server.refuses if name in body]
         reply = {"error": {"message": f"Unknown: {unknown}"}} if unknown else self.server.answer
-        content = json.dumps({"id": "1", "object": "chat.completion", "created": 1, "model": "m", **reply}).encode()
-        self.send_response(400 if unknown else 200)
+        if isinstance(reply, dict):
+            reply = json.dumps({"id": "1", "object": "chat.completion", "created": 1, "model": "m", **reply})
+        content = reply.encode("latin-1")
+        status = 404 if body["model"] == self.server.lacks else 400 if unknown else 200
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -86,13 +90,56 @@ def test_a_refusal_for_another_reason_is_told(endpoint: Endpoint, tmp_path: Path
         evaluated(endpoint, tmp_path / "r.jsonl")
 
 
-@pytest.mark.parametrize("answer", [{}, {"choices": None}, {"choices": []}, {"error": {"message": "busy"}}])
-def test_an_answer_without_choices_is_told(endpoint: Endpoint, tmp_path: Path, answer: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({}, "no choices"),
+        ({"choices": None}, "no choices"),
+        ({"choices": []}, "no choices"),
+        ({"choices": 5}, "no choices"),
+        ({"choices": [{"text": "nine"}]}, "no choices"),
+        ({"choices": [{"message": "nine"}]}, "no choices"),
+        ({"error": {"message": "busy"}}, "busy"),
+        ("[]", "no choices"),
+        ("", "not JSON"),
+        ("<html>Sign in</html>", "not JSON.*Sign in"),
+        ('{"choices": "caf\u00e9"}', "not JSON"),  # not in UTF-8
+        ({"choices": [{"finish_reason": "error", "message": {"content": ""}}]}, "did not finish"),
+    ],
+)
+def test_an_answer_that_is_none_is_told(endpoint: Endpoint, tmp_path: Path, answer: Any, message: str) -> None:
     endpoint.answer = answer
-    with pytest.raises(ModelError, match="no choices"):
-        evaluated(endpoint, tmp_path / "r.jsonl")
-    with pytest.raises(ModelError, match="no choices"):
+    for ask in (
+        lambda: evaluated(endpoint, tmp_path / "r.jsonl"),
+        lambda: asyncio.run(check_served(endpoint.url, "{checkpoint}", "", 10.0)),
+    ):
+        with pytest.raises(ModelError, match=f"(?s)could not be asked.*{message}.*SEDI_EVALUATION_BASE_URL"):
+            ask()
+
+
+def test_a_server_that_answers_to_any_name_is_told(endpoint: Endpoint) -> None:
+    asyncio.run(check_served(endpoint.url, "{checkpoint}", "", 10.0))
+    endpoint.lacks = ""
+    with pytest.raises(ModelError, match=r"(?s)'no-such-checkpoint' too.*the same weights.*SEDI_EVALUATION_BASE_URL"):
         asyncio.run(check_served(endpoint.url, "{checkpoint}", "", 10.0))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"finish_reason": "stop", "message": {"content": [{"type": "text", "text": "nine"}]}},
+        {"finish_reason": 5, "message": {"content": 9}},
+        {"message": {"content": "nine"}},
+    ],
+    ids=["parts", "numbers", "no reason"],
+)
+def test_an_answer_of_another_shape_is_read(endpoint: Endpoint, tmp_path: Path, choice: dict[str, Any]) -> None:
+    endpoint.answer = {"choices": [choice], "usage": {"completion_tokens": "3"}}
+    rows = evaluated(endpoint, tmp_path / "r.jsonl").values()
+    assert {(row["answer"], row["truncated"], row["answer_tokens"]) for row in rows} <= {
+        ("nine", False, None),
+        ("9", False, None),
+    }
 
 
 def test_an_answer_without_a_text_is_an_empty_one(endpoint: Endpoint, tmp_path: Path) -> None:

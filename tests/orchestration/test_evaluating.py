@@ -93,8 +93,9 @@ def test_a_served_student_is_asked_before_anything_is_spent(
         preflight(served)
     monkeypatch.setenv("SEDI_EVALUATION_MODEL", "{checkpoint}")
     asked = simulated_teacher.meter.requests
-    preflight(served)
-    assert simulated_teacher.meter.requests > asked
+    with pytest.raises(ModelError, match="answers to 'no-such-checkpoint' too"):  # as llama.cpp does
+        preflight(served)
+    assert simulated_teacher.meter.requests == asked + 2
     monkeypatch.setenv("SEDI_EVALUATION_BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(ModelError, match=r"(?s)student 'untrained' at .* could not be asked.*Serve it under this name"):
         preflight(served)

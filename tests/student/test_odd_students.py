@@ -196,6 +196,83 @@ def test_weights_that_are_not_all_there_are_told(tmp_path: Path, spoil: Callable
         load_student(str(student), None)
 
 
+def shards(student: Path) -> Path:
+    """The weights in several files, and their index."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(student)
+    (student / "model.safetensors").unlink()
+    model.save_pretrained(student, max_shard_size="20KB")
+    return student / "model.safetensors.index.json"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda index: None, None),
+        (lambda index: max(index.parent.glob("model-*")).unlink(), r"lacks 1 of its 2 files of weights \(model-00002"),
+        (lambda index: index.write_text("{"), "index.json is damaged"),
+        (lambda index: index.unlink(), r"neither model.safetensors nor .*only model-00001-of-00002.safetensors"),
+    ],
+    ids=["whole", "a file missing", "index damaged", "index missing"],
+)
+def test_weights_in_several_files_are_told_by_what_is_missing(
+    tmp_path: Path, spoil: Callable[[Path], object], message: str | None
+) -> None:
+    student = student_of(tmp_path)
+    spoil(shards(student))
+    if message is None:
+        check_student(str(student), "SEDI_X")
+    else:
+        with pytest.raises(ModelError, match=f"(?s){message}"):
+            check_student(str(student), "SEDI_X")
+
+
+@pytest.mark.parametrize("kind", ["Qwen2VLConfig", "Mistral3Config", "T5Config"])
+def test_a_kind_of_model_that_is_no_causal_one_is_told_before_anything_is_spent(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import transformers
+
+    from sedi_dagster.orchestration.preflight import _check_models
+
+    student = student_of(tmp_path)
+    getattr(transformers, kind)().save_pretrained(student)
+    monkeypatch.setenv("SEDI_TRAINING_STUDENT", str(student))
+    with pytest.raises(ModelError, match=r"(?s)causal language model.*Name a .*SEDI_TRAINING_STUDENT"):
+        _check_models(load_settings())
+
+
+def test_of_a_model_for_images_the_part_for_text_is_adapted(tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration
+
+    student = student_of(tmp_path)
+    for file in ("model.safetensors", "config.json"):
+        (student / file).unlink()
+    size = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
+    text = {**size, "num_hidden_layers": 2, "num_key_value_heads": 1, "head_dim": 8, "vocab_size": 300}
+    images = {**size, "num_hidden_layers": 1, "image_size": 28, "patch_size": 14}
+    torch.manual_seed(0)
+    config = Gemma3Config(text_config=text, vision_config=images, mm_tokens_per_image=4, image_token_index=299)
+    Gemma3ForConditionalGeneration(config).save_pretrained(student)
+    train(job_for(student, tmp_path / "out", rows=4, precision="fp32"), silent)
+    adapted = load_file(tmp_path / "out" / "checkpoint" / "adapter_model.safetensors")
+    assert adapted and all("language_model" in name for name in adapted)
+    tokenizer, plain = load_tokenizer(str(student)), AutoModelForCausalLM.from_pretrained(student, dtype=torch.float32)
+    rows = encode(tokenizer, training_rows(4))
+    said = [
+        torch.nn.functional.cross_entropy(
+            plain(input_ids=torch.tensor([row.input_ids])).logits[0, -1 - len(row.answer) : -1],
+            torch.tensor(row.answer),
+            reduction="sum",
+        )
+        for row in rows
+    ]
+    loss = float(sum(said)) / sum(len(row.answer) for row in rows)
+    assert pl.read_parquet(tmp_path / "out" / "steps.parquet")["loss"][0] == pytest.approx(loss, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -232,6 +309,23 @@ def test_a_config_that_is_no_json_object_is_told(tmp_path: Path, content: str) -
         load_student(str(student), None)
 
 
+def test_a_tokenizer_without_its_vocabulary_is_told(tmp_path: Path) -> None:
+    """transformers makes one all the same, of the special tokens alone."""
+    student = student_of(tmp_path)
+    (student / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"(?s)cannot write plain text.*tokenizer.json again.*SEDI_X"):
+        load_tokenizer(str(student), "SEDI_X")
+
+
+def test_a_reference_that_cannot_be_loaded_is_told_by_its_own_setting(tmp_path: Path) -> None:
+    student = student_of(tmp_path)
+    truncate(student)
+    change(student / "config.json", model_type="mystery")
+    job = {"student": str(student), "adapter": None, "items": items(), "batch_size": 6, "results": str(tmp_path / "r")}
+    with pytest.raises(ModelError, match=r"(?s)cannot be loaded.*Set SEDI_EVALUATION_REFERENCE"):
+        evaluate(job | {"setting": "SEDI_EVALUATION_REFERENCE"}, silent)
+
+
 def test_a_tokenizer_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     student = student_of(tmp_path)
     (student / "tokenizer.json").write_text('{"model": {"type": "Nope"}}')
@@ -253,11 +347,34 @@ def test_a_word_without_an_embedding_is_told_and_padding_without_one_does_no_har
         train(job_for(student, tmp_path / "more", rows=4), silent)
 
 
-def test_a_row_beyond_the_positions_of_the_student_is_told(tmp_path: Path) -> None:
+def test_a_row_beyond_the_positions_of_the_student_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sedi_dagster.orchestration.preflight import _check_models
+
     student = student_of(tmp_path)
     change(student / "config.json", max_position_embeddings=64)
     with pytest.raises(WorkloadError, match=r"(?s)knows 64 positions.*SEDI_TRAINING_MAX_LENGTH to 64"):
         train(job_for(student, tmp_path / "out", rows=4), silent)
+    monkeypatch.setenv("SEDI_TRAINING_STUDENT", str(student))
+    monkeypatch.setenv("SEDI_TRAINING_MAX_LENGTH", "65")
+    with pytest.raises(ModelError, match=r"(?s)=65 is more than the 64 positions.*to 64 or less"):
+        _check_models(load_settings())
+    monkeypatch.setenv("SEDI_TRAINING_MAX_LENGTH", "64")
+    _check_models(load_settings())
+
+
+def test_an_answer_ends_with_the_positions_and_an_item_beyond_them_is_told(tmp_path: Path) -> None:
+    """GPT-2 has no embedding for a position that it does not know."""
+    student = random_student(tmp_path, "GPT2Config", max_position_embeddings=100)
+    results = tmp_path / "r.jsonl"
+    tokenizer = load_tokenizer(str(student))
+    item = items()[0] | {"max_answer_tokens": 500}
+    room = 100 - len(token_ids(tokenizer, question_text(tokenizer, item["prompt"])))
+    job = {"student": str(student), "adapter": None, "batch_size": 6, "results": str(results)}
+    evaluate(job | {"items": [item]}, silent)
+    (row,) = read_results(results).values()
+    assert 0 < row["answer_tokens"] <= room and row["truncated"] == (row["answer_tokens"] == room)
+    with pytest.raises(WorkloadError, match=r"(?s)Item i5 and its reference.*knows 100 positions.*item out"):
+        evaluate(job | {"items": [item, items()[5]]}, silent)
 
 
 def test_a_mixture_of_experts_that_was_trained_whole_is_answered_by_and_keeps_its_config(tmp_path: Path) -> None:
@@ -300,6 +417,12 @@ def test_an_adapter_leaves_out_layers_that_it_would_break_or_not_change(
         {"prompt_lookup_num_tokens": 3},
         {"stop_strings": ["x"], "max_time": 1e-9},
         {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20, "min_p": 0.1},
+        {"use_cache": False},  # as training leaves it: answers would go on from a cache that is not kept
+        {"dola_layers": "low"},
+        {"token_healing": True},
+        {"force_words_ids": [[5]]},
+        {"penalty_alpha": 0.6},
+        {"eos_token_id": [-1, 99_999]},  # tokens that it does not have
     ],
     ids=lambda says: next(iter(says)),
 )
