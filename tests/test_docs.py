@@ -1,4 +1,4 @@
-"""The pages can be followed: their links lead somewhere, and the settings and commands that they name exist."""
+"""The pages can be followed: links lead somewhere, tables are whole, settings and commands that they name exist."""
 
 from __future__ import annotations
 
@@ -47,6 +47,17 @@ def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     for name in re.findall(r"SEDI_[A-Z0-9_]+", page.read_text(encoding="utf-8")):
         # `SEDI_LOOP_*_CRON` and `SEDI_FILTERING_...` stand for several.
         assert name in known or (name.endswith("_") and any(one.startswith(name) for one in known)), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_table_has_a_header_and_rows_of_one_width(page: Path) -> None:
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        rows = table.splitlines()
+        assert len(rows) > 2 and re.fullmatch(r"\|(?: *:?-+:? *\|)+", rows[1]), rows[0]
+        widths = {len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", row))) for row in rows}
+        assert len(widths) == 1, rows[0]
+    assert not re.search(r"^\|.*\n(?!\||<!--)\S", text, re.MULTILINE), "no empty line after a table"
 
 
 def commands(text: str) -> Iterator[str]:
