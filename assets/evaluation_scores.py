@@ -35,10 +35,7 @@ from sedi_dagster.records import Tables
     description=__doc__,
 )
 def evaluation_scores(
-    context: dg.AssetExecutionContext,
-    sedi: SediResource,
-    pipes: dg.PipesSubprocessClient,
-    baseline_scores: Tables,
+    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient, baseline_scores: Tables
 ) -> dg.Output[Tables]:
     round_key = context.partition_key
     with as_dagster_failure():

@@ -60,10 +60,7 @@ def lineage_manifest(
             evaluation_scores["categories"],
             promotion["promoted"],
         )
-        checkpoint = {
-            **sft_checkpoint["origin"].row(0, named=True),
-            "files": dict(sft_checkpoint["files"].iter_rows()),
-        }
+        checkpoint = {**sft_checkpoint["origin"].row(0, named=True), "files": dict(sft_checkpoint["files"].iter_rows())}
         _complete_card(store, outcome)
         digests = call_digests(ledger_url(settings), calls["request_key"].unique())
         manifest = write_manifest(

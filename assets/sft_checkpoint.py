@@ -40,10 +40,7 @@ TABLES = ("steps", "examples", "heldout")
     description=__doc__,
 )
 def sft_checkpoint(
-    context: dg.AssetExecutionContext,
-    sedi: SediResource,
-    pipes: dg.PipesSubprocessClient,
-    filtered_batches: Tables,
+    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient, filtered_batches: Tables
 ) -> dg.Output[Tables]:
     round_key = context.partition_key
     with as_dagster_failure():
@@ -67,12 +64,10 @@ def sft_checkpoint(
         tables = {
             **{name: pl.read_parquet(output / f"{name}.parquet") for name in TABLES},
             "files": pl.DataFrame(
-                {"file": list(files), "sha256": list(files.values())},
-                schema={"file": pl.String, "sha256": pl.String},
+                {"file": list(files), "sha256": list(files.values())}, schema={"file": pl.String, "sha256": pl.String}
             ),
             "origin": pl.DataFrame(
-                {"student": [training.student], "parent": [parent]},
-                schema={"student": pl.String, "parent": pl.String},
+                {"student": [training.student], "parent": [parent]}, schema={"student": pl.String, "parent": pl.String}
             ),
         }
         place = ("sft_checkpoint", round_key)

@@ -20,12 +20,7 @@ from sedi_dagster.records import Tables
 from sedi_dagster.storage.store import parquet_bytes
 
 
-@dg.asset(
-    deps=["filtered_batches", "lineage_manifest"],
-    kinds={"parquet"},
-    code_version="2",
-    description=__doc__,
-)
+@dg.asset(deps=["filtered_batches", "lineage_manifest"], kinds={"parquet"}, code_version="2", description=__doc__)
 def sft_dataset(sedi: SediResource) -> dg.Output[Tables]:
     with as_dagster_failure():
         settings, store = sedi.settings(), sedi.store()

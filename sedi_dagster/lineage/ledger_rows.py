@@ -40,11 +40,7 @@ def ledger_rows(url: str, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
                     bodies.setdefault(row.key, {})[row.kind] = row.body
                 for call in connection.execute(select(calls).where(calls.c.key.in_(part))):
                     body = bodies.get(call.key, {})
-                    yield {
-                        **call._mapping,
-                        "request": body.get("request"),
-                        "response": body.get("response"),
-                    }
+                    yield {**call._mapping, "request": body.get("request"), "response": body.get("response")}
     except SQLAlchemyError as error:
         raise storage_error(url, error) from None
     finally:

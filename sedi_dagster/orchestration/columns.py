@@ -129,10 +129,7 @@ TABLES: dict[str, dict[str, str]] = {
         "loss_before": "Loss of the answer before the round's training, in nats per token.",
         "loss_after": "Loss of the answer after the round's training.",
     },
-    "batches": {
-        "batch": "Number of the batch, in training order, from 1.",
-        "position": "Position in the batch.",
-    },
+    "batches": {"batch": "Number of the batch, in training order, from 1.", "position": "Position in the batch."},
     "heldout": _HELDOUT_LOSSES,
     "seed_heldout": _HELDOUT_LOSSES,
     "diversity": {
@@ -216,10 +213,7 @@ TABLES: dict[str, dict[str, str]] = {
         "length_after": "Characters of the new answer.",
         "length_before": "Characters of the previous answer.",
     },
-    "partitions": {
-        "partition": "Partition of the round.",
-        "data_version": "Hash of its content.",
-    },
+    "partitions": {"partition": "Partition of the round.", "data_version": "Hash of its content."},
     "manifest": {},
     "pages": {"bytes": "Size of the page in bytes."},
 }

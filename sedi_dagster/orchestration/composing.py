@@ -10,13 +10,7 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.batching.composition import compose, training_rows
-from sedi_dagster.batching.diversity import (
-    MEASURED_ROWS,
-    equal_size_distance,
-    equal_size_draws,
-    in_batch,
-    whole_set,
-)
+from sedi_dagster.batching.diversity import MEASURED_ROWS, equal_size_distance, equal_size_draws, in_batch, whole_set
 from sedi_dagster.batching.embed_rows import VECTORS
 from sedi_dagster.batching.embedding import embed
 from sedi_dagster.batching.example_table import replace_round

@@ -185,8 +185,7 @@ class Driver:
                 return SediError(str(user_data.metadata["problem"].value), str(user_data.metadata["fix"].value))
         name = wait.work.name if wait.work else "A run"
         return WorkloadError(
-            f"{name} failed: {attempt.message or attempt.cause}.",
-            "See the run in the UI (`make ui`) for details.",
+            f"{name} failed: {attempt.message or attempt.cause}.", "See the run in the UI (`make ui`) for details."
         )
 
 

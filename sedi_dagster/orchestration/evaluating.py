@@ -35,10 +35,7 @@ SERVED_AT_ONCE = 24
 
 
 def evaluate_student(
-    context: dg.AssetExecutionContext,
-    sedi: SediResource,
-    pipes: dg.PipesSubprocessClient,
-    checkpoint: str | None,
+    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient, checkpoint: str | None
 ) -> pl.DataFrame:
     """Answers and scores (`ITEM_SCHEMA`) of the student after round `checkpoint`, or of the untrained student (None).
 

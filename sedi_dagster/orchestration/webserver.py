@@ -106,8 +106,7 @@ def develop(host: str, port: int, workspace: str) -> None:
     # The project's dagster.yaml lies in the working folder and is copied to DAGSTER_HOME: nothing to warn of.
     logging.getLogger("dagster").addFilter(lambda record: "instance configuration value" not in record.getMessage())
     import_module("dagster_dg_cli.cli.dev").dev_command.main(
-        ["--host", host, "--port", str(port), "--workspace", workspace, "--log-level", "warning"],
-        prog_name="sedi ui",
+        ["--host", host, "--port", str(port), "--workspace", workspace, "--log-level", "warning"], prog_name="sedi ui"
     )
 
 

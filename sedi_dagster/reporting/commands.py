@@ -14,13 +14,7 @@ from rich.text import Text
 
 from sedi_dagster.reporting.funnel import RULES
 from sedi_dagster.reporting.numbers import clip, count, measured, percent, printable
-from sedi_dagster.reporting.rejected import (
-    choose,
-    count_by_rule,
-    dropped_candidates,
-    judged_rounds,
-    read_verdicts,
-)
+from sedi_dagster.reporting.rejected import choose, count_by_rule, dropped_candidates, judged_rounds, read_verdicts
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store

@@ -67,11 +67,7 @@ def cost_by_purpose(calls: pl.DataFrame) -> list[CostRow]:
 def cost_by_category(calls: pl.DataFrame, examples: pl.DataFrame) -> list[CostRow]:
     """A row a category, with what it kept."""
     return [
-        _cost(
-            name,
-            calls.filter(pl.col("category") == name),
-            kept=examples.filter(pl.col("category") == name).height,
-        )
+        _cost(name, calls.filter(pl.col("category") == name), kept=examples.filter(pl.col("category") == name).height)
         for name in calls["category"].unique(maintain_order=True)
     ]
 

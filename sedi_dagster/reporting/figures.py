@@ -65,12 +65,7 @@ def funnel_figure(funnel: Funnel) -> Figure:
     for number, row in enumerate(funnel.rows):
         label = f"{row.kept} of {row.candidates}"
         axes.annotate(
-            label,
-            (left[number], number),
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-            color=LIGHT["muted"],
+            label, (left[number], number), (6, 0), textcoords="offset points", va="center", color=LIGHT["muted"]
         )
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -98,10 +93,7 @@ def funnel_legend(funnel: Funnel) -> list[tuple[str, str]]:
     shared = {"malformed": "malformed", "reason-rest": "other rules"}
     named = zip(reason_colours(funnel), funnel.reasons, strict=True)
     labels = {colour: shared.get(colour, reason.name) for colour, reason in sorted(named, key=lambda e: e[0])}
-    entries = [
-        ("kept", "kept"),
-        *((label, colour) for colour, label in labels.items() if colour != "malformed"),
-    ]
+    entries = [("kept", "kept"), *((label, colour) for colour, label in labels.items() if colour != "malformed")]
     return entries + [(label, colour) for colour, label in labels.items() if colour == "malformed"]
 
 

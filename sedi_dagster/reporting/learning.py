@@ -164,10 +164,7 @@ def _telling_batch(batches: pl.DataFrame, steps: pl.DataFrame) -> tuple[int, str
     for step in steps.sort("grad_norm", descending=True, nulls_last=True).iter_rows(named=True):
         batch = members.get(tuple(step["example_ids"]))
         if batch is not None:
-            return (
-                batch,
-                f"the one with the highest gradient norm, {step['grad_norm']:.2f} at step {step['step']}",
-            )
+            return (batch, f"the one with the highest gradient norm, {step['grad_norm']:.2f} at step {step['step']}")
     return int(batches["batch"].to_list()[0]), "the first one"
 
 

@@ -46,11 +46,5 @@ DARK = {
     "reason-rest": "#b8a387",
     "malformed": "#6b7687",
 }
-DECISION_COLOUR = {
-    "weak": "bad",
-    "stuck": "warn",
-    "fine": "good",
-    "cooling": "muted",
-    "not enough evidence": "accent",
-}
+DECISION_COLOUR = {"weak": "bad", "stuck": "warn", "fine": "good", "cooling": "muted", "not enough evidence": "accent"}
 """How a category's decision is coloured, in plots and on the page."""

@@ -15,10 +15,7 @@ def kept_examples(examples: pl.DataFrame, categories: Sequence[str]) -> list[tup
     """Up to two kept examples a category, in the order of `categories`."""
     names = dict.fromkeys([*categories, *examples["category"].to_list()])
     chosen = [
-        (
-            name,
-            examples.filter(pl.col("category") == name).sort("example_id").head(EXAMPLES_PER_CATEGORY).to_dicts(),
-        )
+        (name, examples.filter(pl.col("category") == name).sort("example_id").head(EXAMPLES_PER_CATEGORY).to_dicts())
         for name in names
     ]
     return [(name, rows) for name, rows in chosen if rows]
@@ -38,9 +35,6 @@ def answers(items: pl.DataFrame) -> list[tuple[str, list[dict[str, Any]]]]:
     found = []
     for name in items["category"].unique().sort():
         mine = items.filter(pl.col("category") == name).sort("item_id")
-        rows = [
-            *mine.filter(pl.col("passed")).head(1).to_dicts(),
-            *mine.filter(~pl.col("passed")).head(1).to_dicts(),
-        ]
+        rows = [*mine.filter(pl.col("passed")).head(1).to_dicts(), *mine.filter(~pl.col("passed")).head(1).to_dicts()]
         found.append((name, rows))
     return found

@@ -52,10 +52,7 @@ class SeedReport:
 
 
 def check_seeds(
-    seeds: SeedFile,
-    categories: Collection[str],
-    items: Iterable[tuple[str, str]],
-    settings: Settings,
+    seeds: SeedFile, categories: Collection[str], items: Iterable[tuple[str, str]], settings: Settings
 ) -> SeedReport:
     """Report on a file of seed tasks.
 
