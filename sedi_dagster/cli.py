@@ -21,7 +21,7 @@ COMMANDS = {
     "estimate": "sedi_dagster.orchestration.estimating:estimate_command",
     "filter": "sedi_dagster.reporting.filter_file:filter_command",
     "import": "sedi_dagster.orchestration.importing:import_command",
-    "rejected": "sedi_dagster.reporting.commands:rejected_command",
+    "rejected": "sedi_dagster.reporting.rejected:rejected_command",
     "similar": "sedi_dagster.lineage.commands:similar_command",
     "seeds": "sedi_dagster.reporting.seeds_command:seeds",
     "trace": "sedi_dagster.reporting.tracing:trace_command",

@@ -13,7 +13,7 @@ from sedi_dagster.evaluation.comparison import ALL, compare
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import promoted_checkpoint, starting_checkpoint
 from sedi_dagster.records import RoundOutcome
-from sedi_dagster.reporting.numbers import p_value
+from sedi_dagster.reporting.numbers import p_equation
 from sedi_dagster.settings import SIMULATED, Settings
 
 
@@ -104,8 +104,7 @@ def _change(before: pl.DataFrame, after: pl.DataFrame, alpha: float) -> str:
     p, verdict = row["p_gain"], "a gain" if row["p_gain"] <= alpha else "could be chance"
     if lost > won:
         p, verdict = row["p_drop"], "a loss" if row["p_drop"] <= alpha else "could be chance"
-    shown = p_value(p)
-    return f"{won - lost:+d} items ({won} won, {lost} lost; p {shown if shown[0] == '<' else f'= {shown}'}), {verdict}"
+    return f"{won - lost:+d} items ({won} won, {lost} lost; p {p_equation(p)}), {verdict}"
 
 
 def _graded(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:

@@ -7,12 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from sedi_dagster.reporting.numbers import Rate, count, p_value, percent
-
-ALL = "all"
-BEFORE = "before"
-SEED_TASKS = "seed tasks"
-"""Against what a comparison is, as evaluation names it."""
+from sedi_dagster.evaluation.comparison import ALL
+from sedi_dagster.reporting.numbers import Rate, count, p_equation, percent
 
 
 @dataclass(frozen=True)
@@ -21,20 +17,6 @@ class Conclusion:
 
     sentence: str
     tone: str
-
-
-@dataclass(frozen=True)
-class Forgotten:
-    """A category in which more items were lost than won against the checkpoint before."""
-
-    category: str
-    won: int
-    lost: int
-    p_drop: float
-
-    def is_significant(self, alpha: float) -> bool:
-        """Whether the loss is significant at the level `alpha`."""
-        return self.p_drop <= alpha
 
 
 def round_conclusion(before: Rate | None, after: Rate | None, comparisons: pl.DataFrame, alpha: float) -> Conclusion:
@@ -51,7 +33,7 @@ def round_conclusion(before: Rate | None, after: Rate | None, comparisons: pl.Da
             "muted",
         )
     statement = f"{percent(before.share)} of the evaluation items passed before, {percent(after.share)} after"
-    return _judged(statement, _rows(comparisons, BEFORE, pl.col("category") == ALL), alpha)
+    return _judged(statement, _rows(comparisons, "before", pl.col("category") == ALL), alpha)
 
 
 def beyond_seed_tasks(
@@ -69,19 +51,13 @@ def beyond_seed_tasks(
         f"After training on the human seed tasks alone, the student passes {percent(seed_tasks.share)}; "
         f"with {count(tokens)} teacher tokens, {percent(after.share)}"
     )
-    return _judged(statement, _rows(comparisons, SEED_TASKS, pl.col("category") == ALL), alpha)
+    return _judged(statement, _rows(comparisons, "seed tasks", pl.col("category") == ALL), alpha)
 
 
-def forgotten(comparisons: pl.DataFrame) -> list[Forgotten]:
+def forgotten(comparisons: pl.DataFrame) -> list[dict[str, Any]]:
     """The categories that lost more items than they won since the checkpoint before, clearest first."""
-    rows = _rows(comparisons, BEFORE, (pl.col("category") != ALL) & (pl.col("lost") > pl.col("won")))
-    found = [Forgotten(row["category"], row["won"], row["lost"], row["p_drop"]) for row in rows]
-    return sorted(found, key=lambda one: (one.p_drop, one.category))
-
-
-def _p(value: float) -> str:
-    text = p_value(value)
-    return text if text.startswith("<") else f"= {text}"
+    rows = _rows(comparisons, "before", (pl.col("category") != ALL) & (pl.col("lost") > pl.col("won")))
+    return sorted(rows, key=lambda row: (row["p_drop"], row["category"]))
 
 
 def _judged(statement: str, rows: list[dict[str, Any]], alpha: float) -> Conclusion:
@@ -91,10 +67,10 @@ def _judged(statement: str, rows: list[dict[str, Any]], alpha: float) -> Conclus
     row = rows[0]
     items = f"{row['won']} items won and {row['lost']} lost"
     if row["p_gain"] <= alpha:
-        return Conclusion(f"{statement}: a gain ({items}, p {_p(row['p_gain'])}).", "good")
+        return Conclusion(f"{statement}: a gain ({items}, p {p_equation(row['p_gain'])}).", "good")
     if row["p_drop"] <= alpha:
-        return Conclusion(f"{statement}: a loss ({items}, p {_p(row['p_drop'])}).", "bad")
-    return Conclusion(f"{statement}: no evidence of a gain ({items}, p {_p(row['p_gain'])}).", "muted")
+        return Conclusion(f"{statement}: a loss ({items}, p {p_equation(row['p_drop'])}).", "bad")
+    return Conclusion(f"{statement}: no evidence of a gain ({items}, p {p_equation(row['p_gain'])}).", "muted")
 
 
 def _rows(comparisons: pl.DataFrame, against: str, chosen: pl.Expr) -> list[dict[str, Any]]:

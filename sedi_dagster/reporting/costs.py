@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,8 @@ class CostRow:
 
 @dataclass(frozen=True)
 class HistoryRow:
+    """A round, and its change of score against the round before."""
+
     outcome: RoundOutcome
     change: float | None
 
@@ -56,36 +59,26 @@ class HistoryRow:
         return [c.category for c in self.outcome.categories if c.decision == "weak"]
 
 
+def history(outcomes: Sequence[RoundOutcome]) -> list[HistoryRow]:
+    """A row for each round, in their order."""
+    return [HistoryRow(o, o.score - outcomes[i - 1].score if i else None) for i, o in enumerate(outcomes)]
+
+
 def cost_by_purpose(calls: pl.DataFrame) -> list[CostRow]:
     """A row a purpose, in the order in which they were first needed."""
-    return [
-        _cost(PURPOSES.get(name, name), calls.filter(pl.col("purpose") == name))
-        for name in calls["purpose"].unique(maintain_order=True)
-    ]
+    by_purpose = calls.group_by("purpose", maintain_order=True)
+    return [total_cost(part, name=PURPOSES.get(str(purpose), str(purpose))) for (purpose,), part in by_purpose]
 
 
 def cost_by_category(calls: pl.DataFrame, examples: pl.DataFrame) -> list[CostRow]:
-    """A row a category, with what it kept."""
-    return [
-        _cost(name, calls.filter(pl.col("category") == name), kept=examples.filter(pl.col("category") == name).height)
-        for name in calls["category"].unique(maintain_order=True)
-    ]
+    """A row a category, with the number of examples kept."""
+    kept = Counter(examples["category"])
+    by_category = calls.group_by("category", maintain_order=True)
+    return [total_cost(part, kept[str(name)], str(name)) for (name,), part in by_category]
 
 
-def total_cost(calls: pl.DataFrame, examples: pl.DataFrame) -> CostRow:
-    """All calls as one row, with the number of examples kept."""
-    return _cost("all", calls, kept=examples.height)
-
-
-def history(outcomes: Sequence[RoundOutcome]) -> list[HistoryRow]:
-    """The rounds in order, each with its change of score against the round before."""
-    ordered = sorted(outcomes, key=lambda o: o.round)
-    return [
-        HistoryRow(outcome, outcome.score - ordered[i - 1].score if i else None) for i, outcome in enumerate(ordered)
-    ]
-
-
-def _cost(name: str, calls: pl.DataFrame, kept: int | None = None) -> CostRow:
+def total_cost(calls: pl.DataFrame, kept: int | None = None, name: str = "all") -> CostRow:
+    """All these calls as one row, with the number of examples kept of them."""
     latency = calls["latency_s"].mean()
     cut = [reason for reason in calls["finish_reason"].unique() if ending_of(reason) == "cut"]
     return CostRow(

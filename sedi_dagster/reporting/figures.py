@@ -58,8 +58,11 @@ def funnel_figure(funnel: Funnel) -> Figure:
     """What became of each category's candidates: kept, dropped by rule, malformed. The legend is apart."""
     figure, (axes,) = blank(WIDE, 0.7 + 0.32 * max(len(funnel.rows), 1))
     names = [words(row.category) for row in funnel.rows]
-    left = [0] * len(funnel.rows)
-    for widths, colour in _funnel_parts(funnel):
+    left, colours = [0] * len(names), reason_colours(funnel)
+    parts = [("kept", [row.kept for row in funnel.rows])]
+    for i in sorted(range(len(colours)), key=lambda i: colours[i] == "malformed"):
+        parts.append((colours[i], [row.dropped[i] for row in funnel.rows]))
+    for colour, widths in parts:
         axes.barh(range(len(names)), widths, left=left, height=0.66, color=LIGHT[colour])
         left = [a + b for a, b in zip(left, widths, strict=True)]
     for number, row in enumerate(funnel.rows):
@@ -92,9 +95,8 @@ def funnel_legend(funnel: Funnel) -> list[tuple[str, str]]:
     """(label, colour by role) for each colour in `funnel_figure`."""
     shared = {"malformed": "malformed", "reason-rest": "other rules"}
     named = zip(reason_colours(funnel), funnel.reasons, strict=True)
-    labels = {colour: shared.get(colour, reason.name) for colour, reason in sorted(named, key=lambda e: e[0])}
-    entries = [("kept", "kept"), *((label, colour) for colour, label in labels.items() if colour != "malformed")]
-    return entries + [(label, colour) for colour, label in labels.items() if colour == "malformed"]
+    labels = {colour: shared.get(colour, reason.name) for colour, reason in named}
+    return [("kept", "kept"), *((labels[c], c) for c in sorted(labels, key=lambda c: (c == "malformed", c)))]
 
 
 def loss_figure(steps: pl.DataFrame) -> Figure:
@@ -121,7 +123,7 @@ def training_figure(steps: pl.DataFrame) -> Figure:
     return figure
 
 
-def score_history_figure(rows: Sequence[HistoryRow], starts: Mapping[str, Rate] | None = None) -> Figure:
+def score_history_figure(rows: Sequence[HistoryRow], starts: Mapping[str, Rate]) -> Figure:
     """Overall pass rate by round; a checkpoint that was not promoted is hollow.
 
     Args:
@@ -137,7 +139,7 @@ def score_history_figure(rows: Sequence[HistoryRow], starts: Mapping[str, Rate] 
             axes.plot([number] * 2, [row.rate.low, row.rate.high], color=LIGHT["tint"], linewidth=3, zorder=1)
         face = LIGHT["accent"] if row.outcome.promoted else LIGHT["surface"]
         axes.plot([number], [row.outcome.score], "o", markersize=6, color=LIGHT["accent"], markerfacecolor=face)
-    for number, (name, rate) in enumerate((starts or {}).items()):
+    for number, (name, rate) in enumerate(starts.items()):
         colour, side = (LIGHT["seed-tasks"], 1) if number else (LIGHT["before"], 0)
         axes.axhline(rate.share, color=colour, linewidth=1.1, linestyle=(0, (4, 3)), zorder=0)
         axes.annotate(  # one at the left, one at the right: they may lie close to each other
@@ -206,16 +208,6 @@ def _score_legend(figure: Figure, seed_tasks: bool, decisions: Collection[str]) 
         handlelength=1.6,
         columnspacing=1.4,
     )
-
-
-def _funnel_parts(funnel: Funnel) -> list[tuple[list[int], str]]:
-    parts = [([row.kept for row in funnel.rows], "kept")]
-    order = sorted(zip(reason_colours(funnel), range(len(funnel.reasons)), strict=True), key=_malformed_last)
-    return parts + [([row.dropped[i] for row in funnel.rows], colour) for colour, i in order]
-
-
-def _malformed_last(entry: tuple[str, int]) -> tuple[bool, int]:
-    return entry[0] == "malformed", entry[1]
 
 
 def _steps_figure(steps: pl.DataFrame, column: str, title: str, colour: str) -> Figure:

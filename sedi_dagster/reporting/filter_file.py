@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,41 +47,33 @@ def filter_command(file: Path, out: Path | None, against: tuple[Path, ...], colu
     folder = out or Path(f"{file.name}.filtered")
     console = Console(soft_wrap=True, highlight=False)
     with console.status("Reading and judging"):
-        read = judge_file(file, against, columns, settings)
-        write_results(folder, file, read, settings.filtering)
-    counted = read.verdicts.group_by("rule").len().drop_nulls().sort("len", descending=True)
-    kept = read.verdicts.filter(pl.col("state") == "kept").height
-    console.print(f"{kept:,} of {read.verdicts.height:,} rows are kept ({kept / max(1, read.verdicts.height):.1%}).")
+        problems = Problems(file)
+        verdicts = _judged(file, against, columns, settings, problems)
+        _write(folder, file, verdicts, problems, settings.filtering)
+    counted = verdicts.group_by("rule").len().drop_nulls().sort("len", descending=True)
+    kept = verdicts.filter(pl.col("state") == "kept").height
+    console.print(f"{kept:,} of {verdicts.height:,} rows are kept ({kept / verdicts.height:.1%}).")
     for rule, count in counted.iter_rows():
         console.print(f"  {count:>9,}  {rule}: {RULES.get(rule, '')}")
-    for note in read.problems.note_lines():
+    for note in problems.note_lines():
         console.print(f"Note: {escape(note)}.")
-    if read.problems.count:
-        console.print(f"{read.problems.count:,} row(s) could not be read, such as:")
-        for problem in read.problems.found[:SHOWN]:
+    if problems.count:
+        console.print(f"{problems.count:,} row(s) could not be read, such as:")
+        for problem in problems.found[:SHOWN]:
             console.print(f"  {escape(str(problem))}")
     console.print(f"Written to {escape(str(folder))}: verdicts.parquet, kept.jsonl, report.html")
 
 
-@dataclass(frozen=True)
-class JudgedFile:
-    """The verdicts, and what was wrong with rows that have none, or left out of those that have one."""
-
-    verdicts: pl.DataFrame
-    problems: Problems
-
-
-def judge_file(file: Path, against: Sequence[Path], columns: Columns, settings: Settings) -> JudgedFile:
-    """Read and judge a file.
+def _judged(
+    file: Path, against: Sequence[Path], columns: Columns, settings: Settings, problems: Problems
+) -> pl.DataFrame:
+    """A verdict for each row; `problems` takes rows that cannot be read, and what was left out of others.
 
     Raises:
-        InputFileError: it cannot be read, or none of its rows can.
+        InputFileError: the file cannot be read, or none of its rows can.
     """
-    problems = Problems(file)
-    exchanges = clean_outputs(
-        read_exchanges(file, problems, columns, LIMITS), settings.teacher.cleaning_rules, problems
-    )
-    rows = data_set_frame(exchanges, problems.place)
+    read = read_exchanges(file, problems, columns, LIMITS)
+    rows = data_set_frame(clean_outputs(read, settings.teacher.cleaning_rules, problems), problems.place)
     if rows.is_empty():
         problems.raise_any()
         raise InputFileError(f"{file} has no usable row.", "Give at least one instruction and output.")
@@ -95,23 +86,22 @@ def judge_file(file: Path, against: Sequence[Path], columns: Columns, settings: 
     items = [(item.id, item.prompt) for item in load_evaluation_items(settings.path(settings.items), categories)]
     for name in filter(None, map(str.strip, settings.filtering.decontaminate_files.split(","))):
         items += read_guarded_texts(settings.path(Path(name)))
-    return JudgedFile(judge_data_set(rows, pl.concat(pool), items, settings.filtering), problems)
+    return judge_data_set(rows, pl.concat(pool), items, settings.filtering)
 
 
-def write_results(folder: Path, file: Path, judged: JudgedFile, filtering: FilteringSettings) -> None:
+def _write(folder: Path, file: Path, verdicts: pl.DataFrame, problems: Problems, filtering: FilteringSettings) -> None:
     """Write verdicts, the rows that were kept, and the page.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    verdicts = judged.verdicts
     kept = verdicts.filter(pl.col("state") == "kept")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         verdicts.rename({"candidate_id": "row", "neighbour_id": "neighbour_row"}).write_parquet(
             folder / "verdicts.parquet"
         )
-        (folder / "report.html").write_text(_page(file, judged, filtering), encoding="utf-8")
+        (folder / "report.html").write_text(_page(file.name, verdicts, problems, filtering), encoding="utf-8")
     except OSError as error:
         message = f"{folder} cannot be written: {error.strerror}."
         raise StorageError(message, "Name another folder with --out.") from None
@@ -120,8 +110,7 @@ def write_results(folder: Path, file: Path, judged: JudgedFile, filtering: Filte
     write_jsonl(folder / "kept.jsonl", ({k: v for k, v in row.items() if v is not None} for row in rows))
 
 
-def _page(file: Path, judged: JudgedFile, filtering: FilteringSettings) -> str:
-    verdicts = judged.verdicts
+def _page(name: str, verdicts: pl.DataFrame, problems: Problems, filtering: FilteringSettings) -> str:
     by_rule = verdicts.drop_nulls("rule").group_by("rule").len().sort("len", "rule", descending=[True, False])
     rules: list[dict[str, Any]] = [
         {
@@ -141,13 +130,13 @@ def _page(file: Path, judged: JudgedFile, filtering: FilteringSettings) -> str:
     )
     return fill(
         "filter_file.html.j2",
-        name=file.name,
+        name=name,
         rows=verdicts.height,
         kept=verdicts.filter(pl.col("state") == "kept").height,
         rules=rules,
         by_category=by_category,
-        notes=judged.problems.note_lines(),
-        unread=judged.problems.count,
-        problems=[str(problem) for problem in judged.problems.found[:10]],
+        notes=problems.note_lines(),
+        unread=problems.count,
+        problems=[str(problem) for problem in problems.found[:10]],
         filtering=filtering,
     )

@@ -86,6 +86,11 @@ def p_value(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
+def p_equation(p: float) -> str:
+    """The same with its sign: `= 0.02`, `< 0.0001`."""
+    return p_value(p) if p < 0.0001 else f"= {p_value(p)}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds, minutes or hours, whichever reads best."""
     if seconds is None:
@@ -117,6 +122,11 @@ def moment(iso: str) -> str:
 def printable(text: str) -> str:
     """The text without what no page can carry: control characters and lone surrogates become U+FFFD."""
     return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def one_line(text: str, longest: int) -> str:
+    """The text for a line of a terminal: white space and what is not printable replaced, its end cut."""
+    return clip(printable(" ".join(text.split())), longest)
 
 
 def clip(text: str, longest: int = LONGEST_TEXT) -> str:

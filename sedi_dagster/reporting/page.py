@@ -30,18 +30,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        count=numbers.count,
-        percent=numbers.percent,
-        points=numbers.points,
-        decimal=numbers.decimal,
-        measured=numbers.measured,
-        clip=numbers.clip,
-        moment=numbers.moment,
-        words=numbers.words,
-        duration=numbers.duration,
-        p_value=numbers.p_value,
-    )
+    for name in "count percent points decimal measured clip moment words duration p_value".split():
+        environment.filters[name] = getattr(numbers, name)
     environment.globals.update(light=LIGHT, dark=DARK, decision_colour=DECISION_COLOUR)
     return environment
 

@@ -1,18 +1,27 @@
-"""Rejected candidates of all rounds, with the rule and the nearest neighbour."""
+"""`sedi rejected`: rejected candidates of all rounds, with the rule and the nearest neighbour."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+import click
 import polars as pl
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
 from sedi_dagster.records import round_named
-from sedi_dagster.storage.rounds import LoopHistory
+from sedi_dagster.reporting.funnel import RULES
+from sedi_dagster.reporting.numbers import count, measured, one_line, percent
+from sedi_dagster.settings import load_settings
+from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
 
+LONGEST_SHOWN = 300
 DROPPED_SCHEMA: dict[str, Any] = {
     "round": pl.String,
     **VERDICT_SCHEMA,
@@ -23,13 +32,89 @@ DROPPED_SCHEMA: dict[str, Any] = {
 }
 
 
-def judged_rounds(store: Store, history: LoopHistory, wanted: str) -> list[str]:
+@click.command("rejected")
+@click.option("--round", "round_", default="", help="Only this round, such as 3; default: all.")
+@click.option("--category", default="", help="Only this category.")
+@click.option("--rule", default="", help="Only this rule, such as near_duplicate.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Number of candidates to show.")
+@click.option("--summary", is_flag=True, help="Counts by round, category and rule instead of candidates.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def rejected_command(round_: str, category: str, rule: str, limit: int, summary: bool, as_json: bool) -> None:
+    """List rejected and malformed candidates with the rule and the nearest neighbour."""
+    store = Store(load_settings().data_root)
+    rounds = judged_rounds(store, round_)
+    verdicts = read_verdicts(store, rounds)
+    chosen = choose(verdicts, category, rule)
+    if summary:
+        counted = count_by_rule(chosen)
+        _print_json(counted) if as_json else _print_summary(counted)
+        return
+    all_dropped = chosen.filter(pl.col("state") != "kept").height
+    shown = dropped_candidates(store, verdicts, chosen, limit)
+    if as_json:
+        _print_json(shown)
+        return
+    console = Console(highlight=False)
+    for row in shown.iter_rows(named=True):
+        _print_candidate(console, row)
+    more = f"; {count(shown.height)} shown, --limit shows more" if shown.height < all_dropped else ""
+    console.print(f"{count(all_dropped)} of {count(chosen.height)} candidates were not kept{more}.")
+
+
+def _print_json(rows: pl.DataFrame) -> None:
+    for row in rows.iter_rows(named=True):
+        click.echo(json.dumps(row, ensure_ascii=False))
+
+
+def _print_candidate(console: Console, row: dict[str, Any]) -> None:
+    """Rule and measure, the candidate, and the text that it was too close to."""
+    head = Text(row["rule"] if row["state"] == "rejected" else f"malformed: {row['rule']}", style="bold")
+    if row["score"] is not None:
+        head.append(f"  {measured(row['score'])} (threshold {measured(row['threshold'])})", style="not bold")
+    head.append(f"  {row['round']} {row['category']} {row['candidate_id']}", style="not bold dim")
+    console.print(head, soft_wrap=True)
+    names = ("instruction", "input", "output") if (row["instruction"] or "").strip() else ("raw",)
+    for name in names:
+        if (text := one_line(row[name] or "", LONGEST_SHOWN)) or name == "raw":
+            console.print(Text.assemble((f"  {name:11} ", "dim"), text), soft_wrap=True)
+    if row["neighbour"] is not None:
+        fate = f", itself rejected: {row['neighbour_rule']}" if row["neighbour_rule"] else ""
+        near, name = one_line(row["neighbour"], LONGEST_SHOWN), f"  {row['neighbour_id']}{fate}"
+        console.print(Text.assemble(("  too close   ", "dim"), near, (name, "dim")), soft_wrap=True)
+    console.print()
+
+
+def _print_summary(counted: pl.DataFrame) -> None:
+    """By rule, over all that was chosen; then a line a round and category."""
+    console = Console(highlight=False)
+    candidates = int(counted["candidates"].sum())
+    by_rule = Table("rule", "state", title=f"{count(candidates)} candidates", title_justify="left")
+    by_rule.add_column("candidates", justify="right")
+    by_rule.add_column("share", justify="right")
+    by_rule.add_column("meaning", style="dim")
+    rules = counted.group_by("state", "rule").agg(pl.sum("candidates"))
+    for state, rule, number in rules.sort("candidates", "rule", descending=[True, False]).iter_rows():
+        by_rule.add_row(Text(rule or ""), state, count(number), percent(number / candidates), RULES.get(rule or "", ""))
+    console.print(by_rule)
+    table = Table("round", "category")
+    table.add_column("candidates", justify="right")
+    table.add_column("kept", justify="right")
+    table.add_column("rejected by")
+    for (key, category), rows in counted.group_by("round", "category", maintain_order=True):
+        dropped = rows.filter(pl.col("state") != "kept").sort("candidates", "rule", descending=[True, False])
+        counts = ", ".join(f"{rule} {number}" for rule, number in dropped.select("rule", "candidates").iter_rows())
+        kept = int(rows.filter(pl.col("state") == "kept")["candidates"].sum())
+        table.add_row(str(key), str(category), count(int(rows["candidates"].sum())), count(kept), Text(counts))
+    console.print(table)
+
+
+def judged_rounds(store: Store, wanted: str) -> list[str]:
     """Keys of the rounds that were filtered: the wanted one (`3` or `round-0003`), or all.
 
     Raises:
         SediError: there is none.
     """
-    judged = [plan.round for plan in history.plans if store.tables_marker("filtered_batches", plan.round)]
+    judged = [plan.round for plan in load_history(store).plans if store.tables_marker("filtered_batches", plan.round)]
     if not judged:
         raise SediError(
             "No round has been filtered yet.", "`sedi run` makes one; SEDI_DATA says which data to look at."
@@ -72,16 +157,11 @@ def dropped_candidates(store: Store, verdicts: pl.DataFrame, chosen: pl.DataFram
     fates = verdicts.select(neighbour_id="candidate_id", neighbour_rule="rule").drop_nulls()
     shown = chosen.filter(pl.col("state") != "kept").head(limit)
     shown = shown.join(fates.unique("neighbour_id"), on="neighbour_id", how="left", maintain_order="left")
-    texts = [
-        store.read_table("candidates", "generated_batches", key, category).select(
-            "candidate_id", "input", "output", "raw"
-        )
-        for key, category in shown.select("round", "category").unique(maintain_order=True).iter_rows()
-    ]
-    if texts:
-        shown = shown.join(pl.concat(texts), on="candidate_id", how="left", maintain_order="left")
-    missing = [pl.lit(None, pl.String).alias(name) for name in ("input", "output", "raw") if name not in shown.columns]
-    return shown.with_columns(missing).select(*DROPPED_SCHEMA)
+    texts = [pl.DataFrame(schema=dict.fromkeys(("candidate_id", "input", "output", "raw"), pl.String))]
+    for key, category in shown.select("round", "category").unique(maintain_order=True).iter_rows():
+        texts.append(store.read_table("candidates", "generated_batches", key, category).select(texts[0].columns))
+    shown = shown.join(pl.concat(texts), on="candidate_id", how="left", maintain_order="left")
+    return shown.select(*DROPPED_SCHEMA)
 
 
 def count_by_rule(verdicts: pl.DataFrame) -> pl.DataFrame:

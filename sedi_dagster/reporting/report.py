@@ -7,9 +7,8 @@ address to fetch from. Reports are named after their round (`round-0001.html`); 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -24,7 +23,7 @@ from sedi_dagster.reporting.conclusion import Conclusion, beyond_seed_tasks, for
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, pass_rate, percent
 from sedi_dagster.reporting.page import fill
-from sedi_dagster.reporting.scores import category_scores, measures, same_answers
+from sedi_dagster.reporting.scores import CategoryScore, category_scores, measures, same_answers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,31 +31,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RoundData:
-    """All that is known of a finished round. Frames have the columns that their packages give them.
+    """All that is known of a finished round. The frames are the assets' tables (`orchestration.columns`).
 
     Attributes:
         promotion: words why the checkpoint was or was not promoted.
-        candidates: what the teacher wrote, all categories.
-        calls: the teacher calls, one row a distinct request.
-        verdicts: what became of each candidate.
-        examples: the kept ones: example_id, round, category, instruction, input, output, is_classification.
-        batches: composed rows: batch, position, example_id, origin (human, machine), category, prompt,
-            output.
-        diversity: measures of the batches and of what was kept: scope, measure, value, random.
-        steps: training signals: step, loss, grad_norm, learning_rate, completion_tokens, example_ids.
-        seeds: the seed set for the next round.
-        changes: what this round changed in it.
-        items: evaluation after the round, one row an item.
         items_before: of the checkpoint that the round started from.
         items_baseline: of the untrained student.
         earlier: outcomes of the earlier rounds, in order.
-        teacher: name of the teacher, such as `smollm2-135m-instruct (bundled)`.
+        teacher: its name, such as `smollm2-135m-instruct (bundled)`.
         simulated: the teacher is simulated; the page says so at the top.
         items_seed_tasks: of the student trained on the human seed tasks alone; empty if there is none.
-        comparisons: paired tests against earlier checkpoints, by category (`evaluation.comparison`).
-        considered: examples that had a training signal: example_id, signal, why, refused.
-        heldout: loss by category of human seed tasks that are never trained on, before and after.
-        background: run, money, time, and what comes next.
     """
 
     plan: RoundPlan
@@ -114,31 +98,28 @@ def render_index(
     """The index of all rounds, planned and finished, as one HTML page beside the reports.
 
     Args:
-        starts: pass rates of what the loop began with, by name: the untrained student, the human seed tasks' student.
+        outcomes, plans: in order.
+        starts: pass rates of what the loop began with (`starts`).
         spending: of all rounds.
         next_step: one sentence.
         bought: what the teacher's tokens added to the human seed tasks, as of the last round.
-        simulated: the teacher is simulated; the page says so at the top.
     """
     rows = costs.history(outcomes)
-    starts = starts or {}
-    finished = {row.outcome.round: row for row in rows}
-    known = sorted({plan.round: plan for plan in plans}.values(), key=lambda plan: plan.round)
-    categories = dict.fromkeys(c.category for outcome in outcomes for c in outcome.categories)
+    decisions = {outcome.round: {c.category: c for c in outcome.categories} for outcome in outcomes}
     return fill(
         "index.html.j2",
         simulated=simulated,
-        plans=known,
-        starts=starts,
+        plans=plans,
+        starts=starts or {},
         spending=spending,
         next_step=next_step,
         bought=bought,
-        finished=finished,
+        finished={row.outcome.round: row for row in rows},
         rows=rows,
         best=max(rows, key=lambda row: row.outcome.score, default=None),
-        categories=sorted(categories),
-        decisions={row.outcome.round: {c.category: c for c in row.outcome.categories} for row in rows},
-        history_plots=_history_plots(rows, starts),
+        categories=sorted({category for decided in decisions.values() for category in decided}),
+        decisions=decisions,
+        history_plots=_history_plots(rows, starts or {}),
     )
 
 
@@ -150,20 +131,23 @@ def starts(data: RoundData) -> dict[str, Rate]:
 
 def bought(data: RoundData) -> Conclusion | None:
     """What the teacher's tokens of all rounds so far added to the human seed tasks; None: not measured."""
-    tokens = data.outcome.tokens + sum(o.tokens for o in data.earlier if o.round != data.outcome.round)
+    tokens = sum(outcome.tokens for outcome in (*data.earlier, data.outcome))
     seed_tasks, after = pass_rate(data.items_seed_tasks), pass_rate(data.items)
     return beyond_seed_tasks(seed_tasks, after, tokens, data.comparisons, data.background.alpha)
 
 
 def plot_scores(data: RoundData) -> bytes:
     """Pass rates by category against the target, as PNG."""
-    scores = category_scores(data.outcome.categories, data.items_before, data.items_baseline, data.items_seed_tasks)
-    return to_png(figures.score_figure(scores))
+    return to_png(figures.score_figure(_scores(data)))
 
 
 def plot_training(steps: pl.DataFrame) -> bytes:
     """Loss and gradient norm by step, as PNG."""
     return to_png(figures.training_figure(steps))
+
+
+def _scores(data: RoundData) -> list[CategoryScore]:
+    return category_scores(data.outcome.categories, data.items_before, data.items_baseline, data.items_seed_tasks)
 
 
 def _generation_view(data: RoundData) -> dict[str, Any]:
@@ -172,26 +156,25 @@ def _generation_view(data: RoundData) -> dict[str, Any]:
     return {
         "funnel": counted,
         "legend": figures.funnel_legend(counted),
-        "funnel_plot": _plot(figures.funnel_figure, counted, "Candidates by category and what became of them"),
+        "funnel_plot": _plot(figures.funnel_figure(counted), "Candidates by category and what became of them"),
         "best_examples": samples.best_examples(data.examples, data.considered),
         "kept_examples": samples.kept_examples(data.examples, data.plan.category_ids),
     }
 
 
 def _score_view(data: RoundData) -> dict[str, Any]:
-    scores = category_scores(data.outcome.categories, data.items_before, data.items_baseline, data.items_seed_tasks)
+    scores = _scores(data)
     won, lost = swaps(shared_items(data.items_before, data.items))
     before, after = pass_rate(data.items_before), pass_rate(data.items)
-    points = {"Untrained": data.items_baseline, "Seed tasks alone": data.items_seed_tasks}
+    points = {"Untrained": data.items_baseline}
+    points |= {} if data.items_seed_tasks.is_empty() else {"Seed tasks alone": data.items_seed_tasks}
     points |= {"Before": data.items_before, "After": data.items}
-    if data.items_seed_tasks.is_empty():
-        del points["Seed tasks alone"]
     return {
         "bought": bought(data),
         "conclusion": round_conclusion(before, after, data.comparisons, data.background.alpha),
         "forgotten": forgotten(data.comparisons),
         "scores": scores,
-        "score_plot": _plot(figures.score_figure, scores, "Pass rates by category against their targets"),
+        "score_plot": _plot(figures.score_figure(scores), "Pass rates by category against their targets"),
         "points": list(points),
         "measures": measures(list(points.values())),
         "rate_seed_tasks": pass_rate(data.items_seed_tasks),
@@ -207,8 +190,8 @@ def _score_view(data: RoundData) -> dict[str, Any]:
 def _learning_view(data: RoundData) -> dict[str, Any]:
     return {
         "training": learning.training_figures(data.steps),
-        "loss_plot": _plot(figures.loss_figure, data.steps, "Training loss by optimizer step"),
-        "norm_plot": _plot(figures.norm_figure, data.steps, "Gradient norm by optimizer step"),
+        "loss_plot": _plot(figures.loss_figure(data.steps), "Training loss by optimizer step"),
+        "norm_plot": _plot(figures.norm_figure(data.steps), "Gradient norm by optimizer step"),
         "batches": learning.batch_figures(data.batches, data.steps, data.diversity),
         "heldout": learning.heldout_losses(data.heldout),
         "set_measures": learning.set_measures(data.diversity),
@@ -217,34 +200,30 @@ def _learning_view(data: RoundData) -> dict[str, Any]:
 
 
 def _account_view(data: RoundData) -> dict[str, Any]:
-    rows = costs.history([o for o in data.earlier if o.round != data.outcome.round] + [data.outcome])
+    rows = costs.history([*data.earlier, data.outcome])
+    begun = starts(data)
     return {
         "cost_rows": costs.cost_by_purpose(data.calls),
         "cost_categories": costs.cost_by_category(data.calls, data.examples),
-        "cost_total": costs.total_cost(data.calls, data.examples),
+        "cost_total": costs.total_cost(data.calls, data.examples.height),
         "history": rows,
-        "starts": starts(data),
-        "history_plots": _history_plots(rows, starts(data)),
+        "starts": begun,
+        "history_plots": _history_plots(rows, begun),
     }
 
 
-def _history_plots(rows: Sequence[costs.HistoryRow], starts: Mapping[str, Rate] | None = None) -> list[Markup]:
+def _history_plots(rows: Sequence[costs.HistoryRow], starts: Mapping[str, Rate]) -> list[Markup]:
     """No plots of a single round: a line needs two points, and the figures stand in the table."""
     if len(rows) < 2:
         return []
+    values = ", ".join(f"round {row.outcome.round[-4:].lstrip('0')} {percent(row.outcome.score)}" for row in rows)
     return [
-        _plot(partial(figures.score_history_figure, starts=starts or {}), rows, _scores_in_words(rows)),
-        _plot(figures.kept_history_figure, rows, "Candidates and kept examples by round"),
-        _plot(figures.token_history_figure, rows, "Teacher tokens per kept example by round"),
+        _plot(figures.score_history_figure(rows, starts), f"Overall pass rate by round: {values}"),
+        _plot(figures.kept_history_figure(rows), "Candidates and kept examples by round"),
+        _plot(figures.token_history_figure(rows), "Teacher tokens per kept example by round"),
     ]
 
 
-def _scores_in_words(rows: Sequence[costs.HistoryRow]) -> str:
-    """The curve of the score in words, for who cannot see it."""
-    values = ", ".join(f"round {row.outcome.round[-4:].lstrip('0')} {percent(row.outcome.score)}" for row in rows)
-    return f"Overall pass rate by round: {values}"
-
-
-def _plot(draw: Callable[[Any], Figure], values: Any, label: str) -> Markup:
-    """A plot as markup. matplotlib escapes the names it writes into an SVG."""
-    return Markup(to_svg(draw(values), label))
+def _plot(figure: Figure, label: str) -> Markup:
+    """A plot as markup, with a label for who cannot see it. matplotlib escapes the names it writes into an SVG."""
+    return Markup(to_svg(figure, label))

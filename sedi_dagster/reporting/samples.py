@@ -32,9 +32,6 @@ def best_examples(examples: pl.DataFrame, considered: pl.DataFrame) -> list[dict
 
 def answers(items: pl.DataFrame) -> list[tuple[str, list[dict[str, Any]]]]:
     """A right and a wrong answer of the trained student for each category, where there is one."""
-    found = []
-    for name in items["category"].unique().sort():
-        mine = items.filter(pl.col("category") == name).sort("item_id")
-        rows = [*mine.filter(pl.col("passed")).head(1).to_dicts(), *mine.filter(~pl.col("passed")).head(1).to_dicts()]
-        found.append((name, rows))
-    return found
+    chosen = items.sort("item_id").group_by("category", "passed", maintain_order=True).head(1)
+    chosen = chosen.sort("category", "passed", descending=[False, True])
+    return [(str(name), rows.to_dicts()) for (name,), rows in chosen.group_by("category", maintain_order=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -30,15 +31,6 @@ class CategoryScore:
         return self.after.share - self.before.share if self.before else None
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A figure over all evaluation items, at each point. `kind` says how to write it."""
-
-    name: str
-    kind: str  # rate, share, decimal
-    values: tuple[Rate | float | None, ...]
-
-
 def category_scores(
     outcomes: Sequence[CategoryOutcome],
     before: pl.DataFrame,
@@ -63,22 +55,25 @@ def _of_category(items: pl.DataFrame | None, category: str) -> Rate | None:
     return None if items is None or items.is_empty() else pass_rate(items.filter(pl.col("category") == category))
 
 
-def measures(frames: Sequence[pl.DataFrame]) -> list[Measure]:
+def measures(frames: Sequence[pl.DataFrame]) -> list[tuple[str, str, list[Any]]]:
     """What the pass rate alone does not show: partial scores, loss on the references, answers cut off.
 
     Args:
         frames: evaluated items at each point.
+
+    Returns:
+        (name, how to write it: rate, share or decimal; the value at each point).
     """
 
-    def means(column: str) -> tuple[float | None, ...]:
-        return tuple(_mean(frame, column) for frame in frames)
+    def means(column: str) -> list[Any]:
+        return [frame[column].cast(pl.Float64).mean() for frame in frames]
 
     return [
-        Measure("pass rate", "rate", tuple(pass_rate(frame) for frame in frames)),
-        Measure("mean score (partial credit counts)", "decimal", means("score")),
-        Measure("mean loss on the reference answer (nats per token)", "decimal", means("reference_loss")),
-        Measure("answers cut off by the token limit", "share", means("truncated")),
-        Measure("mean answer length (tokens)", "decimal", means("answer_tokens")),
+        ("pass rate", "rate", [pass_rate(frame) for frame in frames]),
+        ("mean score (partial credit counts)", "decimal", means("score")),
+        ("mean loss on the reference answer (nats per token)", "decimal", means("reference_loss")),
+        ("answers cut off by the token limit", "share", means("truncated")),
+        ("mean answer length (tokens)", "decimal", means("answer_tokens")),
     ]
 
 
@@ -86,8 +81,3 @@ def same_answers(one: pl.DataFrame, other: pl.DataFrame) -> bool:
     """Whether two evaluations are the same one: the round started from the untrained student."""
     columns = ["item_id", "answer", "passed"]
     return bool(one.height) and one.select(columns).sort("item_id").equals(other.select(columns).sort("item_id"))
-
-
-def _mean(frame: pl.DataFrame, column: str) -> float | None:
-    value = frame[column].cast(pl.Float64).mean()
-    return float(value) if isinstance(value, float) else None

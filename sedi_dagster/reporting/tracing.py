@@ -17,7 +17,7 @@ from rich.tree import Tree
 from sedi_dagster.errors import SediError
 from sedi_dagster.lineage.index import LineageIndex
 from sedi_dagster.lineage.trace import Archive, Link, Node, descendants, trace
-from sedi_dagster.reporting.numbers import clip, count, printable
+from sedi_dagster.reporting.numbers import count, one_line
 from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.storage.store import Store
 
@@ -48,7 +48,11 @@ def trace_command(wanted: str, as_json: bool, page: Path | None, all_of_it: bool
         for partition, error in archive.index.unreadable.items():
             click.echo(f"Skipped: {partition}. {error.problem}", err=True)
     if page is not None:
-        _write_page(node, page, settings.teacher.is_simulated)
+        try:
+            page.write_text(trace_page(node, settings.teacher.is_simulated), encoding="utf-8")
+        except OSError as error:
+            raise SediError(f"{page} cannot be written: {error.strerror}.", "Name another file with --html.") from None
+        click.echo(f"Wrote {page}.", err=True)
     elif as_json:
         click.echo(json.dumps(node.to_json(), indent=2, ensure_ascii=False))
     else:
@@ -75,7 +79,7 @@ def tree(node: Node) -> Tree:
     """The trace for a terminal: what it is, what it came from, what it led to."""
     root = Tree(_line(node), guide_style="dim")
     for name, value in node.facts.items():
-        root.add(_fact(name, value))
+        root.add(Text.assemble((f"{name}: ", "dim"), one_line(_as_text(value), LONGEST_FACT)))
     for label, links in (("came from", node.came_from), ("led to", node.led_to)):
         if links:
             _grow(root.add(Text(label, style="bold cyan")), links)
@@ -98,7 +102,8 @@ def _grow(branch: Tree, links: list[Link]) -> None:
         for node in link.nodes:
             twig = below.add(_line(node))
             if node.facts:
-                twig.add(Text("  ".join(_short(k, v) for k, v in node.facts.items()), style="dim"))
+                facts = (f"{name} {one_line(_as_text(value), LONGEST_LINE)}" for name, value in node.facts.items())
+                twig.add(Text("  ".join(facts), style="dim"))
             _grow(twig, node.came_from)
             _grow(twig, node.led_to)
 
@@ -107,17 +112,8 @@ def _line(node: Node) -> Text:
     named = node.id.startswith(node.kind)  # "seed seed-3f..." says it twice
     line = Text.assemble(("" if named else f"{node.kind} ", "dim"), (node.id, "bold"))
     if node.text:
-        line.append(f"  {_one_line(node.text, LONGEST_LINE)}")
+        line.append(f"  {one_line(node.text, LONGEST_LINE)}")
     return line
-
-
-def _fact(name: str, value: Any) -> Text:
-    text = _one_line(_as_text(value), LONGEST_FACT)
-    return Text.assemble((f"{name}: ", "dim"), text)
-
-
-def _short(name: str, value: Any) -> str:
-    return f"{name} {_one_line(_as_text(value), LONGEST_LINE)}"
 
 
 def _as_text(value: Any) -> str:
@@ -130,22 +126,10 @@ def _as_text(value: Any) -> str:
     return str(value)
 
 
-def _one_line(text: str, longest: int) -> str:
-    return clip(printable(" ".join(text.split())), longest)
-
-
 def _print_descendants(archive: Archive, node: Node, as_json: bool) -> None:
     for child in descendants(archive, node.id):
         if as_json:
             click.echo(json.dumps(child.to_json(), ensure_ascii=False))
         else:
             head = "  ".join((child.id, child.facts.get("round", ""), child.facts.get("state", "")))
-            click.echo(f"{head}  {_one_line(child.text, LONGEST_LINE)}")
-
-
-def _write_page(node: Node, page: Path, simulated: bool) -> None:
-    try:
-        page.write_text(trace_page(node, simulated), encoding="utf-8")
-    except OSError as error:
-        raise SediError(f"{page} cannot be written: {error.strerror}.", "Name another file with --html.") from None
-    click.echo(f"Wrote {page}.", err=True)
+            click.echo(f"{head}  {one_line(child.text, LONGEST_LINE)}")
