@@ -9,9 +9,8 @@ from pathlib import Path
 import click
 
 from sedi_dagster.errors import SediError
-from sedi_dagster.lineage.dataset import ExportRules, Selection, export_dataset, finished_examples, select
+from sedi_dagster.lineage.dataset import Selection, export_dataset, finished_examples, select
 from sedi_dagster.lineage.dataset.forms import FORMS
-from sedi_dagster.lineage.dataset.push import push
 from sedi_dagster.lineage.dataset.splits import SHARES, parse_shares
 from sedi_dagster.lineage.similar import similar_examples
 from sedi_dagster.records import round_named
@@ -58,17 +57,17 @@ def export_command(
     _check_outside(target, settings)
     selection = Selection(rounds, categories, where)
     examples = select(finished_examples(store), selection)
-    rules = ExportRules(forms or tuple(FORMS), parse_shares(splits))
+    rules = (selection, forms or tuple(FORMS), parse_shares(splits))
     with tempfile.TemporaryDirectory() as scratch:
         folder = target or scratch
-        files = export_dataset(store, settings, examples, Store(folder), selection, rules)
+        files = export_dataset(store, settings, examples, Store(folder), *rules)
         if target:
             click.echo(f"{examples.height:,} examples, {len(files)} files: {target}")
         if repository:
             if "://" in folder:
                 folder = scratch
-                export_dataset(store, settings, examples, Store(folder), selection, rules)
-            click.echo(f"{examples.height:,} examples pushed: {push(Path(folder), repository, public)}")
+                export_dataset(store, settings, examples, Store(folder), *rules)
+            click.echo(f"{examples.height:,} examples pushed: {_push(Path(folder), repository, public)}")
 
 
 def _check_outside(target: str | None, settings: Settings) -> None:
@@ -77,6 +76,31 @@ def _check_outside(target: str | None, settings: Settings) -> None:
         data = Path(settings.data_root).resolve()
         if Path(target).resolve().is_relative_to(data):
             raise SediError(f"{target} is in the data folder ({data}).", "Name a folder outside of it with --to.")
+
+
+def _push(folder: Path, repository: str, public: bool) -> str:
+    """Upload a folder as a dataset repository (made if there is none) to the hub or `HF_ENDPOINT`. Returns its address.
+
+    The token is the one of `HF_TOKEN`, or of `hf auth login`.
+
+    Raises:
+        SediError: the hub refused it or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+
+    hub = HfApi()
+    try:
+        made = hub.create_repo(repository, repo_type="dataset", private=not public, exist_ok=True)
+        hub.upload_folder(
+            folder_path=folder, repo_id=made.repo_id, repo_type="dataset", commit_message="Export of sedi-dagster"
+        )
+    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+        raise SediError(
+            f"{repository} could not be pushed to {hub.endpoint}: {str(error).strip().splitlines()[0]}",
+            "Check the name (owner/name), HF_TOKEN (it must be allowed to write), HF_ENDPOINT and HF_HUB_OFFLINE.",
+        ) from None
+    return str(made.url)
 
 
 @click.command("similar")

@@ -11,8 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import polars as pl
 
@@ -91,14 +90,6 @@ class Mention:
         return self.parts[1] if len(self.parts) > 1 else ""
 
 
-@dataclass(frozen=True)
-class Found:
-    """An id that a search found, and the text by which it did (empty: by its id)."""
-
-    id: str
-    text: str
-
-
 class LineageIndex:
     """The index of a data folder, up to date as of its opening. A context manager.
 
@@ -121,9 +112,7 @@ class LineageIndex:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._database.close()
 
     def mentions(self, id_: str, *roles: str) -> list[Mention]:
@@ -134,17 +123,17 @@ class LineageIndex:
         )
         return [Mention(*row) for row in rows if not roles or row[0] in roles]
 
-    def with_prefix(self, prefix: str) -> list[Found]:
-        """The ids that begin so, at most `MOST_FOUND`."""
+    def with_prefix(self, prefix: str) -> dict[str, str]:
+        """The ids that begin so, at most `MOST_FOUND`, with no text."""
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         rows = self._database.execute(
             "SELECT DISTINCT id FROM mentions JOIN places USING (place) WHERE id >= ? AND id < ? LIMIT ?",
             (prefix, end, MOST_FOUND),
         )
-        return [Found(row[0], "") for row in rows]
+        return {row[0]: "" for row in rows}
 
-    def with_text(self, piece: str) -> list[Found]:
-        """The ids whose text holds the piece, at most `MOST_FOUND`. White space and the case of A to Z are ignored."""
+    def with_text(self, piece: str) -> dict[str, str]:
+        """The ids whose text holds the piece (but for white space and case), at most `MOST_FOUND`, with the text."""
         escaped = " ".join(piece.split())
         for sign in "\\%_":
             escaped = escaped.replace(sign, f"\\{sign}")
@@ -152,7 +141,7 @@ class LineageIndex:
             "SELECT DISTINCT id, text FROM texts JOIN places USING (place) WHERE text LIKE ? ESCAPE '\\' LIMIT ?",
             (f"%{escaped}%", MOST_FOUND),
         )
-        return [Found(*row) for row in rows]
+        return dict(rows)
 
     def partitions(self, asset: str) -> list[str]:
         """The partitions of an asset that are there."""
@@ -194,9 +183,10 @@ class LineageIndex:
                 ((id_, column.role, place, times) for id_, times in _counted(frame, column.name)),
             )
             if column.text:
+                texts = frame.select(column.name, column.text)
                 self._database.executemany(
                     "INSERT INTO texts VALUES (?, ?, ?)",
-                    ((place, id_, " ".join(text.split())) for id_, text in _texts(frame, column)),
+                    ((place, id_, " ".join(text.split())) for id_, text in texts.drop_nulls().iter_rows()),
                 )
 
 
@@ -231,7 +221,3 @@ def _counted(frame: pl.DataFrame, name: str) -> Iterable[tuple[str, int]]:
     if isinstance(ids.schema[name], pl.List):
         ids = ids.explode(name)
     return ids.drop_nulls().group_by(name).len().sort(name).iter_rows()
-
-
-def _texts(frame: pl.DataFrame, column: Column) -> Iterable[tuple[Any, str]]:
-    return frame.select(column.name, column.text).drop_nulls().iter_rows()

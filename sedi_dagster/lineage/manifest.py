@@ -7,6 +7,7 @@ manifest, so that no manifest can be replaced unnoticed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -87,10 +88,9 @@ def write_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
     if old is not None:
         if _state(old) == _state(manifest):
             return dict(old)
-        sha256 = file_hashes(store, ["/".join(path)])["/".join(path)] or ""
-        store.write_text(
-            store.read_bytes(*path).decode("utf-8"), "manifests", SUPERSEDED, f"{records.plan.round}-{sha256[:16]}.json"
-        )
+        content = store.read_bytes(*path)
+        sha256 = hashlib.sha256(content).hexdigest()
+        store.write_bytes(content, "manifests", SUPERSEDED, f"{records.plan.round}-{sha256[:16]}.json")
         manifest["supersedes"] = sha256
     store.write_json(manifest, *path)
     return manifest
@@ -100,6 +100,10 @@ def build_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
     """The manifest as JSON; see the module."""
     plan, outcome = records.plan, records.outcome
     earlier = earlier_manifests(store, plan.round)
+    previous = None
+    if earlier:
+        path = f"manifests/{max(earlier)}.json"
+        previous = {"round": max(earlier), "sha256": file_hashes(store, [path])[path]}
     partitions = {
         f"generated_batches/{plan.round}/{c}": store.tables_marker("generated_batches", plan.round, c)
         for c in plan.category_ids
@@ -112,7 +116,7 @@ def build_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
         "manifest_version": VERSION,
         "round": plan.round,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "previous": _previous(store, earlier),
+        "previous": previous,
         "supersedes": None,
         "plan": plan.to_json(),
         "outcome": outcome.to_json(),
@@ -168,13 +172,6 @@ def _data(store: Store, plan: RoundPlan, earlier: Mapping[str, Mapping[str, Any]
     if missing:
         raise StorageError(f"{missing[0]} disappeared while the manifest was written.", "Materialize it again.")
     return {path: sha256 for path, sha256 in sorted(hashes.items()) if sha256}
-
-
-def _previous(store: Store, earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, str] | None:
-    if not earlier:
-        return None
-    path = f"manifests/{max(earlier)}.json"
-    return {"round": max(earlier), "sha256": file_hashes(store, [path])[path] or ""}
 
 
 def _state(manifest: Mapping[str, Any]) -> str:

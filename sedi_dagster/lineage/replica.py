@@ -1,19 +1,22 @@
-"""A copy of the data folder as of before a round, with the calls that the round used, to reproduce it from."""
+"""A copy of the data folder as of before a round, to reproduce it from, and the comparison of what comes out."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from sedi_dagster.errors import SediError
-from sedi_dagster.lineage.contents import file_hashes
+from sedi_dagster.lineage.contents import example_digests, examples_root, file_hashes
 from sedi_dagster.lineage.ledger_rows import ledger_rows
-from sedi_dagster.lineage.manifest import SHARED_ASSETS
+from sedi_dagster.lineage.manifest import ROUND_ASSETS, SHARED_ASSETS
 from sedi_dagster.settings import Settings
-from sedi_dagster.storage.store import Store, file_sha256
+from sedi_dagster.storage.store import Store, file_sha256, tables_version
 
 _MASK = "**********"
 _OF_THIS_MACHINE = frozenset(
@@ -137,3 +140,45 @@ def copy_calls(source: str, target: str, keys: Iterable[str], round_key: str) ->
     writer.dispose()
     reader.dispose()
     return copied
+
+
+_CLOCKS = {"steps": ("seconds",)}
+"""Columns that a clock wrote, by table: they are left out."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One table, file or set of rows. `recorded`, `reproduced`: hashes; None: not there."""
+
+    what: str
+    recorded: str | None
+    reproduced: str | None
+
+    @property
+    def same(self) -> bool:
+        return self.recorded == self.reproduced
+
+
+def compare_round(recorded: Store, reproduced: Store, manifest: dict[str, Any]) -> list[Compared]:
+    """Every table of the round but for clock times, every file of the checkpoint, the examples with their vectors."""
+    key = manifest["round"]
+    partitions = [("generated_batches", key, planned["category"]) for planned in manifest["plan"]["categories"]]
+    found = []
+    for parts in (*partitions, *((asset, key) for asset in ROUND_ASSETS)):
+        before, after = recorded.read_tables(*parts), {}
+        if reproduced.tables_marker(*parts):
+            after = reproduced.read_tables(*parts)
+        for table in {**before, **after}:
+            versions = (_version(table, tables.get(table)) for tables in (before, after))
+            found.append(Compared(f"{'/'.join(parts)}: {table}", *versions))
+    prefix = f"checkpoints/{key}/"
+    cards = f"{prefix}README.md"  # names when and by what it was made
+    files = {path: sha for path, sha in manifest["data"].items() if path.startswith(prefix) and path != cards}
+    now = file_hashes(reproduced, files)
+    found += [Compared(path, sha256, now[path]) for path, sha256 in files.items()]
+    rows = [example_digests(str(store.path("lance")), key).get(key, {}) for store in (recorded, reproduced)]
+    return [*found, Compared(f"lance/examples.lance, {key}", *map(examples_root, rows))]
+
+
+def _version(table: str, frame: pl.DataFrame | None) -> str | None:
+    return None if frame is None else tables_version({table: frame.drop(_CLOCKS.get(table, ()), strict=False)})

@@ -50,7 +50,7 @@ class TablesIOManager(dg.ConfigurableIOManager):
         store.write_sealed(record, *_inputs_file(parts))
         marker = store.write_tables(obj, *parts)
         if self.sedi.settings().openlineage:
-            emit_open_lineage(context, str(store.root), parts, marker, record["inputs"])
+            emit_open_lineage(context, str(store.root), "/".join(parts), marker, record["inputs"])
         context.add_output_metadata({"dagster/uri": str(store.path("assets", *parts))})
 
     def load_input(self, context: dg.InputContext) -> Tables | dict[str, Tables]:

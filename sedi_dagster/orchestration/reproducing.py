@@ -10,9 +10,8 @@ import dagster as dg
 
 from sedi_dagster.definitions import build_defs
 from sedi_dagster.errors import SediError, WorkloadError
-from sedi_dagster.lineage.comparing import Compared, compare_round
 from sedi_dagster.lineage.manifest import ROUND_ASSETS
-from sedi_dagster.lineage.replica import make_replica, recorded_manifest, recorded_settings
+from sedi_dagster.lineage.replica import Compared, compare_round, make_replica, recorded_manifest, recorded_settings
 from sedi_dagster.orchestration.checking import part_of
 from sedi_dagster.orchestration.failures import USER_ERROR
 from sedi_dagster.orchestration.io_manager import TablesIOManager

@@ -95,7 +95,7 @@ def trace_page(node: Node, simulated: bool = False) -> str:
 
 def _grow(branch: Tree, links: list[Link]) -> None:
     for link in links:
-        label = Text(link.label, style="cyan")
+        label = Text(link.relation, style="cyan")
         if link.total > len(link.nodes):
             label.append(f"  {count(len(link.nodes))} of {count(link.total)}", style="dim")
         below = branch.add(label)

@@ -12,8 +12,7 @@ import pytest
 
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.errors import SediError, TeacherError
-from sedi_dagster.lineage.comparing import compare_round
-from sedi_dagster.lineage.replica import make_replica, recorded_manifest, recorded_settings
+from sedi_dagster.lineage.replica import compare_round, make_replica, recorded_manifest, recorded_settings
 from sedi_dagster.records import TeacherRequest
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.store import Store

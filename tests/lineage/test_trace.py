@@ -41,7 +41,7 @@ def raw(finished: Store) -> RawFiles:
 
 
 def linked(node: Node, relation: str) -> list[Node]:
-    return [one for link in (*node.came_from, *node.led_to) if link.label == relation for one in link.nodes]
+    return [one for link in (*node.came_from, *node.led_to) if link.relation == relation for one in link.nodes]
 
 
 def test_the_trace_of_every_example_agrees_with_the_raw_files(archive: Archive, raw: RawFiles) -> None:
@@ -110,7 +110,7 @@ def test_a_seed_leads_to_every_candidate_that_saw_it_and_every_batch_that_traine
     node = trace(archive, id_)
     saw = {key for key, row in raw.candidates.items() if id_ in row["demonstration_ids"]}
     assert node.kind == "seed" and node.facts["origin"] == "human" and node.facts["in the seed file now"]
-    (shown,) = [link for link in node.led_to if link.label == "shown to the teacher for"]
+    (shown,) = [link for link in node.led_to if link.relation == "shown to the teacher for"]
     assert shown.total == len(saw) > 0 and {one.id for one in shown.nodes} <= saw
     assert linked(node, "trained on")[0].facts["trained as"] == "human seed task"
 
@@ -207,7 +207,7 @@ def test_a_partition_that_is_written_anew_is_indexed_anew(finished: Store, tmp_p
     with LineageIndex(store, tmp_path) as index:
         assert not index.mentions(old, "candidate")
         assert [m.partition for m in index.mentions("cand-new")] == [f"generated_batches/{ROUND}/math"]
-        assert len({found.id for found in index.with_text("Write down math rule 0 of round-0001")}) == 1
+        assert len(index.with_text("Write down math rule 0 of round-0001")) == 1
 
 
 def test_one_changed_file_hides_no_other_partition(finished: Store, tmp_path: Path) -> None:

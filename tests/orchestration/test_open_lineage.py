@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from loops import Loop
 
 from sedi_dagster.errors import SettingsError
-from sedi_dagster.lineage.open_lineage import dataset
+from sedi_dagster.orchestration.open_lineage import dataset
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.store import MARKER
 

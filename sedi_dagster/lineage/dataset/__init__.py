@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sedi_dagster.lineage.dataset.export import ExportRules, export_dataset
+from sedi_dagster.lineage.dataset.export import export_dataset
 from sedi_dagster.lineage.dataset.selection import Selection, finished_examples, select
 
-__all__ = ["ExportRules", "Selection", "export_dataset", "finished_examples", "select"]
+__all__ = ["Selection", "export_dataset", "finished_examples", "select"]

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
 from sedi_dagster.errors import StorageError
 from sedi_dagster.lineage.dataset.card import dataset_card
-from sedi_dagster.lineage.dataset.facts import dataset_facts
 from sedi_dagster.lineage.dataset.forms import FORMS, KEPT_COLUMNS
-from sedi_dagster.lineage.dataset.selection import Selection
+from sedi_dagster.lineage.dataset.selection import ALL, Selection
 from sedi_dagster.lineage.dataset.splits import SHARES, in_splits
 from sedi_dagster.settings import Settings
-from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store, parquet_bytes
-from sedi_dagster.texts.language import main_languages
 
 CARD, CHECKSUMS = "README.md", "SHA256SUMS"
 LLAMA_FACTORY = "dataset_info.json"
 """What LLaMA-Factory reads in its `dataset_dir`: a dataset by the name of each form and split that it can read."""
-
-
-@dataclass(frozen=True)
-class ExportRules:
-    """What is written: forms (all by default) and the share of each split."""
-
-    forms: Sequence[str] = tuple(FORMS)
-    shares: Mapping[str, float] = field(default_factory=lambda: dict(SHARES))
 
 
 def export_dataset(
@@ -38,46 +26,43 @@ def export_dataset(
     settings: Settings,
     examples: pl.DataFrame,
     target: Store,
-    selection: Selection | None = None,
-    rules: ExportRules | None = None,
+    selection: Selection = ALL,
+    forms: Sequence[str] = tuple(FORMS),
+    shares: Mapping[str, float] = SHARES,
     further: Mapping[str, bytes] | None = None,
 ) -> dict[str, str]:
     """Write the examples into a folder or below a URL; what an earlier export left there goes. SHA-256 by file.
 
     Args:
         examples: with example_id, round, category, instruction, input, output.
+        selection: what was chosen of the kept examples, for the card.
+        shares: of each split.
         further: files to write besides.
 
     Raises:
         StorageError: the target cannot be written.
     """
-    rules, selection = rules or ExportRules(), selection or Selection()
-    splits = in_splits(examples, rules.shares)
+    splits = in_splits(examples, shares)
     files: dict[str, bytes] = dict(further or {})
     sizes: dict[str, dict[str, int]] = {}
-    for form in rules.forms:
+    for form in forms:
         for split, part in splits.items():
             rows = [FORMS[form](row) | {n: row[n] for n in KEPT_COLUMNS} for row in part.iter_rows(named=True)]
-            files[f"{form}/{split}.jsonl"] = "".join(f"{_json(row)}\n" for row in rows).encode("utf-8", "replace")
+            files[f"{form}/{split}.jsonl"] = _json_lines(rows).encode("utf-8", "replace")
             files[f"{form}/{split}.parquet"] = parquet_bytes(pl.DataFrame(rows, infer_schema_length=None))
             sizes.setdefault(form, {})[split] = len(files[f"{form}/{split}.parquet"])
-    if readable := _for_llama_factory(sizes):
+    readable = {
+        form if split == "train" else f"{form}_{split}": {"file_name": f"{form}/{split}.parquet", "formatting": form}
+        for form in ("alpaca", "sharegpt")
+        for split in sizes.get(form, ())
+    }
+    if readable:
         files[LLAMA_FACTORY] = json.dumps(readable, indent=2).encode()
-    facts = dataset_facts(store, settings, load_history(store), examples["round"].unique().sort().to_list())
-    languages = main_languages(f"{a} {b}" for a, b in examples.select("instruction", "output").iter_rows())
-    files[CARD] = dataset_card(examples, splits, facts, sizes, languages, selection).encode()
+    files[CARD] = dataset_card(store, settings, examples, splits, sizes, selection).encode()
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files[CHECKSUMS] = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items())).encode()
     _write(files, target)
     return hashes | {CHECKSUMS: hashlib.sha256(files[CHECKSUMS]).hexdigest()}
-
-
-def _for_llama_factory(written: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, str]]:
-    return {
-        form if split == "train" else f"{form}_{split}": {"file_name": f"{form}/{split}.parquet", "formatting": form}
-        for form in ("alpaca", "sharegpt")
-        for split in written.get(form, ())
-    }
 
 
 def _write(files: Mapping[str, bytes], target: Store) -> None:
@@ -93,5 +78,5 @@ def _write(files: Mapping[str, bytes], target: Store) -> None:
         raise StorageError(message, "Name another folder or URL with --to.") from None
 
 
-def _json(row: Mapping[str, object]) -> str:
-    return json.dumps(row, ensure_ascii=False)
+def _json_lines(rows: Iterable[Mapping[str, object]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -12,8 +12,8 @@ from sedi_dagster.records import round_named
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
 
-MEASURED = {"loss_before": pl.Float64, "loss_after": pl.Float64, "ifd": pl.Float64}
-"""Of an example in the round that kept it: its loss before and after training, instruction-following difficulty."""
+MEASURED = {"loss_before": "loss_before", "loss_after": "loss_after", "ifd": "ifd_loss_ratio"}
+"""Loss before and after training and difficulty of an example, and the columns with them in the round that kept it."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,9 @@ class Selection:
         parts = [f"rounds {', '.join(self.rounds)}"] if self.rounds else []
         parts += [f"categories {', '.join(self.categories)}"] if self.categories else []
         return "; ".join([*parts, *([f"where {self.where}"] if self.where else [])]) or "all"
+
+
+ALL = Selection()
 
 
 def finished_examples(store: Store) -> pl.DataFrame:
@@ -57,29 +60,23 @@ def select(examples: pl.DataFrame, selection: Selection) -> pl.DataFrame:
             raise SediError(f"No example has the {column} {unknown[0]!r}.", f"There are: {', '.join(known)}.")
         examples = examples.filter(pl.col(column).is_in(wanted)) if wanted else examples
     if selection.where:
-        examples = _where(examples, selection.where)
+        try:
+            examples = examples.filter(pl.sql_expr(selection.where))
+        except (pl.exceptions.PolarsError, ValueError) as error:
+            raise SediError(
+                f"--where {selection.where!r} cannot be used: {str(error).splitlines()[0]}.",
+                f"Write a condition in SQL over {', '.join(examples.columns)}, such as "
+                '"loss_before > 1 AND ifd < 0.9".',
+            ) from None
     if examples.is_empty():
         raise SediError(f"The selection matches no example: {selection}.", "Relax the selection.")
     return examples
 
 
-def _where(examples: pl.DataFrame, condition: str) -> pl.DataFrame:
-    try:
-        return examples.filter(pl.sql_expr(condition))
-    except (pl.exceptions.PolarsError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise SediError(
-            f"--where {condition!r} cannot be used: {reason}.",
-            f'Write a condition in SQL over {", ".join(examples.columns)}, such as "loss_before > 1 AND ifd < 0.9".',
-        ) from None
-
-
 def _measured(store: Store, key: str) -> pl.DataFrame:
-    """`example_id` and `MEASURED` of a round's examples."""
-    tables = store.read_tables("sft_checkpoint", key) if store.tables_marker("sft_checkpoint", key) else {}
-    trained = tables.get("examples", pl.DataFrame(schema={"example_id": pl.String}))
-    names = {"loss_before": "loss_before", "loss_after": "loss_after", "ifd_loss_ratio": "ifd"}
-    there = {old: new for old, new in names.items() if old in trained.columns}
-    measured = trained.select("example_id", *there).rename(there).unique("example_id")
-    missing = [pl.lit(None, dtype).alias(name) for name, dtype in MEASURED.items() if name not in measured.columns]
-    return measured.with_columns(missing).select("example_id", *MEASURED)
+    """`example_id` and `MEASURED` of a round's examples; null where an earlier version did not measure."""
+    trained = store.read_table("examples", "sft_checkpoint", key).unique("example_id")
+    there = {
+        name: column if column in trained.columns else pl.lit(None, pl.Float64) for name, column in MEASURED.items()
+    }
+    return trained.select("example_id", **there)

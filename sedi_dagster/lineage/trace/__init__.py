@@ -7,8 +7,7 @@ by the beginning of its id, or by a piece of its text.
 from __future__ import annotations
 
 from sedi_dagster.lineage.trace.archive import Archive
-from sedi_dagster.lineage.trace.descendants import descendants
-from sedi_dagster.lineage.trace.find import trace
+from sedi_dagster.lineage.trace.find import descendants, trace
 from sedi_dagster.lineage.trace.node import Link, Node
 
 __all__ = ["Archive", "Link", "Node", "descendants", "trace"]

@@ -1,4 +1,4 @@
-"""The sources of a trace: the index, the partitions it points to, manifests and ledger."""
+"""The sources of a trace: the index, the partitions it points to, manifests and ledger; seeds and candidates by id."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from sedi_dagster.lineage.index import LineageIndex, Mention
+from sedi_dagster.lineage.index import LineageIndex
 from sedi_dagster.lineage.ledger_rows import ledger_rows
+from sedi_dagster.lineage.trace.node import Node
 from sedi_dagster.storage.store import Store
 
 MOST_SHOWN = 8
@@ -22,6 +23,7 @@ class Archive:
     def __init__(self, store: Store, index: LineageIndex, ledger: str | None) -> None:
         """`ledger`: its URL; None: nothing is looked up there."""
         self.store, self.index, self._ledger = store, index, ledger
+        self.mentions = index.mentions
         self.table = lru_cache(maxsize=None)(self._table)
         self.manifest = lru_cache(maxsize=None)(self._manifest)
 
@@ -38,10 +40,6 @@ class Archive:
         """The first of `rows`; None if there is none."""
         return next(iter(self.rows(partition, table, column, value)), None)
 
-    def mentions(self, id_: str, *roles: str) -> list[Mention]:
-        """Partitions in which an id stands in one of these roles; in any role if none is given."""
-        return self.index.mentions(id_, *roles)
-
     def calls(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         """What the ledger has of these calls, by key."""
         return {} if self._ledger is None else {row["key"]: row for row in ledger_rows(self._ledger, keys)}
@@ -55,3 +53,54 @@ class Archive:
     def _manifest(self, round_key: str) -> dict[str, Any]:
         found: dict[str, Any] = self.store.read_json("manifests", f"{round_key}.json") or {}
         return found
+
+
+def candidate_row(archive: Archive, candidate_id: str) -> tuple[str, dict[str, Any]] | None:
+    """Partition and row of a candidate; None if there is none of that id."""
+    for mention in archive.mentions(candidate_id, "candidate"):
+        row = archive.row(mention.partition, "candidates", "candidate_id", candidate_id)
+        if row is not None:
+            return mention.partition, row
+    return None
+
+
+def verdict_row(archive: Archive, round_key: str, candidate_id: str) -> dict[str, Any]:
+    """The verdict on a candidate of the round; empty if it has none."""
+    return archive.row(f"filtered_batches/{round_key}", "verdicts", "candidate_id", candidate_id) or {}
+
+
+def brief_candidate(archive: Archive, candidate_id: str) -> Node:
+    """A candidate with its verdict and without links."""
+    found = candidate_row(archive, candidate_id)
+    if found is None:
+        return Node("candidate", candidate_id, facts={"missing": "no partition has it"})
+    row = found[1]
+    verdict = verdict_row(archive, row["round"], candidate_id)
+    facts = {"round": row["round"], "category": row["category"], **judged(verdict)}
+    return Node(kind_of(verdict), candidate_id, row["instruction"] or row["raw"] or "", facts)
+
+
+def kind_of(verdict: dict[str, Any]) -> str:
+    """What a candidate with this verdict is called: an example if it was kept."""
+    return "example" if verdict.get("state") == "kept" else "candidate"
+
+
+def judged(verdict: dict[str, Any]) -> dict[str, Any]:
+    """State, rule and what the rule measured, as far as they are there."""
+    names = ("state", "rule", "score", "threshold")
+    return {name: verdict[name] for name in names if verdict.get(name) is not None}
+
+
+def brief_seed(archive: Archive, seed_id: str) -> Node:
+    """A seed task, human or machine-made, without links."""
+    for mention in archive.mentions(seed_id, "seed", "seed set"):
+        row = archive.row(mention.partition, "seeds", "seed_id", seed_id)
+        if row is not None:
+            facts = {name: row[name] for name in ("category", "origin", "since_round") if row.get(name)}
+            return Node("seed", seed_id, row["instruction"], facts)
+    return Node("seed", seed_id, facts={"missing": "no partition has it"})
+
+
+def brief(archive: Archive, id_: str) -> Node:
+    """A seed or a candidate, whichever has that id, without links."""
+    return brief_candidate(archive, id_) if archive.mentions(id_, "candidate") else brief_seed(archive, id_)

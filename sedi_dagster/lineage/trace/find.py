@@ -1,16 +1,15 @@
-"""Finding an object by id, prefix, hash of a weights file, or part of a text."""
+"""Finding an object by id, prefix, hash of a weights file, or part of a text; and all that is derived from it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 
 from sedi_dagster.errors import SediError
-from sedi_dagster.lineage.index import MOST_FOUND, Found
-from sedi_dagster.lineage.trace.archive import Archive
+from sedi_dagster.lineage.index import MOST_FOUND
+from sedi_dagster.lineage.trace.archive import Archive, brief, brief_candidate
 from sedi_dagster.lineage.trace.node import Node
 from sedi_dagster.lineage.trace.nodes import call_node, candidate_node, item_node, seed_node
-from sedi_dagster.lineage.trace.texts import brief
 from sedi_dagster.lineage.trace.training import batch_node, checkpoint_node
 from sedi_dagster.storage.rounds import SEED_TASKS
 
@@ -48,27 +47,20 @@ def _only(archive: Archive, wanted: str) -> str:
     if not wanted:
         raise SediError("The ID is empty.", _FIX)
     found = archive.index.with_prefix(wanted)
-    if any(one.id == wanted for one in found):
+    if wanted in found:
         return wanted
     found = found or archive.index.with_text(wanted)
-    ids = list(dict.fromkeys(one.id for one in found))
-    if not ids:
+    if not found:
         raise SediError(f"No id begins with {wanted!r}, and no text contains it.", _FIX)
-    if len(ids) > 1:
-        raise SediError(f"{_many(len(ids))} begin with {wanted!r} or have it in their text:\n{_list(archive, found)}",
+    if len(found) > 1:
+        many = f"{MOST_FOUND} or more" if len(found) >= MOST_FOUND else str(len(found))
+        raise SediError(f"{many} begin with {wanted!r} or have it in their text:\n{_list(archive, found)}",
                         "Give a longer id or text.")  # fmt: skip
-    return ids[0]
+    return next(iter(found))
 
 
-def _many(count: int) -> str:
-    return f"{MOST_FOUND} or more" if count >= MOST_FOUND else str(count)
-
-
-def _list(archive: Archive, found: Sequence[Found]) -> str:
-    lines = []
-    for one in found[:_LISTED]:
-        text = one.text or brief(archive, one.id).text
-        lines.append(f"  {one.id}  {text[:80]}")
+def _list(archive: Archive, found: Mapping[str, str]) -> str:
+    lines = [f"  {id_}  {(text or brief(archive, id_).text)[:80]}" for id_, text in list(found.items())[:_LISTED]]
     return "\n".join(lines + ["  ..."] * (len(found) > _LISTED))
 
 
@@ -85,3 +77,17 @@ def _by_id(archive: Archive, id_: str) -> Node | None:
     for mention in archive.mentions(id_, "file"):
         return checkpoint_node(archive, mention.round or SEED_TASKS)
     return None
+
+
+def descendants(archive: Archive, id_: str) -> Iterator[Node]:
+    """For takedown requests: candidates whose prompt showed it or that were evolved from it, then theirs, each once."""
+    seen, waiting = {id_}, [id_]
+    while waiting:
+        parent = waiting.pop(0)
+        for role, column in (("demonstration", "demonstration_ids"), ("parent", "parent_id")):
+            for mention in archive.mentions(parent, role):
+                for row in archive.rows(mention.partition, "candidates", column, parent):
+                    if row["candidate_id"] not in seen:
+                        seen.add(row["candidate_id"])
+                        waiting.append(row["candidate_id"])
+                        yield brief_candidate(archive, row["candidate_id"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -25,36 +25,23 @@ class Node:
 
     def to_json(self) -> dict[str, Any]:
         """Nested dictionaries; without the fields that are empty."""
-        shown: dict[str, Any] = {"kind": self.kind, "id": self.id}
-        shown |= {"text": self.text} if self.text else {}
-        shown |= {"facts": self.facts} if self.facts else {}
-        for name in ("came_from", "led_to"):
-            links: list[Link] = getattr(self, name)
-            if links:
-                shown[name] = [link.to_json() for link in links]
-        return shown
+        return asdict(self, dict_factory=lambda fields: {name: value for name, value in fields if value})
 
-    def link_from(self, label: str, nodes: list[Node], total: int | None = None) -> None:
+    def link_from(self, relation: str, nodes: list[Node], total: int | None = None) -> None:
         """Say what it came from; nothing if there are no nodes."""
-        _append(self.came_from, label, nodes, total)
+        if nodes:
+            self.came_from.append(Link(relation, total or len(nodes), nodes))
 
-    def link_to(self, label: str, nodes: list[Node], total: int | None = None) -> None:
+    def link_to(self, relation: str, nodes: list[Node], total: int | None = None) -> None:
         """Say what it led to; nothing if there are no nodes."""
-        _append(self.led_to, label, nodes, total)
+        if nodes:
+            self.led_to.append(Link(relation, total or len(nodes), nodes))
 
 
 @dataclass
 class Link:
     """Things that stand in the same relation to a node. `total`: how many do; `nodes` may be the first of them."""
 
-    label: str
-    nodes: list[Node]
+    relation: str
     total: int
-
-    def to_json(self) -> dict[str, Any]:
-        return {"relation": self.label, "total": self.total, "nodes": [node.to_json() for node in self.nodes]}
-
-
-def _append(links: list[Link], label: str, nodes: list[Node], total: int | None) -> None:
-    if nodes:
-        links.append(Link(label, nodes, len(nodes) if total is None else total))
+    nodes: list[Node]

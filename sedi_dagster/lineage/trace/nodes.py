@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from sedi_dagster.lineage.trace.archive import MOST_SHOWN, Archive
-from sedi_dagster.lineage.trace.node import Node
-from sedi_dagster.lineage.trace.texts import (
+from sedi_dagster.lineage.trace.archive import (
+    MOST_SHOWN,
+    Archive,
     brief,
     brief_candidate,
     brief_seed,
@@ -18,7 +18,8 @@ from sedi_dagster.lineage.trace.texts import (
     kind_of,
     verdict_row,
 )
-from sedi_dagster.lineage.trace.training import checkpoint_brief, training_of
+from sedi_dagster.lineage.trace.node import Node
+from sedi_dagster.lineage.trace.training import briefs, training_of
 from sedi_dagster.storage.rounds import SEED_TASKS
 
 _CALL_FACTS = (
@@ -33,7 +34,7 @@ def candidate_node(archive: Archive, candidate_id: str) -> Node | None:
     if found is None:
         return None
     partition, row = found
-    verdict = verdict_row(archive, row["round"], candidate_id) or {}
+    verdict = verdict_row(archive, row["round"], candidate_id)
     node = Node(kind_of(verdict), candidate_id, row["instruction"] or row["raw"] or "")
     names = ("round", "category", "input", "output", "method", "prompt_version", "teacher", "problem")
     node.facts = {name.replace("_", " "): row[name] for name in names if row.get(name)}
@@ -45,7 +46,7 @@ def candidate_node(archive: Archive, candidate_id: str) -> Node | None:
     node.link_to("trained on", training_of(archive, candidate_id))
     _add_promotion(archive, node)
     _add_children(archive, node)
-    _add_dropped_for_it(archive, node)
+    _add_dropped(archive, node)
     return node
 
 
@@ -65,11 +66,11 @@ def seed_node(archive: Archive, seed_id: str) -> Node | None:
     if held_out:
         node.facts["held out of training in"] = ", ".join(held_out)
     if archive.mentions(seed_id, "trained before the rounds"):
-        node.link_to("trained on, before any round", [n for n in [checkpoint_brief(archive, SEED_TASKS)] if n])
+        node.link_to("trained on, before any round", briefs(archive, SEED_TASKS))
     node.link_to("trained on", training_of(archive, seed_id))
     _add_promotion(archive, node)
     _add_children(archive, node)
-    _add_dropped_for_it(archive, node)
+    _add_dropped(archive, node)
     return node
 
 
@@ -104,12 +105,11 @@ def item_node(archive: Archive, item_id: str) -> Node | None:
             node.facts = {name: row[name] for name in ("category", "difficulty", "half")}
         if mention.parts[0] == "baseline_scores":
             _add_answer(node, "untrained student", row)
-            _add_answer(
-                node, f"checkpoints/{SEED_TASKS}", archive.row(mention.partition, "seed_items", "item_id", item_id)
-            )
+            seed_row = archive.row(mention.partition, "seed_items", "item_id", item_id)
+            _add_answer(node, f"checkpoints/{SEED_TASKS}", seed_row)
         else:
             _add_answer(node, f"checkpoints/{mention.round}", row)
-    _add_dropped_for_it(archive, node)
+    _add_dropped(archive, node)
     return node
 
 
@@ -151,15 +151,13 @@ def _call(key: str, counted: dict[str, Any], ledger: dict[str, Any] | None) -> N
     """A call without links. What the ledger says goes before what generation wrote down."""
     known = {**counted, **(ledger or {})}
     facts = {name.replace("_", " "): known[name] for name in _CALL_FACTS if known.get(name) not in (None, "")}
-    cost = known.get("cost_usd") if ledger is None else _usd(ledger.get("nanousd"))
+    cost = known.get("cost_usd")
+    if ledger is not None:
+        cost = None if ledger["nanousd"] is None else ledger["nanousd"] / 1e9
     facts["cost usd"] = "no price known" if cost is None else cost
     if ledger is None:
         facts["ledger"] = "has no such call"
     return Node("call", key, facts=facts)
-
-
-def _usd(nano: int | None) -> float | None:
-    return None if nano is None else nano / 1e9
 
 
 def _difficulty(archive: Archive, round_key: str, candidate_id: str) -> dict[str, Any]:
@@ -190,28 +188,24 @@ def _add_promotion(archive: Archive, node: Node) -> None:
 
 def _add_children(archive: Archive, node: Node) -> None:
     """The candidates whose prompt showed it, and those that were evolved from it."""
-    for role, column, label in (
-        ("demonstration", "demonstration_ids", "shown to the teacher for"),
-        ("parent", "parent_id", "evolved into"),
-    ):
-        mentions = archive.mentions(node.id, role)
-        nodes: list[Node] = []
-        for mention in mentions:
-            if len(nodes) < MOST_SHOWN:
-                rows = archive.rows(mention.partition, "candidates", column, node.id)
-                nodes += [brief_candidate(archive, row["candidate_id"]) for row in rows[: MOST_SHOWN - len(nodes)]]
-        node.link_to(label, nodes, sum(mention.times for mention in mentions))
+    _add_candidates(archive, node, "shown to the teacher for", "demonstration", "candidates", "demonstration_ids")
+    _add_candidates(archive, node, "evolved into", "parent", "candidates", "parent_id")
 
 
-def _add_dropped_for_it(archive: Archive, node: Node) -> None:
+def _add_dropped(archive: Archive, node: Node) -> None:
     """The candidates that were dropped because they were too near to it."""
-    mentions = archive.mentions(node.id, "neighbour")
+    _add_candidates(archive, node, "kept out as too near", "neighbour", "verdicts", "neighbour_id")
+
+
+def _add_candidates(archive: Archive, node: Node, relation: str, role: str, table: str, column: str) -> None:
+    """The candidates that name it in a column of their table; the first of them are shown."""
+    mentions = archive.mentions(node.id, role)
     nodes: list[Node] = []
     for mention in mentions:
         if len(nodes) < MOST_SHOWN:
-            rows = archive.rows(mention.partition, "verdicts", "neighbour_id", node.id)
+            rows = archive.rows(mention.partition, table, column, node.id)
             nodes += [brief_candidate(archive, row["candidate_id"]) for row in rows[: MOST_SHOWN - len(nodes)]]
-    node.link_to("kept out as too near", nodes, sum(mention.times for mention in mentions))
+    node.link_to(relation, nodes, sum(mention.times for mention in mentions))
 
 
 def _seed_file(archive: Archive) -> dict[str, Any]:

@@ -50,12 +50,12 @@ def check_files(store: Store, chain: Chain, report: Verification, progress: Call
             report.notes.append(f"{path} is gone: compacting the stored vectors removes old versions of them.")
         elif not path.startswith(tuple(f"checkpoints/{key}/" for key in pruned)):
             report.missing(path, f"the manifest of {named_by[path]} names it")
-    for named in files_named_in_tables(store, _folders(there)):
-        known.add(named.path)
-        if hashes.get(named.path) is None:
-            report.missing(named.path, f"the table of {named.by} names it")
-        elif hashes[named.path] != named.sha256:
-            report.changed(named.path, f"the table of {named.by} names another SHA-256")
+    for path, (sha256, by) in files_named_in_tables(store, _folders(there)).items():
+        known.add(path)
+        if hashes.get(path) is None:
+            report.missing(path, f"the table of {by} names it")
+        elif hashes[path] != sha256:
+            report.changed(path, f"the table of {by} names another SHA-256")
     if report.passed and load_history(store) != load_history(store, remembered=False):
         report.changed(HISTORY, "it says something else than plans and manifests; remove it, it is made again")
     already = set(report.names())
@@ -122,16 +122,13 @@ def _remade(chain: Chain, hashes: dict[str, str | None], report: Verification) -
     newest = chain.by_time()[-1]
     markers = {p: s for p, s in newest["data"].items() if p.startswith("assets/") and p.startswith(_SHARED)}
     others = [p for p, s in markers.items() if p.endswith("_tables.json") and hashes[p] not in (s, None)]
-    return bool(others) and _consistent(chain, others, report)
-
-
-def _consistent(chain: Chain, markers: list[str], report: Verification) -> bool:
-    trial = Verification()
-    for marker in markers:
-        check_partition(chain.store, marker.rsplit("/", 1)[0], trial)
-    if not trial.findings:
-        report.notes += [f"{marker.rsplit('/', 1)[0]} was made again since the newest manifest." for marker in markers]
-    return not trial.findings
+    folders, trial = [marker.rsplit("/", 1)[0] for marker in others], Verification()
+    for folder in folders:
+        check_partition(chain.store, folder, trial)
+    if not folders or trial.findings:
+        return False
+    report.notes += [f"{folder} was made again since the newest manifest." for folder in folders]
+    return True
 
 
 def _is_under_way(chain: Chain, path: str) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from sedi_dagster.errors import StorageError
 from sedi_dagster.lineage.verify.finding import Verification
+from sedi_dagster.storage.sealing import json_text
 from sedi_dagster.storage.store import MARKER, Store, content_hash, marker_of, version_of
 
 _TABLES_OF_FILES = {"round_report": "pages", "sft_dataset": "files", "morning_page": "pages"}
@@ -32,7 +32,7 @@ def check_partition(store: Store, folder: str, report: Verification) -> list[str
         return own
     written = store.read_bytes(*parts, MARKER)
     contents = {name: store.read_bytes(*parts, f"{name}.parquet") for name in tables}
-    marker = _read(written)
+    marker = as_marker(written)
     if marker is None or marker["data_version"] == version_of(contents):  # the files are as they were written
         if marker is None or written != _as_written(contents, marker["tables"]):
             report.changed(f"{folder}/{MARKER}", "it does not say what the files of its partition do")
@@ -56,10 +56,10 @@ def _compare(folder: str, contents: dict[str, bytes], described: dict[str, Any],
         report.changed(f"{folder}/{MARKER}", "it does not say what the files of its partition do")
 
 
-def _read(marker: bytes) -> dict[str, Any] | None:
-    """The marker, if it has the form of one."""
+def as_marker(content: bytes) -> dict[str, Any] | None:
+    """The marker in a file, if it has the form of one."""
     try:
-        found = json.loads(marker)
+        found = json.loads(content)
         return {"data_version": found["data_version"], "tables": {n: dict(t) for n, t in found["tables"].items()}}
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -68,7 +68,7 @@ def _read(marker: bytes) -> dict[str, Any] | None:
 def _as_written(contents: dict[str, bytes], order: dict[str, Any]) -> bytes:
     """The marker of these files, tables in that order if it has the same ones."""
     ordered = {name: contents[name] for name in order} if set(order) == set(contents) else contents
-    return (json.dumps(marker_of(ordered), indent=2, ensure_ascii=False) + "\n").encode()
+    return json_text(marker_of(ordered)).encode()
 
 
 def readable_table(store: Store, table: str, *parts: str) -> pl.DataFrame | None:
@@ -79,18 +79,12 @@ def readable_table(store: Store, table: str, *parts: str) -> pl.DataFrame | None
         return None
 
 
-@dataclass(frozen=True)
-class NamedFile:
-    """A file that a table of a partition names, and the SHA-256 that it has there."""
+def files_named_in_tables(store: Store, folders: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Reports, the index and the exported dataset: SHA-256 of each file and the partition whose table names it.
 
-    path: str
-    sha256: str
-    by: str
-
-
-def files_named_in_tables(store: Store, folders: Iterable[str]) -> list[NamedFile]:
-    """Reports, the index and the exported dataset. What every round writes anew is as the newest round's table says."""
-    found: dict[str, NamedFile] = {}
+    What every round writes anew is as the newest round's table says.
+    """
+    found: dict[str, tuple[str, str]] = {}
     for folder in sorted(folders):
         _, asset, *rest = folder.split("/")
         if asset not in _TABLES_OF_FILES:
@@ -98,5 +92,5 @@ def files_named_in_tables(store: Store, folders: Iterable[str]) -> list[NamedFil
         frame = readable_table(store, _TABLES_OF_FILES[asset], asset, *rest)
         if frame is not None and {"path", "sha256"} <= set(frame.columns):
             rows = frame.select(pl.col("path", "sha256").cast(pl.String)).iter_rows()
-            found |= {path: NamedFile(path, sha256, folder.removeprefix("assets/")) for path, sha256 in rows}
-    return list(found.values())
+            found |= {path: (sha256, folder.removeprefix("assets/")) for path, sha256 in rows}
+    return found

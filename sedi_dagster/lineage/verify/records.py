@@ -13,6 +13,7 @@ from typing import Any
 
 from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
+from sedi_dagster.lineage.verify.partitions import as_marker
 from sedi_dagster.storage.rounds import IMPORTS
 from sedi_dagster.storage.sealing import is_sealed
 from sedi_dagster.storage.store import MARKER, Store
@@ -36,7 +37,8 @@ def _check_work(store: Store, chain: Chain, partition: str, there: Collection[st
     path = f"inputs/{partition}.json"
     verdicts = {file for file in there if file.startswith(f"checks/{partition}/") and file.endswith(".json")}
     record = _sealed_record(store, path, there, "it says what the partition was made of", report)
-    version = _data_version(store, partition)
+    marker = as_marker(store.read_bytes("assets", *partition.split("/"), MARKER))
+    version = marker["data_version"] if marker else None  # of a broken one: reported elsewhere
     if record is not None and version not in (None, record["data_version"]):
         report.changed(path, "it speaks of other data than its partition has")
     if any(key in partition.split("/") for key in chain.open_rounds):
@@ -88,12 +90,3 @@ def _sealed_record(
         report.changed(path, "its seal is broken (or it was written by an earlier version)")
         return None
     return dict(json.loads(content))
-
-
-def _data_version(store: Store, partition: str) -> str | None:
-    """As the marker has it; None if it cannot be read, which is reported elsewhere."""
-    try:
-        marker = json.loads(store.read_bytes("assets", *partition.split("/"), MARKER))
-        return str(marker["data_version"])
-    except (ValueError, KeyError, TypeError):
-        return None
