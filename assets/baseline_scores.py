@@ -15,21 +15,20 @@ from sedi_dagster.orchestration.evaluating import evaluate_student, evaluation_f
 from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.seed_student import train_on_seed_tasks
+from sedi_dagster.orchestration.round_inputs import mean_losses
+from sedi_dagster.orchestration.training import train_on_seed_tasks
 from sedi_dagster.records import Tables
 from sedi_dagster.storage.rounds import SEED_TASKS
 
 
 @dg.asset(ins={"seed_pool": dg.AssetIn()}, kinds={"pytorch"}, pool="student", code_version="3", description=__doc__)
-def baseline_scores(
-    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient, seed_pool: Tables
-) -> dg.Output[Tables]:
+def baseline_scores(context: dg.AssetExecutionContext, sedi: SediResource, seed_pool: Tables) -> dg.Output[Tables]:
     with as_dagster_failure():
-        items = evaluate_student(context, sedi, pipes, checkpoint=None)
+        items = evaluate_student(context, sedi, checkpoint=None)
         tables, start = {"items": items}, ""
         if sedi.settings().training.seed_epochs:
-            tables |= train_on_seed_tasks(context, sedi, pipes, seed_pool["seeds"])
-            tables["seed_items"] = evaluate_student(context, sedi, pipes, checkpoint=SEED_TASKS)
+            tables |= train_on_seed_tasks(context, sedi, seed_pool["seeds"])
+            tables["seed_items"] = evaluate_student(context, sedi, checkpoint=SEED_TASKS)
             start = SEED_TASKS if _is_better(tables) else ""
         tables["origin"] = pl.DataFrame({"fingerprint": [evaluation_fingerprint(sedi)], "start": [start]})
     after_seeds = {"pass_rate_seed_tasks": pass_rate(tables["seed_items"])} if "seed_items" in tables else {}
@@ -47,5 +46,5 @@ def baseline_scores(
 def _is_better(tables: Tables) -> bool:
     """Whether training on the seed tasks was a gain: in items passed, or, if as many, in held-out loss."""
     before, after = (int(tables[name]["passed"].sum()) for name in ("items", "seed_items"))
-    heldout = tables["seed_heldout"].group_by("step").agg(pl.mean("loss")).sort("step")["loss"]
-    return after > before or (after == before and heldout.len() > 1 and heldout[-1] < heldout[0])
+    heldout = mean_losses(tables["seed_heldout"])
+    return after > before or (after == before and len(heldout) > 1 and heldout[-1] < heldout[0])

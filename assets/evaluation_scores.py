@@ -35,18 +35,18 @@ from sedi_dagster.records import Tables
     description=__doc__,
 )
 def evaluation_scores(
-    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient, baseline_scores: Tables
+    context: dg.AssetExecutionContext, sedi: SediResource, baseline_scores: Tables
 ) -> dg.Output[Tables]:
     round_key = context.partition_key
     with as_dagster_failure():
         clear_workload(sedi.settings(), f"train-{round_key}")  # its results are stored; training it again begins anew
-        items = evaluate_student(context, sedi, pipes, round_key)
+        items = evaluate_student(context, sedi, round_key)
         decided = decide(
             sedi,
             sedi.plan(round_key),
             items,
-            evaluate_reference(context, sedi, pipes),
-            lambda checkpoint: evaluate_student(context, sedi, pipes, checkpoint),
+            evaluate_reference(context, sedi),
+            lambda checkpoint: evaluate_student(context, sedi, checkpoint),
         )
         judged = judgements(context, sedi.settings(), sedi.plan(round_key), decided.before, items)
     seed_items = baseline_scores.get("seed_items")

@@ -13,15 +13,14 @@ import polars as pl
 from sedi_dagster.batching.replay import held_out_seeds, rows_to_train
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.orchestration.composing import compose_round, stored_vectors
-from sedi_dagster.orchestration.empty_categories import check_something_was_kept
 from sedi_dagster.orchestration.failures import as_dagster_failure
-from sedi_dagster.orchestration.filtering import judge_round
+from sedi_dagster.orchestration.filtering import check_something_was_kept, judge_round
 from sedi_dagster.orchestration.io_manager import MANY
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.round_inputs import EXAMPLE_SCHEMA, earlier_examples, machine_seeds
-from sedi_dagster.orchestration.rows import as_prompts, fitting, replay_rules
+from sedi_dagster.orchestration.round_inputs import EXAMPLE_SCHEMA, kept_examples, machine_seeds
+from sedi_dagster.orchestration.training import as_prompts, fitting, replay_rules
 from sedi_dagster.records import Tables, round_number
 from sedi_dagster.texts.markdown import markdown_table
 
@@ -38,17 +37,15 @@ from sedi_dagster.texts.markdown import markdown_table
 def filtered_batches(
     context: dg.AssetExecutionContext,
     sedi: SediResource,
-    pipes: dg.PipesSubprocessClient,
     seed_pool: Tables,
     generated_batches: dict[str, Tables],
 ) -> dg.Output[Tables]:
     with as_dagster_failure():
         settings = sedi.settings()
         plan = sedi.plan(context.partition_key)
-        batches_of_plan = sedi.planned_batches(plan, generated_batches)
-        candidates = pl.concat([tables["candidates"] for tables in batches_of_plan])
+        candidates = sedi.planned_batches(plan, generated_batches)["candidates"]
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
-        verdicts, ifd = judge_round(context, sedi, pipes, plan.round, seeds, candidates)
+        verdicts, ifd = judge_round(context, sedi, plan.round, seeds, candidates)
         check_something_was_kept(plan, candidates, verdicts)
         kept = verdicts.filter(pl.col("state") == "kept")["candidate_id"].implode()
         examples = (
@@ -57,7 +54,7 @@ def filtered_batches(
             .select(list(EXAMPLE_SCHEMA))
         )
         human = fitting(sedi, seed_pool["seeds"])
-        earlier = fitting(sedi, earlier_examples(sedi, plan.round, examples))
+        earlier = fitting(sedi, kept_examples(sedi, plan.round))
         too_long = seed_pool["seeds"].height - human.height
         if too_long:
             context.log.warning(f"{too_long} human seed tasks are longer than the student's training length.")
@@ -72,7 +69,7 @@ def filtered_batches(
             settings.project_seed,
         )
         composed = compose_round(
-            sedi, plan, examples, rows, human["instruction"].to_list(), stored_vectors(sedi, context, pipes)
+            sedi, plan, examples, rows, human["instruction"].to_list(), stored_vectors(sedi, context)
         )
     by_state = dict(verdicts.group_by("state").len().iter_rows())
     return made(

@@ -66,7 +66,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
             difficulty=planned.difficulty,
             errors=planned.errors,
             seeds=prompting(seeds).filter(pl.col("category") == category.id),
-            kept=kept_examples(sedi, plan.round, category.id),
+            kept=kept_examples(sedi, plan.round).filter(pl.col("category") == category.id),
             teacher=settings.teacher.model,
             chat=settings.teacher.asks_in_chat,
             settings=settings.generation,

@@ -50,19 +50,18 @@ def lineage_manifest(
         settings, store = sedi.settings(), sedi.store()
         plan = sedi.plan(context.partition_key)
         generated = sedi.planned_batches(plan, generated_batches)
-        calls = pl.concat([tables["calls"] for tables in generated])
         promotion = evaluation_scores["promotion"].row(0, named=True)
         outcome = round_outcome(
             plan,
             filtered_batches["verdicts"],
-            calls,
+            generated["calls"],
             evaluation_scores["items"],
             evaluation_scores["categories"],
             promotion["promoted"],
         )
         checkpoint = {**sft_checkpoint["origin"].row(0, named=True), "files": dict(sft_checkpoint["files"].iter_rows())}
         _complete_card(store, outcome)
-        digests = call_digests(ledger_url(settings), calls["request_key"].unique())
+        digests = call_digests(ledger_url(settings), generated["calls"]["request_key"].unique())
         manifest = write_manifest(
             store,
             settings,
@@ -70,7 +69,7 @@ def lineage_manifest(
                 plan=plan,
                 outcome=outcome,
                 checkpoint=checkpoint,
-                candidates=pl.concat([tables["candidates"] for tables in generated]),
+                candidates=generated["candidates"],
                 verdicts=filtered_batches["verdicts"],
                 calls=digests,
                 promotion=promotion["reason"],

@@ -9,8 +9,7 @@ import polars as pl
 from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.io_manager import MANY
-from sedi_dagster.orchestration.links import page_url, plot
-from sedi_dagster.orchestration.metadata import made
+from sedi_dagster.orchestration.metadata import made, page_url, plot
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.reporting import background, spending
 from sedi_dagster.orchestration.resources import SediResource
@@ -52,8 +51,8 @@ def round_report(
             plan=plan,
             outcome=history.outcomes[plan.round],
             promotion=evaluation_scores["promotion"]["reason"][0],
-            candidates=pl.concat([tables["candidates"] for tables in generated]),
-            calls=pl.concat([tables["calls"] for tables in generated]),
+            candidates=generated["candidates"],
+            calls=generated["calls"],
             verdicts=filtered_batches["verdicts"],
             examples=filtered_batches["examples"],
             batches=filtered_batches["batches"],

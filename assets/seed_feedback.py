@@ -51,8 +51,7 @@ def seed_feedback(
         feedback = settings.feedback
         plan = sedi.plan(context.partition_key)
         generated = sedi.planned_batches(plan, generated_batches)
-        candidates = pl.concat([tables["candidates"] for tables in generated])
-        calls = pl.concat([tables["calls"] for tables in generated])
+        candidates, calls = generated["candidates"], generated["calls"]
         measured = sft_checkpoint["examples"]
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
         kept = filtered_batches["verdicts"].filter(pl.col("state") == "kept")["candidate_id"]

@@ -14,8 +14,7 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.orchestration.failures import as_dagster_failure
-from sedi_dagster.orchestration.links import plot
-from sedi_dagster.orchestration.metadata import made
+from sedi_dagster.orchestration.metadata import made, plot
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import promoted_checkpoint
@@ -40,7 +39,7 @@ TABLES = ("steps", "examples", "heldout")
     description=__doc__,
 )
 def sft_checkpoint(
-    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient, filtered_batches: Tables
+    context: dg.AssetExecutionContext, sedi: SediResource, filtered_batches: Tables
 ) -> dg.Output[Tables]:
     round_key = context.partition_key
     with as_dagster_failure():
@@ -51,7 +50,6 @@ def sft_checkpoint(
         output = train_student(
             context,
             sedi,
-            pipes,
             round_key,
             filtered_batches["batches"],
             filtered_batches["heldout"],

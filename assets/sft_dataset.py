@@ -15,7 +15,7 @@ from sedi_dagster.lineage.dataset.forms import KEPT_COLUMNS, messages
 from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.round_inputs import finished_examples
+from sedi_dagster.orchestration.round_inputs import kept_examples
 from sedi_dagster.records import Tables
 from sedi_dagster.storage.store import parquet_bytes
 
@@ -24,7 +24,7 @@ from sedi_dagster.storage.store import parquet_bytes
 def sft_dataset(sedi: SediResource) -> dg.Output[Tables]:
     with as_dagster_failure():
         settings, store = sedi.settings(), sedi.store()
-        examples = finished_examples(sedi)
+        examples = kept_examples(sedi)
         rows = [messages(row) | {n: row[n] for n in KEPT_COLUMNS} for row in examples.iter_rows(named=True)]
         whole = {
             "sft_dataset.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(),

@@ -98,7 +98,7 @@ def measure_ray(folder: Path, server: S3Server) -> None:
     def stage(context):  # Dagster reads no annotation that is a string
         began = time.perf_counter()
         settings = load_settings()
-        run_workload(context, dg.PipesSubprocessClient(), "sedi_dagster.evaluation", settings, "evaluate-none", job)
+        run_workload(context, "sedi_dagster.evaluation", settings, "evaluate-none", job)
         clear_workload(settings, "evaluate-none")
         took.append(time.perf_counter() - began)
         return dg.MaterializeResult()

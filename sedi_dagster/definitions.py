@@ -35,8 +35,6 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         resources={
             "sedi": sedi,
             "io_manager": TablesIOManager(sedi=sedi),
-            # A cancelled training ends its step and saves its state before it stops.
-            "pipes": dg.PipesSubprocessClient(termination_timeout_seconds=120),
             **(resources or {}),
         },
     )

@@ -7,6 +7,7 @@ from sedi_dagster.errors import SediError
 from sedi_dagster.evaluation.statistics import tail_below
 from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.orchestration.checking import CHECKS, Checked, Finding, check
+from sedi_dagster.orchestration.round_inputs import kept_examples
 from sedi_dagster.orchestration.training import verified_checkpoint
 from sedi_dagster.orchestration.verifying import the_data_folder_is_as_recorded
 from sedi_dagster.storage.superseding import disagreements
@@ -133,11 +134,7 @@ def kept_examples_are_novel(checked: Checked) -> Finding:
     Within a round an instruction may have several inputs, because Self-Instruct generates several instances of a task.
     """
     kept = checked.tables["examples"]
-    earlier = [
-        checked.sedi.store().read_table("examples", "filtered_batches", done.round)["instruction"].to_list()
-        for done in checked.sedi.history().before(checked.round)
-    ]
-    known = {text for texts in earlier for text in texts}
+    known = set(kept_examples(checked.sedi, checked.round)["instruction"])
     twice = kept.height - kept.unique(["instruction", "input"]).height
     again = twice + sum(text in known for text in set(kept["instruction"]))
     return Finding(again == 0, f"{again} examples were kept before." if again else "", {"kept_again": again})

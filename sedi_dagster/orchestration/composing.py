@@ -16,7 +16,7 @@ from sedi_dagster.batching.embedding import embed
 from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.batching.vectors import StoredVectors
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.round_inputs import earlier_examples
+from sedi_dagster.orchestration.round_inputs import kept_examples
 from sedi_dagster.orchestration.workloads import clear_workload, run_workload
 from sedi_dagster.records import RoundPlan, derived_seed
 
@@ -56,17 +56,15 @@ EMBEDDED_HERE = 1000
 """So many texts at most are embedded in the process that needs them: a Ray job takes seconds to start."""
 
 
-def stored_vectors(
-    sedi: SediResource, context: dg.AssetExecutionContext | None = None, pipes: dg.PipesSubprocessClient | None = None
-) -> StoredVectors:
+def stored_vectors(sedi: SediResource, context: dg.AssetExecutionContext | None = None) -> StoredVectors:
     """Vectors of texts by the embedding model of the settings, each embedded once for all rounds.
 
     Args:
-        context, pipes: of an asset that may have many texts embedded elsewhere, where the settings say so.
+        context: of an asset that may have many texts embedded elsewhere, where the settings say so.
     """
     settings = sedi.settings()
     uri, model = str(sedi.store().path("lance")), settings.batching.embedding_model
-    if settings.compute != "ray" or context is None or pipes is None:
+    if settings.compute != "ray" or context is None:
         return StoredVectors(uri, model)
     name = f"embed-{context.partition_key}"
 
@@ -79,7 +77,7 @@ def stored_vectors(
         rows.parent.mkdir(parents=True, exist_ok=True)
         pl.DataFrame({"text": texts}).write_parquet(rows)
         job = {"model": model_name, "rows": str(rows)}
-        output = run_workload(context, pipes, "sedi_dagster.batching.embed_rows", settings, name, job)
+        output = run_workload(context, "sedi_dagster.batching.embed_rows", settings, name, job)
         vectors: np.ndarray = np.load(output / VECTORS, allow_pickle=False)
         clear_workload(settings, name)
         return vectors
@@ -112,7 +110,7 @@ def compose_round(
     )
     inside, by_chance = in_batch(vectors, batches), in_batch(vectors, compose(vectors, size, "random", *seed))
     reference = vectors_of(human_instructions)
-    pool = _pool(sedi, plan, examples)
+    pool = pl.concat([kept_examples(sedi, plan.round), examples])
     measured: list[tuple[str, str, float, float | None]] = [
         ("batches", name, value, by_chance[name]) for name, value in inside.items()
     ]
@@ -125,12 +123,6 @@ def compose_round(
         examples_of_all_rounds=total,
         texts_embedded=vectors_of.embedded,
     )
-
-
-def _pool(sedi: SediResource, plan: RoundPlan, examples: pl.DataFrame) -> pl.DataFrame:
-    """What all rounds up to this one kept: round, category, instruction."""
-    now = examples.select("round", "category", "instruction")
-    return pl.concat([earlier_examples(sedi, plan.round, now), now])
 
 
 def _measures(

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.driver import Driver, Stage
-from sedi_dagster.orchestration.empty_categories import EmptyCategory, empty_categories
+from sedi_dagster.orchestration.filtering import EmptyCategory, empty_categories
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.ownership import only_driver
 from sedi_dagster.orchestration.resources import SediResource

@@ -17,7 +17,12 @@ from sedi_dagster.evaluation.statistics import pass_rate, passed_by_category
 from sedi_dagster.evaluation.weakness import WeaknessRules, judge_categories
 from sedi_dagster.feedback.category_status import StatusRules, status_over_rounds
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.round_inputs import is_of_this_student, promoted_checkpoint, starting_checkpoint
+from sedi_dagster.orchestration.round_inputs import (
+    is_of_this_student,
+    mean_losses,
+    promoted_checkpoint,
+    starting_checkpoint,
+)
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
 from sedi_dagster.storage.rounds import SEED_TASKS
 from sedi_dagster.targets import REFERENCE, asked_targets, in_words, resolve
@@ -92,22 +97,13 @@ def held_out_losses(sedi: SediResource, round_key: str, parent: str | None) -> H
     store = sedi.store()
     if store.tables_marker("sft_checkpoint", round_key) is None:
         return None
-    own = _mean_losses(store.read_tables("sft_checkpoint", round_key).get("heldout"))
-    earlier = own
+    own = mean_losses(store.read_table("heldout", "sft_checkpoint", round_key))
+    earlier = own[:1]
     if parent == SEED_TASKS:
-        earlier = _mean_losses(store.read_tables("baseline_scores").get("seed_heldout"))
+        earlier = mean_losses(store.read_table("seed_heldout", "baseline_scores"))
     elif parent is not None:
-        earlier = _mean_losses(store.read_tables("sft_checkpoint", parent).get("heldout"))
-    if not own or not earlier:
-        return None
-    return HeldOut(earlier[-1] if parent else own[0], own[-1])
-
-
-def _mean_losses(heldout: pl.DataFrame | None) -> list[float]:
-    """Mean loss over categories at each step that it was measured at, in order."""
-    if heldout is None:
-        return []
-    return heldout.group_by("step").agg(pl.mean("loss")).sort("step")["loss"].to_list()
+        earlier = mean_losses(store.read_table("heldout", "sft_checkpoint", parent))
+    return HeldOut(earlier[-1], own[-1]) if own and earlier else None
 
 
 def _best(earlier: list[RoundOutcome]) -> str | None:

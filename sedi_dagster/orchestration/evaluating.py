@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sedi_dagster.models import BUNDLED_STUDENT
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.training import CHECKPOINT_FILES, verified_checkpoint
 from sedi_dagster.orchestration.workloads import run_workload
-from sedi_dagster.records import EvaluationItem, content_id
+from sedi_dagster.records import content_id
 from sedi_dagster.storage.rounds import SEED_TASKS
 from sedi_dagster.storage.store import Store, folder_hashes, tables_version
 from sedi_dagster.student.loading import student_source
@@ -32,29 +33,25 @@ _SEED_TRAINING = (
 """Settings of training that the student of the human seed tasks depends on."""
 SECONDS_BETWEEN_LINES = 2.0
 SERVED_AT_ONCE = 24
+Answer = Callable[[Sequence[Mapping[str, Any]], Path], None]
+"""`answer(items, results)`: append the student's answers to a file."""
 
 
-def evaluate_student(
-    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient, checkpoint: str | None
-) -> pl.DataFrame:
+def evaluate_student(context: dg.AssetExecutionContext, sedi: SediResource, checkpoint: str | None) -> pl.DataFrame:
     """Answers and scores (`ITEM_SCHEMA`) of the student after round `checkpoint`, or of the untrained student (None).
 
     Nothing is evaluated twice: what an earlier evaluation of the same checkpoint found out, finished or killed, holds.
     """
-    settings, store = sedi.settings(), sedi.store()
-    if settings.evaluation.base_url:
-        student = _served_identity(sedi, checkpoint)
+    settings, files = sedi.settings(), _checkpoint_files(sedi, checkpoint)
+    name, served = settings.training.student, settings.evaluation.base_url
+    if served:
+        model = settings.evaluation.model.replace(PLACE, checkpoint or UNTRAINED)
+        student = content_id("served", (served, model), name, files)
+        answer = partial(_ask_served, context, sedi, model)
     else:
-        student = _identity(sedi, settings.training.student, checkpoint)
-    known = _known_results(store, checkpoint)
-
-    def answer(missing: Sequence[Mapping[str, Any]], results: Path) -> None:
-        if settings.evaluation.base_url:
-            _ask_served(context, sedi, checkpoint, missing, results)
-        else:
-            _answer_here(context, sedi, pipes, settings.training.student, checkpoint, missing, results)
-
-    return _evaluated(sedi, student, known, answer)
+        student = _identity(sedi, name, files)
+        answer = partial(_answer_here, context, sedi, name, checkpoint)
+    return _evaluated(sedi, student, _known_results(sedi.store(), checkpoint), answer)
 
 
 def _known_results(store: Store, checkpoint: str | None) -> dict[str, dict[str, Any]]:
@@ -72,18 +69,13 @@ def _known_results(store: Store, checkpoint: str | None) -> dict[str, dict[str, 
     return {} if items is None else results_in(items)
 
 
-def evaluate_reference(
-    context: dg.AssetExecutionContext, sedi: SediResource, pipes: dg.PipesSubprocessClient
-) -> pl.DataFrame | None:
+def evaluate_reference(context: dg.AssetExecutionContext, sedi: SediResource) -> pl.DataFrame | None:
     """The same items as the reference model answers them; None if the settings name none."""
     name = sedi.settings().evaluation.reference
     if not name:
         return None
-
-    def answer(missing: Sequence[Mapping[str, Any]], results: Path) -> None:
-        _answer_here(context, sedi, pipes, name, None, missing, results, "SEDI_EVALUATION_REFERENCE")
-
-    return _evaluated(sedi, _identity(sedi, name, None), {}, answer)
+    answer = partial(_answer_here, context, sedi, name, None, setting="SEDI_EVALUATION_REFERENCE")
+    return _evaluated(sedi, _identity(sedi, name, []), {}, answer)
 
 
 def evaluation_fingerprint(sedi: SediResource) -> str:
@@ -96,28 +88,28 @@ def evaluation_fingerprint(sedi: SediResource) -> str:
     return content_id("eval", asked, _limits(sedi), [vars(item) for item in sedi.items()], trained)
 
 
-def _evaluated(sedi: SediResource, student: str, known: dict[str, dict[str, Any]], answer: Any) -> pl.DataFrame:
+def _evaluated(sedi: SediResource, student: str, known: dict[str, dict[str, Any]], answer: Answer) -> pl.DataFrame:
     """The table of items; `answer(missing, results)` is called for those that nothing is known of."""
     settings, items, limits = sedi.settings(), sedi.items(), _limits(sedi)
     results = settings.path(settings.cache) / "evaluations" / f"{content_id('student', student)}.jsonl"
     keys = {item.id: result_key(student, item, limits[item.category]) for item in items}
     known = known | read_results(results)
-    missing = [_question(item, keys, limits) for item in items if keys[item.id] not in known]
+    missing = [
+        {**vars(item), "key": keys[item.id], "max_answer_tokens": limits[item.category]}
+        for item in items
+        if keys[item.id] not in known
+    ]
     if missing:
         answer(missing, results)
         known |= read_results(results)
     return item_table(items, keys, split_halves(items), known)
 
 
-def _question(item: EvaluationItem, keys: Mapping[str, str], limits: Mapping[str, int]) -> dict[str, Any]:
-    return {**vars(item), "key": keys[item.id], "max_answer_tokens": limits[item.category]}
-
-
 def _limits(sedi: SediResource) -> dict[str, int]:
     return {category.id: category.max_answer_tokens for category in sedi.categories().values()}
 
 
-def _identity(sedi: SediResource, student: str, checkpoint: str | None) -> str:
+def _identity(sedi: SediResource, student: str, checkpoint_files: Sequence[tuple[Any, ...]]) -> str:
     """What the weights are: the base model, and the hash of every file of the checkpoint on top of it.
 
     A base model in a folder is identified by its files' names, sizes and times: hashing its weights would take longer
@@ -129,21 +121,14 @@ def _identity(sedi: SediResource, student: str, checkpoint: str | None) -> str:
     if student != BUNDLED_STUDENT and folder is not None and folder.is_dir():
         found = sorted(file for file in folder.rglob("*") if file.is_file())
         files = [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in found]
-    return content_id("weights", student, files, _checkpoint_files(sedi, checkpoint))
-
-
-def _served_identity(sedi: SediResource, checkpoint: str | None) -> str:
-    settings = sedi.settings()
-    served = (settings.evaluation.base_url, _served_name(sedi, checkpoint))
-    return content_id("served", served, settings.training.student, _checkpoint_files(sedi, checkpoint))
+    return content_id("weights", student, files, checkpoint_files)
 
 
 def _checkpoint_files(sedi: SediResource, checkpoint: str | None) -> list[tuple[Any, ...]]:
     if checkpoint is None:
         return []
     if checkpoint == SEED_TASKS:  # asked for while its own table is being made
-        folder = sedi.store().local_copy(sedi.settings().path(sedi.settings().cache), "checkpoints", SEED_TASKS)
-        return sorted(folder_hashes(folder, CHECKPOINT_FILES).items())
+        return sorted(folder_hashes(_adapter(sedi, SEED_TASKS), CHECKPOINT_FILES).items())
     return sorted(sedi.store().read_table("files", "sft_checkpoint", checkpoint).iter_rows())
 
 
@@ -153,14 +138,9 @@ def _adapter(sedi: SediResource, checkpoint: str) -> Path:
     return verified_checkpoint(sedi, checkpoint)
 
 
-def _served_name(sedi: SediResource, checkpoint: str | None) -> str:
-    return sedi.settings().evaluation.model.replace(PLACE, checkpoint or UNTRAINED)
-
-
 def _answer_here(
     context: dg.AssetExecutionContext,
     sedi: SediResource,
-    pipes: dg.PipesSubprocessClient,
     student: str,
     checkpoint: str | None,
     missing: Sequence[Mapping[str, Any]],
@@ -168,28 +148,21 @@ def _answer_here(
     setting: str = "SEDI_TRAINING_STUDENT",
 ) -> None:
     settings = sedi.settings()
-    cache = settings.path(settings.cache)
-    run_workload(
-        context,
-        pipes,
-        "sedi_dagster.evaluation",
-        settings,
-        f"evaluate-{checkpoint or UNTRAINED}",
-        {
-            "student": student_source(student, cache),
-            "adapter": str(_adapter(sedi, checkpoint)) if checkpoint else None,
-            "items": missing,
-            "results": str(results),
-            "batch_size": settings.evaluation.batch_size,
-            "setting": setting,
-        },
-    )
+    job = {
+        "student": student_source(student, settings.path(settings.cache)),
+        "adapter": str(_adapter(sedi, checkpoint)) if checkpoint else None,
+        "items": missing,
+        "results": str(results),
+        "batch_size": settings.evaluation.batch_size,
+        "setting": setting,
+    }
+    run_workload(context, "sedi_dagster.evaluation", settings, f"evaluate-{checkpoint or UNTRAINED}", job)
 
 
 def _ask_served(
     context: dg.AssetExecutionContext,
     sedi: SediResource,
-    checkpoint: str | None,
+    model: str,
     missing: Sequence[Mapping[str, Any]],
     results: Path,
 ) -> None:
@@ -205,7 +178,7 @@ def _ask_served(
     asyncio.run(
         evaluate_served(
             settings.base_url or "",
-            _served_name(sedi, checkpoint),
+            model,
             settings.api_key.get_secret_value(),
             missing,
             results,

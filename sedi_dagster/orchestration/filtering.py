@@ -1,10 +1,13 @@
-"""Filtering of a round's candidates: assembling the rules, and IFD in its own process if enabled."""
+"""Filtering of a round's candidates: the rules, IFD in a process of its own, and categories without any result."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.errors import SediError
 from sedi_dagster.filtering.answer_rules import AnswerForm
 from sedi_dagster.filtering.ifd import IFD_SCHEMA, drop_by_ifd, ifd_verdicts
 from sedi_dagster.filtering.rules import InstructionForm
@@ -14,19 +17,21 @@ from sedi_dagster.orchestration.composing import stored_vectors
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, instruction_pool
 from sedi_dagster.orchestration.workloads import run_workload
-from sedi_dagster.records import task_prompts
+from sedi_dagster.records import RoundPlan, task_prompts
 from sedi_dagster.settings import Settings
 from sedi_dagster.student.loading import special_tokens, student_source, token_counter
 
+_SHOWN = 3
+_NO_TRY = ("refusal", "placeholder", "repeated_output")
+_CUT = ("cut by length", "answer cut by length")  # too long, but a try
 
-def round_rules(
-    sedi: SediResource, context: dg.AssetExecutionContext | None = None, pipes: dg.PipesSubprocessClient | None = None
-) -> Rules:
+
+def round_rules(sedi: SediResource, context: dg.AssetExecutionContext | None = None) -> Rules:
     """What the rules need to know, from the settings and the user's files."""
     settings = sedi.settings()
     filtering = settings.filtering
 
-    vectors = stored_vectors(sedi, context, pipes)
+    vectors = stored_vectors(sedi, context)
     return Rules(
         decontaminator=evaluation_decontaminator(sedi, vectors),
         form=InstructionForm.of(filtering),
@@ -43,18 +48,17 @@ def round_rules(
 def judge_round(
     context: dg.AssetExecutionContext,
     sedi: SediResource,
-    pipes: dg.PipesSubprocessClient,
     round_key: str,
     seeds: pl.DataFrame,
     candidates: pl.DataFrame,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """A verdict for every candidate, and the IFD scores of those that passed all other rules (none if IFD is off)."""
     filtering = sedi.settings().filtering
-    verdicts = judge_candidates(candidates, instruction_pool(sedi, seeds, round_key), round_rules(sedi, context, pipes))
+    verdicts = judge_candidates(candidates, instruction_pool(sedi, seeds, round_key), round_rules(sedi, context))
     if filtering.ifd == "off":
         return verdicts, pl.DataFrame(schema=IFD_SCHEMA)
     kept = verdicts.filter(pl.col("state") == "kept").select("candidate_id")
-    scores = _ifd_scores(context, sedi, pipes, round_key, candidates.join(kept, on="candidate_id"))
+    scores = _ifd_scores(context, sedi, round_key, candidates.join(kept, on="candidate_id"))
     return drop_by_ifd(verdicts, ifd_verdicts(scores, filtering.ifd, filtering.ifd_share)), scores
 
 
@@ -65,7 +69,6 @@ def _student(settings: Settings) -> str:
 def _ifd_scores(
     context: dg.AssetExecutionContext,
     sedi: SediResource,
-    pipes: dg.PipesSubprocessClient,
     round_key: str,
     examples: pl.DataFrame,
 ) -> pl.DataFrame:
@@ -74,5 +77,56 @@ def _ifd_scores(
     rows.parent.mkdir(parents=True, exist_ok=True)
     examples.select("candidate_id", "category", "output", task_prompts()).write_parquet(rows)
     job = {"student": _student(settings), "rows": str(rows)}
-    output = run_workload(context, pipes, "sedi_dagster.filtering.ifd", settings, f"ifd-{round_key}", job)
+    output = run_workload(context, "sedi_dagster.filtering.ifd", settings, f"ifd-{round_key}", job)
     return pl.read_parquet(output / "ifd.parquet")
+
+
+@dataclass(frozen=True)
+class EmptyCategory:
+    """A category that came to nothing. `is_fault`: not one of its answers was a try at a task."""
+
+    round: str
+    category: str
+    why: str
+    is_fault: bool
+
+    def __str__(self) -> str:
+        return f"{self.category} came to nothing in {self.round}: {self.why}"
+
+
+def empty_categories(sedi: SediResource, plan: RoundPlan) -> list[EmptyCategory]:
+    """The categories of a filtered round that nothing was kept of."""
+    verdicts = sedi.store().read_table("verdicts", "filtered_batches", plan.round)
+    found = []
+    for category in plan.category_ids:
+        mine = verdicts.filter(pl.col("category") == category)
+        if not (mine["state"] == "kept").any():
+            rejected = (pl.col("state") == "rejected") & ~pl.col("rule").is_in(_NO_TRY)
+            tried = mine.filter(rejected | pl.col("rule").is_in(_CUT)).height
+            result = sedi.store().read_table("result", "generated_batches", plan.round, category)
+            why = f"{_reasons(mine)} Generation: {result['reason'][0]}."
+            found.append(EmptyCategory(plan.round, category, why, is_fault=not tried))
+    return found
+
+
+def check_something_was_kept(plan: RoundPlan, candidates: pl.DataFrame, verdicts: pl.DataFrame) -> None:
+    """Make sure that there is something new to train on.
+
+    Raises:
+        SediError: nothing of the round was kept.
+    """
+    if (verdicts["state"] == "kept").any():
+        return
+    raise SediError(
+        f"None of the {candidates.height} candidates of {plan.round} was kept, so there is nothing to train on. "
+        f"{_reasons(verdicts)}",
+        f"`sedi rejected` shows them. Fix the cause, then `sedi calls retry --round {plan.round}` and run again: what "
+        "was no answer is asked for again.",
+    )
+
+
+def _reasons(verdicts: pl.DataFrame) -> str:
+    """The most frequent reasons, in words."""
+    name = pl.coalesce("rule", "state").str.replace(r"(?s)^(.{120}).+$", "$1...")
+    counted = verdicts.group_by(name.alias("why")).len().sort("len", "why", descending=[True, False]).head(_SHOWN)
+    return "; ".join(f"{why} ({count} of {verdicts.height})" for why, count in counted.iter_rows()) + "."

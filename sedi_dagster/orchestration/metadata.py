@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -10,13 +10,27 @@ import polars as pl
 
 from sedi_dagster.orchestration.columns import description
 from sedi_dagster.records import Tables
-from sedi_dagster.storage.store import tables_version
+from sedi_dagster.storage.store import Store, tables_version
+from sedi_dagster.texts.markdown import markdown_table
 
+PAGES = "/sedi"
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
 PREVIEW_CHARACTERS = 60
 LONGEST_KEPT = 20_000
 """Characters of a text that is kept for `restore`."""
+
+
+def page_url(name: str) -> str:
+    """Of a report, as the UI serves it beside itself (`webserver`): the name of its round, or `index`, or `morning`."""
+    return f"{PAGES}/reports/{name}.html"
+
+
+def plot(store: Store, png: bytes, *parts: str) -> dg.MarkdownMetadataValue:
+    """Keep a plot as a file of the data folder, `plots/<asset>/<partition>/<name>.png`; the UI shows it in place."""
+    *folders, name = parts
+    store.write_bytes(png, "plots", *folders, f"{name}.png")
+    return dg.MetadataValue.md(f"![{name.replace('_', ' ')}]({PAGES}/plots/{'/'.join(parts)}.png)")
 
 
 def made(tables: Tables, metadata: Mapping[str, Any]) -> dg.Output[Tables]:
@@ -29,12 +43,13 @@ def made(tables: Tables, metadata: Mapping[str, Any]) -> dg.Output[Tables]:
         metadata: figures and texts of the asset's own.
     """
     main, *others = tables
+    counts = ", ".join(f"`{name}` {tables[name].height:,} rows" for name in others)
     figures = {
         **{name: _few_digits(value) for name, value in metadata.items()},
         "dagster/row_count": tables[main].height,
         "dagster/column_schema": table_schema(main, tables[main]),
         "preview": dg.MetadataValue.md(preview(tables[main])),
-        **({"other_tables": dg.MetadataValue.md(_row_counts(tables, others))} if others else {}),
+        **({"other_tables": dg.MetadataValue.md(counts)} if others else {}),
         **{f"schema/{name}": table_schema(name, tables[name]) for name in others},
     }
     return dg.Output(tables, metadata=figures, data_version=dg.DataVersion(tables_version(tables)))
@@ -48,16 +63,10 @@ def table_schema(table: str, frame: pl.DataFrame) -> dg.TableSchema:
 
 def preview(frame: pl.DataFrame) -> str:
     """The first rows as a Markdown table, long texts cut."""
-    columns = frame.columns[:PREVIEW_COLUMNS]
-    lines = [f"| {' | '.join(columns)} |", "| " + " | ".join("---" for _ in columns) + " |"]
-    for row in frame.select(columns).head(PREVIEW_ROWS).iter_rows():
-        lines.append(f"| {' | '.join(_cell(value) for value in row)} |")
+    shown = frame.select(frame.columns[:PREVIEW_COLUMNS]).head(PREVIEW_ROWS)
+    table = markdown_table(shown.columns, [[_cell(value) for value in row] for row in shown.iter_rows()])
     more = frame.height - PREVIEW_ROWS
-    return "\n".join([*lines, *([f"\n{more:,} more rows"] if more > 0 else [])])
-
-
-def _row_counts(tables: Tables, names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}` {tables[name].height:,} rows" for name in names)
+    return f"{table}\n\n{more:,} more rows" if more > 0 else table
 
 
 _AS_THEY_ARE = (dg.BoolMetadataValue, dg.IntMetadataValue, dg.FloatMetadataValue, dg.TextMetadataValue)
@@ -95,5 +104,5 @@ def _few_digits(value: Any) -> Any:
 
 
 def _cell(value: Any) -> str:
-    text = " ".join(str(_few_digits(value)).split()).replace("|", "\\|").replace("<", "&lt;")
+    text = " ".join(str(_few_digits(value)).split()).replace("<", "&lt;")
     return text if len(text) <= PREVIEW_CHARACTERS else text[:PREVIEW_CHARACTERS] + "…"

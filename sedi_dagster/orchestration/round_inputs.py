@@ -18,8 +18,6 @@ EXAMPLE_SCHEMA: dict[str, type[pl.DataType]] = {
 }
 """Columns of kept examples, as `filtered_batches` stores and `sft_dataset` exports them."""
 
-_EXAMPLE_TEXTS = ("example_id", "instruction", "input", "output")
-
 
 def machine_seeds(sedi: SediResource, round_key: str) -> pl.DataFrame | None:
     """The seed set that the last finished round before this one left behind; None before the first."""
@@ -44,10 +42,24 @@ def evaluation_decontaminator(sedi: SediResource, embed: Embed | None = None) ->
     )
 
 
+def kept_examples(sedi: SediResource, before: str | None = None) -> pl.DataFrame:
+    """The examples kept in all finished rounds, in their order (`EXAMPLE_SCHEMA`).
+
+    The rounds are those of the data folder: what Dagster's partitions say does not matter.
+
+    Args:
+        before: only of rounds before this one.
+    """
+    history, store = sedi.history(), sedi.store()
+    rounds = history.finished if before is None else history.before(before)
+    kept = [store.read_table("examples", "filtered_batches", outcome.round) for outcome in rounds]
+    return pl.concat([pl.DataFrame(schema=EXAMPLE_SCHEMA), *(rows.select(list(EXAMPLE_SCHEMA)) for rows in kept)])
+
+
 def instruction_pool(sedi: SediResource, seeds: pl.DataFrame, round_key: str) -> pl.DataFrame:
     """What a new instruction is compared with, as `id` and `text`: all seeds, every example kept in earlier rounds."""
-    kept = [examples.select(id="example_id", text="instruction") for examples in _examples_before(sedi, round_key)]
-    return pl.concat([seeds.select(id="seed_id", text="instruction"), *kept])
+    kept = kept_examples(sedi, round_key).select(id="example_id", text="instruction")
+    return pl.concat([seeds.select(id="seed_id", text="instruction"), kept])
 
 
 def generation_filter(
@@ -58,28 +70,6 @@ def generation_filter(
     pool = instruction_pool(sedi, seeds, round_key).iter_rows()
     form, answers = InstructionForm.of(filtering), AnswerForm.of(filtering)
     return GenerationFilter(pool, decontaminator, filtering.threshold, form, answers)
-
-
-def earlier_examples(sedi: SediResource, round_key: str, like: pl.DataFrame) -> pl.DataFrame:
-    """The examples kept in all finished rounds before this one, with the columns of `like`."""
-    return pl.concat([like.clear(), *(rows.select(like.columns) for rows in _examples_before(sedi, round_key))])
-
-
-def finished_examples(sedi: SediResource) -> pl.DataFrame:
-    """The examples kept in all finished rounds, in their order; no rows before the first (`EXAMPLE_SCHEMA`).
-
-    The rounds are those of the data folder: what Dagster's partitions say does not matter.
-    """
-    return pl.concat(
-        [pl.DataFrame(schema=EXAMPLE_SCHEMA), *(rows.select(list(EXAMPLE_SCHEMA)) for rows in _examples_before(sedi))]
-    )
-
-
-def _examples_before(sedi: SediResource, round_key: str | None = None) -> list[pl.DataFrame]:
-    """The kept examples of each finished round before this one (None: of all), in order."""
-    history, store = sedi.history(), sedi.store()
-    rounds = history.finished if round_key is None else history.before(round_key)
-    return [store.read_table("examples", "filtered_batches", outcome.round) for outcome in rounds]
 
 
 def earlier_depths(sedi: SediResource, round_key: str) -> dict[str, int]:
@@ -93,12 +83,6 @@ def earlier_depths(sedi: SediResource, round_key: str) -> dict[str, int]:
     return found
 
 
-def kept_examples(sedi: SediResource, round_key: str, category: str) -> pl.DataFrame:
-    """The examples of a category that earlier rounds kept: `example_id`, `instruction`, `input`, `output`, ..."""
-    kept = [rows.filter(pl.col("category") == category) for rows in _examples_before(sedi, round_key)]
-    return pl.concat(kept) if kept else pl.DataFrame(schema=dict.fromkeys(_EXAMPLE_TEXTS, pl.String))
-
-
 def promoted_checkpoint(sedi: SediResource, round_key: str) -> str | None:
     """The last promoted round before this one, if its checkpoint belongs to the student of the settings.
 
@@ -108,6 +92,11 @@ def promoted_checkpoint(sedi: SediResource, round_key: str) -> str | None:
     if promoted is not None and is_of_this_student(sedi, promoted):
         return promoted
     return starting_checkpoint(sedi)
+
+
+def mean_losses(heldout: pl.DataFrame) -> list[float]:
+    """Mean held-out loss over the categories at each step that measured it, in order."""
+    return heldout.group_by("step").agg(pl.mean("loss")).sort("step")["loss"].to_list()
 
 
 def starting_checkpoint(sedi: SediResource) -> str | None:

@@ -1,29 +1,51 @@
-"""Starting the training workload, for a round and for the seed-only student."""
+"""Training: the rows that fit the student, the workload, and the student of the human seed tasks alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import polars as pl
 
+from sedi_dagster.batching.composition import compose, training_rows
+from sedi_dagster.batching.replay import ReplayRules, held_out_seeds, seed_rows
 from sedi_dagster.errors import StorageError
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.workloads import run_workload
-from sedi_dagster.records import derived_seed
-from sedi_dagster.settings import TrainingSettings
+from sedi_dagster.records import Tables, derived_seed, task_prompts
+from sedi_dagster.settings import Settings, TrainingSettings
 from sedi_dagster.storage.rounds import SEED_TASKS
 from sedi_dagster.storage.store import file_sha256, folder_hashes, tables_version
-from sedi_dagster.student.loading import student_source
+from sedi_dagster.student.loading import student_source, token_counter
 
 CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja")
 """Files of a checkpoint that are hashed. Not its card, which is written again once it is evaluated."""
 
 
+def replay_rules(settings: Settings) -> ReplayRules:
+    """The shares of the settings; a round that starts from the untrained student trains on everything."""
+    everything = settings.training.start == "base"
+    human, earlier = settings.batching.human_replay, settings.batching.earlier_replay
+    return ReplayRules(1.0 if everything else human, 1.0 if everything else earlier, settings.batching.batch_size)
+
+
+def fitting(sedi: SediResource, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows (`instruction`, `input`, `output`, ...) that the student's training length has room for."""
+    settings = sedi.settings()
+    count_tokens = token_counter(student_source(settings.training.student, settings.path(settings.cache)))
+    tokens = count_tokens(rows.select(task_prompts()).to_series().to_list(), rows["output"].to_list())
+    return rows.filter(pl.Series(tokens, dtype=pl.Int64) <= settings.training.max_length)
+
+
+def as_prompts(seeds: pl.DataFrame) -> pl.DataFrame:
+    """Seed tasks as the student sees them: example_id, category, prompt, output."""
+    return seeds.select(pl.col("seed_id").alias("example_id"), "category", task_prompts(), "output")
+
+
 def train_student(
     context: dg.AssetExecutionContext,
     sedi: SediResource,
-    pipes: dg.PipesSubprocessClient,
     name: str,
     batches: pl.DataFrame,
     heldout: pl.DataFrame,
@@ -58,7 +80,6 @@ def train_student(
         rows.write_parquet(inputs / f"{table}.parquet")
     return run_workload(
         context,
-        pipes,
         "sedi_dagster.training",
         settings,
         f"train-{name}",
@@ -102,3 +123,32 @@ def verified_checkpoint(sedi: SediResource, name: str) -> Path:
                 f"Restore checkpoints/{name} from a backup, or materialize {'/'.join(asset)} again.",
             )
     return folder
+
+
+def train_on_seed_tasks(context: dg.AssetExecutionContext, sedi: SediResource, seeds: pl.DataFrame) -> Tables:
+    """Train on all human seed tasks but the held-out ones, and store the checkpoint as `SEED_TASKS`.
+
+    Scores are compared with it, to tell what the teacher's tokens added; the first round starts from the better one.
+
+    Returns:
+        `seed_steps`, `seed_heldout` (as in `sft_checkpoint`) and `seed_files` (SHA-256 of each file).
+
+    Raises:
+        WorkloadError: training failed.
+    """
+    settings, store = sedi.settings(), sedi.store()
+    training = settings.training.model_copy(update={"epochs": settings.training.seed_epochs, "example_losses": False})
+    human = fitting(sedi, seeds)
+    heldout = held_out_seeds(human, training.held_out_share, settings.project_seed)
+    rows = seed_rows(human.filter(~pl.col("seed_id").is_in(heldout["seed_id"].implode())))
+    batches = compose(
+        np.empty((rows.height, 0)), settings.batching.batch_size, "random", settings.project_seed, SEED_TASKS
+    )
+    output = train_student(context, sedi, SEED_TASKS, training_rows(rows, batches), as_prompts(heldout), training)
+    store.upload(output / "checkpoint", "checkpoints", SEED_TASKS)
+    files = folder_hashes(output / "checkpoint", CHECKPOINT_FILES)
+    return {
+        "seed_steps": pl.read_parquet(output / "steps.parquet"),
+        "seed_heldout": pl.read_parquet(output / "heldout.parquet"),
+        "seed_files": pl.DataFrame({"file": list(files), "sha256": list(files.values())}),
+    }

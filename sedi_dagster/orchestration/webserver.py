@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from sedi_dagster.orchestration.links import PAGES
+from sedi_dagster.orchestration.metadata import PAGES
 from sedi_dagster.orchestration.opening import not_a_round
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource

@@ -25,11 +25,12 @@ from sedi_dagster.workloads.process import ASKED_BY, ERROR_FILE, KEYS, this_proc
 from sedi_dagster.workloads.warm_worker.address import is_possible, warm_worker_ready
 
 CLIENT = "sedi_dagster.workloads.warm_worker.client"
+PIPES = dg.PipesSubprocessClient(termination_timeout_seconds=120)
+"""A cancelled training ends its step and saves its state before it stops."""
 
 
 def run_workload(
     context: dg.AssetExecutionContext,
-    pipes: dg.PipesSubprocessClient,
     module: str,
     settings: Settings,
     name: str,
@@ -66,7 +67,7 @@ def run_workload(
     try:
         # Workloads do not get the keys of the endpoints.
         environment = {**dict.fromkeys(KEYS, ""), ASKED_BY: this_process()}
-        pipes.run(command=command, context=context, cwd=str(PROJECT_ROOT), env=environment)
+        PIPES.run(command=command, context=context, cwd=str(PROJECT_ROOT), env=environment)
     except DagsterPipesExecutionError as error:
         error_file = output / ERROR_FILE
         if error_file.exists():

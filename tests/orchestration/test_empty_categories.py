@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from sedi_dagster.orchestration.empty_categories import empty_categories
+from sedi_dagster.orchestration.filtering import empty_categories
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import CategoryPlan, RoundPlan
 

@@ -23,7 +23,6 @@ from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan
 from sedi_dagster.storage.rounds import save_plan
 
 CONTEXT = dg.build_asset_context()
-PIPES = dg.PipesSubprocessClient()
 
 
 @pytest.fixture
@@ -37,17 +36,17 @@ def served(project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.
 def test_a_served_student_answers_every_item_once_and_never_again(
     served: SediResource, project: Path, simulated_teacher: FaultyTeacher
 ) -> None:
-    items = evaluate_student(CONTEXT, served, PIPES, None)
+    items = evaluate_student(CONTEXT, served, None)
     assert items.height == 12 and items["reference_loss"].null_count() == 12
     assert items["answer"].str.len_chars().min() and set(items["half"]) == {"A", "B"}  # type: ignore[operator]
     asked = simulated_teacher.meter.requests
     assert asked == 12
-    assert evaluate_student(CONTEXT, served, PIPES, None).equals(items)
+    assert evaluate_student(CONTEXT, served, None).equals(items)
     assert simulated_teacher.meter.requests == asked, "another process finds the rows on disk"
 
     file = project / "items.jsonl"
     file.write_text(file.read_text().replace("colour number 3 of math", "hue number 3 of math"), encoding="utf-8")
-    again = evaluate_student(CONTEXT, served, PIPES, None)
+    again = evaluate_student(CONTEXT, served, None)
     assert simulated_teacher.meter.requests == asked + 1, "only the item that changed is asked"
     assert again.filter(pl.col("prompt").str.contains("hue")).height == 1
 
@@ -55,24 +54,24 @@ def test_a_served_student_answers_every_item_once_and_never_again(
 def test_rows_in_the_data_folder_serve_where_the_cache_is_lost(
     served: SediResource, project: Path, simulated_teacher: FaultyTeacher
 ) -> None:
-    items = evaluate_student(CONTEXT, served, PIPES, None)
+    items = evaluate_student(CONTEXT, served, None)
     served.store().write_tables({"items": items}, "baseline_scores")
     for file in (project / "cache" / "evaluations").iterdir():
         file.unlink()
     asked = simulated_teacher.meter.requests
-    assert evaluate_student(CONTEXT, served, PIPES, None).equals(items)
+    assert evaluate_student(CONTEXT, served, None).equals(items)
     assert simulated_teacher.meter.requests == asked
 
 
 def test_an_evaluation_that_was_cut_off_asks_only_for_the_rest(
     served: SediResource, project: Path, simulated_teacher: FaultyTeacher
 ) -> None:
-    items = evaluate_student(CONTEXT, served, PIPES, None)
+    items = evaluate_student(CONTEXT, served, None)
     (results,) = (project / "cache" / "evaluations").iterdir()
     lines = results.read_bytes().splitlines(keepends=True)
     results.write_bytes(b"".join(lines[:7]) + lines[7][:40])
     asked = simulated_teacher.meter.requests
-    assert evaluate_student(CONTEXT, served, PIPES, None).select("item_id").equals(items.select("item_id"))
+    assert evaluate_student(CONTEXT, served, None).select("item_id").equals(items.select("item_id"))
     assert simulated_teacher.meter.requests == asked + 5
 
 
@@ -82,7 +81,7 @@ def test_an_endpoint_that_is_down_is_told_in_one_clear_error(
     monkeypatch.setenv("SEDI_EVALUATION_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("SEDI_EVALUATION_API_KEY", "planted-key-4711")
     with pytest.raises(Exception, match="SEDI_EVALUATION_BASE_URL") as raised:
-        evaluate_student(CONTEXT, served, PIPES, None)
+        evaluate_student(CONTEXT, served, None)
     assert "planted-key-4711" not in str(raised.value)
 
 
@@ -278,17 +277,17 @@ def test_a_reference_model_answers_the_same_items_in_a_process_of_its_own_and_on
     found: list[Any] = []
 
     @dg.asset
-    def measured(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> dg.Output[int]:
-        found.append(evaluate_reference(context, sedi, pipes))
+    def measured(context: dg.AssetExecutionContext) -> dg.Output[int]:
+        found.append(evaluate_reference(context, sedi))
         return dg.Output(len(found))
 
-    dg.materialize([measured], resources={"pipes": dg.PipesSubprocessClient()})
+    dg.materialize([measured])
     assert found == [None], "the settings name none"
     monkeypatch.setenv("SEDI_EVALUATION_REFERENCE", str(tiny_student))
     work = project / "cache" / "work" / "evaluate-untrained"
-    dg.materialize([measured], resources={"pipes": dg.PipesSubprocessClient()})
+    dg.materialize([measured])
     work.rename(project / "the-first-time")
-    dg.materialize([measured], resources={"pipes": dg.PipesSubprocessClient()})
+    dg.materialize([measured])
     _, first, second = found
     assert first.height == 12 and first["reference_loss"].null_count() == 0 and first.equals(second)
     assert not work.exists(), "the second time nothing was started"

@@ -13,6 +13,7 @@ import dagster as dg
 import psutil
 import pytest
 
+from sedi_dagster.orchestration import workloads
 from sedi_dagster.orchestration.workloads import CLIENT, run_workload
 from sedi_dagster.settings import load_settings
 from sedi_dagster.workloads.warm_worker.address import is_possible
@@ -30,14 +31,15 @@ class NotedCommands(dg.PipesSubprocessClient):
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Any:
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """`started(job, **how)`: the output folder and the command."""
     pipes = NotedCommands()
+    monkeypatch.setattr(workloads, "PIPES", pipes)
 
     def start(job: dict[str, Any], python: str = "", warm_worker: bool = False, **how: Any) -> tuple[Path, list[str]]:
         settings = load_settings({"cache": str(tmp_path), "training": {"python": python, "warm_worker": warm_worker}})
         context: Any = None  # only the client looks at it
-        output = run_workload(context, pipes, "some.module", settings, "work", job, **how)
+        output = run_workload(context, "some.module", settings, "work", job, **how)
         return output, list(pipes.commands[-1])
 
     return start
