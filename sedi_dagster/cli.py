@@ -100,7 +100,7 @@ def run(
 def plan(categories: str | None, candidates_per_category: int | None) -> None:
     """Preview the next round: categories, reasons and cost. Changes nothing and calls no teacher."""
     settings = load_settings()
-    from sedi_dagster.orchestration.plan_display import print_next_plan  # Dagster: only where it is needed
+    from sedi_dagster.orchestration.estimating import print_next_plan  # Dagster: only where it is needed
 
     print_next_plan(settings, _names(categories), candidates_per_category)
 

@@ -19,7 +19,7 @@ import dagster as dg
 from sedi_dagster.errors import SediError, WorkloadError
 from sedi_dagster.orchestration.checking import part_of
 from sedi_dagster.orchestration.due import Launch, LoopState, Open, Stopped, Wait, Work, due, waiting
-from sedi_dagster.orchestration.failures import USER_ERROR
+from sedi_dagster.orchestration.failures import step_failures, user_error
 from sedi_dagster.orchestration.home import restore
 from sedi_dagster.orchestration.ownership import claim_loop, lease_held
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, add_partitions, check_categories, start_round
@@ -32,7 +32,6 @@ from sedi_dagster.orchestration.runs import (
     WORK,
     close_dead_runs,
     nobody_dequeues,
-    step_failures,
     take_over_queue,
 )
 from sedi_dagster.orchestration.state import ROUND_STAGE, read_state
@@ -180,9 +179,8 @@ class Driver:
         if attempt is None:
             return SediError(wait.why)
         for failure in step_failures(self._instance, attempt.run_id):
-            user_data = failure.user_failure_data
-            if user_data is not None and USER_ERROR in user_data.metadata:
-                return SediError(str(user_data.metadata["problem"].value), str(user_data.metadata["fix"].value))
+            if found := user_error(failure):
+                return found[1]
         name = wait.work.name if wait.work else "A run"
         return WorkloadError(
             f"{name} failed: {attempt.message or attempt.cause}.", "See the run in the UI (`make ui`) for details."

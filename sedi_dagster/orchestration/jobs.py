@@ -7,12 +7,12 @@ from pydantic import Field
 
 from sedi_dagster.errors import SettingsError
 from sedi_dagster.feedback.plan import Stop
+from sedi_dagster.orchestration.checks import the_data_folder_is_as_recorded
 from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
-from sedi_dagster.orchestration.planning import next_plan, start_round
+from sedi_dagster.orchestration.planning import asked_for, next_plan, start_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.verifying import the_data_folder_is_as_recorded, verify_records
 from sedi_dagster.settings import load_settings
 
 PREPARE_ASSETS = ("seed_pool", "baseline_scores")
@@ -62,7 +62,11 @@ train_round = dg.define_asset_job(
     description="Filter a round's candidates, train and evaluate the student, and write the report.",
 )
 
-
+verify_records = dg.define_asset_job(
+    "verify_records",
+    selection=dg.AssetSelection.checks(the_data_folder_is_as_recorded),
+    description="Compare the whole data folder with the manifests, as `sedi verify` does.",
+)
 write_morning_page = dg.define_asset_job(
     "write_morning_page",
     selection=dg.AssetSelection.assets("morning_page"),
@@ -93,9 +97,7 @@ def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: Sed
         if not start_round(sedi, context.instance, decided):
             context.log.warning(f"{decided.round} was opened by another process in the meantime; its plan is kept.")
             return
-    context.log.info(
-        f"Opened {decided.round}: " + ", ".join(f"{c.category} ({c.candidates})" for c in decided.categories)
-    )
+    context.log.info(f"Opened {decided.round}: {asked_for(decided)}")
     context.add_output_metadata({"round": decided.round, "plan": dg.MetadataValue.json(decided.to_json())})
 
 

@@ -80,6 +80,11 @@ def check_categories(sedi: SediResource, categories: Sequence[str] | None) -> No
         raise SediError(f"Unknown category: {', '.join(unknown)}.", f"Choose from {', '.join(known)}.")
 
 
+def asked_for(plan: RoundPlan) -> str:
+    """The categories of a plan with their candidates: `math (20), coding (12)`."""
+    return ", ".join(f"{c.category} ({c.candidates})" for c in plan.categories)
+
+
 def start_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan) -> bool:
     """Write the plan down, where none is, and add the round's partition.
 

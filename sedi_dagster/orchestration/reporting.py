@@ -1,22 +1,35 @@
-"""Facts for the report from Dagster and the planner: times of stages, and what comes next."""
+"""Facts for the pages from Dagster and the planner: of a round's report, and of the morning page."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.lineage.contents import file_hashes
+from sedi_dagster.orchestration.due import due
+from sedi_dagster.orchestration.jobs import JOB_ASSETS
 from sedi_dagster.orchestration.partitions import batch_key
-from sedi_dagster.orchestration.planning import next_plan
+from sedi_dagster.orchestration.planning import BY_SENSOR, asked_for, next_plan
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.runs import WORK, why_it_ended
+from sedi_dagster.orchestration.state import read_state
+from sedi_dagster.orchestration.status import describe_step
 from sedi_dagster.records import RoundPlan
 from sedi_dagster.reporting.background import Background, Spending, Stage
+from sedi_dagster.reporting.morning import Night, NightRun
 from sedi_dagster.storage.rounds import LoopHistory
+from sedi_dagster.storage.store import Store
 
 _STAGES = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores", "lineage_manifest")
+_SPAN = timedelta(days=1)
+_MOST_RUNS = 1000
 
 
 def background(context: dg.AssetExecutionContext, sedi: SediResource, plan: RoundPlan) -> Background:
@@ -49,10 +62,9 @@ def spending(sedi: SediResource, history: LoopHistory, up_to: str = "") -> Spend
     settings = sedi.settings()
     rounds = [outcome for outcome in history.finished if not up_to or outcome.round <= up_to]
     costs = [outcome.cost_usd for outcome in rounds]
-    known = [cost for cost in costs if cost is not None]
     return Spending(
         tokens=sum(outcome.tokens for outcome in rounds),
-        usd=sum(known) if len(known) == len(costs) else None,
+        usd=None if None in costs else sum(filter(None, costs)),
         tokens_cap=settings.loop.max_tokens,
         usd_cap=settings.budget.max_usd,
     )
@@ -62,23 +74,20 @@ def _what_comes_next(sedi: SediResource, history: LoopHistory, plan: RoundPlan) 
     """The plan that followed; of the newest round, what the planner says now."""
     later = [other for other in history.plans if other.round > plan.round]
     if later:
-        asked = ", ".join(f"{c.category} ({c.candidates})" for c in later[0].categories)
-        return f"{later[0].round} followed, with {asked}."
+        return f"{later[0].round} followed, with {asked_for(later[0])}."
     try:
         decided = next_plan(sedi, "report")
     except SediError as error:
         return f"The planner cannot decide: {error.problem}"
     if isinstance(decided, Stop):
         return f"The loop stops: {decided.reason}."
-    asked = ", ".join(f"{c.category} ({c.candidates})" for c in decided.categories)
-    return f"The next round would generate {asked}."
+    return f"The next round would generate {asked_for(decided)}."
 
 
 def _stages(instance: dg.DagsterInstance, plan: RoundPlan) -> tuple[Stage, ...]:
     """How long the step of each asset took in the run that materialized it last; generation is summed over runs."""
     generated = [_seconds(instance, "generated_batches", str(batch_key(c, plan.round))) for c in plan.category_ids]
-    known = [seconds for seconds in generated if seconds is not None]
-    stages = [Stage("generated_batches", sum(known) if known else None)]
+    stages = [Stage("generated_batches", sum(filter(None, generated)) or None)]
     return (*stages, *(Stage(asset, _seconds(instance, asset, plan.round)) for asset in _STAGES))
 
 
@@ -91,3 +100,65 @@ def _seconds(instance: dg.DagsterInstance, asset: str, partition: str) -> float 
         if step.start_time is not None and step.end_time is not None:
             return float(step.end_time - step.start_time)
     return None
+
+
+def last_night(sedi: SediResource, instance: dg.DagsterInstance, now: datetime | None = None) -> Night:
+    """The day up to `now` (default: the present), in the time zone of the settings."""
+    settings, store, history = sedi.settings(), sedi.store(), sedi.history()
+    now = (now or datetime.now(UTC)).astimezone(ZoneInfo(settings.loop.nightly_timezone))
+    began = now - _SPAN
+    rounds = [key for key in history.outcomes if _finished_at(store, key) >= began]
+    return Night(
+        began=f"{began:%A, %d %B, %H:%M %Z}",
+        ended=f"{now:%A, %d %B %Y}",
+        runs=tuple(_runs(instance, began)),
+        rounds=tuple((history.outcomes[key], _score_before(history, key)) for key in sorted(rounds)),
+        warnings=tuple(warning for key in sorted(rounds) for warning in _warnings(store, key)),
+        spending=spending(sedi, history),
+        next_steps=tuple(_next_steps(sedi, instance)),
+        simulated=settings.teacher.is_simulated,
+    )
+
+
+def _finished_at(store: Store, round_key: str) -> datetime:
+    manifest = store.read_json("manifests", f"{round_key}.json") or {}
+    return datetime.fromisoformat(manifest.get("created_at", "1970-01-01T00:00:00+00:00"))
+
+
+def _score_before(history: LoopHistory, round_key: str) -> float | None:
+    earlier = history.before(round_key)
+    return earlier[-1].score if earlier else None
+
+
+def _runs(instance: dg.DagsterInstance, began: datetime) -> Iterator[NightRun]:
+    """Oldest first."""
+    records = instance.get_run_records(dg.RunsFilter(created_after=began), limit=_MOST_RUNS)
+    for record in reversed(records):
+        run = record.dagster_run
+        message = why_it_ended(instance, run)[1] if run.status == dg.DagsterRunStatus.FAILURE else ""
+        yield NightRun(run.run_id, _what(run), run.status.value, message)
+
+
+def _what(run: dg.DagsterRun) -> str:
+    """The work of a run: its round, or its job; of one that a person launched, its assets."""
+    if WORK in run.tags:
+        return run.tags[WORK].replace("|", " ")
+    assets = sorted(key.path[-1] for key in run.asset_selection or ())
+    return run.job_name if run.job_name in JOB_ASSETS or not assets else ", ".join(assets)
+
+
+def _warnings(store: Store, round_key: str) -> Iterator[str]:
+    """Checks of a round's data that did not pass."""
+    for path in store.files("checks"):
+        parts = path.split("/")
+        verdict = store.read_json(*parts) if round_key in parts else None
+        if verdict is not None and not verdict["passed"]:
+            yield f"{'/'.join(parts[1:-1])}: {parts[-1].removesuffix('.json')}. {verdict['said']}".strip()
+
+
+def _next_steps(sedi: SediResource, instance: dg.DagsterInstance) -> Iterator[str]:
+    try:
+        for step in due(read_state(sedi, instance, BY_SENSOR)):
+            yield describe_step(step, time.time())
+    except SediError as error:
+        yield error.problem

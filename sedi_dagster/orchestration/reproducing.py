@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import dagster as dg
 
 from sedi_dagster.definitions import build_defs
-from sedi_dagster.errors import SediError, WorkloadError
+from sedi_dagster.errors import WorkloadError
 from sedi_dagster.lineage.manifest import ROUND_ASSETS
 from sedi_dagster.lineage.replica import Compared, compare_round, make_replica, recorded_manifest, recorded_settings
 from sedi_dagster.orchestration.checking import part_of
-from sedi_dagster.orchestration.failures import USER_ERROR
+from sedi_dagster.orchestration.failures import step_failures, user_error
 from sedi_dagster.orchestration.io_manager import TablesIOManager
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.runs import step_failures
 from sedi_dagster.settings import Settings
 from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.ledger_url import ledger_url
@@ -41,7 +39,10 @@ def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Compared]:
     folder = settings.path(settings.cache) / "reproduce" / round_key
     try:
         replica = make_replica(store, manifest, ledger_url(settings), folder / "data")
-        _share_models(settings.path(settings.cache), folder / "cache")
+        models = settings.path(settings.cache) / "models"  # the converted student is not converted again
+        models.mkdir(parents=True, exist_ok=True)
+        (folder / "cache").mkdir(parents=True, exist_ok=True)
+        (folder / "cache" / "models").symlink_to(models, target_is_directory=True)
         overrides |= {
             "data": str(folder / "data"),
             "cache": str(folder / "cache"),
@@ -65,13 +66,6 @@ def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Compared]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _share_models(cache: Path, folder: Path) -> None:
-    """The converted student is not converted again; what evaluations found out is found out again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (cache / "models").mkdir(parents=True, exist_ok=True)
-    (folder / "models").symlink_to(cache / "models", target_is_directory=True)
-
-
 def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, partition: str, assets: list[str]) -> None:
     result = part_of(defs.resolve_job_def(job), assets).execute_in_process(
         instance=instance,
@@ -80,15 +74,9 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, partition
         raise_on_error=False,
     )
     if not result.success:
-        raise _error(instance, result.run_id, f"{assets[0]} of {partition}")
-
-
-def _error(instance: dg.DagsterInstance, run_id: str, name: str) -> SediError:
-    """Why a run failed, in its own words."""
-    for failure in step_failures(instance, run_id):
-        user_data = failure.user_failure_data
-        if user_data is not None and USER_ERROR in user_data.metadata:
-            return SediError(str(user_data.metadata["problem"].value), str(user_data.metadata["fix"].value))
-        if failure.error is not None:
-            return WorkloadError(f"{name} failed: {(failure.error.cause or failure.error).message.strip()}")
-    return WorkloadError(f"{name} did not succeed.")
+        for failure in step_failures(instance, result.run_id):
+            if found := user_error(failure):
+                raise found[1]
+            if (error := failure.error) is not None:
+                raise WorkloadError(f"{assets[0]} of {partition} failed: {(error.cause or error).message.strip()}")
+        raise WorkloadError(f"{assets[0]} of {partition} did not succeed.")

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from typing import Any, cast, get_args
+from collections.abc import Iterable
+from typing import cast, get_args
 
 import dagster as dg
 import psutil
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # not exported
 
 from sedi_dagster.orchestration.due import Attempt, Cause, Work
-from sedi_dagster.orchestration.failures import USER_ERROR
+from sedi_dagster.orchestration.failures import step_failures, user_error
 from sedi_dagster.orchestration.jobs import JOB_ASSETS
 
 WORK = "sedi/work"
@@ -29,27 +30,15 @@ PROCESS = "sedi/process"
 HOST = "sedi/host"
 """The machine whose sensor asked for the run: with the default launcher the run is a process of it."""
 
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+UNFINISHED = dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)
 NEWEST = 30  # runs of one work that are looked at
 SECONDS_WITHOUT_DAEMON = 60.0
 SECONDS_TO_SUBMIT = 300.0  # who made a run and was killed before it was queued has had time to come back to it
 _OUTAGES = {"TeacherUnavailable", "StorageUnavailable", "ComputeUnavailable"}
-_LOST = {"WorkloadDied"}
 
 
-def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Runs of the instance that have not ended."""
-    return list(instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)))
-
-
-def run_at(work: Work, runs: list[dg.DagsterRun]) -> str:
-    """The run that is at this work, whoever launched it; empty if there is none."""
+def run_at(work: Work, runs: Iterable[dg.DagsterRun]) -> str:
+    """Of these runs, the one that is at this work, whoever launched it; empty if there is none."""
     for run in runs:
         if run.tags.get(WORK) == work.key:
             return run.run_id
@@ -97,11 +86,10 @@ def why_it_ended(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[Caus
     if run.status == dg.DagsterRunStatus.SUCCESS:
         return "vanished", "it succeeded, but what it made is not in this data folder"
     for failure in step_failures(instance, run.run_id):
-        user_data = failure.user_failure_data
-        if user_data is not None and USER_ERROR in user_data.metadata:
-            kind = str(user_data.metadata[USER_ERROR].value)
-            cause: Cause = "outage" if kind in _OUTAGES else "lost" if kind in _LOST else "user error"
-            return cause, str(user_data.metadata["problem"].value)
+        if found := user_error(failure):
+            kind, error = found
+            cause: Cause = "outage" if kind in _OUTAGES else "lost" if kind == "WorkloadDied" else "user error"
+            return cause, error.problem
         if failure.error is not None:
             name = failure.error.cls_name or ""
             message = " ".join(failure.error.message.split())[:300]
@@ -112,13 +100,6 @@ def why_it_ended(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[Caus
             inner = failure.error.cause or failure.error
             return "defect", " ".join(inner.message.split())[:300]
     return "lost", "its process ended without a word"
-
-
-def step_failures(instance: dg.DagsterInstance, run_id: str) -> Iterator[Any]:
-    """Data of the steps that failed by themselves, first to last."""
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-        if entry.dagster_event is not None:
-            yield entry.dagster_event.step_failure_data
 
 
 def close_dead_runs(instance: dg.DagsterInstance, *, alone: bool) -> list[str]:
@@ -132,7 +113,7 @@ def close_dead_runs(instance: dg.DagsterInstance, *, alone: bool) -> list[str]:
             Else only processes of this machine are judged.
     """
     closed = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
+    for record in instance.get_run_records(UNFINISHED):
         run = record.dagster_run
         why = _death(instance, run, record.create_timestamp.timestamp(), alone)
         if why:

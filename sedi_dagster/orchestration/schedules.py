@@ -6,20 +6,16 @@ import dagster as dg
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import Stop
-from sedi_dagster.orchestration.jobs import open_round, write_morning_page
+from sedi_dagster.orchestration.jobs import open_round, verify_records, write_morning_page
 from sedi_dagster.orchestration.planning import BY_NIGHT, next_plan
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.verifying import nightly_verification
 from sedi_dagster.settings import load_settings
-
-NIGHTLY = BY_NIGHT
-
 
 _LOOP = load_settings().loop
 
 
 @dg.schedule(
-    name=NIGHTLY,
+    name=BY_NIGHT,
     job=open_round,
     cron_schedule=_LOOP.nightly_cron,
     execution_timezone=_LOOP.nightly_timezone,
@@ -29,21 +25,28 @@ _LOOP = load_settings().loop
 def nightly_regeneration(context: dg.ScheduleEvaluationContext, sedi: SediResource) -> dg.RunRequest | dg.SkipReason:
     """Opens a round at night; round_ready_sensor, if on, runs it."""
     try:
-        decided = next_plan(sedi, NIGHTLY)
+        decided = next_plan(sedi, BY_NIGHT)
     except SediError as error:
         return dg.SkipReason(str(error))
     if isinstance(decided, Stop):
         return dg.SkipReason(f"No round tonight: {decided.reason}.")
-    night = (
-        context.scheduled_execution_time.astimezone(ZoneInfo(sedi.settings().loop.nightly_timezone)).date().isoformat()
-    )
+    zone = ZoneInfo(sedi.settings().loop.nightly_timezone)
+    night = context.scheduled_execution_time.astimezone(zone).date().isoformat()
     return dg.RunRequest(
-        run_key=f"{NIGHTLY}|{night}",  # per night, not per round: what failed one night is retried the next
+        run_key=f"{BY_NIGHT}|{night}",  # per night, not per round: what failed one night is retried the next
         tags={"sedi/night": night},
-        run_config={"ops": {"plan_next_round": {"config": {"trigger": NIGHTLY}}}},
+        run_config={"ops": {"plan_next_round": {"config": {"trigger": BY_NIGHT}}}},
     )
 
 
+nightly_verification = dg.ScheduleDefinition(
+    name="nightly_verification",
+    job=verify_records,
+    cron_schedule=_LOOP.verification_cron,
+    execution_timezone=_LOOP.nightly_timezone,
+    description=f"Compares the whole data folder with the manifests ({_LOOP.verification_cron}, "
+    f"{_LOOP.nightly_timezone}), as `sedi verify` does. A finding fails a check of lineage_manifest.",
+)
 morning_summary = dg.ScheduleDefinition(
     name="morning_summary",
     job=write_morning_page,

@@ -15,7 +15,7 @@ from sedi_dagster.orchestration.checking import checks_of
 from sedi_dagster.orchestration.due import Launch, LoopState, Open, Stopped, due, waiting
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
 from sedi_dagster.orchestration.ownership import claim_loop, is_driven
-from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, start_round
+from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, asked_for, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import HOST, INPUTS, ROUND, WORK, close_dead_runs
 from sedi_dagster.orchestration.state import read_state
@@ -72,8 +72,7 @@ def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource
             )
         if not start_round(sedi, context.instance, step.plan):
             return dg.SkipReason(f"{step.plan.round} was opened by another process in the meantime; its plan is kept.")
-        asked = ", ".join(f"{c.category} ({c.candidates})" for c in step.plan.categories)
-        return dg.SkipReason(f"Opened {step.plan.round}: {asked}. round_ready_sensor runs it.")
+        return dg.SkipReason(f"Opened {step.plan.round}: {asked_for(step.plan)}. round_ready_sensor runs it.")
     except SediError as error:
         return dg.SkipReason(str(error))
 

@@ -15,7 +15,7 @@ from sedi_dagster.orchestration.jobs import ROUND_ASSETS, generate_batch, prepar
 from sedi_dagster.orchestration.partitions import batch_key
 from sedi_dagster.orchestration.planning import needs_preparation, next_plan
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.runs import attempts_at, run_at, runs_of, unfinished_runs
+from sedi_dagster.orchestration.runs import UNFINISHED, attempts_at, run_at, runs_of
 from sedi_dagster.records import RoundPlan, content_id
 from sedi_dagster.storage.rounds import cut_short
 from sedi_dagster.storage.store import Store
@@ -48,7 +48,7 @@ def read_state(
     history = sedi.history()
     plan = history.open_round
     works = _works(sedi, plan, [outcome.round for outcome in history.finished])
-    inputs, running = inputs_fingerprint(sedi, plan), unfinished_runs(instance)
+    inputs, running = inputs_fingerprint(sedi, plan), list(instance.get_runs(UNFINISHED))
     pending = tuple(
         PendingWork(work, run_at(work, running), attempts_at(instance, work, inputs, since), runs_of(instance, work))
         for work in works

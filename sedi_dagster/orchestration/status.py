@@ -13,7 +13,7 @@ from sedi_dagster.orchestration.deciding import person_needed, targets_in_words
 from sedi_dagster.orchestration.due import Launch, Open, Step, Stopped, due
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.ownership import is_driven
-from sedi_dagster.orchestration.planning import BY_SENSOR
+from sedi_dagster.orchestration.planning import BY_SENSOR, asked_for
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import nobody_dequeues
 from sedi_dagster.orchestration.state import read_state
@@ -60,8 +60,7 @@ def describe_step(step: Step, now: float) -> str:
         again = f" (attempt {step.number})" if step.number > 1 else ""
         return f"{step.work.round or 'preparation'}: {step.work.name}{again}."
     if isinstance(step, Open):
-        asked = ", ".join(f"{c.category} ({c.candidates})" for c in step.plan.categories)
-        return f"open {step.plan.round}: {asked}."
+        return f"open {step.plan.round}: {asked_for(step.plan)}."
     if isinstance(step, Stopped):
         return f"nothing. The loop has stopped: {step.why}."
     if step.until is not None:

@@ -59,7 +59,6 @@ def judged(project: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterI
     resources = {
         "sedi": sedi,
         "io_manager": TablesIOManager(sedi=sedi),
-        "pipes": dg.PipesSubprocessClient(),
     }
     assert dg.materialize([seed_pool], instance=instance, resources=resources).success
     assert dg.materialize(

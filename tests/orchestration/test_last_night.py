@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from sedi_dagster.definitions import defs
-from sedi_dagster.orchestration.morning import last_night
+from sedi_dagster.orchestration.reporting import last_night
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import CAUSE, WORK
 from sedi_dagster.records import RoundOutcome, RoundPlan

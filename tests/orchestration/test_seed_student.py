@@ -19,7 +19,7 @@ from sedi_dagster.storage.rounds import SEED_TASKS
 
 def measured(project: Path, instance: dg.DagsterInstance) -> Tables:
     sedi = SediResource()
-    resources = {"sedi": sedi, "io_manager": TablesIOManager(sedi=sedi), "pipes": dg.PipesSubprocessClient()}
+    resources = {"sedi": sedi, "io_manager": TablesIOManager(sedi=sedi)}
     assert dg.materialize([seed_pool, baseline_scores], instance=instance, resources=resources).success
     return sedi.store().read_tables("baseline_scores")
 

@@ -10,9 +10,8 @@ import polars as pl
 import pytest
 
 from sedi_dagster.orchestration.console import open_report
-from sedi_dagster.orchestration.findings import what_happened, what_it_shows, what_next
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.summary import recovered
+from sedi_dagster.orchestration.summary import recovered, what_happened, what_it_shows, what_next
 from sedi_dagster.records import CategoryOutcome, Decision, RoundOutcome
 from sedi_dagster.storage.rounds import SEED_TASKS
 
