@@ -70,39 +70,34 @@ def _what_the_user_must_do(sedi: SediResource, instance: dg.DagsterInstance, run
         steps = due(read_state(sedi, instance, BY_SENSOR))
     except SediError as error:
         return str(error)
-    waits = [step for step in steps if isinstance(step, Wait) and step.person and step.attempt]
+    waits = [step for step in steps if isinstance(step, Wait) and step.person]
     return next((wait.why for wait in waits if wait.attempt and wait.attempt.run_id == run.run_id), "")
 
 
 def tell(alerts: AlertSettings, message: dict[str, Any]) -> list[str]:
     """Send a message to all configured receivers. Returns the problems, without the URL, which may contain a secret."""
-    body = json.dumps(message).encode()
-    problems = []
-    if url := alerts.webhook.get_secret_value():
-        problems += _post(url, body)
-    if alerts.command:
-        problems += _run(alerts.command, body)
-    return problems
+    body, url = json.dumps(message).encode(), alerts.webhook.get_secret_value()
+    problems = [_post(url, body) if url else "", _run(alerts.command, body) if alerts.command else ""]
+    return [problem for problem in problems if problem]
 
 
-def _post(url: str, body: bytes) -> list[str]:
+def _post(url: str, body: bytes) -> str:
     host = urlsplit(url).hostname or "?"
     if urlsplit(url).scheme not in ("http", "https"):
-        return ["SEDI_ALERTS_WEBHOOK is not an http or https URL."]
+        return "SEDI_ALERTS_WEBHOOK is not an http or https URL."
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=SECONDS):
-            return []
+            return ""
     except urllib.error.HTTPError as error:
-        return [f"The webhook at {host} answered {error.code}."]
+        return f"The webhook at {host} answered {error.code}."
     except (OSError, ValueError) as error:
-        return [f"The webhook at {host} cannot be reached ({type(error).__name__})."]
+        return f"The webhook at {host} cannot be reached ({type(error).__name__})."
 
 
-def _run(command: str, body: bytes) -> list[str]:
+def _run(command: str, body: bytes) -> str:
     try:
-        parts = shlex.split(command)
-        done = subprocess.run(parts, input=body, capture_output=True, timeout=SECONDS, check=False)
+        done = subprocess.run(shlex.split(command), input=body, capture_output=True, timeout=SECONDS, check=False)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        return [f"SEDI_ALERTS_COMMAND cannot be run ({type(error).__name__})."]
-    return [f"SEDI_ALERTS_COMMAND ended with {done.returncode}."] if done.returncode else []
+        return f"SEDI_ALERTS_COMMAND cannot be run ({type(error).__name__})."
+    return f"SEDI_ALERTS_COMMAND ended with {done.returncode}." if done.returncode else ""

@@ -75,8 +75,9 @@ def presented(assets: Sequence[Any]) -> list[Any]:
 def _spec(spec: dg.AssetSpec) -> dg.AssetSpec:
     name = spec.key.path[-1]
     entry = CATALOGUE[name]
+    about = (spec.description or "").replace("\nTables:", "\n\n**Tables:**").strip()
     changed: dict[str, Any] = {
-        "description": _description(spec, entry),
+        "description": f"{about}\n\n**How it is made:** {HOW[entry.job]}",
         "group_name": entry.group,
         "owners": [entry.owner],
         "tags": {**spec.tags, "spends": entry.spends},
@@ -87,12 +88,6 @@ def _spec(spec: dg.AssetSpec) -> dg.AssetSpec:
     if name in ("round_report", "sft_dataset"):
         changed["automation_condition"] = remade_when_upstream_is_made_again(name)
     return spec.replace_attributes(**changed)
-
-
-def _description(spec: dg.AssetSpec, entry: Entry) -> str:
-    """The module's docstring, with its tables as a separate paragraph, and how to start it."""
-    text = (spec.description or "").replace("\nTables:", "\n\n**Tables:**")
-    return f"{text.strip()}\n\n**How it is made:** {HOW[entry.job]}"
 
 
 def remade_when_upstream_is_made_again(name: str) -> dg.AutomationCondition[Any]:

@@ -10,7 +10,6 @@ from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.lineage.verify import verify
 from sedi_dagster.orchestration.checking import CHECKS, Checked, Finding, check
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.round_inputs import kept_examples
 from sedi_dagster.orchestration.training import verified_checkpoint
 from sedi_dagster.storage.superseding import disagreements
 from sedi_dagster.teacher.budget import Budget
@@ -139,7 +138,11 @@ def kept_examples_are_novel(checked: Checked) -> Finding:
     Within a round an instruction may have several inputs, because Self-Instruct generates several instances of a task.
     """
     kept = checked.tables["examples"]
-    known = set(kept_examples(checked.sedi, checked.round)["instruction"])
+    known = {
+        text
+        for done in checked.sedi.history().before(checked.round)
+        for text in checked.sedi.store().read_table("examples", "filtered_batches", done.round)["instruction"]
+    }
     twice = kept.height - kept.unique(["instruction", "input"]).height
     again = twice + sum(text in known for text in set(kept["instruction"]))
     return Finding(again == 0, f"{again} examples were kept before." if again else "", {"kept_again": again})

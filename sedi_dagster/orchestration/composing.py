@@ -115,7 +115,10 @@ def compose_round(
         ("batches", name, value, by_chance[name]) for name, value in inside.items()
     ]
     for scope, kept in (("round", examples), ("pool", pool)):
-        measured += [(scope, name, value, None) for name, value in _measures(kept, reference, vectors_of, *seed)]
+        sample = kept.sample(min(kept.height, MEASURED_ROWS), seed=derived_seed(*seed, "measured"))
+        texts = sample["instruction"].to_list()
+        of_set = whole_set(vectors_of(texts), texts, reference)
+        measured += [(scope, name, value, None) for name, value in of_set.items()]
     measured += [("pool", name, value, None) for name, value in _followed(pool, vectors_of, *seed)]
     return ComposedRound(
         batches=training_rows(rows, batches),
@@ -123,14 +126,6 @@ def compose_round(
         examples_of_all_rounds=total,
         texts_embedded=vectors_of.embedded,
     )
-
-
-def _measures(
-    kept: pl.DataFrame, reference: np.ndarray, vectors_of: StoredVectors, *seed: object
-) -> list[tuple[str, float]]:
-    sample = kept.sample(min(kept.height, MEASURED_ROWS), seed=derived_seed(*seed, "measured"))
-    texts = sample["instruction"].to_list()
-    return list(whole_set(vectors_of(texts), texts, reference).items())
 
 
 def _followed(pool: pl.DataFrame, vectors_of: StoredVectors, *seed: object) -> list[tuple[str, float]]:

@@ -97,12 +97,12 @@ def held_out_losses(sedi: SediResource, round_key: str, parent: str | None) -> H
     store = sedi.store()
     if store.tables_marker("sft_checkpoint", round_key) is None:
         return None
-    own = mean_losses(store.read_table("heldout", "sft_checkpoint", round_key))
+    own = mean_losses(store.read_tables("sft_checkpoint", round_key).get("heldout"))
     earlier = own[:1]
     if parent == SEED_TASKS:
-        earlier = mean_losses(store.read_table("seed_heldout", "baseline_scores"))
+        earlier = mean_losses(store.read_tables("baseline_scores").get("seed_heldout"))
     elif parent is not None:
-        earlier = mean_losses(store.read_table("heldout", "sft_checkpoint", parent))
+        earlier = mean_losses(store.read_tables("sft_checkpoint", parent).get("heldout"))
     return HeldOut(earlier[-1], own[-1]) if own and earlier else None
 
 
@@ -167,7 +167,7 @@ def outcome_lines(outcomes: list[CategoryOutcome]) -> str:
     )
 
 
-def person_needed(outcomes: list[CategoryOutcome]) -> str:
+def person_needed(outcomes: Sequence[CategoryOutcome]) -> str:
     """The message about categories that are given up; empty if there are none."""
     stuck = [outcome for outcome in outcomes if outcome.decision == "stuck"]
     if not stuck:

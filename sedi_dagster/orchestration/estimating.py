@@ -157,7 +157,7 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
             console.print(
                 "`sedi status` shows what it is waiting for; `sedi run --rounds 1` finishes it.", highlight=False
             )
-        if finished and (needed := person_needed(list(finished[-1].categories))):
+        if finished and (needed := person_needed(finished[-1].categories)):
             console.print(needed, style="bold", highlight=False, soft_wrap=True)
         return
     console.print(_plan_table(decided))

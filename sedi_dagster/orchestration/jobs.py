@@ -5,7 +5,6 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from sedi_dagster.errors import SettingsError
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.checks import the_data_folder_is_as_recorded
 from sedi_dagster.orchestration.failures import as_dagster_failure
@@ -32,19 +31,13 @@ JOB_ASSETS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _pod() -> dict[str, Any]:
-    """Tags that configure a run's pod for Dagster's Kubernetes run launcher, such as a node with a GPU."""
-    try:
-        pod = load_settings().pod
-    except SettingsError:  # reported where the settings are used
-        pod = {}
-    return {"dagster-k8s/config": pod} if pod else {}
-
+_POD = {"dagster-k8s/config": pod} if (pod := load_settings().pod) else {}
+"""Tags that configure a run's pod for Dagster's Kubernetes run launcher, such as a node with a GPU."""
 
 prepare = dg.define_asset_job(
     "prepare",
     selection=dg.AssetSelection.assets(*PREPARE_ASSETS),
-    tags=_pod(),
+    tags=_POD,
     description="Read the seed tasks and evaluate the untrained student: the prerequisites of every round.",
 )
 generate_batch = dg.define_asset_job(
@@ -58,7 +51,7 @@ train_round = dg.define_asset_job(
     # Verification reads the whole data folder, so it has its own job.
     selection=dg.AssetSelection.assets(*ROUND_ASSETS) - dg.AssetSelection.checks(the_data_folder_is_as_recorded),
     partitions_def=ROUNDS,
-    tags=_pod(),
+    tags=_POD,
     description="Filter a round's candidates, train and evaluate the student, and write the report.",
 )
 

@@ -45,14 +45,10 @@ def judgements(
     async def work(ask: AskTeacher) -> Tables:
         return {"judgements": await judge_pairs(ask, before, after, plan.round)}
 
-    tables, _ = asyncio.run(ask_teacher(context, _as_judge(settings), plan, work))
-    return tables["judgements"]
-
-
-def _as_judge(settings: Settings) -> Settings:
-    """The settings with the judge in the teacher's place: same ledger, same caps."""
     chosen = settings.evaluation
-    teacher = settings.teacher.model_copy(
+    judge = settings.teacher.model_copy(
         update={"base_url": chosen.judge_base_url, "model": chosen.judge_model, "api_key": chosen.judge_api_key}
     )
-    return settings.model_copy(update={"teacher": teacher})
+    in_its_place = settings.model_copy(update={"teacher": judge})  # same ledger, same caps
+    tables, _ = asyncio.run(ask_teacher(context, in_its_place, plan, work))
+    return tables["judgements"]

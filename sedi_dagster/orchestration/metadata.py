@@ -89,14 +89,13 @@ def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def restored_metadata(kept: Mapping[str, Any]) -> dict[str, Any]:
     """The inverse of `plain`."""
-    return {
-        name: dg.MetadataValue.md(value["md"])
-        if isinstance(value, dict) and "md" in value
-        else dg.MetadataValue.json(value["json"])
-        if isinstance(value, dict)
-        else value
-        for name, value in kept.items()
-    }
+
+    def restored(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return dg.MetadataValue.md(value["md"]) if "md" in value else dg.MetadataValue.json(value["json"])
+
+    return {name: restored(value) for name, value in kept.items()}
 
 
 def _few_digits(value: Any) -> Any:

@@ -10,7 +10,7 @@ from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan, round_key
-from sedi_dagster.storage.rounds import LoopHistory, load_plan
+from sedi_dagster.storage.rounds import load_plan
 
 BY_PERSON = "person"
 
@@ -33,7 +33,7 @@ def plan_of_partition(sedi: SediResource, instance: dg.DagsterInstance, key: str
 def not_a_round(sedi: SediResource, key: str) -> str:
     """Why no partition of that name can be made; empty if it is a planned round, or the next one."""
     history = sedi.history()
-    following = _following(history)
+    following = round_key(history.plans[-1].number + 1 if history.plans else 1)
     if key in {plan.round for plan in history.plans} or (key == following and history.open_round is None):
         return ""
     now = f"{history.open_round.round} is open" if history.open_round else f"The next one is {following}"
@@ -41,7 +41,3 @@ def not_a_round(sedi: SediResource, key: str) -> str:
         f"{key!r} is no round. {now}. Rounds are opened by the job open_round (Jobs, open_round, Launchpad, "
         "Launch Run) and by the sensors; they add their partitions themselves."
     )
-
-
-def _following(history: LoopHistory) -> str:
-    return round_key(max((plan.number for plan in history.plans), default=0) + 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from socket import gethostname
 
@@ -65,11 +65,9 @@ def claim_loop(settings: Settings, home: Path) -> str:
     return f"Another DAGSTER_HOME ({other})" if other else ""
 
 
-@contextmanager
-def lease_held(settings: Settings, home: Path) -> Iterator[None]:
+def lease_held(settings: Settings, home: Path) -> AbstractContextManager[None]:
     """Within the block the loop stays with this DAGSTER_HOME, however long its work takes; after it, it is free."""
-    with renewed_lease(ledger_url(settings), settings.data_root, _holder(home)):
-        yield
+    return renewed_lease(ledger_url(settings), settings.data_root, _holder(home))
 
 
 def _holder(home: Path) -> str:

@@ -13,14 +13,10 @@ ONE_BY_ONE = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 ROUNDS = dg.DynamicPartitionsDefinition(name="rounds")
 
 
-def category_rounds() -> dg.MultiPartitionsDefinition:
-    """Category × round; keys read `category|round`."""
-    settings = load_settings()
-    categories = load_categories(settings.path(settings.categories))
-    return dg.MultiPartitionsDefinition({"category": dg.StaticPartitionsDefinition(list(categories)), "round": ROUNDS})
-
-
-CATEGORY_ROUNDS = category_rounds()
+_SETTINGS = load_settings()
+_CATEGORIES = dg.StaticPartitionsDefinition(list(load_categories(_SETTINGS.path(_SETTINGS.categories))))
+CATEGORY_ROUNDS = dg.MultiPartitionsDefinition({"category": _CATEGORIES, "round": ROUNDS})
+"""Keys read `category|round`."""
 
 
 def batch_key(category: str, round_key: str) -> dg.MultiPartitionKey:

@@ -12,6 +12,7 @@ from sedi_dagster.evaluation.served import check_served
 from sedi_dagster.generation.methods import check_mix
 from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf, bundled_minilm
 from sedi_dagster.orchestration.judging import check_judge
+from sedi_dagster.orchestration.ray_jobs import check_ray
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.reporting.seed_check import rules_that_drop_all
 from sedi_dagster.settings import Settings
@@ -43,7 +44,7 @@ def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]
         ("targets", lambda: check_reference(sedi.categories(), settings.evaluation.reference)),
         ("protected files", sedi.guarded_texts),
         ("data folder", sedi.store().check_writable),
-        *([("Ray", lambda: _check_ray(settings))] if settings.compute == "ray" else []),
+        *([("Ray", lambda: check_ray(settings))] if settings.compute == "ray" else []),
         ("judge", lambda: check_judge(settings)),
         ("models", lambda: _check_models(settings)),
         ("served student", lambda: asyncio.run(_check_served(settings))),
@@ -72,12 +73,6 @@ def _check_sandbox(sedi: SediResource, settings: Settings) -> None:
 def _runs_code(verifier: str, args: Mapping[str, Any]) -> bool:
     parts = args["of"] if verifier == "all" else ()
     return verifier == "code_tests" or any(_runs_code(part["verifier"], part["args"]) for part in parts)
-
-
-def _check_ray(settings: Settings) -> None:
-    from sedi_dagster.orchestration.ray_jobs import check_ray
-
-    check_ray(settings)
 
 
 def _check_models(settings: Settings) -> None:

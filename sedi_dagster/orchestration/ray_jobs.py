@@ -71,10 +71,10 @@ def run_on_ray(
         ComputeUnavailable, StorageUnavailable: the cluster, or the data folder from there, cannot be reached for now.
     """
     store, cache = Store(settings.data_root), settings.path(settings.cache)
-    client = _client(settings)
+    client = check_ray(settings)
     with _reached(settings):
         _stop_left_behind(client.client, settings, name)
-    _send(store, cache, settings, module, name, job, command, resume)
+    _send(store, cache, name, {"module": module, "command": list(command), "job": dict(job)}, resume)
     submission = _submission(settings, module, name)
     failed: SediError | None = None
     try:
@@ -93,18 +93,13 @@ def run_on_ray(
         raise failed
 
 
-def clear_on_ray(settings: Settings, name: str) -> None:
-    """Forget a workload's files below the data folder."""
-    Store(settings.data_root).remove(WORK, name)
+def check_ray(settings: Settings) -> Any:
+    """dagster-ray's Pipes client, once the cluster has answered.
 
-
-def check_ray(settings: Settings) -> None:
-    """Raise `SettingsError` if Ray is not installed or another service answers, `ComputeUnavailable` if none does."""
-    _client(settings)
-
-
-def _client(settings: Settings) -> Any:
-    """dagster-ray's Pipes client, once the cluster has answered; raises as `check_ray`."""
+    Raises:
+        SettingsError: Ray is not installed, or another service answers.
+        ComputeUnavailable: none does.
+    """
     address = settings.ray.address.rstrip("/")
     try:
         from dagster_ray.core.pipes import PipesRayJobClient
@@ -189,31 +184,20 @@ def _stop_left_behind(client: JobSubmissionClient, settings: Settings, name: str
         time.sleep(1)
 
 
-def _send(
-    store: Store,
-    cache: Path,
-    settings: Settings,
-    module: str,
-    name: str,
-    job: Mapping[str, Any],
-    command: Sequence[str],
-    resume: bool,
-) -> None:
+def _send(store: Store, cache: Path, name: str, asked: dict[str, Any], resume: bool) -> None:
     """Put the job and its rows below the data folder; what lies there already is named and not sent."""
-    files: dict[str, list[str]] = {}
-    sent: dict[Path, tuple[str, ...]] = {}
+    arguments, files, sent = asked["job"], dict[str, list[str]](), dict[Path, tuple[str, ...]]()
     for field in FILES:
-        if not job.get(field):
-            continue
-        local = Path(str(job[field]))
-        parts = store.parts_of(local, cache) if local.is_dir() else None
-        files[field] = list(parts or (WORK, name, "in", local.name))
-        if parts is None:
-            sent[local] = (WORK, name, "in", local.name)
-    arguments = {key: value for key, value in job.items() if key != "output" and key not in files}
+        if arguments.get(field):
+            local = Path(arguments.pop(field))
+            parts = store.parts_of(local, cache) if local.is_dir() else None
+            files[field] = list(parts or (WORK, name, "in", local.name))
+            if parts is None:
+                sent[local] = (WORK, name, "in", local.name)
+    del arguments["output"]
     if str(arguments.get("student", "")).startswith(str((cache / "models").resolve())):
         arguments["student"] = BUNDLED_STUDENT  # the worker converts it for itself
-    asked = {"module": module, "command": list(command), "job": arguments, "files": files}
+    asked["files"] = files
     if not (resume and store.read_json(WORK, name, JOB) == json.loads(json.dumps(asked))):
         store.remove(WORK, name)
     store.remove_file(WORK, name, "out", ERROR_FILE)

@@ -107,13 +107,16 @@ def last_night(sedi: SediResource, instance: dg.DagsterInstance, now: datetime |
     settings, store, history = sedi.settings(), sedi.store(), sedi.history()
     now = (now or datetime.now(UTC)).astimezone(ZoneInfo(settings.loop.nightly_timezone))
     began = now - _SPAN
-    rounds = [key for key in history.outcomes if _finished_at(store, key) >= began]
+    scores = [None, *(outcome.score for outcome in history.finished)]
+    rounds = [
+        pair for pair in zip(history.finished, scores, strict=False) if _finished_at(store, pair[0].round) >= began
+    ]
     return Night(
         began=f"{began:%A, %d %B, %H:%M %Z}",
         ended=f"{now:%A, %d %B %Y}",
         runs=tuple(_runs(instance, began)),
-        rounds=tuple((history.outcomes[key], _score_before(history, key)) for key in sorted(rounds)),
-        warnings=tuple(warning for key in sorted(rounds) for warning in _warnings(store, key)),
+        rounds=tuple(rounds),
+        warnings=tuple(warning for outcome, _ in rounds for warning in _warnings(store, outcome.round)),
         spending=spending(sedi, history),
         next_steps=tuple(_next_steps(sedi, instance)),
         simulated=settings.teacher.is_simulated,
@@ -123,11 +126,6 @@ def last_night(sedi: SediResource, instance: dg.DagsterInstance, now: datetime |
 def _finished_at(store: Store, round_key: str) -> datetime:
     manifest = store.read_json("manifests", f"{round_key}.json") or {}
     return datetime.fromisoformat(manifest.get("created_at", "1970-01-01T00:00:00+00:00"))
-
-
-def _score_before(history: LoopHistory, round_key: str) -> float | None:
-    earlier = history.before(round_key)
-    return earlier[-1].score if earlier else None
 
 
 def _runs(instance: dg.DagsterInstance, began: datetime) -> Iterator[NightRun]:

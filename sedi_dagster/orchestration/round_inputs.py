@@ -94,8 +94,10 @@ def promoted_checkpoint(sedi: SediResource, round_key: str) -> str | None:
     return starting_checkpoint(sedi)
 
 
-def mean_losses(heldout: pl.DataFrame) -> list[float]:
-    """Mean held-out loss over the categories at each step that measured it, in order."""
+def mean_losses(heldout: pl.DataFrame | None) -> list[float]:
+    """Mean held-out loss over the categories at each step that measured it, in order; empty if none was measured."""
+    if heldout is None:
+        return []
     return heldout.group_by("step").agg(pl.mean("loss")).sort("step")["loss"].to_list()
 
 

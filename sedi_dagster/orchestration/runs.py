@@ -60,19 +60,13 @@ def attempts_at(instance: dg.DagsterInstance, work: Work, inputs: str, since: fl
     Args:
         since: runs that were made before are forgotten (seconds since the epoch).
     """
-    records = instance.get_run_records(dg.RunsFilter(tags={WORK: work.key}), limit=NEWEST)
-    ended = [
-        record
-        for record in reversed(records)
-        if record.dagster_run.is_finished
-        and record.dagster_run.tags.get(INPUTS) == inputs
-        and record.create_timestamp.timestamp() >= since
-    ]
     found = []
-    for record in ended:
-        cause, message = why_it_ended(instance, record.dagster_run)
-        ended_at = record.end_time or record.update_timestamp.timestamp()
-        found.append(Attempt(record.dagster_run.run_id, cause, ended_at, message))
+    for record in reversed(instance.get_run_records(dg.RunsFilter(tags={WORK: work.key}), limit=NEWEST)):
+        run = record.dagster_run
+        if run.is_finished and run.tags.get(INPUTS) == inputs and record.create_timestamp.timestamp() >= since:
+            cause, message = why_it_ended(instance, run)
+            ended_at = record.end_time or record.update_timestamp.timestamp()
+            found.append(Attempt(run.run_id, cause, ended_at, message))
     return tuple(found)
 
 

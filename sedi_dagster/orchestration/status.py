@@ -50,7 +50,7 @@ def print_status(settings: Settings) -> None:
             say(line)
         for step in due(read_state(sedi, instance, BY_SENSOR)):
             say(f"Due: {describe_step(step, time.time())}")
-    if history.finished and (needed := person_needed(list(history.finished[-1].categories))):
+    if history.finished and (needed := person_needed(history.finished[-1].categories)):
         console.print(needed, style="bold", highlight=False)
 
 

@@ -47,8 +47,7 @@ def print_summary(
     for decision in ("weak", "stuck"):
         if names := [outcome.category for outcome in last.categories if outcome.decision == decision]:
             say(f"  {decision}: {', '.join(names)} (see the report for reasons)")
-    needed = person_needed(list(last.categories))
-    if needed:
+    if needed := person_needed(last.categories):
         say(f"  {needed}", "bold")
     for line in recovered(history.finished):
         say(f"  recovered: {line}")
@@ -79,9 +78,8 @@ def _rounds(outcomes: list[RoundOutcome], sedi: SediResource) -> Table:
     for o in outcomes:
         planned = len(sedi.plan(o.round).categories)
         per_kept = f"{o.tokens / o.kept:,.0f}" if o.kept else "-"
+        counts = (str(planned), str(o.candidates), str(o.kept), f"{o.kept / max(1, o.candidates):.0%}")
         promoted = "yes" if o.promoted else "no"
-        rate = f"{o.kept / max(1, o.candidates):.0%}"
-        counts = (str(planned), str(o.candidates), str(o.kept), rate)
         table.add_row(o.round, *counts, f"{o.tokens:,}", per_kept, f"{o.score:.1%}", promoted)
     return table
 
@@ -148,7 +146,7 @@ def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome
     if "seed_items" in tables:
         lines.append(f"Your seed tasks: {_change(tables['items'], tables['seed_items'], alpha)}.")
         lines += _graded(tables["items"], tables["seed_items"])
-        losses = mean_losses(tables["seed_heldout"])
+        losses = mean_losses(tables.get("seed_heldout"))
         if len(losses) > 1:
             lines.append(f"  Loss of held-out seed tasks: {losses[0]:.2f}, now {losses[-1]:.2f}.")
     if ran:

@@ -60,12 +60,9 @@ def page(request: Request) -> Response:
     kind = SERVED.get(parts[0]) if len(parts) > 1 and ".." not in parts else None
     file = Store(load_settings().data_root).path(*parts) if kind else None
     if file is None or not file.is_file():
-        return Response(_missing(parts), 404, HEADERS, SERVED["reports"])
+        missing = fill("missing.html.j2", path="/".join(parts), simulated=load_settings().teacher.is_simulated)
+        return Response(missing, 404, HEADERS, SERVED["reports"])
     return Response(file.read_bytes(), 200, HEADERS, kind)
-
-
-def _missing(parts: tuple[str, ...]) -> str:
-    return fill("missing.html.j2", path="/".join(parts), simulated=load_settings().teacher.is_simulated)
 
 
 def refuse_partitions_that_are_no_round(resolve: Callable[..., Any], root: Any, info: Any, **arguments: Any) -> Any:

@@ -19,9 +19,12 @@ import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError  # not exported
 
 from sedi_dagster.errors import WorkloadDied, WorkloadError
+from sedi_dagster.orchestration.ray_jobs import run_on_ray
 from sedi_dagster.settings import PROJECT_ROOT, Settings, TrainingSettings
+from sedi_dagster.storage.store import Store
 from sedi_dagster.student.loading import is_local
 from sedi_dagster.workloads.process import ASKED_BY, ERROR_FILE, KEYS, this_process
+from sedi_dagster.workloads.remote import WORK
 from sedi_dagster.workloads.warm_worker.address import is_possible, warm_worker_ready
 
 CLIENT = "sedi_dagster.workloads.warm_worker.client"
@@ -58,8 +61,6 @@ def run_workload(
         job_file.write_text(asked, encoding="utf-8")
     (output / ERROR_FILE).unlink(missing_ok=True)
     if settings.compute == "ray":
-        from sedi_dagster.orchestration.ray_jobs import run_on_ray  # Ray: only where it is chosen
-
         command = _remote_command(settings.training, launcher)
         run_on_ray(context, settings, module, name, json.loads(asked), command, output, resume)
         return output
@@ -90,9 +91,7 @@ def clear_workload(settings: Settings, name: str) -> None:
     """Forget a workload's results and saved state; for when they are stored."""
     shutil.rmtree(_folder(settings, name), ignore_errors=True)
     if settings.compute == "ray":
-        from sedi_dagster.orchestration.ray_jobs import clear_on_ray
-
-        clear_on_ray(settings, name)
+        Store(settings.data_root).remove(WORK, name)
 
 
 def _folder(settings: Settings, name: str) -> Path:
