@@ -1,7 +1,5 @@
 """`sedi export` and `sedi similar`."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Hashes of a round's outputs: files, rows of the ledger, rows of the Lance table of examples."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping

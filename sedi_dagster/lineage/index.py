@@ -4,8 +4,6 @@ It is SQLite in the cache and updates itself when opened: partitions whose compl
 contains nothing that is not in the data folder, so it can be deleted at any time.
 """
 
-from __future__ import annotations
-
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator

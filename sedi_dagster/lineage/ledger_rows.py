@@ -1,7 +1,5 @@
 """Rows of the ledger of teacher calls, read and never written: no owner signs on, and no database is made."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any

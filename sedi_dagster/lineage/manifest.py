@@ -5,8 +5,6 @@ wrote, with its SHA-256, and the models, settings and packages. `previous` is th
 manifest, so that no manifest can be replaced unnoticed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """A copy of the data folder as of before a round, to reproduce it from, and the comparison of what comes out."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass

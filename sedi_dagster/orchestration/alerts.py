@@ -3,8 +3,6 @@
 Off unless `SEDI_ALERTS_WEBHOOK` or `SEDI_ALERTS_COMMAND` is set.
 """
 
-from __future__ import annotations
-
 import json
 import shlex
 import subprocess

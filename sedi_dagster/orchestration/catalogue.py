@@ -1,7 +1,5 @@
 """How assets are presented in the UI: group, owner, tags, column lineage, freshness, automation. One table for all."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta

@@ -4,8 +4,6 @@ A column with the same meaning in every table is in `EVERYWHERE`; `TABLES` has t
 tables that a loop makes: every column is described, and no description is left over.
 """
 
-from __future__ import annotations
-
 EVERYWHERE = {
     "category": "Task category.",
     "round": "Round that made it.",

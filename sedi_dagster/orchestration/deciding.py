@@ -3,8 +3,6 @@
 Combines evaluation and feedback, which are both pure.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

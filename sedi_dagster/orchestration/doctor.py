@@ -1,7 +1,5 @@
 """`sedi doctor`: checks this machine and these settings, with a fix for each problem. Spends nothing."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable, Iterator

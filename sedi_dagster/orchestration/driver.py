@@ -3,8 +3,6 @@
 Every step reads the state again, so an interrupted driver resumes where it stopped.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 import time

@@ -7,8 +7,6 @@ harm.
     prepare what is stale ─► generate each planned category ─► train, evaluate, report ─► open the next round, or stop
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

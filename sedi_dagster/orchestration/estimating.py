@@ -1,7 +1,5 @@
 """`sedi plan` and `sedi estimate`: the planner's decision on the next round, and its cost by generation method."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Evaluation of a checkpoint, in its own process or through a server; cached results are reused."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence

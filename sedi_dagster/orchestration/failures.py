@@ -1,7 +1,5 @@
 """Errors that the user can act on as failures of a step, and back: their own text, without a traceback."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

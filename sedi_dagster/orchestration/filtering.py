@@ -1,7 +1,5 @@
 """Filtering of a round's candidates: the rules, IFD in a process of its own, and categories without any result."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """DAGSTER_HOME: Dagster's own records. Everything in it can be rebuilt from the data folder (`restore`)."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

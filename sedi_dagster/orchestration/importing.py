@@ -5,8 +5,6 @@ in place of asking a teacher. From then on they are candidates like all others: 
 lineage. Each names its origin: the file by name and hash in place of the call, the model if the row names one, the row.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The optional LLM judge: its own endpoint, through the teacher's client, ledger and budget."""
 
-from __future__ import annotations
-
 import asyncio
 
 import dagster as dg

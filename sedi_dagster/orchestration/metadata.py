@@ -1,7 +1,5 @@
 """Metadata of materializations in the Dagster UI, and its copy next to the data."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

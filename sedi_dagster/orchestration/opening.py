@@ -1,7 +1,5 @@
 """Opening a round from the UI, by materializing a partition of it or adding its partition."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from sedi_dagster.errors import SediError

@@ -3,8 +3,6 @@
 Generated from `Settings`, except secrets, because run config is stored.
 """
 
-from __future__ import annotations
-
 from enum import Enum
 from pathlib import Path
 from types import NoneType

@@ -3,8 +3,6 @@
 On one DAGSTER_HOME, a file lock decides; among machines that share a data folder, the lease in the ledger.
 """
 
-from __future__ import annotations
-
 import fcntl
 import time
 from collections.abc import Iterator

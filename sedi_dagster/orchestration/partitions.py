@@ -1,7 +1,5 @@
 """Partitions: categories are static (seeds/categories.yaml), rounds are added as they are planned."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from sedi_dagster.categories import load_categories

@@ -1,7 +1,5 @@
 """Calling the planner, in the same way for everything that opens a round, and what a round still needs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime

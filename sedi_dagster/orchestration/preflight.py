@@ -1,7 +1,5 @@
 """Checks before anything is spent, each with one clear error."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Facts for the pages from Dagster and the planner: of a round's report, and of the morning page."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -107,10 +105,9 @@ def last_night(sedi: SediResource, instance: dg.DagsterInstance, now: datetime |
     settings, store, history = sedi.settings(), sedi.store(), sedi.history()
     now = (now or datetime.now(UTC)).astimezone(ZoneInfo(settings.loop.nightly_timezone))
     began = now - _SPAN
-    scores = [None, *(outcome.score for outcome in history.finished)]
-    rounds = [
-        pair for pair in zip(history.finished, scores, strict=False) if _finished_at(store, pair[0].round) >= began
-    ]
+    scores = [None, *(done.score for done in history.finished)]
+    with_before = zip(history.finished, scores, strict=False)
+    rounds = [(done, before) for done, before in with_before if _finished_at(store, done.round) >= began]
     return Night(
         began=f"{began:%A, %d %B, %H:%M %Z}",
         ended=f"{now:%A, %d %B %Y}",

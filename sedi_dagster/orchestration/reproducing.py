@@ -1,7 +1,5 @@
 """`sedi reproduce ROUND`: rebuilds a finished round from the ledger alone, in a separate folder."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 

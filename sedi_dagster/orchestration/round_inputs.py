@@ -1,7 +1,5 @@
 """Inputs that several assets need from earlier rounds: machine-made seeds, and kept instructions."""
 
-from __future__ import annotations
-
 import polars as pl
 
 from sedi_dagster.filtering.answer_rules import AnswerForm

@@ -4,8 +4,6 @@ Runs launched by the loop have the tags `WORK` (what they do) and `INPUTS` (hash
 runs launched by a user are identified by their partition.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterable

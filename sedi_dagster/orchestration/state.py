@@ -1,7 +1,5 @@
 """Reading the state that decisions depend on: plans, markers, checks, manifests and runs."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 

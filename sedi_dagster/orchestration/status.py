@@ -1,7 +1,5 @@
 """`sedi status`: rounds, spending, and what the loop is waiting for. Changes nothing."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

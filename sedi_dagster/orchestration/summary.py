@@ -1,7 +1,5 @@
 """The summary at the end of `sedi run`: what happened, the results, and the next steps."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """Calling the teacher from an asset, with progress in the Dagster log."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Awaitable, Callable, Sequence
 

@@ -1,7 +1,5 @@
 """Training: the rows that fit the student, the workload, and the student of the human seed tasks alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import dagster as dg

@@ -6,8 +6,6 @@ through a tunnel. Invalid round partitions are rejected in the form.
     python -m sedi_dagster.orchestration.webserver     same options as dagster-webserver
 """
 
-from __future__ import annotations
-
 import logging
 import signal
 from collections.abc import Callable

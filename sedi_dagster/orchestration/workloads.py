@@ -3,8 +3,6 @@
 If possible, the process is a fork of a warm worker with its libraries already imported (`warm_worker/`).
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

@@ -1,7 +1,5 @@
 """Background facts of a report: its run, time, cost, and what comes next."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """The conclusion of a round in one sentence, and forgetting, from the comparisons of the evaluation."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

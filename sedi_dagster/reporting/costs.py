@@ -1,7 +1,5 @@
 """Cost of a round, and its place among the rounds."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`sedi filter`: a verdict for every row of a file, outside the loop."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

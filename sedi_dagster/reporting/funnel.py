@@ -1,7 +1,5 @@
 """From candidates to kept examples: rejections by rule and category, in counts that add up."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

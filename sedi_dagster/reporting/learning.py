@@ -1,7 +1,5 @@
 """Training figures of a round, as its page shows them: steps, batches, and seeds."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 

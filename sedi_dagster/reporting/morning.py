@@ -1,7 +1,5 @@
 """The morning page: what ran, what it cost and gained, what failed, what is next."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

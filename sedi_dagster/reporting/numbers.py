@@ -1,7 +1,5 @@
 """Figures as they are shown: pass rates with their intervals, counts, and text made safe to show."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass

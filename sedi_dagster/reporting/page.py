@@ -1,7 +1,5 @@
 """Filling a page template. Whatever a model wrote is escaped here, in one place, for every page."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The colours, by role. Plots are drawn in the light ones; pages swap these for CSS variables so named."""
 
-from __future__ import annotations
-
 LIGHT = {
     "page": "#f6f7f9",
     "surface": "#fffffe",

@@ -1,7 +1,5 @@
 """`sedi rejected`: rejected candidates of all rounds, with the rule and the nearest neighbour."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

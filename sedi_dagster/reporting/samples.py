@@ -1,7 +1,5 @@
 """Samples of examples and answers, chosen by id: effectively random, but reproducible."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

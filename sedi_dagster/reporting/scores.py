@@ -1,7 +1,5 @@
 """Pass rates by category: untrained, seed tasks alone, before and after the round."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

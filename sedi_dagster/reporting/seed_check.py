@@ -4,8 +4,6 @@ A problem makes the file unusable (a broken line) or its results worthless (a ta
 remark is worth a look: the filters would reject an example like that seed.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """`sedi seeds check`: the contents and problems of a file of seed tasks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

@@ -1,7 +1,5 @@
 """`sedi trace`: a trace as a tree in the terminal, as JSON, or as a page."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterator

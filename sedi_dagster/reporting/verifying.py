@@ -1,7 +1,5 @@
 """`sedi verify`: files in the data folder that changed, are missing or have no recorded origin."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -4,8 +4,6 @@ Credentials, region and endpoint come from the provider's own variables and file
 of them is a setting of this project.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 from collections.abc import Iterator

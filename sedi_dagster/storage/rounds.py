@@ -1,7 +1,5 @@
 """Rounds on disk: plans and outcomes, everything that the planner and the sensors read."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar

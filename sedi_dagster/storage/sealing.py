@@ -4,8 +4,6 @@ A seal detects accidents and swapped files, not forgery, since anyone can comput
 (`lineage.manifest`) protects against that.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

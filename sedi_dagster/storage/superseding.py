@@ -7,8 +7,6 @@ So an example that was exported before still has its trace, and an audit sees wh
 where the chain of manifests looks for it (`lineage.manifest`).
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

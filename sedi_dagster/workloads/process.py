@@ -6,8 +6,6 @@ Started by Dagster Pipes it reports into the Dagster log; started by hand, the s
     python -m sedi_dagster.training --job job.json
 """
 
-from __future__ import annotations
-
 import argparse
 import fcntl
 import json

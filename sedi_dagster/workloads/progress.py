@@ -3,8 +3,6 @@
 progress train 12/40 loss=2.314 tokens=5120
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -11,8 +11,6 @@ runs: a machine that is lost costs the steps since its last saved state. Below t
 Nothing here knows Ray: any scheduler that runs a command will do.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

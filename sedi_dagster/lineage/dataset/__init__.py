@@ -1,7 +1,5 @@
 """The kept examples as a dataset that others can load: forms, splits, card, checksums, selection, upload."""
 
-from __future__ import annotations
-
 from sedi_dagster.lineage.dataset.export import export_dataset
 from sedi_dagster.lineage.dataset.selection import Selection, finished_examples, select
 

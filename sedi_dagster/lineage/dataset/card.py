@@ -1,7 +1,5 @@
 """The dataset card: front matter for Hugging Face's tools, and a description of how the examples were made."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath

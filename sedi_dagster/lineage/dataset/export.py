@@ -1,7 +1,5 @@
 """Writing the dataset: every form, every split, as Parquet and as JSON lines, with card and checksums."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Dataset formats: the same rows under the names that different trainers expect."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Selection of exported examples: by round, category and training measurements."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

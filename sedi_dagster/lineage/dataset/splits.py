@@ -3,8 +3,6 @@
 All instances of an instruction are in one split; otherwise the test split would contain trained instructions.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 

@@ -4,8 +4,6 @@
 by the beginning of its id, or by a piece of its text.
 """
 
-from __future__ import annotations
-
 from sedi_dagster.lineage.trace.archive import Archive
 from sedi_dagster.lineage.trace.find import descendants, trace
 from sedi_dagster.lineage.trace.node import Link, Node

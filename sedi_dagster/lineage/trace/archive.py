@@ -1,7 +1,5 @@
 """The sources of a trace: the index, the partitions it points to, manifests and ledger; seeds and candidates by id."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any

@@ -1,7 +1,5 @@
 """Finding an object by id, prefix, hash of a weights file, or part of a text; and all that is derived from it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 

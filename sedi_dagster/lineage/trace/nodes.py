@@ -1,7 +1,5 @@
 """The trace of an example, a seed, a call and an evaluation item: upstream and downstream."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

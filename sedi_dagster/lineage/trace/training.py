@@ -1,7 +1,5 @@
 """Batches and checkpoints in a trace."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

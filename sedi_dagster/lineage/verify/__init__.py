@@ -1,7 +1,5 @@
 """`verify` holds the data folder against the manifests, and names what was changed, is missing or has no origin."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from sedi_dagster.lineage.verify.calls import check_calls

@@ -1,7 +1,5 @@
 """The rows of the ledger that the rounds used, one by one."""
 
-from __future__ import annotations
-
 import sqlite3
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The chain of manifests: each holds the hash of the one before; the newest is named by the table of its partition."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Every file under the data folder: as the manifests name it, or as its own partition does, or of no origin."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 from sedi_dagster.lineage.contents import file_hashes

@@ -1,7 +1,5 @@
 """Whether everything has an origin: candidates their calls, examples their verdicts, trained rows their examples."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import polars as pl

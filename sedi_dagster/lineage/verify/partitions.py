@@ -1,7 +1,5 @@
 """A partition by itself: whether its marker says what its files are, and which other files its tables name."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any

@@ -4,8 +4,6 @@ The records are sealed, and each accounts for other files: `inputs/` for the ver
 record of `superseded/` for every file that was put aside with it.
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping

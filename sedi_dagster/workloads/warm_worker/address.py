@@ -5,8 +5,6 @@ same user, interpreter, installed packages, checkout, limits, processors, and va
 read at import. A hash over these is the name of its socket.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import resource

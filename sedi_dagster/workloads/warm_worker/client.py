@@ -6,8 +6,6 @@ If a server cannot be used (none can be started, its folder is not private, it d
 `python -m MODULE --job FILE`. Light: it imports no library that a workload needs.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -4,8 +4,6 @@ The client sends its descriptors 0 to 2 with the length of a JSON object (`Job`)
 signal to pass on (its number). The server answers in lines: `started PID`, then `exited CODE` or `killed SIGNAL`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

@@ -9,8 +9,6 @@ last.
 When a client ends, its job is killed; when the server ends, the kernel kills the jobs.
 """
 
-from __future__ import annotations
-
 import ctypes
 import fcntl
 import gc
