@@ -110,36 +110,25 @@ def funnel(planned: Mapping[str, int], candidates: pl.DataFrame, verdicts: pl.Da
         verdicts: what became of each (`state`, `rule`, and what the rule measured).
     """
     judged = verdicts.with_columns(pl.col("rule").str.split(":").list.first().alias("reason"))
-    if "raw" in candidates.columns:
-        raw = candidates.select("candidate_id", "raw").unique("candidate_id")
-        judged = judged.join(raw, on="candidate_id", how="left", maintain_order="left")
+    raw = candidates.select("candidate_id", "raw").unique("candidate_id")
+    judged = judged.join(raw, on="candidate_id", how="left", maintain_order="left")
     reasons = _reasons(judged)
     extra = [c for c in candidates["category"].unique(maintain_order=True) if c not in planned]
-    rows = tuple(_row(c, planned.get(c, 0), candidates, judged, reasons) for c in [*planned, *extra])
-    return Funnel(reasons, rows, _total(rows, len(reasons)))
+    rows = []
+    for name in (*planned, *extra):
+        mine = pl.col("category") == name
+        rows.append(_row(name, planned.get(name, 0), candidates.filter(mine), judged.filter(mine), reasons))
+    return Funnel(reasons, tuple(rows), _row("all", sum(planned.values()), candidates, judged, reasons))
 
 
 def _reasons(judged: pl.DataFrame) -> tuple[Reason, ...]:
     """Malformed first, then rejected, the most frequent first; each with a candidate as the example."""
-    dropped = judged.filter(pl.col("state") != "kept")
-    groups = (
-        dropped.group_by("state", "reason", maintain_order=True)
-        .agg(pl.len().alias("count"))
-        .sort(["state", "count", "reason"], descending=[False, True, False])
-    )
-    return tuple(
-        Reason(
-            group["reason"] or "no rule given",
-            group["state"],
-            group["count"],
-            _clearest(
-                dropped.filter(
-                    (pl.col("state") == group["state"]) & pl.col("reason").eq_missing(pl.lit(group["reason"]))
-                )
-            ),
-        )
-        for group in groups.iter_rows(named=True)
-    )
+    dropped = judged.filter(pl.col("state") != "kept").group_by("state", "reason", maintain_order=True)
+    reasons = [
+        Reason(str(reason or "no rule given"), str(state), rows.height, _clearest(rows))
+        for (state, reason), rows in dropped
+    ]
+    return tuple(sorted(reasons, key=lambda reason: (reason.state, -reason.count, reason.name)))
 
 
 def _clearest(rows: pl.DataFrame) -> dict[str, Any]:
@@ -149,32 +138,17 @@ def _clearest(rows: pl.DataFrame) -> dict[str, Any]:
 
 
 def _row(
-    category: str, planned: int, candidates: pl.DataFrame, judged: pl.DataFrame, reasons: Sequence[Reason]
+    category: str, planned: int, candidates: pl.DataFrame, mine: pl.DataFrame, reasons: Sequence[Reason]
 ) -> FunnelRow:
-    mine = judged.filter(pl.col("category") == category)
     states = dict(mine.group_by("state").len().iter_rows())
-    counts = {
-        (state, reason or "no rule given"): number
-        for state, reason, number in mine.group_by("state", "reason").len().iter_rows()
-    }
+    by_reason = mine.group_by("state", pl.col("reason").fill_null("no rule given")).len()
+    counts = {(state, reason): number for state, reason, number in by_reason.iter_rows()}
     return FunnelRow(
         category=category,
         planned=planned,
-        candidates=candidates.filter(pl.col("category") == category).height,
+        candidates=candidates.height,
         malformed=states.get("malformed", 0),
         rejected=states.get("rejected", 0),
         kept=states.get("kept", 0),
         dropped=tuple(counts.get((reason.state, reason.name), 0) for reason in reasons),
-    )
-
-
-def _total(rows: Sequence[FunnelRow], reasons: int) -> FunnelRow:
-    return FunnelRow(
-        category="all",
-        planned=sum(row.planned for row in rows),
-        candidates=sum(row.candidates for row in rows),
-        malformed=sum(row.malformed for row in rows),
-        rejected=sum(row.rejected for row in rows),
-        kept=sum(row.kept for row in rows),
-        dropped=tuple(sum(row.dropped[i] for row in rows) for i in range(reasons)),
     )

@@ -31,11 +31,11 @@ def verify(
     finished = set(store.names("assets", "lineage_manifest")) | set(chain.plans) - set(chain.open_rounds)
     for key in sorted(finished - set(chain.rounds_with_file)):
         report.missing(f"manifests/{key}.json", "the round was finished")
-    check_files(store, chain, report, progress)
+    check_files(chain, report, progress)
     if ledger is not None:
-        check_calls(store, chain, ledger, report)
+        check_calls(chain, ledger, report)
     if not any(name.startswith("lance/examples.lance") for name in report.names()):  # Lance aborts on broken files
-        check_examples(store, chain, report)
-    check_origins(store, chain, report)
+        check_examples(chain, report)
+    check_origins(chain, report)
     report.findings = list(dict.fromkeys(report.findings))
     return report

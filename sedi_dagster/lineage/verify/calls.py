@@ -11,14 +11,13 @@ from sedi_dagster.lineage.ledger_rows import ledger_rows
 from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import readable_table
-from sedi_dagster.storage.store import Store
 
 _LEDGER = "ledger.sqlite"
 
 
-def check_calls(store: Store, chain: Chain, url: str, report: Verification) -> None:
+def check_calls(chain: Chain, url: str, report: Verification) -> None:
     """Compare each call that a manifest counts with its digest."""
-    recorded = _recorded(store, chain, report)
+    recorded = _recorded(chain, report)
     report.calls = recorded.height
     try:
         _check_pages(url, report)
@@ -44,11 +43,11 @@ def check_calls(store: Store, chain: Chain, url: str, report: Verification) -> N
         report.notes.append(f"Of {len(pruned):,} calls the texts were pruned (`sedi calls prune`).")
 
 
-def _recorded(store: Store, chain: Chain, report: Verification) -> pl.DataFrame:
+def _recorded(chain: Chain, report: Verification) -> pl.DataFrame:
     """The digests that were written with the manifests, if they come to the manifest's one hash."""
     frames = [pl.DataFrame(schema={**CALL_DIGEST_SCHEMA, "round": pl.String})]
     for key, manifest in chain.manifests.items():
-        digests = readable_table(store, "calls", "lineage_manifest", key)
+        digests = readable_table(chain.store, "calls", "lineage_manifest", key)
         if digests is None:
             continue
         if root_of(digests) != manifest["ledger"]["sha256"]:

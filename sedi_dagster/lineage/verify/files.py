@@ -9,7 +9,6 @@ from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import check_partition, files_named_in_tables
 from sedi_dagster.lineage.verify.records import check_records
 from sedi_dagster.storage.rounds import HISTORY, SEED_TASKS, load_history
-from sedi_dagster.storage.store import Store
 
 AFTERWARDS = ("lineage_manifest", "round_report", "sft_dataset", "morning_page")
 """Assets that are made with the manifest or after it: their markers and tables answer for them."""
@@ -24,8 +23,9 @@ _SHARED = (*(f"assets/{asset}/" for asset in SHARED_ASSETS), f"checkpoints/{SEED
 """What is made before the rounds, and again if seed file or student change."""
 
 
-def check_files(store: Store, chain: Chain, report: Verification, progress: Callable[[int], None] | None) -> None:
+def check_files(chain: Chain, report: Verification, progress: Callable[[int], None] | None) -> None:
     """Compare all files with their records."""
+    store = chain.store
     there = {path: None for path in store.files() if path not in _LEDGER and not path.startswith((_PLOTS, _UNDER_WAY))}
     expected, named_by = _expected(chain)
 
@@ -37,7 +37,7 @@ def check_files(store: Store, chain: Chain, report: Verification, progress: Call
     hashes = file_hashes(store, there | expected, counted)
     report.files = len(there)
     known = {HISTORY, *expected, *chain.hashes, *(f"plans/{key}.json" for key in chain.plans)}
-    known |= _check_partitions(store, chain, there, report) | check_records(store, chain, there, hashes, report)
+    known |= _check_partitions(chain, there, report) | check_records(chain, there, hashes, report)
     pruned, remade = _pruned(chain, hashes), _remade(chain, hashes, report)
     for path, sha256 in expected.items():
         if hashes[path] == sha256 or (remade and path.startswith(_SHARED)):
@@ -73,7 +73,7 @@ def _expected(chain: Chain) -> tuple[dict[str, str], dict[str, str]]:
     return expected, named_by
 
 
-def _check_partitions(store: Store, chain: Chain, there: Iterable[str], report: Verification) -> set[str]:
+def _check_partitions(chain: Chain, there: Iterable[str], report: Verification) -> set[str]:
     """The partitions that no manifest names. Returns their files."""
     folders = _folders(there)
     for asset in ("lineage_manifest", "round_report"):
@@ -87,7 +87,7 @@ def _check_partitions(store: Store, chain: Chain, there: Iterable[str], report: 
     own: set[str] = set()
     for folder in sorted(folders):
         if folder.split("/")[1] in AFTERWARDS or _is_under_way(chain, f"{folder}/"):
-            own |= set(check_partition(store, folder, report))
+            own |= set(check_partition(chain.store, folder, report))
     return own
 
 

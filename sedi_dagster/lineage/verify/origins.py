@@ -9,21 +9,20 @@ from sedi_dagster.lineage.contents import example_digests
 from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import readable_table
-from sedi_dagster.storage.store import Store
 
 _LISTED = 5
 
 
-def check_origins(store: Store, chain: Chain, report: Verification) -> None:
+def check_origins(chain: Chain, report: Verification) -> None:
     """Follow the ids through the tables of each finished round."""
-    known = _seeds(store)
+    known = _seeds(chain)
     for key, manifest in chain.manifests.items():
         plan = chain.plans.get(key)
         try:
-            judged = store.read_tables("filtered_batches", key)
+            judged = chain.store.read_tables("filtered_batches", key)
             categories = plan.category_ids if plan else [c["category"] for c in manifest["plan"]["categories"]]
-            generated = [store.read_tables("generated_batches", key, category) for category in categories]
-            steps = store.read_table("steps", "sft_checkpoint", key)
+            generated = [chain.store.read_tables("generated_batches", key, category) for category in categories]
+            steps = chain.store.read_table("steps", "sft_checkpoint", key)
         except (StorageError, KeyError, TypeError, AttributeError):
             continue  # a file is missing or was changed: reported where files are checked
         candidates = pl.concat([tables["candidates"] for tables in generated])
@@ -42,12 +41,12 @@ def check_origins(store: Store, chain: Chain, report: Verification) -> None:
         _all_in(report, f"steps of {key}", trained, rows, "it is in no composed batch")
 
 
-def check_examples(store: Store, chain: Chain, report: Verification) -> None:
+def check_examples(chain: Chain, report: Verification) -> None:
     """The Lance table has exactly the kept examples of every finished round."""
-    found = example_digests(str(store.path("lance")))
+    found = example_digests(str(chain.store.path("lance")))
     report.examples = sum(len(rows) for rows in found.values())
     for key in chain.manifests:
-        examples = readable_table(store, "examples", "filtered_batches", key)
+        examples = readable_table(chain.store, "examples", "filtered_batches", key)
         if examples is None:
             continue
         kept, there = examples["example_id"], found.get(key, {})
@@ -57,11 +56,11 @@ def check_examples(store: Store, chain: Chain, report: Verification) -> None:
         report.no_origin(f"lance/examples.lance, {key}", f"{len(found[key])} rows of a round that there is not")
 
 
-def _seeds(store: Store) -> set[str]:
+def _seeds(chain: Chain) -> set[str]:
     """Every seed task that was ever in a pool: today's, and those in the sets that rounds left."""
     known: set[str] = set()
-    for parts in [("seed_pool",), *(("seed_feedback", key) for key in store.names("assets", "seed_feedback"))]:
-        seeds = readable_table(store, "seeds", *parts)
+    for parts in [("seed_pool",), *(("seed_feedback", key) for key in chain.store.names("assets", "seed_feedback"))]:
+        seeds = readable_table(chain.store, "seeds", *parts)
         known |= set(seeds["seed_id"]) if seeds is not None else set()
     return known
 

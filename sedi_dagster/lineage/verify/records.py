@@ -14,28 +14,28 @@ from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import as_marker
 from sedi_dagster.storage.rounds import IMPORTS
 from sedi_dagster.storage.sealing import is_sealed
-from sedi_dagster.storage.store import MARKER, Store
+from sedi_dagster.storage.store import MARKER
 from sedi_dagster.storage.superseding import FOLDER
 
 
 def check_records(
-    store: Store, chain: Chain, there: Collection[str], hashes: Mapping[str, str | None], report: Verification
+    chain: Chain, there: Collection[str], hashes: Mapping[str, str | None], report: Verification
 ) -> set[str]:
     """Compare every record with its seal and with what it speaks of. Returns the files that are accounted for."""
     markers = {path for path in there if path.startswith("assets/") and path.endswith(f"/{MARKER}")}
     known = set[str]()
     for partition in sorted(path.removeprefix("assets/").removesuffix(f"/{MARKER}") for path in markers):
         if not partition.startswith(f"{IMPORTS}/"):
-            known |= _check_work(store, chain, partition, there, report)
-    return known | _check_superseded(store, there, hashes, report)
+            known |= _check_work(chain, partition, there, report)
+    return known | _check_superseded(chain, there, hashes, report)
 
 
-def _check_work(store: Store, chain: Chain, partition: str, there: Collection[str], report: Verification) -> set[str]:
+def _check_work(chain: Chain, partition: str, there: Collection[str], report: Verification) -> set[str]:
     """What a partition was made of, and what its checks said of it."""
     path = f"inputs/{partition}.json"
     verdicts = {file for file in there if file.startswith(f"checks/{partition}/") and file.endswith(".json")}
-    record = _sealed_record(store, path, there, "it says what the partition was made of", report)
-    marker = as_marker(store.read_bytes("assets", *partition.split("/"), MARKER))
+    record = _sealed_record(chain, path, there, "it says what the partition was made of", report)
+    marker = as_marker(chain.store.read_bytes("assets", *partition.split("/"), MARKER))
     version = marker["data_version"] if marker else None  # of a broken one: reported elsewhere
     if record is not None and version not in (None, record["data_version"]):
         report.changed(path, "it speaks of other data than its partition has")
@@ -46,14 +46,14 @@ def _check_work(store: Store, chain: Chain, partition: str, there: Collection[st
         if file not in there:
             report.missing(file, "the check has not judged what its partition has")
     for file in sorted(verdicts):
-        verdict = _sealed_record(store, file, there, "", report)
+        verdict = _sealed_record(chain, file, there, "", report)
         if verdict is not None and version not in (None, verdict["data_version"]):
             report.changed(file, "it judged other data than its partition has")
     return {path, *verdicts}
 
 
 def _check_superseded(
-    store: Store, there: Collection[str], hashes: Mapping[str, str | None], report: Verification
+    chain: Chain, there: Collection[str], hashes: Mapping[str, str | None], report: Verification
 ) -> set[str]:
     """The records of each round, numbered from 1 without a gap, and the files that each names."""
     known, numbers = set[str](), defaultdict[str, set[int]](set)
@@ -65,7 +65,7 @@ def _check_superseded(
         for number in sorted(found | set(range(1, len(found) + 1))):
             path = f"{FOLDER}/{key}/{number:04d}.json"
             known.add(path)
-            record = _sealed_record(store, path, there, "it says what was replaced", report)
+            record = _sealed_record(chain, path, there, "it says what was replaced", report)
             for file, sha256 in (record or {}).get("files", {}).items():
                 known.add(file)
                 if hashes.get(file) is None:
@@ -76,14 +76,14 @@ def _check_superseded(
 
 
 def _sealed_record(
-    store: Store, path: str, there: Collection[str], what: str, report: Verification
+    chain: Chain, path: str, there: Collection[str], what: str, report: Verification
 ) -> dict[str, Any] | None:
     """The record if it is as it was written; otherwise None, and a finding is added."""
     if path not in there:
         report.missing(path, what)
         return None
     parts = path.split("/")
-    content = store.read_bytes(*parts)
+    content = chain.store.read_bytes(*parts)
     if not is_sealed(content, *parts):
         report.changed(path, "its seal is broken (or it was written by an earlier version)")
         return None
