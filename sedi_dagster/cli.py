@@ -23,7 +23,7 @@ COMMANDS = {
     "import": "sedi_dagster.orchestration.importing:import_command",
     "rejected": "sedi_dagster.reporting.rejected:rejected_command",
     "similar": "sedi_dagster.lineage.commands:similar_command",
-    "seeds": "sedi_dagster.reporting.seeds_command:seeds",
+    "seeds": "sedi_dagster.reporting.seed_check:seeds",
     "trace": "sedi_dagster.reporting.tracing:trace_command",
     "verify": "sedi_dagster.reporting.verifying:verify_command",
 }

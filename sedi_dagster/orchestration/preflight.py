@@ -9,9 +9,9 @@ from sedi_dagster.evaluation.sandbox import run_tests
 from sedi_dagster.evaluation.served import check_served
 from sedi_dagster.generation.methods import check_mix
 from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf, bundled_minilm
-from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.ray_jobs import check_ray
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.teaching import check_judge
 from sedi_dagster.reporting.seed_check import rules_that_drop_all
 from sedi_dagster.settings import Settings
 from sedi_dagster.student.check import check_student

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from sedi_dagster.evaluation.comparison import shared_items, swaps
 from sedi_dagster.records import RoundOutcome, RoundPlan
-from sedi_dagster.reporting import costs, figures, learning, samples
+from sedi_dagster.reporting import costs, figures, learning
 from sedi_dagster.reporting.background import Background, Spending
 from sedi_dagster.reporting.canvas import to_png, to_svg
 from sedi_dagster.reporting.conclusion import Conclusion, beyond_seed_tasks, forgotten, round_conclusion
@@ -157,8 +157,8 @@ def _generation_view(data: RoundData) -> dict[str, Any]:
         "funnel": counted,
         "legend": figures.funnel_legend(counted),
         "funnel_plot": _plot(figures.funnel_figure(counted), "Candidates by category and what became of them"),
-        "best_examples": samples.best_examples(data.examples, data.considered),
-        "kept_examples": samples.kept_examples(data.examples, data.plan.category_ids),
+        "best_examples": best_examples(data.examples, data.considered),
+        "kept_examples": _kept_examples(data.examples, data.plan.category_ids),
     }
 
 
@@ -183,7 +183,7 @@ def _score_view(data: RoundData) -> dict[str, Any]:
         "won": won,
         "lost": lost,
         "started_untrained": same_answers(data.items_before, data.items_baseline),
-        "answers": samples.answers(data.items),
+        "answers": _answers(data.items),
     }
 
 
@@ -227,3 +227,28 @@ def _history_plots(rows: Sequence[costs.HistoryRow], starts: Mapping[str, Rate])
 def _plot(figure: Figure, label: str) -> Markup:
     """A plot as markup, with a label for who cannot see it. matplotlib escapes the names it writes into an SVG."""
     return Markup(to_svg(figure, label))
+
+
+def _kept_examples(examples: pl.DataFrame, categories: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Up to two kept examples a category, in the order of `categories`; by id: effectively random, but reproducible."""
+    names = dict.fromkeys([*categories, *examples["category"].to_list()])
+    chosen = [
+        (name, examples.filter(pl.col("category") == name).sort("example_id").head(2).to_dicts()) for name in names
+    ]
+    return [(name, rows) for name, rows in chosen if rows]
+
+
+def best_examples(examples: pl.DataFrame, considered: pl.DataFrame) -> list[dict[str, Any]]:
+    """The four kept examples with the highest training signal that became seeds, with `why`."""
+    if considered.is_empty():
+        return []
+    chosen = considered.filter(pl.col("refused").is_null()).sort("signal", descending=True, nulls_last=True)
+    joined = chosen.select("example_id", "signal", "why").join(examples, on="example_id", maintain_order="left")
+    return joined.head(4).to_dicts()
+
+
+def _answers(items: pl.DataFrame) -> list[tuple[str, list[dict[str, Any]]]]:
+    """A right and a wrong answer of the trained student for each category, where there is one."""
+    chosen = items.sort("item_id").group_by("category", "passed", maintain_order=True).head(1)
+    chosen = chosen.sort("category", "passed", descending=[False, True])
+    return [(str(name), rows.to_dicts()) for (name,), rows in chosen.group_by("category", maintain_order=True)]

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from sedi_dagster.cli import main
 from sedi_dagster.errors import SediError
-from sedi_dagster.lineage.similar import similar_examples
+from sedi_dagster.lineage.commands import similar_examples
 from sedi_dagster.storage.store import Store
 
 MODEL = "a-model"

@@ -15,10 +15,10 @@ from sedi_dagster.errors import ModelError, SediError, SettingsError
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.deciding import decide, outcome_table, person_needed, round_outcome, targets_in_words
 from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student, evaluation_fingerprint
-from sedi_dagster.orchestration.judging import check_judge
 from sedi_dagster.orchestration.planning import next_plan
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.teaching import check_judge
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan
 from sedi_dagster.storage.rounds import save_plan
 

@@ -25,6 +25,7 @@ from sedi_dagster.reporting.numbers import Rate, clip, decimal, measured, pass_r
 from sedi_dagster.reporting.palette import DARK, LIGHT
 from sedi_dagster.reporting.report import (
     RoundData,
+    best_examples,
     bought,
     plot_scores,
     plot_training,
@@ -32,7 +33,6 @@ from sedi_dagster.reporting.report import (
     render_report,
     starts,
 )
-from sedi_dagster.reporting.samples import best_examples
 from sedi_dagster.reporting.scores import category_scores
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -14,8 +14,7 @@ from rich.console import Console
 from sedi_dagster.datafiles import Problems
 from sedi_dagster.errors import InputFileError
 from sedi_dagster.records import EvaluationItem, SeedTask
-from sedi_dagster.reporting.seed_check import check_seeds
-from sedi_dagster.reporting.seeds_command import seeds, show_report
+from sedi_dagster.reporting.seed_check import check_seeds, seeds, show_report
 from sedi_dagster.seed_pool import SeedFile
 from sedi_dagster.settings import Settings
 
