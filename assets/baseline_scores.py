@@ -21,7 +21,7 @@ from sedi_dagster.records import Tables
 from sedi_dagster.storage.rounds import SEED_TASKS
 
 
-@dg.asset(ins={"seed_pool": dg.AssetIn()}, kinds={"pytorch"}, pool="student", code_version="3", description=__doc__)
+@dg.asset(kinds={"pytorch"}, pool="student", code_version="3", description=__doc__)
 def baseline_scores(context: dg.AssetExecutionContext, sedi: SediResource, seed_pool: Tables) -> dg.Output[Tables]:
     with as_dagster_failure():
         items = evaluate_student(context, sedi, checkpoint=None)

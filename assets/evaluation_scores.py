@@ -27,7 +27,6 @@ from sedi_dagster.records import Tables
 @dg.asset(
     partitions_def=ROUNDS,
     backfill_policy=ONE_BY_ONE,
-    ins={"baseline_scores": dg.AssetIn()},
     deps=["sft_checkpoint"],
     kinds={"pytorch"},
     pool="student",

@@ -28,17 +28,14 @@ from sedi_dagster.texts.markdown import markdown_table
 @dg.asset(
     partitions_def=ROUNDS,
     backfill_policy=ONE_BY_ONE,
-    ins={"seed_pool": dg.AssetIn(), "generated_batches": dg.AssetIn(metadata={MANY: True})},
+    ins={"generated_batches": dg.AssetIn(metadata={MANY: True})},
     kinds={"polars", "lancedb"},
     pool="examples",
     code_version="2",
     description=__doc__,
 )
 def filtered_batches(
-    context: dg.AssetExecutionContext,
-    sedi: SediResource,
-    seed_pool: Tables,
-    generated_batches: dict[str, Tables],
+    context: dg.AssetExecutionContext, sedi: SediResource, seed_pool: Tables, generated_batches: dict[str, Tables]
 ) -> dg.Output[Tables]:
     with as_dagster_failure():
         settings = sedi.settings()

@@ -36,7 +36,6 @@ from sedi_dagster.texts.markdown import markdown_table
 @dg.asset(
     partitions_def=CATEGORY_ROUNDS,
     backfill_policy=ONE_BY_ONE,
-    ins={"seed_pool": dg.AssetIn()},
     kinds={"openai", "polars"},
     code_version="2",
     description=__doc__,

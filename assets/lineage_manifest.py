@@ -27,12 +27,7 @@ from sedi_dagster.training.card import with_scores
 @dg.asset(
     partitions_def=ROUNDS,
     backfill_policy=ONE_BY_ONE,
-    ins={
-        "generated_batches": dg.AssetIn(metadata={MANY: True}),
-        "filtered_batches": dg.AssetIn(),
-        "sft_checkpoint": dg.AssetIn(),
-        "evaluation_scores": dg.AssetIn(),
-    },
+    ins={"generated_batches": dg.AssetIn(metadata={MANY: True})},
     deps=["seed_feedback"],
     kinds={"json"},
     code_version="3",

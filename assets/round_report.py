@@ -20,14 +20,7 @@ from sedi_dagster.reporting.report import RoundData, bought, plot_scores, render
 @dg.asset(
     partitions_def=ROUNDS,
     backfill_policy=ONE_BY_ONE,
-    ins={
-        "generated_batches": dg.AssetIn(metadata={MANY: True}),
-        "filtered_batches": dg.AssetIn(),
-        "sft_checkpoint": dg.AssetIn(),
-        "seed_feedback": dg.AssetIn(),
-        "evaluation_scores": dg.AssetIn(),
-        "baseline_scores": dg.AssetIn(),
-    },
+    ins={"generated_batches": dg.AssetIn(metadata={MANY: True})},
     deps=["lineage_manifest"],
     kinds={"matplotlib"},
     code_version="2",

@@ -28,12 +28,7 @@ from sedi_dagster.records import Tables
 @dg.asset(
     partitions_def=ROUNDS,
     backfill_policy=ONE_BY_ONE,
-    ins={
-        "seed_pool": dg.AssetIn(),
-        "generated_batches": dg.AssetIn(metadata={MANY: True}),
-        "filtered_batches": dg.AssetIn(),
-        "sft_checkpoint": dg.AssetIn(),
-    },
+    ins={"generated_batches": dg.AssetIn(metadata={MANY: True})},
     kinds={"polars"},
     code_version="2",
     description=__doc__,

@@ -32,7 +32,6 @@ TABLES = ("steps", "examples", "heldout")
 @dg.asset(
     partitions_def=ROUNDS,
     backfill_policy=ONE_BY_ONE,
-    ins={"filtered_batches": dg.AssetIn()},
     kinds={"pytorch", "huggingface"},
     pool="student",
     code_version="2",
