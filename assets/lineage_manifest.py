@@ -44,19 +44,19 @@ def lineage_manifest(
     with as_dagster_failure():
         settings, store = sedi.settings(), sedi.store()
         plan = sedi.plan(context.partition_key)
-        generated = sedi.planned_batches(plan, generated_batches)
+        candidates, calls = (sedi.of_all_batches(name, plan, generated_batches) for name in ("candidates", "calls"))
         promotion = evaluation_scores["promotion"].row(0, named=True)
         outcome = round_outcome(
             plan,
             filtered_batches["verdicts"],
-            generated["calls"],
+            calls,
             evaluation_scores["items"],
             evaluation_scores["categories"],
             promotion["promoted"],
         )
         checkpoint = {**sft_checkpoint["origin"].row(0, named=True), "files": dict(sft_checkpoint["files"].iter_rows())}
         _complete_card(store, outcome)
-        digests = call_digests(ledger_url(settings), generated["calls"]["request_key"].unique())
+        digests = call_digests(ledger_url(settings), calls["request_key"].unique())
         manifest = write_manifest(
             store,
             settings,
@@ -64,7 +64,7 @@ def lineage_manifest(
                 plan=plan,
                 outcome=outcome,
                 checkpoint=checkpoint,
-                candidates=generated["candidates"],
+                candidates=candidates,
                 verdicts=filtered_batches["verdicts"],
                 calls=digests,
                 promotion=promotion["reason"],

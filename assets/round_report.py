@@ -39,13 +39,13 @@ def round_report(
     with as_dagster_failure():
         settings, store, history = sedi.settings(), sedi.store(), sedi.history()
         plan = sedi.plan(context.partition_key)
-        generated = sedi.planned_batches(plan, generated_batches)
+        candidates, calls = (sedi.of_all_batches(name, plan, generated_batches) for name in ("candidates", "calls"))
         data = RoundData(
             plan=plan,
             outcome=history.outcomes[plan.round],
             promotion=evaluation_scores["promotion"]["reason"][0],
-            candidates=generated["candidates"],
-            calls=generated["calls"],
+            candidates=candidates,
+            calls=calls,
             verdicts=filtered_batches["verdicts"],
             examples=filtered_batches["examples"],
             batches=filtered_batches["batches"],

@@ -45,8 +45,7 @@ def seed_feedback(
         settings = sedi.settings()
         feedback = settings.feedback
         plan = sedi.plan(context.partition_key)
-        generated = sedi.planned_batches(plan, generated_batches)
-        candidates, calls = generated["candidates"], generated["calls"]
+        candidates, calls = (sedi.of_all_batches(name, plan, generated_batches) for name in ("candidates", "calls"))
         measured = sft_checkpoint["examples"]
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
         kept = filtered_batches["verdicts"].filter(pl.col("state") == "kept")["candidate_id"]

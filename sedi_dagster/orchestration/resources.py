@@ -96,8 +96,8 @@ class SediResource(dg.ConfigurableResource[None]):
             )
         return plan
 
-    def planned_batches(self, plan: RoundPlan, generated: Mapping[str, Tables]) -> Tables:
-        """`candidates` and `calls` of every category that the round plans, in plan order.
+    def of_all_batches(self, table: str, plan: RoundPlan, generated: Mapping[str, Tables]) -> pl.DataFrame:
+        """A table of the generated batches of every category that the round plans, in plan order.
 
         Raises:
             SediError: some are not there yet.
@@ -108,5 +108,4 @@ class SediResource(dg.ConfigurableResource[None]):
                 f"{plan.round} is not complete: no generated batch for {', '.join(missing)}.",
                 "Materialize these partitions of generated_batches first.",
             )
-        batches = [generated[f"{c}|{plan.round}"] for c in plan.category_ids]
-        return {name: pl.concat([tables[name] for tables in batches]) for name in ("candidates", "calls")}
+        return pl.concat([generated[f"{c}|{plan.round}"][table] for c in plan.category_ids])
