@@ -49,11 +49,8 @@ def evaluation_scores(
         )
         judged = judgements(context, sedi.settings(), sedi.plan(round_key), decided.before, items)
     seed_items = baseline_scores.get("seed_items")
-    by_decision = {
-        decision: [o.category for o in decided.outcomes if o.decision == decision] for decision in ("weak", "stuck")
-    }
-    needed = person_needed(decided.outcomes)
-    if needed:
+    weak, stuck = ([o.category for o in decided.outcomes if o.decision == name] for name in ("weak", "stuck"))
+    if needed := person_needed(decided.outcomes):
         context.log.warning(needed)
     return made(
         {
@@ -71,8 +68,8 @@ def evaluation_scores(
             **({"pass_rate_seed_tasks": pass_rate(seed_items)} if seed_items is not None else {}),
             **({"mean_reference_loss": loss} if (loss := items.select(pl.mean("reference_loss")).item()) else {}),
             **{f"pass_rate/{o.category}": o.score for o in decided.outcomes},
-            "weak_categories": dg.MetadataValue.json(by_decision["weak"]),
-            "stuck_categories": dg.MetadataValue.json(by_decision["stuck"]),
+            "weak_categories": dg.MetadataValue.json(weak),
+            "stuck_categories": dg.MetadataValue.json(stuck),
             **({"attention_needed": needed} if needed else {}),
             **({f"judge/{name}": value for name, value in vars(rate).items()} if (rate := win_rate(judged)) else {}),
             "promoted": decided.promoted,

@@ -7,6 +7,8 @@ Tables: `seeds` (the set, with weight, depth and statistics of each), `changes` 
 (every example with a signal, and why it was refused), `seed_statistics` (of each seed in this round).
 """
 
+from collections import Counter
+
 import dagster as dg
 import polars as pl
 
@@ -93,14 +95,12 @@ def seed_feedback(
     after, changes = updated.seeds, updated.changes
     if scores.is_empty():
         context.log.warning(f"The signal {feedback.signal} has no value for this round's examples: none is promoted.")
-    count = {
-        change: changes.filter(pl.col("change") == change).height for change in ("promoted", "retired", "returned")
-    }
+    count = Counter(changes["change"])
     return made(
         {"seeds": after, "changes": changes, "considered": updated.considered, "seed_statistics": statistics},
         metadata={
             "signal": feedback.signal,
-            **count,
+            **{change: count[change] for change in ("promoted", "retired", "returned")},
             "considered": updated.considered.height,
             "refused": updated.considered.filter(pl.col("refused").is_not_null()).height,
             "human_seeds": after.filter(pl.col("origin") == "human").height,

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.driver import Driver, Stage
-from sedi_dagster.orchestration.filtering import EmptyCategory, empty_categories
+from sedi_dagster.orchestration.filtering import empty_categories
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.ownership import only_driver
 from sedi_dagster.orchestration.resources import SediResource
@@ -60,9 +60,11 @@ def run_with_display(
             console.print(f"  Log: {log_file}", highlight=False)
             return 2
         print_summary(console, settings, sedi, first, ended, time.monotonic() - started)
-        if console.is_terminal and len(sedi.history().finished) > first:
-            open_report(sedi, sedi.history().finished[-1].round)
-        empty = _empty_categories(sedi, first)
+        history = sedi.history()
+        if console.is_terminal and len(history.finished) > first:
+            open_report(sedi, history.finished[-1].round)
+        ran = {outcome.round for outcome in history.finished[first:]}
+        empty = [one for plan in history.plans if plan.round in ran for one in empty_categories(sedi, plan)]
         for one in empty:
             console.print(f"  {one}", style="bold", highlight=False, markup=False, soft_wrap=True)
     return 2 if any(one.is_fault for one in empty) else 0
@@ -80,13 +82,6 @@ def has_desktop() -> bool:
     if os.environ.get("CI") or os.environ.get("SSH_CONNECTION"):
         return False
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _empty_categories(sedi: SediResource, first: int) -> list[EmptyCategory]:
-    """What came to nothing in the rounds of this run."""
-    history = sedi.history()
-    ran = {outcome.round for outcome in history.finished[first:]}
-    return [one for plan in history.plans if plan.round in ran for one in empty_categories(sedi, plan)]
 
 
 @contextmanager

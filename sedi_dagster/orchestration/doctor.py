@@ -71,16 +71,11 @@ def _disks(settings: Settings) -> Iterator[Diagnosis]:
         places["data"] = Path(settings.data_root)
     for name, place in places.items():
         there = next(parent for parent in (place, *place.parents) if parent.exists())
-        free_gb = shutil.disk_usage(there).free / 1e9
-        small = free_gb < LEAST_FREE_GB
-        yield Diagnosis(
-            f"disk of {name}: {free_gb:.0f} GB free",
-            f"Less than {LEAST_FREE_GB:.0f} GB are free at {place}; a checkpoint or a model may not fit."
-            if small
-            else "",
-            "Free some space, or set another folder (SEDI_DATA, SEDI_CACHE, DAGSTER_HOME)." if small else "",
-            warning=True,
-        )
+        free_gb, problem, fix = shutil.disk_usage(there).free / 1e9, "", ""
+        if free_gb < LEAST_FREE_GB:
+            problem = f"Less than {LEAST_FREE_GB:.0f} GB are free at {place}; a checkpoint or a model may not fit."
+            fix = "Free some space, or set another folder (SEDI_DATA, SEDI_CACHE, DAGSTER_HOME)."
+        yield Diagnosis(f"disk of {name}: {free_gb:.0f} GB free", problem, fix, warning=True)
 
 
 def _versions() -> Diagnosis:

@@ -65,9 +65,8 @@ def restore(instance: dg.DagsterInstance, sedi: SediResource) -> list[str]:
         What was restored, as `asset partition`. Nothing if the records are complete.
     """
     store, restored = sedi.store(), list[str]()
-    known = set(instance.get_dynamic_partitions(str(ROUNDS.name)))
     history = load_history(store)
-    instance.add_dynamic_partitions(str(ROUNDS.name), [p.round for p in history.plans if p.round not in known])
+    instance.add_dynamic_partitions(str(ROUNDS.name), [plan.round for plan in history.plans])
     wanted: list[tuple[str, str | None]] = [(asset, None) for asset in PREPARE_ASSETS]
     for plan in history.plans:
         wanted += [("generated_batches", batch_key(c, plan.round)) for c in plan.category_ids]

@@ -7,7 +7,7 @@ lineage. Each names its origin: the file by name and hash in place of the call, 
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,7 @@ def _candidate(row: Exchange, place: int, round_name: str, category: str, key: s
         "output": row.output,
         "is_classification": row.is_classification,
         "method": "imported",
-        "teacher": _model(row.row),
+        "teacher": next((row.row[n] for n in MODEL_FIELDS if isinstance(row.row.get(n), str)), "unknown"),
         "prompt_version": source,
         "demonstration_ids": [],
         "instruction_key": key,
@@ -179,7 +179,3 @@ def _candidate(row: Exchange, place: int, round_name: str, category: str, key: s
         "further_keys": [],
         "raw": raw,
     }
-
-
-def _model(row: Mapping[str, Any]) -> str:
-    return next((row[name] for name in MODEL_FIELDS if isinstance(row.get(name), str)), "unknown")

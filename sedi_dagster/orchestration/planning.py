@@ -126,11 +126,10 @@ def add_partitions(sedi: SediResource, instance: dg.DagsterInstance) -> None:
     can have is taken away.
     """
     name = str(ROUNDS.name)
-    known = set(instance.get_dynamic_partitions(name))
     planned = [plan.round for plan in sedi.history().plans] or [round_key(1)]
-    unknown = [round_name for round_name in planned if round_name not in known]
-    if unknown:
-        instance.add_dynamic_partitions(name, unknown)
+    known = set(instance.get_dynamic_partitions(name))
+    if not known.issuperset(planned):
+        instance.add_dynamic_partitions(name, planned)
     for stray in known.difference(planned):
         if not is_round_key(stray):
             instance.delete_dynamic_partition(name, stray)

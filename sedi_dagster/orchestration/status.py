@@ -44,8 +44,7 @@ def print_status(settings: Settings) -> None:
     for line in targets_in_words(sedi, history.finished[-1].categories if history.finished else ()):
         say(line)
     with dg.DagsterInstance.get() as instance:
-        for line in _drivers(instance, home):
-            say(line)
+        say(f"Driven by: {_driver(instance, home)}")
         for step in due(read_state(sedi, instance, BY_SENSOR)):
             say(f"Due: {describe_step(step, time.time())}")
     if history.finished and (needed := person_needed(history.finished[-1].categories)):
@@ -86,14 +85,16 @@ def _spending(settings: Settings, finished: list[RoundOutcome]) -> str:
     return f"Spent in {len(finished)} finished rounds: {tokens:,} tokens{of_tokens}, {usd:.2f} USD{of_usd}."
 
 
-def _drivers(instance: dg.DagsterInstance, home: Path) -> list[str]:
+def _driver(instance: dg.DagsterInstance, home: Path) -> str:
     """What drives the loop now."""
     if is_driven(home):
-        return ["Driven by: `sedi run`."]
+        return "`sedi run`."
     if nobody_dequeues(instance):
-        return ["Driven by: nothing. `sedi run` or `sedi ui` continues."]
+        return "nothing. `sedi run` or `sedi ui` continues."
     states = {state.instigator_name: state.is_running for state in instance.all_instigator_state()}
     off = [name for name in SENSORS if not states.get(name)]
-    if not off:
-        return ["Driven by: the daemon; both sensors are on."]
-    return [f"Driven by: the daemon, but turned off: {', '.join(off)} (Automation in the UI)."]
+    return (
+        f"the daemon, but turned off: {', '.join(off)} (Automation in the UI)."
+        if off
+        else "the daemon; both sensors are on."
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sedi_dagster.reporting.numbers import count, percent, usd
 
@@ -39,8 +39,7 @@ class Spending:
         return max(shares, default=None)
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """A stage of the round and how long it took; None if that was not recorded."""
 
     name: str

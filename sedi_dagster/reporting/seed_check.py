@@ -81,8 +81,7 @@ def check_seeds(
     ).with_row_index("row")
     near_items = _near_items(tasks, seeds.lines, decontaminator, problems)
     _filter_remarks(tasks, seeds.lines, filtering, remarks)
-    marked = _mark_remarks(tasks, seeds.lines, remarks)
-    garbled = _garbled_remarks(tasks, seeds.lines, remarks)
+    marked, garbled_texts = _text_remarks(tasks, seeds.lines, remarks)
     for name, text, fix in rules_that_drop_all(tasks, filtering):
         problems.add(None, name, text, fix)
     for task, line in zip(seeds.tasks, seeds.lines, strict=True):
@@ -99,9 +98,9 @@ def check_seeds(
     ]
     if marked:
         remarked.append(f"{marked:,} texts contain chat-template tokens or reasoning, which would be trained on")
-    if garbled:
+    if garbled_texts:
         remarked.append(
-            f"{garbled:,} texts were decoded or escaped wrongly before (`Ã¼`, `&amp;`): save the file again"
+            f"{garbled_texts:,} texts were decoded or escaped wrongly before (`Ã¼`, `&amp;`): save the file again"
         )
     notes = [*seeds.notes, *remarked, *language_notes(tasks["instruction"].to_list(), settings)]
     return SeedReport(list(rows.values()), problems, remarks, notes)
@@ -167,35 +166,29 @@ def _rules(filtering: FilteringSettings) -> tuple[tuple[str, tuple[Rule, ...]], 
     )
 
 
-def _mark_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) -> int:
-    """Remark on texts that hold what is taken off a teacher's answers; how many do."""
-    count = 0
-    for name in ("instruction", "input", "output"):
-        for line, text in zip(lines, tasks[name], strict=True):
+def _text_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) -> tuple[int, int]:
+    """Remark on texts that hold what is taken off a teacher's answers, and on garbled ones; how many texts of each.
+
+    Garbled: letters, or HTML's escapes in a task that is not about HTML.
+    """
+    marked, garbled_texts, names = 0, 0, ("instruction", "input", "output")
+    for line, *texts in zip(lines, *(tasks[name] for name in names), strict=True):
+        about_markup = any(map(_MARKUP.search, texts))
+        for name, text in zip(names, texts, strict=True):
             cleaned = clean(text)
             if cleaned.problem or cleaned.applied:
-                count += 1
+                marked += 1
                 what = cleaned.problem or " and ".join(cleaned.applied).replace("_", " ")
                 remarks.add(line, name, f"contains {what}", "only the text")
-    return count
+            if not about_markup and (found := garbled(text) or _ESCAPED.findall(text)):
+                garbled_texts += 1
+                remarks.add(line, name, f"contains {found[0]!r}", "text as it was before it was decoded or escaped")
+    return marked, garbled_texts
 
 
 _ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|nbsp|#39|#x27);")
 """Of a text that was escaped for HTML."""
 _MARKUP = re.compile(r"</?\w+[^<>]*>|\b(?:html|xml|entit|escape)", re.IGNORECASE)
-
-
-def _garbled_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) -> int:
-    """Remark on tasks with garbled letters or HTML's escapes that are not about HTML; how many texts have some."""
-    count = 0
-    for line, *texts in zip(lines, tasks["instruction"], tasks["input"], tasks["output"], strict=True):
-        if any(map(_MARKUP.search, texts)):
-            continue
-        for name, text in zip(("instruction", "input", "output"), texts, strict=True):
-            if found := garbled(text) or _ESCAPED.findall(text):
-                count += 1
-                remarks.add(line, name, f"contains {found[0]!r}", "text as it was before it was decoded or escaped")
-    return count
 
 
 def _filter_remarks(tasks: pl.DataFrame, lines: Sequence[int], filtering: FilteringSettings, remarks: Problems) -> None:

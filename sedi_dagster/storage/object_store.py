@@ -109,15 +109,10 @@ def as_storage_error(root: UPath) -> Iterator[None]:
         return
     try:
         yield
-    except StorageError:
-        raise
     except Exception as error:
-        if not (isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _PROVIDERS):
-            raise
-        if (
-            isinstance(error, FileNotFoundError | FileExistsError | IsADirectoryError)
-            and _code(error) != "NoSuchBucket"
-        ):
+        of_a_store = isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _PROVIDERS
+        of_a_file = isinstance(error, FileNotFoundError | FileExistsError | IsADirectoryError)
+        if not of_a_store or (of_a_file and _code(error) != "NoSuchBucket"):
             raise
         raise _storage_error(root, error) from None
 

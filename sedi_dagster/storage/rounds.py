@@ -77,7 +77,9 @@ def load_history(store: Store, remembered: bool = True) -> LoopHistory:
         stamps, record = [stamp, manifest_stamps.get(name)], known.get(name)
         if record is None or record["stamps"] != stamps:
             manifest = store.read_json("manifests", name) if stamps[1] else None
-            outcome = None if manifest is None else _read(store, _outcome_in, manifest, "manifests", name)
+            outcome = None
+            if manifest is not None:
+                outcome = _read(store, lambda it: RoundOutcome.from_json(it["outcome"]), manifest, "manifests", name)
             plan = _read(store, RoundPlan.from_json, store.read_json("plans", name), "plans", name)
         else:
             outcome = _read(store, RoundOutcome.from_json, record["outcome"], HISTORY)
@@ -90,10 +92,6 @@ def load_history(store: Store, remembered: bool = True) -> LoopHistory:
 
 def _is_of_a_round(name: str) -> bool:
     return name.endswith(".json") and is_round_key(name.removesuffix(".json"))
-
-
-def _outcome_in(manifest: Any) -> RoundOutcome:
-    return RoundOutcome.from_json(manifest["outcome"])
 
 
 def _read(store: Store, as_record: Callable[[Any], Record], value: Any, *parts: str) -> Record:

@@ -31,7 +31,8 @@ def supersede(store: Store, round_key: str, parts: tuple[str, ...], now: str, ru
     replaced = {"partition": "/".join(parts), "was": marker["data_version"], "is": now}
     if any(record.items() >= replaced.items() for record in superseded(store, round_key)[-1:]):
         return True
-    number = _next_number(store, round_key)
+    names = [name for name in store.names(FOLDER, round_key) if name.endswith(".json")]
+    number = f"{max((int(name.removesuffix('.json')) for name in names), default=0) + 1:04d}"
     kept = (FOLDER, round_key, number)
     store.copy(("assets", *parts), (*kept, *parts))
     if parts[0] == "sft_checkpoint":
@@ -58,8 +59,3 @@ def disagreements(store: Store, manifest: dict[str, Any]) -> list[str]:
         elif marker["data_version"] != version:
             differences.append(f"{name} was {version[:8]}, is {marker['data_version'][:8]}")
     return differences
-
-
-def _next_number(store: Store, round_key: str) -> str:
-    numbers = [int(name.removesuffix(".json")) for name in store.names(FOLDER, round_key) if name.endswith(".json")]
-    return f"{max(numbers, default=0) + 1:04d}"
