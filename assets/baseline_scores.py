@@ -12,8 +12,7 @@ import polars as pl
 
 from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.orchestration.evaluating import evaluate_student, evaluation_fingerprint
-from sedi_dagster.orchestration.failures import as_dagster_failure
-from sedi_dagster.orchestration.metadata import made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, made
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import mean_losses
 from sedi_dagster.orchestration.training import train_on_seed_tasks

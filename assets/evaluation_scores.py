@@ -15,8 +15,7 @@ from sedi_dagster.evaluation.judge import win_rate
 from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.orchestration.deciding import decide, outcome_lines, outcome_table, person_needed
 from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student
-from sedi_dagster.orchestration.failures import as_dagster_failure
-from sedi_dagster.orchestration.metadata import made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, made
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.teaching import judgements

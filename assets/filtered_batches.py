@@ -13,11 +13,9 @@ import polars as pl
 from sedi_dagster.batching.replay import held_out_seeds, rows_to_train
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.orchestration.composing import compose_round, stored_vectors
-from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.filtering import check_something_was_kept, judge_round
-from sedi_dagster.orchestration.io_manager import MANY
-from sedi_dagster.orchestration.metadata import made
-from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
+from sedi_dagster.orchestration.outputs import as_dagster_failure, made
+from sedi_dagster.orchestration.partitions import MANY, ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import EXAMPLE_SCHEMA, kept_examples, machine_seeds
 from sedi_dagster.orchestration.training import as_prompts, fitting, replay_rules

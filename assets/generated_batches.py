@@ -15,10 +15,9 @@ import polars as pl
 from sedi_dagster.feedback.seed_update import prompting, seed_set
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
-from sedi_dagster.orchestration.failures import as_dagster_failure
 from sedi_dagster.orchestration.importing import imported_batch
-from sedi_dagster.orchestration.metadata import made
 from sedi_dagster.orchestration.opening import plan_of_partition
+from sedi_dagster.orchestration.outputs import as_dagster_failure, made
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ONE_BY_ONE
 from sedi_dagster.orchestration.planning import check_categories
 from sedi_dagster.orchestration.resources import SediResource

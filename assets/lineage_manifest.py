@@ -12,10 +12,8 @@ import polars as pl
 from sedi_dagster.lineage.contents import call_digests, file_hashes
 from sedi_dagster.lineage.manifest import RoundRecords, write_manifest
 from sedi_dagster.orchestration.deciding import round_outcome
-from sedi_dagster.orchestration.failures import as_dagster_failure
-from sedi_dagster.orchestration.io_manager import MANY
-from sedi_dagster.orchestration.metadata import made
-from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
+from sedi_dagster.orchestration.outputs import as_dagster_failure, made
+from sedi_dagster.orchestration.partitions import MANY, ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundOutcome, Tables
 from sedi_dagster.storage.rounds import remember_history

@@ -8,8 +8,7 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.lineage.contents import file_hashes
-from sedi_dagster.orchestration.failures import as_dagster_failure
-from sedi_dagster.orchestration.metadata import made, page_url
+from sedi_dagster.orchestration.outputs import as_dagster_failure, made, page_url
 from sedi_dagster.orchestration.reporting import last_night
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables

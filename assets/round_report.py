@@ -7,10 +7,8 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.lineage.contents import file_hashes
-from sedi_dagster.orchestration.failures import as_dagster_failure
-from sedi_dagster.orchestration.io_manager import MANY
-from sedi_dagster.orchestration.metadata import made, page_url, plot
-from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
+from sedi_dagster.orchestration.outputs import as_dagster_failure, made, page_url, plot
+from sedi_dagster.orchestration.partitions import MANY, ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.reporting import background, spending
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables

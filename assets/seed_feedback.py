@@ -18,10 +18,8 @@ from sedi_dagster.feedback.seed_statistics import seed_statistics
 from sedi_dagster.feedback.seed_update import change_table, seed_set, seed_table, update_seeds
 from sedi_dagster.feedback.signals import SIGNALS, Training
 from sedi_dagster.filtering.novelty import near_duplicates
-from sedi_dagster.orchestration.failures import as_dagster_failure
-from sedi_dagster.orchestration.io_manager import MANY
-from sedi_dagster.orchestration.metadata import made
-from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
+from sedi_dagster.orchestration.outputs import as_dagster_failure, made
+from sedi_dagster.orchestration.partitions import MANY, ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import earlier_depths, machine_seeds
 from sedi_dagster.records import Tables

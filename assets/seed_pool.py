@@ -7,8 +7,7 @@ category if the file did not name one).
 
 import dagster as dg
 
-from sedi_dagster.orchestration.failures import as_dagster_failure
-from sedi_dagster.orchestration.metadata import made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, made
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
 from sedi_dagster.seed_pool.languages import language_notes

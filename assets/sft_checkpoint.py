@@ -13,8 +13,7 @@ import json
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.orchestration.failures import as_dagster_failure
-from sedi_dagster.orchestration.metadata import made, plot
+from sedi_dagster.orchestration.outputs import as_dagster_failure, made, plot
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import promoted_checkpoint

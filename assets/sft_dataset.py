@@ -12,8 +12,7 @@ import polars as pl
 
 from sedi_dagster.lineage.dataset import export_dataset
 from sedi_dagster.lineage.dataset.forms import KEPT_COLUMNS, messages
-from sedi_dagster.orchestration.failures import as_dagster_failure
-from sedi_dagster.orchestration.metadata import made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, made
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import kept_examples
 from sedi_dagster.records import Tables

@@ -4,7 +4,6 @@ It is SQLite in the cache and updates itself when opened: partitions whose compl
 contains nothing that is not in the data folder, so it can be deleted at any time.
 """
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -191,27 +190,15 @@ class LineageIndex:
 def partition_stamps(store: Store) -> Iterator[tuple[str, str]]:
     """Each complete partition of the indexed assets, and what tells whether it was written anew since."""
     root = store.path("assets")
-    if root.protocol in ("", "file"):
-        for asset in COLUMNS:
-            yield from _local_stamps(Path(root.path), asset)
-        return
     for asset in COLUMNS:
+        if store.is_local:
+            for marker in sorted(Path(root.path, asset).rglob(MARKER)):
+                stat, partition = marker.stat(), marker.parent.relative_to(root.path).as_posix()
+                yield partition, f"{stat.st_mtime_ns} {stat.st_ino} {stat.st_size}"
+            continue
         for path, info in root.fs.glob(f"{root.path}/{asset}/**/{MARKER}", detail=True).items():
             partition = str(path).split("/assets/")[-1].removesuffix(f"/{MARKER}")
             yield partition, str([info.get(name) for name in ("ETag", "etag", "LastModified", "mtime", "size")])
-
-
-def _local_stamps(root: Path, partition: str) -> Iterator[tuple[str, str]]:
-    try:
-        entries = list(os.scandir(root / partition))
-    except FileNotFoundError:
-        return
-    for entry in sorted(entries, key=lambda e: e.name):
-        if entry.name == MARKER:
-            stat = entry.stat()
-            yield partition, f"{stat.st_mtime_ns} {stat.st_ino} {stat.st_size}"
-        elif entry.is_dir():
-            yield from _local_stamps(root, f"{partition}/{entry.name}")
 
 
 def _counted(frame: pl.DataFrame, name: str) -> Iterable[tuple[str, int]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from sedi_dagster.orchestration.failures import as_dagster_failure
+from sedi_dagster.orchestration.outputs import as_dagster_failure
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS, partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables

@@ -17,8 +17,8 @@ import dagster as dg
 from sedi_dagster.errors import SediError, WorkloadError
 from sedi_dagster.orchestration.checking import part_of
 from sedi_dagster.orchestration.due import Launch, LoopState, Open, Stopped, Wait, Work, due, waiting
-from sedi_dagster.orchestration.failures import step_failures, user_error
 from sedi_dagster.orchestration.home import restore
+from sedi_dagster.orchestration.outputs import step_failures, user_error
 from sedi_dagster.orchestration.ownership import claim_loop, lease_held
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, add_partitions, check_categories, start_round
 from sedi_dagster.orchestration.preflight import preflight

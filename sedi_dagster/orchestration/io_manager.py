@@ -6,18 +6,15 @@ from typing import Any
 import dagster as dg
 
 from sedi_dagster.orchestration.checking import NAMES
-from sedi_dagster.orchestration.metadata import plain, restored_metadata
 from sedi_dagster.orchestration.open_lineage import emit_open_lineage
-from sedi_dagster.orchestration.partitions import partition_path
+from sedi_dagster.orchestration.outputs import plain, restored_metadata
+from sedi_dagster.orchestration.partitions import MANY, partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
 from sedi_dagster.settings import SIMULATED
 from sedi_dagster.storage.rounds import load_history, load_plan
 from sedi_dagster.storage.store import Store, tables_version
 from sedi_dagster.storage.superseding import supersede
-
-MANY = "many_partitions"
-"""Put on an `AssetIn` (metadata) to get `{partition key: Tables}` with the partitions that are there."""
 
 
 class TablesIOManager(dg.ConfigurableIOManager):

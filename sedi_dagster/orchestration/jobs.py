@@ -7,7 +7,7 @@ from pydantic import Field
 
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.checks import the_data_folder_is_as_recorded
-from sedi_dagster.orchestration.failures import as_dagster_failure
+from sedi_dagster.orchestration.outputs import as_dagster_failure
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
 from sedi_dagster.orchestration.planning import asked_for, next_plan, start_round
 from sedi_dagster.orchestration.preflight import preflight

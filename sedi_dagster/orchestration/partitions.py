@@ -8,6 +8,9 @@ from sedi_dagster.settings import load_settings
 ONE_BY_ONE = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 """A run for each partition: each has its own budget, checks and attempts."""
 
+MANY = "many_partitions"
+"""Put on an `AssetIn` (metadata) to get `{partition key: Tables}` with the partitions that are there."""
+
 ROUNDS = dg.DynamicPartitionsDefinition(name="rounds")
 
 

@@ -10,8 +10,8 @@ from sedi_dagster.errors import WorkloadError
 from sedi_dagster.lineage.manifest import ROUND_ASSETS
 from sedi_dagster.lineage.replica import Compared, compare_round, make_replica, recorded_manifest, recorded_settings
 from sedi_dagster.orchestration.checking import part_of
-from sedi_dagster.orchestration.failures import step_failures, user_error
 from sedi_dagster.orchestration.io_manager import TablesIOManager
+from sedi_dagster.orchestration.outputs import step_failures, user_error
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.settings import Settings

@@ -14,8 +14,8 @@ import psutil
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # not exported
 
 from sedi_dagster.orchestration.due import Attempt, Cause, Work
-from sedi_dagster.orchestration.failures import step_failures, user_error
 from sedi_dagster.orchestration.jobs import JOB_ASSETS
+from sedi_dagster.orchestration.outputs import step_failures, user_error
 
 WORK = "sedi/work"
 ROUND = "sedi/round"

@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from sedi_dagster.orchestration.metadata import PAGES
 from sedi_dagster.orchestration.opening import not_a_round
+from sedi_dagster.orchestration.outputs import PAGES
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.reporting.page import fill

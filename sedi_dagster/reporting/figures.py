@@ -155,24 +155,26 @@ def score_history_figure(rows: Sequence[HistoryRow], starts: Mapping[str, Rate])
 
 def kept_history_figure(rows: Sequence[HistoryRow]) -> Figure:
     """Candidates and, of these, kept examples, by round."""
-    figure, (axes,) = blank(THIRD, 2.4)
-    numbers = _numbers(rows)
-    axes.bar(numbers, [row.outcome.candidates for row in rows], width=0.62, color=LIGHT["tint"])
-    axes.bar(numbers, [row.outcome.kept for row in rows], width=0.62, color=LIGHT["kept"])
-    _whole_numbers(axes.yaxis)
-    axes.grid(axis="y")
-    _round_axis(axes, numbers, "candidates (light) and kept (dark)")
+    bars = {"tint": [row.outcome.candidates for row in rows], "kept": [row.outcome.kept for row in rows]}
+    figure = _bars(rows, bars, "candidates (light) and kept (dark)")
+    _whole_numbers(figure.axes[0].yaxis)
     return figure
 
 
 def token_history_figure(rows: Sequence[HistoryRow]) -> Figure:
     """Teacher tokens per kept example, by round; a round that kept nothing has no bar."""
+    bars = {"reason-3": [row.tokens_per_kept or 0.0 for row in rows]}
+    figure = _bars(rows, bars, "teacher tokens per kept example")
+    figure.axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    return figure
+
+
+def _bars(rows: Sequence[HistoryRow], bars: Mapping[str, Sequence[float]], title: str) -> Figure:
     figure, (axes,) = blank(THIRD, 2.4)
-    numbers = _numbers(rows)
-    axes.bar(numbers, [row.tokens_per_kept or 0.0 for row in rows], width=0.62, color=LIGHT["reason-3"])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    for colour, heights in bars.items():
+        axes.bar(_numbers(rows), heights, width=0.62, color=LIGHT[colour])
     axes.grid(axis="y")
-    _round_axis(axes, numbers, "teacher tokens per kept example")
+    _round_axis(axes, _numbers(rows), title)
     return figure
 
 

@@ -19,11 +19,19 @@ from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.reporting import costs, figures, learning
 from sedi_dagster.reporting.background import Background, Spending
 from sedi_dagster.reporting.canvas import to_png, to_svg
-from sedi_dagster.reporting.conclusion import Conclusion, beyond_seed_tasks, forgotten, round_conclusion
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, pass_rate, percent
 from sedi_dagster.reporting.page import fill
-from sedi_dagster.reporting.scores import CategoryScore, category_scores, measures, same_answers
+from sedi_dagster.reporting.scores import (
+    CategoryScore,
+    Conclusion,
+    beyond_seed_tasks,
+    category_scores,
+    forgotten,
+    measures,
+    round_conclusion,
+    same_answers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

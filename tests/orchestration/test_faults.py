@@ -17,7 +17,7 @@ from loops import Loop, ending, run_apart
 
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from benchmarks.testbed.planted_student import PACE, SPOILT
-from sedi_dagster.orchestration.failures import step_failures
+from sedi_dagster.orchestration.outputs import step_failures
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.runs import why_it_ended
 

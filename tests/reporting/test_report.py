@@ -18,7 +18,6 @@ from sedi_dagster.records import RoundPlan
 from sedi_dagster.reporting import costs, learning
 from sedi_dagster.reporting.background import Background, Spending, Stage
 from sedi_dagster.reporting.canvas import to_svg
-from sedi_dagster.reporting.conclusion import round_conclusion
 from sedi_dagster.reporting.figures import funnel_figure
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, clip, decimal, measured, pass_rate, percent, points, printable
@@ -33,7 +32,7 @@ from sedi_dagster.reporting.report import (
     render_report,
     starts,
 )
-from sedi_dagster.reporting.scores import category_scores
+from sedi_dagster.reporting.scores import category_scores, round_conclusion
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> & \"quoted\" 'text' {{ 7 * 7 }}"

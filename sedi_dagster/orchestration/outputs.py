@@ -1,17 +1,20 @@
-"""Metadata of materializations in the Dagster UI, and its copy next to the data."""
+"""What a step tells Dagster: its output with metadata (and its copy next to the data), or why it failed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.columns import description
 from sedi_dagster.records import Tables
 from sedi_dagster.storage.store import Store, tables_version
 from sedi_dagster.texts.markdown import markdown_table
 
 PAGES = "/sedi"
+USER_ERROR = "user_error"
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
 PREVIEW_CHARACTERS = 60
@@ -103,3 +106,29 @@ def _few_digits(value: Any) -> Any:
 def _cell(value: Any) -> str:
     text = " ".join(str(_few_digits(value)).split()).replace("<", "&lt;")
     return text if len(text) <= PREVIEW_CHARACTERS else text[:PREVIEW_CHARACTERS] + "…"
+
+
+@contextmanager
+def as_dagster_failure() -> Iterator[None]:
+    """Raise a `SediError` of the block as `dg.Failure`, with the problem and the fix as metadata."""
+    try:
+        yield
+    except SediError as error:
+        metadata = {"problem": error.problem, "fix": error.fix, USER_ERROR: type(error).__name__}
+        raise dg.Failure(description=str(error), metadata=metadata) from None
+
+
+def step_failures(instance: dg.DagsterInstance, run_id: str) -> Iterator[Any]:
+    """Data of the steps of a run that failed by themselves, first to last."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        if entry.dagster_event is not None:
+            yield entry.dagster_event.step_failure_data
+
+
+def user_error(failure: Any) -> tuple[str, SediError] | None:
+    """The `SediError` that failed a step, with the name of its class; None for any other error."""
+    data = failure.user_failure_data
+    if data is None or USER_ERROR not in data.metadata:
+        return None
+    kind, problem, fix = (str(data.metadata[name].value) for name in (USER_ERROR, "problem", "fix"))
+    return kind, SediError(problem, fix)
