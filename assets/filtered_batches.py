@@ -63,7 +63,7 @@ def filtered_batches(
             plan.number,
             settings.project_seed,
         )
-        composed = compose_round(
+        composed, figures = compose_round(
             sedi, plan, examples, rows, human["instruction"].to_list(), stored_vectors(sedi, context)
         )
     by_state = dict(verdicts.group_by("state").len().iter_rows())
@@ -71,9 +71,9 @@ def filtered_batches(
         {
             "verdicts": verdicts,
             "examples": examples,
-            "batches": composed.batches,
+            "batches": composed["batches"],
             "heldout": as_prompts(heldout),
-            "diversity": composed.diversity,
+            "diversity": composed["diversity"],
             "ifd": ifd,
         },
         metadata={
@@ -82,14 +82,12 @@ def filtered_batches(
             "rejected": by_state.get("rejected", 0),
             "malformed": by_state.get("malformed", 0),
             "keep_rate": examples.height / max(1, candidates.height),
-            "training_rows": composed.batches.height,
+            "training_rows": composed["batches"].height,
             "human_rows": rows.filter(pl.col("origin") == "human").height,
             "replayed_rows": rows.filter(pl.col("origin") == "earlier").height,
             "held_out_seeds": heldout.height,
-            "examples_of_all_rounds": composed.examples_of_all_rounds,
-            "texts_embedded": composed.texts_embedded,
             "round_number": round_number(plan.round),
-            **composed.figures(),
+            **figures,
             "verdicts_by_rule": dg.MetadataValue.md(_rules_table(verdicts)),
         },
     )

@@ -44,31 +44,21 @@ def lineage_manifest(
         plan = sedi.plan(context.partition_key)
         candidates, calls = (sedi.of_all_batches(name, plan, generated_batches) for name in ("candidates", "calls"))
         promotion = evaluation_scores["promotion"].row(0, named=True)
-        outcome = round_outcome(
-            plan,
-            filtered_batches["verdicts"],
-            calls,
-            evaluation_scores["items"],
-            evaluation_scores["categories"],
-            promotion["promoted"],
-        )
-        checkpoint = {**sft_checkpoint["origin"].row(0, named=True), "files": dict(sft_checkpoint["files"].iter_rows())}
+        verdicts, items = filtered_batches["verdicts"], evaluation_scores["items"]
+        outcome = round_outcome(plan, verdicts, calls, items, evaluation_scores["categories"], promotion["promoted"])
         _complete_card(store, outcome)
         digests = call_digests(ledger_url(settings), calls["request_key"].unique())
-        manifest = write_manifest(
-            store,
-            settings,
-            RoundRecords(
-                plan=plan,
-                outcome=outcome,
-                checkpoint=checkpoint,
-                candidates=candidates,
-                verdicts=filtered_batches["verdicts"],
-                calls=digests,
-                promotion=promotion["reason"],
-                run_id=context.run_id,
-            ),
+        records = RoundRecords(
+            plan=plan,
+            outcome=outcome,
+            checkpoint={**sft_checkpoint["origin"].to_dicts()[0], "files": dict(sft_checkpoint["files"].iter_rows())},
+            candidates=candidates,
+            verdicts=verdicts,
+            calls=digests,
+            promotion=promotion["reason"],
+            run_id=context.run_id,
         )
+        manifest = write_manifest(store, settings, records)
         remember_history(store)
         path = f"manifests/{plan.round}.json"
         sha256 = file_hashes(store, [path])[path]

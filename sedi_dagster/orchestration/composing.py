@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -18,7 +17,7 @@ from sedi_dagster.batching.vectors import StoredVectors
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import kept_examples
 from sedi_dagster.orchestration.workloads import clear_workload, run_workload
-from sedi_dagster.records import RoundPlan, derived_seed
+from sedi_dagster.records import RoundPlan, Tables, derived_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,26 +29,6 @@ DIVERSITY_SCHEMA = {
     "random": pl.Float64,  # the same of random batches of the same rows; null for whole sets
     "embedding_model": pl.String,
 }
-
-
-@dataclass(frozen=True)
-class ComposedRound:
-    """The tables, and figures for the UI."""
-
-    batches: pl.DataFrame
-    diversity: pl.DataFrame
-    examples_of_all_rounds: int
-    texts_embedded: int
-
-    def figures(self) -> dict[str, float]:
-        """The diversity table as metadata: `in_batch_distance`, `in_batch_distance_random`, `pool_novelsum`, ..."""
-        values = {}
-        for row in self.diversity.iter_rows(named=True):
-            name = f"{row['scope'].replace('batches', 'in_batch')}_{row['measure']}"
-            values[name] = row["value"]
-            if row["random"] is not None:
-                values[f"{name}_random"] = row["random"]
-        return values
 
 
 EMBEDDED_HERE = 1000
@@ -92,7 +71,7 @@ def compose_round(
     rows: pl.DataFrame,
     human_instructions: list[str],
     vectors_of: StoredVectors,
-) -> ComposedRound:
+) -> tuple[Tables, dict[str, float]]:
     """Compose a round's training batches, and measure them.
 
     Args:
@@ -100,6 +79,10 @@ def compose_round(
         rows: what the round trains on (`rows_to_train`), its examples first.
         human_instructions: of all human seed tasks, what diversity is measured against.
         vectors_of: see `stored_vectors`.
+
+    Returns:
+        `batches` and `diversity`; and figures for the UI, with the diversity table as `in_batch_distance`,
+        `in_batch_distance_random`, `pool_novelsum`, ...
     """
     settings = sedi.settings()
     size, seed = settings.batching.batch_size, (settings.project_seed, plan.round)
@@ -120,12 +103,13 @@ def compose_round(
         of_set = whole_set(vectors_of(texts), texts, reference)
         measured += [(scope, name, value, None) for name, value in of_set.items()]
     measured += [("pool", name, value, None) for name, value in _followed(pool, vectors_of, *seed)]
-    return ComposedRound(
-        batches=training_rows(rows, batches),
-        diversity=pl.DataFrame([(*row, vectors_of.model) for row in measured], schema=DIVERSITY_SCHEMA, orient="row"),
-        examples_of_all_rounds=total,
-        texts_embedded=vectors_of.embedded,
-    )
+    figures: dict[str, float] = {"examples_of_all_rounds": total, "texts_embedded": vectors_of.embedded}
+    for scope, measure, value, random in measured:
+        name = f"{scope.replace('batches', 'in_batch')}_{measure}"
+        figures |= {name: value} if random is None else {name: value, f"{name}_random": random}
+    rows_of_table = [(*row, vectors_of.model) for row in measured]
+    diversity = pl.DataFrame(rows_of_table, schema=DIVERSITY_SCHEMA, orient="row")
+    return {"batches": training_rows(rows, batches), "diversity": diversity}, figures
 
 
 def _followed(pool: pl.DataFrame, vectors_of: StoredVectors, *seed: object) -> list[tuple[str, float]]:

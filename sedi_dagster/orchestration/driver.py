@@ -15,8 +15,9 @@ from uuid import uuid4
 import dagster as dg
 
 from sedi_dagster.errors import SediError, WorkloadError
+from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.checking import part_of
-from sedi_dagster.orchestration.due import Launch, LoopState, Open, Stopped, Wait, Work, due, waiting
+from sedi_dagster.orchestration.due import Launch, LoopState, Wait, Work, due, waiting
 from sedi_dagster.orchestration.home import restore
 from sedi_dagster.orchestration.outputs import step_failures, user_error
 from sedi_dagster.orchestration.ownership import claim_loop, lease_held
@@ -34,6 +35,7 @@ from sedi_dagster.orchestration.runs import (
 )
 from sedi_dagster.orchestration.state import ROUND_STAGE, read_state
 from sedi_dagster.orchestration.workloads import ready_for_workloads
+from sedi_dagster.records import RoundPlan
 from sedi_dagster.storage.rounds import cut_short
 from sedi_dagster.workloads.progress import ProgressLine, parse_progress
 
@@ -106,10 +108,10 @@ class Driver:
             first = steps[0]
             if isinstance(first, Launch):
                 self._execute(state, first)
-            elif isinstance(first, Open):
-                start_round(self._sedi, self._instance, first.plan)
-            elif isinstance(first, Stopped):
-                return f"{first.why}{self._cut_short()}"
+            elif isinstance(first, RoundPlan):
+                start_round(self._sedi, self._instance, first)
+            elif isinstance(first, Stop):
+                return f"{first.reason}{self._cut_short()}"
             else:
                 last_message = self._wait(state, [step for step in steps if isinstance(step, Wait)], last_message)
 

@@ -120,13 +120,6 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class Open:
-    """Write this plan, unless another one was written in the meantime."""
-
-    plan: RoundPlan
-
-
-@dataclass(frozen=True)
 class Wait:
     """Nothing to start now.
 
@@ -143,14 +136,8 @@ class Wait:
     attempt: Attempt | None = None
 
 
-@dataclass(frozen=True)
-class Stopped:
-    """The loop has stopped, and why."""
-
-    why: str
-
-
-Step = Launch | Open | Wait | Stopped
+Step = Launch | RoundPlan | Wait | Stop
+"""A plan: open this round, unless another plan was written in the meantime. Stop: the loop has stopped, and why."""
 
 
 def due(state: LoopState) -> list[Step]:
@@ -158,11 +145,7 @@ def due(state: LoopState) -> list[Step]:
     if state.elsewhere:
         return [Wait(f"{state.elsewhere} drives the loop.")]
     steps = [_next_step(pending, state.now) for pending in state.pending]
-    if steps:
-        return sorted(steps, key=lambda step: not isinstance(step, Launch))
-    if isinstance(state.next, Stop):
-        return [Stopped(state.next.reason)]
-    return [Open(state.next)]
+    return sorted(steps, key=lambda step: not isinstance(step, Launch)) or [state.next]
 
 
 def _next_step(pending: PendingWork, now: float) -> Step:
@@ -200,8 +183,10 @@ def waiting(steps: Sequence[Step], now: float | None = None) -> str:
     """Why nothing is started, as one paragraph; with `now`, also when the next attempts are due."""
     messages = []
     for step in steps:
-        if isinstance(step, Wait | Stopped):
+        if isinstance(step, Stop):
+            messages.append(step.reason)
+        if isinstance(step, Wait):
             messages.append(step.why)
-        if isinstance(step, Wait) and step.until is not None and now is not None:
-            messages.append(f"Next attempt in {step.until - now:.0f} s.")
+            if step.until is not None and now is not None:
+                messages.append(f"Next attempt in {step.until - now:.0f} s.")
     return " ".join(messages)

@@ -44,11 +44,7 @@ def round_rules(sedi: SediResource, context: dg.AssetExecutionContext | None = N
 
 
 def judge_round(
-    context: dg.AssetExecutionContext,
-    sedi: SediResource,
-    round_key: str,
-    seeds: pl.DataFrame,
-    candidates: pl.DataFrame,
+    context: dg.AssetExecutionContext, sedi: SediResource, round_key: str, seeds: pl.DataFrame, candidates: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """A verdict for every candidate, and the IFD scores of those that passed all other rules (none if IFD is off)."""
     filtering = sedi.settings().filtering
@@ -65,10 +61,7 @@ def _student(settings: Settings) -> str:
 
 
 def _ifd_scores(
-    context: dg.AssetExecutionContext,
-    sedi: SediResource,
-    round_key: str,
-    examples: pl.DataFrame,
+    context: dg.AssetExecutionContext, sedi: SediResource, round_key: str, examples: pl.DataFrame
 ) -> pl.DataFrame:
     settings = sedi.settings()
     rows = settings.path(settings.cache) / "work" / f"ifd-rows-{round_key}.parquet"

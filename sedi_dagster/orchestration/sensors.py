@@ -10,9 +10,10 @@ from pathlib import Path
 import dagster as dg
 
 from sedi_dagster.errors import SediError
+from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.alerts import alert_on_failure
 from sedi_dagster.orchestration.checking import checks_of
-from sedi_dagster.orchestration.due import Launch, LoopState, Open, Stopped, due, waiting
+from sedi_dagster.orchestration.due import Launch, LoopState, due, waiting
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
 from sedi_dagster.orchestration.ownership import claim_loop, is_driven
 from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, asked_for, start_round
@@ -66,13 +67,13 @@ def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource
         if not sedi.history().plans:
             return dg.SkipReason("No round yet: open the first one with the job open_round.")
         (step, *_) = steps = due(state)
-        if not isinstance(step, Open):
-            return dg.SkipReason(
-                f"The loop has stopped: {step.why}." if isinstance(step, Stopped) else waiting(steps, state.now)
-            )
-        if not start_round(sedi, context.instance, step.plan):
-            return dg.SkipReason(f"{step.plan.round} was opened by another process in the meantime; its plan is kept.")
-        return dg.SkipReason(f"Opened {step.plan.round}: {asked_for(step.plan)}. round_ready_sensor runs it.")
+        if isinstance(step, Stop):
+            return dg.SkipReason(f"The loop has stopped: {step.reason}.")
+        if not isinstance(step, RoundPlan):
+            return dg.SkipReason(waiting(steps, state.now))
+        if not start_round(sedi, context.instance, step):
+            return dg.SkipReason(f"{step.round} was opened by another process in the meantime; its plan is kept.")
+        return dg.SkipReason(f"Opened {step.round}: {asked_for(step)}. round_ready_sensor runs it.")
     except SediError as error:
         return dg.SkipReason(str(error))
 

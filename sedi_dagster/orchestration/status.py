@@ -7,15 +7,16 @@ import dagster as dg
 from rich.console import Console
 from rich.table import Table
 
+from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.deciding import person_needed, targets_in_words
-from sedi_dagster.orchestration.due import Launch, Open, Step, Stopped, due
+from sedi_dagster.orchestration.due import Launch, Step, due
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.ownership import is_driven
 from sedi_dagster.orchestration.planning import BY_SENSOR, asked_for
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import nobody_dequeues
 from sedi_dagster.orchestration.state import read_state
-from sedi_dagster.records import RoundOutcome
+from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.settings import SIMULATED, Settings
 
 SHOWN_ROUNDS = 12
@@ -56,10 +57,10 @@ def describe_step(step: Step, now: float) -> str:
     if isinstance(step, Launch):
         again = f" (attempt {step.number})" if step.number > 1 else ""
         return f"{step.work.round or 'preparation'}: {step.work.name}{again}."
-    if isinstance(step, Open):
-        return f"open {step.plan.round}: {asked_for(step.plan)}."
-    if isinstance(step, Stopped):
-        return f"nothing. The loop has stopped: {step.why}."
+    if isinstance(step, RoundPlan):
+        return f"open {step.round}: {asked_for(step)}."
+    if isinstance(step, Stop):
+        return f"nothing. The loop has stopped: {step.reason}."
     if step.until is not None:
         return f"wait. {step.why} Next attempt in {max(0.0, step.until - now):.0f} s."
     return f"wait. {step.why}"

@@ -8,8 +8,8 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +96,11 @@ def _folder(settings: Settings, name: str) -> Path:
     return settings.path(settings.cache) / "work" / name
 
 
-@contextmanager
-def ready_for_workloads(settings: Settings) -> Iterator[None]:
+def ready_for_workloads(settings: Settings) -> AbstractContextManager[None]:
     """A warm worker that imports its libraries while generation is under way, and ends with the block."""
-    with ExitStack() as stack:
-        if settings.compute == "local" and _forks(settings.training, ""):
-            stack.enter_context(warm_worker_ready(is_local(settings.training.student), PROJECT_ROOT))
-        yield
+    if settings.compute == "local" and _forks(settings.training, ""):
+        return warm_worker_ready(is_local(settings.training.student), PROJECT_ROOT)
+    return nullcontext()
 
 
 def _forks(training: TrainingSettings, launcher: str) -> bool:

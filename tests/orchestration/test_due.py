@@ -13,9 +13,7 @@ from sedi_dagster.orchestration.due import (
     Cause,
     Launch,
     LoopState,
-    Open,
     PendingWork,
-    Stopped,
     Wait,
     Work,
     due,
@@ -100,8 +98,8 @@ def test_nothing_is_started_while_somebody_else_drives() -> None:
 
 
 def test_without_an_open_round_the_planners_answer_is_due() -> None:
-    assert due(state(open=None, next=PLAN)) == [Open(PLAN)]
-    assert due(state(open=None, next=Stop("no category is weak"))) == [Stopped("no category is weak")]
+    assert due(state(open=None, next=PLAN)) == [PLAN]
+    assert due(state(open=None, next=Stop("no category is weak"))) == [Stop("no category is weak")]
 
 
 def test_what_a_finished_round_lacks_comes_before_the_next_round() -> None:

@@ -79,11 +79,7 @@ def _front_matter(
 
 
 def _body(
-    store: Store,
-    settings: Settings,
-    examples: pl.DataFrame,
-    splits: Mapping[str, pl.DataFrame],
-    selection: Selection,
+    store: Store, settings: Settings, examples: pl.DataFrame, splits: Mapping[str, pl.DataFrame], selection: Selection
 ) -> str:
     outcomes = [o for o in load_history(store).finished if o.round in examples["round"]]
     verdicts, methods, teachers = Counter[str](), Counter[str](), Counter[str]()
