@@ -12,7 +12,7 @@ from sedi_dagster.batching.example_table import TABLE
 from sedi_dagster.errors import SediError
 from sedi_dagster.lineage.dataset import Selection, export_dataset, finished_examples, select
 from sedi_dagster.lineage.dataset.forms import FORMS
-from sedi_dagster.lineage.dataset.splits import SHARES, parse_shares
+from sedi_dagster.lineage.dataset.selection import SHARES, parse_shares
 from sedi_dagster.records import round_named
 from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.storage.object_store import lance_database

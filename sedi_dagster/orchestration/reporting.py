@@ -20,7 +20,7 @@ from sedi_dagster.orchestration.runs import WORK, why_it_ended
 from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.orchestration.status import describe_step
 from sedi_dagster.records import RoundPlan
-from sedi_dagster.reporting.background import Background, Spending, Stage
+from sedi_dagster.reporting.costs import Background, Spending, Stage
 from sedi_dagster.reporting.morning import Night, NightRun
 from sedi_dagster.storage.rounds import LoopHistory
 from sedi_dagster.storage.store import Store

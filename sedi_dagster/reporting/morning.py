@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sedi_dagster.records import RoundOutcome
-from sedi_dagster.reporting.background import Spending
+from sedi_dagster.reporting.costs import Spending
 from sedi_dagster.reporting.numbers import count, percent
 from sedi_dagster.reporting.page import fill
 

@@ -17,8 +17,8 @@ from markupsafe import Markup
 from sedi_dagster.evaluation.comparison import shared_items, swaps
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.reporting import costs, figures, learning
-from sedi_dagster.reporting.background import Background, Spending
 from sedi_dagster.reporting.canvas import to_png, to_svg
+from sedi_dagster.reporting.costs import Background, Spending
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, pass_rate, percent
 from sedi_dagster.reporting.page import fill

@@ -20,7 +20,7 @@ from sedi_dagster.cli import main
 from sedi_dagster.errors import SediError
 from sedi_dagster.lineage.dataset import Selection, export_dataset, finished_examples, select
 from sedi_dagster.lineage.dataset.forms import FORMS
-from sedi_dagster.lineage.dataset.splits import SHARES, in_splits, parse_shares, split_of
+from sedi_dagster.lineage.dataset.selection import SHARES, in_splits, parse_shares, split_of
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.store import Store
 

@@ -7,8 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from sedi_dagster.definitions import defs
-from sedi_dagster.orchestration.overrides import overrides_model
-from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.resources import SediResource, overrides_model
 from sedi_dagster.settings import Settings
 
 

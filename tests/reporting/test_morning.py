@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from round_data import outcome
 
-from sedi_dagster.reporting.background import Spending
+from sedi_dagster.reporting.costs import Spending
 from sedi_dagster.reporting.morning import Night, NightRun, morning_lines, render_morning
 
 HOSTILE = "<script>alert(1)</script>"

@@ -16,8 +16,8 @@ from scipy.stats import binomtest
 
 from sedi_dagster.records import RoundPlan
 from sedi_dagster.reporting import costs, learning
-from sedi_dagster.reporting.background import Background, Spending, Stage
 from sedi_dagster.reporting.canvas import to_svg
+from sedi_dagster.reporting.costs import Background, Spending, Stage
 from sedi_dagster.reporting.figures import funnel_figure
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, clip, decimal, measured, pass_rate, percent, points, printable

@@ -9,8 +9,7 @@ import polars as pl
 from sedi_dagster.errors import StorageError
 from sedi_dagster.lineage.dataset.card import dataset_card
 from sedi_dagster.lineage.dataset.forms import FORMS, KEPT_COLUMNS
-from sedi_dagster.lineage.dataset.selection import ALL, Selection
-from sedi_dagster.lineage.dataset.splits import SHARES, in_splits
+from sedi_dagster.lineage.dataset.selection import ALL, SHARES, Selection, in_splits
 from sedi_dagster.settings import Settings
 from sedi_dagster.storage.store import Store, parquet_bytes
 

@@ -1,6 +1,11 @@
-"""Selection of exported examples: by round, category and training measurements."""
+"""The exported examples: selection by round, category and training measurements, and assignment to splits.
 
-from collections.abc import Sequence
+The split is a hash of the instruction: examples keep it as the dataset grows, and all instances of an instruction are
+in one; otherwise the test split would contain trained instructions.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -10,6 +15,7 @@ from sedi_dagster.records import round_named
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
 
+SHARES: dict[str, float] = {"train": 0.9, "validation": 0.05, "test": 0.05}
 MEASURED = {"loss_before": "loss_before", "loss_after": "loss_after", "ifd": "ifd_loss_ratio"}
 """Loss before and after training and difficulty of an example, and the columns with them in the round that kept it."""
 
@@ -78,3 +84,40 @@ def _measured(store: Store, key: str) -> pl.DataFrame:
         name: column if column in trained.columns else pl.lit(None, pl.Float64) for name, column in MEASURED.items()
     }
     return trained.select("example_id", **there)
+
+
+def split_of(instruction: str, shares: Mapping[str, float] = SHARES) -> str:
+    """The split of an instruction; case and white space do not matter."""
+    text = " ".join(instruction.casefold().split())
+    place = int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
+    for name, share in shares.items():
+        place -= share
+        if place < 0:
+            return name
+    return next(iter(shares))
+
+
+def in_splits(examples: pl.DataFrame, shares: Mapping[str, float] = SHARES) -> dict[str, pl.DataFrame]:
+    """The examples by split, in the order of `shares`; splits without examples are left out."""
+    names = pl.Series([split_of(text, shares) for text in examples["instruction"]], dtype=pl.String)
+    parts = {name: examples.filter(names == name) for name in shares}
+    return {name: part for name, part in parts.items() if part.height}
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """`train=0.9,test=0.1` as shares.
+
+    Raises:
+        SediError: it is no such list, or the shares do not sum to 1.
+    """
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        shares = {name.strip(): float(share) for name, share in pairs}
+    except ValueError:
+        raise SediError(f"{text!r} names no splits.", "Write them as train=0.9,validation=0.05,test=0.05.") from None
+    bad = [name for name, share in shares.items() if not (name.isidentifier() and 0 < share <= 1)]
+    if bad or abs(sum(shares.values()) - 1) > 1e-9:
+        raise SediError(
+            f"The shares of {text!r} do not sum to 1.", "Write them as train=0.9,validation=0.05,test=0.05."
+        )
+    return shares

@@ -4,8 +4,7 @@
 by the beginning of its id, or by a piece of its text.
 """
 
-from sedi_dagster.lineage.trace.archive import Archive
+from sedi_dagster.lineage.trace.archive import Archive, Link, Node
 from sedi_dagster.lineage.trace.find import descendants, trace
-from sedi_dagster.lineage.trace.node import Link, Node
 
 __all__ = ["Archive", "Link", "Node", "descendants", "trace"]

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.lineage.index import MOST_FOUND
-from sedi_dagster.lineage.trace.archive import Archive, brief, brief_candidate
-from sedi_dagster.lineage.trace.node import Node
+from sedi_dagster.lineage.trace.archive import Archive, Node, brief, brief_candidate
 from sedi_dagster.lineage.trace.nodes import call_node, candidate_node, item_node, seed_node
 from sedi_dagster.lineage.trace.training import batch_node, checkpoint_node
 from sedi_dagster.storage.rounds import SEED_TASKS

@@ -8,6 +8,7 @@ import polars as pl
 from sedi_dagster.lineage.trace.archive import (
     MOST_SHOWN,
     Archive,
+    Node,
     brief,
     brief_candidate,
     brief_seed,
@@ -16,7 +17,6 @@ from sedi_dagster.lineage.trace.archive import (
     kind_of,
     verdict_row,
 )
-from sedi_dagster.lineage.trace.node import Node
 from sedi_dagster.lineage.trace.training import briefs, training_of
 from sedi_dagster.storage.rounds import SEED_TASKS
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from sedi_dagster.lineage.trace.archive import MOST_SHOWN, Archive, brief, brief_candidate
-from sedi_dagster.lineage.trace.node import Node
+from sedi_dagster.lineage.trace.archive import MOST_SHOWN, Archive, Node, brief, brief_candidate
 from sedi_dagster.storage.rounds import SEED_TASKS
 
 _BASELINES = "baseline_scores"
