@@ -66,6 +66,8 @@ def filtered_batches(
         composed, figures = compose_round(
             sedi, plan, examples, rows, human["instruction"].to_list(), stored_vectors(sedi, context)
         )
+    counted = verdicts.group_by("state", pl.col("rule").fill_null("")).len()
+    by_rule = counted.sort("state", "len", descending=[False, True]).rows()
     by_state = dict(verdicts.group_by("state").len().iter_rows())
     return made(
         {
@@ -88,13 +90,6 @@ def filtered_batches(
             "held_out_seeds": heldout.height,
             "round_number": round_number(plan.round),
             **figures,
-            "verdicts_by_rule": dg.MetadataValue.md(_rules_table(verdicts)),
+            "verdicts_by_rule": dg.MetadataValue.md(markdown_table(("state", "rule", "candidates"), by_rule)),
         },
     )
-
-
-def _rules_table(verdicts: pl.DataFrame) -> str:
-    counted = (
-        verdicts.group_by("state", pl.col("rule").fill_null("")).len().sort("state", "len", descending=[False, True])
-    )
-    return markdown_table(("state", "rule", "candidates"), counted.iter_rows())

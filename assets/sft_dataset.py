@@ -5,12 +5,11 @@ contains the splits for `datasets.load_dataset` (docs/lineage.md). Each row has 
 Tables: `examples`, `files` (path under the data folder and SHA-256 of each).
 """
 
-import json
-
 import dagster as dg
 import polars as pl
 
 from sedi_dagster.lineage.dataset import export_dataset
+from sedi_dagster.lineage.dataset.export import json_lines
 from sedi_dagster.lineage.dataset.forms import KEPT_COLUMNS, messages
 from sedi_dagster.orchestration.outputs import as_dagster_failure, made
 from sedi_dagster.orchestration.resources import SediResource
@@ -26,7 +25,7 @@ def sft_dataset(sedi: SediResource) -> dg.Output[Tables]:
         examples = kept_examples(sedi)
         rows = [messages(row) | {n: row[n] for n in KEPT_COLUMNS} for row in examples.iter_rows(named=True)]
         whole = {
-            "sft_dataset.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode(),
+            "sft_dataset.jsonl": json_lines(rows),
             "sft_dataset.parquet": parquet_bytes(examples),
         }
         hashes = export_dataset(store, settings, examples, store.below("exports"), further=whole)

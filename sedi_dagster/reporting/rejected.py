@@ -1,7 +1,6 @@
 """`sedi rejected`: rejected candidates of all rounds, with the rule and the nearest neighbour."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -41,7 +40,9 @@ def rejected_command(round_: str, category: str, rule: str, limit: int, summary:
     """List rejected and malformed candidates with the rule and the nearest neighbour."""
     store = Store(load_settings().data_root)
     rounds = judged_rounds(store, round_)
-    verdicts = read_verdicts(store, rounds)
+    verdicts = pl.concat(
+        store.read_table("verdicts", "filtered_batches", key).with_columns(round=pl.lit(key)) for key in rounds
+    ).with_columns(reason=pl.col("rule").str.split(":").list.first())
     chosen = choose(verdicts, category, rule)
     if summary:
         counted = count_by_rule(chosen)
@@ -123,12 +124,6 @@ def judged_rounds(store: Store, wanted: str) -> list[str]:
     if key not in judged:
         raise SediError(f"{key} has not been filtered.", f"Choose from {', '.join(judged)}.")
     return [key]
-
-
-def read_verdicts(store: Store, rounds: Sequence[str]) -> pl.DataFrame:
-    """The verdicts of these rounds, with `round` and `reason`: the rule without what follows a colon."""
-    frames = [store.read_table("verdicts", "filtered_batches", key).with_columns(round=pl.lit(key)) for key in rounds]
-    return pl.concat(frames).with_columns(reason=pl.col("rule").str.split(":").list.first())
 
 
 def choose(verdicts: pl.DataFrame, category: str, rule: str) -> pl.DataFrame:

@@ -68,7 +68,7 @@ def check_seeds(
         items: (id, prompt) of the evaluation items.
         settings: those of the loop; its thresholds and models decide.
     """
-    rows = {category: CategoryRow(category) for category in categories}
+    counts = {category: CategoryRow(category) for category in categories}
     problems, remarks = seeds.problems, seeds.problems.empty_copy()
     filtering = settings.filtering
     threshold, ngram = filtering.decontamination_threshold, filtering.decontamination_ngram
@@ -80,12 +80,14 @@ def check_seeds(
         orient="row",
     ).with_row_index("row")
     near_items = _near_items(tasks, seeds.lines, decontaminator, problems)
-    _filter_remarks(tasks, seeds.lines, filtering, remarks)
+    for name, rules in _rules(filtering):
+        for number, rule in first_broken(tasks, rules).select("row", "rule").iter_rows():
+            remarks.add(seeds.lines[number], name, f"violates the filter rule {rule}", "text that the filters keep")
     marked, garbled_texts = _text_remarks(tasks, seeds.lines, remarks)
     for name, text, fix in rules_that_drop_all(tasks, filtering):
         problems.add(None, name, text, fix)
     for task, line in zip(seeds.tasks, seeds.lines, strict=True):
-        row = rows.setdefault(task.category, CategoryRow(task.category))
+        row = counts.setdefault(task.category, CategoryRow(task.category))
         row.tasks += 1
         row.with_input += bool(task.input)
         row.duplicates += line in duplicates
@@ -103,7 +105,7 @@ def check_seeds(
             f"{garbled_texts:,} texts were decoded or escaped wrongly before (`Ã¼`, `&amp;`): save the file again"
         )
     notes = [*seeds.notes, *remarked, *language_notes(tasks["instruction"].to_list(), settings)]
-    return SeedReport(list(rows.values()), problems, remarks, notes)
+    return SeedReport(list(counts.values()), problems, remarks, notes)
 
 
 def _near_items(
@@ -189,12 +191,6 @@ def _text_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) 
 _ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|nbsp|#39|#x27);")
 """Of a text that was escaped for HTML."""
 _MARKUP = re.compile(r"</?\w+[^<>]*>|\b(?:html|xml|entit|escape)", re.IGNORECASE)
-
-
-def _filter_remarks(tasks: pl.DataFrame, lines: Sequence[int], filtering: FilteringSettings, remarks: Problems) -> None:
-    for name, rules in _rules(filtering):
-        for row, rule in first_broken(tasks, rules).select("row", "rule").iter_rows():
-            remarks.add(lines[row], name, f"violates the filter rule {rule}", "text that the filters keep")
 
 
 @click.group()

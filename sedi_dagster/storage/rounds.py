@@ -34,11 +34,6 @@ class LoopHistory:
         """Outcomes of the finished rounds, in order."""
         return [self.outcomes[plan.round] for plan in self.plans if plan.round in self.outcomes]
 
-    @property
-    def tokens(self) -> int:
-        """Teacher tokens of all finished rounds."""
-        return sum(outcome.tokens for outcome in self.finished)
-
     def before(self, round_key: str) -> list[RoundOutcome]:
         """Outcomes of the rounds that finished before this one."""
         return [outcome for outcome in self.finished if outcome.round < round_key]

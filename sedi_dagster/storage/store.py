@@ -271,7 +271,7 @@ class Store:
         """Put a local folder under the root. What was there stays until its replacement is whole."""
         beside = (*parts[:-1], f".{parts[-1]}.new")
         self.remove(*beside)
-        self.put(folder, *beside)
+        self.put_files({file: (*beside, *file.relative_to(folder).parts) for file in _files_below(folder)})
         target = self.path(*parts)
         if self.is_local:
             self.remove(*parts)
@@ -284,10 +284,6 @@ class Store:
             if file.removeprefix(f"{'/'.join(parts)}/") not in wanted:
                 self.remove_file(*file.split("/"))
         self.remove(*beside)
-
-    def put(self, folder: Path, *parts: str) -> None:
-        """Copy a local folder's files under the root."""
-        self.put_files({file: (*parts, *file.relative_to(folder).parts) for file in _files_below(folder)})
 
     def put_files(self, files: Mapping[Path, tuple[str, ...]]) -> None:
         """Copy local files to their places under the root, several at once."""

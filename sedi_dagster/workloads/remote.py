@@ -137,7 +137,7 @@ class Mirror:
         found = {path: _stamp(path) for path in self._files()}
         due = [f for f, stamp in found.items() if self._copied.get(f) != stamp and (last or self._seen.get(f) == stamp)]
         self._seen = found
-        states = {name: self._state_files(name) for name in self._whole_states()}
+        states = {name: _files_below(self._folder / STATE / name) for name in self._whole_states()}
         due += [f for name, files in states.items() if name not in self._states for f in files]
         markers = [f for f in due if f.name == STATE_IS_WHOLE]
         for files in ([f for f in due if f.name != STATE_IS_WHOLE], markers):
@@ -148,18 +148,16 @@ class Mirror:
         self._states = set(states)
 
     def _files(self) -> list[Path]:
-        below = (path for path in self._folder.rglob("*") if path.is_file())
-        return [p for p in below if p.suffix != ".tmp" and p.name not in _OWN and self._state_of(p) is None]
-
-    def _state_of(self, path: Path) -> str | None:
-        parts = path.relative_to(self._folder).parts
-        return parts[1] if len(parts) > 2 and parts[0] == STATE else None
+        """All but those of saved states."""
+        states = self._folder / STATE
+        return [p for p in _files_below(self._folder) if p.name not in _OWN and states not in p.parents[1:]]
 
     def _whole_states(self) -> list[str]:
         return [marker.parent.name for marker in (self._folder / STATE).glob(f"*/{STATE_IS_WHOLE}")]
 
-    def _state_files(self, name: str) -> list[Path]:
-        return [path for path in (self._folder / STATE / name).rglob("*") if path.is_file() and path.suffix != ".tmp"]
+
+def _files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp"]
 
 
 def _stamp(path: Path) -> tuple[int, int]:

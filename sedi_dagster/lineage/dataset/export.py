@@ -45,7 +45,7 @@ def export_dataset(
     for form in forms:
         for split, part in splits.items():
             rows = [FORMS[form](row) | {n: row[n] for n in KEPT_COLUMNS} for row in part.iter_rows(named=True)]
-            files[f"{form}/{split}.jsonl"] = _json_lines(rows).encode("utf-8", "replace")
+            files[f"{form}/{split}.jsonl"] = json_lines(rows)
             files[f"{form}/{split}.parquet"] = parquet_bytes(pl.DataFrame(rows, infer_schema_length=None))
             sizes.setdefault(form, {})[split] = len(files[f"{form}/{split}.parquet"])
     readable = {
@@ -75,5 +75,6 @@ def _write(files: Mapping[str, bytes], target: Store) -> None:
         raise StorageError(message, "Name another folder or URL with --to.") from None
 
 
-def _json_lines(rows: Iterable[Mapping[str, object]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+def json_lines(rows: Iterable[Mapping[str, object]]) -> bytes:
+    """A JSON object a line, in UTF-8."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8", "replace")

@@ -66,7 +66,7 @@ class Archive:
         self.store, self.index, self._ledger = store, index, ledger
         self.mentions = index.mentions
         self.table = lru_cache(maxsize=None)(self._table)
-        self.manifest = lru_cache(maxsize=None)(self._manifest)
+        self.manifest = lru_cache(maxsize=None)(lambda key: store.read_json("manifests", f"{key}.json") or {})
 
     def rows(self, partition: str, table: str, column: str, value: str) -> list[dict[str, Any]]:
         """The rows whose column is (or, for a list, holds) the value."""
@@ -90,10 +90,6 @@ class Archive:
         if marker is None or table not in marker["tables"]:  # not there yet, or written by an earlier version
             return pl.DataFrame()
         return self.store.read_table(table, *partition.split("/"))
-
-    def _manifest(self, round_key: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.store.read_json("manifests", f"{round_key}.json") or {}
-        return found
 
 
 def candidate_row(archive: Archive, candidate_id: str) -> tuple[str, dict[str, Any]] | None:

@@ -31,7 +31,7 @@ def batch_node(archive: Archive, round_key: str, number: int, of: str = "") -> N
     ids = rows.sort("position")["example_id"].to_list()
     node = Node("batch", batch_id(round_key, number), facts={"round": round_key, "rows": len(ids)})
     node.link_from("companions" if of else "rows", [brief(archive, id_) for id_ in ids if id_ != of])
-    node.link_to("trained in", [_step_node(round_key, step) for step in _steps(archive, round_key, ids)])
+    node.link_to("trained in", _steps(archive, round_key, ids))
     mine = rows.filter(pl.col("example_id") == of) if of else rows
     node.link_to("checkpoint", briefs(archive, round_key, categories=mine["category"].unique().sort().to_list()))
     return node
@@ -134,17 +134,20 @@ def _add_built_on(archive: Archive, node: Node, checkpoint: str) -> None:
     node.link_to("trained on from here", briefs(archive, *later))
 
 
-def _steps(archive: Archive, round_key: str, ids: list[str]) -> list[dict[str, Any]]:
+def _steps(archive: Archive, round_key: str, ids: list[str]) -> list[Node]:
     """The optimizer steps that trained on exactly this batch: one an epoch."""
     steps = archive.table(f"sft_checkpoint/{round_key}", "steps")
     if steps.is_empty():
         return []
-    return [row for row in steps.sort("step").iter_rows(named=True) if row["example_ids"] == ids]
-
-
-def _step_node(round_key: str, step: dict[str, Any]) -> Node:
-    facts = {name.replace("_", " "): step[name] for name in ("loss", "grad_norm", "learning_rate") if name in step}
-    return Node("step", f"{round_key}/step-{step['step']:04d}", facts=facts)
+    return [
+        Node(
+            "step",
+            f"{round_key}/step-{row['step']:04d}",
+            facts={name.replace("_", " "): row[name] for name in ("loss", "grad_norm", "learning_rate")},
+        )
+        for row in steps.sort("step").iter_rows(named=True)
+        if row["example_ids"] == ids
+    ]
 
 
 def _scores(items: pl.DataFrame, before: pl.DataFrame, categories: Sequence[str]) -> dict[str, Any]:

@@ -52,7 +52,11 @@ def read_chain(store: Store, report: Verification) -> Chain:
     superseded = {sha256 for path, sha256 in hashes.items() if f"/{SUPERSEDED}/" in path}
     for key, manifest in manifests.items():
         _check_link(chain, key, manifest, superseded, report)
-        _check_record(chain, key, report)
+        # The table `manifest` of the partition holds the hash of the manifest that was written with it.
+        recorded = readable_table(store, "manifest", "lineage_manifest", key)
+        path = f"manifests/{key}.json"
+        if recorded is not None and recorded["sha256"][0] != hashes[path]:
+            report.changed(path, "the table of its partition (lineage_manifest) names another SHA-256")
     for path in hashes:
         _check_superseded(chain, path, report)
     for key in chain.open_rounds:  # the others' plans are named by their manifests
@@ -108,14 +112,6 @@ def _check_link(
             report.notes.append(f"{key} was made from a state of {previous['round']} that was superseded since.")
         elif now != previous["sha256"]:
             report.changed(path, f"the manifest of {key} names it with another SHA-256")
-
-
-def _check_record(chain: Chain, key: str, report: Verification) -> None:
-    """The table `manifest` of the partition holds the hash of the manifest that was written with it."""
-    path = f"manifests/{key}.json"
-    recorded = readable_table(chain.store, "manifest", "lineage_manifest", key)
-    if recorded is not None and recorded["sha256"][0] != chain.hashes[path]:
-        report.changed(path, "the table of its partition (lineage_manifest) names another SHA-256")
 
 
 def _check_superseded(chain: Chain, path: str, report: Verification) -> None:
