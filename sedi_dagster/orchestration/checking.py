@@ -60,20 +60,21 @@ class Finding:
 CheckFunction = Callable[[Checked], Finding]
 
 
-def check(asset: str, *, blocking: bool = False) -> Callable[[CheckFunction], dg.AssetChecksDefinition]:
+def check(asset: str, *, blocking: bool = False, name: str = "") -> Callable[[CheckFunction], dg.AssetChecksDefinition]:
     """Make an asset check of a function; its name and docstring are the check's.
 
     Args:
         blocking: a failure prevents downstream work. Otherwise it is a warning.
+        name: of the check, where one function is several checks.
     """
     partitions = _PARTITIONS.get(asset, ROUNDS)
     severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
 
     def made(function: CheckFunction) -> dg.AssetChecksDefinition:
-        name = function.__name__
+        check_name = name or function.__name__
 
         @dg.asset_check(
-            asset=asset, name=name, description=function.__doc__, blocking=blocking, partitions_def=partitions
+            asset=asset, name=check_name, description=function.__doc__, blocking=blocking, partitions_def=partitions
         )
         def run_check(context: dg.AssetCheckExecutionContext, sedi: SediResource) -> dg.AssetCheckResult:
             with as_dagster_failure():
@@ -83,7 +84,7 @@ def check(asset: str, *, blocking: bool = False) -> Callable[[CheckFunction], dg
                 version = (store.tables_marker(*parts) or {})["data_version"]
                 found = function(Checked(sedi, key, tables))
                 verdict = {"data_version": version, "passed": found.passed, "blocking": blocking, "said": found.message}
-                store.write_sealed(verdict, "checks", *parts, f"{name}.json")
+                store.write_sealed(verdict, "checks", *parts, f"{check_name}.json")
             return dg.AssetCheckResult(
                 passed=found.passed,
                 severity=severity,
@@ -92,9 +93,9 @@ def check(asset: str, *, blocking: bool = False) -> Callable[[CheckFunction], dg
             )
 
         CHECKS.append(run_check)
-        NAMES.setdefault(asset, []).append(name)
+        NAMES.setdefault(asset, []).append(check_name)
         if blocking:
-            BLOCKING.setdefault(asset, []).append(name)
+            BLOCKING.setdefault(asset, []).append(check_name)
         return run_check
 
     return made

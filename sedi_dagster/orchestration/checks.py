@@ -198,18 +198,6 @@ def human_seeds_stay(checked: Checked) -> Finding:
     return Finding(not lost, f"Lost: {', '.join(sorted(lost)[:5])}" if lost else "", {"lost": len(lost)})
 
 
-@check("baseline_scores", blocking=True)
-def baseline_scores_are_in_range(checked: Checked) -> Finding:
-    """Every evaluation item has exactly one answer, with a score between 0 and 1."""
-    return _in_range(checked.tables["items"])
-
-
-@check("evaluation_scores", blocking=True)
-def scores_are_in_range(checked: Checked) -> Finding:
-    """Every evaluation item has exactly one answer, with a score between 0 and 1."""
-    return _in_range(checked.tables["items"])
-
-
 @check("evaluation_scores")
 def no_category_is_stuck(checked: Checked) -> Finding:
     """Warns if targeted rounds did not improve a category and it was given up: it needs your attention."""
@@ -225,18 +213,6 @@ def the_checkpoint_was_promoted(checked: Checked) -> Finding:
     return Finding(bool(promoted), "" if promoted else str(reason))
 
 
-@check("round_report")
-def the_report_is_there(checked: Checked) -> Finding:
-    """The page in the data folder is unchanged since it was written."""
-    return _as_written(checked)
-
-
-@check("morning_page")
-def the_morning_page_is_there(checked: Checked) -> Finding:
-    """The page in the data folder is unchanged since it was written."""
-    return _as_written(checked)
-
-
 @check("sft_dataset", blocking=True)
 def the_dataset_is_what_the_rounds_kept(checked: Checked) -> Finding:
     """The dataset has as many examples as all finished rounds kept, each with a unique id."""
@@ -246,21 +222,31 @@ def the_dataset_is_what_the_rounds_kept(checked: Checked) -> Finding:
     return Finding(examples.height == kept and not repeated, figures={"examples": examples.height, "kept": kept})
 
 
-def _as_written(checked: Checked) -> Finding:
-    """Every page has the SHA-256 recorded in the table, except the index, which later rounds rewrite."""
+def _page_is_there(checked: Checked) -> Finding:
+    """The page in the data folder is unchanged since it was written."""
     pages = dict(checked.tables["pages"].select("path", "sha256").iter_rows())
-    pages.pop("reports/index.html", None)
+    pages.pop("reports/index.html", None)  # later rounds rewrite it
     differing = [path for path, sha256 in file_hashes(checked.sedi.store(), pages).items() if sha256 != pages[path]]
     return Finding(
         not differing, f"Changed since written: {', '.join(differing)}" if differing else "", {"pages": len(pages)}
     )
 
 
-def _in_range(items: pl.DataFrame) -> Finding:
+check("round_report", name="the_report_is_there")(_page_is_there)
+check("morning_page", name="the_morning_page_is_there")(_page_is_there)
+
+
+def _scores_are_in_range(checked: Checked) -> Finding:
+    """Every evaluation item has exactly one answer, with a score between 0 and 1."""
+    items = checked.tables["items"]
     bad = items.filter(~pl.col("score").is_between(0, 1).fill_null(False)).height
     repeated = items.height - items["item_id"].n_unique()
     figures = {"items": items.height, "out_of_range": bad, "repeated": repeated}
     return Finding(items.height > 0 and not bad and not repeated, figures=figures)
+
+
+check("baseline_scores", blocking=True, name="baseline_scores_are_in_range")(_scores_are_in_range)
+check("evaluation_scores", blocking=True, name="scores_are_in_range")(_scores_are_in_range)
 
 
 @check("lineage_manifest")

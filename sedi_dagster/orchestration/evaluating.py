@@ -1,7 +1,6 @@
 """Evaluation of a checkpoint, in its own process or through a server; cached results are reused."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,14 +21,13 @@ from sedi_dagster.records import content_id
 from sedi_dagster.storage.rounds import SEED_TASKS
 from sedi_dagster.storage.store import Store, folder_hashes, tables_version
 from sedi_dagster.student.loading import student_source
-from sedi_dagster.workloads.progress import format_progress
+from sedi_dagster.workloads.progress import throttled_progress
 
 _SEED_TRAINING = (
     "method", "learning_rate", "schedule", "warmup_steps", "steps", "seed_epochs", "max_length", "lora_rank",
     "held_out_share",
 )  # fmt: skip
 """Settings of training that the student of the human seed tasks depends on."""
-SECONDS_BETWEEN_LINES = 2.0
 SERVED_AT_ONCE = 24
 Answer = Callable[[Sequence[Mapping[str, Any]], Path], None]
 """`answer(items, results)`: append the student's answers to a file."""
@@ -165,14 +163,6 @@ def _ask_served(
     results: Path,
 ) -> None:
     settings = sedi.settings().evaluation
-    reported_at = 0.0
-
-    def report(done: int, total: int, figures: Mapping[str, int | float]) -> None:
-        nonlocal reported_at
-        if done == total or time.monotonic() - reported_at > SECONDS_BETWEEN_LINES:
-            reported_at = time.monotonic()
-            context.log.info(format_progress("evaluate", done, total, figures))
-
     asyncio.run(
         evaluate_served(
             settings.base_url or "",
@@ -182,6 +172,6 @@ def _ask_served(
             results,
             settings.batch_size or SERVED_AT_ONCE,
             settings.timeout_s,
-            report,
+            throttled_progress(context.log.info, "evaluate"),
         )
     )

@@ -4,7 +4,7 @@ The judge has an endpoint of its own; its calls go through the same client, ledg
 """
 
 import asyncio
-import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import dagster as dg
@@ -16,9 +16,7 @@ from sedi_dagster.orchestration.planning import BY_NIGHT
 from sedi_dagster.records import AskTeacher, RoundPlan, Tables, TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.open import open_teacher
-from sedi_dagster.workloads.progress import format_progress
-
-SECONDS_BETWEEN_LINES = 2.0
+from sedi_dagster.workloads.progress import throttled_progress
 
 
 async def ask_teacher(
@@ -36,42 +34,22 @@ async def ask_teacher(
     async with open_teacher(
         settings, run=context.run_id, max_tokens_per_round=plan.max_tokens, nightly=nightly
     ) as teacher:
-        pace = _Pace(context)
+        report, counted = throttled_progress(context.log.info, "generate"), Counter[str]()
+
+        def count(_: int, answer: TeacherAnswer) -> None:
+            counted.update(done=1, tokens=answer.total_tokens, reused=answer.cached)
+            figures = {name: counted[name] for name in ("tokens", "reused")}
+            report(counted["done"], counted["total"], figures)
 
         async def ask(requests: Sequence[TeacherRequest]) -> list[TeacherAnswer]:
-            pace.expect(requests)
-            return await teacher.ask(requests, on_answer=pace.count)
+            counted["total"] += len(requests)
+            return await teacher.ask(requests, on_answer=count)
 
         tables = await work(ask)
-        pace.tell()
         for note in teacher.usage.notes:
             context.log.warning(note)
         notes: dict[str, str] = {"teacher_notes": " ".join(teacher.usage.notes)} if teacher.usage.notes else {}
         return tables, {"teacher": settings.teacher.shown, **notes, **teacher.usage.metadata()}
-
-
-class _Pace:
-    """Counts answers and tokens; writes a progress line now and then."""
-
-    def __init__(self, context: dg.AssetExecutionContext) -> None:
-        self._context = context
-        self._done = self._total = self._tokens = self._reused = 0
-        self._printed_at = 0.0
-
-    def expect(self, requests: Sequence[TeacherRequest]) -> None:
-        self._total += len(requests)
-
-    def count(self, _: int, answer: TeacherAnswer) -> None:
-        self._done += 1
-        self._tokens += answer.total_tokens
-        self._reused += answer.cached
-        if time.monotonic() - self._printed_at > SECONDS_BETWEEN_LINES:
-            self.tell()
-
-    def tell(self) -> None:
-        self._printed_at = time.monotonic()
-        figures = {"tokens": self._tokens, "reused": self._reused}
-        self._context.log.info(format_progress("generate", self._done, self._total, figures))
 
 
 def check_judge(settings: Settings) -> None:

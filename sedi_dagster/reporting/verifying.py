@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -55,17 +54,10 @@ def _print(report: Verification, seconds: float) -> None:
         click.echo(str(finding))
     if len(report.findings) > LISTED:
         click.echo(f"... and {count(len(report.findings) - LISTED)} more; --json lists all.")
-    what = {"rounds": report.rounds, "files": report.files, "calls": report.calls, "examples": report.examples}
-    click.echo(f"{_counted(what)} ({report.bytes / 1e6:,.1f} MB) verified in {seconds:.1f} s: {_verdict(report)}.")
+    counts = ", ".join(f"{count(getattr(report, name))} {name}" for name in ("rounds", "files", "calls", "examples"))
+    verdict = "unchanged" if report.rounds else "no round is finished yet"
+    if report.findings:
+        verdict = f"{count(len(report.findings))} {'finding' if len(report.findings) == 1 else 'findings'}"
+    click.echo(f"{counts} ({report.bytes / 1e6:,.1f} MB) verified in {seconds:.1f} s: {verdict}.")
     if report.head:
         click.echo(f"Head of the chain: {report.head}. Keep it elsewhere to prove later that no manifest was replaced.")
-
-
-def _counted(what: dict[str, Any]) -> str:
-    return ", ".join(f"{count(number)} {name}" for name, number in what.items())
-
-
-def _verdict(report: Verification) -> str:
-    if report.passed:
-        return "unchanged" if report.rounds else "no round is finished yet"
-    return f"{count(len(report.findings))} {'finding' if len(report.findings) == 1 else 'findings'}"

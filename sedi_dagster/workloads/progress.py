@@ -4,9 +4,11 @@ progress train 12/40 loss=2.314 tokens=5120
 """
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+SECONDS_BETWEEN_LINES = 2.0
 _NUMBER = r"(?:[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?|[-+]?inf|nan)"
 _LINE = re.compile(
     rf"progress (?P<stage>[\w-]+) (?P<done>\d+)/(?P<total>\d+)(?P<figures>(?: \w+={_NUMBER})*)\s*$", re.ASCII
@@ -30,6 +32,19 @@ def format_progress(stage: str, done: int, total: int, figures: Mapping[str, int
         for name, value in figures.items()
     )
     return f"progress {stage} {done}/{total}{fields}"
+
+
+def throttled_progress(log: Callable[[str], None], stage: str) -> Callable[[int, int, Mapping[str, int | float]], None]:
+    """A `Progress` that writes a line every few seconds, and the last one."""
+    reported_at = 0.0
+
+    def report(done: int, total: int, figures: Mapping[str, int | float]) -> None:
+        nonlocal reported_at
+        if done == total or time.monotonic() - reported_at > SECONDS_BETWEEN_LINES:
+            reported_at = time.monotonic()
+            log(format_progress(stage, done, total, figures))
+
+    return report
 
 
 def parse_progress(text: str) -> ProgressLine | None:
