@@ -2,57 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+import yaml
 
-RULES = {
-    "too_short": "fewer words in the instruction than allowed",
-    "too_long": "more words in the instruction than allowed",
-    "unservable_keyword": "asks for something that a text model cannot handle (image, file, map, audio, ...)",
-    "starts_with_write_a_program": "starts with 'Write a program'",
-    "starts_with_punctuation": "the instruction starts with punctuation",
-    "starts_with_non_ascii": "the instruction starts with a non-ASCII character",
-    "exact_duplicate": "same words as a seed or an example kept before",
-    "near_duplicate": "ROUGE-L with a seed or an example kept before is above the threshold",
-    "semantic_duplicate": "cosine with a seed or an example kept before is above the threshold",
-    "repeated_instance": "the same input and output as another instance of the instruction",
-    "unanswered_duplicate": "too close to a candidate that was later rejected, and therefore not answered",
-    "evaluation_ngram": "shares consecutive words with an evaluation item or a protected text",
-    "evaluation_rouge_l": "ROUGE-L with an evaluation item or a protected text reaches the threshold",
-    "evaluation_cosine": "cosine with an evaluation item or a protected text reaches the threshold",
-    "empty_output": "the output is empty",
-    "output_equals_input": "the output repeats the input or the instruction",
-    "output_ends_with_colon": "the output ends with a colon and so lacks the answer",
-    "same_input_different_outputs": "another answer to the same instruction and input",
-    "too_long_for_student": "more tokens than the student is trained on",
-    "ifd_loss_ratio_above_one": "the instruction makes the answer less likely (ratio of mean losses)",
-    "ifd_loss_ratio_not_in_share": "IFD is below the share that was kept (ratio of mean losses)",
-    "ifd_perplexity_ratio_above_one": "the instruction makes the answer less likely (ratio of perplexities)",
-    "ifd_perplexity_ratio_not_in_share": "IFD is below the share that was kept (ratio of perplexities)",
-    "no answer": "the endpoint returned no usable text",
-    "refusal": "the answer refuses the task, or mentions the model that wrote it",
-    "placeholder": "the answer is a placeholder for a missing one",
-    "special_token": "contains a special token of the student's tokenizer",
-    "repeated_output": "the same answer as to many other tasks",
-    "teacher refused": "the teacher's endpoint refused this call",
-    "cut by length": "the last task of a call, truncated by the token limit",
-    "answer cut by length": "the answer was truncated by the token limit",
-    "empty answer": "the teacher returned an empty answer",
-    "no instruction": "a piece of the teacher's text without an instruction",
-    "a label within the instruction": "the boundary between instruction and input is unclear",
-    "not a numbered task": "text around the tasks",
-    "no output": "an example without its output",
-    "no class label": "an instance of a classification task without its label",
-    "ran on to another task": "the teacher continued with tasks that were not requested",
-    "not answered": "the budget was spent before it was answered",
-    "too_many_instances": "the instruction already has enough instances",
-    "answers_disagree": "no answer reached a majority of the samples",
-    "evolved_without_gain": "the rewrite adds nothing to the original task",
-    "evolved_copies_prompt": "the rewrite contains words of the rewriting prompt",
-    "evolved_short_refusal": "the answer to the rewrite is a short apology",
-    "evolved_answer_only_stop_words": "the answer to the rewrite contains only stop words",
-}
+RULES: dict[str, str] = yaml.safe_load(Path(__file__).with_name("rules.yaml").read_text(encoding="utf-8"))
 """What the rules mean, in words. A rule that is not here is shown by its name alone."""
 
 
