@@ -3,8 +3,8 @@
     python -m sedi_dagster.workloads.warm_worker.server SOCKET MODULE...
 
 Single-threaded, and it runs no model, because a fork of a process with threads may find a lock held forever. It ends
-when it has not been used for `IDLE_S`, or when a connection that sent no job (`address.warm_worker_ready`) closes and was the
-last.
+when it has not been used for `IDLE_S`, or when a connection that sent no job (`address.warm_worker_ready`) closes and
+was the last.
 
 When a client ends, its job is killed; when the server ends, the kernel kills the jobs.
 """
