@@ -32,10 +32,7 @@ _NOT_ROWS: tuple[tuple[bytes, str, str], ...] = (
     ),
     (b"---\n", "is YAML", _CONVERT),
     (b"- ", "is YAML or a list of plain text", _CONVERT),
-    (b"\x80\x02", "is a pickle, which is never loaded", _CONVERT),
-    (b"\x80\x03", "is a pickle, which is never loaded", _CONVERT),
-    (b"\x80\x04", "is a pickle, which is never loaded", _CONVERT),
-    (b"\x80\x05", "is a pickle, which is never loaded", _CONVERT),
+    *((bytes((0x80, protocol)), "is a pickle, which is never loaded", _CONVERT) for protocol in range(2, 6)),
     (b"version https://git-lfs", "is a Git LFS pointer, not the file itself", "Fetch the file: git lfs pull"),
     (b"<", "is a web page or XML", "Download the file itself (on a hub: the link `raw` or `download`), or convert it."),
 )

@@ -134,7 +134,8 @@ def read_answer(raw: str, reading: Reading | None = None) -> ReadAnswer:
 
 def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) -> ReadAnswer:
     holder, contents = _message(choice), list(_contents(choice))
-    text = _whole("".join(contents))
+    # Lone surrogates (legal in JSON, in no encoding) are replaced, so that the text can be stored anywhere.
+    text = "".join(contents).encode("utf-8", "replace").decode("utf-8")
     finish = _finish(choice)
     if choice.get("done") is False:  # a chunk of a stream, as the last that came
         finish = CANONICAL["failed"]
@@ -257,7 +258,8 @@ def _unwrapped(data: Any, depth: int = 3) -> Any:
     """Out of a list of one, a string of JSON, and the envelope of a gateway; and from the form of another API."""
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
-    data = _unquoted(data)
+    if isinstance(data, str) and data.lstrip().startswith("{"):
+        data = _loaded(data)
     if not isinstance(data, dict) or data.get("choices"):
         return data
     for name in _CHOICES[1:]:
@@ -307,10 +309,6 @@ def _literal(text: str) -> Any:
     return None
 
 
-def _unquoted(data: Any) -> Any:
-    return _loaded(data) if isinstance(data, str) and data.lstrip().startswith("{") else data
-
-
 def _streamed(raw: str) -> Any:
     """The chunks of an event stream as one answer. Some gateways stream whether they were asked to or not.
 
@@ -346,11 +344,6 @@ def _streamed(raw: str) -> Any:
 
 def _no_answer(why: str, usage: Usage | None = None) -> ReadAnswer:
     return ReadAnswer("", "", usage, f"{MALFORMED}: {why}", is_answer=False)
-
-
-def _whole(text: str) -> str:
-    """Lone surrogates (legal in JSON, in no encoding) replaced, so that the text can be stored anywhere."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _usage(data: Any) -> Usage | None:

@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 import types
-from collections.abc import Iterator
 from typing import Any
 
 from . import layers
@@ -54,24 +53,8 @@ class WorkerObject(Remote):
     def __setattr__(self, name: str, value: Any) -> None:
         self._channel.request("setattr", self, name, value)
 
-    def __getitem__(self, key: Any) -> Any:
-        return self._channel.request("getitem", self, key)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._channel.request("setitem", self, key, value)
-
-    def __delitem__(self, key: Any) -> None:
-        self._channel.request("delitem", self, key)
-
     def __len__(self) -> int:
         return int(self._channel.request("len", self))
-
-    def __iter__(self) -> Iterator[Any]:
-        iterator: Iterator[Any] = self._channel.request("iter", self)  # the worker's iterator, itself such an object
-        return iterator
-
-    def __next__(self) -> Any:
-        return self._channel.request("next", self)
 
     def __str__(self) -> str:
         return str(self._channel.request("str", self))
@@ -89,6 +72,10 @@ class WorkerObject(Remote):
         return self.number
 
 
+def _forwarded(name: str) -> Any:
+    return lambda self, *arguments: self._channel.request(name, self, *arguments)
+
+
 def _among_its_own_kind(name: str) -> Any:
     def operation(self: WorkerObject, other: Any) -> Any:
         return self._channel.request(name, self, other) if isinstance(other, WorkerObject) else NotImplemented
@@ -96,6 +83,8 @@ def _among_its_own_kind(name: str) -> Any:
     return operation
 
 
+for _name in ("getitem", "setitem", "delitem", "iter", "next"):  # what `iter` brings is itself such an object
+    setattr(WorkerObject, f"__{_name}__", _forwarded(_name))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul"):
     setattr(WorkerObject, f"__{_name}__", _among_its_own_kind(_name))
 

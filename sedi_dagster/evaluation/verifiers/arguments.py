@@ -27,12 +27,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _are(accepts: Callable[[Any], bool], value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(accepts, value))
 
 
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+    return _are(_is_text, value)
 
 
 def _maps(value: Any, accepts: Callable[[Any], bool]) -> bool:
@@ -45,19 +45,13 @@ ANY_TEXTS = Kind("a list of non-empty strings", lambda value: value == [] or _ar
 NUMBER = Kind("a finite number", _is_number)
 SHARE = Kind("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 SECONDS = Kind("a number of seconds above 0 and up to 60", lambda value: _is_number(value) and 0 < value <= 60)
-COUNT = Kind("a whole number of 0 or more", _is_count)
+COUNT = Kind("a whole number of 0 or more", lambda value: type(value) is int and value >= 0)
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 OPTIONS = Kind("an object of two or more texts by letter", lambda value: _maps(value, _is_text) and len(value) > 1)
 ALIASES = Kind("an object of lists of strings by label", lambda value: _maps(value, _are_texts))
 FIELDS = Kind("a non-empty object", lambda value: _maps(value, lambda _: True) and bool(value))
-FACTS = Kind(
-    "a non-empty list of facts, each a non-empty list of spellings",
-    lambda value: isinstance(value, list) and bool(value) and all(map(_are_texts, value)),
-)
-OBJECTS = Kind(
-    "a non-empty list of objects",
-    lambda value: isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value),
-)
+FACTS = Kind("a non-empty list of facts, each a non-empty list of spellings", lambda value: _are(_are_texts, value))
+OBJECTS = Kind("a non-empty list of objects", lambda value: _are(lambda one: isinstance(one, dict), value))
 NAME = Kind("a Python name", lambda value: isinstance(value, str) and value.isidentifier())
 SCRIPT = Kind("one of " + ", ".join(SCRIPTS), lambda value: value in SCRIPTS)
 LETTER = Kind("one letter", lambda value: isinstance(value, str) and len(value) == 1)
@@ -127,7 +121,8 @@ def check_args(verifier: str, args: Mapping[str, Any]) -> list[str]:
     if not isinstance(args, Mapping):
         return [f"the arguments of {verifier} must be an object, not {shown(args)}"]
     problems = _against_spec(verifier, SPECS[verifier], args)
-    return problems or _RELATIONS.get(verifier, _no_relation)(args)
+    relation = _RELATIONS.get(verifier)
+    return problems if problems or relation is None else relation(args)
 
 
 def _against_spec(where: str, spec: Spec, args: Mapping[str, Any]) -> list[str]:
@@ -142,10 +137,6 @@ def _against_spec(where: str, spec: Spec, args: Mapping[str, Any]) -> list[str]:
         elif not kind.accepts(args[name]):
             problems.append(f"{where}: '{name}' must be {kind.name}, not {shown(args[name])}")
     return problems
-
-
-def _no_relation(args: Mapping[str, Any]) -> list[str]:
-    return []
 
 
 def _ordered(where: str, args: Mapping[str, Any], low: str = "min", high: str = "max") -> list[str]:
@@ -166,10 +157,6 @@ def _label(args: Mapping[str, Any]) -> list[str]:
     return problems + [f"label: aliases are given for {shown(name)}, which is no label" for name in strangers]
 
 
-def _numeric(args: Mapping[str, Any]) -> list[str]:
-    return ["numeric: 'tolerance' must not be negative"] if args.get("tolerance", 0) < 0 else []
-
-
 def _words(args: Mapping[str, Any]) -> list[str]:
     if not args:
         return ["words: give 'min', 'max' or both"]
@@ -179,10 +166,6 @@ def _words(args: Mapping[str, Any]) -> list[str]:
 def _list_items(args: Mapping[str, Any]) -> list[str]:
     items = _ordered("list_items", args, "min_items", "max_items")
     return items + _ordered("list_items", args, "min_words_per_item", "max_words_per_item")
-
-
-def _format(args: Mapping[str, Any]) -> list[str]:
-    return [problem for one in args["constraints"] for problem in _constraint(one)]
 
 
 def _constraint(one: Mapping[str, Any]) -> list[str]:
@@ -228,10 +211,10 @@ def _all(args: Mapping[str, Any]) -> list[str]:
 _RELATIONS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "choice": _choice,
     "label": _label,
-    "numeric": _numeric,
+    "numeric": lambda args: ["numeric: 'tolerance' must not be negative"] if args.get("tolerance", 0) < 0 else [],
     "words": _words,
     "list_items": _list_items,
-    "format": _format,
+    "format": lambda args: [problem for one in args["constraints"] for problem in _constraint(one)],
     "code_tests": _code_tests,
     "all": _all,
 }

@@ -16,14 +16,6 @@ import yaml
 from jinja2 import Environment, StrictUndefined, Template
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
 @cache
 def _prompt(name: str) -> tuple[Template, Any, str]:
     """Template, its few-shot examples, and the hash of both files."""
@@ -31,7 +23,8 @@ def _prompt(name: str) -> tuple[Template, Any, str]:
     data = files(__package__).joinpath(f"{name.split('.')[0]}.yaml")
     examples = data.read_bytes() if data.is_file() else b""
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"one_line": _one_line, "as_json": _as_json}
+    environment.filters["one_line"] = lambda text: " ".join(text.split())
+    environment.filters["as_json"] = lambda value: json.dumps(value, ensure_ascii=False)
     digest = hashlib.blake2b(source + examples, digest_size=4).hexdigest()
     return environment.from_string(source.decode()), yaml.safe_load(examples), digest
 
