@@ -98,12 +98,9 @@ def _content(message: Mapping[str, Any]) -> Any:
     content = next((message[name] for name in _TEXT_FIELDS if message.get(name) is not None), None)
     if not isinstance(content, list):
         return content
-    texts = [_part(part) for part in content if not _is_thought(part)]
+    thoughts = ("thinking", "redacted_thinking", "reasoning")
+    texts = [_part(part) for part in content if not (isinstance(part, dict) and part.get("type") in thoughts)]
     return "\n".join(text for text in texts if text is not None) if None not in texts else content
-
-
-def _is_thought(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") in ("thinking", "redacted_thinking", "reasoning")
 
 
 def _part(part: Any) -> str | None:
@@ -111,8 +108,7 @@ def _part(part: Any) -> str | None:
         return part
     if not isinstance(part, dict) or part.get("type", "text") not in ("text", "input_text", "output_text"):
         return None
-    found = next((part[name] for name in ("text", "value", "content") if isinstance(part.get(name), str)), None)
-    return found
+    return next((part[name] for name in ("text", "value", "content") if isinstance(part.get(name), str)), None)
 
 
 def is_tree(row: Mapping[str, Any]) -> bool:

@@ -27,23 +27,19 @@ def env_example() -> str:
 
 
 def _lines(prefix: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
-    groups = {name: info for name, info in fields.items() if _is_group(info)}
+    groups = {
+        name: info
+        for name, info in fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+    }
     for name, info in fields.items():
         if name not in groups:
-            yield f"# {info.description}" + _choices(info)
+            yield f"# {info.description}" + (f" (one of {', '.join(PROFILES)})" if name == "profile" else "")
             yield f"# {prefix}_{name.upper()}={_shown(info)}"
     for name, info in groups.items():
         yield f"\n## {name}"
         group: Any = info.annotation
         yield from _lines(f"{prefix}_{name.upper()}", group.model_fields)
-
-
-def _is_group(info: FieldInfo) -> bool:
-    return isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
-
-
-def _choices(info: FieldInfo) -> str:
-    return f" (one of {', '.join(PROFILES)})" if info.description and info.description.startswith("local:") else ""
 
 
 def _shown(info: FieldInfo) -> str:

@@ -109,8 +109,11 @@ class Teacher:
             await self._try_model(doubt)
 
     async def _try_model(self, doubt: preflight.Doubt) -> None:
+        chat, purpose = self.settings.asks_in_chat, structured.PURPOSE
+        asked = {"messages": (Message("user", "Say yes."),)} if chat else {"prompt": "One, two,"}
         try:
-            answer = await self._try_form(_word(self.settings.asks_in_chat), "prompt")
+            word = TeacherRequest(purpose, purpose, purpose, 16, temperature=0.0, **asked)
+            answer = await self._try_form(word, "prompt")
         except BudgetExceeded:
             answer = None
         except TeacherError as error:
@@ -267,9 +270,3 @@ class Teacher:
                 "It was made with other prompts or settings, was pruned, or did not finish.",
             )
         return self._sender.recall(known)
-
-
-def _word(chat: bool) -> TeacherRequest:
-    """The smallest call there is, to see whether a model answers."""
-    asked = {"messages": (Message("user", "Say yes."),)} if chat else {"prompt": "One, two,"}
-    return TeacherRequest(structured.PURPOSE, structured.PURPOSE, structured.PURPOSE, 16, temperature=0.0, **asked)

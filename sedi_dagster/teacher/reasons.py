@@ -92,7 +92,8 @@ def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[s
     pointed = {name for name in frozenset(reason.fields) & frozenset(optional) if refuses or _says_all(name)}
     if pointed:
         return frozenset(pointed)
-    named = {name for name in optional if re.search(rf"(?<![a-z0-9_]){_spelled(name)}(?![a-z0-9_])", text)}
+    spelled = {name: re.escape(name.lower()) for name in optional} | {"stop": r"stop(?:[_ ]sequences?)?"}
+    named = {name for name in optional if re.search(rf"(?<![a-z0-9_]){spelled[name]}(?![a-z0-9_])", text)}
     if not refuses:  # to name a field is enough, unless the request is repeated
         repeated = {name for name in named if re.search(rf"[\"']{re.escape(name.lower())}[\"']\s*:", text)}
         named = set() if repeated else {name for name in named if _says_all(name)}
@@ -104,11 +105,6 @@ def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[s
 def _says_all(name: str) -> bool:
     """Whether the name of a field means nothing else in an error: no word of English, and no limit."""
     return name in ("temperature", "seed") or ("_" in name and not name.endswith("tokens"))
-
-
-def _spelled(name: str) -> str:
-    """A field of a request as servers name it."""
-    return r"stop(?:[_ ]sequences?)?" if name == "stop" else re.escape(name.lower())
 
 
 def _walk(body: Any, depth: int) -> Iterator[tuple[str, str]]:

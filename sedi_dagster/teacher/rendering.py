@@ -87,7 +87,10 @@ def _body(request: TeacherRequest, settings: TeacherSettings, structured: Struct
         "temperature": request.temperature,
         "top_p": request.top_p,
     }
-    wish = _schema_wish(request) if request.json_schema is not None and structured != "json_schema" else ""
+    wish = ""
+    if request.json_schema is not None and structured != "json_schema":
+        schema = json.dumps(request.json_schema, ensure_ascii=False, sort_keys=True)
+        wish = f"\n\nAnswer with JSON only, following this JSON schema:\n{schema}"
     if request.messages:
         messages = [{"role": m.role, "content": m.content} for m in request.messages]
         messages[-1]["content"] += wish
@@ -99,17 +102,12 @@ def _body(request: TeacherRequest, settings: TeacherSettings, structured: Struct
     if request.seed is not None:
         fields["seed"] = request.seed
     if request.json_schema is not None and structured == "json_schema":
-        schema = {"name": "answer", "schema": request.json_schema, "strict": True}
-        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
+        strict = {"name": "answer", "schema": request.json_schema, "strict": True}
+        fields["response_format"] = {"type": "json_schema", "json_schema": strict}
     elif request.json_schema is not None and structured == "json_object":
         fields["response_format"] = {"type": "json_object"}
     fields |= settings.extra_body
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _schema_wish(request: TeacherRequest) -> str:
-    schema = json.dumps(request.json_schema, ensure_ascii=False, sort_keys=True)
-    return f"\n\nAnswer with JSON only, following this JSON schema:\n{schema}"
 
 
 def _most_prompt_tokens(body: bytes) -> int:

@@ -64,7 +64,8 @@ def confine(memory_bytes: int, cpu_s: int, missing: Collection[str]) -> list[str
     if "landlock" not in missing and _landlock():
         layers.append("landlock")
     else:
-        _import_common_modules()
+        for name in _COMMON_MODULES:  # what answers use: no file can be opened any more
+            __import__(name)
         layers.append("no file access")
     return layers
 
@@ -152,12 +153,6 @@ def _allow_reading(ruleset: int, path: str) -> None:
         rights = _READ_FILE | (_READ_DIR if stat.S_ISDIR(os.fstat(opened).st_mode) else 0)
         _libc.syscall(_LANDLOCK_ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, opened), 0)
         os.close(opened)
-
-
-def _import_common_modules() -> None:
-    """Imports what answers use, since no file can be opened any more."""
-    for name in _COMMON_MODULES:
-        __import__(name)
 
 
 def _prove() -> None:

@@ -188,17 +188,13 @@ def main(result_fd: int, options: dict[str, Any]) -> None:
     runner = Runner(channel, result_fd)
     runner.report(layers=answer["layers"])
     try:
-        _try(runner)
+        job = json.load(sys.stdin)
+        if runner.load(job["code"], job["function"]):
+            for number, source in enumerate(job["tests"]):
+                runner.report(test=number, **runner.test(source, job["function"]))
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-
-
-def _try(runner: Runner) -> None:
-    job = json.load(sys.stdin)
-    if runner.load(job["code"], job["function"]):
-        for number, source in enumerate(job["tests"]):
-            runner.report(test=number, **runner.test(source, job["function"]))
 
 
 def _fork_worker(result_fd: int, nothing: int, held: list[str], missing: list[str]) -> tuple[int, Channel]:

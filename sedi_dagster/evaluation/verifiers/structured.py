@@ -73,18 +73,11 @@ def same_value(expected: Any, found: Any) -> bool:
     if isinstance(found, (list, dict)):
         return False
     if isinstance(expected, str):
-        return _same_text(expected, str(found) if _prints(found) else "")
+        # Python refuses to print an int of over 4300 digits.
+        text = str(found) if not isinstance(found, int) or abs(found) < 10**300 else ""
+        wanted = normalise(expected)
+        return wanted == normalise(text) if wanted else expected.strip() == text.strip()
     return _same_number(float(expected), found)
-
-
-def _prints(value: object) -> bool:
-    """Whether `str(value)` is cheap and allowed: Python refuses to print an int of over 4300 digits."""
-    return not isinstance(value, int) or abs(value) < 10**300
-
-
-def _same_text(expected: str, found: str) -> bool:
-    wanted = normalise(expected)
-    return wanted == normalise(found) if wanted else expected.strip() == found.strip()
 
 
 def _same_number(expected: float, found: str | float) -> bool:

@@ -72,7 +72,8 @@ def parse_json(text: str, cut_off: bool, answered: bool) -> list[ParsedTask] | N
         answered: an example needs an output.
     """
     spans = [part for span in _example_spans(text, 0, len(text)) for part in _readable(text, span)]
-    if not spans or _is_series(text, spans[0].start):
+    labels = (words.INPUT, words.OUTPUT, words.NAMED_HEAD)  # of a task in text form, whose input or output is in JSON
+    if not spans or any(label.search(text, 0, spans[0].start) for label in labels):
         return None
     pieces: list[ParsedTask] = []
     done = 0
@@ -88,11 +89,6 @@ def parse_json(text: str, cut_off: bool, answered: bool) -> list[ParsedTask] | N
     if text[done:].strip():
         pieces.append(ParsedTask("", "", "not a task", text[done:]))
     return pieces
-
-
-def _is_series(text: str, end: int) -> bool:
-    """Whether a label stands before the first object, which then is the input or output of a task in text form."""
-    return any(pattern.search(text, 0, end) for pattern in (words.INPUT, words.OUTPUT, words.NAMED_HEAD))
 
 
 def _only_punctuation(glue: str) -> bool:

@@ -9,10 +9,6 @@ import yaml
 
 NAMES = ("local", "rehearsal", "openai")
 
-
-def _read(name: str) -> dict[str, Any]:
-    profile: dict[str, Any] = yaml.safe_load(Path(__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8"))
-    return profile
-
-
-PROFILES: dict[str, dict[str, Any]] = {name: _read(name) for name in NAMES}
+PROFILES: dict[str, dict[str, Any]] = {
+    name: yaml.safe_load(Path(__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8")) for name in NAMES
+}
