@@ -115,11 +115,6 @@ def _request(row: dict[str, Any], round_key: str, first: str, second: str) -> Te
     )
 
 
-def _verdict(answer: TeacherAnswer) -> str | None:
-    """A, B or TIE; None if the judge said something else, or refused."""
-    return None if answer.error else verdict_in(answer.text)
-
-
 def verdict_in(text: str) -> str | None:
     """What a judge decided: the letter alone, the last that it says it decided for, or the only one it names.
 
@@ -138,10 +133,9 @@ def verdict_in(text: str) -> str | None:
 
 
 def _judgement(row: dict[str, Any], after_first: TeacherAnswer, before_first: TeacherAnswer) -> dict[str, Any]:
-    first, second = _verdict(after_first), _verdict(before_first)
-    preference = None
-    if first is not None and second is not None:
-        preference = ({"A": 1.0, "B": 0.0, "TIE": 0.5}[first] + {"A": 0.0, "B": 1.0, "TIE": 0.5}[second]) / 2
+    first, second = (None if a.error else verdict_in(a.text) for a in (after_first, before_first))
+    worth = {"A": 1.0, "TIE": 0.5, "B": 0.0}
+    preference = None if first is None or second is None else (worth[first] + 1.0 - worth[second]) / 2
     return {
         "item_id": row["item_id"],
         "category": row["category"],

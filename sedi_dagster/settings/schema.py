@@ -1,8 +1,9 @@
-"""All settings of a run in one model."""
+"""All settings of a run in one model, and where they come from, merged by precedence."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from sedi_dagster.errors import SettingsError
 from sedi_dagster.settings.alerts import AlertSettings
 from sedi_dagster.settings.batching import BatchingSettings
 from sedi_dagster.settings.budget import BudgetSettings
@@ -21,13 +23,55 @@ from sedi_dagster.settings.generation import GenerationSettings
 from sedi_dagster.settings.loop import LoopSettings
 from sedi_dagster.settings.masking import masked, without_secrets
 from sedi_dagster.settings.paths import ENV_FILE, PROJECT_ROOT, local_path, odd_in_path
+from sedi_dagster.settings.profiles import PROFILES
 from sedi_dagster.settings.ray import RaySettings
-from sedi_dagster.settings.sources import LayeredSource, ProfileSource
 from sedi_dagster.settings.teacher import TeacherSettings
 from sedi_dagster.settings.training import TrainingSettings
 
 _HALF_A_URL = re.compile(r"[A-Za-z][\w+.-]*:[/\\]|(?:s3|gs|gcs|az|abfss?|hdfs|https?)//")
 """`s3:/bucket`, `s3//bucket`, `C:\\data`: what would become a folder of that name."""
+
+
+class ProfileSource(PydanticBaseSettingsSource):
+    """The chosen profile as the lowest source, so that every other source wins over it."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        name = self.current_state.get("profile", "local")
+        if not isinstance(name, str) or name not in PROFILES:
+            raise SettingsError(
+                f"Unknown profile {name!r}.",
+                f"Set SEDI_PROFILE (or --profile) to one of: {', '.join(PROFILES)}.",
+            )
+        return PROFILES[name]
+
+
+class LayeredSource(PydanticBaseSettingsSource):
+    """All sources as one, the highest first: a field is taken whole from the highest that has it.
+
+    (Left to themselves the sources are merged all the way down, so that a setting that is a JSON object could be
+    neither replaced nor emptied.)
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], layers: Sequence[PydanticBaseSettingsSource]) -> None:
+        super().__init__(settings_cls)
+        self._layers = layers
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for layer in self._layers:
+            layer._set_current_state(merged)
+            for name, value in layer().items():
+                if isinstance(value, dict) and isinstance(merged.get(name, {}), dict):
+                    merged[name] = {**value, **merged.get(name, {})}
+                else:
+                    merged.setdefault(name, value)
+        return merged
 
 
 class Settings(BaseSettings):

@@ -69,7 +69,8 @@ class LocalServer:
             return
         model = bundled_gguf()
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        _remove_old_logs(self.log.parent)
+        for old in sorted(self.log.parent.glob("teacher-*.log"))[:-_KEPT_LOGS]:
+            old.unlink(missing_ok=True)
         for _ in range(_START_ATTEMPTS):
             self.stop()
             address = self._start_child(model)
@@ -154,11 +155,6 @@ def _read_line(pipe: IO[bytes], timeout_s: float) -> str:
 def _tail(log: Path) -> str:
     text = log.read_bytes()[-_LOG_TAIL_BYTES:].decode("utf-8", "replace") if log.exists() else ""
     return " | ".join(text.splitlines()[-3:])
-
-
-def _remove_old_logs(folder: Path) -> None:
-    for old in sorted(folder.glob("teacher-*.log"))[:-_KEPT_LOGS]:
-        old.unlink(missing_ok=True)
 
 
 def _serve(order: dict[str, Any], answers: IO[str]) -> Any:

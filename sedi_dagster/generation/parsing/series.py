@@ -32,8 +32,7 @@ def parse_tasks(text: str, cut_off: bool, begins_inside: bool = True) -> list[Pa
         begins_inside: the prompt ended with the first task's number, so the text begins with that task. Otherwise
             what stands before the first number is talk ("Sure, here are 8 tasks:").
     """
-    in_json = parse_json(text, cut_off, answered=False)
-    return in_json if in_json is not None else _parse_series(text, cut_off, begins_inside, answered=False)
+    return _parse(text, cut_off, begins_inside, answered=False)
 
 
 def parse_examples(text: str, cut_off: bool, begins_inside: bool = False) -> list[ParsedTask]:
@@ -41,11 +40,13 @@ def parse_examples(text: str, cut_off: bool, begins_inside: bool = False) -> lis
 
     Args: as for `parse_tasks`.
     """
-    in_json = parse_json(text, cut_off, answered=True)
-    return in_json if in_json is not None else _parse_series(text, cut_off, begins_inside, answered=True)
+    return _parse(text, cut_off, begins_inside, answered=True)
 
 
-def _parse_series(text: str, cut_off: bool, begins_inside: bool, answered: bool) -> list[ParsedTask]:
+def _parse(text: str, cut_off: bool, begins_inside: bool, answered: bool) -> list[ParsedTask]:
+    in_json = parse_json(text, cut_off, answered)
+    if in_json is not None:
+        return in_json
     plain = text.translate(_BLANKS)
     head, starts = _heads(plain, begins_inside)
     pieces = split_at(_without_fence_behind(text, starts), starts)
@@ -137,7 +138,7 @@ def _parse_piece(
     cut_off: bool,
     may_lack_head: bool,
     answered: bool,
-    label_of_all: re.Pattern[str] | None = None,
+    label_of_all: re.Pattern[str] | None,
 ) -> ParsedTask:
     """Read one piece. `text` is the piece without closing talk, `raw` as it came."""
     plain = text.translate(_BLANKS)  # as long as the text itself
