@@ -166,7 +166,8 @@ class Teacher:
             pending, exceeded = await self._send_in_batches([wanted async for wanted in pending], deliver)
         health_check = until_silent(self._sender.limiter, self.endpoint, self._names, self.settings.silence_s)
         try:
-            await run_workers(pending, answer, min(len(requests), 4 * self.settings.max_concurrency), health_check)
+            most = max(1, min(len(requests), 4 * self.settings.max_concurrency))
+            await run_workers(pending, answer, most, health_check)
         except BudgetExceeded as error:
             error.answers = answers
             raise

@@ -29,7 +29,7 @@ class InFlight:
     """
 
     def __init__(self) -> None:
-        self.errors: list[BaseException] = []
+        self.is_over = False
         self.tasks: set[asyncio.Task[Any] | None] = set()
 
     def __enter__(self) -> None:
@@ -37,10 +37,6 @@ class InFlight:
 
     def __exit__(self, *details: object) -> None:
         self.tasks.discard(asyncio.current_task())
-
-    @property
-    def is_over(self) -> bool:
-        return bool(self.errors)
 
 
 async def run_workers(
@@ -59,7 +55,7 @@ async def run_workers(
             their answers are paid for.
     """
     in_flight = InFlight()
-    errors, fetching = in_flight.errors, asyncio.Lock()
+    fetching = asyncio.Lock()
 
     async def worker() -> None:
         while not in_flight.is_over:
@@ -69,24 +65,25 @@ async def run_workers(
                 return
             await work(item, in_flight)
 
+    async def first_error() -> BaseException | None:
+        ended, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+        in_flight.is_over = True
+        _cancel(workers - in_flight.tasks)
+        await asyncio.wait(workers)
+        return next((e for task in ended if not task.cancelled() and (e := task.exception()) is not None), None)
+
     workers = {asyncio.create_task(worker()) for _ in range(max_workers)}
-    watch: asyncio.Future[Any] = asyncio.ensure_future(health_check)
-    left: set[asyncio.Future[Any]] = {*workers, watch}
+    ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(health_check), asyncio.create_task(first_error())]
     try:
-        while left - {watch} and watch in left:
-            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-            failed = [e for task in done if not task.cancelled() and (e := task.exception()) is not None]
-            errors += failed
-            if failed:
-                _cancel(workers - in_flight.tasks)
-        if watch.done():
-            errors.insert(0, watch.result())
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        error = next(end for end in ends if end.done()).result()
     finally:
         _cancel(workers)
-        watch.cancel()
-        await asyncio.gather(*workers, watch, return_exceptions=True)
-    if errors:
-        raise errors[0]
+        for end in ends:
+            end.cancel()
+        await asyncio.gather(*workers, *ends, return_exceptions=True)
+    if error is not None:
+        raise error
 
 
 def _cancel(workers: Iterable[asyncio.Task[None]]) -> None:
