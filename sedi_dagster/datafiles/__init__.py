@@ -4,8 +4,6 @@ Belongs here: compression, encodings, JSON, CSV, Parquet, Arrow; common row form
 location. Does not: requirements on seed tasks, items or candidates (in the packages that read such files).
 """
 
-from __future__ import annotations
-
 from sedi_dagster.datafiles.problems import Problem, Problems, checked_text
 from sedi_dagster.datafiles.reading import Limits, read_rows
 

@@ -1,7 +1,5 @@
 """Conversations, of which the first exchange is used: messages, ShareGPT, OpenAssistant's trees and flat exports."""
 
-from __future__ import annotations
-
 import ast
 import json
 import reprlib

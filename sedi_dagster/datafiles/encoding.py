@@ -1,7 +1,5 @@
 """From bytes to text: compression and encodings."""
 
-from __future__ import annotations
-
 import codecs
 import io
 import lzma

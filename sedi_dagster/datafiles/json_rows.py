@@ -1,7 +1,5 @@
 """Rows from JSON text: one object per line, concatenated objects, a list, a list inside an object, columns."""
 
-from __future__ import annotations
-
 import json
 import re
 import reprlib

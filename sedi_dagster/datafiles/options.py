@@ -1,7 +1,5 @@
 """Command-line options that name the fields of a file."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any

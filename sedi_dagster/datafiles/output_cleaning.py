@@ -1,7 +1,5 @@
 """Cleaning the outputs of a file that a model wrote, by the rules for a teacher's answers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Reading the rows of a file. The format is detected from the content, and from the name only if that is ambiguous."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -9,8 +9,6 @@
 Other fields of a row are reported by name, never dropped silently.
 """
 
-from __future__ import annotations
-
 import re
 import reprlib
 from collections import Counter

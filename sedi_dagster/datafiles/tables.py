@@ -1,7 +1,5 @@
 """Rows from tables: CSV, Parquet, Arrow. Polars reads them."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

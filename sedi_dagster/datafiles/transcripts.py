@@ -1,7 +1,5 @@
 """Conversations as one text in a chat template: ChatML, Llama, Vicuna, Alpaca, Guanaco, HH and similar."""
 
-from __future__ import annotations
-
 import re
 
 _ROLES = {"user": "user", "human": "user", "inst": "user", "instruction": "user", "prompter": "user",

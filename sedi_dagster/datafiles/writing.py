@@ -1,7 +1,5 @@
 """Writing rows as JSON lines."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -7,8 +7,6 @@ The job file (JSON) has:
     setting: the variable that names the student, for errors (optional)
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ McNemar's test if all items are independent; graded scores and losses by a paire
 checkpoints only, because between categories they depend on the texts more than on the student.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

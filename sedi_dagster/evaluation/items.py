@@ -1,7 +1,5 @@
 """Evaluation items: reading them, and drawing the fixed subset that rounds are evaluated on."""
 
-from __future__ import annotations
-
 import reprlib
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -5,8 +5,6 @@ is asked in both orders (Zheng and others 2023, arXiv 2306.05685), and the win r
 logistic regression on the difference in length (Dubois and others 2024, arXiv 2404.04475, without its item terms).
 """
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata

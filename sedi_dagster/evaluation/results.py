@@ -4,8 +4,6 @@ A row is keyed by what it depends on: the checkpoint, the item, and how it is an
 when a batch ends, so a killed evaluation resumes.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

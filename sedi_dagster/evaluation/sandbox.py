@@ -4,8 +4,6 @@ Belongs here: starting the processes, the time limit, the output cap, the verdic
 `docs/sandbox.md` describes what it does and does not protect against.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -4,8 +4,6 @@ Based on scipy. In addition, items that share a template are not independent, so
 sample size before testing (Korn and Graubard 1998, Survey Methodology 24, on the exact interval).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import lru_cache

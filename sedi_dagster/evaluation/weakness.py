@@ -11,8 +11,6 @@ The halves swap roles every round. Counts are reduced to their effective size, b
 correlated. docs/statistics.md has details and error rates.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Whether two answers agree, and which of several agrees with most others."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

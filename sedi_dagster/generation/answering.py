@@ -4,8 +4,6 @@ With `answer_samples` above 1, an answer counts only if more than half of the sa
 arXiv 2203.11171). Where agreement says little about quality, as in creative writing, it is not worth its cost.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby

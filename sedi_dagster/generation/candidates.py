@@ -1,7 +1,5 @@
 """A candidate: from the teacher's text to an answered example, with its calls."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol

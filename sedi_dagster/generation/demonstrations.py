@@ -3,8 +3,6 @@
 Self-Instruct (arXiv 2212.10560, section 2.2) shows 8: 6 human, 2 machine-made, shuffled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any

@@ -3,8 +3,6 @@
 Each rule has a name and a score, which the filters put into the verdict.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

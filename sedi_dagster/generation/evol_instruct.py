@@ -5,8 +5,6 @@ one in breadth) and, if it is not eliminated, an answer, and it is what the next
 was eliminated or unreadable the next round starts from the same task again.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ category with many rejections gets more candidates. Randomness derives from (pro
 the same job with the same answers gives the same candidates.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ A few-shot prompt tells whether a task is classification. Classification tasks g
 input for each, since input first gives inputs of one label only; other tasks get an input and then the output.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The registry of generation methods. A new one is a file and a line here."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

@@ -7,8 +7,6 @@ up to five instances by a few-shot prompt, input first, for classification label
 were tuned to answer: inputs are written along with the instructions, and each task is put to the teacher once.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

@@ -5,8 +5,6 @@ to 20 examples a call. Asked for as JSON where the teacher is asked in messages,
 if it can; a text to continue is a numbered series.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Where messages go when the loop needs a person."""
 
-from __future__ import annotations
-
 from pydantic import Field, SecretStr
 
 from sedi_dagster.settings.group import SettingsGroup

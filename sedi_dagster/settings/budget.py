@@ -1,7 +1,5 @@
 """What the teacher may cost, and its prices."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from sedi_dagster.settings.group import SettingsGroup

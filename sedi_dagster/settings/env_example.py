@@ -3,8 +3,6 @@
 python -m sedi_dagster.settings.env_example > .env.example
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any

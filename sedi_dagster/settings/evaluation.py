@@ -1,7 +1,5 @@
 """Evaluation: items, the served student, the reference, the tests and the judge."""
 
-from __future__ import annotations
-
 from pydantic import Field, SecretStr
 
 from sedi_dagster.settings.group import SettingsGroup

@@ -1,7 +1,5 @@
 """Which examples become seeds, and which seeds rest."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Which candidates are rejected."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """How much is generated, by which methods, in which form."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

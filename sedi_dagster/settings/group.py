@@ -1,7 +1,5 @@
 """What all groups of settings have in common."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, ConfigDict
 
 

@@ -1,7 +1,5 @@
 """`load_settings`: the settings of all sources, checked; one error for everything that is wrong."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

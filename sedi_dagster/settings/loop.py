@@ -1,7 +1,5 @@
 """Rounds: how they are allocated, when the loop ends, and when schedules start."""
 
-from __future__ import annotations
-
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 

@@ -1,7 +1,5 @@
 """Secrets in settings: API keys as they are given, and values as they may be shown."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any
 

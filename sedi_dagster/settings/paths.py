@@ -1,7 +1,5 @@
 """The project's root, its `.env`, and local paths as they are given in settings."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

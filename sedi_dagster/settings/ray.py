@@ -1,7 +1,5 @@
 """Where training, evaluation, IFD and embedding run as Ray jobs, and with what."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field, field_validator

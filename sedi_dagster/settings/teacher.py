@@ -1,7 +1,5 @@
 """The teacher: where it is, and how it is called."""
 
-from __future__ import annotations
-
 import re
 from typing import Any, Literal
 from urllib.parse import urlsplit

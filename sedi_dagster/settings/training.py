@@ -1,7 +1,5 @@
 """The student and its fine-tuning."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field

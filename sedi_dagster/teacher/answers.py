@@ -5,8 +5,6 @@ Nothing here raises: unreadable responses become an `error` of the answer. The t
 elsewhere.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import re

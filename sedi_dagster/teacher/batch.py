@@ -5,8 +5,6 @@ A process killed at any moment leaves a row with its progress, and whoever needs
 there. Calls belong to the batch, which outlives the process that created it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

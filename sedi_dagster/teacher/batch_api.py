@@ -5,8 +5,6 @@ errors. Reference: platform.openai.com/docs/guides/batch. Every step but one may
 batch is made a second time, the endpoint is asked whether the first one is there.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

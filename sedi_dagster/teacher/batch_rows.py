@@ -1,7 +1,5 @@
 """The ledger's rows of batches: state, and which process handles them."""
 
-from __future__ import annotations
-
 import time
 import uuid
 from collections.abc import Sequence

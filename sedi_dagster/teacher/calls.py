@@ -1,7 +1,5 @@
 """Reading the ledger: lists, sums and what the caps leave for the next round. Read-only."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal

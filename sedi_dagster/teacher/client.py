@@ -4,8 +4,6 @@ Requests are looked up by key first; only unanswered ones are sent (`sending`). 
 nothing that arrived, and a repeated request sends only what is missing.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """`sedi calls`."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Consecutive failures of calls of one purpose: the endpoint or a setting is at fault, not the calls."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from sedi_dagster.errors import TeacherError

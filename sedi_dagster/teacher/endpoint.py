@@ -1,7 +1,5 @@
 """The endpoint of the client: a given URL, or the bundled model's server, which is started for it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 

@@ -4,8 +4,6 @@ Based on earlier calls of the same purpose if there are any; otherwise on the me
 which overestimates.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 OpenAI, vLLM, llama.cpp and gateways report the same errors in different formats (`reasons`), which are unified here.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Collection, Mapping

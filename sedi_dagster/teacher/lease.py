@@ -1,7 +1,5 @@
 """A lease: among several machines that share a ledger, one holds it while it is alive."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

@@ -5,8 +5,6 @@ as many commits as one. Callers await their operation; when it returns, it is on
 same ledger.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import queue

@@ -1,7 +1,5 @@
 """The location of the ledger. A separate module, so that readers need not import the client."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sedi_dagster.errors import SettingsError

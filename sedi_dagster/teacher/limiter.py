@@ -6,8 +6,6 @@ Retry-After or a growing pause, until a success resumes normal sending. Refusals
 settings say, an endpoint that fails every call for half a minute.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import random

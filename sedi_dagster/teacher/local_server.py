@@ -5,8 +5,6 @@ the machine can use or see it. It ends when its standard input closes or its par
 Run as `python -m sedi_dagster.teacher.local_server` it is that child.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

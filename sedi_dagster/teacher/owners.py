@@ -4,8 +4,6 @@ A call in flight belongs to an open ledger. If its process died, whoever needs t
 machine the process table decides, elsewhere a heartbeat.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import time

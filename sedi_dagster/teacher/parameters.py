@@ -4,8 +4,6 @@ The key of a call is of the intended request, so an answer is found regardless o
 stored next to the ledger and reported once.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable

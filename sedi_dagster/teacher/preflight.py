@@ -1,7 +1,5 @@
 """Checks of the endpoint before anything is spent: is it available, does it accept the key, does it have the model?"""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass

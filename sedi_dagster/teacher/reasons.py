@@ -5,8 +5,6 @@
 `{"fault": {...}}` (Apigee), RFC 9457, a page of HTML, plain text.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping

@@ -5,8 +5,6 @@ unchanged one is never paid for twice. Purpose, round and category are not part 
 between runs (the port of the bundled model's server).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How long an endpoint asks to wait: from headers, error fields or error text. Pure."""
 
-from __future__ import annotations
-
 import email.utils
 import math
 import re

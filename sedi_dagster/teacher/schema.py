@@ -4,8 +4,6 @@ Alike means: a writing transaction has the ledger for itself. SQLite does so wit
 with a row lock on the account of the whole loop, which every writing transaction takes first.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Iterable

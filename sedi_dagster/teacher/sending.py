@@ -4,8 +4,6 @@ A call is recorded and reserved before it is sent, and its response is in the le
 cancellation or an error in between, the ledger shows its progress.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import random

@@ -4,8 +4,6 @@ The calls go through the ledger: they are accounted for, and the ledger remember
 request but ignores its schema is detected by its answer.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any

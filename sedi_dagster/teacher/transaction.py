@@ -4,8 +4,6 @@ All in one transaction, so that at every moment, seen from every process, an acc
 what is reserved for those in flight. Many operations share one transaction, which makes durability cheap.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields

@@ -6,8 +6,6 @@ whether it can have reached the endpoint, which exact accounting needs. aiohttp 
 less CPU time with many concurrent calls than the client's default.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import re

@@ -1,7 +1,5 @@
 """What a teacher has done since it was opened, as numbers that the UI can plot."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ answer small requests while generating: when there has been no response for a wh
 which is free. After three such requests without a response, the endpoint is considered dead.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar

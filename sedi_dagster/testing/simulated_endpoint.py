@@ -1,7 +1,5 @@
 """The simulated teacher as an endpoint of the client: for the profile `rehearsal`."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 

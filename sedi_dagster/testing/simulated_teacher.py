@@ -5,8 +5,6 @@ would have billed. Everything that it writes says that it is simulated. As a pro
 `python -m sedi_dagster.testing.simulated_teacher --port 8099`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import json

@@ -5,8 +5,6 @@ It knows each prompt of `generation/prompts` by a phrase of it, and answers as a
 some of the flaws that the methods have rules for.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import re

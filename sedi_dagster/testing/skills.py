@@ -6,8 +6,6 @@ they show how the loop moves, not how good data looks. Five skills have wordings
 make the evaluation items of the rehearsal (`seeds/rehearsal/`): those the simulated teacher never writes.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import re

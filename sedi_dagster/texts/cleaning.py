@@ -1,7 +1,5 @@
 """Cleaning of a model's raw text, in one place for reading, display and training."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

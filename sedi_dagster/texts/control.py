@@ -4,8 +4,6 @@ A token that a server did not treat as the end of the turn becomes text in the a
 model generated after it. A tokenizer would turn it into a real special token, so it must not reach a training row.
 """
 
-from __future__ import annotations
-
 import re
 
 _MARK = (

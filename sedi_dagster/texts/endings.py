@@ -4,8 +4,6 @@ Sources: the references of OpenAI, Anthropic (`stop_reason`), Gemini (`FinishRea
 llama.cpp, vLLM, SGLang and TGI; what gateways pass on from them in their own spelling.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Markdown for the Dagster UI and for cards."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 

@@ -1,7 +1,5 @@
 """Whether the input of a task says that there is none, in the words of people and models."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from pathlib import Path

@@ -5,8 +5,6 @@ Models mark it in many ways: `<think>` (DeepSeek-R1, Qwen), `[THINK]` (Magistral
 leaves only the closing mark in the answer.
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_right
 from dataclasses import dataclass

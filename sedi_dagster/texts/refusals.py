@@ -5,8 +5,6 @@ input. "I cannot see the stars from my window" is not a refusal, and neither is 
 `refusals.yaml`: of English in full, of other languages more briefly.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import cache

@@ -10,8 +10,6 @@ One departure, so that English is compared as everyone does (`rouge_score` witho
 sign, so "don't" is two tokens and "3.14" too.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

@@ -4,8 +4,6 @@ The runner asks the worker to call a function; where the function was given one 
 the worker asks back while the runner waits. Requests nest and never overlap, so neither side needs a thread.
 """
 
-from __future__ import annotations
-
 import builtins
 import json
 import os

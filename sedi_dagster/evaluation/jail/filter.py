@@ -4,8 +4,6 @@ An allow list, so that a call the kernel learns tomorrow is denied. Denied are w
 processes and threads, running programs, signals to others, tracing, mounting, files opened for writing.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import struct

@@ -5,8 +5,6 @@ Layers that must hold raise `LayerError`; the extra ones are left out of the lis
 refuses them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import errno

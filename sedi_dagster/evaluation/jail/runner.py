@@ -5,8 +5,6 @@ its verdict but by what its functions return. Started by the sandbox as `python 
 OPTIONS`.
 """
 
-from __future__ import annotations
-
 import builtins
 import importlib
 import json

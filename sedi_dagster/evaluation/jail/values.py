@@ -4,8 +4,6 @@ A subclass crosses as the plain type which it extends, so no method of the code 
 `__hash__`, `__bool__`) ever runs where the verdict is made.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal

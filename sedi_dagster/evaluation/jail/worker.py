@@ -4,8 +4,6 @@ It has never seen the tests: it is forked before the runner reads them, and lear
 alone.
 """
 
-from __future__ import annotations
-
 import operator
 import sys
 import types

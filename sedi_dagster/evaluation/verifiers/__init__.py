@@ -7,8 +7,6 @@ Every verifier rejects an empty answer and one of over 20,000 characters, never 
 time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

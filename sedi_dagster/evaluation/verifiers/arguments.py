@@ -1,7 +1,5 @@
 """Checks the arguments of an evaluation item's verifier before anything runs."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The verifier of code: finds the function in an answer and runs its tests in the sandbox."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

@@ -3,8 +3,6 @@
 Each constraint (`CONSTRAINTS`) is a function of the hardened answer and its own parameters, and tells whether it holds.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import unicodedata

@@ -4,8 +4,6 @@ copy_limit.
 They read words, not meaning: "not Paris" contains "Paris". `forbidden`, `max_words` and `whole` narrow that.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 

@@ -1,7 +1,5 @@
 """The verifier of a final number: reads the answer as graders of GSM8K (arXiv 2110.14168) and MATH do."""
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata

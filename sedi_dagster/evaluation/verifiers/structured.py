@@ -1,7 +1,5 @@
 """Verifiers of answers with a structure: json_fields and list_items."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

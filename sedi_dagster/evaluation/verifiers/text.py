@@ -5,8 +5,6 @@ judged.
 Does not belong here: any verdict. Everything is linear in the length of the text.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter

@@ -1,7 +1,5 @@
 """Instances of one task: input first, or for classification the label first."""
 
-from __future__ import annotations
-
 import re
 from itertools import pairwise
 

@@ -6,8 +6,6 @@ missing commas, quotes inside a string, escapes that JSON does not know, Python'
 is malformed, and every byte belongs to one piece.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A task found in the teacher's text, and splitting a text into parts."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Numbered series of tasks, with or without answers."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from itertools import pairwise

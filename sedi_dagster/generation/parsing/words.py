@@ -5,8 +5,6 @@ patterns match at the start of a line only, so that a word in running text is no
 more than a few characters.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

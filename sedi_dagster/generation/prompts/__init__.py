@@ -4,8 +4,6 @@
 of both, as `few_shot`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from functools import cache

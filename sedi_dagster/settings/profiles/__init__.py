@@ -1,7 +1,5 @@
 """The profiles: settings that go together, a YAML file each. `SEDI_PROFILE` chooses one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
