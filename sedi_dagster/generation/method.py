@@ -3,6 +3,8 @@
 A new method is a subclass of `Method` in its own file, and a line in `methods.py`.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -7,9 +7,9 @@ settings say, an endpoint that fails every call for half a minute.
 """
 
 import asyncio
-import contextlib
 import random
 import time
+from collections import deque
 from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
@@ -111,9 +111,9 @@ class CallLimiter:
         self.in_flight = 0
         self._names, self._patience_s = names, patience_s
         self._requests, self._tokens = Rate(requests_per_minute), Rate(tokens_per_minute)
-        self._turn, self._changed = asyncio.Lock(), asyncio.Event()
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._trouble: _Trouble | None = None
-        self._errors: list[TeacherError] = []
         self._succeeded_at = self._active_at = 0.0
 
     async def acquire(self, tokens: int) -> None:
@@ -125,16 +125,15 @@ class CallLimiter:
         """
         await self._requests.take(1)
         await self._tokens.take(tokens)
-        known = len(self._errors)
-        async with self._turn:
-            while (wait_s := self._wait_s(known)) != 0.0:
-                self._changed.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await self._changed.wait()
-            if not self.in_flight:
-                self.mark_active()  # silence begins with the first call
-            self.in_flight += 1
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(place)
+        self._let_in()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self.release()
+            raise
 
     def succeeded(self, tokens_over: int = 0) -> None:
         """An answer came. `tokens_over`: tokens estimated on acquiring but not used."""
@@ -156,21 +155,21 @@ class CallLimiter:
         before = self.concurrency.limit
         if refused or timed_out:
             self.concurrency.shrink()
+        counts = not refused
+        if sent_at >= self._succeeded_at:  # else the endpoint has worked since: this says nothing about it now
+            trouble = self._trouble = self._trouble or _Trouble(now, before)
+            trouble.message = failure.message
+            trouble.refusals += refused
+            trouble.failures += not refused
+            if trouble.is_grave:
+                counts = False
+                if now >= trouble.opens_at:
+                    pause_s = trouble.pause_s * random.uniform(0.75, 1.0)
+                    trouble.opens_at = now + (self.pause_s(pause_s) if trouble.refusals else pause_s)
+                    trouble.pause_s = min(_LONGEST_PAUSE_S, trouble.pause_s * 2)
+                trouble.opens_at = max(trouble.opens_at, now + (failure.retry_after_s or 0.0))
         self.release()
-        if sent_at < self._succeeded_at:  # the endpoint has worked since: this says nothing about it now
-            return not refused
-        trouble = self._trouble = self._trouble or _Trouble(now, before)
-        trouble.message = failure.message
-        trouble.refusals += refused
-        trouble.failures += not refused
-        if not trouble.is_grave:
-            return not refused
-        if now >= trouble.opens_at:
-            pause_s = trouble.pause_s * random.uniform(0.75, 1.0)
-            trouble.opens_at = now + (self.pause_s(pause_s) if trouble.refusals else pause_s)
-            trouble.pause_s = min(_LONGEST_PAUSE_S, trouble.pause_s * 2)
-        trouble.opens_at = max(trouble.opens_at, now + (failure.retry_after_s or 0.0))
-        return False
+        return counts
 
     def pause_s(self, wanted_s: float, retry_after_s: float | None = None) -> float:
         """A pause before a call comes again: what the endpoint asks for, but never past the end of patience."""
@@ -190,20 +189,7 @@ class CallLimiter:
     def release(self) -> None:
         """Release the slot without recording an outcome."""
         self.in_flight -= 1
-        self._changed.set()
-
-    def _wait_s(self, known: int) -> float | None:
-        """How long the next call is to wait; None: until a slot is released. Raises the error of which it was not
-        `known` that it had come."""
-        error = self._error()
-        if error is not None:
-            self._errors.append(error)
-            self._trouble = None
-        if len(self._errors) > known:
-            raise self._errors[-1]
-        if self._trouble is None or not self._trouble.is_grave:
-            return 0.0 if self.in_flight < self.concurrency.limit else None
-        return max(0.0, self._trouble.opens_at - time.monotonic()) if not self.in_flight else None
+        self._let_in()
 
     def _error(self) -> TeacherError | None:
         """Why nothing more is to be sent: patience is at its end, or would be before the endpoint takes calls again."""
@@ -218,3 +204,33 @@ class CallLimiter:
         if not opens_late and waited_s < self._patience_s:
             return None
         return impatient_error(waited_s, self._names, trouble.message, trouble.opens_at - now if opens_late else None)
+
+    def _let_in(self) -> None:
+        """Grant free slots, all at once; if a pause is all that prevents it, try again when it ends."""
+        error = self._error() if self._queue else None
+        if error is not None:
+            self._trouble = None
+            for place in self._queue:
+                if not place.done():
+                    place.set_exception(error)
+            self._queue.clear()
+        is_grave = self._trouble is not None and self._trouble.is_grave
+        while self._queue:
+            if self._queue[0].done():  # cancelled
+                self._queue.popleft()
+                continue
+            if self.in_flight >= (1 if is_grave else self.concurrency.limit):
+                return
+            wait_s = self._trouble.opens_at - time.monotonic() if self._trouble is not None and is_grave else 0.0
+            if wait_s > 0.0:
+                if self._timer is None:
+                    self._timer = asyncio.get_running_loop().call_later(wait_s + 0.001, self._come_back)
+                return
+            self._queue.popleft().set_result(None)
+            if not self.in_flight:
+                self.mark_active()  # silence begins with the first call
+            self.in_flight += 1
+
+    def _come_back(self) -> None:
+        self._timer = None
+        self._let_in()
