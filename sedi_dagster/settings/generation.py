@@ -36,7 +36,7 @@ class GenerationSettings(SettingsGroup):
     )
     max_instruction_tokens: int = Field(200, ge=16, description="Token limit of a call that generates instructions")
     max_answer_tokens: int = Field(128, ge=8, description="Token limit of a call that generates an answer")
-    max_example_tokens: int = Field(400, ge=32, description="Token limit of a call that generates complete examples")
+    max_example_tokens: int = Field(1500, ge=32, description="Token limit of a call that generates complete examples")
     max_pieces_factor: float = Field(
         6.0, ge=1, description="Give up after this many pieces of text, malformed ones included, per candidate wanted"
     )

@@ -146,7 +146,8 @@ def test_a_budget_without_room_for_one_answer_is_an_error() -> None:
 
 def test_the_mix_shares_the_candidates_out() -> None:
     mix = {"self_instruct": 0.5, "single_call": 0.3, "evol_instruct": 0.2}
-    tables, _ = run(job(candidates=60), simulated, mix=mix)
+    one_instance = {"max_example_tokens": 400}  # what an instruction has room for, so that no method brings more
+    tables, _ = run(job(one_instance, candidates=60), simulated, mix=mix)
     rows = tables["candidates"].filter(pl.col("problem").is_null())
     shares = dict(rows["method"].value_counts(normalize=True).iter_rows())
     assert all(abs(shares[name] - share) < 0.12 for name, share in mix.items())
