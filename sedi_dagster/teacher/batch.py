@@ -61,12 +61,12 @@ class Batches:
             TeacherError: the endpoint cannot be used, or the calls brought nothing.
         """
         outcome = Outcome()
-        carried: set[str] = set()
+        batch_ids: set[str] = set()
         for part in _parts(asked):
-            carried |= await self._begin(part, outcome)
+            batch_ids |= await self._begin(part, outcome)
         errors: list[TeacherError] = []
-        for batch_id in sorted(carried):
-            errors += await self._carry(batch_id, outcome)
+        for batch_id in sorted(batch_ids):
+            errors += await self._follow(batch_id, outcome)
         left = [rendered.key for _, rendered in asked if rendered.key not in outcome.answers]
         for start in range(0, len(left), _AT_ONCE):  # settled by another process
             found = await self._ledger.lookup(left[start : start + _AT_ONCE])
@@ -100,23 +100,23 @@ class Batches:
         await asyncio.to_thread(change_batch, self._ledger, batch_id, **changed)
         return batches | ({batch_id} if count else set())
 
-    async def _carry(self, batch_id: str, outcome: Outcome) -> list[TeacherError]:
+    async def _follow(self, batch_id: str, outcome: Outcome) -> list[TeacherError]:
         """See a batch through, from wherever it is; wait if another process does so."""
         pause_s = FIRST_POLL_S
         while True:
             row = await asyncio.to_thread(read_batch, self._ledger, batch_id)
             if row is None or row.state == "ended":
                 return []
-            if batch_id not in self._ledger.carrying:
-                self._ledger.carrying.add(batch_id)
+            if batch_id not in self._ledger.followed_batches:
+                self._ledger.followed_batches.add(batch_id)
                 try:
                     if await asyncio.to_thread(claim_batch, self._ledger, batch_id):
-                        return await self._see_through(row, outcome)
+                        return await self._run_to_end(row, outcome)
                 finally:
-                    self._ledger.carrying.discard(batch_id)
+                    self._ledger.followed_batches.discard(batch_id)
             await asyncio.sleep(pause_s)
 
-    async def _see_through(self, row: BatchRow, outcome: Outcome) -> list[TeacherError]:
+    async def _run_to_end(self, row: BatchRow, outcome: Outcome) -> list[TeacherError]:
         batch_id, pause_s = row.id, FIRST_POLL_S
         if row.state == "made":
             row = await self._upload(row)

@@ -16,7 +16,7 @@ import openai
 
 from sedi_dagster.errors import TeacherError
 from sedi_dagster.teacher.endpoint import Endpoint
-from sedi_dagster.teacher.failures import EndpointNames, dead_error, from_status
+from sedi_dagster.teacher.failures import EndpointNames, from_status, unavailable_error
 from sedi_dagster.teacher.transport import FAILURES, failed, open_client
 
 MOST_REQUESTS = 50_000
@@ -139,7 +139,7 @@ class BatchApi:
                 why, asked_s = str(failed(error)), 0.0
             pause_s = max(min(_LONGEST_PAUSE_S, pause_s * 2), asked_s)
             if time.monotonic() + pause_s - began > self._patience_s:
-                raise dead_error(why, self._names)
+                raise unavailable_error(why, self._names)
             await asyncio.sleep(pause_s)
 
     def _error(self, error: openai.APIStatusError) -> TeacherError:

@@ -140,14 +140,14 @@ def _bad_request(status: int, reason: Reason, says: str, names: EndpointNames, o
     return Failure("rejected", bad_request)
 
 
-def dead_error(message: str, names: EndpointNames) -> TeacherUnavailable:
+def unavailable_error(message: str, names: EndpointNames) -> TeacherUnavailable:
     """The error for an endpoint that cannot be reached or fails every call."""
     return TeacherUnavailable(
         f"{names.endpoint} cannot be reached or fails every call: {message}.", f"Check it. {_SAVED}"
     )
 
 
-def silent_error(silent_s: float, names: EndpointNames) -> TeacherUnavailable:
+def unresponsive_error(silent_s: float, names: EndpointNames) -> TeacherUnavailable:
     """The error for an endpoint that accepts calls and answers none for `silent_s` seconds."""
     return TeacherUnavailable(
         f"{names.endpoint} takes calls but answers nothing: no call for {silent_s:.0f} s, nor which models it has.",
@@ -155,7 +155,7 @@ def silent_error(silent_s: float, names: EndpointNames) -> TeacherUnavailable:
     )
 
 
-def impatient_error(
+def rate_limit_error(
     waited_s: float, names: EndpointNames, message: str, until_s: float | None = None
 ) -> TeacherUnavailable:
     """Nothing but 429. `until_s`: seconds from now that it asks to wait, if that is longer than patience lasts."""

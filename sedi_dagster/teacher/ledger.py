@@ -97,7 +97,7 @@ class Ledger:
         self._writer, self._reader = open_engines(url)
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._mine: set[str] = set()
-        self.carrying: set[str] = set()
+        self.followed_batches: set[str] = set()
         """Batches that this process is handling."""
         self._heartbeat = 0.0
         self._closed = self._left = False

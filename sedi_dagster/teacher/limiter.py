@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from aiolimiter import AsyncLimiter
 
 from sedi_dagster.errors import TeacherError
-from sedi_dagster.teacher.failures import EndpointNames, Failure, dead_error, impatient_error
+from sedi_dagster.teacher.failures import EndpointNames, Failure, rate_limit_error, unavailable_error
 
 _START, _GROWTH = 8, 0.1
 _TOLERATED, _MEMORY = 0.1, 1 / 128
@@ -78,19 +78,20 @@ class Rate:
 
 
 @dataclass
-class _Trouble:
-    """A row of answers without a success."""
+class _FailureStreak:
+    """Failures without a success in between. `is_open`: so many that the circuit breaker opens, and one call at a time
+    probes the endpoint, from `probe_at` on."""
 
     since: float
     limit_before: int
     refusals: int = 0
     failures: int = 0
     pause_s: float = _FIRST_PAUSE_S
-    opens_at: float = 0.0
+    probe_at: float = 0.0
     message: str = ""
 
     @property
-    def is_grave(self) -> bool:
+    def is_open(self) -> bool:
         some = self.limit_before // 4  # of many at once a few come back early, and the bad ones do so first
         return self.refusals >= max(_REFUSALS_IN_A_ROW, some) or self.failures >= max(_FAILURES_IN_A_ROW, some)
 
@@ -113,7 +114,7 @@ class CallLimiter:
         self._requests, self._tokens = Rate(requests_per_minute), Rate(tokens_per_minute)
         self._queue: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._trouble: _Trouble | None = None
+        self._streak: _FailureStreak | None = None
         self._succeeded_at = self._active_at = 0.0
 
     async def acquire(self, tokens: int) -> None:
@@ -127,7 +128,7 @@ class CallLimiter:
         await self._tokens.take(tokens)
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(place)
-        self._let_in()
+        self._admit()
         try:
             await place
         except asyncio.CancelledError:
@@ -137,9 +138,9 @@ class CallLimiter:
 
     def succeeded(self, tokens_over: int = 0) -> None:
         """An answer came. `tokens_over`: tokens estimated on acquiring but not used."""
-        if self._trouble is not None and self._trouble.is_grave:
-            self.concurrency.recover(self._trouble.limit_before)
-        self._trouble = None
+        if self._streak is not None and self._streak.is_open:
+            self.concurrency.recover(self._streak.limit_before)
+        self._streak = None
         self._succeeded_at = time.monotonic()
         self.concurrency.grow()
         self._tokens.give_back(tokens_over)
@@ -157,23 +158,23 @@ class CallLimiter:
             self.concurrency.shrink()
         counts = not refused
         if sent_at >= self._succeeded_at:  # else the endpoint has worked since: this says nothing about it now
-            trouble = self._trouble = self._trouble or _Trouble(now, before)
-            trouble.message = failure.message
-            trouble.refusals += refused
-            trouble.failures += not refused
-            if trouble.is_grave:
+            streak = self._streak = self._streak or _FailureStreak(now, before)
+            streak.message = failure.message
+            streak.refusals += refused
+            streak.failures += not refused
+            if streak.is_open:
                 counts = False
-                if now >= trouble.opens_at:
-                    pause_s = trouble.pause_s * random.uniform(0.75, 1.0)
-                    trouble.opens_at = now + (self.pause_s(pause_s) if trouble.refusals else pause_s)
-                    trouble.pause_s = min(_LONGEST_PAUSE_S, trouble.pause_s * 2)
-                trouble.opens_at = max(trouble.opens_at, now + (failure.retry_after_s or 0.0))
+                if now >= streak.probe_at:
+                    pause_s = streak.pause_s * random.uniform(0.75, 1.0)
+                    streak.probe_at = now + (self.pause_s(pause_s) if streak.refusals else pause_s)
+                    streak.pause_s = min(_LONGEST_PAUSE_S, streak.pause_s * 2)
+                streak.probe_at = max(streak.probe_at, now + (failure.retry_after_s or 0.0))
         self.release()
         return counts
 
     def pause_s(self, wanted_s: float, retry_after_s: float | None = None) -> float:
         """A pause before a call comes again: what the endpoint asks for, but never past the end of patience."""
-        since = self._trouble.since if self._trouble is not None else time.monotonic()
+        since = self._streak.since if self._streak is not None else time.monotonic()
         left_s = max(0.0, since + self._patience_s - time.monotonic())
         asked_s = retry_after_s or 0.0
         return min(left_s, max(wanted_s, asked_s if asked_s <= left_s else 0.0))
@@ -189,48 +190,47 @@ class CallLimiter:
     def release(self) -> None:
         """Release the slot without recording an outcome."""
         self.in_flight -= 1
-        self._let_in()
+        self._admit()
 
     def _error(self) -> TeacherError | None:
         """Why nothing more is to be sent: patience is at its end, or would be before the endpoint takes calls again."""
-        trouble, now = self._trouble, time.monotonic()
-        if trouble is None:
+        streak, now = self._streak, time.monotonic()
+        if streak is None:
             return None
-        waited_s = now - trouble.since
-        if not trouble.refusals:
-            is_dead = trouble.is_grave and waited_s > BREAKER_S
-            return dead_error(trouble.message, self._names) if is_dead else None
-        opens_late = trouble.is_grave and trouble.opens_at > trouble.since + self._patience_s
-        if not opens_late and waited_s < self._patience_s:
+        waited_s = now - streak.since
+        if not streak.refusals:
+            is_dead = streak.is_open and waited_s > BREAKER_S
+            return unavailable_error(streak.message, self._names) if is_dead else None
+        probes_late = streak.is_open and streak.probe_at > streak.since + self._patience_s
+        if not probes_late and waited_s < self._patience_s:
             return None
-        return impatient_error(waited_s, self._names, trouble.message, trouble.opens_at - now if opens_late else None)
+        return rate_limit_error(waited_s, self._names, streak.message, streak.probe_at - now if probes_late else None)
 
-    def _let_in(self) -> None:
+    def _admit(self) -> None:
         """Grant free slots, all at once; if a pause is all that prevents it, try again when it ends."""
         error = self._error() if self._queue else None
         if error is not None:
-            self._trouble = None
+            self._streak = None
             for place in self._queue:
                 if not place.done():
                     place.set_exception(error)
             self._queue.clear()
-        is_grave = self._trouble is not None and self._trouble.is_grave
+        streak = self._streak if self._streak is not None and self._streak.is_open else None
         while self._queue:
             if self._queue[0].done():  # cancelled
                 self._queue.popleft()
                 continue
-            if self.in_flight >= (1 if is_grave else self.concurrency.limit):
+            if self.in_flight >= (self.concurrency.limit if streak is None else 1):
                 return
-            wait_s = self._trouble.opens_at - time.monotonic() if self._trouble is not None and is_grave else 0.0
-            if wait_s > 0.0:
+            if streak is not None and (wait_s := streak.probe_at - time.monotonic()) > 0.0:
                 if self._timer is None:
-                    self._timer = asyncio.get_running_loop().call_later(wait_s + 0.001, self._come_back)
+                    self._timer = asyncio.get_running_loop().call_later(wait_s + 0.001, self._admit_later)
                 return
             self._queue.popleft().set_result(None)
             if not self.in_flight:
                 self.mark_active()  # silence begins with the first call
             self.in_flight += 1
 
-    def _come_back(self) -> None:
+    def _admit_later(self) -> None:
         self._timer = None
-        self._let_in()
+        self._admit()

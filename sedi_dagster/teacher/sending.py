@@ -161,21 +161,17 @@ class Sender:
         """The answer that is in the ledger; else None after waiting for what stands in the way of sending."""
         if isinstance(begun, Answered):
             return self.recall((await self.ledger.lookup([begun.key]))[begun.key])
-        if isinstance(begun, NoRoom):
-            await self._wait_for_room(begun)
-        else:
+        if not isinstance(begun, NoRoom):
             await asyncio.sleep(_BUSY_POLL_S)
-        return None
-
-    async def _wait_for_room(self, refusal: NoRoom) -> None:
-        """Until a call under way, here or in another process, gives back what it did not use."""
-        if refusal.for_good:
-            raise budget_exceeded(refusal.cap, refusal.account)
-        self._settled.clear()
+            return None
+        if begun.for_good:
+            raise budget_exceeded(begun.cap, begun.account)
+        self._settled.clear()  # until a call under way, here or in another process, gives back what it did not use
         try:
             await asyncio.wait_for(self._settled.wait(), _ROOM_POLL_S)
         except TimeoutError:
             await asyncio.to_thread(self.ledger.settle_dead)
+        return None
 
     async def _attempt(
         self, request: TeacherRequest, rendered: RenderedRequest, in_flight: InFlight, replies: int

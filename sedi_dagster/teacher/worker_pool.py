@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sedi_dagster.errors import SediError, TeacherError
 from sedi_dagster.teacher import preflight
 from sedi_dagster.teacher.endpoint import Endpoint
-from sedi_dagster.teacher.failures import EndpointNames, silent_error
+from sedi_dagster.teacher.failures import EndpointNames, unresponsive_error
 from sedi_dagster.teacher.limiter import CallLimiter
 
 PROBES = 3
@@ -105,4 +105,4 @@ async def until_silent(
             limiter.mark_active()
         else:
             unanswered += 1
-    return silent_error(limiter.silent_s(), names)
+    return unresponsive_error(limiter.silent_s(), names)
