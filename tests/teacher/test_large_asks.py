@@ -84,6 +84,17 @@ def test_a_failing_callback_ends_the_ask_with_its_own_error(bench: Bench) -> Non
     accounted_for(bench)
 
 
+def test_calls_in_flight_when_another_one_fails_are_waited_for_as_they_are_paid_for(bench: Bench) -> None:
+    def fail(index: int, answer: TeacherAnswer) -> None:
+        raise ZeroDivisionError
+
+    bench.server.configure(latency_s=0.2)
+    with pytest.raises(ZeroDivisionError):
+        bench.ask(chats(40), on_answer=fail)
+    sums = {line.name: line for line in sum_calls(bench.ledger, "state")}
+    assert sums["done"].calls == len(bench.server.meter.billed) and not any(s.lost_tokens for s in sums.values())
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_writer_of_the_ledger_that_dies_leaves_nobody_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(*arguments: Any) -> Any:

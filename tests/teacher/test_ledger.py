@@ -259,6 +259,14 @@ def test_a_ledger_that_cannot_be_opened_says_where_and_hides_the_password(tmp_pa
     assert "hunter2secret" not in str(failed.value)
 
 
+def test_a_call_that_is_sent_again_has_no_answer_of_its_former_attempt(ledger: Ledger) -> None:
+    begin(ledger, new_call("a"))
+    end(ledger, EndedCall("a", "failed", response="half an answer"))
+    begin(ledger, new_call("a"))
+    call = ledger.read_call("a")
+    assert call is not None and call.state == "pending" and call.request and call.response is None
+
+
 def test_a_ledger_of_the_former_layout_is_migrated_and_what_was_paid_is_still_there(url: str) -> None:
     with Ledger(url) as ledger:
         begin(ledger, new_call("paid"), new_call("cut off"))
