@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.errors import ModelError
 from sedi_dagster.models import BUNDLED_EMBEDDING, bundled_minilm, file_digest
+from sedi_dagster.settings import PROJECT_ROOT, local_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,15 +34,19 @@ def embed(texts: Sequence[str], model_name: str) -> np.ndarray:
 
 def model_identity(model_name: str) -> str:
     """The name of a model; of one that is a folder, also a hash of its weights, as they may change under the name."""
-    folder = bundled_minilm() if model_name == BUNDLED_EMBEDDING else Path(model_name).expanduser()
-    weights = folder / "model.safetensors"
+    weights = _folder(model_name) / "model.safetensors"
     return f"{model_name} {file_digest(weights)}" if weights.is_file() else model_name
+
+
+def _folder(model_name: str) -> Path:
+    """Where the model lies if its name is a folder: a relative one is under the project's root."""
+    return bundled_minilm() if model_name == BUNDLED_EMBEDDING else PROJECT_ROOT / local_path(model_name)
 
 
 @lru_cache(maxsize=1)
 def _loaded(model_name: str) -> Any:
     """The model, kept for the next texts: loading it takes as long as embedding a thousand."""
-    folder = bundled_minilm() if model_name == BUNDLED_EMBEDDING else Path(model_name).expanduser()
+    folder = _folder(model_name)
     source = str(folder) if folder.is_dir() else model_name
     from sentence_transformers import SentenceTransformer  # 5 s and 500 MB: only where vectors are needed
 

@@ -15,7 +15,7 @@ from sedi_dagster.orchestration.teaching import check_judge
 from sedi_dagster.reporting.seed_check import rules_that_drop_all
 from sedi_dagster.settings import Settings
 from sedi_dagster.student.check import check_student
-from sedi_dagster.student.config import check_max_length
+from sedi_dagster.student.config import check_max_length, load_config
 from sedi_dagster.student.loading import check_quantization, load_tokenizer, student_source
 from sedi_dagster.targets import check_reference
 from sedi_dagster.teacher.open import open_teacher
@@ -76,18 +76,27 @@ def _runs_code(verifier: str, args: Mapping[str, Any]) -> bool:
 def _check_models(settings: Settings) -> None:
     if settings.teacher.base_url is None:
         bundled_gguf()
-    student = settings.training.student
-    check_student(student, "SEDI_TRAINING_STUDENT")
-    if student != BUNDLED_STUDENT:  # a base model has no chat template
-        source = student_source(student, settings.path(settings.cache))
-        load_tokenizer(source)
-        check_max_length(source, settings.training.max_length)
+    _check_model(settings.training.student, "SEDI_TRAINING_STUDENT", settings)
     if settings.evaluation.reference:
-        check_student(settings.evaluation.reference, "SEDI_EVALUATION_REFERENCE", trained=False)
+        _check_model(settings.evaluation.reference, "SEDI_EVALUATION_REFERENCE", settings)
     if settings.training.method == "qlora" and not settings.training.python:
         check_quantization()
     if settings.batching.embedding_model.startswith("bundled:"):
         bundled_minilm()
+
+
+def _check_model(name: str, setting: str, settings: Settings) -> None:
+    """A student or reference is there, with a chat template (a base model has none), and can be loaded."""
+    trained = setting == "SEDI_TRAINING_STUDENT"
+    check_student(name, setting, trained)
+    if name == BUNDLED_STUDENT:
+        return
+    source = student_source(name, settings.path(settings.cache))
+    if not settings.training.python:  # its transformers may know models that this one does not
+        config = load_config(source, setting, trained)
+        if trained:
+            check_max_length(name, config, settings.training.max_length)
+    load_tokenizer(source, setting)
 
 
 async def _check_served(settings: Settings) -> None:

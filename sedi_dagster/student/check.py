@@ -25,6 +25,11 @@ def model_folder(name: str, setting: str = "SEDI_TRAINING_STUDENT") -> Path | No
     Raises:
         ModelError: it can only be a folder, and there is none.
     """
+    if "://" in name:
+        raise ModelError(
+            f"{name} is a URL.",
+            f"Name a folder or a model on a hub (owner/model) in {setting}; download it if need be.",
+        )
     folder = Path(os.path.normpath(PROJECT_ROOT / local_path(name)))
     if folder.is_dir() and name.strip() and not name.startswith("bundled:"):
         return folder

@@ -46,12 +46,12 @@ def known_positions(config: PreTrainedConfig) -> int | None:
     return found if isinstance(found, int) and found > 0 else None
 
 
-def check_max_length(source: str, max_length: int) -> None:
+def check_max_length(name: str, config: PreTrainedConfig, max_length: int) -> None:
     """Raise `ModelError` if rows may be longer than a student can read: they would be paid for in vain."""
-    most = known_positions(load_config(source))
+    most = known_positions(config)
     if most and max_length > most:
         raise ModelError(
-            f"SEDI_TRAINING_MAX_LENGTH={max_length} is more than the {most} positions that {source} knows.",
+            f"SEDI_TRAINING_MAX_LENGTH={max_length} is more than the {most} positions that {name} knows.",
             f"Set SEDI_TRAINING_MAX_LENGTH to {most} or less, or name another model in SEDI_TRAINING_STUDENT.",
         )
 
@@ -59,6 +59,8 @@ def check_max_length(source: str, max_length: int) -> None:
 def reason(error: Exception) -> str:
     """An error of transformers in a sentence or two; many list all models, or advise to run a repository's code."""
     text = str(error)
+    if isinstance(error, KeyError):
+        return f"its files name {text}, which this version of transformers does not know."
     if "trust_remote_code" in text:
         return "it needs code from its repository, which is never run here."
     if "ignore_mismatched_sizes" in text:

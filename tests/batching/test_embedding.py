@@ -91,3 +91,14 @@ def test_a_multilingual_model_tells_twelve_languages_apart_and_the_rules_by_cosi
     assert not round_rules(SediResource()).latin_only
     monkeypatch.delenv("SEDI_BATCHING_EMBEDDING_MODEL")
     assert round_rules(SediResource()).latin_only
+
+
+def test_a_relative_folder_is_the_same_model_wherever_a_command_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr("sedi_dagster.batching.embedding.PROJECT_ROOT", tmp_path)
+    there = model_identity("./model")
+    monkeypatch.chdir(tmp_path)
+    assert there == model_identity("./model") != "./model"

@@ -306,7 +306,7 @@ FAMILIES = (
         _TURN,
         {"state_size": 8, "intermediate_size": 32},
     ),
-    Family(  # its positions are those of the cache, and fail
+    Family(  # its config says to keep no cache
         "mpt",
         "MptConfig",
         CHATML,

@@ -22,6 +22,7 @@ from sedi_dagster.student.chat import (
     token_ids,
 )
 from sedi_dagster.student.loading import load_student, load_tokenizer, token_counter
+from sedi_dagster.student.reading import NOT_PADDED
 from sedi_dagster.training.sft import train
 from tests.student.families import FAMILIES, Family, write_student
 from tests.training.conftest import job_for, silent, training_rows
@@ -133,11 +134,12 @@ def test_answers_and_reference_losses_are_those_of_plain_generation_one_by_one(
     plain.generation_config.eos_token_id = several
     plain.generation_config.save_pretrained(student)
     try:
-        file = tmp_path / "results.jsonl"
+        file, log = tmp_path / "results.jsonl", list[str]()
         job = {"student": student, "adapter": None, "items": items(), "results": str(file), "batch_size": 6}
-        evaluate(job, silent)
+        evaluate(job, log.append)
     finally:
         settings.write_text(before)
+    assert (NOT_PADDED in log) == (family.name in ("jamba", "mamba"))
     rows = read_results(file)
     cut = []
     for item in items():

@@ -23,6 +23,7 @@ from sedi_dagster.settings import load_settings
 from sedi_dagster.student.chat import answer_ids, closing_token, question_text, token_ids, trained_ids
 from sedi_dagster.student.check import check_student
 from sedi_dagster.student.loading import load_student, load_tokenizer, token_counter
+from sedi_dagster.student.reading import takes_padding
 from sedi_dagster.training.setup import encode
 from sedi_dagster.training.sft import train
 from tests.student.families import CHATML, FAMILIES, Family, write_student
@@ -171,6 +172,12 @@ def truncate(student: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1000])
 
 
+def spoil_a_number(student: Path) -> None:
+    weights = load_file(student / "model.safetensors")
+    next(iter(weights.values()))[0] = float("nan")
+    save_file(weights, student / "model.safetensors", {"format": "pt"})
+
+
 def point_elsewhere(student: Path) -> None:
     (student / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n")
 
@@ -187,13 +194,15 @@ def point_elsewhere(student: Path) -> None:
             lambda student: change(student / "config.json", model_type="mystery", auto_map={"AutoConfig": "m.C"}),
             "never run",
         ),
+        (lambda student: change(student / "config.json", hidden_act="mystery"), "name 'mystery', which this version"),
+        (spoil_a_number, "numbers that are not finite"),
     ],
 )
 def test_weights_that_are_not_all_there_are_told(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
     student = student_of(tmp_path)
     spoil(student)
     with pytest.raises(ModelError, match=f"(?s){message}"):
-        load_student(str(student), None)
+        takes_padding(load_student(str(student), None).eval())
 
 
 def shards(student: Path) -> Path:

@@ -137,6 +137,12 @@ def test_a_file_is_no_student_and_a_folder_at_home_is_found(tmp_path: Path, monk
     assert settings.training.student == settings.evaluation.reference == str(tmp_path / "models" / "mine")
 
 
+def test_a_url_is_no_name_of_a_model() -> None:
+    for name in ("https://huggingface.co/owner/model", "hf://owner/model", "file:///models/mine"):
+        with pytest.raises(ModelError, match=r"(?s)is a URL.*owner/model\) in SEDI_X"):
+            check_student(name, "SEDI_X")
+
+
 def test_a_relative_folder_is_under_the_projects_root_from_wherever_a_command_is_started(
     tiny_student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
