@@ -18,7 +18,6 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundOutcome, Tables
 from sedi_dagster.storage.rounds import remember_history
 from sedi_dagster.storage.store import Store
-from sedi_dagster.teacher.ledger_url import ledger_url
 from sedi_dagster.training.card import with_scores
 
 
@@ -47,7 +46,7 @@ def lineage_manifest(
         verdicts, items = filtered_batches["verdicts"], evaluation_scores["items"]
         outcome = round_outcome(plan, verdicts, calls, items, evaluation_scores["categories"], promotion["promoted"])
         _complete_card(store, outcome)
-        digests = call_digests(ledger_url(settings), calls["request_key"].unique())
+        digests = call_digests(settings.ledger_url, calls["request_key"].unique())
         records = RoundRecords(
             plan=plan,
             outcome=outcome,

@@ -11,7 +11,7 @@ def ledger_rows(url: str, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The calls with these keys, each with `request` and `response` (None where pruned), in no certain order.
 
     Args:
-        url: of the ledger (`teacher.open.ledger_url`). Of a SQLite file that is not there, nothing comes.
+        url: of the ledger (`Settings.ledger_url`). Of a SQLite file that is not there, nothing comes.
 
     Raises:
         StorageError: the database cannot be read.

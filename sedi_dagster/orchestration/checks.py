@@ -13,7 +13,6 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.training import verified_checkpoint
 from sedi_dagster.storage.superseding import disagreements
 from sedi_dagster.teacher.budget import Budget
-from sedi_dagster.teacher.ledger_url import ledger_url
 
 RARE = 0.05
 """A keep rate as low as this round's would come by chance in so many rounds at most."""
@@ -266,7 +265,7 @@ def the_manifest_agrees_with_the_data(checked: Checked) -> Finding:
 @dg.asset_check(asset="lineage_manifest", op_tags={"dagster/priority": "-1"})
 def the_data_folder_is_as_recorded(sedi: SediResource) -> dg.AssetCheckResult:
     """Every file, call and example against the manifests: what was changed, is missing or has no origin."""
-    report = verify(sedi.store(), ledger_url(sedi.settings()))
+    report = verify(sedi.store(), sedi.settings().ledger_url)
     listed = [str(finding) for finding in report.findings[:LISTED]]
     return dg.AssetCheckResult(
         passed=report.passed,

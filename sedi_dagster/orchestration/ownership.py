@@ -13,7 +13,6 @@ from socket import gethostname
 from sedi_dagster.errors import SediError
 from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.lease import renewed_lease, take_lease
-from sedi_dagster.teacher.ledger_url import ledger_url
 
 LOCK = "sedi-run.lock"
 SECONDS_TO_GET_IT = 2.0  # a sensor that only looks holds it for a moment
@@ -59,13 +58,13 @@ def claim_loop(settings: Settings, home: Path) -> str:
     Raises:
         SediError: the ledger cannot be opened.
     """
-    other = take_lease(ledger_url(settings), settings.data_root, _holder(home))
+    other = take_lease(settings.ledger_url, settings.data_root, _holder(home))
     return f"Another DAGSTER_HOME ({other})" if other else ""
 
 
 def lease_held(settings: Settings, home: Path) -> AbstractContextManager[None]:
     """Within the block the loop stays with this DAGSTER_HOME, however long its work takes; after it, it is free."""
-    return renewed_lease(ledger_url(settings), settings.data_root, _holder(home))
+    return renewed_lease(settings.ledger_url, settings.data_root, _holder(home))
 
 
 def _holder(home: Path) -> str:

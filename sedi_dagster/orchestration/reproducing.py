@@ -16,7 +16,6 @@ from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.settings import Settings
 from sedi_dagster.storage.store import Store
-from sedi_dagster.teacher.ledger_url import ledger_url
 from sedi_dagster.teacher.open import recorded_answers_only
 
 Tell = Callable[[str], None]
@@ -36,7 +35,7 @@ def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Compared]:
     overrides = recorded_settings(manifest, settings)
     folder = settings.path(settings.cache) / "reproduce" / round_key
     try:
-        replica = make_replica(store, manifest, ledger_url(settings), folder / "data")
+        replica = make_replica(store, manifest, settings.ledger_url, folder / "data")
         models = settings.path(settings.cache) / "models"  # the converted student is not converted again
         models.mkdir(parents=True, exist_ok=True)
         (folder / "cache").mkdir(parents=True, exist_ok=True)

@@ -61,14 +61,13 @@ def trace_command(wanted: str, as_json: bool, page: Path | None, all_of_it: bool
 @contextmanager
 def open_archive(settings: Settings) -> Iterator[Archive]:
     """All that a trace is read from. Updates the index first, with a note on stderr if that takes long."""
-    from sedi_dagster.teacher.ledger_url import ledger_url
 
     def tell(done: int, total: int) -> None:
         if done % 100 == 0 and total > 100:
             click.echo(f"Indexing {total:,} new or changed partitions: {done:,} done.", err=True)
 
     store = Store(settings.data_root)
-    ledger = ledger_url(settings) if settings.ledger or "://" not in settings.data_root else None
+    ledger = settings.ledger_url if settings.ledger or "://" not in settings.data_root else None
     with LineageIndex(store, settings.path(settings.cache), tell) as index:
         yield Archive(store, index, ledger)
 

@@ -11,7 +11,6 @@ from sedi_dagster.lineage.verify import Verification, verify
 from sedi_dagster.reporting.numbers import count
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.store import Store
-from sedi_dagster.teacher.ledger_url import ledger_url
 
 LISTED = 200
 
@@ -26,7 +25,7 @@ def verify_command(head: str | None, as_json: bool) -> None:
     """
     settings = load_settings()
     began = time.perf_counter()
-    report = verify(Store(settings.data_root), ledger_url(settings), head, progress=None if as_json else _Counter())
+    report = verify(Store(settings.data_root), settings.ledger_url, head, progress=None if as_json else _Counter())
     if as_json:
         click.echo(json.dumps({"passed": report.passed, **asdict(report)}, indent=2, ensure_ascii=False))
     else:

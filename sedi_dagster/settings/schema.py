@@ -176,6 +176,24 @@ class Settings(BaseSettings):
         data = unquote(self.data.removeprefix("file://")) if self.data.startswith("file://") else self.data
         return data if "://" in data else str(self.path(Path(data)))
 
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger of teacher calls is: as set, else SQLite in the data folder.
+
+        Raises:
+            SettingsError: the data is at a URL, where no SQLite can be, and no ledger is set.
+        """
+        if self.ledger:
+            return self.ledger
+        root = self.data_root.removeprefix("file://")
+        if "://" in root:
+            raise SettingsError(
+                f"The ledger of teacher calls cannot be stored at {self.data_root}.",
+                "Set SEDI_LEDGER to a database, such as postgresql+psycopg://user@host/sedi or "
+                "sqlite:////path/ledger.sqlite.",
+            )
+        return f"sqlite:///{Path(root) / 'ledger.sqlite'}"  # settings refuse what would mean something else in a URL
+
     def public(self) -> dict[str, Any]:
         """The settings as JSON, secrets masked (also passwords in URLs): for manifests and metadata."""
         shown: dict[str, Any] = masked(self.model_dump(mode="json"))

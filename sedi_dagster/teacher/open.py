@@ -9,13 +9,12 @@ from sedi_dagster.teacher.budget import Budget, known_price
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import Endpoint, RemoteEndpoint
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.teacher.ledger_url import ledger_url
 from sedi_dagster.teacher.local_server import BundledEndpoint
 
 
 def open_ledger(settings: Settings) -> Ledger:
     """The ledger of the settings, open; close it after use."""
-    return Ledger(ledger_url(settings))
+    return Ledger(settings.ledger_url)
 
 
 def make_endpoint(settings: Settings) -> Endpoint:

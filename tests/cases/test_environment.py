@@ -25,7 +25,6 @@ from sedi_dagster.settings import PROJECT_ROOT, Settings, TeacherSettings, load_
 from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.budget import known_price
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.teacher.ledger_url import ledger_url
 from sedi_dagster.teacher.open import make_endpoint
 
 NAMES = ["a folder", "Übung 数据 🐦", "it's [a] b=c&d;e+f", "a%b"]
@@ -42,7 +41,7 @@ def test_records_data_and_ledger_lie_in_the_folder_that_is_named(
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions("rounds", ["round-0001"])
     Store(settings.data_root).write_text("x", "a.txt")
-    with Ledger(ledger_url(settings)):
+    with Ledger(settings.ledger_url):
         pass
     assert home == folder / "home" and list(home.rglob("*.db"))
     assert (folder / "data" / "ledger.sqlite").exists() and (folder / "data" / "a.txt").exists()

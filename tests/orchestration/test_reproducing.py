@@ -13,7 +13,6 @@ from sedi_dagster.errors import SediError
 from sedi_dagster.lineage.verify import verify
 from sedi_dagster.orchestration.reproducing import reproduce
 from sedi_dagster.settings import load_settings
-from sedi_dagster.teacher.ledger_url import ledger_url
 
 ROUNDS = ("round-0001", "round-0002")
 
@@ -23,12 +22,12 @@ def test_a_round_is_made_again_with_equal_hashes_and_without_a_call(
 ) -> None:
     loop.run(1)
     settings, store = load_settings(), loop.sedi.store()
-    report = verify(store, ledger_url(settings))
+    report = verify(store, settings.ledger_url)
     assert report.passed and report.rounds == 1 and report.calls > 0, report.findings
     sent = simulated_teacher.meter.as_dict()["requests"]
     _check_reproduced(ROUNDS[0])
     assert simulated_teacher.meter.as_dict()["requests"] == sent
-    assert verify(store, ledger_url(settings)).head == report.head, "the data folder is only read"
+    assert verify(store, settings.ledger_url).head == report.head, "the data folder is only read"
     assert not (loop.project / "cache" / "reproduce" / ROUNDS[0]).exists()
 
 

@@ -18,7 +18,7 @@ from sedi_dagster.settings import Settings
 from sedi_dagster.teacher import local_server
 from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.local_server import BundledEndpoint, LocalServer
-from sedi_dagster.teacher.open import ledger_url, open_teacher
+from sedi_dagster.teacher.open import open_teacher
 
 
 def settings(folder: Path, **teacher: Any) -> Settings:
@@ -103,8 +103,8 @@ def test_a_server_that_does_not_start_says_what_its_log_says(tmp_path: Path, mon
 
 
 def test_the_ledger_of_data_at_a_url_must_be_named(tmp_path: Path) -> None:
-    assert ledger_url(settings(tmp_path)) == f"sqlite:///{tmp_path}/data/ledger.sqlite"
+    assert settings(tmp_path).ledger_url == f"sqlite:///{tmp_path}/data/ledger.sqlite"
     remote = Settings(_env_file=None, data="s3://bucket/data")
     with pytest.raises(SettingsError) as refused:
-        ledger_url(remote)
+        _ = remote.ledger_url
     assert "SEDI_LEDGER" in refused.value.fix
