@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LENGTH, PADDING = 8, 3
 
-_TOLERANCE, _TOLERANCE_BF16 = 1e-3, 0.1
+TOLERANCE, TOLERANCE_BF16 = 1e-3, 0.1
 """Nats that log-probabilities may differ by, on average, for two ways of reading to be the same. Rounding in bf16 comes
 to a few hundredths; a state that is lost, or that holds padding, to far more than a tenth with trained weights."""
 
@@ -121,7 +121,7 @@ def alike(logits: torch.Tensor, others: torch.Tensor) -> bool:
     """Whether two computations of the same logits differ by no more than rounding."""
     import torch
 
-    most = _TOLERANCE if logits.dtype == torch.float32 else _TOLERANCE_BF16
+    most = TOLERANCE if logits.dtype == torch.float32 else TOLERANCE_BF16
     differ = (logits.float().log_softmax(-1) - others.float().log_softmax(-1)).abs()
     return bool(differ.mean() <= most)
 

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from sedi_dagster.errors import WorkloadError
+from sedi_dagster.errors import ModelError, WorkloadError
 from sedi_dagster.student.chat import trained_ids
 from sedi_dagster.student.config import known_positions
 from sedi_dagster.student.loading import check_vocabulary, load_student, student_device
 from sedi_dagster.student.memory import free_memory, is_out_of_memory
-from sedi_dagster.student.reading import FAILURES, PADDING, sample, takes_padding, unusable
+from sedi_dagster.student.reading import (
+    FAILURES,
+    PADDING,
+    TOLERANCE,
+    sample,
+    takes_padding,
+    unusable,
+)
 from sedi_dagster.training.adapter import lora_config
 from sedi_dagster.training.example_losses import Encoded
 from sedi_dagster.training.failures import out_of_memory
@@ -33,6 +40,9 @@ PADDING_FREE = frozenset({"flash_attention_2"})
 """Attention implementations that take rows one after another in one sequence, without padding and at no extra cost.
 Others need a mask over all pairs of tokens: on a CPU that takes longer than the padding (docs/training.md)."""
 
+
+_ROUNDING_BF16 = 0.02
+"""Nats that the mean loss of a few tokens may differ by when rows are computed together in bf16."""
 
 _ROUTER = ("router_aux_loss_coef", "output_router_logits")
 """What TRL writes into the config of a mixture of experts, which is saved with a whole model."""
@@ -208,7 +218,7 @@ def _sft_config(job: TrainingJob, fitted: Fitted, size: int, devices: int, gpu: 
 
 
 def _check_trains(trainer: SFTTrainer, fitted: Fitted) -> None:
-    """Raise `ModelError` if a step of a few tokens fails, before anything is measured or trained."""
+    """Raise `ModelError` if a step of a few tokens fails or mixes its rows, before anything is measured or trained."""
     import torch
 
     from sedi_dagster.training.memory_trial import loss_of
@@ -216,9 +226,11 @@ def _check_trains(trainer: SFTTrainer, fitted: Fitted) -> None:
     model = trainer.model
     ids = sample(_innermost(model))[0].tolist()
     rows = [{"input_ids": row, "labels": row} for row in (ids, ids[PADDING:])[: fitted.micro_batch_size]]
+    if fitted.attention in PADDING_FREE:
+        _check_rows_apart(trainer, rows, fitted)
     model.train()
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
             loss_of(trainer, rows, fitted).backward()
     except FAILURES as error:
         if is_out_of_memory(error):
@@ -226,6 +238,26 @@ def _check_trains(trainer: SFTTrainer, fitted: Fitted) -> None:
         why = f"it cannot be trained ({type(error).__name__}: {str(error)[:300]})"
         raise unusable(_innermost(model), why) from None
     model.zero_grad(set_to_none=True)
+
+
+def _check_rows_apart(trainer: SFTTrainer, rows: list[dict[str, Any]], fitted: Fitted) -> None:
+    """Without padding, rows stand in one sequence: a recurrent state may go on from one into the next."""
+    import torch
+
+    from sedi_dagster.training.memory_trial import loss_of
+
+    trainer.model.eval()
+    predicted = [len(row["input_ids"]) - 1 for row in rows]
+    with torch.no_grad():
+        together = float(loss_of(trainer, rows, fitted))
+        alone = [float(loss_of(trainer, [row], fitted)) for row in rows]
+    expected = sum(loss * count for loss, count in zip(alone, predicted, strict=True)) / sum(predicted)
+    if abs(together - expected) > (_ROUNDING_BF16 if fitted.bf16 else TOLERANCE):
+        kind = type(_innermost(trainer.model)).__name__
+        raise ModelError(
+            f"The student is a {kind}, which reads rows without padding as one text.",
+            f"Set SEDI_TRAINING_ATTENTION=auto instead of {fitted.attention}, or SEDI_TRAINING_MICRO_BATCH_SIZE=1.",
+        )
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, rows: pl.DataFrame) -> list[Encoded]:

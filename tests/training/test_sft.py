@@ -13,7 +13,8 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from sedi_dagster.errors import ModelError, WorkloadError
 from sedi_dagster.training import setup
 from sedi_dagster.training.sft import train
-from tests.training.conftest import MakeJob, silent, training_rows
+from tests.student.families import FAMILIES, write_student
+from tests.training.conftest import MakeJob, job_for, silent, training_rows
 
 
 def test_it_trains_the_composed_batches_in_their_order_and_tells_of_each_step(
@@ -63,6 +64,16 @@ def test_rows_without_padding_give_the_same_gradients_in_the_same_order(
     assert shapes and {rows for rows, _ in shapes} == {1}
     for name in ("loss", "grad_norm"):
         assert flat[name].to_list() == pytest.approx(padded[name].to_list(), rel=1e-3)
+
+
+def test_a_student_whose_state_goes_on_into_the_next_row_is_not_trained_without_padding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jamba = next(family for family in FAMILIES if family.name == "jamba")
+    job = job_for(write_student(jamba, tmp_path / "student"), tmp_path, attention="sdpa", precision="fp32")
+    monkeypatch.setattr(setup, "PADDING_FREE", frozenset({"sdpa"}))
+    with pytest.raises(ModelError, match=r"(?s)as one text.*SEDI_TRAINING_ATTENTION=auto instead of sdpa"):
+        train(job, silent)
 
 
 def test_no_answer_is_cut(tmp_path: Path, make_job: MakeJob) -> None:
