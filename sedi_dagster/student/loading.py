@@ -164,7 +164,9 @@ def load_student(
             if not trainable:  # one matrix product a layer instead of three
                 model = model.merge_and_unload()
     except UNUSABLE as error:
-        raise ModelError(f"The model {weights!r} cannot be loaded: {reason(error)}", fix(setting)) from None
+        other = attention and "attention" in str(error).lower()
+        todo = f"Set SEDI_TRAINING_ATTENTION=auto instead of {attention}." if other else fix(setting)
+        raise ModelError(f"The model {weights!r} cannot be loaded: {reason(error)}", todo) from None
     except SafetensorError as error:
         raise ModelError(
             f"A safetensors file of {weights!r} is damaged: {error}.",

@@ -472,6 +472,13 @@ def test_a_model_that_cannot_be_read_as_a_student_is_told_before_it_is_asked_or_
         train(job_for(student, tmp_path / "out", rows=4), silent)
 
 
+@pytest.mark.parametrize(("name", "attention"), [("qwen2.5", "flash_attention_2"), ("mpt", "sdpa")])
+def test_an_attention_that_cannot_be_had_is_told_by_its_setting(tmp_path: Path, name: str, attention: str) -> None:
+    student = write_student(BY_NAME[name], tmp_path / "student")
+    with pytest.raises(ModelError, match=f"(?s)cannot be loaded.*SEDI_TRAINING_ATTENTION=auto instead of {attention}"):
+        train(job_for(student, tmp_path / "out", rows=4, attention=attention), silent)
+
+
 def test_one_row_and_a_batch_larger_than_the_data_are_trained(tmp_path: Path) -> None:
     student = student_of(tmp_path)
     for rows, batch_size in ((1, 1), (2, 16)):
