@@ -141,6 +141,8 @@ def load_student(
 
     if four_bit:
         check_quantization()
+    if adapter is not None and not adapter.is_dir():
+        raise ModelError(f"There is no checkpoint {adapter}.", _TRAIN_AGAIN)
     device = student_device()
     full_checkpoint = adapter is not None and not (adapter / "adapter_config.json").exists()
     weights = str(adapter) if full_checkpoint else source
@@ -156,13 +158,6 @@ def load_student(
             **(_in_four_bits(device) if four_bit else {}),
         )
         _check_whole(weights, found["missing_keys"])
-        if adapter is not None and not full_checkpoint:
-            from peft import PeftModel
-
-            where = str(device) if four_bit else "cpu"  # else on the first GPU, whichever this process's is
-            model = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device=where)
-            if not trainable:  # one matrix product a layer instead of three
-                model = model.merge_and_unload()
     except UNUSABLE as error:
         other = attention and "attention" in str(error).lower()
         todo = f"Set SEDI_TRAINING_ATTENTION=auto instead of {attention}." if other else fix(setting)
@@ -172,10 +167,41 @@ def load_student(
             f"A safetensors file of {weights!r} is damaged: {error}.",
             "Copy or download it again (a file of a few lines is a pointer of Git LFS: run `git lfs pull`).",
         ) from None
+    if adapter is not None and not full_checkpoint:
+        where = str(device) if four_bit else "cpu"  # else on the first GPU, whichever this process's is
+        model = _adapted(model, adapter, where, trainable)
     if four_bit:  # is there already, and may not be moved
         return model
     low = inference and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return model.to(device, torch.bfloat16) if low else model.to(device)
+
+
+def _adapted(model: PreTrainedModel, adapter: Path, where: str, trainable: bool) -> Any:
+    """The student with an adapter on it, or (not `trainable`) folded in: one matrix product a layer instead of three.
+
+    Raises:
+        ModelError: the adapter is damaged, or of another model. peft takes what fits, with no more than a warning.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        adapted = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device=where)
+        with safe_open(adapter / "adapter_model.safetensors", "pt") as file:
+            stored = {name for name in file.keys() if "lora_" in name}  # noqa: SIM118 - no mapping
+    except (*UNUSABLE, SafetensorError) as error:
+        raise ModelError(f"The adapter {adapter} cannot be loaded: {reason(error)}", _TRAIN_AGAIN) from None
+    wanted = {name for name in get_peft_model_state_dict(adapted, save_embedding_layers=False) if "lora_" in name}
+    if wanted != stored:
+        raise ModelError(
+            f"The adapter {adapter} is of another model, or not whole: {len(wanted - stored)} of {len(wanted)} weights "
+            f"are missing, and {len(stored - wanted)} have no place.",
+            _TRAIN_AGAIN,
+        )
+    return adapted if trainable else adapted.merge_and_unload()
+
+
+_TRAIN_AGAIN = "Restore the checkpoint and the student that it was trained on (SEDI_TRAINING_STUDENT), or train again."
 
 
 def _check_whole(source: str, missing: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.errors import ModelError
+from sedi_dagster.student.reading import FAILURES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,8 +56,7 @@ def _not_adapted(model: PreTrainedModel) -> list[str] | None:
         for name, layer in parent.named_children():
             if isinstance(layer, Linear | Conv1D):
                 all_of_them += 1
-                own = isinstance(layer, Linear) and type(layer).forward is not Linear.forward
-                if name in read or layer not in of_text or (own and "bitsandbytes" not in type(layer).__module__):
+                if name in read or layer not in of_text or not _is_product(layer):
                     found.append(f"{prefix}.{name}")
     if len(found) == all_of_them:
         raise ModelError(
@@ -64,6 +64,22 @@ def _not_adapted(model: PreTrainedModel) -> list[str] | None:
             "Set SEDI_TRAINING_METHOD=full, or name another model in SEDI_TRAINING_STUDENT.",
         )
     return found or None
+
+
+def _is_product(layer: Any) -> bool:
+    """Whether a linear layer returns a product of its input, also if its class has its own forward (Falcon)."""
+    import torch
+
+    if not isinstance(layer, torch.nn.Linear) or "bitsandbytes" in type(layer).__module__:
+        return True
+    if type(layer).forward is torch.nn.Linear.forward:
+        return True
+    try:
+        with torch.no_grad():
+            made = layer(layer.weight.new_ones(1, layer.in_features))
+    except FAILURES:
+        return False
+    return isinstance(made, torch.Tensor) and made.shape == (1, layer.out_features)
 
 
 @cache

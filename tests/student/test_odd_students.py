@@ -405,12 +405,14 @@ def test_a_mixture_of_experts_that_was_trained_whole_is_answered_by_and_keeps_it
         ("falcon-h1", "mamba.in_proj", "out_proj"),  # a kernel reads its weights
         ("mamba", "mixer.in_proj", "out_proj"),
         ("llama4", "self_attn.q_proj", "router"),  # returns two things
+        ("falcon", "query_key_value", "lm_head"),  # linear layers of a class of their own
     ],
 )
 def test_an_adapter_leaves_out_layers_that_it_would_break_or_not_change(
     tmp_path: Path, name: str, adapted: str, left_out: str
 ) -> None:
-    student = write_student(BY_NAME[name], tmp_path / "student")
+    falcon = replace(BY_NAME["qwen2.5"], config="FalconConfig")
+    student = write_student(falcon if name == "falcon" else BY_NAME[name], tmp_path / "student")
     train(job_for(student, tmp_path / "out", rows=4), silent)
     trained = "".join(load_file(tmp_path / "out" / "checkpoint" / "adapter_model.safetensors"))
     assert adapted in trained and left_out not in trained
@@ -477,6 +479,27 @@ def test_an_attention_that_cannot_be_had_is_told_by_its_setting(tmp_path: Path, 
     student = write_student(BY_NAME[name], tmp_path / "student")
     with pytest.raises(ModelError, match=f"(?s)cannot be loaded.*SEDI_TRAINING_ATTENTION=auto instead of {attention}"):
         train(job_for(student, tmp_path / "out", rows=4, attention=attention), silent)
+
+
+def test_an_adapter_that_is_damaged_or_of_another_student_is_told(tmp_path: Path) -> None:
+    student = student_of(tmp_path, name="llama3")
+    train(job_for(student, tmp_path / "out", rows=1), silent)
+    adapter = tmp_path / "out" / "checkpoint"
+    load_student(str(student), adapter)
+    wider = write_student(replace(BY_NAME["llama3"], parts={"hidden_size": 32}), tmp_path / "wider")
+    with pytest.raises(ModelError, match=r"(?s)The adapter .*size mismatch.*SEDI_TRAINING_STUDENT"):
+        load_student(str(wider), adapter)
+    file = adapter / "adapter_model.safetensors"
+    weights = load_file(file)
+    del weights[max(weights)]
+    save_file(weights, file)
+    with pytest.raises(ModelError, match=r"(?s)The adapter .*not whole: 1 of 28 weights are missing, and 0 have"):
+        load_student(str(student), adapter)
+    file.write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(ModelError, match=r"(?s)The adapter .*cannot be loaded.*header"):
+        load_student(str(student), adapter)
+    with pytest.raises(ModelError, match=r"There is no checkpoint .*nowhere"):
+        load_student(str(student), tmp_path / "nowhere")
 
 
 def test_one_row_and_a_batch_larger_than_the_data_are_trained(tmp_path: Path) -> None:
