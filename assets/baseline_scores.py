@@ -12,7 +12,7 @@ import polars as pl
 
 from sedi_dagster.evaluation.statistics import pass_rate
 from sedi_dagster.orchestration.evaluating import evaluate_student, evaluation_fingerprint
-from sedi_dagster.orchestration.outputs import as_dagster_failure, made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import mean_losses
 from sedi_dagster.orchestration.training import train_on_seed_tasks
@@ -31,7 +31,7 @@ def baseline_scores(context: dg.AssetExecutionContext, sedi: SediResource, seed_
             start = SEED_TASKS if _is_better(tables) else ""
         tables["origin"] = pl.DataFrame({"fingerprint": [evaluation_fingerprint(sedi)], "start": [start]})
     after_seeds = {"pass_rate_seed_tasks": pass_rate(tables["seed_items"])} if "seed_items" in tables else {}
-    return made(
+    return table_output(
         tables,
         metadata={
             "items": items.height,

@@ -13,9 +13,9 @@ import polars as pl
 
 from sedi_dagster.evaluation.judge import win_rate
 from sedi_dagster.evaluation.statistics import pass_rate
-from sedi_dagster.orchestration.deciding import decide, outcome_lines, outcome_table, person_needed
+from sedi_dagster.orchestration.deciding import attention_needed, decide, outcome_lines, outcome_table
 from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student
-from sedi_dagster.orchestration.outputs import as_dagster_failure, made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.teaching import judgements
@@ -49,9 +49,9 @@ def evaluation_scores(
         judged = judgements(context, sedi.settings(), sedi.plan(round_key), decided.before, items)
     seed_items = baseline_scores.get("seed_items")
     weak, stuck = ([o.category for o in decided.outcomes if o.decision == name] for name in ("weak", "stuck"))
-    if needed := person_needed(decided.outcomes):
+    if needed := attention_needed(decided.outcomes):
         context.log.warning(needed)
-    return made(
+    return table_output(
         {
             "items": items,
             "before": decided.before,

@@ -14,7 +14,7 @@ from sedi_dagster.batching.replay import held_out_seeds, rows_to_train
 from sedi_dagster.feedback.seed_update import seed_set
 from sedi_dagster.orchestration.composing import compose_round, stored_vectors
 from sedi_dagster.orchestration.filtering import check_something_was_kept, judge_round
-from sedi_dagster.orchestration.outputs import as_dagster_failure, made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.partitions import MANY, ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import EXAMPLE_SCHEMA, kept_examples, machine_seeds
@@ -69,7 +69,7 @@ def filtered_batches(
     counted = verdicts.group_by("state", pl.col("rule").fill_null("")).len()
     by_rule = counted.sort("state", "len", descending=[False, True]).rows()
     by_state = dict(verdicts.group_by("state").len().iter_rows())
-    return made(
+    return table_output(
         {
             "verdicts": verdicts,
             "examples": examples,

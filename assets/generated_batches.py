@@ -17,7 +17,7 @@ from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.importing import imported_batch
 from sedi_dagster.orchestration.opening import plan_of_partition
-from sedi_dagster.orchestration.outputs import as_dagster_failure, made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ONE_BY_ONE
 from sedi_dagster.orchestration.planning import check_categories
 from sedi_dagster.orchestration.resources import SediResource
@@ -84,7 +84,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
     candidates, calls = tables["candidates"], tables["calls"]
     result = tables["result"].row(0, named=True)
     context.log.info(f"{plan.round} {category.id}: stopped ({result['stopped']}): {result['reason']}")
-    return made(
+    return table_output(
         tables,
         metadata={
             **result,

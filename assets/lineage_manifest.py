@@ -12,7 +12,7 @@ import polars as pl
 from sedi_dagster.lineage.contents import call_digests, file_hashes
 from sedi_dagster.lineage.manifest import RoundRecords, write_manifest
 from sedi_dagster.orchestration.deciding import round_outcome
-from sedi_dagster.orchestration.outputs import as_dagster_failure, made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.partitions import MANY, ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundOutcome, Tables
@@ -62,7 +62,7 @@ def lineage_manifest(
         path = f"manifests/{plan.round}.json"
         sha256 = file_hashes(store, [path])[path]
     partitions = [(name, version) for name, version in manifest["partitions"].items() if version]
-    return made(
+    return table_output(
         {
             "partitions": pl.DataFrame(partitions, schema=["partition", "data_version"], orient="row"),
             "manifest": pl.DataFrame({"path": [path], "sha256": [sha256]}),

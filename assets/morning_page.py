@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.lineage.contents import file_hashes
-from sedi_dagster.orchestration.outputs import as_dagster_failure, made, page_url
+from sedi_dagster.orchestration.outputs import as_dagster_failure, page_url, table_output
 from sedi_dagster.orchestration.reporting import last_night
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
@@ -25,7 +25,7 @@ def morning_page(context: dg.AssetExecutionContext, sedi: SediResource) -> dg.Ou
         page = render_morning(night)
         store.write_text(page, *PAGE.split("/"))
         sha256 = file_hashes(store, [PAGE])[PAGE]
-    return made(
+    return table_output(
         {"pages": pl.DataFrame({"path": [PAGE], "sha256": [sha256], "bytes": [len(page.encode())]})},
         metadata={
             "page": dg.MetadataValue.url(page_url("morning")),

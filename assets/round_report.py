@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.lineage.contents import file_hashes
-from sedi_dagster.orchestration.outputs import as_dagster_failure, made, page_url, plot
+from sedi_dagster.orchestration.outputs import as_dagster_failure, page_url, plot, table_output
 from sedi_dagster.orchestration.partitions import MANY, ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.reporting import background, spending
 from sedi_dagster.orchestration.resources import SediResource
@@ -80,7 +80,7 @@ def round_report(
         for name, page in pages.items():
             store.write_text(page, *name.split("/"))
         hashes = file_hashes(store, pages)
-    return made(
+    return table_output(
         {
             "pages": pl.DataFrame(
                 [(name, hashes[name], len(page.encode())) for name, page in pages.items()],

@@ -18,7 +18,7 @@ from sedi_dagster.feedback.seed_statistics import seed_statistics
 from sedi_dagster.feedback.seed_update import change_table, seed_set, seed_table, update_seeds
 from sedi_dagster.feedback.signals import SIGNALS, Training
 from sedi_dagster.filtering.novelty import near_duplicates
-from sedi_dagster.orchestration.outputs import as_dagster_failure, made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.partitions import MANY, ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import earlier_depths, machine_seeds
@@ -94,7 +94,7 @@ def seed_feedback(
     if scores.is_empty():
         context.log.warning(f"The signal {feedback.signal} has no value for this round's examples: none is promoted.")
     count = Counter(changes["change"])
-    return made(
+    return table_output(
         {"seeds": after, "changes": changes, "considered": updated.considered, "seed_statistics": statistics},
         metadata={
             "signal": feedback.signal,

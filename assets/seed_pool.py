@@ -7,7 +7,7 @@ category if the file did not name one).
 
 import dagster as dg
 
-from sedi_dagster.orchestration.outputs import as_dagster_failure, made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
 from sedi_dagster.seed_pool.languages import language_notes
@@ -21,6 +21,8 @@ def seed_pool(context: dg.AssetExecutionContext, sedi: SediResource) -> dg.Outpu
     for note in all_notes:
         context.log.warning(note)
     by_category = seeds.group_by("category").len().sort("category")
-    metadata = {f"seeds/{row[0]}": row[1] for row in by_category.iter_rows()}
+    counts = {f"seeds/{category}": count for category, count in by_category.iter_rows()}
     notes = "\n".join(f"- {note}" for note in all_notes) or "Every seed task names its category."
-    return made({"seeds": seeds}, metadata={"seeds": seeds.height, **metadata, "notes": dg.MetadataValue.md(notes)})
+    return table_output(
+        {"seeds": seeds}, metadata={"seeds": seeds.height, **counts, "notes": dg.MetadataValue.md(notes)}
+    )

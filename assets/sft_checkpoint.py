@@ -13,7 +13,7 @@ import json
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.orchestration.outputs import as_dagster_failure, made, plot
+from sedi_dagster.orchestration.outputs import as_dagster_failure, plot, table_output
 from sedi_dagster.orchestration.partitions import ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import promoted_checkpoint
@@ -77,7 +77,7 @@ def sft_checkpoint(
         for old in pruned:
             store.remove("checkpoints", old)
     steps, examples, heldout = (tables[name] for name in TABLES)
-    return made(
+    return table_output(
         tables,
         metadata={
             "trained_from": parent or "the untrained student",

@@ -11,7 +11,7 @@ import polars as pl
 from sedi_dagster.lineage.dataset import export_dataset
 from sedi_dagster.lineage.dataset.export import json_lines
 from sedi_dagster.lineage.dataset.forms import KEPT_COLUMNS, messages
-from sedi_dagster.orchestration.outputs import as_dagster_failure, made
+from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import kept_examples
 from sedi_dagster.records import Tables
@@ -30,7 +30,7 @@ def sft_dataset(sedi: SediResource) -> dg.Output[Tables]:
         }
         hashes = export_dataset(store, settings, examples, store.below("exports"), further=whole)
     files = pl.DataFrame({"path": [f"exports/{name}" for name in hashes], "sha256": list(hashes.values())})
-    return made(
+    return table_output(
         {"examples": examples, "files": files},
         metadata={"examples": examples.height, "path": str(store.path("exports"))},
     )

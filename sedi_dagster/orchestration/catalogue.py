@@ -84,11 +84,11 @@ def _spec(spec: dg.AssetSpec) -> dg.AssetSpec:
     if name == "evaluation_scores":
         changed["freshness_policy"] = dg.FreshnessPolicy.time_window(fail_window=STALE_AFTER)
     if name in ("round_report", "sft_dataset"):
-        changed["automation_condition"] = remade_when_upstream_is_made_again(name)
+        changed["automation_condition"] = rebuilt_after_its_manifest(name)
     return spec.replace_attributes(**changed)
 
 
-def remade_when_upstream_is_made_again(name: str) -> dg.AutomationCondition[Any]:
+def rebuilt_after_its_manifest(name: str) -> dg.AutomationCondition[Any]:
     """Cheap, and nothing else is built on them: kept in step with what a person makes again in a finished round.
 
     Not by a run that makes them itself. Before there is a manifest nothing is asked for.

@@ -31,7 +31,7 @@ DIVERSITY_SCHEMA = {
 }
 
 
-EMBEDDED_HERE = 1000
+MAX_EMBEDDED_LOCALLY = 1000
 """So many texts at most are embedded in the process that needs them: a Ray job takes seconds to start."""
 
 
@@ -47,10 +47,10 @@ def stored_vectors(sedi: SediResource, context: dg.AssetExecutionContext | None 
         return StoredVectors(uri, model)
     name = f"embed-{context.partition_key}"
 
-    def embed_there(texts: Sequence[str], model_name: str) -> np.ndarray:
+    def embed_on_ray(texts: Sequence[str], model_name: str) -> np.ndarray:
         import numpy as np
 
-        if len(texts) <= EMBEDDED_HERE:
+        if len(texts) <= MAX_EMBEDDED_LOCALLY:
             return embed(texts, model_name)
         rows = settings.path(settings.cache) / "work" / f"texts-{context.partition_key}.parquet"
         rows.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def stored_vectors(sedi: SediResource, context: dg.AssetExecutionContext | None 
         clear_workload(settings, name)
         return vectors
 
-    return StoredVectors(uri, model, embed_there)
+    return StoredVectors(uri, model, embed_on_ray)
 
 
 def compose_round(
@@ -102,7 +102,7 @@ def compose_round(
         texts = sample["instruction"].to_list()
         of_set = whole_set(vectors_of(texts), texts, reference)
         measured += [(scope, name, value, None) for name, value in of_set.items()]
-    measured += [("pool", name, value, None) for name, value in _followed(pool, vectors_of, *seed)]
+    measured += [("pool", name, value, None) for name, value in _equal_size_measures(pool, vectors_of, *seed)]
     figures: dict[str, float] = {"examples_of_all_rounds": total, "texts_embedded": vectors_of.embedded}
     for scope, measure, value, random in measured:
         name = f"{scope.replace('batches', 'in_batch')}_{measure}"
@@ -112,7 +112,7 @@ def compose_round(
     return {"batches": training_rows(rows, batches), "diversity": diversity}, figures
 
 
-def _followed(pool: pl.DataFrame, vectors_of: StoredVectors, *seed: object) -> list[tuple[str, float]]:
+def _equal_size_measures(pool: pl.DataFrame, vectors_of: StoredVectors, *seed: object) -> list[tuple[str, float]]:
     """What the check of the pool follows over the rounds; nothing before there are enough examples."""
     draws = equal_size_draws(pool, *seed)
     if not draws:

@@ -165,7 +165,7 @@ def outcome_lines(outcomes: list[CategoryOutcome]) -> str:
     )
 
 
-def person_needed(outcomes: Sequence[CategoryOutcome]) -> str:
+def attention_needed(outcomes: Sequence[CategoryOutcome]) -> str:
     """The message about categories that are given up; empty if there are none."""
     stuck = [outcome for outcome in outcomes if outcome.decision == "stuck"]
     if not stuck:

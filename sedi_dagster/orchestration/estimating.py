@@ -12,7 +12,7 @@ from rich.table import Table
 from sedi_dagster.categories import load_categories
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.generation.methods import METHODS, check_mix
-from sedi_dagster.orchestration.deciding import person_needed
+from sedi_dagster.orchestration.deciding import attention_needed
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, next_plan
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.summary import command
@@ -155,7 +155,7 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
             console.print(
                 "`sedi status` shows what it is waiting for; `sedi run --rounds 1` finishes it.", highlight=False
             )
-        if finished and (needed := person_needed(finished[-1].categories)):
+        if finished and (needed := attention_needed(finished[-1].categories)):
             console.print(needed, style="bold", highlight=False, soft_wrap=True)
         return
     console.print(_plan_table(decided))

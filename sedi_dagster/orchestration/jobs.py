@@ -9,7 +9,7 @@ from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.checks import the_data_folder_is_as_recorded
 from sedi_dagster.orchestration.outputs import as_dagster_failure
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
-from sedi_dagster.orchestration.planning import asked_for, next_plan, start_round
+from sedi_dagster.orchestration.planning import describe_plan, next_plan, start_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.settings import load_settings
@@ -90,7 +90,7 @@ def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: Sed
         if not start_round(sedi, context.instance, decided):
             context.log.warning(f"{decided.round} was opened by another process in the meantime; its plan is kept.")
             return
-    context.log.info(f"Opened {decided.round}: {asked_for(decided)}")
+    context.log.info(f"Opened {decided.round}: {describe_plan(decided)}")
     context.add_output_metadata({"round": decided.round, "plan": dg.MetadataValue.json(decided.to_json())})
 
 

@@ -34,7 +34,7 @@ def plot(store: Store, png: bytes, *parts: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{name.replace('_', ' ')}]({PAGES}/plots/{'/'.join(parts)}.png)")
 
 
-def made(tables: Tables, metadata: Mapping[str, Any]) -> dg.Output[Tables]:
+def table_output(tables: Tables, metadata: Mapping[str, Any]) -> dg.Output[Tables]:
     """An asset's output, with the hash of its content as Dagster's data version: equal data, nothing downstream stale.
 
     The first table is the asset's main one: its row count, columns and first rows are shown; of the others, rows and

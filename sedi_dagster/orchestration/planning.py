@@ -78,7 +78,7 @@ def check_categories(sedi: SediResource, categories: Sequence[str] | None) -> No
         raise SediError(f"Unknown category: {', '.join(unknown)}.", f"Choose from {', '.join(known)}.")
 
 
-def asked_for(plan: RoundPlan) -> str:
+def describe_plan(plan: RoundPlan) -> str:
     """The categories of a plan with their candidates: `math (20), coding (12)`."""
     return ", ".join(f"{c.category} ({c.candidates})" for c in plan.categories)
 

@@ -14,7 +14,7 @@ from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.orchestration.due import due
 from sedi_dagster.orchestration.jobs import JOB_ASSETS
 from sedi_dagster.orchestration.partitions import batch_key
-from sedi_dagster.orchestration.planning import BY_SENSOR, asked_for, next_plan
+from sedi_dagster.orchestration.planning import BY_SENSOR, describe_plan, next_plan
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import WORK, why_it_ended
 from sedi_dagster.orchestration.state import read_state
@@ -72,14 +72,14 @@ def _what_comes_next(sedi: SediResource, history: LoopHistory, plan: RoundPlan) 
     """The plan that followed; of the newest round, what the planner says now."""
     later = [other for other in history.plans if other.round > plan.round]
     if later:
-        return f"{later[0].round} followed, with {asked_for(later[0])}."
+        return f"{later[0].round} followed, with {describe_plan(later[0])}."
     try:
         decided = next_plan(sedi, "report")
     except SediError as error:
         return f"The planner cannot decide: {error.problem}"
     if isinstance(decided, Stop):
         return f"The loop stops: {decided.reason}."
-    return f"The next round would generate {asked_for(decided)}."
+    return f"The next round would generate {describe_plan(decided)}."
 
 
 def _stages(instance: dg.DagsterInstance, plan: RoundPlan) -> tuple[Stage, ...]:

@@ -16,7 +16,7 @@ from sedi_dagster.orchestration.checking import checks_of
 from sedi_dagster.orchestration.due import Launch, LoopState, due, waiting
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
 from sedi_dagster.orchestration.ownership import claim_loop, is_driven
-from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, asked_for, start_round
+from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, describe_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import HOST, INPUTS, ROUND, WORK, close_dead_runs
 from sedi_dagster.orchestration.state import read_state
@@ -47,7 +47,7 @@ def round_ready_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) 
         requests = [_run_request(state, step) for step in steps if isinstance(step, Launch)]
         if requests:
             return dg.SensorResult(run_requests=requests)
-        return dg.SkipReason(_nothing_to_carry(sedi, state) or waiting(steps, state.now))
+        return dg.SkipReason(_why_no_round_is_open(sedi, state) or waiting(steps, state.now))
     except SediError as error:
         return dg.SkipReason(str(error))
 
@@ -73,7 +73,7 @@ def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource
             return dg.SkipReason(waiting(steps, state.now))
         if not start_round(sedi, context.instance, step):
             return dg.SkipReason(f"{step.round} was opened by another process in the meantime; its plan is kept.")
-        return dg.SkipReason(f"Opened {step.round}: {asked_for(step)}. round_ready_sensor runs it.")
+        return dg.SkipReason(f"Opened {step.round}: {describe_plan(step)}. round_ready_sensor runs it.")
     except SediError as error:
         return dg.SkipReason(str(error))
 
@@ -90,7 +90,7 @@ def _run_request(state: LoopState, step: Launch) -> dg.RunRequest:
     )
 
 
-def _nothing_to_carry(sedi: SediResource, state: LoopState) -> str:
+def _why_no_round_is_open(sedi: SediResource, state: LoopState) -> str:
     """The skip reason when no round is open; empty if one is."""
     if state.open is not None or state.pending or state.elsewhere:
         return ""

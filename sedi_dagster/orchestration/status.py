@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from sedi_dagster.feedback.plan import Stop
-from sedi_dagster.orchestration.deciding import person_needed, targets_in_words
+from sedi_dagster.orchestration.deciding import attention_needed, targets_in_words
 from sedi_dagster.orchestration.due import Launch, Step, due
 from sedi_dagster.orchestration.home import ensure_dagster_home
 from sedi_dagster.orchestration.ownership import is_driven
-from sedi_dagster.orchestration.planning import BY_SENSOR, asked_for
+from sedi_dagster.orchestration.planning import BY_SENSOR, describe_plan
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import nobody_dequeues
 from sedi_dagster.orchestration.state import read_state
@@ -48,7 +48,7 @@ def print_status(settings: Settings) -> None:
         say(f"Driven by: {_driver(instance, home)}")
         for step in due(read_state(sedi, instance, BY_SENSOR)):
             say(f"Due: {describe_step(step, time.time())}")
-    if history.finished and (needed := person_needed(history.finished[-1].categories)):
+    if history.finished and (needed := attention_needed(history.finished[-1].categories)):
         console.print(needed, style="bold", highlight=False)
 
 
@@ -58,7 +58,7 @@ def describe_step(step: Step, now: float) -> str:
         again = f" (attempt {step.number})" if step.number > 1 else ""
         return f"{step.work.round or 'preparation'}: {step.work.name}{again}."
     if isinstance(step, RoundPlan):
-        return f"open {step.round}: {asked_for(step)}."
+        return f"open {step.round}: {describe_plan(step)}."
     if isinstance(step, Stop):
         return f"nothing. The loop has stopped: {step.reason}."
     if step.until is not None:

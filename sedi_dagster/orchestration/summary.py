@@ -11,7 +11,7 @@ from rich.table import Table
 
 from sedi_dagster.evaluation.comparison import ALL, compare
 from sedi_dagster.evaluation.statistics import passed_by_category, wilson_interval
-from sedi_dagster.orchestration.deciding import person_needed, targets_in_words
+from sedi_dagster.orchestration.deciding import attention_needed, targets_in_words
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import mean_losses, promoted_checkpoint, starting_checkpoint
 from sedi_dagster.records import RoundOutcome
@@ -45,7 +45,7 @@ def print_summary(
     for decision in ("weak", "stuck"):
         if names := [outcome.category for outcome in last.categories if outcome.decision == decision]:
             say(f"  {decision}: {', '.join(names)} (see the report for reasons)")
-    if needed := person_needed(last.categories):
+    if needed := attention_needed(last.categories):
         say(f"  {needed}", "bold")
     for line in recovered(history.finished):
         say(f"  recovered: {line}")

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.errors import ModelError, SediError, SettingsError
 from sedi_dagster.feedback.plan import Stop
-from sedi_dagster.orchestration.deciding import decide, outcome_table, person_needed, round_outcome, targets_in_words
+from sedi_dagster.orchestration.deciding import attention_needed, decide, outcome_table, round_outcome, targets_in_words
 from sedi_dagster.orchestration.evaluating import evaluate_reference, evaluate_student, evaluation_fingerprint
 from sedi_dagster.orchestration.planning import next_plan
 from sedi_dagster.orchestration.preflight import preflight
@@ -190,8 +190,8 @@ def test_a_category_that_two_rounds_asked_for_in_vain_is_stuck_and_a_person_is_t
     third = ended(sedi, plan(3, "math"), nothing, nothing)
     assert [o.of("math").decision for o in (second, third)] == ["weak", "stuck"]  # type: ignore[union-attr]
     assert third.of("open_qa").decision == "weak"  # type: ignore[union-attr]
-    needed = person_needed(list(third.categories))
-    assert "math" in needed and "open_qa" not in needed and person_needed([]) == ""
+    needed = attention_needed(list(third.categories))
+    assert "math" in needed and "open_qa" not in needed and attention_needed([]) == ""
 
 
 def test_a_relative_target_is_taken_from_the_same_items_and_told_wherever_it_goes(project: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_round_with_every_stage_on_ray_and_a_killed_worker_ends_as_on_one_mach
         "OMP_NUM_THREADS": "1",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(composing, "EMBEDDED_HERE", 0)
+    monkeypatch.setattr(composing, "MAX_EMBEDDED_LOCALLY", 0)
     store = Store(os.environ["SEDI_DATA"])
 
     def kill() -> None:
