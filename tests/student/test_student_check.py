@@ -22,6 +22,14 @@ ANSWERS = {
     "gated": (403, {"X-Error-Code": "GatedRepo"}, b"{}"),
     "pickled": (200, {}, b'{"id": "me/pickled", "siblings": [{"rfilename": "pytorch_model.bin"}]}'),
     "whole": (200, {}, b'{"id": "me/whole", "siblings": [{"rfilename": "model.safetensors"}]}'),
+    "sharded": (200, {}, b'{"id": "me/sharded", "siblings": [{"rfilename": "model.safetensors.index.json"}]}'),
+    "original": (200, {}, b'{"id": "me/original", "siblings": [{"rfilename": "consolidated.safetensors"}]}'),
+    "adapter": (
+        200,
+        {},
+        b'{"id": "me/adapter", "siblings": [{"rfilename": "adapter_config.json"}, '
+        b'{"rfilename": "adapter_model.safetensors"}]}',
+    ),
     "broken": (500, {}, b"{}"),
 }
 
@@ -61,6 +69,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("private", "or it is private.*SEDI_X; if it is private, set HF_TOKEN"),
         ("gated", "is gated.*Accept them"),
         ("pickled", "no safetensors weights"),
+        ("original", "no safetensors weights"),
+        ("adapter", "is an adapter.*base model in SEDI_X"),
         ("broken", "cannot be reached"),
     ],
 )
@@ -70,7 +80,7 @@ def test_a_hubs_refusal_says_what_to_do(hub: None, name: str, message: str) -> N
 
 
 def test_a_model_that_is_there_is_taken(hub: None, tiny_student: Path) -> None:
-    for name in ("me/whole", str(tiny_student), "bundled:smollm2-135m-instruct"):
+    for name in ("me/whole", "me/sharded", str(tiny_student), "bundled:smollm2-135m-instruct"):
         check_student(name, "SEDI_X")
 
 
