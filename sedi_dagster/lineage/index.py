@@ -193,7 +193,11 @@ def partition_stamps(store: Store) -> Iterator[tuple[str, str]]:
     for asset in COLUMNS:
         if store.is_local:
             for marker in sorted(Path(root.path, asset).rglob(MARKER)):
-                stat, partition = marker.stat(), marker.parent.relative_to(root.path).as_posix()
+                try:
+                    stat = marker.stat()
+                except FileNotFoundError:  # since it was listed, its partition began to be written anew
+                    continue
+                partition = marker.parent.relative_to(root.path).as_posix()
                 yield partition, f"{stat.st_mtime_ns} {stat.st_ino} {stat.st_size}"
             continue
         for path, info in root.fs.glob(f"{root.path}/{asset}/**/{MARKER}", detail=True).items():

@@ -86,7 +86,7 @@ def _telling_batch(batches: pl.DataFrame, steps: pl.DataFrame) -> tuple[int, str
     members = batches.sort("batch", "position").group_by("batch", maintain_order=True).agg("example_id")
     batch_of = {tuple(ids): batch for batch, ids in members.iter_rows()}
     for step in steps.sort("grad_norm", descending=True, nulls_last=True).iter_rows(named=True):
-        if batch := batch_of.get(tuple(step["example_ids"])):
+        if (batch := batch_of.get(tuple(step["example_ids"]))) is not None:  # an earlier version counted from 0
             return batch, f"the one with the highest gradient norm, {step['grad_norm']:.2f} at step {step['step']}"
     return int(batches["batch"][0]), "the first one"
 

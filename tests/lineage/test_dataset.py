@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,18 @@ def test_examples_are_selected_by_round_category_and_what_was_measured(finished:
     ):  # fmt: skip
         with pytest.raises(SediError, match=text):
             select(examples, bad)
+
+
+def test_a_round_of_an_earlier_version_that_measured_no_examples_is_exported(finished: Store, tmp_path: Path) -> None:
+    shutil.copytree(finished.root.path, tmp_path, dirs_exist_ok=True)
+    store, place = Store(str(tmp_path)), ("sft_checkpoint", "round-0001")
+    tables = store.read_tables(*place)
+    store.write_tables({name: table for name, table in tables.items() if name != "examples"}, *place)
+    examples = finished_examples(store)
+    assert examples.drop("loss_before", "loss_after", "ifd").equals(
+        finished_examples(finished).drop("loss_before", "loss_after", "ifd")
+    )
+    assert set(examples.filter(pl.col("loss_before").is_null())["round"]) == {"round-0001"}
 
 
 def test_a_split_that_has_gone_leaves_no_file_behind(finished: Store, tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from raw_walk import RawFiles, check_trace
 
 from sedi_dagster.cli import main
 from sedi_dagster.errors import SediError
-from sedi_dagster.lineage.index import LineageIndex
+from sedi_dagster.lineage.index import LineageIndex, partition_stamps
 from sedi_dagster.lineage.trace import Archive, Node, descendants, trace
 from sedi_dagster.reporting.tracing import trace_page
-from sedi_dagster.storage.store import Store, file_sha256
+from sedi_dagster.storage.store import MARKER, Store, file_sha256
 
 ROUND = "round-0001"
 
@@ -208,6 +208,17 @@ def test_a_partition_that_is_written_anew_is_indexed_anew(finished: Store, tmp_p
         assert not index.mentions(old, "candidate")
         assert [m.partition for m in index.mentions("cand-new")] == [f"generated_batches/{ROUND}/math"]
         assert len(index.with_text("Write down math rule 0 of round-0001")) == 1
+
+
+def test_a_partition_that_begins_to_be_written_anew_while_they_are_listed_is_left_out(
+    finished: Store, tmp_path: Path
+) -> None:
+    shutil.copytree(data(finished), tmp_path / "data")
+    stamps = partition_stamps(Store(str(tmp_path / "data")))
+    listed = [next(p for p, _ in stamps if p == f"generated_batches/{ROUND}/coding")]
+    (tmp_path / "data" / "assets" / "generated_batches" / ROUND / "math" / MARKER).unlink()
+    listed += [p for p, _ in stamps if p.startswith("generated_batches/")]
+    assert listed == [f"generated_batches/{ROUND}/coding", "generated_batches/round-0002/math"]
 
 
 def test_one_changed_file_hides_no_other_partition(finished: Store, tmp_path: Path) -> None:

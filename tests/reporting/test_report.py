@@ -353,6 +353,15 @@ def test_the_first_batch_is_shown_when_no_step_trained_a_composed_batch(data: Ro
     assert (shown["shown"], shown["shown_why"]) == (1, "the first one")
 
 
+def test_a_batch_of_number_0_is_shown_as_earlier_versions_counted_from_there(data: RoundData) -> None:
+    counted = data.batches.with_columns(pl.col("batch") - 1)
+    first = counted.filter(pl.col("batch") == 0).sort("position")["example_id"].to_list()
+    highest = pl.when(pl.col("example_ids") == first).then(99.0).otherwise(pl.col("grad_norm"))
+    shown = learning.batch_figures(counted, data.steps.with_columns(grad_norm=highest), data.diversity)
+    assert shown is not None
+    assert shown["shown"] == 0 and "99.00" in shown["shown_why"]
+
+
 def test_seed_counts_by_category_cover_the_whole_set(data: RoundData) -> None:
     rows = learning.seed_rows(data.seeds, data.changes)
     assert sum(row["total"] for row in rows) == data.seeds.height
