@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 LENGTH, PADDING = 8, 3
 
-TOLERANCE, TOLERANCE_BF16 = 1e-3, 0.1
-"""Nats that log-probabilities may differ by, on average, for two ways of reading to be the same. Rounding in bf16 comes
-to a few hundredths; a state that is lost, or that holds padding, to far more than a tenth with trained weights."""
+TOLERANCE, TOLERANCE_BF16 = 1e-3, 0.15
+"""What log-probabilities may differ by, on average, for two ways of reading to be the same: nats, and in bf16 a share
+of their standard deviation over the vocabulary, since it rounds large logits more. SmolLM2 in bf16 comes to 0.03; with
+a state that is lost, to 0.5 and more."""
 
 
 FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, AssertionError)
@@ -119,11 +120,15 @@ def unusable(model: Any, why: str) -> ModelError:
 
 def alike(logits: torch.Tensor, others: torch.Tensor) -> bool:
     """Whether two computations of the same logits differ by no more than rounding."""
+    differ = (logits.float().log_softmax(-1) - others.float().log_softmax(-1)).abs()
+    return bool(differ.mean() <= tolerance(others))
+
+
+def tolerance(logits: torch.Tensor) -> float:
+    """Nats that log-probabilities of such logits may differ by, on average, because of rounding."""
     import torch
 
-    most = TOLERANCE if logits.dtype == torch.float32 else TOLERANCE_BF16
-    differ = (logits.float().log_softmax(-1) - others.float().log_softmax(-1)).abs()
-    return bool(differ.mean() <= most)
+    return TOLERANCE if logits.dtype == torch.float32 else TOLERANCE_BF16 * float(logits.float().std(-1).mean())
 
 
 def _versions(model: PreTrainedModel) -> int:

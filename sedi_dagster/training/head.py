@@ -13,7 +13,7 @@ import types
 from typing import TYPE_CHECKING, Any, cast
 
 from sedi_dagster.student.memory import is_out_of_memory
-from sedi_dagster.student.reading import FAILURES, TOLERANCE, TOLERANCE_BF16, sample
+from sedi_dagster.student.reading import FAILURES, sample, tolerance
 
 if TYPE_CHECKING:
     import torch
@@ -137,6 +137,5 @@ def _is_right(model: PreTrainedModel) -> bool:
         return False
     finally:
         model.train(training)
-    exact, logits = made.dtype == torch.float32, made.float()
-    whole = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0] * (labels[:, 1:] != -100)
-    return bool(torch.allclose(ours, whole, atol=TOLERANCE if exact else TOLERANCE_BF16))
+    whole = made.float().log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0] * (labels[:, 1:] != -100)
+    return bool(torch.allclose(ours, whole, atol=tolerance(made)))

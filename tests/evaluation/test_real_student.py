@@ -8,10 +8,11 @@ import pytest
 
 from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.answering import evaluate
+from sedi_dagster.evaluation.decoding import Decoder
 from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
 from sedi_dagster.evaluation.results import read_results
 from sedi_dagster.settings import load_settings
-from sedi_dagster.student.loading import student_source
+from sedi_dagster.student.loading import load_student, student_source
 
 
 @pytest.mark.slow
@@ -31,3 +32,12 @@ def test_batched_answers_of_the_bundled_student_equal_those_one_by_one(tmp_path:
     assert {key: row["answer"] for key, row in batched.items()} == {key: row["answer"] for key, row in single.items()}
     for key, row in batched.items():
         assert row["reference_loss"] == pytest.approx(single[key]["reference_loss"], abs=1e-3)
+
+
+def test_the_bundled_student_is_answered_in_batches_also_in_bf16_as_on_a_gpu() -> None:
+    """Its logits are about 10, of which bf16 keeps 8 bits: rounding alone comes to a tenth of a nat."""
+    import torch
+
+    settings = load_settings()
+    source = student_source(settings.training.student, settings.path(settings.cache))
+    assert Decoder(load_student(source, None).to(torch.bfloat16).eval(), frozenset({2})).padded
