@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import yaml
+from sedi_dagster.yaml_file import read_yaml
 
-_FILE = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+_FILE = read_yaml(Path(__file__).with_suffix(".yaml"))
 TABLES: dict[str, dict[str, str]] = _FILE["tables"]
 
 

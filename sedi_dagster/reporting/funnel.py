@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
-RULES: dict[str, str] = yaml.safe_load(Path(__file__).with_name("rules.yaml").read_text(encoding="utf-8"))
+from sedi_dagster.yaml_file import read_yaml
+
+RULES: dict[str, str] = read_yaml(Path(__file__).with_name("rules.yaml"))
 """What the rules mean, in words. A rule that is not here is shown by its name alone."""
 
 

@@ -13,9 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sedi_dagster.teacher.retry_after import WAIT_FIELDS, from_words, seconds
+from sedi_dagster.yaml_file import read_yaml
 
 _INNER = ("error", "errors", "detail", "details", "fault", "base_resp", "metadata", "innererror", "response", "result",
           "data", "body", "headers", "parameters", "non_field_errors", "promptfeedback")  # fmt: skip
@@ -29,7 +28,7 @@ _TAG = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.IGNOR
 
 @cache
 def _all_phrases() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name("errors.yaml").read_text(encoding="utf-8"))
+    found: dict[str, list[str]] = read_yaml(Path(__file__).with_name("errors.yaml"))
     return found
 
 

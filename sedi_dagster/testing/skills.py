@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from sedi_dagster.yaml_file import read_yaml
 
 Slots = Mapping[str, str]
 
@@ -38,7 +38,7 @@ class Words:
     complaint: tuple[str, ...]
 
 
-_DATA: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("skills.yaml").read_text(encoding="utf-8"))
+_DATA: dict[str, Any] = read_yaml(Path(__file__).with_name("skills.yaml"))
 TAUGHT, HELD_OUT = (
     Words(**{kind: tuple(words.split()) for kind, words in _DATA[name].items()}) for name in ("taught", "held_out")
 )

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-import yaml
+from sedi_dagster.yaml_file import read_yaml
 
 _DASHES_AND_BRACKETS = frozenset("-–—―_()[]{}<>（）［］【】「」\"'“”‘’*`. \t\r\n")
 _ENGLISH_NO_INPUT = re.compile(
@@ -20,9 +20,7 @@ def _plain(text: str) -> str:
 
 
 _NO_INPUT = frozenset(
-    _plain(words)
-    for line in yaml.safe_load(Path(__file__).with_name("no_input.yaml").read_text(encoding="utf-8"))
-    for words in line.split("|")
+    _plain(words) for line in read_yaml(Path(__file__).with_name("no_input.yaml")) for words in line.split("|")
 )
 _REMARK = re.compile(r"(?<=[^\s(（])\s*[(（][^()（）]{1,40}[)）][\s.]*\Z")
 """Behind it: `N/A (no input needed)`."""

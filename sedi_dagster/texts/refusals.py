@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
+
+from sedi_dagster.yaml_file import read_yaml
 
 LONGEST_REFUSAL_BYTES = 600
 """About 100 words of English or 200 characters of Chinese: from there on an answer is no refusal."""
 
-_WORDS: dict[str, dict[str, Any]] = yaml.safe_load(
-    Path(__file__).with_name("refusals.yaml").read_text(encoding="utf-8")
-)
+_WORDS: dict[str, dict[str, Any]] = read_yaml(Path(__file__).with_name("refusals.yaml"))
 
 
 def _expanded(parts: Mapping[str, str | list[str]]) -> dict[str, str]:

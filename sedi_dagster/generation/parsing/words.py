@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
+from sedi_dagster.yaml_file import read_yaml
 
 _DIRECTION = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks of writing direction may stand before a label
 _BLANK = rf"[ \t\u00a0\u3000{_DIRECTION}]*+"
@@ -17,7 +17,7 @@ _BOLD = r"(?:\*{1,3}|__?|`)?"
 _MARK = r"(?:[-*•‣+–→][ \t]{1,3})?"
 _COLON = r"[:：﹕]"
 
-_WORDS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text(encoding="utf-8"))
+_WORDS: dict[str, Any] = read_yaml(Path(__file__).with_name("words.yaml"))
 
 
 def _any_of(role: str) -> str:

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
+from sedi_dagster.yaml_file import read_yaml
 
 NAMES = ("local", "rehearsal", "openai")
 
-PROFILES: dict[str, dict[str, Any]] = {
-    name: yaml.safe_load(Path(__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8")) for name in NAMES
-}
+PROFILES: dict[str, dict[str, Any]] = {name: read_yaml(Path(__file__).with_name(f"{name}.yaml")) for name in NAMES}
