@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from plain_teacher import MATH, Rules, job, run, seeds, text_of, two_tasks
 
+from sedi_dagster.generation.self_instruct import SelfInstruct
 from sedi_dagster.records import Rejection, TeacherRequest
 
 OPEN = replace(MATH, is_classification=None)
@@ -130,6 +131,18 @@ def test_the_paper_form_shows_no_inputs_and_asks_for_instances() -> None:
     assert rows.select("input", "output").unique().sort("input").rows() == [("3 1", "1 3"), ("9 8", "8 9")]
     assert rows["problem"].null_count() == rows.height == 2 * rows["instruction_id"].n_unique()
     assert rows["candidate_id"].n_unique() == rows.height
+
+
+@pytest.mark.parametrize(("chat", "tokens"), [(False, 400), (True, 1500)])
+def test_who_continues_a_text_has_no_more_room_for_instances_than_in_the_paper(chat: bool, tokens: int) -> None:
+    """It may write one label after the other up to the limit; who answers in messages may think first."""
+    one = job({"instances": "few_shot"}, candidates=1, chat=chat)
+    _, teacher = run(
+        one, lambda r: _numbered(" Input: 2\nOutput: 4", r) if chat else as_in_the_paper(" 2\nOutput: 4")(r)
+    )
+    assert {request.max_tokens for request in teacher.of("instances")} == {tokens}
+    shapes = {shape.purpose: shape.max_tokens for shape in SelfInstruct.call_shapes(one.settings, chat)}
+    assert shapes["instances"] == tokens
 
 
 def test_the_filter_judges_an_instruction_once_whatever_its_instances() -> None:
