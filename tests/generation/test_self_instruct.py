@@ -137,9 +137,8 @@ def test_the_paper_form_shows_no_inputs_and_asks_for_instances() -> None:
 def test_who_continues_a_text_has_no_more_room_for_instances_than_in_the_paper(chat: bool, tokens: int) -> None:
     """It may write one label after the other up to the limit; who answers in messages may think first."""
     one = job({"instances": "few_shot"}, candidates=1, chat=chat)
-    _, teacher = run(
-        one, lambda r: _numbered(" Input: 2\nOutput: 4", r) if chat else as_in_the_paper(" 2\nOutput: 4")(r)
-    )
+    reply = as_in_the_paper(" 2\nOutput: 4")
+    _, teacher = run(one, (lambda request: _numbered(reply, request)) if chat else reply)
     assert {request.max_tokens for request in teacher.of("instances")} == {tokens}
     shapes = {shape.purpose: shape.max_tokens for shape in SelfInstruct.call_shapes(one.settings, chat)}
     assert shapes["instances"] == tokens
