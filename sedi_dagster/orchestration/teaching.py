@@ -16,7 +16,7 @@ from sedi_dagster.orchestration.planning import BY_NIGHT
 from sedi_dagster.records import AskTeacher, RoundPlan, Tables, TeacherAnswer, TeacherRequest
 from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.open import open_teacher
-from sedi_dagster.workloads.progress import throttled_progress
+from sedi_dagster.workloads.progress import format_progress, throttled_progress
 
 
 async def ask_teacher(
@@ -34,11 +34,12 @@ async def ask_teacher(
     async with open_teacher(
         settings, run=context.run_id, max_tokens_per_round=plan.max_tokens, nightly=nightly
     ) as teacher:
-        report, counted = throttled_progress(context.log.info, "generate"), Counter[str]()
+        counted, figures = Counter[str](), Counter[str](tokens=0, reused=0)
+        report = throttled_progress(context.log.info, "generate", total_grows=True)
 
         def count(_: int, answer: TeacherAnswer) -> None:
-            counted.update(done=1, tokens=answer.total_tokens, reused=answer.cached)
-            figures = {name: counted[name] for name in ("tokens", "reused")}
+            counted["done"] += 1
+            figures.update(tokens=answer.total_tokens, reused=answer.cached)
             report(counted["done"], counted["total"], figures)
 
         async def ask(requests: Sequence[TeacherRequest]) -> list[TeacherAnswer]:
@@ -46,6 +47,7 @@ async def ask_teacher(
             return await teacher.ask(requests, on_answer=count)
 
         tables = await work(ask)
+        context.log.info(format_progress("generate", counted["done"], counted["total"], figures))
         for note in teacher.usage.notes:
             context.log.warning(note)
         notes: dict[str, str] = {"teacher_notes": " ".join(teacher.usage.notes)} if teacher.usage.notes else {}

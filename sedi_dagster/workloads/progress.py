@@ -34,13 +34,15 @@ def format_progress(stage: str, done: int, total: int, figures: Mapping[str, int
     return f"progress {stage} {done}/{total}{fields}"
 
 
-def throttled_progress(log: Callable[[str], None], stage: str) -> Callable[[int, int, Mapping[str, int | float]], None]:
-    """A `Progress` that writes a line every few seconds, and the last one."""
+def throttled_progress(
+    log: Callable[[str], None], stage: str, total_grows: bool = False
+) -> Callable[[int, int, Mapping[str, int | float]], None]:
+    """A `Progress` that writes a line every few seconds, and the last one (its caller does if the total grows)."""
     reported_at = 0.0
 
     def report(done: int, total: int, figures: Mapping[str, int | float]) -> None:
         nonlocal reported_at
-        if done == total or time.monotonic() - reported_at > SECONDS_BETWEEN_LINES:
+        if (done == total and not total_grows) or time.monotonic() - reported_at > SECONDS_BETWEEN_LINES:
             reported_at = time.monotonic()
             log(format_progress(stage, done, total, figures))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import dagster as dg
@@ -25,6 +26,7 @@ from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.rounds import cut_short
 from sedi_dagster.teacher.budget import Budget, today
 from sedi_dagster.teacher.open import open_ledger
+from sedi_dagster.workloads import progress
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -66,6 +68,17 @@ def test_a_mix_of_all_methods_fills_a_category(instance: dg.DagsterInstance, mon
     after = estimate_round(load_settings(), 10)
     assert list(after) == list(mix) and not any(e.measured for e in before.values())
     assert all(e.measured and e.tokens < before[name].tokens for name, e in after.items())
+
+
+def test_the_log_has_a_line_of_progress_now_and_then_and_the_last_one_whatever_the_number_of_waves(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", math.inf)
+    monkeypatch.setenv("SEDI_GENERATION_METHODS", json.dumps({"self_instruct": 1.0}))
+    result = generated(instance, opened(instance, 10))
+    logged = [progress.parse_progress(entry.user_message) for entry in instance.all_logs(result.run_id)]
+    (line,) = [line for line in logged if line is not None]
+    assert line.stage == "generate" and line.done == line.total > 0 < line.figures["tokens"]
 
 
 @pytest.mark.parametrize("method", METHODS)
