@@ -14,7 +14,14 @@ from sedi_dagster.generation import elimination
 from sedi_dagster.generation.answering import answer_all, answer_shapes
 from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, error_problem
 from sedi_dagster.generation.demonstrations import weights
-from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method, judgement_tokens, pieces_of
+from sedi_dagster.generation.method import (
+    GenerationContext,
+    GenerationJob,
+    Method,
+    judgement_tokens,
+    one_task_tokens,
+    pieces_of,
+)
 from sedi_dagster.generation.parsing import parse_tasks
 from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest, derived_rng, task_prompt
@@ -122,7 +129,7 @@ class EvolInstruct(Method):
         return self.job.request(
             "evolve",
             text,
-            max_tokens=self.job.settings.max_example_tokens,
+            max_tokens=one_task_tokens(self.job.settings, self.job.chat),
             stop=() if self.job.chat else ("\nTask:", "\nChanged:"),
             seed=self.job.seed("evolve", number),
         )
@@ -178,7 +185,7 @@ class EvolInstruct(Method):
     @classmethod
     def call_shapes(cls, settings: GenerationSettings, chat: bool) -> Sequence[CallShape]:
         return (
-            CallShape("evolve", 1.0, 300.0 if chat else 500.0, settings.max_example_tokens),
+            CallShape("evolve", 1.0, 300.0 if chat else 500.0, one_task_tokens(settings, chat)),
             CallShape("gain", 1.0, 200.0, judgement_tokens(chat, GAIN_TOKENS)),
             *answer_shapes(settings),
         )

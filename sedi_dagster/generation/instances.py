@@ -9,22 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, candidate_id, error_problem
-from sedi_dagster.generation.method import GenerationContext, judgement_tokens
+from sedi_dagster.generation.method import GenerationContext, judgement_tokens, one_task_tokens
 from sedi_dagster.generation.parsing import ParsedTask, parse_instances, parse_labelled_instances
 from sedi_dagster.generation.prompts import render, version
 from sedi_dagster.records import Rejection, TeacherAnswer, TeacherRequest
-from sedi_dagster.settings import GenerationSettings
 
 MOST_INSTANCES = 5  # an instruction; the released code stops at as many
 CLASSIFY_TOKENS = 4
-_CONTINUED_TOKENS = 400  # the released code has 300 or 350
 _YES = re.compile(r"\W*yes\b", re.IGNORECASE)
-
-
-def instances_tokens(settings: GenerationSettings, chat: bool) -> int:
-    """Token limit of a call for the instances of a task. A small model that continues a text may never come to an
-    end, and writes one label after the other up to the limit."""
-    return settings.max_example_tokens if chat else min(settings.max_example_tokens, _CONTINUED_TOKENS)
 
 
 async def classify_task(context: GenerationContext, tasks: Sequence[Candidate]) -> None:
@@ -74,7 +66,7 @@ def _request(context: GenerationContext, task: Candidate) -> TeacherRequest:
     return job.request(
         "instances",
         render(_prompt(context, task), instruction=task.instruction, most=MOST_INSTANCES, languages=job.languages),
-        max_tokens=instances_tokens(job.settings, job.chat),
+        max_tokens=one_task_tokens(job.settings, job.chat),
         temperature=0.0,
         stop=() if job.chat else ("Task:", *(() if task.is_classification else (further,))),
     )

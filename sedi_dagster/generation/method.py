@@ -29,6 +29,7 @@ from sedi_dagster.records import AskTeacher, CallShape, Category, Message, Teach
 from sedi_dagster.settings import GenerationSettings
 from sedi_dagster.texts.language import languages_to_ask_for
 
+CONTINUED_TOKENS = 400  # Self-Instruct's code has 300 or 350 for the instances of a task
 JUDGEMENT_TOKENS = 64
 
 
@@ -182,6 +183,12 @@ def pieces_of(answer: TeacherAnswer, parse: Callable[..., list[ParsedTask]], beg
         return [ParsedTask("", "", error_problem(answer.error), answer.text)]
     pieces = parse(answer.text, answer.is_cut, begins_inside=begins_inside)
     return pieces or [ParsedTask("", "", "empty answer", answer.text)]
+
+
+def one_task_tokens(settings: GenerationSettings, chat: bool) -> int:
+    """Token limit of a call for one task or its instances. A small model that continues a text may never come to an
+    end, and repeats itself up to the limit; a model that is asked in messages may think first."""
+    return settings.max_example_tokens if chat else min(settings.max_example_tokens, CONTINUED_TOKENS)
 
 
 def judgement_tokens(chat: bool, words: int) -> int:

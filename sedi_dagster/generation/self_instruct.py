@@ -14,8 +14,15 @@ from typing import Any
 
 from sedi_dagster.generation.answering import answer_all, answer_shapes
 from sedi_dagster.generation.candidates import Candidate
-from sedi_dagster.generation.instances import CLASSIFY_TOKENS, classify_task, instances_of, instances_tokens
-from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method, judgement_tokens, pieces_of
+from sedi_dagster.generation.instances import CLASSIFY_TOKENS, classify_task, instances_of
+from sedi_dagster.generation.method import (
+    GenerationContext,
+    GenerationJob,
+    Method,
+    judgement_tokens,
+    one_task_tokens,
+    pieces_of,
+)
 from sedi_dagster.generation.parsing import ParsedTask, parse_tasks
 from sedi_dagster.generation.prompts import render
 from sedi_dagster.records import CallShape, TeacherAnswer, TeacherRequest
@@ -99,7 +106,7 @@ class SelfInstruct(Method):
         return (
             instructions,
             CallShape("classify", 0.5, 800.0, judgement_tokens(chat, CLASSIFY_TOKENS)),
-            CallShape("instances", 1.0, 700.0, instances_tokens(settings, chat)),
+            CallShape("instances", 1.0, 700.0, one_task_tokens(settings, chat)),
             *answer_shapes(settings, written=True),
         )
 

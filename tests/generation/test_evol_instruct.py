@@ -56,6 +56,7 @@ def test_an_evolved_task_is_answered_and_names_the_seed_or_example_that_it_came_
     assert all(c.is_open and c.output == "Forty-two, since the list says so." for c in candidates)
     assert {c.method for c in candidates} == {"evol_instruct"}
     assert len(teacher.of("evolve")) == len(teacher.of("gain")) == len(teacher.of("answer")) == 4
+    assert {request.max_tokens for request in teacher.of("evolve")} == {1500 if chat else 400}
     assert candidate_frame(candidates, round="r", category="c", teacher="t").columns == list(CANDIDATE_SCHEMA)
 
 

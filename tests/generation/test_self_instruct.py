@@ -134,8 +134,7 @@ def test_the_paper_form_shows_no_inputs_and_asks_for_instances() -> None:
 
 
 @pytest.mark.parametrize(("chat", "tokens"), [(False, 400), (True, 1500)])
-def test_who_continues_a_text_has_no_more_room_for_instances_than_in_the_paper(chat: bool, tokens: int) -> None:
-    """It may write one label after the other up to the limit; who answers in messages may think first."""
+def test_who_continues_a_text_has_about_as_much_room_for_instances_as_in_the_paper(chat: bool, tokens: int) -> None:
     one = job({"instances": "few_shot"}, candidates=1, chat=chat)
     reply = as_in_the_paper(" 2\nOutput: 4")
     _, teacher = run(one, (lambda request: _numbered(reply, request)) if chat else reply)
