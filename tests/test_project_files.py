@@ -25,6 +25,11 @@ def test_a_new_project_has_seeds_categories_items_and_settings_and_no_programs(t
     assert there >= NEEDED and not any(name.endswith(".py") for name in there)
 
 
+def test_a_checkout_says_that_it_does_not_run_the_new_project(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["init", str(tmp_path)])
+    assert str(CHECKOUT) in result.output and "install the wheel" in result.output and "Next:" not in result.output
+
+
 def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "seeds").mkdir()
     (tmp_path / "seeds" / "categories.yaml").write_text("mine")
