@@ -509,3 +509,16 @@ def test_one_row_and_a_batch_larger_than_the_data_are_trained(tmp_path: Path) ->
         train(job, silent)
         steps = pl.read_parquet(tmp_path / f"{rows}" / "steps.parquet")
         assert steps["example_ids"].to_list() == [training_rows(rows)["example_id"].to_list()]
+
+
+def test_a_student_that_sees_the_padding_before_a_row_is_found_out(tiny_student: Path) -> None:
+    import torch
+
+    model = load_student(str(tiny_student), None).eval()
+    for weights in model.parameters():
+        weights.data *= 10  # of numbers as small as a random student's, little is seen
+    assert takes_padding(model)
+    forward = model.forward
+    model.forward = lambda attention_mask, **given: forward(attention_mask=torch.ones_like(attention_mask), **given)
+    assert not takes_padding(model)
+    assert takes_padding(model, right=True), "what comes after a row is never seen"
