@@ -21,8 +21,9 @@ from sedi_dagster.orchestration.training import CHECKPOINT_FILES, train_student
 from sedi_dagster.orchestration.workloads import clear_workload
 from sedi_dagster.records import Tables, is_round_key
 from sedi_dagster.reporting.report import plot_training
+from sedi_dagster.storage.files import folder_hashes
 from sedi_dagster.storage.rounds import SEED_TASKS, checkpoints_to_prune
-from sedi_dagster.storage.store import folder_hashes, tables_version
+from sedi_dagster.storage.store import tables_version
 from sedi_dagster.storage.superseding import supersede
 
 TABLES = ("steps", "examples", "heldout")

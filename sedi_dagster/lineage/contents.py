@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from sedi_dagster.lineage.ledger_rows import ledger_rows
+from sedi_dagster.storage.files import sha256_of
 from sedi_dagster.storage.object_store import lance_database
 from sedi_dagster.storage.store import Store
 
@@ -32,15 +34,11 @@ def file_hashes(
     """SHA-256 by path under the root; None for a file that is not there. `progress(bytes)` as files are done."""
 
     def hashed(path: str) -> tuple[str | None, int]:
-        digest, size = hashlib.sha256(), 0
         try:
             with store.reading(*path.split("/")) as reading:
-                while block := reading.read(1 << 20):
-                    digest.update(block)
-                    size += len(block)
+                return sha256_of(reading), reading.seek(0, os.SEEK_END)
         except FileNotFoundError:
             return None, 0
-        return digest.hexdigest(), size
 
     wanted, found = list(paths), {}
     with ThreadPoolExecutor(_THREADS) as pool:  # hashing and reading let other threads run

@@ -26,8 +26,9 @@ from sedi_dagster.lineage.contents import example_digests, examples_root, file_h
 from sedi_dagster.models import bundled_gguf, bundled_minilm
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.settings import PROJECT_ROOT, Settings
+from sedi_dagster.storage.files import file_sha256
 from sedi_dagster.storage.rounds import IMPORTS
-from sedi_dagster.storage.store import Store, file_sha256
+from sedi_dagster.storage.store import Store
 from sedi_dagster.storage.superseding import FOLDER
 
 VERSION = 3
@@ -143,8 +144,8 @@ def build_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
 
 def earlier_manifests(store: Store, round_key: str) -> dict[str, dict[str, Any]]:
     """The manifests of the rounds before, by round, in order."""
-    names = [name.removesuffix(".json") for name in store.names("manifests") if name.endswith(".json")]
-    return {name: store.read_json("manifests", f"{name}.json") for name in sorted(names) if name < round_key}
+    earlier = [key for key in store.record_names("manifests") if key < round_key]
+    return {key: store.read_json("manifests", f"{key}.json") for key in earlier}
 
 
 def round_prefixes(plan: RoundPlan) -> list[str]:

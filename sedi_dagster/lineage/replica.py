@@ -14,7 +14,8 @@ from sedi_dagster.lineage.contents import example_digests, examples_root, file_h
 from sedi_dagster.lineage.ledger_rows import ledger_rows
 from sedi_dagster.lineage.manifest import ROUND_ASSETS, SHARED_ASSETS
 from sedi_dagster.settings import Settings
-from sedi_dagster.storage.store import Store, file_sha256, tables_version
+from sedi_dagster.storage.files import file_sha256
+from sedi_dagster.storage.store import Store, tables_version
 
 _MASK = "**********"
 _OF_THIS_MACHINE = frozenset(
@@ -31,8 +32,8 @@ def recorded_manifest(store: Store, round_key: str) -> dict[str, Any]:
     """
     manifest = store.read_json("manifests", f"{round_key}.json")
     if manifest is None:
-        there = ", ".join(name.removesuffix(".json") for name in store.names("manifests") if name.endswith(".json"))
-        raise SediError(f"{round_key} is not finished: it has no manifest.", f"Finished: {there or 'none'}.")
+        there = ", ".join(store.record_names("manifests")) or "none"
+        raise SediError(f"{round_key} is not finished: it has no manifest.", f"Finished: {there}.")
     if "data" not in manifest:
         raise SediError(
             f"The manifest of {round_key} is of an earlier version.", "Only newer rounds can be reproduced."

@@ -22,7 +22,7 @@ from sedi_dagster.orchestration.round_inputs import (
     starting_checkpoint,
 )
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
-from sedi_dagster.storage.rounds import SEED_TASKS
+from sedi_dagster.storage.rounds import SEED_TASKS, table_of
 from sedi_dagster.targets import REFERENCE, asked_targets, in_words, resolve
 from sedi_dagster.texts.markdown import markdown_table
 
@@ -93,14 +93,8 @@ def held_out_losses(sedi: SediResource, round_key: str, parent: str | None) -> H
     Before any checkpoint there is the untrained student: what this round's training measured before its first step.
     """
     store = sedi.store()
-    if store.tables_marker("sft_checkpoint", round_key) is None:
-        return None
-    own = mean_losses(store.read_tables("sft_checkpoint", round_key).get("heldout"))
-    earlier = own[:1]
-    if parent == SEED_TASKS:
-        earlier = mean_losses(store.read_tables("baseline_scores").get("seed_heldout"))
-    elif parent is not None:
-        earlier = mean_losses(store.read_tables("sft_checkpoint", parent).get("heldout"))
+    own = mean_losses(store.find_table(*table_of(round_key, "heldout")))
+    earlier = own[:1] if parent is None else mean_losses(store.find_table(*table_of(parent, "heldout")))
     return HeldOut(earlier[-1], own[-1]) if own and earlier else None
 
 

@@ -18,8 +18,9 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.training import CHECKPOINT_FILES, verified_checkpoint
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import content_id
-from sedi_dagster.storage.rounds import SEED_TASKS
-from sedi_dagster.storage.store import Store, folder_hashes, tables_version
+from sedi_dagster.storage.files import folder_hashes
+from sedi_dagster.storage.rounds import SEED_TASKS, table_of
+from sedi_dagster.storage.store import Store, tables_version
 from sedi_dagster.student.loading import student_source
 from sedi_dagster.workloads.progress import throttled_progress
 
@@ -52,16 +53,12 @@ def evaluate_student(context: dg.AssetExecutionContext, sedi: SediResource, chec
 
 def _known_results(store: Store, checkpoint: str | None) -> dict[str, dict[str, Any]]:
     """What the data folder knows of a checkpoint's answers; nothing before it was evaluated."""
-    stored = ["baseline_scores"]
-    if checkpoint is not None and checkpoint != SEED_TASKS:
-        stored = ["evaluation_scores", checkpoint]
     try:
-        tables = store.read_tables(*stored)
+        items = store.find_table(*table_of(checkpoint, "items"))
     except StorageUnavailable:
         raise  # known or not: everything would be evaluated again
     except StorageError:
         return {}
-    items = tables.get("seed_items" if checkpoint == SEED_TASKS else "items")
     return {} if items is None else results_in(items)
 
 

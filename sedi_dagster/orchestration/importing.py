@@ -29,8 +29,9 @@ from sedi_dagster.records import CategoryPlan, RoundPlan, Tables, content_id, ro
 from sedi_dagster.seed_pool.assignment import assign_categories
 from sedi_dagster.seed_pool.loading import OUR_SEEDS, as_seed_task, read_seed_file, with_known_names
 from sedi_dagster.settings import Settings, load_settings
+from sedi_dagster.storage.files import file_sha256
 from sedi_dagster.storage.rounds import IMPORTS, load_history, save_plan
-from sedi_dagster.storage.store import Store, file_sha256
+from sedi_dagster.storage.store import Store
 
 BY_IMPORT = "sedi import"
 LIMITS = Limits(file_bytes=2_000_000_000, rows=2_000_000, text_chars=200_000)

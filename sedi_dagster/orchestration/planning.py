@@ -16,7 +16,7 @@ from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import starting_checkpoint
 from sedi_dagster.records import RoundPlan, is_round_key, round_key
-from sedi_dagster.storage.rounds import save_plan
+from sedi_dagster.storage.rounds import save_plan, table_of
 from sedi_dagster.storage.store import tables_version
 
 BY_SEDI_RUN = "sedi run"
@@ -63,10 +63,7 @@ def next_plan(
 
 def starting_scores(sedi: SediResource) -> dict[str, float]:
     """Share of each category's items that the student passed before the first round; empty before it was measured."""
-    store = sedi.store()
-    if store.tables_marker("baseline_scores") is None:
-        return {}
-    items = store.read_tables("baseline_scores").get("seed_items" if starting_checkpoint(sedi) else "items")
+    items = sedi.store().find_table(*table_of(starting_checkpoint(sedi), "items"))
     return {} if items is None else dict(items.group_by("category").agg(pl.mean("passed")).iter_rows())
 
 
@@ -143,9 +140,8 @@ def needs_preparation(sedi: SediResource) -> list[str]:
     marker = store.tables_marker("seed_pool")
     if marker is None or marker["data_version"] != seeds or not_passed(store, "seed_pool"):
         stale.append("seed_pool")
-    measured = (
-        store.tables_marker("baseline_scores") and store.read_table("origin", "baseline_scores")["fingerprint"][0]
-    )
+    origin = store.find_table("origin", "baseline_scores")
+    measured = None if origin is None else origin["fingerprint"][0]
     if measured != evaluation_fingerprint(sedi) or not_passed(store, "baseline_scores"):
         stale.append("baseline_scores")
     return stale

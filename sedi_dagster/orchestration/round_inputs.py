@@ -101,10 +101,7 @@ def mean_losses(heldout: pl.DataFrame | None) -> list[float]:
 
 def starting_checkpoint(sedi: SediResource) -> str | None:
     """What the first round builds on: `SEED_TASKS` if training on the human seed tasks alone was a gain."""
-    store = sedi.store()
-    if store.tables_marker("baseline_scores") is None:
-        return None
-    origin = store.read_tables("baseline_scores").get("origin")
+    origin = sedi.store().find_table("origin", "baseline_scores")
     return SEED_TASKS if origin is not None and origin.row(0, named=True).get("start") == SEED_TASKS else None
 
 

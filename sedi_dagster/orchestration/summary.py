@@ -17,6 +17,7 @@ from sedi_dagster.orchestration.round_inputs import mean_losses, promoted_checkp
 from sedi_dagster.records import RoundOutcome
 from sedi_dagster.reporting.numbers import p_equation
 from sedi_dagster.settings import SIMULATED, Settings
+from sedi_dagster.storage.rounds import table_of
 
 
 def print_summary(
@@ -86,8 +87,7 @@ def _passed_before(sedi: SediResource, finished: list[RoundOutcome], first: int)
     """(passed, items) by category before this run: of the round before it, or of what the first one built on."""
     if first:
         return {o.category: (o.passed, o.items) for o in finished[first - 1].categories}
-    items = sedi.store().read_table("seed_items" if starting_checkpoint(sedi) else "items", "baseline_scores")
-    return passed_by_category(items)
+    return passed_by_category(_items(sedi, starting_checkpoint(sedi)))
 
 
 def _scores(last: RoundOutcome, before: dict[str, tuple[int, int]], sedi: SediResource) -> Table:
@@ -148,10 +148,7 @@ def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome
         if len(losses) > 1:
             lines.append(f"  Loss of held-out seed tasks: {losses[0]:.2f}, now {losses[-1]:.2f}.")
     if ran:
-        start = promoted_checkpoint(sedi, ran[0].round)
-        before = tables["items"]
-        if start is not None:
-            before = tables["seed_items"] if start == starting_checkpoint(sedi) else _items(sedi, start)
+        before = _items(sedi, promoted_checkpoint(sedi, ran[0].round))
         name = SIMULATED if settings.teacher.is_simulated else "teacher"
         lines.append(f"The {name}'s examples, in addition: {_change(before, _items(sedi, ran[-1].round), alpha)}.")
     if settings.teacher.base_url is None:
@@ -190,8 +187,8 @@ def _program() -> str:
     return os.path.relpath(script)
 
 
-def _items(sedi: SediResource, round_key: str) -> pl.DataFrame:
-    return sedi.store().read_table("items", "evaluation_scores", round_key)
+def _items(sedi: SediResource, checkpoint: str | None) -> pl.DataFrame:
+    return sedi.store().read_table(*table_of(checkpoint, "items"))
 
 
 def _passed(items: pl.DataFrame) -> str:

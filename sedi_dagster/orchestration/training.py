@@ -13,8 +13,9 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import Tables, derived_seed, task_prompts
 from sedi_dagster.settings import Settings, TrainingSettings
-from sedi_dagster.storage.rounds import SEED_TASKS
-from sedi_dagster.storage.store import file_sha256, folder_hashes, tables_version
+from sedi_dagster.storage.files import file_sha256, folder_hashes
+from sedi_dagster.storage.rounds import SEED_TASKS, table_of
+from sedi_dagster.storage.store import tables_version
 from sedi_dagster.student.loading import student_source, token_counter
 
 CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja")
@@ -113,8 +114,8 @@ def verified_checkpoint(sedi: SediResource, name: str) -> Path:
     """
     settings, store = sedi.settings(), sedi.store()
     folder = store.local_copy(settings.path(settings.cache), "checkpoints", name)
-    asset, table = (("baseline_scores",), "seed_files") if name == SEED_TASKS else (("sft_checkpoint", name), "files")
-    for file, sha256 in store.read_tables(*asset)[table].iter_rows():
+    table, *asset = table_of(name, "files")
+    for file, sha256 in store.read_table(table, *asset).iter_rows():
         if not (folder / file).is_file() or file_sha256(folder / file) != sha256:
             raise StorageError(
                 f"{store.path('checkpoints', name, file)} is missing, or not what training wrote.",

@@ -17,6 +17,20 @@ SEED_TASKS = "seed-tasks"
 """Name of the checkpoint that is trained on the human seed tasks alone: what the teacher's tokens are held against."""
 
 
+def table_of(checkpoint: str | None, table: str) -> tuple[str, ...]:
+    """Where a table about a checkpoint lies, as `Store.read_table` takes it.
+
+    Args:
+        checkpoint: a round, `SEED_TASKS`, or None: the untrained student, of which there are `items` alone.
+        table: `items` (its answers), `files`, `steps` or `heldout`.
+    """
+    if checkpoint is None:
+        return table, "baseline_scores"
+    if checkpoint == SEED_TASKS:
+        return f"seed_{table}", "baseline_scores"
+    return table, "evaluation_scores" if table == "items" else "sft_checkpoint", checkpoint
+
+
 @dataclass(frozen=True)
 class LoopHistory:
     """Plans in order, and outcomes by round key. A plan without an outcome is an open round."""
@@ -151,9 +165,6 @@ def checkpoints_to_prune(there: Sequence[str], promoted: Collection[str], curren
 
 def cut_short(store: Store, round_key: str, category: str) -> str:
     """The limit of a budget that cut a generated batch short; empty if none did, or there is no batch."""
-    marker = store.tables_marker("generated_batches", round_key, category)
-    if marker is None or "result" not in marker["tables"]:
-        return ""
-    result = store.read_table("result", "generated_batches", round_key, category)
-    row: dict[str, str | None] = result.row(0, named=True) if result.height else {}
+    result = store.find_table("result", "generated_batches", round_key, category)
+    row: dict[str, str | None] = result.row(0, named=True) if result is not None and result.height else {}
     return (row.get("budget") or "") if row.get("stopped") == "budget" else ""

@@ -1,31 +1,19 @@
-"""The data folder: Polars tables by asset and partition, JSON records, checkpoint folders.
+"""The data folder: Polars tables by asset and partition, besides JSON records and checkpoint folders (`files`).
 
-Works on a local path or any fsspec URL. A partition's tables count as there only when their marker
-`_tables.json` is, and the marker is written last: a process killed while writing leaves no half partition.
+A partition's tables count as there only when their marker `_tables.json` is, and the marker is written last: a process
+killed while writing leaves no half partition.
 """
-
-from __future__ import annotations
 
 import hashlib
 import io
-import json
-import os
-import shutil
-import threading
-import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
-from upath import UPath
 
-from sedi_dagster.errors import StorageError, StorageUnavailable
+from sedi_dagster.errors import StorageError
 from sedi_dagster.records import Tables
-from sedi_dagster.storage.object_store import as_storage_error, check_bucket, is_conflict, is_local, is_taken, open_root
-from sedi_dagster.storage.sealing import json_text, sealed
+from sedi_dagster.storage.files import Files
 
 MARKER = "_tables.json"
 FORMER_COLUMNS = {
@@ -36,172 +24,8 @@ FORMER_TABLES = {"earnings": "seed_statistics"}
 """The same of tables."""
 
 
-class Store:
-    """Reads and writes under one root, such as `data` or `s3://bucket/prefix`.
-
-    An object store has no folders and no rename, but puts an object whole or not at all; nothing is read from a cache.
-    """
-
-    def __init__(self, root: str) -> None:
-        """Raise `StorageError` if there is no file system for that kind of URL."""
-        self.root = open_root(root)
-        self.is_local = is_local(self.root)
-        self._bucket_seen = self.is_local
-        self._in_one_request = {"max_concurrency": 1} if self.root.protocol in ("s3", "s3a") else {}
-
-    def path(self, *parts: str) -> UPath:
-        """The path of a file or folder under the root."""
-        return self.root.joinpath(*parts)
-
-    def below(self, *parts: str) -> Store:
-        """A folder of this store as a store of its own."""
-        return Store(str(self.path(*parts)))
-
-    def check_writable(self) -> None:
-        """Raise `StorageError` if the root cannot be written; called before anything is spent.
-
-        A store that would replace a plan that is there is refused too.
-        """
-        probe = f".write-probe-{uuid.uuid4().hex[:8]}"
-        if not self.is_local:
-            check_bucket(self.root)
-        try:
-            if not (self.create_json("ok", probe) and not self.create_json("other", probe)):
-                raise StorageError(
-                    f"{self.root} writes over an object that must not be replaced (If-None-Match is ignored).",
-                    "Use a store with conditional writes; otherwise two processes could overwrite each other's plan.",
-                )
-            self.remove_file(probe)
-        except OSError as error:
-            raise StorageError(
-                f"The data folder {self.root} cannot be written: {error}.",
-                "Set SEDI_DATA to a folder (or URL) that this user may write to.",
-            ) from None
-
-    # files
-
-    def exists(self, *parts: str) -> bool:
-        """Whether the file or folder is there."""
-        with as_storage_error(self.root):
-            return bool(self.path(*parts).exists())
-
-    def read_bytes(self, *parts: str) -> bytes:
-        """Raise `FileNotFoundError` if there is no such file."""
-        path = self.path(*parts)
-        if self.is_local:
-            return Path(path.path).read_bytes()
-        with as_storage_error(self.root):
-            return bytes(path.fs.cat_file(path.path, **self._in_one_request))
-
-    @contextmanager
-    def reading(self, *parts: str) -> Iterator[IO[bytes]]:
-        """A file open for reading; `FileNotFoundError` if there is none."""
-        with as_storage_error(self.root), self.path(*parts).open("rb") as opened:
-            yield opened
-
-    def write_bytes(self, content: bytes, *parts: str) -> None:
-        """Write a file whole or not at all: under a name of its own and then renamed, or as one object."""
-        target = self.path(*parts)
-        if self.is_local:
-            temporary = _beside(Path(target.path))
-            temporary.write_bytes(content)
-            temporary.replace(target.path)
-        else:
-            with as_storage_error(self.root):
-                target.fs.pipe_file(target.path, content)
-
-    def write_text(self, text: str, *parts: str) -> None:
-        """Write a UTF-8 text, whole or not at all."""
-        self.write_bytes(text.encode("utf-8"), *parts)
-
-    def write_json(self, value: Any, *parts: str) -> None:
-        """Write a JSON value, whole or not at all."""
-        self.write_text(json_text(value), *parts)
-
-    def write_sealed(self, record: Mapping[str, Any], *parts: str) -> None:
-        """Write a JSON record that tells if it is changed or put elsewhere (`sealing`)."""
-        self.write_json(sealed(record, *parts), *parts)
-
-    def create_json(self, value: Any, *parts: str) -> bool:
-        """Write a JSON file only where none is. False if there is one already."""
-        content, target = json_text(value).encode("utf-8"), self.path(*parts)
-        if self.is_local:
-            temporary = _beside(Path(target.path))
-            temporary.write_bytes(content)
-            try:
-                os.link(temporary, target.path)  # whole or not at all, and never over another
-            except FileExistsError:
-                return False
-            finally:
-                temporary.unlink()
-            return True
-        with as_storage_error(self.root):
-            for _ in range(CONFLICTS):
-                try:
-                    target.fs.pipe_file(target.path, content, mode="create")
-                    return True
-                except OSError as error:
-                    if is_conflict(error):
-                        time.sleep(0.2)
-                        continue
-                    if not is_taken(error):
-                        raise
-                    # The answer to our own write may have been lost on the way, and the write repeated.
-                    return self.read_bytes(*parts) == content
-        raise StorageUnavailable(f"{target} is being written by others all the time.", "Try again.")
-
-    def read_json(self, *parts: str) -> Any:
-        """The JSON value, or None if there is no such file."""
-        try:
-            content = self.read_bytes(*parts)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        try:
-            return json.loads(content)
-        except ValueError as error:
-            raise StorageError(
-                f"{self.path(*parts)} is not JSON: {error}.", "Restore the file from a backup or remove it."
-            ) from None
-
-    # listings
-
-    def names(self, *parts: str) -> list[str]:
-        """Sorted names of what lies in a folder; empty if there is none."""
-        return sorted(self.stamps(*parts))
-
-    def stamps(self, *parts: str) -> dict[str, str]:
-        """What lies in a folder, each with what tells whether it was written anew since; one request a thousand."""
-        folder = self.path(*parts)
-        if self.is_local:
-            try:
-                with os.scandir(folder.path) as entries:
-                    return {e.name: f"{e.stat().st_mtime_ns} {e.stat().st_size}" for e in entries}
-            except (FileNotFoundError, NotADirectoryError):
-                return {}
-        with as_storage_error(self.root):
-            try:
-                listed = folder.fs.ls(folder.path, detail=True)
-            except FileNotFoundError:
-                listed = []
-        if not listed and not self._bucket_seen:
-            check_bucket(self.root)  # else a mistyped bucket would look like a loop that has not begun
-        self._bucket_seen = True
-        own = folder.path.strip("/")
-        found = {str(entry["name"]).rstrip("/"): entry for entry in listed}
-        return {path.rpartition("/")[2]: _stamp(entry) for path, entry in found.items() if path.strip("/") != own}
-
-    def files(self, *parts: str) -> list[str]:
-        """All files in a folder and below it, as sorted paths under the root; empty if there is none."""
-        folder = self.path(*parts)
-        if self.is_local:
-            root = Path(self.root.path)
-            below = (Path(at, name) for at, _, names in os.walk(folder.path) for name in names)
-            return sorted(file.relative_to(root).as_posix() for file in below)
-        prefix = f"{self.root.path.rstrip('/')}/"
-        with as_storage_error(self.root):
-            return sorted(str(found).removeprefix(prefix) for found in folder.fs.find(folder.path))
-
-    # tables
+class Store(Files):
+    """A data folder; reads and writes the tables of asset partitions."""
 
     def write_tables(self, tables: Tables, *parts: str) -> dict[str, Any]:
         """Replace the tables of a partition. Returns the marker: rows, columns and hash of each, data version."""
@@ -246,13 +70,19 @@ class Store:
 
     def read_table(self, name: str, *parts: str) -> pl.DataFrame:
         """One table of a partition; raises as `read_tables`, and if the partition has no such table."""
-        marker = self.tables_marker(*parts) or {"tables": {}}
-        described = marker["tables"].get(name)
-        if described is None:
+        found = self.find_table(name, *parts)
+        if found is None:
             raise StorageError(
                 f"There is no table {name} of {'/'.join(parts)} in {self.root}.", "Materialize that asset partition."
             )
-        return self._read_table(("assets", *parts, f"{name}.parquet"), described["blake2b"])
+        return found
+
+    def find_table(self, name: str, *parts: str) -> pl.DataFrame | None:
+        """As `read_table`; None if the partition is not there, or has no such table (an earlier version wrote it)."""
+        marker = self.tables_marker(*parts)
+        if marker is None or name not in marker["tables"]:
+            return None
+        return self._read_table(("assets", *parts, f"{name}.parquet"), marker["tables"][name]["blake2b"])
 
     def _read_table(self, file: tuple[str, ...], written: str) -> pl.DataFrame:
         try:
@@ -264,117 +94,6 @@ class Store:
                 f"{self.path(*file)} is missing or was changed.", "Materialize that asset partition again."
             )
         return pl.read_parquet(io.BytesIO(content)).rename(FORMER_COLUMNS, strict=False)
-
-    # folders (checkpoints)
-
-    def upload(self, folder: Path, *parts: str) -> None:
-        """Put a local folder under the root. What was there stays until its replacement is whole."""
-        beside = (*parts[:-1], f".{parts[-1]}.new")
-        self.remove(*beside)
-        self.put_files({file: (*beside, *file.relative_to(folder).parts) for file in _files_below(folder)})
-        target = self.path(*parts)
-        if self.is_local:
-            self.remove(*parts)
-            Path(self.path(*beside).path).rename(target.path)
-            return
-        # An object store copies by itself, object by object; what is half there fails by its hashes until it is whole.
-        self.copy(beside, parts)
-        wanted = {file.relative_to(folder).as_posix() for file in _files_below(folder)}
-        for file in self.files(*parts):
-            if file.removeprefix(f"{'/'.join(parts)}/") not in wanted:
-                self.remove_file(*file.split("/"))
-        self.remove(*beside)
-
-    def put_files(self, files: Mapping[Path, tuple[str, ...]]) -> None:
-        """Copy local files to their places under the root, several at once."""
-        if self.is_local:
-            for file, parts in files.items():
-                target = Path(self.path(*parts).path)
-                temporary = _beside(target)
-                shutil.copyfile(file, temporary)
-                temporary.replace(target)
-        elif files:
-            with as_storage_error(self.root):
-                self.root.fs.put([str(file) for file in files], [self.path(*parts).path for parts in files.values()])
-
-    def get(self, target: Path, *parts: str, without: tuple[str, ...] = ()) -> None:
-        """Copy all files of a folder to a local one, but for these folders in it; nothing happens if there are none."""
-        prefix = "/".join(parts) + "/"
-        files = [file for file in self.files(*parts) if file.removeprefix(prefix).split("/")[0] not in without]
-        pairs = [(file, target / file.removeprefix(prefix)) for file in files]
-        for _, local in pairs:
-            local.parent.mkdir(parents=True, exist_ok=True)
-        if self.is_local:
-            for file, local in pairs:
-                shutil.copyfile(self.path(*file.split("/")).path, local)
-        elif pairs:
-            with as_storage_error(self.root):
-                self.root.fs.get([self.path(*f.split("/")).path for f, _ in pairs], [str(local) for _, local in pairs])
-
-    def copy(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
-        """Copy a file, or a folder with all that is in it; nothing happens if it is not there."""
-        origin = "/".join(source)
-        files = self.files(*source) or ([origin] if self.exists(*source) else [])
-        for file in files:
-            destination = self.path(*target, *file.removeprefix(origin).strip("/").split("/"))
-            if file == origin:
-                destination = self.path(*target)
-            if self.is_local:
-                Path(destination.path).parent.mkdir(parents=True, exist_ok=True)
-            with as_storage_error(self.root):
-                self.root.fs.copy(self.path(*file.split("/")).path, destination.path)
-
-    def remove_file(self, *parts: str) -> None:
-        """Delete a file; nothing happens if there is none."""
-        target = self.path(*parts)
-        with as_storage_error(self.root):
-            try:
-                target.fs.rm_file(target.path)
-            except (FileNotFoundError, NotADirectoryError):
-                return
-
-    def remove(self, *parts: str) -> None:
-        """Delete a file, or a folder and what is in it; nothing happens if there is none."""
-        target = self.path(*parts)
-        with as_storage_error(self.root):
-            try:
-                target.fs.rm(target.path, recursive=True)
-            except (FileNotFoundError, NotADirectoryError):
-                return
-
-    def local_copy(self, cache: Path, *parts: str) -> Path:
-        """The folder as a local path: itself when the root is local, else a copy in `cache`."""
-        if self.is_local:
-            return Path(self.path(*parts).path)
-        target = cache.joinpath("copies", *parts)
-        shutil.rmtree(target, ignore_errors=True)
-        self.get(target, *parts)
-        return target
-
-    def parts_of(self, local: Path, cache: Path) -> tuple[str, ...] | None:
-        """Where a local path lies under the root, if it is there, or is a copy that `local_copy` made."""
-        root = Path(self.root.path) if self.is_local else cache / "copies"
-        return local.relative_to(root).parts if local.is_relative_to(root) else None
-
-
-CONFLICTS = 25
-
-
-def _beside(target: Path) -> Path:
-    """A name of this thread's own, so that two that write the same file do not mix their contents."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return Path(f"{target}.{os.getpid()}-{threading.get_ident()}.tmp")
-
-
-def _stamp(entry: Mapping[str, Any]) -> str:
-    parts = [
-        entry.get(name) for name in ("ETag", "etag", "LastModified", "last_modified", "updated", "created", "size")
-    ]
-    return " ".join(str(value) for value in parts if value is not None)
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file())
 
 
 def parquet_bytes(frame: pl.DataFrame) -> bytes:
@@ -401,21 +120,6 @@ def version_of(contents: Mapping[str, bytes]) -> str:
 def tables_version(tables: Tables) -> str:
     """Hash of the tables' contents: equal data, equal version (for one Polars version)."""
     return version_of({name: parquet_bytes(frame) for name, frame in tables.items()})
-
-
-def folder_hashes(folder: Path, patterns: Sequence[str] = ("*",)) -> dict[str, str]:
-    """SHA-256 of each file in a folder, by relative path."""
-    files = sorted({file for pattern in patterns for file in folder.rglob(pattern) if file.is_file()})
-    return {str(file.relative_to(folder)): file_sha256(file) for file in files}
-
-
-def file_sha256(file: Path | UPath) -> str:
-    """SHA-256 of a file in hex, read in blocks."""
-    digest = hashlib.sha256()
-    with file.open("rb") as reading:
-        while block := reading.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def content_hash(*parts: bytes) -> str:

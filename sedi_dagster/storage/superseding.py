@@ -10,7 +10,8 @@ where the chain of manifests looks for it (`lineage.manifest`).
 from datetime import UTC, datetime
 from typing import Any
 
-from sedi_dagster.storage.store import Store, file_sha256
+from sedi_dagster.storage.files import file_sha256
+from sedi_dagster.storage.store import Store
 
 FOLDER = "superseded"
 
@@ -31,8 +32,7 @@ def supersede(store: Store, round_key: str, parts: tuple[str, ...], now: str, ru
     replaced = {"partition": "/".join(parts), "was": marker["data_version"], "is": now}
     if any(record.items() >= replaced.items() for record in superseded(store, round_key)[-1:]):
         return True
-    names = [name for name in store.names(FOLDER, round_key) if name.endswith(".json")]
-    number = f"{max((int(name.removesuffix('.json')) for name in names), default=0) + 1:04d}"
+    number = f"{max(map(int, store.record_names(FOLDER, round_key)), default=0) + 1:04d}"
     kept = (FOLDER, round_key, number)
     store.copy(("assets", *parts), (*kept, *parts))
     if parts[0] == "sft_checkpoint":
@@ -45,8 +45,7 @@ def supersede(store: Store, round_key: str, parts: tuple[str, ...], now: str, ru
 
 def superseded(store: Store, round_key: str) -> list[dict[str, Any]]:
     """What was replaced in a round after it was finished, oldest first."""
-    names = [name for name in store.names(FOLDER, round_key) if name.endswith(".json")]
-    return [store.read_json(FOLDER, round_key, name) for name in names]
+    return [store.read_json(FOLDER, round_key, f"{name}.json") for name in store.record_names(FOLDER, round_key)]
 
 
 def disagreements(store: Store, manifest: dict[str, Any]) -> list[str]:

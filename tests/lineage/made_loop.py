@@ -31,8 +31,9 @@ from sedi_dagster.records import (
     round_key,
 )
 from sedi_dagster.settings import load_settings
+from sedi_dagster.storage.files import file_sha256
 from sedi_dagster.storage.rounds import SEED_TASKS, load_plan, save_plan
-from sedi_dagster.storage.store import MARKER, Store, file_sha256, tables_version
+from sedi_dagster.storage.store import MARKER, Store, tables_version
 from sedi_dagster.storage.superseding import supersede
 from sedi_dagster.teacher.schema import calls as calls_table
 from sedi_dagster.teacher.schema import open_engines

@@ -20,7 +20,8 @@ from sedi_dagster.errors import SediError
 from sedi_dagster.lineage.index import LineageIndex, partition_stamps
 from sedi_dagster.lineage.trace import Archive, Node, descendants, trace
 from sedi_dagster.reporting.tracing import trace_page
-from sedi_dagster.storage.store import MARKER, Store, file_sha256
+from sedi_dagster.storage.files import file_sha256
+from sedi_dagster.storage.store import MARKER, Store
 
 ROUND = "round-0001"
 

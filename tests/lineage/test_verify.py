@@ -18,8 +18,9 @@ from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.cli import main
 from sedi_dagster.lineage.verify import Verification, verify
 from sedi_dagster.records import CategoryPlan, RoundPlan
+from sedi_dagster.storage.files import file_sha256
 from sedi_dagster.storage.rounds import save_plan
-from sedi_dagster.storage.store import Store, file_sha256
+from sedi_dagster.storage.store import Store
 
 ROUND = "round-0001"
 

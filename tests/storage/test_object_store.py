@@ -16,9 +16,10 @@ from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.errors import StorageError, StorageUnavailable
 from sedi_dagster.lineage.contents import example_digests
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
+from sedi_dagster.storage.files import folder_hashes
 from sedi_dagster.storage.object_store import as_storage_error
 from sedi_dagster.storage.rounds import HISTORY, load_history, remember_history, save_plan
-from sedi_dagster.storage.store import Store, folder_hashes
+from sedi_dagster.storage.store import Store
 
 
 def in_another_process(code: str, *arguments: str, wait: bool = True) -> subprocess.Popen[str]:

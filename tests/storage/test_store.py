@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from sedi_dagster.errors import StorageError
-from sedi_dagster.storage.store import MARKER, Store, folder_hashes, tables_version
+from sedi_dagster.storage.files import folder_hashes
+from sedi_dagster.storage.store import MARKER, Store, tables_version
 
 FRAME = pl.DataFrame({"id": ["a", "b"], "n": [1, None], "ids": [["x"], []]})
 PARTITION = ("generated_batches", "round-0001", "math")

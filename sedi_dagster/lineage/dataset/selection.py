@@ -79,10 +79,8 @@ def select(examples: pl.DataFrame, selection: Selection) -> pl.DataFrame:
 
 def _measured(store: Store, key: str) -> pl.DataFrame:
     """`example_id` and `MEASURED` of a round's examples; null where an earlier version did not measure."""
-    marker = store.tables_marker("sft_checkpoint", key) or {"tables": {}}
-    trained = pl.DataFrame(schema={"example_id": pl.String})
-    if "examples" in marker["tables"]:
-        trained = store.read_table("examples", "sft_checkpoint", key).unique("example_id")
+    found = store.find_table("examples", "sft_checkpoint", key)
+    trained = pl.DataFrame(schema={"example_id": pl.String}) if found is None else found.unique("example_id")
     there = {
         name: column if column in trained.columns else pl.lit(None, pl.Float64) for name, column in MEASURED.items()
     }

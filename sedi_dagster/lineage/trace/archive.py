@@ -86,10 +86,8 @@ class Archive:
         return {} if self._ledger is None else {row["key"]: row for row in ledger_rows(self._ledger, keys)}
 
     def _table(self, partition: str, table: str) -> pl.DataFrame:
-        marker = self.store.tables_marker(*partition.split("/"))
-        if marker is None or table not in marker["tables"]:  # not there yet, or written by an earlier version
-            return pl.DataFrame()
-        return self.store.read_table(table, *partition.split("/"))
+        found = self.store.find_table(table, *partition.split("/"))
+        return pl.DataFrame() if found is None else found
 
 
 def candidate_row(archive: Archive, candidate_id: str) -> tuple[str, dict[str, Any]] | None:

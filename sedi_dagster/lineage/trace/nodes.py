@@ -208,7 +208,7 @@ def _add_candidates(archive: Archive, node: Node, relation: str, role: str, tabl
 
 def _seed_file(archive: Archive) -> dict[str, Any]:
     """The seed file of the newest manifest."""
-    names = [name for name in archive.store.names("manifests") if name.endswith(".json")]
-    newest = archive.manifest(names[-1].removesuffix(".json")) if names else {}
+    finished = archive.store.record_names("manifests")
+    newest = archive.manifest(finished[-1]) if finished else {}
     file = newest.get("files", {}).get("seeds")
     return {"seed file": json.dumps(file, ensure_ascii=False)} if file else {}
