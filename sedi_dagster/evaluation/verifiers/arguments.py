@@ -1,9 +1,12 @@
-"""Checks the arguments of an evaluation item's verifier before anything runs."""
+"""Checks the arguments of an evaluation item's verifier before anything runs. `arguments.yaml` says what they are."""
 
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from sedi_dagster.yaml_file import read_yaml
 
 from .formats import SCRIPTS
 from .text import shown
@@ -37,78 +40,40 @@ def _maps(value: Any, accepts: Callable[[Any], bool]) -> bool:
     return isinstance(value, dict) and all(_is_text(key) and accepts(one) for key, one in value.items())
 
 
-TEXT = Kind("a non-empty string", _is_text)
-TEXTS = Kind("a non-empty list of non-empty strings", _are_texts)
-ANY_TEXTS = Kind("a list of non-empty strings", lambda value: value == [] or _are_texts(value))
-NUMBER = Kind("a finite number", _is_number)
-SHARE = Kind("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
-SECONDS = Kind("a number of seconds above 0 and up to 60", lambda value: _is_number(value) and 0 < value <= 60)
-COUNT = Kind("a whole number of 0 or more", lambda value: type(value) is int and value >= 0)
-FLAG = Kind("true or false", lambda value: isinstance(value, bool))
-OPTIONS = Kind("an object of two or more texts by letter", lambda value: _maps(value, _is_text) and len(value) > 1)
-ALIASES = Kind("an object of lists of strings by label", lambda value: _maps(value, _are_texts))
-FIELDS = Kind("a non-empty object", lambda value: _maps(value, lambda _: True) and bool(value))
-FACTS = Kind("a non-empty list of facts, each a non-empty list of spellings", lambda value: _are(_are_texts, value))
-OBJECTS = Kind("a non-empty list of objects", lambda value: _are(lambda one: isinstance(one, dict), value))
-NAME = Kind("a Python name", lambda value: isinstance(value, str) and value.isidentifier())
-SCRIPT = Kind("one of " + ", ".join(SCRIPTS), lambda value: value in SCRIPTS)
-LETTER = Kind("one letter", lambda value: isinstance(value, str) and len(value) == 1)
+KINDS = {
+    "text": Kind("a non-empty string", _is_text),
+    "texts": Kind("a non-empty list of non-empty strings", _are_texts),
+    "any_texts": Kind("a list of non-empty strings", lambda value: value == [] or _are_texts(value)),
+    "number": Kind("a finite number", _is_number),
+    "share": Kind("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1),
+    "seconds": Kind("a number of seconds above 0 and up to 60", lambda value: _is_number(value) and 0 < value <= 60),
+    "count": Kind("a whole number of 0 or more", lambda value: type(value) is int and value >= 0),
+    "flag": Kind("true or false", lambda value: isinstance(value, bool)),
+    "options": Kind(
+        "an object of two or more texts by letter", lambda value: _maps(value, _is_text) and len(value) > 1
+    ),
+    "aliases": Kind("an object of lists of strings by label", lambda value: _maps(value, _are_texts)),
+    "fields": Kind("a non-empty object", lambda value: _maps(value, lambda _: True) and bool(value)),
+    "facts": Kind(
+        "a non-empty list of facts, each a non-empty list of spellings", lambda value: _are(_are_texts, value)
+    ),
+    "objects": Kind("a non-empty list of objects", lambda value: _are(lambda one: isinstance(one, dict), value)),
+    "name": Kind("a Python name", lambda value: isinstance(value, str) and value.isidentifier()),
+    "script": Kind("one of " + ", ".join(SCRIPTS), lambda value: value in SCRIPTS),
+    "letter": Kind("one letter", lambda value: isinstance(value, str) and len(value) == 1),
+}
 
 Spec = Mapping[str, tuple[Kind, bool]]
 """Arguments by name: their kind, and whether they are required."""
 
-_BOUNDS: Spec = {"min": (COUNT, False), "max": (COUNT, False)}
-_COUNT_OR_BOUNDS: Spec = {"count": (COUNT, False), **_BOUNDS}
 
-SPECS: Mapping[str, Spec] = {
-    "match": {
-        "aliases": (TEXTS, True),
-        "forbidden": (ANY_TEXTS, False),
-        "max_words": (COUNT, False),
-        "whole": (FLAG, False),
-    },
-    "numeric": {"value": (NUMBER, True), "tolerance": (NUMBER, False)},
-    "choice": {"options": (OPTIONS, True), "answer": (TEXT, True)},
-    "label": {
-        "labels": (TEXTS, True),
-        "answer": (TEXT, True),
-        "aliases": (ALIASES, False),
-        "max_words": (COUNT, False),
-    },
-    "token_f1": {"references": (TEXTS, True), "threshold": (SHARE, False)},
-    "json_fields": {"fields": (FIELDS, True), "exact_keys": (FLAG, False)},
-    "facts": {"required": (FACTS, True), "forbidden": (ANY_TEXTS, False), "min_share": (SHARE, False)},
-    "words": _BOUNDS,
-    "copy_limit": {"source": (TEXT, False), "max_share": (SHARE, False)},
-    "list_items": {
-        "min_items": (COUNT, False),
-        "max_items": (COUNT, False),
-        "min_words_per_item": (COUNT, False),
-        "max_words_per_item": (COUNT, False),
-        "min_distinct": (SHARE, False),
-    },
-    "format": {"constraints": (OBJECTS, True)},
-    "code_tests": {"function": (NAME, True), "tests": (TEXTS, True), "timeout_s": (SECONDS, False)},
-    "all": {"of": (OBJECTS, True)},
-}
+def _spec(asked: Mapping[str, str]) -> Spec:
+    return {name: (KINDS[kind.removeprefix("required ")], kind.startswith("required ")) for name, kind in asked.items()}
 
-CONSTRAINT_SPECS: Mapping[str, Spec] = {
-    **dict.fromkeys(("bullets", "numbered", "lines", "paragraphs", "sentences", "words"), _COUNT_OR_BOUNDS),
-    **dict.fromkeys(("placeholders", "highlighted"), _COUNT_OR_BOUNDS),
-    **{kind: {} for kind in ("all_lower", "all_upper", "title_case", "no_commas", "quoted", "no_digits")},
-    "ends_question": {},
-    "keywords": {"include": (ANY_TEXTS, False), "exclude": (ANY_TEXTS, False)},
-    "keyword_count": {"word": (TEXT, True), **_COUNT_OR_BOUNDS},
-    "start": {"text": (TEXT, True)},
-    "end": {"text": (TEXT, True)},
-    "repeat_prompt": {"text": (TEXT, True)},
-    "json": {"keys": (ANY_TEXTS, False)},
-    "letters": {"script": (SCRIPT, True)},
-    "separator": {"text": (TEXT, True), "parts": (COUNT, True)},
-    "word_max_length": {"n": (COUNT, True)},
-    "sections": {"titles": (TEXTS, True)},
-    "letter_count": {"letter": (LETTER, True), **_COUNT_OR_BOUNDS},
-}
+
+_FILE = read_yaml(Path(__file__).with_suffix(".yaml"))
+SPECS: Mapping[str, Spec] = {verifier: _spec(asked) for verifier, asked in _FILE["verifiers"].items()}
+CONSTRAINT_SPECS: Mapping[str, Spec] = {kind: _spec(asked) for kind, asked in _FILE["constraints"].items()}
 _BOUNDED = frozenset(kind for kind, spec in CONSTRAINT_SPECS.items() if "min" in spec)
 
 

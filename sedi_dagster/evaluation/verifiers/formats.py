@@ -179,4 +179,4 @@ CONSTRAINTS: Mapping[str, Constraint] = {
     "ends_question": lambda answer, args: answer.rstrip(" \t\n\"'”’*)").endswith(("?", "？", "؟")),
     "highlighted": lambda answer, args: _within(len(_HIGHLIGHT.findall(answer)), args),
 }
-"""Constraints by kind. `CONSTRAINT_SPECS` has their parameters."""
+"""Constraints by kind. `arguments.yaml` has their parameters."""
