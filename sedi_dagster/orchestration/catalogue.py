@@ -1,65 +1,16 @@
-"""How assets are presented in the UI: group, owner, tags, column lineage, freshness, automation. One table for all."""
+"""How assets are presented in the UI: group, owner, tags, column lineage (`catalogue.yaml`), freshness, automation."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-DATA, MODEL, AUDIT = "team:data", "team:model", "team:audit"
+from sedi_dagster.yaml_file import read_yaml
 
-
-@dataclass(frozen=True)
-class Entry:
-    """Attributes:
-    group: `start`, `round` and `records` follow one another, so that the graph of groups reads from left to right.
-    spends: what materializing it costs: `teacher-tokens`, `training-time`, or `little`.
-    job: that makes it.
-    columns: column of the main table -> (upstream asset, its column).
-    """
-
-    group: str
-    owner: str
-    spends: str
-    job: str
-    columns: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-
-def _same(upstream: str, *names: str) -> dict[str, tuple[str, str]]:
-    return {name: (upstream, name) for name in names}
-
-
-_TEXTS = ("category", "instruction", "input", "output")
-
-CATALOGUE = {
-    "seed_pool": Entry("start", DATA, "little", "prepare"),
-    "baseline_scores": Entry("start", MODEL, "training-time", "prepare"),
-    "generated_batches": Entry("round", DATA, "teacher-tokens", "generate_batch"),
-    "filtered_batches": Entry(
-        "round", DATA, "little", "train_round", _same("generated_batches", "candidate_id", "category", "instruction")
-    ),
-    "sft_checkpoint": Entry("round", MODEL, "training-time", "train_round"),
-    "seed_feedback": Entry("round", DATA, "little", "train_round", _same("seed_pool", "seed_id", *_TEXTS)),
-    "evaluation_scores": Entry("round", MODEL, "training-time", "train_round"),
-    "lineage_manifest": Entry("records", AUDIT, "little", "train_round"),
-    "round_report": Entry("records", AUDIT, "little", "train_round"),
-    "sft_dataset": Entry(
-        "records", DATA, "little", "train_round", _same("filtered_batches", "example_id", "round", *_TEXTS)
-    ),
-    "morning_page": Entry("records", AUDIT, "little", "write_morning_page"),
-}
-
-_ROUND_STARTS = "open a round with the job `open_round`"
-HOW = {
-    "prepare": "the job `prepare`, launched by `round_ready_sensor` when needed. It has no prerequisites.",
-    "generate_batch": f"{_ROUND_STARTS}; `round_ready_sensor` then launches one run per category. Materializing "
-    "a partition of the next round also opens that round.",
-    "train_round": f"{_ROUND_STARTS}; once all its batches are complete, `round_ready_sensor` launches the "
-    "job `train_round`.",
-    "write_morning_page": "the schedule `morning_summary`, or materialize it yourself.",
-}
-"""How a user starts it, by job."""
+_FILE = read_yaml(Path(__file__).with_suffix(".yaml"))
+CATALOGUE: dict[str, dict[str, Any]] = _FILE["assets"]
 
 STALE_AFTER = timedelta(days=8)
 """A nightly loop that has stopped writes no scores, so only more than a week without any suggests a failure."""
@@ -75,11 +26,11 @@ def _spec(spec: dg.AssetSpec) -> dg.AssetSpec:
     entry = CATALOGUE[name]
     about = (spec.description or "").replace("\nTables:", "\n\n**Tables:**").strip()
     changed: dict[str, Any] = {
-        "description": f"{about}\n\n**How it is made:** {HOW[entry.job]}",
-        "group_name": entry.group,
-        "owners": [entry.owner],
-        "tags": {**spec.tags, "spends": entry.spends},
-        "metadata": {**spec.metadata, **column_lineage(entry.columns)},
+        "description": f"{about}\n\n**How it is made:** {_FILE['how'][entry['job']]}",
+        "group_name": entry["group"],
+        "owners": [entry["owner"]],
+        "tags": {**spec.tags, "spends": entry["spends"]},
+        "metadata": {**spec.metadata, **column_lineage(entry.get("columns", {}))},
     }
     if name == "evaluation_scores":
         changed["freshness_policy"] = dg.FreshnessPolicy.time_window(fail_window=STALE_AFTER)
@@ -103,12 +54,11 @@ def rebuilt_after_its_manifest(name: str) -> dg.AutomationCondition[Any]:
     ).with_label(f"{name}: the manifest was rebuilt")
 
 
-def column_lineage(columns: dict[str, tuple[str, str]]) -> dict[str, Any]:
-    """Column lineage as asset metadata, from the upstream (asset, column) of each column; empty if there are none."""
-    if not columns:
-        return {}
+def column_lineage(columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Column lineage as asset metadata, from the columns that each upstream asset gives; empty if there are none."""
     found = {
-        name: [dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=column)]
-        for name, (asset, column) in columns.items()
+        name: [dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=name)]
+        for asset, names in columns.items()
+        for name in names
     }
-    return {"dagster/column_lineage": dg.TableColumnLineage(found)}
+    return {"dagster/column_lineage": dg.TableColumnLineage(found)} if found else {}
