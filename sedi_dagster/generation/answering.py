@@ -11,9 +11,9 @@ from itertools import groupby
 from sedi_dagster.generation.agreement import most_agreed
 from sedi_dagster.generation.candidates import NOT_ASKED, Candidate, answer_problem
 from sedi_dagster.generation.method import GenerationContext
+from sedi_dagster.generation.parsing import parse_answer
 from sedi_dagster.records import CallShape, Rejection, TeacherAnswer, TeacherRequest, task_prompt
 from sedi_dagster.settings import GenerationSettings
-from sedi_dagster.texts.cleaning import without_task
 
 ANSWER, SAMPLE = "answer", "answer_sample"
 """Purposes of the calls for the first and for further answers, so that costs are told apart."""
@@ -75,7 +75,8 @@ def _sample(candidate: Candidate, answer: TeacherAnswer | None) -> _Sample:
     problem = answer_problem(answer)
     if answer is None:
         return _Sample("", None, problem)
-    return _Sample(without_task(answer.text, candidate.instruction).strip(), answer.request_key, problem)
+    text = parse_answer(answer.text, candidate.instruction, candidate.input)
+    return _Sample(text, answer.request_key, problem)
 
 
 def _settle(context: GenerationContext, candidate: Candidate, samples: list[_Sample]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from sedi_dagster.generation.answering import answer_all, answer_shapes
 from sedi_dagster.generation.candidates import Candidate
 from sedi_dagster.generation.method import GenerationContext, GenerationJob, Method, pieces_of
-from sedi_dagster.generation.parsing import parse_examples
+from sedi_dagster.generation.parsing import parse_answer, parse_examples
 from sedi_dagster.generation.prompts import render
 from sedi_dagster.records import CallShape, TeacherRequest
 from sedi_dagster.settings import GenerationSettings
@@ -72,7 +72,7 @@ class SingleCall(Method):
                 number,
                 example,
                 self._prompt,
-                output=example.output or None,
+                output=parse_answer(example.output, example.instruction, example.input) or None,
                 demonstration_ids=[demo["seed_id"] for demo in demos],
                 answer_key=None if example.problem else answer.request_key,
             )

@@ -57,13 +57,3 @@ def clean(text: str, rules: frozenset[CleaningRule] = frozenset(RULES)) -> Clean
     if "reasoning" in applied:  # the tags around the answer may stand before a mark
         text = unwrapped(text)
     return Cleaned("" if is_unseen(text) else text, tuple(applied))
-
-
-def without_task(answer: str, instruction: str) -> str:
-    """The answer without the instruction that some models write again before it, as a line of its own.
-
-    An answer that says nothing else stays as it is: a rule of filtering rejects it.
-    """
-    first, _, rest = answer.strip().partition("\n")
-    repeated = first.strip("#*_>\"'“” \t").rstrip(":").casefold() == instruction.strip().rstrip(":").casefold()
-    return rest.strip() if repeated and rest.strip() else answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sedi_dagster.generation.parsing import parse_examples, parse_tasks
+from sedi_dagster.generation.parsing import parse_answer, parse_examples, parse_tasks
 
 A, B, BI = "Name two rivers of the north.", "Say what this is about.", "The harbour opened late."
 
@@ -168,3 +168,90 @@ def test_the_heading_of_an_example_ends_in_no_answer_and_no_instruction(case: st
     found = parse_examples(text, cut_off=False)
     expected = [(A, "", "Ob and Lena"), (B, BI, "A harbour")][:last]
     assert [(e.instruction, e.input, e.output) for e in found if not e.problem] == expected
+
+
+ASKED, T = "Explain why leaves turn red.", "The green pigment breaks down, and others show."
+
+AROUND_AN_ANSWER = {
+    "label": f"Output: {T}",
+    "answer": f"Answer: {T}",
+    "bold": f"**Answer:** {T}",
+    "all in bold": f"**Answer: {T}**",
+    "heading": f"### Answer\n{T}",
+    "alone on its line": f"Response:\n\n{T}",
+    "bold alone": f"**Output**\n\n{T}",
+    "underscores": f"__Answer:__ {T}",
+    "list mark": f"- **Output:** {T}",
+    "number": f"1. Output: {T}",
+    "number behind it": f"Output 1: {T}",
+    "chinese": f"答案：{T}",
+    "chinese brackets": f"【答案】{T}",
+    "japanese": f"回答：{T}",
+    "korean": f"답변: {T}",
+    "german": f"Antwort: {T}",
+    "french": f"Réponse : {T}",
+    "russian": f"Ответ: {T}",
+    "arabic": f"الإجابة: {T}",
+    "hindi": f"उत्तर: {T}",
+    "vietnamese": f"Trả lời: {T}",
+    "tags": f"<answer>\n{T}\n</answer>",
+    "reasoning before a tag": f"I should name the pigment first.\n\n<response>\n{T}\n</response>",
+    "fence": f"```\n{T}\n```",
+    "fence of text": f"```text\n{T}\n```",
+    "fence of markdown": f"```markdown\n# Leaves\n\n{T}\n```",
+    "json": f'{{"output": "{T}"}}',
+    "json in a fence": f'```json\n{{"answer": "{T}"}}\n```',
+    "json with the task": f'{{"instruction": "{ASKED}", "input": "", "output": "{T}"}}',
+    "the task before it": f"{ASKED}\n{T}",
+    "the task as a heading": f"**{ASKED}**\n\n{T}",
+    "the task under labels": f"Instruction: {ASKED}\nInput: <noinput>\nOutput: {T}",
+    "alpaca": f"### Instruction:\n{ASKED}\n\n### Response:\n{T}",
+    "question": f"Question: {ASKED}\nAnswer: {T}",
+    "q and a": f"Q: {ASKED}\nA: {T}",
+    "a further task": f"{T}\n\nTask 10: Name three rivers.\nInput: <noinput>\nOutput: Ob",
+    "a further instruction": f"{T}\n\n**Instruction:** Name three rivers.\n**Output:** Ob",
+}
+
+
+@pytest.mark.parametrize("case", AROUND_AN_ANSWER)
+def test_nothing_is_left_around_an_answer(case: str) -> None:
+    expected = f"# Leaves\n\n{T}" if case == "fence of markdown" else T
+    assert parse_answer(AROUND_AN_ANSWER[case], ASKED) == expected
+
+
+def test_a_task_and_its_input_that_are_written_again_come_off() -> None:
+    for again in (f"{B}\n\n{BI}\n\n", f"Instruction: {B}\nInput: {BI}\nOutput: "):
+        assert parse_answer(f"{again}A harbour.", B, BI) == "A harbour."
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("Is 12 even? Write 'Answer: ...' and nothing else.", "Answer: yes"),
+        ("Is 12 even? Answer with a reason.", "Answer: yes\nReason: it ends in an even digit."),
+        ("Solve it.", "**Solution:** add the two\n\n**Check:** it is four"),
+        ("Solve it.", "### Solution\nadd the two\n### Check\nit is four"),
+        ("Define three words.", "Output: what a firm makes.\nInput: what it uses.\nProfit: what is left."),
+        ("Write questions and answers.", "Q: When do you open?\nA: At nine.\n\nQ: And on Sunday?\nA: At ten."),
+        ("Give the right letters.", "1. Answer: B\n2. Answer: C"),
+        ("Name output devices.", "Output devices include monitors."),
+        ("Name the capital as JSON.", '{"answer": "Paris"}'),
+        ("Describe Ann.", '{"name": "Ann", "age": 4}'),
+        ("Write a line of Python.", "```python\nprint(1)\n```"),
+        ("Add the two.", "```\nx = 1 + 1\n```"),
+        ("Show it as a code block.", f"```\n{T}\n```"),
+        ("What does the service return?", "<response>\n  <status>ok</status>\n</response>"),
+        ("What does the service return?", "The body is:\n\n<response>\nok\n</response>"),
+        ("Put it in an XML element.", "<output>5</output>"),
+        ("Write a to-do list with three tasks.", "Task 1: Milk.\n\nTask 2: School.\nInput: none"),
+        ("Plan my day.", "Here is the plan:\n\nTask 2: Milk.\nInput: none"),
+        ("Plan my day.", "It is full.\n\nTask 1: Milk.\nInput: none"),
+        ("Write a programming exercise.", "Add two numbers.\n\nExample:\nInput: 3 5\nOutput: 8"),
+        ("Write a function that adds.", '"""\nWrite a function that adds.\n"""\ndef add(a, b): ...'),
+        ("Which is it? A. Paris B. Rome", "A. Paris"),
+        ("Say yes.", "Say yes."),
+        (ASKED, "Answer:"),
+    ],
+)
+def test_an_answer_in_the_form_that_its_task_asks_for_stays(asked: str, answer: str) -> None:
+    assert parse_answer(answer, asked) == answer

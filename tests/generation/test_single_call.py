@@ -48,6 +48,15 @@ def test_both_forms_give_whole_examples_without_a_further_call() -> None:
         assert rows["answer_key"].equals(rows["instruction_key"].alias("answer_key"))
 
 
+def test_a_label_before_the_output_of_an_example_is_no_part_of_it() -> None:
+    def labelled(request: TeacherRequest) -> Replied:
+        text, finish, error = in_json(request)
+        return text.replace('"output": "', '"output": "**Answer:** '), finish, error
+
+    tables, _ = run(job(chat=True, candidates=4), labelled, mix=MIX)
+    assert all(output.isdecimal() for output in tables["candidates"]["output"])
+
+
 def test_demonstrations_show_their_outputs() -> None:
     _, teacher = run(job(chat=True, candidates=2), in_json, mix=MIX)
     assert text_of(teacher.requests[0]).count('"output": "answer') == 3

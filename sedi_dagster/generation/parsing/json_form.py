@@ -19,7 +19,7 @@ from sedi_dagster.texts.no_input import means_no_input
 
 BROKEN = "broken JSON"
 
-_FIELDS = {
+FIELDS = {
     "instruction": ("instruction", "instructions", "task", "prompt", "question"),
     "input": ("input", "context", "text", "passage"),
     "output": ("output", "response", "answer", "completion"),
@@ -31,7 +31,7 @@ _QUOTING_STRING = re.compile(r'"(?:[^"\\]++|\\.|"(?!\s*+[,:}\]]))*+"', re.DOTALL
 _INNER_QUOTE = re.compile(r'(?<!\\)"')
 _OPENING = re.compile(r"[{\[]")
 # As an element of a list or one after the other, not as the value of a key.
-_EXAMPLE_START = re.compile(rf'[\[,}}]\s*(\{{\s*"(?:{"|".join(_FIELDS["instruction"])})"\s*:)', re.IGNORECASE)
+_EXAMPLE_START = re.compile(rf'[\[,}}]\s*(\{{\s*"(?:{"|".join(FIELDS["instruction"])})"\s*:)', re.IGNORECASE)
 _TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _PYTHON_WORD = re.compile(r"\b(?:None|True|False)\b")
@@ -112,7 +112,7 @@ def _example_spans(text: str, start: int, end: int) -> list[_Span]:
             if still_open[opening]:
                 _close(stack, still_open, opening, position, found)
         elif token == ":" and stack[-1].bracket == "{":
-            stack[-1].is_example |= last_string in _FIELDS["instruction"]
+            stack[-1].is_example |= last_string in FIELDS["instruction"]
         last_string = token.strip('" ').casefold() if token[0] == '"' and len(token) <= _LONGEST_KEY else ""
     unclosed = next((o.start for o in stack if o.is_example), None)
     if unclosed is not None:
@@ -194,7 +194,7 @@ def _parse_object(text: str, span: _Span, raw: str, cut_off: bool, answered: boo
     if data is None:
         return ParsedTask("", "", CUT if cut_off and not span.closed else BROKEN, raw)
     try:
-        values = {field: _field(data, names) for field, names in _FIELDS.items()}
+        values = {field: _field(data, names) for field, names in FIELDS.items()}
     except RecursionError:
         return ParsedTask("", "", BROKEN, raw)
     instruction = values["instruction"]

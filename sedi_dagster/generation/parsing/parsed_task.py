@@ -32,3 +32,10 @@ def split_at(text: str, starts: Iterable[int]) -> list[str]:
 def instruction_text(text: str) -> str:
     """An instruction as one line, unless its lines mean something: code, a table, a list."""
     return text.strip() if _LAID_OUT.search(text.rstrip()) else " ".join(text.split())
+
+
+def without_lone_bold(text: str) -> str:
+    """Without the closing mark of a bold head or label, as in `**Task 9: Name a river.**`, or both around a whole."""
+    if text.count("**") == 2 and text.startswith("**") and text.endswith("**"):
+        return text[2:-2].strip()
+    return text.removesuffix("**").rstrip() if text.count("**") % 2 else text

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from sedi_dagster.generation.parsing import words
 from sedi_dagster.generation.parsing.json_form import parse_json
-from sedi_dagster.generation.parsing.parsed_task import CUT, ParsedTask, instruction_text, split_at
+from sedi_dagster.generation.parsing.parsed_task import CUT, ParsedTask, instruction_text, split_at, without_lone_bold
 from sedi_dagster.texts.no_input import means_no_input
 
 LARGEST_STEP = 3
@@ -157,11 +157,11 @@ def _parse_piece(
         text_input = label_of_all.search(body)
     asked = words.REMARK.sub("", body[: text_input.start()] if text_input else body)
     label = words.INSTRUCTION.match(asked)
-    instruction = _without_lone_bold(instruction_text(asked[label.end() if label else 0 :]))
+    instruction = without_lone_bold(instruction_text(asked[label.end() if label else 0 :]))
     given = body[text_input.end() :].strip() if text_input else ""
     if text_input and text_input.re is words.INLINE_INPUT and text_input[0].lstrip()[:1] in _CLOSING:  # (Input: ...)
         given = given.removesuffix(_CLOSING[text_input[0].lstrip()[0]])
-    given = _without_lone_bold(given)
+    given = without_lone_bold(given)
     # What follows "none" after a blank line is talk.
     first = given.split("\n\n", 1)[0]
     if means_no_input(first) or first.strip(" .()").casefold() == _NONE_IN_RUSSIAN:
@@ -195,10 +195,3 @@ def _without_lone_fence(body: str) -> str:
     if not after.strip():
         return before
     return body if body[: fences[0].start()].strip() else body[fences[0].end() :]
-
-
-def _without_lone_bold(text: str) -> str:
-    """Without the closing mark of a bold head or label, as in `**Task 9: Name a river.**`, or both around a whole."""
-    if text.count("**") == 2 and text.startswith("**") and text.endswith("**"):
-        return text[2:-2].strip()
-    return text.removesuffix("**").rstrip() if text.count("**") % 2 else text

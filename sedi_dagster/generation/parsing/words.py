@@ -88,6 +88,12 @@ def _label(role: str) -> re.Pattern[str]:
 INPUT = _label("input")
 OUTPUT = _label("output")
 CLASS_LABEL = _label("class")
+QUESTION = _line(
+    rf"(?:#{{1,6}}[ \t]*)?{_BOLD}(?:{_any_of('question')}|{_any_of('instruction')}){_BOLD}[ \t]{{0,3}}"
+    rf"(?:{_COLON}{_BOLD}|(?=\r?$))[ \t]*"
+)
+"""`Question:`, `Q:`, `### Instruction` alone on its line."""
+SHORT_OUTPUT = re.compile(rf"{_BOLD}[AR答]{_BOLD}{_COLON}{_BOLD}[ \t]*")
 
 
 def _inline(role: str) -> re.Pattern[str]:
@@ -117,5 +123,13 @@ EXAMPLE = _line(
     rf"|{_BOLD}[ \t]{{0,3}}{_COLON}){_BOLD}[ \t]*(?=\r?$|{_BOLD}(?:{_any_of('input')}|{_any_of('output')}))"
 )
 """`Example 2`, alone on its line or before a label of the instance."""
+
+FURTHER_TASK = re.compile(
+    rf"\n[ \t]*\n[ \t]*(?:#{{1,6}}[ \t]*)?{_BOLD}(?:(?:{_any_of('task')}|{_any_of('instruction')})[ \t]{{0,3}}{_COLON}|"
+    rf"{_any_of('task')}[ \t]{{0,3}}#?(?!1\b)\d{{1,3}}{_BOLD}[ \t]{{0,3}}(?:{_COLON}|[.)]))",
+    re.IGNORECASE,
+)
+"""A head behind a blank line. Not the first: an answer may be a list of tasks."""
+SPEAKS_OF_TASKS = re.compile(rf"{_any_of('task')}|{_any_of('instruction')}", re.IGNORECASE)
 
 FENCE = _line(r"```[\w+-]*[ \t]*\r?$")
