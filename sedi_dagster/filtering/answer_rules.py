@@ -14,6 +14,7 @@ from sedi_dagster.filtering.rules import FOUND_SCHEMA, Rule, found_frame
 from sedi_dagster.settings import FilteringSettings
 from sedi_dagster.texts.refusals import (
     DOTS,
+    GIVEN_IN_LINE,
     LONGEST_REFUSAL_BYTES,
     PLACEHOLDER,
     REFUSAL_ASKED,
@@ -67,7 +68,8 @@ def answer_rules(form: AnswerForm) -> tuple[Rule, ...]:
     tasks = pl.col("instruction").n_unique().over(output.str.to_lowercase())
     task = pl.concat_str("instruction", "input", separator="\n").str.to_lowercase()
     named = (output != "") & task.str.contains(output.str.to_lowercase(), literal=True)
-    asked = named | task.str.contains(REFUSAL_ASKED) | _refuses(pl.col("input"))
+    given = pl.col("instruction").str.extract(GIVEN_IN_LINE, 1).fill_null("")
+    asked = named | task.str.contains(REFUSAL_ASKED) | _refuses(pl.col("input")) | _refuses(given)
     refusal = _refuses(output) & ~asked
     placeholder = (output.str.contains(PLACEHOLDER) | output.str.contains(DOTS)) & ~named
     rules = []

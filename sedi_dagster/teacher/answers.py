@@ -22,6 +22,7 @@ MALFORMED = "malformed"
 
 _OF_AN_ERROR = ("message", "msg", "detail", "error_msg", "error_code", "base_resp", "promptFeedback")
 _TOOLS = ("tool_calls", "function_call")
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _NO_WORDS = ("null", "none", "false")
 _SHOWN = 160
 
@@ -130,10 +131,13 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) 
     if ending == "refused" or refusal:
         error = f"{REFUSED_BY_POLICY}: refused{f': {refusal[:_SHOWN]}' if refusal else f' ({finish})'}"
         return ReadAnswer(text, finish, usage, error)
+    thought = next((said for name in _THOUGHTS if (said := holder.get(name))), None)
+    if "reasoning" in reading.rules and isinstance(thought, str):
+        text = _without_thought(text, thought)
     cleaned = clean(text, reading.rules)
     problem = cleaned.problem
     if not problem and not cleaned.text.strip():
-        thought = cleaned.applied or any(holder.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
+        thought = thought or cleaned.applied
         problem = "reasoning without an answer" if thought else "the answer has no text"
         if not parts and not thought and any(holder.get(name) for name in _TOOLS):
             problem = TOOL_CALL
@@ -144,6 +148,12 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) 
     return ReadAnswer(
         cleaned.text, finish, usage, f"{MALFORMED}: {problem}" if problem else "", cleaned=cleaned.applied
     )
+
+
+def _without_thought(text: str, thought: str) -> str:
+    """The text without the reasoning that has a field of its own too; one that is equal to it may be the answer."""
+    rest = text.lstrip().removeprefix(thought.strip())
+    return rest if rest.strip() and rest[:1].isspace() and len(rest) < len(text) else text
 
 
 def _first_choice(choices: Any) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ _MARK = (
     r"reserved_\w{1,24}|special_\d{1,5}|unused\d{1,5}|extra_id_\d{1,4}|longcat_s|file_sep|0x[0-9a-f]{2})>|"
     r"(?-i:<role>(?:ASSISTANT|HUMAN|USER|SYSTEM|OBSERVATION)</role>)|(?-i:\[/?INST\]|<</?SYS>>)|\[unused\d{1,4}\]|"
     r"(?-i:\[/?(?:EOS|EOT|BOS|PAD|SEP|CLS|UNK|gMASK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])|"
-    r"\[e~\[|\]~!?b\])"
+    r"\[e~\[|\]~!?b\]|\]<\]minimax\[>\[)"
 )
 MARK = re.compile(_MARK, re.IGNORECASE)
 _MARKS = re.compile(rf"(?:<s>[ ]?)?{_MARK}(?:\s{{0,2}}(?:{_MARK}|<s>))*+", re.IGNORECASE)
@@ -35,7 +35,7 @@ _OTHER_TURN = re.compile(
     r"\n[ \t]*\n?Human:[ ](?=.{0,2000}\n[ \t]*\n?Assistant:)|\n<human>:|"
     r"\n(?:用户|用戶|ユーザー|사용자)[:：](?=.{0,2000}\n(?:助手|助理|アシスタント|어시스턴트)[:：])|"
     r"(?<=[.!?])[ ]USER:[ ](?=.{0,2000}[ ]ASSISTANT:)|"
-    r"(?<=[.!?])###[ ]?(?:Human|Assistant|Instruction):|"
+    r"(?<=[.!?])###[ ]?(?:Human|Assistant|Instruction):|(?<=[.!?])[ ]\[INST\][ ](?=.{0,2000}[ ]\[/INST\])|"
     r"(?<=[.!?…。！？\"”)])(?-i:assistant|user)\n\n|\n(?-i:user)\n(?=.{0,2000}\n(?-i:assistant|model)\n)",
     re.DOTALL,
 )
@@ -62,7 +62,7 @@ _REMAINS = re.compile(
 )
 """What is left of an end: half a mark, one that was escaped, a word for it."""
 _TAIL = 60
-_LONE_TAG = re.compile(r"(?:(?<=\S)|\s*\n\s*)</(answer|response|final|output)>\s*\Z")
+_LONE_TAG = re.compile(r"(?:(?<=\S)|\s*\n\s*)</(answer|response|final|output|tool_call)>\s*\Z")
 _ROLE_NAME = re.compile(r"(?:user|assistant|system|human|model)\b", re.IGNORECASE)
 _ROLE_MARK = re.compile(r"[<\[][|｜](?:user|human|prompter|assistant|ai)[|｜][>\]]", re.IGNORECASE)
 _LISTED = re.compile(r"(?:\A|\n)[ \t]*(?:[-*+•|]|\d{1,3}[.)])[ \t]+\Z|[:：][ \t]*\n\s*\Z")
@@ -71,8 +71,9 @@ _BOX = re.compile(r"<\|(?:begin|end)_of_box\|>")
 _STRUCK_OUT = re.compile(r"</s>\s*\S")  # HTML: as a mark it would be the last thing in the text
 _QUOTES = "`'\"“”‘’«»"
 _TOOL_CALL = re.compile(
-    r"\s*(?:<tool_call>\s*[{<]|<function_calls>|<function=|\[TOOL_CALLS\]\s*[\[{\w]|<\|tool_calls?(?:_\w+)?\|>|"
-    r"<\|python_tag\|>\s*\{|<｜tool▁calls▁begin｜>)"
+    r"(?:[^\n]{0,200}[^\n:：]\n)?\s*(?:<(?:\w+:)?tool_call>\s*[{<\w]|<(?:\w+:)?function_calls>|<function=|"
+    r"\[TOOL_CALLS\]\s*[\[{\w]|<\|tool_calls?(?:_\w+)?\|>|<\|tool_call>call:|<\|open\|>tools|"
+    r"<\|python_tag\|>\s*\{|<｜tool▁calls▁begin｜>|<｜DSML｜)"
 )
 _CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 _CITED = re.compile(
@@ -128,12 +129,12 @@ def cut_at_turn_end(text: str) -> str:
 
     A mark that is spoken of (quoted, in code, or between the words of a sentence) ends nothing.
     """
-    text = _cut_at_marks(_BOX.sub("", text)) if "<" in text or "[" in text else text
+    text = _cut_at_marks(_BOX.sub("", text)) if any(sign in text for sign in "<[]") else text
     left = _REMAINS.search(text, max(0, len(text) - _TAIL))
     text = text if left is None else text[: left.start()]
     own = _OWN_ROLE.match(text)
     begin = own.end() if own is not None and text[own.end() :].strip() else 0
-    turns = any(sign in text for sign in ("\n", "###", "USER:"))
+    turns = any(sign in text for sign in ("\n", "###", "USER:", "[INST]"))
     other = _OTHER_TURN.search(text, begin) if turns else None
     if other is not None:
         head = text[begin : other.start()].rstrip()
@@ -187,5 +188,5 @@ def _ends_turn(text: str, marks: re.Match[str]) -> bool:
 
 
 def is_tool_call(text: str) -> bool:
-    """Whether a model calls a tool, in the form of its template, instead of answering."""
+    """Whether a model calls a tool, in the form of its template and after at most a line, instead of answering."""
     return _TOOL_CALL.match(text) is not None

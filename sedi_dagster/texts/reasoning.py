@@ -96,9 +96,13 @@ _FORMS = (
     ),
     # What a terminal or a chat window shows of a thought.
     _form(r"thinking(?:\.\.\.|…)[ \t]*\n", r"\n(?:\.\.\.|…)[ \t]*done thinking\.?", lone=False, sure=False),
+    # Qwen's first step, where the template opened the block and the model did not end it.
+    _form(
+        r"(?:here(?:['’]s| is) a )?thinking process:\s+1\.\s+\*\*(?:analy[sz]e|understand)\b", r"</think>", lone=False
+    ),
     _form(
         r"(?:>[ \t]*)?(?:[*_]{1,3}(?:thinking|thought process|reasoning)(?:\.\.\.|…|:)?[*_]{1,3}|"
-        r"(?:thinking|thought process|reasoning)(?:\.\.\.|…|:))[ \t]*(?=\n[ \t]*>)",
+        r"(?:thinking|thought process|reasoning)(?:\.\.\.|…|:))[ \t]*(?:\n[ \t]*)?(?=\n[ \t]*>)",
         r"\n(?![ \t]*>)",
         lone=False,
         sure=False,
@@ -188,6 +192,8 @@ def _block_end(text: str, start: int) -> int | None:
         closing = form.closing.search(text, opening.end())
         if closing is None and form.sure:
             return None
+        if closing is not None and _is_spoken_of(text, opening, closing):
+            continue
         if closing is not None and (form.sure or text[closing.end() :].strip()):
             return closing.end()
     return start
@@ -224,10 +230,13 @@ def _without_further(text: str) -> tuple[str, bool, bool]:
             closing = form.closing.search(text, opening.end()) if still_closed else None
             if closing is None:
                 still_closed = False
-                if text[opening.end() : opening.end() + 1] in ("\n", "\r"):
+                before, behind = text[: opening.start()].rstrip(" \t")[-1:], text[opening.end() : opening.end() + 1]
+                if behind in ("\n", "\r") or (before == "\n" and behind.isupper()):
                     return "", found, True
                 continue
             inner = text[opening.end() : closing.start()].strip()
+            if _is_spoken_of(text, opening, closing):
+                continue
             if inner and not any(character.isalpha() for character in inner):
                 continue  # spoken of: <think>...</think>
             parts.append(text[done : opening.start()])
@@ -239,6 +248,13 @@ def _is_mentioned(text: str, mark: re.Match[str]) -> bool:
     """Whether a mark is a word of its sentence, with words on both sides."""
     before = _MENTIONED[0].search(text[max(0, mark.start() - 2) : mark.start()])
     return before is not None and _MENTIONED[1].match(text, mark.end()) is not None
+
+
+def _is_spoken_of(text: str, opening: re.Match[str], closing: re.Match[str]) -> bool:
+    """Whether a sentence begins with a mark and names its end too: `[THINK] opens it and [/THINK] closes it`."""
+    between = text[opening.end() : closing.start()]
+    words = _MENTIONED[1]
+    return bool(words.match(between) and between[-1:] == " " and words.match(text, closing.end()))
 
 
 def _is_quoted(text: str, mark: re.Match[str], code: list[tuple[int, int]]) -> bool:

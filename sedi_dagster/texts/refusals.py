@@ -82,7 +82,8 @@ _KIND = _ENGLISH["kind"]
 PLACEHOLDER = (
     rf"(?i)^(?:[{_AROUND}-]*(?:{_KIND} ?: ?)?{_ENGLISH['nothing']}[{_AROUND}.:。!-]*|"
     rf"[\s\"'*_]*[<\[({{（【]{{1,2}}/?{_BRACKETED}[>\])}}）】]{{1,2}}[\s\"'*_.]*|{_KIND} ?: ?(?:none|null)\.?|"
-    rf"\s*<{_KIND}>\s*</{_KIND}>\s*|\s*```\w*\s*```\s*)$"
+    rf"\s*<{_KIND}>\s*</{_KIND}>\s*|\s*```\w*\s*```\s*|"
+    rf"\s*[<\[]{_ENGLISH['described']}(?: [\w'’-]+){{2,}}[.]?[>\]]\s*)$"
 )
 """A whole answer that says there is none."""
 
@@ -137,6 +138,9 @@ REFUSAL_ASKED = (
 )
 """In a task, in lower case: it asks for a refusal, or is about one."""
 
+GIVEN_IN_LINE = r"[:：]\s*(\S[^\n]*)$"
+"""What an instruction gives behind its colon: `Translate: ...`."""
+
 
 def is_asked_for(answer: str, task: str) -> bool:
     """Whether a task asks for an answer that refuses, names it, or gives one as its input.
@@ -145,8 +149,11 @@ def is_asked_for(answer: str, task: str) -> bool:
         task: instruction and, on the lines below it, the input.
     """
     lowered = task.lower()
-    named = answer.strip().lower() in lowered or re.search(REFUSAL_ASKED, lowered) is not None
-    return named or is_refusal(task.partition("\n")[2])
+    if answer.strip().lower() in lowered or re.search(REFUSAL_ASKED, lowered) is not None:
+        return True
+    instruction, _, text_input = task.partition("\n")
+    given = re.search(GIVEN_IN_LINE, instruction)
+    return is_refusal(text_input) or (given is not None and is_refusal(given[1]))
 
 
 def is_placeholder(answer: str, task: str = "") -> bool:

@@ -58,6 +58,7 @@ REASONING = {
     "details plain": f"<details>\n<summary>Thinking...</summary>\nhm\n</details>\n\n{T}",
     "blockquote": f"> **Thinking**\n> hm\n> more\n\n{T}",
     "poe": f"*Thinking...*\n> hm\n> more\n\n{T}",
+    "poe with a blank line": f"*Thinking...*\n\n> hm\n>\n> more\n\n{T}",
     "md heading": f"### Reasoning\nhm\n### Answer\n{T}",
     "claude antml": f"<thinking>hm</thinking>{T}",
     "anthropic thinking": f"<thinking>\nhm\n</thinking>\n\n{T}",
@@ -198,6 +199,10 @@ MARKS = {
     "the answer's tag": f"{T}\n</answer>",
     "special": f"<SPECIAL_12>{T}",
     "longcat's end": f"{T}</longcat_s>",
+    "minimax's next turn": f"{T}\n]~b]user\nmore",
+    "minimax's call": f"{T}]<]minimax[>[</tool_call>",
+    "the end of a call alone": f"{T}\n</tool_call>",
+    "llama 2's next turn in its line": f"{T} [INST] And one more? [/INST] A gull.",
     "ring": f"<role>ASSISTANT</role>{T}",
     "mistral's tools": f"{T}[TOOL_CALLS]",
     "starcoder's files": f"{T}<|endoftext|><filename>a.py",
@@ -245,6 +250,8 @@ def test_the_answer_alone_is_left_of(case: tuple[str, str]) -> None:
         "<|begin_of_thought|>hm",
         "<seed:think>x",
         "analysisWe need to answer. The answer is four.",
+        "Thinking Process:\n\n1.  **Analyze the Request:** A bird.\n2.  **Draft:** A heron.",
+        "A heron.\n<think>Did I answer",
     ],
 )
 def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
@@ -311,6 +318,10 @@ def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
         "<analysis>It is short.</analysis>\n<summary>A heron.</summary>",
         "Thought: I am tired.\nResponse: Then sleep.",
         "if (i <end) run(); // ###",
+        "[THINK] is how Magistral opens its reasoning, and [/THINK] closes it.",
+        "<think> opens the reasoning and </think> closes it.",
+        "Thinking process:\n1. Read the task.\n2. Answer it.",
+        "A model calls a tool so:\n<tool_call>\n{...}\n</tool_call>",
     ],
 )
 def test_a_text_that_only_speaks_of_marks_stays_as_it_is(text: str) -> None:
@@ -323,6 +334,9 @@ def test_a_text_that_only_speaks_of_marks_stays_as_it_is(text: str) -> None:
         '<tool_call>\n{"name": "search", "arguments": {}}\n</tool_call>',
         '[TOOL_CALLS][{"name": "search"}]',
         '<|python_tag|>{"name": "search"}',
+        '<minimax:tool_call>\n<invoke name="search">\n</invoke>\n</minimax:tool_call>',
+        'Let me look that up.\n<tool_call>\n{"name": "search", "arguments": {}}\n</tool_call>',
+        "<|tool_call>call:search{q:heron}<tool_call|>",
     ],
 )
 def test_a_call_of_a_tool_is_no_answer(text: str) -> None:
@@ -520,7 +534,12 @@ def test_a_finish_reason_has_one_meaning_in_any_spelling(ending: str, word: str 
     assert ending_of(word) == ending
 
 
-REFUSALS = """Sorry, but that's not something I can help with.
+REFUSALS = """I’m sorry, but I am unfortunately unable to help.
+Sorry, I'm not in a position to share that.
+I don't see any attached file. Could you share it, please?
+I see no text.
+Ich kann dir keine Filmempfehlungen machen.
+Sorry, but that's not something I can help with.
 That's something I cannot do.
 I am Claude, an AI assistant made by Anthropic. I can't help with that.
 I'm Qwen, created by Alibaba Cloud. I cannot help with that.
@@ -672,7 +691,10 @@ Lo siento, no puedo proporcionar esa información.
 Desculpe, como modelo de IA não posso fazer isso.
 請提供您想翻譯的文字。
 申し訳ありませんが、その依頼には対応できません。"""
-ANSWERS = """I don't have the ability to fly, but I can swim.
+ANSWERS = """I see a picture.
+I see the text.
+I can share that.
+I don't have the ability to fly, but I can swim.
 That is something I can do tomorrow.
 Please share this article with your friends.
 Please provide the report by Friday.
@@ -813,10 +835,14 @@ entfällt
 无需输出
 As above.
 See above
-Same as above"""
+Same as above
+<web page with the design of a shop>
+[Image of a grey heron]
+[Insert the poster here]"""
 SHORT_ANSWERS = ("No", "Yes", "0", "A", "-5", "None of them can fly.", "Blank verse is unrhymed.", "Nul points", "无花果",
                  "нет, это не так", "…and then he left", "[1, 2]", "Response time is 5 ms", "null and void", "Empty set",
-                 "None", "null", "empty", "[]", "{}", "<br>", "无", "なし", "... --- ...", ".- -...", "...---...", "😀", "空气")  # fmt: skip
+                 "None", "null", "empty", "[]", "{}", "<br>", "无", "なし", "... --- ...", ".- -...", "...---...", "😀", "空气", "<table>",
+                 "Lorem ipsum is dummy text.", "[the heron stands still]", "<img src=a alt=b title=c>")  # fmt: skip
 
 
 @pytest.mark.parametrize("text", REFUSALS.splitlines())
@@ -844,13 +870,14 @@ def test_a_refusal_that_the_task_asks_for_is_an_answer() -> None:
         ("Politely decline the request of a colleague.", ""),
         ("Translate into English.", "Lo siento, pero no puedo ayudarte con eso."),
         ("Answer, or say 'I'm sorry, but I can't help with that.'", ""),
+        ("Translate into English: Lo siento, no puedo ayudarte.", ""),
         ("Explain how a kite flies.", ""),
     )
     said = "I'm sorry, but I can't help with that."
     rows = pl.DataFrame([{"row": n, "instruction": task, "input": text, "output": said, "is_classification": False}
                          for n, (task, text) in enumerate(tasks)])  # fmt: skip
-    assert first_broken(rows, answer_rules(AnswerForm()))["row"].to_list() == [3]
-    assert [AnswerForm().problem(said, "\n".join(task)) for task in tasks] == [None, None, None, "refusal"]
+    assert first_broken(rows, answer_rules(AnswerForm(most_tasks=None)))["row"].to_list() == [4]
+    assert [AnswerForm().problem(said, "\n".join(task)) for task in tasks] == [None, None, None, None, "refusal"]
 
 
 def test_a_placeholder_that_the_task_names_is_an_answer() -> None:
