@@ -237,6 +237,7 @@ def test_a_task_and_its_input_that_are_written_again_come_off() -> None:
         ("Name output devices.", "Output devices include monitors."),
         ("Name the capital as JSON.", '{"answer": "Paris"}'),
         ("Describe Ann.", '{"name": "Ann", "age": 4}'),
+        ("Name a capital.", '{"answer": "Paris", "country": "France"}'),
         ("Write a line of Python.", "```python\nprint(1)\n```"),
         ("Add the two.", "```\nx = 1 + 1\n```"),
         ("Show it as a code block.", f"```\n{T}\n```"),
