@@ -24,6 +24,7 @@ _OF_AN_ERROR = ("message", "msg", "detail", "error_msg", "error_code", "base_res
 _TOOLS = ("tool_calls", "function_call")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _NO_WORDS = ("null", "none", "false")
+_NO_TEXT = "the answer has no text"
 _SHOWN = 160
 
 
@@ -138,16 +139,16 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) 
     problem = cleaned.problem
     if not problem and not cleaned.text.strip():
         thought = thought or cleaned.applied
-        problem = "reasoning without an answer" if thought else "the answer has no text"
+        problem = "reasoning without an answer" if thought else _NO_TEXT
         if not parts and not thought and any(holder.get(name) for name in _TOOLS):
             problem = TOOL_CALL
     if problem and ending == "cut":
         problem += ", cut by the token limit"
     if not problem and ending == "unknown":
         problem = f"it ended for a reason that is not known here: {finish}"
-    return ReadAnswer(
-        cleaned.text, finish, usage, f"{MALFORMED}: {problem}" if problem else "", cleaned=cleaned.applied
-    )
+    error = f"{MALFORMED}: {problem}" if problem else ""
+    is_answer = bool(parts or finish or problem != _NO_TEXT)  # {"message": null}: it never began
+    return ReadAnswer(cleaned.text, finish, usage, error, is_answer=is_answer, cleaned=cleaned.applied)
 
 
 def _without_thought(text: str, thought: str) -> str:

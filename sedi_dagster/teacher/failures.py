@@ -22,8 +22,8 @@ parameters: without the named ones it may work. rejected: a bad request, perhaps
 TOO_LONG = "too_long"
 BAD_REQUEST = "bad_request"
 
-_QUOTA, _TOO_FAST, _BUSY, _TOO_LONG, _POLICY, _KEY, _TOKEN, _MODEL = map(
-    phrases, ("quota", "too_fast", "busy", "too_long", "policy", "key", "token", "model")
+_QUOTA, _TOO_FAST, _BUSY, _TOO_LARGE, _TOO_LONG, _POLICY, _KEY, _TOKEN, _MODEL = map(
+    phrases, ("quota", "too_fast", "busy", "too_large", "too_long", "policy", "key", "token", "model")
 )
 _UPSTREAM = frozenset(("500", "502", "503", "504"))
 """Statuses of whom a gateway asked, told as codes in its own error."""
@@ -78,14 +78,17 @@ def from_status(
     renews = status == 429 and wait_s is not None  # of some hours or of a day
     if status == 402 or (status < 500 and _QUOTA.search(text) and not renews):
         return _fatal(f"The quota at {names.endpoint} is exhausted.{says}", f"Add credit or raise the limit. {_SAVED}")
-    is_key = status == 401 or {"auth_error", "401"} & {*reason.tags} or (status == 403 and _TOKEN.search(text))
-    if is_key or (status in (400, 403) and _KEY.search(text) and not _MODEL.search(text)):
+    is_key = {"auth_error", "401"} & {*reason.tags} or (status == 403 and _TOKEN.search(text))
+    is_key = is_key or (status in (400, 403) and _KEY.search(text))
+    if status == 401 or (is_key and not _MODEL.search(text)):
         return _fatal(f"{names.endpoint} does not accept the key.{says}", "Set SEDI_TEACHER_API_KEY to a valid key.")
     if status == 407:
         return _fatal(f"A proxy before {names.endpoint} asks for a password.{says}", "Put it into HTTPS_PROXY.")
     too_fast = (status in (400, 403) and _TOO_FAST.search(text)) or (
         (status >= 500 or status == 498) and _BUSY.search(text)
     )
+    if status == 429 and _TOO_LARGE.search(text):
+        return _bad_request(status, reason, says, names, optional)
     if status == 429 or (status >= 500 and wait_s is not None) or too_fast:
         return Failure("rate_limited", f"{status} {reason.message}".strip()[:300], wait_s)
     if status == 500 and (_TOO_LONG.search(text) or _KEYWORD.search(text)):
@@ -120,8 +123,12 @@ def _bad_request(status: int, reason: Reason, says: str, names: EndpointNames, o
     message, text = reason.message, reason.all_words
     if _POLICY.search(text) or status == 451:
         return Failure("refused", f"{REFUSED_BY_POLICY}: {message[:300]}")
-    if status == 413 or _TOO_LONG.search(text):
+    if status in (413, 429) or _TOO_LONG.search(text):
         return Failure("too_long", f"{TOO_LONG}: {message[:300]}")
+    parameters = refused_parameters(reason, optional)
+    bad_request = f"{BAD_REQUEST}: {status} {message[:300]}".strip()
+    if parameters & {*reason.fields}:
+        return Failure("parameters", bad_request, parameters=parameters)
     if _MODEL.search(text) or (status in (404, 410) and "model" in text):
         return _fatal(
             f"{names.endpoint} does not know the model {names.model!r}.{says}",
@@ -134,8 +141,7 @@ def _bad_request(status: int, reason: Reason, says: str, names: EndpointNames, o
         )
     if status == 403:
         return _fatal(f"{names.endpoint} does not allow this call (403).{says}", "Check the key's rights and region.")
-    bad_request = f"{BAD_REQUEST}: {status} {message[:300]}".strip()
-    if parameters := refused_parameters(reason, optional):
+    if parameters:
         return Failure("parameters", bad_request, parameters=parameters)
     return Failure("rejected", bad_request)
 

@@ -13,15 +13,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sedi_dagster.teacher.retry_after import WAIT_FIELDS, from_words, seconds
+from sedi_dagster.teacher.retry_after import WAIT_FIELD, from_field, from_words
 from sedi_dagster.yaml_file import read_yaml
 
-_INNER = ("error", "errors", "detail", "details", "fault", "base_resp", "metadata", "innererror", "response", "result",
-          "data", "body", "headers", "parameters", "non_field_errors", "promptfeedback")  # fmt: skip
+_INNER = ("error", "errors", "issues", "params", "detail", "details", "fault", "base_resp", "metadata",
+          "innererror", "response", "result", "data", "body", "headers", "parameters", "non_field_errors",
+          "promptfeedback")  # fmt: skip
 _WORDS = ("message", "msg", "error_msg", "error_message", "errormessage", "faultstring", "status_msg", "raw", "title",
           "description", "error_description", "reason", "exception", "cause", "err", "text")  # fmt: skip
 _TAGS = ("code", "type", "status", "error_code", "reason", "errorcode", "blockreason", "status_code", "__type")
+_FIELDS = ("loc", "param", "parameter", "field", "keys", "additionalproperty", "instancepath")
+"""Where an error names the fields of the request that it is about."""
 _DEPTH = 6
+_TAKEN = re.compile(
+    r"(?:expected one of|(?<!not )(?<!no )\b(?:known|supported|valid|allowed|accepted|permitted) "
+    r"(?:propert|field|param|value|argument|key|name))[^;]*"
+)
+"""A list of what the endpoint does take."""
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 _TAG = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
@@ -34,7 +42,7 @@ def _all_phrases() -> dict[str, list[str]]:
 
 def phrases(meaning: str) -> re.Pattern[str]:
     """What errors of this meaning say in lower case (`errors.yaml`)."""
-    return re.compile("|".join(_all_phrases()[meaning]))
+    return re.compile("|".join(_all_phrases()[meaning]).replace("[^.]", r"(?:[^.]|\.(?=\S))"))
 
 
 _REFUSES = phrases("refused_field")
@@ -65,13 +73,10 @@ def error_reason(body: Any) -> Reason:
     fields: list[str] = []
     waits: list[float] = []
     for name, value in _walk(body, _DEPTH):
-        if name == "loc":
-            fields += [value]
-        elif name == "param":
+        if name in _FIELDS:
             fields += re.findall(r"\w+", value)
-        elif name in WAIT_FIELDS:
-            scale = 0.001 if name.endswith("_ms") else 1.0
-            waits += [wait_s for wait_s in [seconds(value, scale)] if wait_s is not None]
+        elif WAIT_FIELD.fullmatch(name):
+            waits += [wait_s for wait_s in [from_field(name, value)] if wait_s is not None]
         elif name in _WORDS and (text := _plain(value)) and not any(text in m for m in messages):
             messages.append(text)
         if name in _TAGS:
@@ -90,7 +95,11 @@ def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[s
     if pointed:
         return frozenset(pointed)
     spelled = {name: re.escape(name.lower()) for name in optional} | {"stop": r"stop(?:[_ ]sequences?)?"}
-    named = {name for name in optional if re.search(rf"(?<![a-z0-9_]){spelled[name]}(?![a-z0-9_])", text)}
+
+    def named_in(text: str) -> set[str]:
+        return {name for name in optional if re.search(rf"(?<![a-z0-9_]){spelled[name]}(?![a-z0-9_])", text)}
+
+    named = named_in(_TAKEN.sub("", text)) or named_in(text)
     if not refuses:  # to name a field is enough, unless the request is repeated
         repeated = {name for name in named if re.search(rf"[\"']{re.escape(name.lower())}[\"']\s*:", text)}
         named = set() if repeated else {name for name in named if _says_all(name)}
@@ -118,17 +127,28 @@ def _walk(body: Any, depth: int) -> Iterator[tuple[str, str]]:
     elif isinstance(body, Mapping) and depth:
         for name, value in body.items():
             key = str(name).casefold()
-            if key == "loc" and isinstance(value, list):
-                yield from (("loc", part) for part in value if isinstance(part, str) and part != "body")
+            if key in _FIELDS:
+                parts = value if isinstance(value, list) else [value]
+                yield from ((key, part) for part in parts if isinstance(part, str) and part != "body")
             elif key in _WORDS and isinstance(value, str) and _json(value) is None:
                 yield key, value
-            elif (key in _TAGS or key in WAIT_FIELDS or key == "param") and isinstance(value, str | int | float):
+            elif WAIT_FIELD.fullmatch(key) and isinstance(value, Mapping):  # gRPC's duration
+                yield key, str(value.get("seconds", ""))
+            elif (key in _TAGS or WAIT_FIELD.fullmatch(key)) and isinstance(value, str | int | float):
                 yield key, str(value)
+        plain = all(_is_texts(texts) and str(name).casefold() not in (*_INNER, *_WORDS) for name, texts in body.items())
+        for name, texts in body.items() if plain else ():  # {"seed": ["is not known"]}, as of Django and ASP.NET
+            yield "loc", str(name)
+            yield "message", f"{name}: {texts[0]}"
         for name, value in body.items():
             key = str(name).casefold()
             holds_more = not isinstance(value, str) or _json(value) is not None
             if key in _INNER or (key in (*_WORDS, "status") and holds_more):
                 yield from _walk(value, depth - 1)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
 
 
 def _json(text: str) -> Any:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from datetime import datetime
 
 LONGEST_WAIT_S = 366 * 86_400.0
-WAIT_FIELDS = frozenset(
-    "retrydelay retry_after retryafter retry_after_seconds retry_after_ms retry-after x-ratelimit-reset".split()
+WAIT_FIELD = re.compile(
+    r"(?:retry[-_]?(?:after|delay|in)|x-ratelimit-reset|(?:quota_?)?resets?_?(?:at|in|after|time)|wait|estimated_time)"
+    r"(?:_?(?:ms|s|sec|seconds|time))?"
 )
-"""Fields of an error, in lower case, that hold it."""
+"""A field of an error, in lower case, that holds it."""
 
 _SECONDS = {
     r"m(?:s|sec|illi\w+)": 0.001,
@@ -25,10 +26,16 @@ _UNIT = "|".join(_SECONDS)
 _AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})(?![^\W\d_])", re.IGNORECASE)
 _DURATION = rf"(?:\d+(?:\.\d+)?\s*(?:{_UNIT})(?![a-z])[\s,]*(?:and\s+)?)+"
 _WORDS = re.compile(
-    rf"(?:try again|retry|wait|come back|available|reset|réessay|int[eé]nt|tente|riprova|повтор|thử lại)\w*"
-    rf"[^.\d]{{0,30}}({_DURATION})|({_DURATION})(?:[后後후]|erneut|nochmal|wieder|sonra)",
+    rf"(?:try again|retry|wait|come back|available|reset|réessay|patient|int[eé]nt|tente|riprova|повтор|thử lại)\w*"
+    rf"[^.\d]{{0,30}}({_DURATION})|({_DURATION})(?:[后後후]|erneut|nochmal|wieder|sonra)|"
+    r"retry[ _-]?(?:after|delay|in)\W{0,4}(?:seconds\W{0,3})?(\d+(?:\.\d+)?)(?=\W*(?:[,;}]|\Z))",
     re.IGNORECASE,
 )
+_DATE = re.compile(
+    r"(?:again|retry|reset|regain|until)\w*[^.\d]{0,40}(\d{4}-\d\d-\d\d.{0,22})|(\d{4}-\d\d-\d\d.{0,22}?)\s*(?:重置|恢复)",
+    re.IGNORECASE,
+)
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:T|\s|\sat\s)?(\d\d:\d\d(?::\d\d)?)?(?:\.\d+)?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?")
 _RESET = re.compile(r"rate-?limit.*reset")
 _LEFT = re.compile(r"(?:remaining|\br)=(\d+).*?(?:reset|\bt)=(\d+)")
 """In the header `ratelimit` of the IETF's drafts."""
@@ -55,7 +62,19 @@ def from_headers(headers: Mapping[str, str]) -> float | None:
 def from_words(text: str) -> float | None:
     """`Please try again in 7h12m`, `请在 10 秒后重试`."""
     found = _WORDS.search(text)
-    return seconds(found[1] or found[2]) if found else None
+    if found:
+        return seconds(found[1] or found[2] or found[3])
+    named = _DATE.search(text)
+    moment = _MOMENT.match(named[1] or named[2]) if named else None
+    if moment is None:
+        return None
+    zone = "+00:00" if moment[3] in ("Z", "UTC", "GMT") else moment[3] or ""
+    return seconds(f"{moment[1]}T{moment[2] or '00:00'}{zone}") or None
+
+
+def from_field(name: str, value: str) -> float | None:
+    """The value of a field that holds it (`WAIT_FIELD`)."""
+    return seconds(value, 0.001 if name.endswith("ms") else 1.0)
 
 
 def _unit_s(unit: str) -> float:
@@ -68,6 +87,7 @@ def seconds(value: str, scale: float = 1.0) -> float | None:
     try:
         number = float(value) * scale
     except ValueError:
+        value = re.sub(r"^\s*PT", "", value)  # ISO 8601: PT1M30S
         amounts = _AMOUNT.findall(value) if re.fullmatch(rf"\s*{_DURATION}", value, re.IGNORECASE) else []
         number = sum(float(n) * _unit_s(unit) for n, unit in amounts) if amounts else _until(value)
     else:

@@ -293,6 +293,7 @@ ASKED_AGAIN: dict[str, Answer] = {
     ),
     "a stream of Ollama that broke off": lambda t: {"message": {"role": "assistant", "content": t[:9]}, "done": False},
     "half a body": lambda t: refusal(200, json.dumps(message(t))[:80]),
+    "no message": lambda t: {"choices": [{"index": 0, "message": None, "finish_reason": None}]},
     "no choices": lambda t: {"id": "x", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 0}},
 }
 

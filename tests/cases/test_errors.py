@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -359,6 +360,30 @@ CASES += [
     ("parameters", 400, E("stop_sequences: each stop sequence must contain non-whitespace")),
     ("parameters", 400, {"error": "json: cannot unmarshal number into Go struct field Request.stop of type string"}),
     ("parameters", 501, E("seed is not implemented")),
+    # wordings with a dot in the model's name, and what stands between two meanings
+    ("too_long", 429, E("Request too large for model-4 on tokens per min (TPM): Limit 30000, Requested 30601.")),
+    ("too_long", 400, E("max_tokens for `model-3.1-8b` must be less than or equal to 8000")),
+    (
+        "too_long",
+        400,
+        {"code": 20015, "message": "length of prompt_tokens (40000) must be less than max_seq_len (32768)."},
+    ),
+    ("too_long", 400, E("Total tokens of image and text exceed max message tokens. Request id: 02", param="")),
+    ("rate_limited", 400, {"message": "Too many tokens per day, please wait before trying again."}),
+    ("rate_limited", 400, E("当前API请求过多，请稍后重试", code="1305")),
+    ("rate_limited", 400, E("您当前使用该API的并发数过高，请降低并发", code="1302")),
+    ("quota", 403, E("The request failed because your account has an overdue balance.", code="AccountOverdueError")),
+    ("key", 400, E("This organization has been disabled.", type="invalid_request_error")),
+    ("model", 400, E("The model `model-4.5-air` is not available", code="1211")),
+    ("model", 400, E("The operation does not work with the specified model, x. Please choose different model.")),
+    ("model", 403, E("The model `x-3.1` is blocked at the project level.", code="model_permission_blocked_project")),
+    ("model", 403, {"code": "Model.AccessDenied", "message": "Model access denied."}),
+    ("model", 403, E("key not allowed to access model. This key can only access models=['a'].", code="401")),
+    ("model", 404, {"error_code": "ENDPOINT_NOT_FOUND", "message": "Endpoint 'x' does not exist"}),
+    ("model", 404, {"status": 404, "title": "Not Found", "detail": "Function 'abc': Not found for account 'xyz'"}),
+    ("refused", 400, E("Content blocked: keyword 'bird' detected")),
+    ("parameters", 400, E("this model is not supported MaxTokens, please use another", param="max_tokens")),
+    ("parameters", 400, E("Use 'max_completion_tokens' instead of 'max_tokens' for this model")),
     ("rejected", 400, E('No such route: {"model": "a", "seed": 1, "temperature": 0.7, "top_p": 0.9}')),
     ("rejected", 400, E("Please stop sending empty messages")),
 ]
@@ -371,6 +396,26 @@ def test_an_error_has_one_meaning_whoever_says_it(meaning: str, status: int, bod
         assert failure.fatal is not None and FATAL[meaning] in failure.fatal.problem
     else:
         assert failure.kind == meaning
+
+
+NAMED = [
+    "unknown field `seed`, expected one of `model`, `messages`, `max_tokens`, `temperature`",
+    E('Unrecognized field "seed" (class Request), not ignorable (3 known properties: "model", "temperature"])'),
+    {"title": "Validation errors occurred.", "errors": {"seed": ["Could not find member 'seed' on the object."]}},
+    {"errors": [{"params": {"additionalProperty": "seed"}, "message": "must NOT have additional properties"}]},
+    {
+        "error": {
+            "issues": [{"code": "unrecognized_keys", "keys": ["seed"], "message": "Unrecognized key(s) in object"}]
+        }
+    },
+    E("This model does not support parameters: seed. Supported parameters: temperature, top_p"),
+    E("Unsupported parameters for this model: seed"),
+]
+
+
+@pytest.mark.parametrize("body", NAMED)
+def test_what_is_taken_is_not_left_out_with_what_is_refused(body: Any) -> None:
+    assert from_status(400, body, {}, NAMES, OPTIONAL).parameters == {"seed"}
 
 
 SHAPES: list[Any] = [
@@ -430,7 +475,7 @@ def waits() -> list[tuple[dict[str, str], Any, float | None]]:
         ({"x-ratelimit-reset-requests": "1m0s", "x-ratelimit-remaining-requests": "4"}, None),
         ({"ratelimit": "limit=10, remaining=0, reset=30"}, 30), ({"ratelimit": '"a";r=0;t=30'}, 30),
         ({"ratelimit": '"a";r=4;t=30'}, None), ({"x-rate-limit-reset": "30"}, 30), ({"x-retry-after": "9"}, 9),
-        ({"retry-after": "60 seconds"}, 60),
+        ({"retry-after": "60 seconds"}, 60), ({"retry-after": "PT1M30S"}, 90),
         ({"anthropic-ratelimit-requests-reset": "60", "anthropic-ratelimit-requests-remaining": "0"}, 60),
     ]  # fmt: skip
     bodies: list[tuple[Any, float]] = [
@@ -444,8 +489,22 @@ def waits() -> list[tuple[dict[str, str], Any, float | None]]:
         (E("Usage limit reached for 5 hour. Your limit will reset in 2 hours 5 minutes"), 7500), ({"error": {"details": [{"retryDelay": "31s"}]}}, 31),
         ({"error": {"retry_after": 12}}, 12), ({"retryAfter": "12"}, 12), ({"parameters": {"retry_after": 7}}, 7),
         (E("x", metadata={"headers": {"X-RateLimit-Reset": str(int((now + 30) * 1000))}}), 30),
+        (E("x", resets_in_seconds=3600), 3600), (E("x", resets_at=int(now + 1800)), 1800), (E("Retry after: 15"), 15),
+        ({"error": "Model x is loading", "estimated_time": 20.0}, 20), (E("retry_delay {\n  seconds: 27\n}"), 27),
+        (E("x", details=[{"retryDelay": {"seconds": "12", "nanos": 0}}]), 12), (E("Veuillez patienter 20 secondes."), 20),
+        (E(f"Please try again at {moment(now + 120)}Z."), 120), (E(f"Your limit resets on {moment(now + 60)} UTC"), 60),
+        (E(f"已达到使用上限。您的限额将在 {moment(now + 3600)}+00:00 重置。"), 3600),
     ]  # fmt: skip
-    return [(h, E("x"), wait) for h, wait in headers] + [({}, body, wait) for body, wait in bodies]
+    no_wait = [
+        E("Rate limit is 60 requests per 60 seconds"), E("limited to 40 API calls / minute. You can continue"),
+        E("API version 2023-05-15 has exceeded its limit, retry later"), E("model-4-2024-08-06: try again soon", retries=3),
+    ]  # fmt: skip
+    found = [(h, E("x"), wait) for h, wait in headers] + [({}, body, wait) for body, wait in bodies]
+    return found + [({}, body, None) for body in no_wait]
+
+
+def moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))
 
 
 @pytest.mark.parametrize("place", range(len(waits())))
