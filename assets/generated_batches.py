@@ -22,7 +22,6 @@ from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ONE_BY_ONE
 from sedi_dagster.orchestration.planning import check_categories
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import (
-    evaluation_decontaminator,
     generation_filter,
     kept_examples,
     machine_seeds,
@@ -55,7 +54,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
                 allow_retries=False,
             )
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
-        rules = generation_filter(sedi, seeds, plan.round, evaluation_decontaminator(sedi))
+        rules = generation_filter(sedi, seeds, plan.round)
         job = GenerationJob(
             round=plan.round,
             category=category,

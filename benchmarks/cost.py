@@ -54,7 +54,7 @@ NO_KEPT = dict.fromkeys(("example_id", "instruction", "input", "output"), pl.Str
 class InstructionsOnly:
     """A filter that lets no instruction be answered."""
 
-    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
+    def task(self, candidate_id: str, instruction: str, text_input: str) -> Rejection | None:
         return Rejection("not_answered")
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:
@@ -76,7 +76,7 @@ def filter_of(settings: Settings, seeds: pl.DataFrame, threshold: float) -> Gene
         filtering.decontamination_threshold,
         filtering.decontamination_ngram,
     )
-    pool = seeds.select("seed_id", "instruction").iter_rows()
+    pool = seeds.select("seed_id", "instruction", "input").iter_rows()
     return GenerationFilter(pool, decontaminator, threshold, InstructionForm.of(filtering))
 
 
@@ -85,7 +85,7 @@ def kept_rows(settings: Settings, seeds: pl.DataFrame, candidates: pl.DataFrame,
     rules = filter_of(settings, seeds, threshold)
     kept = []
     for name, instruction, problem in candidates.select("candidate_id", "instruction", "problem").iter_rows():
-        kept.append(problem is None and rules.instruction(name, instruction) is None)
+        kept.append(problem is None and rules.task(name, instruction, "") is None)
     return kept
 
 

@@ -25,7 +25,7 @@ from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.filtering import round_rules
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, generation_filter, instruction_pool
+from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, generation_filter, task_pool
 from sedi_dagster.records import AskTeacher, Category, Tables, TeacherAnswer, TeacherRequest, derived_rng
 from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.open import open_teacher
@@ -86,7 +86,7 @@ async def run(variant: Variant, count: int) -> Outcome:
     """All categories with one variant, at once, so that the teacher always has something to do."""
     sedi = SediResource(overrides={"generation": {"methods": {variant.method: 1.0}, **variant.settings}})
     settings, seeds = sedi.settings(), sedi.seeds()
-    decontaminator = evaluation_decontaminator(sedi)
+    decontaminator = evaluation_decontaminator(sedi, seeds)
 
     def rules() -> GenerationFilter:
         return generation_filter(sedi, seeds, ROUND, decontaminator)
@@ -101,7 +101,7 @@ async def run(variant: Variant, count: int) -> Outcome:
         tables = await asyncio.gather(*(one(j, variant.method, ask, rules()) for j in jobs))
     print(f"{variant.label}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     candidates = pl.concat([t["candidates"] for t in tables])
-    verdicts = judge_candidates(candidates, instruction_pool(sedi, seeds, ROUND), round_rules(sedi))
+    verdicts = judge_candidates(candidates, task_pool(sedi, seeds, ROUND), round_rules(sedi, seeds))
     return Outcome(
         variant,
         candidates,

@@ -118,7 +118,7 @@ def main(candidates: int) -> None:
         settings.training.max_length,
         token_counter(student_source(settings.training.student, settings.path(settings.cache))),
     )
-    pool = pl.DataFrame(schema={"id": pl.String, "text": pl.String})
+    pool = pl.DataFrame(schema=dict.fromkeys(("id", "instruction", "input"), pl.String))
     verdicts.judge_candidates(frame.head(500), pool, rules)  # loads
     seconds: dict[str, float] = {}
     cpu: dict[str, float] = {}

@@ -56,12 +56,12 @@ def score(checkpoint: Path | None, name: str) -> dict[str, list[bool]]:
 
 
 def kept_texts() -> list[pl.DataFrame]:
-    return [examples.select(id="example_id", text="instruction") for examples in kept]
+    return [examples.select(pl.col("example_id").alias("id"), "instruction", "input") for examples in kept]
 
 
 async def write(plan) -> list[dict[str, pl.DataFrame]]:
     """What the teacher writes for each planned category; each call is in the ledger before it is parsed."""
-    known = pl.concat([seeds.select(id="seed_id", text="instruction"), *kept_texts()])
+    known = pl.concat([seeds.select(pl.col("seed_id").alias("id"), "instruction", "input"), *kept_texts()])
     async with open_teacher(s) as teacher:
         jobs = [
             GenerationJob(
@@ -89,7 +89,7 @@ for _ in range(rounds):
     # 2. Generate, and 3. filter: a verdict for every candidate.
     written = asyncio.run(write(plan))
     candidates, calls = (pl.concat([tables[name] for tables in written]) for name in ("candidates", "calls"))
-    pool = pl.concat([seeds.select(id="seed_id", text="instruction"), *kept_texts()])
+    pool = pl.concat([seeds.select(pl.col("seed_id").alias("id"), "instruction", "input"), *kept_texts()])
     verdicts = judge_candidates(candidates, pool, Rules(guard, form, s.filtering.threshold))
     good = verdicts.filter(pl.col("state") == "kept").select("candidate_id")
     examples = candidates.join(good, on="candidate_id", maintain_order="left").rename({"candidate_id": "example_id"})

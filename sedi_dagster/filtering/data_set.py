@@ -43,7 +43,7 @@ def judge_data_set(
 
     Args:
         rows: as `data_set_frame` makes them.
-        pool: `id` and `text` of instructions that the data set must differ from.
+        pool: `id`, `instruction` and `input` of tasks that the data set must differ from.
         items: (id, text) of what no row may be near.
     """
     rules = Rules(

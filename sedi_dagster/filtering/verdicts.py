@@ -11,6 +11,7 @@ come last: they keep their verdict if it still holds.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ from sedi_dagster.filtering.rules import (
     instance_rules,
 )
 from sedi_dagster.filtering.semantic import Embed
+from sedi_dagster.filtering.shared_instructions import SharedInstructions
 from sedi_dagster.records import task_prompts
 from sedi_dagster.texts.words import mostly_foreign
 
@@ -52,8 +54,8 @@ class Rules:
     """What the rules need to know.
 
     `count_tokens(prompts, outputs)`: tokens of each example in the student's terms; None: they are not counted.
-    `latin_only`: the vectors are of a
-    model that reads the Latin script alone; texts in other scripts, which look all the same to it, are not compared.
+    `latin_only`: the vectors are of a model that reads the Latin script alone; texts in other scripts, which look all
+    the same to it, are not compared. `shared`: the instructions whose tasks are compared by their input.
     """
 
     decontaminator: Decontaminator
@@ -65,6 +67,7 @@ class Rules:
     embed: Embed | None = None
     latin_only: bool = False
     answers: AnswerForm = field(default_factory=AnswerForm)
+    shared: SharedInstructions = field(default_factory=SharedInstructions)
 
 
 def judge_candidates(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules) -> pl.DataFrame:
@@ -73,9 +76,9 @@ def judge_candidates(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules)
     Args:
         candidates: as generation made them. Those of one `instruction_id` are instances of one instruction, which is
             compared with others once.
-        pool: `id` and `text` of the seeds and of the instructions kept in earlier rounds.
+        pool: `id`, `instruction` and `input` of the seeds and of the examples kept in earlier rounds.
     """
-    frame = candidates.with_row_index("row")
+    frame = rules.shared.with_compared(candidates.with_row_index("row"))
     if "is_classification" not in frame.columns:  # a data set from elsewhere does not say
         frame = frame.with_columns(is_classification=pl.lit(False))
     remaining = _OpenCandidates(frame.filter(pl.col("rejection_rule").is_null()))
@@ -115,7 +118,8 @@ def _near_items(candidates: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     parts = [pl.col("instruction"), task_prompts(), pl.col("input"), pl.col("output")]
     near = rules.decontaminator.near(pl.concat([candidates.select("row", text=part) for part in parts]))
     rest = candidates.join(near, on="row", how="anti", maintain_order="left")
-    prompts = rest.select("row", text=task_prompts())
+    of_item = pl.when(pl.col("shared") == "").then(task_prompts()).otherwise("text")
+    prompts = rest.select("row", text=of_item)
     if rules.latin_only:
         prompts = prompts.filter(~mostly_foreign(prompts["text"]))
     return pl.concat([near, rules.decontaminator.near_by_cosine(prompts)])
@@ -132,19 +136,26 @@ def _too_long(candidates: pl.DataFrame, rules: Rules) -> pl.DataFrame:
 
 
 def _not_new(candidates: pl.DataFrame, pool: pl.DataFrame, rules: Rules) -> pl.DataFrame:
-    """Duplicates among instructions, as verdicts on all instances of each."""
-    instances = candidates.select("row", "instruction_id", id="candidate_id", text="instruction")
-    first = instances.unique("instruction_id", keep="first", maintain_order=True)
-    found = duplicates(
-        first.select("row", "id", "text"),
-        pool,
-        rules.novelty_threshold,
-        rules.semantic_threshold,
-        rules.embed,
-        rules.latin_only,
-    )
-    of_instruction = first.select("row", "instruction_id").join(found, on="row").drop("row")
-    return found_frame(instances.select("row", "instruction_id").join(of_instruction, on="instruction_id"))
+    """Duplicates among tasks; all instances of an instruction that is compared share its verdict."""
+    by_instruction = pl.col("shared") == ""
+    unit = pl.when(by_instruction).then("instruction_id").otherwise("candidate_id")
+    instances = candidates.select("row", "shared", "text", id="candidate_id", unit=unit)
+    first = instances.unique("unit", keep="first", maintain_order=True)
+    known = rules.shared.with_compared(pool)
+    found = [
+        duplicates(
+            of_one.select("row", "id", "text"),
+            known.filter(pl.col("shared") == shared).select("id", "text"),
+            rules.novelty_threshold,
+            rules.semantic_threshold,
+            rules.embed,
+            rules.latin_only,
+        )
+        for (shared,), of_one in first.group_by("shared", maintain_order=True)
+    ]
+    of_unit = pl.concat([pl.DataFrame(schema=FOUND_SCHEMA), *found])
+    verdicts = first.select("row", "unit").join(of_unit, on="row").drop("row")
+    return found_frame(instances.select("row", "unit").join(verdicts, on="unit"))
 
 
 def _repeated_instances(candidates: pl.DataFrame) -> pl.DataFrame:
@@ -169,14 +180,17 @@ def _rejected_unanswered(
     verdicts = found_frame(unanswered.select("row", *names).rename(names))
     not_kept = candidates.join(kept, on="row", how="anti").select(neighbour_id="candidate_id")
     untrue = verdicts.join(not_kept, on="neighbour_id", how="semi")
-    index = NoveltyIndex()
-    for name, text in kept.select("candidate_id", "instruction").iter_rows():
-        index.add(name, text)
-    texts = untrue.select("row").join(unanswered, on="row", maintain_order="left")["instruction"].to_list()
+    index: defaultdict[str, NoveltyIndex] = defaultdict(NoveltyIndex)
+    for name, shared, text in kept.select("candidate_id", "shared", "text").iter_rows():
+        index[shared].add(name, text)
+    texts = untrue.select("row").join(unanswered, on="row", maintain_order="left").select("row", "shared", "text")
     near = pl.DataFrame(
         [
             (row, "near_duplicate", nearest[2], novelty_threshold, nearest[0], nearest[1])
-            for row, nearest in zip(untrue["row"], index.nearest_of(texts, novelty_threshold), strict=True)
+            for (shared,), of_one in texts.group_by("shared", maintain_order=True)
+            for row, nearest in zip(
+                of_one["row"], index[str(shared)].nearest_of(of_one["text"].to_list(), novelty_threshold), strict=True
+            )
             if nearest
         ],
         schema=FOUND_SCHEMA,

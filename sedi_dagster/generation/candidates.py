@@ -51,8 +51,8 @@ NOT_ASKED = "not answered: the budget was spent"
 class CandidateFilter(Protocol):
     """The rules of filtering that generation applies before it pays for more."""
 
-    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
-        """Why the instruction is not worth an answer. Called in candidate order; what passes is remembered."""
+    def task(self, candidate_id: str, instruction: str, text_input: str) -> Rejection | None:
+        """Why the task is not worth an answer. Called in candidate order; what passes is remembered."""
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:
         """The rule that a finished example breaks; remembers nothing."""

@@ -160,12 +160,12 @@ class GenerationContext:
         return answers
 
     def apply_filter(self, candidate: Candidate) -> None:
-        """Set the `rejection` of an open candidate whose instruction is not worth an answer.
+        """Set the `rejection` of an open candidate that is not worth an answer.
 
         Call it in candidate order, and once an instruction: its further instances share the verdict.
         """
         if candidate.is_open:
-            candidate.rejection = self._filter.instruction(candidate.candidate_id, candidate.instruction)
+            candidate.rejection = self._filter.task(candidate.candidate_id, candidate.instruction, candidate.input)
 
     def demonstrations(self, count: int | None = None) -> list[dict[str, Any]]:
         """Seeds to show in the next prompt, rows of `job.seeds`: no set of them twice while others are left.

@@ -13,7 +13,7 @@ from sedi_dagster.filtering.verdicts import Rules, judge_candidates
 from sedi_dagster.models import BUNDLED_EMBEDDING
 from sedi_dagster.orchestration.composing import stored_vectors
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, instruction_pool
+from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, shared_instructions, task_pool
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import RoundPlan, task_prompts
 from sedi_dagster.settings import Settings
@@ -24,14 +24,14 @@ _NO_TRY = ("refusal", "placeholder", "repeated_output")
 _CUT = ("cut by length", "answer cut by length")  # too long, but a try
 
 
-def round_rules(sedi: SediResource, context: dg.AssetExecutionContext | None = None) -> Rules:
+def round_rules(sedi: SediResource, seeds: pl.DataFrame, context: dg.AssetExecutionContext | None = None) -> Rules:
     """What the rules need to know, from the settings and the user's files."""
     settings = sedi.settings()
     filtering = settings.filtering
 
     vectors = stored_vectors(sedi, context)
     return Rules(
-        decontaminator=evaluation_decontaminator(sedi, vectors),
+        decontaminator=evaluation_decontaminator(sedi, seeds, vectors),
         form=InstructionForm.of(filtering),
         novelty_threshold=filtering.threshold,
         max_length=settings.training.max_length,
@@ -40,6 +40,7 @@ def round_rules(sedi: SediResource, context: dg.AssetExecutionContext | None = N
         embed=vectors,
         latin_only=settings.batching.embedding_model == BUNDLED_EMBEDDING,
         answers=AnswerForm.of(filtering, special_tokens(_student(settings))),
+        shared=shared_instructions(seeds),
     )
 
 
@@ -48,7 +49,7 @@ def judge_round(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """A verdict for every candidate, and the IFD scores of those that passed all other rules (none if IFD is off)."""
     filtering = sedi.settings().filtering
-    verdicts = judge_candidates(candidates, instruction_pool(sedi, seeds, round_key), round_rules(sedi, context))
+    verdicts = judge_candidates(candidates, task_pool(sedi, seeds, round_key), round_rules(sedi, seeds, context))
     if filtering.ifd == "off":
         return verdicts, pl.DataFrame(schema=IFD_SCHEMA)
     kept = verdicts.filter(pl.col("state") == "kept").select("candidate_id")

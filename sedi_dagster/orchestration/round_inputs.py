@@ -7,6 +7,7 @@ from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.generation_filter import GenerationFilter
 from sedi_dagster.filtering.rules import InstructionForm
 from sedi_dagster.filtering.semantic import Embed
+from sedi_dagster.filtering.shared_instructions import SharedInstructions
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.storage.rounds import SEED_TASKS
 
@@ -23,14 +24,21 @@ def machine_seeds(sedi: SediResource, round_key: str) -> pl.DataFrame | None:
     return sedi.store().read_tables("seed_feedback", earlier[-1].round)["seeds"] if earlier else None
 
 
-def evaluation_decontaminator(sedi: SediResource, embed: Embed | None = None) -> Decontaminator:
+def shared_instructions(seeds: pl.DataFrame) -> SharedInstructions:
+    """The instructions that several human seed tasks share."""
+    return SharedInstructions(seeds.filter(pl.col("origin") == "human").select("instruction", "input").iter_rows())
+
+
+def evaluation_decontaminator(sedi: SediResource, seeds: pl.DataFrame, embed: Embed | None = None) -> Decontaminator:
     """Knows every evaluation item, also those that this project's rounds are not measured on, and the user's files.
 
     Args:
+        seeds: what several of them share of an item's prompt is not protected.
         embed: makes sentence vectors; without it they are not compared, whatever the settings say.
     """
     filtering = sedi.settings().filtering
-    items = [(item.id, item.prompt) for item in sedi.all_items()] + sedi.guarded_texts()
+    shared = shared_instructions(seeds)
+    items = [(item.id, shared.own_part(item.prompt)) for item in sedi.all_items()] + sedi.guarded_texts()
     return Decontaminator(
         items,
         filtering.decontamination_threshold,
@@ -54,20 +62,21 @@ def kept_examples(sedi: SediResource, before: str | None = None) -> pl.DataFrame
     return pl.concat([pl.DataFrame(schema=EXAMPLE_SCHEMA), *(rows.select(list(EXAMPLE_SCHEMA)) for rows in kept)])
 
 
-def instruction_pool(sedi: SediResource, seeds: pl.DataFrame, round_key: str) -> pl.DataFrame:
-    """What a new instruction is compared with, as `id` and `text`: all seeds, every example kept in earlier rounds."""
-    kept = kept_examples(sedi, round_key).select(id="example_id", text="instruction")
-    return pl.concat([seeds.select(id="seed_id", text="instruction"), kept])
+def task_pool(sedi: SediResource, seeds: pl.DataFrame, round_key: str) -> pl.DataFrame:
+    """What a new task is compared with, as `id`, `instruction` and `input`: all seeds, every example kept before."""
+    kept = kept_examples(sedi, round_key).select(pl.col("example_id").alias("id"), "instruction", "input")
+    return pl.concat([seeds.select(pl.col("seed_id").alias("id"), "instruction", "input"), kept])
 
 
 def generation_filter(
-    sedi: SediResource, seeds: pl.DataFrame, round_key: str, decontaminator: Decontaminator
+    sedi: SediResource, seeds: pl.DataFrame, round_key: str, decontaminator: Decontaminator | None = None
 ) -> GenerationFilter:
     """The rules that generation applies before it pays for an answer."""
     filtering = sedi.settings().filtering
-    pool = instruction_pool(sedi, seeds, round_key).iter_rows()
+    decontaminator = decontaminator or evaluation_decontaminator(sedi, seeds)
+    pool = task_pool(sedi, seeds, round_key).iter_rows()
     form, answers = InstructionForm.of(filtering), AnswerForm.of(filtering)
-    return GenerationFilter(pool, decontaminator, filtering.threshold, form, answers)
+    return GenerationFilter(pool, decontaminator, filtering.threshold, form, answers, shared_instructions(seeds))
 
 
 def earlier_depths(sedi: SediResource, round_key: str) -> dict[str, int]:

@@ -75,11 +75,12 @@ def _judged(
     if rows.is_empty():
         problems.raise_any()
         raise InputFileError(f"{file} has no usable row.", "Give at least one instruction and output.")
-    pool = [pl.DataFrame(schema={"id": pl.String, "text": pl.String})]
+    pool = [pl.DataFrame(schema=dict.fromkeys(("id", "instruction", "input"), pl.String))]
     for other in against:
         of_other = Problems(other)
         frame = data_set_frame(read_exchanges(other, of_other, None, LIMITS), of_other.place)
-        pool.append(frame.select(id=pl.format("{} {}", pl.lit(other.name), "candidate_id"), text="instruction"))
+        named = pl.format("{} {}", pl.lit(other.name), "candidate_id").alias("id")
+        pool.append(frame.select(named, "instruction", "input"))
     categories = load_categories(settings.path(settings.categories))
     items = [(item.id, item.prompt) for item in load_evaluation_items(settings.path(settings.items), categories)]
     for name in filter(None, map(str.strip, settings.filtering.decontaminate_files.split(","))):

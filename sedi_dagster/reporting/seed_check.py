@@ -26,6 +26,8 @@ from sedi_dagster.filtering.answer_rules import AnswerForm, answer_rules
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.novelty import greedy_novelty
 from sedi_dagster.filtering.rules import InstructionForm, Rule, first_broken, form_rules, instance_rules
+from sedi_dagster.filtering.shared_instructions import SharedInstructions
+from sedi_dagster.reporting.seed_split import split
 from sedi_dagster.seed_pool.languages import language_notes
 from sedi_dagster.seed_pool.loading import SeedFile, read_seed_file
 from sedi_dagster.settings import FilteringSettings, Settings, load_settings
@@ -72,13 +74,14 @@ def check_seeds(
     problems, remarks = seeds.problems, seeds.problems.empty_copy()
     filtering = settings.filtering
     threshold, ngram = filtering.decontamination_threshold, filtering.decontamination_ngram
-    decontaminator = Decontaminator(items, threshold, ngram)
-    duplicates = _near_duplicates(seeds, filtering.threshold, remarks)
+    shared = SharedInstructions((task.instruction, task.input) for task in seeds.tasks)
+    decontaminator = Decontaminator([(name, shared.own_part(prompt)) for name, prompt in items], threshold, ngram)
     tasks = pl.DataFrame(
         [(task.instruction, task.input, task.output, bool(task.is_classification)) for task in seeds.tasks],
         schema={"instruction": pl.String, "input": pl.String, "output": pl.String, "is_classification": pl.Boolean},
         orient="row",
     ).with_row_index("row")
+    duplicates = _near_duplicates(shared.with_compared(tasks), seeds.lines, filtering.threshold, remarks)
     near_items = _near_items(tasks, seeds.lines, decontaminator, problems)
     for name, rules in _rules(filtering):
         for number, rule in first_broken(tasks, rules).select("row", "rule").iter_rows():
@@ -124,15 +127,18 @@ def _near_items(
     return found
 
 
-def _near_duplicates(seeds: SeedFile, threshold: float, remarks: Problems) -> set[int]:
-    """Lines of tasks whose instruction the greedy procedure would drop, as near that of an earlier line."""
-    verdicts = greedy_novelty([task.instruction for task in seeds.tasks], [], threshold)
+def _near_duplicates(tasks: pl.DataFrame, lines: Sequence[int], threshold: float, remarks: Problems) -> set[int]:
+    """Lines of tasks that the greedy procedure would drop, as near that of an earlier line."""
     found: set[int] = set()
-    for line, (novel, _, earlier, score) in zip(seeds.lines, verdicts.iter_rows(), strict=True):
-        if not novel:
-            found.add(line)
-            message = f"is close to that of {remarks.place(seeds.lines[earlier])} (ROUGE-L {score:.2f})"
-            remarks.add(line, "instruction", message, f"at most {threshold:g}")
+    for (shared,), alike in tasks.group_by("shared", maintain_order=True):
+        name = "input" if shared else "instruction"
+        rows = alike["row"].to_list()
+        verdicts = greedy_novelty(alike["text"].to_list(), [], threshold)
+        for row, (novel, _, earlier, score) in zip(rows, verdicts.iter_rows(), strict=True):
+            if not novel:
+                found.add(lines[row])
+                message = f"is close to that of {remarks.place(lines[rows[earlier]])} (ROUGE-L {score:.2f})"
+                remarks.add(lines[row], name, message, f"at most {threshold:g}")
     return found
 
 
@@ -196,6 +202,9 @@ _MARKUP = re.compile(r"</?\w+[^<>]*>|\b(?:html|xml|entit|escape)", re.IGNORECASE
 @click.group()
 def seeds() -> None:
     """Work with human seed tasks."""
+
+
+seeds.add_command(split)
 
 
 @seeds.command()

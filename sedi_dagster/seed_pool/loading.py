@@ -67,13 +67,17 @@ class SeedFile:
 
 
 def read_seed_file(
-    path: Path, categories: Collection[str], columns: Columns | None = None, names: Mapping[str, str] | None = None
+    path: Path,
+    categories: Collection[str] | None,
+    columns: Columns | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> SeedFile:
     """Read a file of seed tasks and note all that is wrong with it.
 
     If no row names a category, each is given that of the nearest of the seeds that come with the project.
 
     Args:
+        categories: those that are known; None: the ones that the file names, whatever they are.
         columns: the fields of the file, if their names do not tell what they hold.
         names: what names of categories in the file are taken as; "" leaves their rows out.
 
@@ -81,14 +85,17 @@ def read_seed_file(
         InputFileError: the file as a whole cannot be read.
     """
     problems = Problems(path)
-    rows = with_known_names(_renamed(_rows(path, problems, columns), names or {}, problems), categories, problems)
+    rows = _renamed(_rows(path, problems, columns), names or {}, problems)
+    own = {row.category for row in rows if row.category}
+    known = own if categories is None else categories
+    rows = with_known_names(rows, known, problems)
     tasks, confidence = [as_seed_task(row, row.category) for row in rows], dict[str, float]()
     notes: list[str] = []
-    if rows and not any(row.category for row in rows):
+    if own or not rows:
+        _check_categories(rows, known, problems)
+    elif categories is not None:
         tasks, confidence = _with_assigned_categories(tasks, categories, problems)
         notes = _notes_on_assignment(tasks, confidence, categories) if confidence else []
-    else:
-        _check_categories(rows, categories, problems)
     numbers = [row.number for row in rows]
     return SeedFile(tasks, numbers, confidence, problems.note_lines() + notes, problems)
 

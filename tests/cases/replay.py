@@ -124,7 +124,7 @@ def served(respond: Respond, **more: Any) -> Iterator[Replay]:
 
 
 class EverythingPasses:
-    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
+    def task(self, candidate_id: str, instruction: str, text_input: str) -> Rejection | None:
         return None
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:

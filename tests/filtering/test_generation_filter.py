@@ -14,7 +14,8 @@ ITEM = "Which planet of our solar system has the most moons?"
 
 @pytest.fixture
 def rules() -> GenerationFilter:
-    return GenerationFilter([("seed-1", SEED)], Decontaminator([("item-1", ITEM)], 0.7, 13), 0.85, InstructionForm())
+    known = Decontaminator([("item-1", ITEM)], 0.7, 13)
+    return GenerationFilter([("seed-1", SEED, "")], known, 0.85, InstructionForm())
 
 
 @pytest.mark.parametrize(
@@ -31,15 +32,15 @@ def rules() -> GenerationFilter:
 def test_an_instruction_is_rejected_by_the_rule_it_breaks(
     rules: GenerationFilter, instruction: str, rule: str | None, neighbour: str | None
 ) -> None:
-    verdict = rules.instruction("cand-1", instruction)
+    verdict = rules.task("cand-1", instruction, "")
     assert (verdict.rule if verdict else None) == rule
     assert (verdict.neighbour_id if verdict else None) == neighbour
 
 
 def test_what_passes_counts_for_those_after_it(rules: GenerationFilter) -> None:
     instruction = "Explain why rivers meander in flat country."
-    assert rules.instruction("cand-1", instruction) is None
-    verdict = rules.instruction("cand-2", instruction)
+    assert rules.task("cand-1", instruction, "") is None
+    verdict = rules.task("cand-2", instruction, "")
     assert verdict is not None and (verdict.rule, verdict.neighbour_id) == ("exact_duplicate", "cand-1")
 
 

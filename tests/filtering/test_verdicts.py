@@ -59,7 +59,7 @@ def judge(*rows: dict[str, Any], threshold: float = 0.85, limit: int = 10_000, *
             **more,
         }
     )
-    pool = pl.DataFrame([SEED], schema={"id": pl.String, "text": pl.String}, orient="row")
+    pool = pl.DataFrame([(*SEED, "")], schema=dict.fromkeys(("id", "instruction", "input"), pl.String), orient="row")
     return judge_candidates(pl.DataFrame(list(rows), schema=CANDIDATE_SCHEMA), pool, rules)
 
 

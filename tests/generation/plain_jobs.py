@@ -77,7 +77,7 @@ class PlainTeacher:
 class EverythingPasses:
     """A filter without rules."""
 
-    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
+    def task(self, candidate_id: str, instruction: str, text_input: str) -> Rejection | None:
         return None
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:

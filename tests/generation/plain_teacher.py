@@ -89,7 +89,7 @@ class Rules:
         self.rejects = rejects
         self.seen: list[str] = []
 
-    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
+    def task(self, candidate_id: str, instruction: str, text_input: str) -> Rejection | None:
         self.seen.append(candidate_id)
         return self.rejects(instruction)
 

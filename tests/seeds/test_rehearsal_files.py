@@ -70,7 +70,7 @@ def test_no_task_that_is_taught_is_near_an_item_and_most_are_new(skill: Skill, i
     rejected: list[str] = []
     for number in range(100):
         instruction, _ = skill.task(rng)
-        rejection = rules.instruction(str(number), instruction)
+        rejection = rules.task(str(number), instruction, "")
         if rejection is not None:
             rejected.append(rejection.rule)
     assert not [rule for rule in rejected if rule.startswith("evaluation")]

@@ -30,7 +30,7 @@ NO_KEPT = dict.fromkeys(("example_id", "instruction", "input", "output"), pl.Str
 class AllPass:
     """A filter without rules: the trial is of the calls."""
 
-    def instruction(self, candidate_id: str, instruction: str) -> Rejection | None:
+    def task(self, candidate_id: str, instruction: str, text_input: str) -> Rejection | None:
         return None
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:

@@ -1,0 +1,89 @@
+"""Evaluation items made of a user's own tasks: what is asked is the task, what is right is its output.
+
+The verifier follows from the form of the output: a label, a number, a JSON object, a few words, or free text. Free text
+is compared by its words (`token_f1`); the threshold lies above what the outputs of the other tasks reach.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sedi_dagster.evaluation.verifiers import normalise, verify
+from sedi_dagster.evaluation.verifiers.numeric import final_number
+from sedi_dagster.records import EvaluationItem, SeedTask, content_id, task_prompt
+
+MOST_LABELS, LABEL_WORDS, SHORT_WORDS = 20, 4, 8
+RIVALS = 200
+"""Outputs of other tasks that an item's verifier is tried on."""
+LONGEST = 1_200
+"""Bytes of an output, some 300 tokens of English, above which a task is no item: it takes a small student too long."""
+THRESHOLDS = (0.35, 0.8)
+"""F1 of words from which free text passes: the lowest, and the highest that leaves room for other wordings."""
+MARGIN = 0.1
+_NUMBER = re.compile(r"[-+]?[$€£¥]?\s?\d[\d.,]*\s?(?:%|[$€£¥])?")
+
+Verifier = tuple[str, dict[str, Any]]
+
+
+def labels_of(tasks: Sequence[SeedTask]) -> list[str]:
+    """The labels that all outputs of a category are from, by frequency; empty if it is no classification."""
+    spellings = Counter(task.output.strip() for task in tasks)
+    by_label: dict[str, str] = {}
+    for spelling, _ in spellings.most_common():
+        by_label.setdefault(normalise(spelling), spelling)
+    short = all(label and len(label.split()) <= LABEL_WORDS for label in by_label)
+    return list(by_label.values()) if short and 2 <= len(by_label) <= min(MOST_LABELS, len(tasks) // 3) else []
+
+
+def item_of(task: SeedTask, labels: Sequence[str], outputs: Sequence[str]) -> EvaluationItem | None:
+    """The task as an item; None if no verifier tells its output from an echo of the prompt and from other outputs.
+
+    Args:
+        labels: of its category (`labels_of`).
+        outputs: those of the tasks of its category.
+    """
+    if len(task.output.encode()) > LONGEST:
+        return None
+    own = normalise(task.output)
+    rivals = list(dict.fromkeys(output for output in outputs if normalise(output) != own))[:RIVALS]
+    prompt = task_prompt(task.instruction, task.input)
+    wrong = [prompt, task.instruction, *filter(None, [task.input]), *rivals]
+    for name, args in _verifiers(task, labels, wrong):
+        if verify(name, args, task.output, prompt).passed and not any(
+            verify(name, args, w, prompt).passed for w in wrong
+        ):
+            item_id = f"{task.category}-{content_id('item', prompt)[-8:]}"
+            return EvaluationItem(item_id, task.category, prompt, name, args, task.output, "medium", item_id)
+    return None
+
+
+def _verifiers(task: SeedTask, labels: Sequence[str], wrong: Sequence[str]) -> Iterator[Verifier]:
+    output = task.output.strip()
+    own = normalise(output)
+    if label := next((label for label in labels if normalise(label) == own), None):
+        yield "label", {"labels": [*labels], "answer": label}
+        return
+    if _NUMBER.fullmatch(output) and (numbers := final_number(output)):
+        yield "numeric", {"value": numbers[0]}
+    if fields := _fields(output):
+        yield "json_fields", {"fields": fields}
+    if own and len(own.split()) <= SHORT_WORDS:
+        yield "match", {"aliases": [output], "max_words": 20}
+        yield "match", {"aliases": [output], "whole": True}
+    reached = max((verify("token_f1", {"references": [output]}, text).score for text in wrong), default=0.0)
+    threshold = max(THRESHOLDS[0], round(reached + MARGIN, 2))
+    if own and threshold <= THRESHOLDS[1]:
+        yield "token_f1", {"references": [output], "threshold": threshold}
+
+
+def _fields(output: str) -> dict[str, Any]:
+    try:
+        found = json.loads(output)
+    except ValueError:
+        return {}
+    plain = isinstance(found, dict) and not any(isinstance(value, dict | list) for value in found.values())
+    return found if plain else {}

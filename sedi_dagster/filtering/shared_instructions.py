@@ -1,0 +1,60 @@
+"""Which text of a task is compared with other tasks.
+
+It is the instruction, as in Self-Instruct. Seed tasks of one domain often share theirs and differ in the input ("Which
+team should answer this ticket?"): a task with such an instruction is compared by its input, and only with the others
+that have the same instruction.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import polars as pl
+
+from sedi_dagster.texts.words import tokens
+
+
+class SharedInstructions:
+    """The instructions that several seed tasks have, each with another input."""
+
+    def __init__(self, tasks: Iterable[tuple[str, str]] = ()) -> None:
+        """`tasks`: instruction and input of the human seed tasks."""
+        inputs: defaultdict[str, set[str]] = defaultdict(set)
+        spellings: defaultdict[str, set[str]] = defaultdict(set)
+        for instruction, text_input in tasks:
+            if text_input:
+                name = _name(instruction)
+                inputs[name].add(text_input)
+                spellings[name].add(instruction)
+        self.names = frozenset(name for name, given in inputs.items() if len(given) > 1)
+        shared = {spelling for name in self.names for spelling in spellings[name]}
+        self._spellings = sorted(shared, key=len, reverse=True)
+
+    def compared(self, instruction: str, text_input: str) -> tuple[str, str]:
+        """The shared instruction that the task has ("": none), and the text that is compared with others of it."""
+        name = _name(instruction) if text_input and self.names else ""
+        return (name, text_input) if name in self.names else ("", instruction)
+
+    def with_compared(self, tasks: pl.DataFrame) -> pl.DataFrame:
+        """The tasks (`instruction`, `input`) with `compared` of each as the columns `shared` and `text`."""
+        if not self.names:
+            return tasks.with_columns(shared=pl.lit(""), text="instruction")
+        pairs = tasks.select("instruction", pl.col("input").fill_null("")).iter_rows()
+        found = pl.DataFrame(
+            [self.compared(instruction, text_input) for instruction, text_input in pairs],
+            schema={"shared": pl.String, "text": pl.String},
+            orient="row",
+        )
+        return tasks.with_columns(found)
+
+    def own_part(self, prompt: str) -> str:
+        """A prompt without the shared instruction that it begins with: what is its own."""
+        for spelling in self._spellings:
+            if prompt.startswith(spelling) and (rest := prompt[len(spelling) :].strip()):
+                return rest
+        return prompt
+
+
+def _name(instruction: str) -> str:
+    return " ".join(tokens(instruction))

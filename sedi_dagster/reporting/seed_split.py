@@ -1,0 +1,251 @@
+"""`sedi seeds split`: one file of a user's tasks becomes seed tasks, evaluation items and categories."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sedi_dagster.categories import load_categories
+from sedi_dagster.datafiles.options import column_options
+from sedi_dagster.datafiles.shapes import Columns
+from sedi_dagster.datafiles.writing import write_jsonl
+from sedi_dagster.errors import InputFileError, StorageError
+from sedi_dagster.evaluation.held_out_tasks import item_of, labels_of
+from sedi_dagster.filtering.decontamination import Decontaminator
+from sedi_dagster.filtering.shared_instructions import SharedInstructions
+from sedi_dagster.project_files import project_file
+from sedi_dagster.records import Category, EvaluationItem, SeedTask, derived_rng
+from sedi_dagster.seed_pool.loading import OTHER_NAMES, SeedFile, read_seed_file
+from sedi_dagster.settings import PROJECT_ROOT, Settings, load_settings
+
+FEWEST = 4
+"""Tasks of a category, below which there is nothing to split."""
+FEW_ITEMS = 30
+"""Items of a category, below which a weak one is hard to tell from chance."""
+FILES = ("categories.yaml", "seed_tasks.jsonl", "evaluation_items.jsonl")
+TARGET = (0.6, "untrained + 0.2")
+_HEAD = """\
+# Written by `sedi seeds split`. `definition` and `hint` go into the prompts to the teacher: say there what these tasks
+# are and what a good one is like. The documentation describes every field (docs/categories.md).
+"""
+_DEFINITION = "Tasks of the kind that the examples show."
+_HINT = "Vary the subject, the wording, the length and the difficulty as the examples do, and keep their form."
+_SHARED_HINT = "Keep the instruction as it is in the examples, and write a new input that differs from theirs."
+
+
+@dataclass
+class Split:
+    """What the tasks of one file are divided into. `left_out`: how many tasks of a category, and why none is an item;
+    `near`: tasks that stayed seed tasks because they are near others."""
+
+    seeds: dict[str, list[SeedTask]] = field(default_factory=dict)
+    items: dict[str, list[EvaluationItem]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    near: Counter[str] = field(default_factory=Counter)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: FILE.seeds]")
+@click.option("--items", type=click.IntRange(1), default=100, show_default=True, help="Most items of a category.")
+@click.option("--single-category", metavar="NAME", help="Put all tasks into one category of this name.")
+@column_options
+def split(file: Path, out: Path | None, items: int, single_category: str | None, columns: Columns) -> None:
+    """Split a file of your tasks into seed tasks and evaluation items, and write categories for them.
+
+    Up to half of the tasks of each category become items: the student is asked them, and their outputs are what is
+    right. They are never shown to the teacher. Categories are those that FILE names, those of the most similar bundled
+    seeds if it names none, or a single one.
+    """
+    settings = load_settings()
+    console = Console(soft_wrap=True, highlight=False)
+    folder = out or Path(f"{file.name}.seeds")
+    if present := [name for name in FILES if (folder / name).exists()]:
+        raise StorageError(f"{folder} already has {', '.join(present)}.", "Name another folder with --out.")
+    with console.status("Reading and splitting"):
+        bundled = load_categories(project_file("seeds/categories.yaml"))
+        found, names = _read(file, columns, settings, bundled, single_category)
+        made = split_tasks(found.checked().tasks, items, settings)
+        if not made.items:
+            why = "; ".join(f"{name}: {why}" for name, why in made.left_out.items()) or "it has no tasks"
+            raise InputFileError(
+                f"Nothing of {file} can be split ({why}).",
+                f"Each category needs {FEWEST} tasks that differ. --single-category NAME puts all into one.",
+            )
+        entries = [_entry(name, names, made, bundled) for name in made.items]
+        _write(folder, entries, made)
+    _show(console, folder, found, made)
+
+
+def _read(
+    file: Path, columns: Columns, settings: Settings, bundled: Mapping[str, Category], single: str | None
+) -> tuple[SeedFile, dict[str, str]]:
+    """The tasks with ids of categories, and the name of each id as the file has it."""
+    found = read_seed_file(file, None, columns, settings.seed_categories)
+    if single is None and not any(task.category for task in found.tasks):
+        return read_seed_file(file, bundled, columns, settings.seed_categories), {}
+    names = list(dict.fromkeys(single or task.category for task in found.tasks))
+    ids: dict[str, str] = {}
+    for name in names:
+        ids[name] = _category_id(name, ids.values())
+    tasks = [replace(task, category=ids[single or task.category]) for task in found.tasks]
+    return replace(found, tasks=tasks), {category: name for name, category in ids.items()}
+
+
+def _category_id(name: str, taken: Any) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    plain = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    plain = OTHER_NAMES.get(plain, plain)[:36]
+    if not re.match(r"[a-z]", plain):  # other scripts; the name stays as it is
+        plain = f"category_{plain or len(taken) + 1}"
+    number = 1
+    while (numbered := plain if number == 1 else f"{plain}_{number}") in taken:
+        number += 1
+    return numbered
+
+
+def split_tasks(tasks: Sequence[SeedTask], most_items: int, settings: Settings) -> Split:
+    """Seed tasks and items of each category, drawn by the project seed; no item is near a seed task."""
+    by_category: defaultdict[str, list[SeedTask]] = defaultdict(list)
+    for task in tasks:
+        by_category[task.category].append(task)
+    made = Split()
+    task_of: dict[str, SeedTask] = {}
+    for category, of_category in by_category.items():
+        if len(of_category) < FEWEST:
+            made.left_out[category] = f"{len(of_category)} tasks, {FEWEST} are needed"
+            continue
+        labels, outputs = labels_of(of_category), [task.output for task in of_category]
+        drawn = sorted(of_category, key=lambda task: task.id)
+        derived_rng(settings.project_seed, "held-out tasks", category).shuffle(drawn)
+        items: list[EvaluationItem] = []
+        for task in drawn:
+            if len(items) >= min(most_items, len(of_category) // 2):
+                break
+            item = item_of(task, labels, outputs)
+            if item is not None and item.id not in task_of:
+                items.append(item)
+                task_of[item.id] = task
+        taken = {task_of[item.id].id for item in items}
+        made.items[category] = items
+        made.seeds[category] = [task for task in of_category if task.id not in taken]
+    _give_back_near_items(made, task_of, settings)
+    for category in [category for category, items in made.items.items() if not items]:
+        count, near = len(made.seeds.pop(category)), made.near.pop(category, 0)
+        why = f"{near} too close to others" if near else "no output that can be told from the others"
+        made.left_out[category] = f"{count} tasks, {why}"
+        del made.items[category]
+    return made
+
+
+def _give_back_near_items(made: Split, task_of: Mapping[str, SeedTask], settings: Settings) -> None:
+    """Make seed tasks of the items that are near one, until none is."""
+    filtering = settings.filtering
+    all_tasks = [task for of_category in made.seeds.values() for task in of_category] + list(task_of.values())
+    shared = SharedInstructions((task.instruction, task.input) for task in all_tasks)
+    new = [task for of_category in made.seeds.values() for task in of_category]
+    while new:
+        items = [item for of_category in made.items.values() for item in of_category]
+        known = Decontaminator(
+            [(item.id, shared.own_part(item.prompt)) for item in items],
+            filtering.decontamination_threshold,
+            filtering.decontamination_ngram,
+        )
+        texts = [(row, text) for row, task in enumerate(new) for text in (task.instruction, task.input) if text]
+        frame = pl.DataFrame(texts, schema={"row": pl.UInt32, "text": pl.String}, orient="row")
+        near = set(known.near(frame)["neighbour_id"])
+        new = [task_of[name] for name in near]
+        for task in new:
+            made.seeds[task.category].append(task)
+            made.near[task.category] += 1
+        for category, of_category in made.items.items():
+            made.items[category] = [item for item in of_category if item.id not in near]
+
+
+def _entry(category: str, names: Mapping[str, str], made: Split, bundled: Mapping[str, Category]) -> dict[str, Any]:
+    """The category as `categories.yaml` has it: a bundled one as it is, with what follows from the tasks."""
+    seeds, items = made.seeds[category], made.items[category]
+    total = sum(map(len, made.seeds.values())) + sum(map(len, made.items.values()))
+    longest = max(len(item.reference.encode()) for item in items)
+    tokens = max(32, 16 * -(-(longest // 3 + 16) // 16))  # a token has some four bytes of English, fewer of others
+    if category in bundled:
+        entry = asdict(bundled[category])
+        tokens = max(tokens, entry["max_answer_tokens"])
+    else:
+        instructions = {task.instruction for task in seeds}
+        is_shared = len(instructions) * 4 <= len(seeds)
+        name = names.get(category, category)
+        entry = {
+            "id": category,
+            "name": name if name != category else name.replace("_", " ").capitalize(),
+            "definition": _DEFINITION,
+            "hint": _SHARED_HINT if is_shared else _HINT,
+            "target": [*TARGET],
+        }
+    entry |= {
+        "share": round((len(seeds) + len(items)) / total, 2),
+        "max_answer_tokens": tokens,
+        "verifiers": sorted({item.verifier for item in items}),
+        "is_classification": {item.verifier for item in items} == {"label"},
+    }
+    return entry
+
+
+def _write(folder: Path, entries: Sequence[Mapping[str, Any]], made: Split) -> None:
+    """Raise `StorageError` if the folder cannot be written."""
+    names = {entry["id"]: entry["is_classification"] for entry in entries}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        listed = yaml.safe_dump([*entries], sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+        (folder / FILES[0]).write_text(_HEAD + listed, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written: {error.strerror}.", "Name another folder with --out."
+        ) from None
+    seeds = (vars(task) | {"is_classification": names[c]} for c, tasks in made.seeds.items() for task in tasks)
+    write_jsonl(folder / FILES[1], seeds)
+    write_jsonl(folder / FILES[2], (vars(item) for items in made.items.values() for item in items))
+
+
+def _show(console: Console, folder: Path, found: SeedFile, made: Split) -> None:
+    table = Table()
+    for name in ("Category", "Seed tasks", "Items", "Verifiers of the items"):
+        table.add_column(name, justify="right" if name in ("Seed tasks", "Items") else "left")
+    for category, items in made.items.items():
+        verifiers = Counter(item.verifier for item in items).most_common()
+        named = ", ".join(f"{name} ({count})" for name, count in verifiers)
+        table.add_row(category, str(len(made.seeds[category])), str(len(items)), named)
+    console.print(table)
+    few = [category for category, items in made.items.items() if len(items) < FEW_ITEMS]
+    notes = [*found.notes]
+    if made.left_out:
+        notes.append("left out: " + "; ".join(f"{category} ({why})" for category, why in made.left_out.items()))
+    if made.near:
+        listed = ", ".join(f"{category} ({count})" for category, count in made.near.items())
+        notes.append(f"too close to other tasks to be items, and so seed tasks: {listed}")
+    if few:
+        notes.append(f"a weak category is hard to tell from chance with fewer than {FEW_ITEMS} items: {', '.join(few)}")
+    if any(item.verifier == "token_f1" for items in made.items.values() for item in items):
+        notes.append("free text is compared word by word (token_f1), which is strict: read some of these items")
+    for note in notes:
+        console.print(f"Note: {escape(note)}.")
+    console.print(
+        f"Written to {escape(str(folder))}. Describe each category in {FILES[0]}, then put these lines into .env and "
+        "run `sedi seeds check`:"
+    )
+    for variable, name in zip(("SEDI_CATEGORIES", "SEDI_SEEDS", "SEDI_ITEMS"), FILES, strict=True):
+        path = (folder / name).absolute()
+        shown = path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path
+        console.print(f"{variable}={escape(str(shown))}")

@@ -1,0 +1,144 @@
+"""`sedi seeds split`: one file becomes seed tasks, items and categories that the loop accepts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from sedi_dagster.categories import load_categories
+from sedi_dagster.cli import main
+from sedi_dagster.evaluation.held_out_tasks import LONGEST, item_of, labels_of
+from sedi_dagster.evaluation.items import load_evaluation_items
+from sedi_dagster.evaluation.verifiers import verify
+from sedi_dagster.records import SeedTask
+from sedi_dagster.seed_pool.loading import read_seed_file
+
+Write = Callable[[Any], Path]
+QUESTIONS = {
+    "Which town is the capital of France?": "Paris",
+    "Where does the government of Norway have its seat?": "Oslo",
+    "Name the largest city on the Nile.": "Cairo",
+    "In what Italian city do gondolas carry the guests?": "Venice",
+    "The Golden Gate spans the bay of which place?": "San Francisco",
+    "Say where the Olympic games of 1912 were held.": "Stockholm",
+    "Mozart was born in this Austrian city; what is it called?": "Salzburg",
+    "What used to be Constantinople?": "Istanbul",
+    "A tower of this town leans, and tourists hold it up in photographs.": "Pisa",
+    "Tell me which port the Titanic left for New York.": "Southampton",
+    "Under whose streets do the oldest tube trains run?": "London",
+    "I want to see the little mermaid on her stone: where should I go?": "Copenhagen",
+}
+
+
+def task(instruction: str, output: str, text_input: str = "") -> SeedTask:
+    return SeedTask(instruction, text_input, output, "c")
+
+
+def split(file: Path, out: Path, *more: str) -> Result:
+    return CliRunner().invoke(main, ["seeds", "split", str(file), "--out", str(out), *more])
+
+
+def towns(category: str | None = "Towns of the world") -> list[dict[str, str]]:
+    named = {"category": category} if category else {}
+    return [{"instruction": question, "output": town, **named} for question, town in QUESTIONS.items()]
+
+
+@pytest.mark.parametrize(
+    ("output", "verifier"),
+    [
+        ("42", "numeric"),
+        ("$1,200.50", "numeric"),
+        ('{"name": "Ada", "year": 1815}', "json_fields"),
+        ("Ada Lovelace", "match"),
+        ("She wrote the first program for a machine that was never built in her lifetime.", "token_f1"),
+    ],
+)
+def test_the_form_of_the_output_decides_how_an_answer_is_judged(output: str, verifier: str) -> None:
+    others = ["Charles Babbage", "7", "The engine was too costly for the government of the day, so it stayed a plan."]
+    item = item_of(task("Say who or what is meant here.", output), [], [output, *others])
+    assert item is not None and item.verifier == verifier
+    assert verify(item.verifier, item.args, output, item.prompt).passed
+    for wrong in ("", item.prompt, *others):
+        assert not verify(item.verifier, item.args, wrong, item.prompt).passed
+
+
+def test_labels_are_known_by_their_number() -> None:
+    tasks = [task(f"Is message {n} kind?", ("Yes", "No.", "no")[n % 3]) for n in range(12)]
+    assert labels_of(tasks) == ["Yes", "No."]
+    assert labels_of(tasks[:4]) == [] and labels_of([task("Is it?", "Yes")] * 9) == []
+    assert labels_of([task("Which?", f"Town {n}") for n in range(12)]) == []
+    item = item_of(tasks[2], ["Yes", "No."], [one.output for one in tasks])
+    assert item is not None and (item.verifier, item.args["answer"]) == ("label", "No.")
+
+
+def test_a_task_that_no_verifier_can_judge_is_no_item() -> None:
+    text = "The committee met on Monday and talked about the roof, the heating and the new chairs for the hall."
+    echo = task("Correct the text.", text, text.replace("committee", "comittee"))
+    assert item_of(echo, [], [text]) is None
+    assert item_of(task("Tell a story.", "word " * LONGEST), [], []) is None
+    assert item_of(task("Which sign?", "?!"), [], []) is None
+
+
+def test_the_files_are_what_the_loop_reads(write_jsonl: Write, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        *towns()[:8],
+        *towns("首都")[8:],
+        {"instruction": "Hum a tune.", "output": "La", "category": "x"},
+    ]
+    result = split(write_jsonl(rows), tmp_path / "own")
+    assert result.exit_code == 0, result.output
+    categories = load_categories(tmp_path / "own" / "categories.yaml")
+    assert {c.id: c.name for c in categories.values()} == {
+        "towns_of_the_world": "Towns of the world",
+        "category_2": "首都",
+    }
+    seeds = read_seed_file(tmp_path / "own" / "seed_tasks.jsonl", categories).checked().tasks
+    items = load_evaluation_items(tmp_path / "own" / "evaluation_items.jsonl", categories)
+    assert len(seeds) + len(items) == len(rows) - 1 and len(items) == 6
+    assert "left out" in result.output and "x (1 tasks, 4 are needed)" in result.output
+    asked = {item.prompt for item in items}
+    assert asked.isdisjoint(seed.instruction for seed in seeds) and all(item.verifier == "match" for item in items)
+
+
+def test_a_file_without_categories_gets_one_or_those_of_the_bundled_seeds(write_jsonl: Write, tmp_path: Path) -> None:
+    file = write_jsonl(towns(None))
+    assert split(file, tmp_path / "one", "--single-category", "Towns", "--items", "3").exit_code == 0
+    (entry,) = yaml.safe_load((tmp_path / "one" / "categories.yaml").read_text())
+    assert (entry["id"], entry["name"], entry["share"]) == ("towns", "Towns", 1.0)
+    assert len((tmp_path / "one" / "evaluation_items.jsonl").read_text().splitlines()) == 3
+    result = split(file, tmp_path / "bundled")
+    assert result.exit_code == 0 and "most similar bundled seeds" in result.output
+    entries = yaml.safe_load((tmp_path / "bundled" / "categories.yaml").read_text())
+    bundled = load_categories(Path("seeds/categories.yaml"))
+    assert entries and all(entry["definition"] == bundled[entry["id"]].definition for entry in entries)
+
+
+def test_an_item_that_is_near_a_seed_task_becomes_one(write_jsonl: Write, tmp_path: Path) -> None:
+    rows = towns()
+    copies = [row | {"instruction": f"{row['instruction']} Think."} for row in rows[::2]]
+    assert split(write_jsonl(rows + copies), tmp_path / "own").exit_code == 0
+    categories = load_categories(tmp_path / "own" / "categories.yaml")
+    items = load_evaluation_items(tmp_path / "own" / "evaluation_items.jsonl", categories)
+    seeds = read_seed_file(tmp_path / "own" / "seed_tasks.jsonl", categories).checked().tasks
+    assert len(items) + len(seeds) == len(rows + copies) and items
+    told = {seed.instruction.removesuffix(" Think.") for seed in seeds}
+    assert told.isdisjoint(item.prompt.removesuffix(" Think.") for item in items)
+
+
+def test_what_cannot_be_split_or_would_be_overwritten_is_refused(write_jsonl: Write, tmp_path: Path) -> None:
+    result = split(write_jsonl(towns()[:3]), tmp_path / "few")
+    assert result.exit_code == 2 and "3 tasks, 4 are needed" in result.output and not (tmp_path / "few").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "seed_tasks.jsonl").write_text("mine")
+    result = split(write_jsonl(towns()), tmp_path / "full")
+    assert result.exit_code == 2 and "already has seed_tasks.jsonl" in result.output
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text(json.dumps(towns()[0]) + '\n{"instruction": "Half')
+    result = split(broken, tmp_path / "broken")
+    assert result.exit_code == 2 and "line 2: is not JSON" in result.output
