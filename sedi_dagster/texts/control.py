@@ -8,7 +8,7 @@ import re
 
 _MARK = (
     r"(?:<\|/?[^\s|<>]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>|\[\|[^\s|\[\]]{1,40}\|\]|<\|turn>|<turn\|>|</s>|"
-    r"</?(?:start_of_turn|end_of_turn|eos|bos|eot|eoa|eoh|eom|sop|eop|pad|unk|mask|sep|cls|用户|seed:\w{1,12}|"
+    r"</?(?:start_of_turn|end_of_turn|end_of_utterance|eod|eos|bos|eot|eoa|eoh|eom|sop|eop|pad|unk|mask|sep|cls|用户|seed:\w{1,12}|"
     r"reserved_\w{1,24}|special_\d{1,5}|unused\d{1,5}|extra_id_\d{1,4}|longcat_s|file_sep|0x[0-9a-f]{2})>|"
     r"(?-i:<role>(?:ASSISTANT|HUMAN|USER|SYSTEM|OBSERVATION)</role>)|(?-i:\[/?INST\]|<</?SYS>>)|\[unused\d{1,4}\]|"
     r"(?-i:\[/?(?:EOS|EOT|BOS|PAD|SEP|CLS|UNK|gMASK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])|"
@@ -55,14 +55,15 @@ _OWN_ROLE = re.compile(
 )
 _END = r"(?:im_end|im_start|eo[st](?:_id)?|end_?of_?(?:text|turn|sentence)|end)"
 _REMAINS = re.compile(
-    rf"\s*(?:\n###[ \t]*(?:End)?|</s|<\s?\|\s?{_END}\w{{0,12}}\s?\|?\s?>?|\|?{_END}\|>|"
+    rf"\s*(?:(?<=[.!?。！？)\"”])[ \n]/no_?think|"
+    rf"\n###[ \t]*(?:End)?|</s|<\s?\|\s?{_END}\w{{0,12}}\s?\|?\s?>?|\|?{_END}\|>|"
     rf"<(?:im_end|end_?of_?(?:text|turn))>?|(?:&lt;|＜|\\u003c)(?:/s|\|{_END}\|)(?:&gt;|＞|\\u003e)|"
     r"(?-i:<(?:EOT|END|STOP)>|\[(?:END|DONE|STOP|/ASS)\]))\s*\Z",
     re.IGNORECASE,
 )
 """What is left of an end: half a mark, one that was escaped, a word for it."""
 _TAIL = 60
-_LONE_TAG = re.compile(r"(?:(?<=\S)|\s*\n\s*)</(answer|response|final|output|tool_call)>\s*\Z")
+_LONE_TAG = re.compile(r"(?:(?<=\S)|\s*\n\s*)</(answer|response|final|output|assistant|tool_call)>\s*\Z")
 _ROLE_NAME = re.compile(r"(?:user|assistant|system|human|model)\b", re.IGNORECASE)
 _ROLE_MARK = re.compile(r"[<\[][|｜](?:user|human|prompter|assistant|ai)[|｜][>\]]", re.IGNORECASE)
 _LISTED = re.compile(r"(?:\A|\n)[ \t]*(?:[-*+•|]|\d{1,3}[.)])[ \t]+\Z|[:：][ \t]*\n\s*\Z")
@@ -71,7 +72,8 @@ _BOX = re.compile(r"<\|(?:begin|end)_of_box\|>")
 _STRUCK_OUT = re.compile(r"</s>\s*\S")  # HTML: as a mark it would be the last thing in the text
 _QUOTES = "`'\"“”‘’«»"
 _TOOL_CALL = re.compile(
-    r"(?:[^\n]{0,200}[^\n:：]\n)?\s*(?:<(?:\w+:)?tool_call>\s*[{<\w]|<(?:\w+:)?function_calls>|<function=|"
+    r"(?:[^\n]{0,200}[^\n:：]\n)?\s*(?:<(?:\w+:)?tool_call>\s*[{<\w]|"
+    r"<(?:\w+:)?(?:function_calls>|invoke name=)|<function=|"
     r"\[TOOL_CALLS\]\s*[\[{\w]|<\|tool_calls?(?:_\w+)?\|>|<\|tool_call>call:|<\|open\|>tools|"
     r"<\|python_tag\|>\s*\{|<｜tool▁calls▁begin｜>|<｜DSML｜)"
 )

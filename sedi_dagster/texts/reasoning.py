@@ -44,6 +44,8 @@ _ESCAPED = r"(?:&lt;|＜|\\u003c)", r"(?:&gt;|＞|\\u003e)"
 _HEADER = r"(?:[^<]|<\|constrain\|>){0,80}"
 """Of a channel of gpt-oss: to whom it speaks, and in which form."""
 _ANSWER_HEADING = r"\n[#*_ ]{0,5}(?:final[ ]+)?(?:answer|response)[#*_: ]{0,4}(?:\n|\Z)"
+_SIGN = r"(?:[^\w\s<>\[\](){}#*_\"'`.-]{1,3}[ ])?"
+"""An emoji before a heading."""
 _FORMS = (
     _form(rf"<\s?(?:{_NAMES})\s?/>", "", lone=False),  # the block of a model that was told not to think
     _form(rf"<\s?(?:{_THINK})(?:\s[^<>\n]{{0,80}})?>", rf"<\s?/\s?(?:{_THINK})\s?>", inside=True),
@@ -62,6 +64,13 @@ _FORMS = (
         rf"<\|(?:end_(?:of_)?|/){_PIPED}(?:ing)?\|>|<\|{_PIPED}(?:ing)?_end\|>|<\|inner_suffix\|>|"
         r"<\|(?:begin|start)\|>assistant<\|(?:content|message)\|>",
         inside=True,
+    ),
+    # The roles of s1, with their marks and without.
+    _form(
+        r"(?:<\|im_start\|>)?(?-i:think)\n",
+        r"(?:\n|<\|im_end\|>\s{0,2}<\|im_start\|>)(?-i:answer)\n(?:(?:final[ ])?answer:[ ]?)?",
+        lone=False,
+        sure=False,
     ),
     _form(r"/think\n", r"<\|im_end\|>\s{0,2}<\|im_start\|>\s?assistant\b(?:/\w+)?\s", lone=False, sure=False),
     _form(
@@ -95,13 +104,13 @@ _FORMS = (
         sure=False,
     ),
     # What a terminal or a chat window shows of a thought.
-    _form(r"thinking(?:\.\.\.|…)[ \t]*\n", r"\n(?:\.\.\.|…)[ \t]*done thinking\.?", lone=False, sure=False),
+    _form(rf"{_SIGN}thinking(?:\.\.\.|…)[ \t]*\n", r"\n(?:\.\.\.|…)[ \t]*done thinking\.?", lone=False, sure=False),
     # Qwen's first step, where the template opened the block and the model did not end it.
     _form(
         r"(?:here(?:['’]s| is) a )?thinking process:\s+1\.\s+\*\*(?:analy[sz]e|understand)\b", r"</think>", lone=False
     ),
     _form(
-        r"(?:>[ \t]*)?(?:[*_]{1,3}(?:thinking|thought process|reasoning)(?:\.\.\.|…|:)?[*_]{1,3}|"
+        rf"{_SIGN}(?:>[ \t]*)?(?:[*_]{{1,3}}(?:thinking|thought process|reasoning)(?:\.\.\.|…|:)?[*_]{{1,3}}|"
         r"(?:thinking|thought process|reasoning)(?:\.\.\.|…|:))[ \t]*(?:\n[ \t]*)?(?=\n[ \t]*>)",
         r"\n(?![ \t]*>)",
         lone=False,

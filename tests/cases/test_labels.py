@@ -95,6 +95,10 @@ FORMS = {
     "closing in japanese": f"タスク9：{A}\n入力：なし\nタスク10：{B}\n入力：{BI}\n\n以上が新しいタスクです。",
     "closing in spanish": f"Tarea 9: {A}\nEntrada: ninguna\nTarea 10: {B}\nEntrada: {BI}\n\n¡Espero que te sirvan!",
     "fullwidth space": f"Task 9:\u3000{A}\nInput:\u3000None\nTask 10:\u3000{B}\nInput:\u3000{BI}",
+    "org mode": f"* Task 9\n** Instruction\n{A}\n** Input\n<noinput>\n* Task 10\n** Instruction\n{B}\n** Input\n{BI}",
+    "headings": f"### Task 9\n#### Instruction\n{A}\n### Task 10\n#### Instruction\n{B}\n#### Input\n{BI}",
+    "no label before no input": f"Task 9: {A} <noinput>\nTask 10: {B}\nInput: {BI}",
+    "closing that": f"Task 9: {A}\nTask 10: {B}\nInput: {BI}\n\nHope that helps!",
 }
 
 
@@ -208,6 +212,12 @@ AROUND_AN_ANSWER = {
     "alpaca": f"### Instruction:\n{ASKED}\n\n### Response:\n{T}",
     "question": f"Question: {ASKED}\nAnswer: {T}",
     "q and a": f"Q: {ASKED}\nA: {T}",
+    "the task with its number": f"Task 1: {ASKED}\nInput: <noinput>\nOutput: {T}",
+    "the task and labels behind it": f"{ASKED}\n\nInput: None\n\nOutput: {T}",
+    "japanese solution": f"解答：{T}",
+    "short chinese": f"答：{T}",
+    "result in tags": f"<result>{T}</result>",
+    "a label and a further task": f"Answer: {T}\n\nTask 2: Name a sea.\nAnswer: The North Sea.",
     "a further task": f"{T}\n\nTask 10: Name three rivers.\nInput: <noinput>\nOutput: Ob",
     "a further instruction": f"{T}\n\n**Instruction:** Name three rivers.\n**Output:** Ob",
 }
@@ -220,7 +230,7 @@ def test_nothing_is_left_around_an_answer(case: str) -> None:
 
 
 def test_a_task_and_its_input_that_are_written_again_come_off() -> None:
-    for again in (f"{B}\n\n{BI}\n\n", f"Instruction: {B}\nInput: {BI}\nOutput: "):
+    for again in (f"{B}\n\n{BI}\n\n", f"Instruction: {B}\nInput: {BI}\nOutput: ", f"Input: {BI}\nOutput: "):
         assert parse_answer(f"{again}A harbour.", B, BI) == "A harbour."
 
 
@@ -252,7 +262,9 @@ def test_a_task_and_its_input_that_are_written_again_come_off() -> None:
         ("Which is it? A. Paris B. Rome", "A. Paris"),
         ("Say yes.", "Say yes."),
         (ASKED, "Answer:"),
+        ("Continue the story.\nThe harbour opened late.", "The harbour opened late.\nThen came the boats."),
     ],
 )
 def test_an_answer_in_the_form_that_its_task_asks_for_stays(asked: str, answer: str) -> None:
-    assert parse_answer(answer, asked) == answer
+    instruction, _, text_input = asked.partition("\n")
+    assert parse_answer(answer, instruction, text_input) == answer

@@ -59,6 +59,11 @@ REASONING = {
     "blockquote": f"> **Thinking**\n> hm\n> more\n\n{T}",
     "poe": f"*Thinking...*\n> hm\n> more\n\n{T}",
     "poe with a blank line": f"*Thinking...*\n\n> hm\n>\n> more\n\n{T}",
+    "an emoji before it": f"💭 **Thinking**\n> hm\n\n{T}",
+    "ollama cli with an emoji": f"🤔 Thinking...\nhm\n...done thinking.\n\n{T}",
+    "s1": f"<|im_start|>think\nhm<|im_end|>\n<|im_start|>answer\n{T}<|im_end|>",
+    "s1 without its marks": f"think\nhm\nanswer\nAnswer: {T}",
+    "gemma's channel without a name": f"<|channel>\nhm\n<channel|>\n{T}",
     "md heading": f"### Reasoning\nhm\n### Answer\n{T}",
     "claude antml": f"<thinking>hm</thinking>{T}",
     "anthropic thinking": f"<thinking>\nhm\n</thinking>\n\n{T}",
@@ -200,6 +205,10 @@ MARKS = {
     "special": f"<SPECIAL_12>{T}",
     "longcat's end": f"{T}</longcat_s>",
     "minimax's next turn": f"{T}\n]~b]user\nmore",
+    "smolvlm's end": f"{T}<end_of_utterance>",
+    "yuan's end": f"{T}<eod>",
+    "the assistant's tag": f"{T}\n</assistant>",
+    "a switch behind it": f"{T} /no_think",
     "minimax's call": f"{T}]<]minimax[>[</tool_call>",
     "the end of a call alone": f"{T}\n</tool_call>",
     "llama 2's next turn in its line": f"{T} [INST] And one more? [/INST] A gull.",
@@ -320,6 +329,8 @@ def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
         "if (i <end) run(); // ###",
         "[THINK] is how Magistral opens its reasoning, and [/THINK] closes it.",
         "<think> opens the reasoning and </think> closes it.",
+        "Turn it off with /no_think",
+        "think\ntank\nanswer",
         "Thinking process:\n1. Read the task.\n2. Answer it.",
         "A model calls a tool so:\n<tool_call>\n{...}\n</tool_call>",
     ],
@@ -337,6 +348,7 @@ def test_a_text_that_only_speaks_of_marks_stays_as_it_is(text: str) -> None:
         '<minimax:tool_call>\n<invoke name="search">\n</invoke>\n</minimax:tool_call>',
         'Let me look that up.\n<tool_call>\n{"name": "search", "arguments": {}}\n</tool_call>',
         "<|tool_call>call:search{q:heron}<tool_call|>",
+        '<invoke name="search">\n<parameter name="q">heron</parameter>\n</invoke>',
     ],
 )
 def test_a_call_of_a_tool_is_no_answer(text: str) -> None:
@@ -534,7 +546,17 @@ def test_a_finish_reason_has_one_meaning_in_any_spelling(ending: str, word: str 
     assert ending_of(word) == ending
 
 
-REFUSALS = """I’m sorry, but I am unfortunately unable to help.
+REFUSALS = """I cannot, in good conscience, provide those instructions.
+I'm not going to help with that.
+That's outside what I can help with.
+I don't think I should answer that.
+I'm designed to be helpful and harmless, so I can't do this.
+I can only help with questions about cooking.
+Il n'y a pas de phrase complète à traduire.
+您没有提供文章内容，无法进行总结。
+非常抱歉，我不能提供此类信息。
+Promiňte, ale s tím vám nemohu pomoci.
+I’m sorry, but I am unfortunately unable to help.
 Sorry, I'm not in a position to share that.
 I don't see any attached file. Could you share it, please?
 I see no text.
@@ -691,7 +713,14 @@ Lo siento, no puedo proporcionar esa información.
 Desculpe, como modelo de IA não posso fazer isso.
 請提供您想翻譯的文字。
 申し訳ありませんが、その依頼には対応できません。"""
-ANSWERS = """I see a picture.
+ANSWERS = """I'm not going to the party, she said.
+I'm designed for cold weather, says the tag in the coat.
+I can only help on Mondays.
+I don't think I should sell the house this year.
+That's outside the town.
+Il n'y a pas de pain.
+请在周五之前提供文本，谢谢。
+I see a picture.
 I see the text.
 I can share that.
 I don't have the ability to fly, but I can swim.
@@ -838,7 +867,9 @@ See above
 Same as above
 <web page with the design of a shop>
 [Image of a grey heron]
-[Insert the poster here]"""
+[Insert the poster here]
+Answer goes here.
+Response not available."""
 SHORT_ANSWERS = ("No", "Yes", "0", "A", "-5", "None of them can fly.", "Blank verse is unrhymed.", "Nul points", "无花果",
                  "нет, это не так", "…and then he left", "[1, 2]", "Response time is 5 ms", "null and void", "Empty set",
                  "None", "null", "empty", "[]", "{}", "<br>", "无", "なし", "... --- ...", ".- -...", "...---...", "😀", "空气", "<table>",

@@ -13,7 +13,7 @@ from sedi_dagster.texts.no_input import means_no_input
 
 _AROUND = "#*_>\"'“” \t"
 _BLOCK = re.compile(
-    r"(?:.*[^\s:：]\s*\n\s*)?<(?P<name>answer|final_answer|final|response|output|solution)>\s*"
+    r"(?:.*[^\s:：]\s*\n\s*)?<(?P<name>answer|final_answer|final|response|output|solution|result)>\s*"
     r"(?P<inner>[^\s<].*?)\s*</(?P=name)>",
     re.DOTALL | re.IGNORECASE,
 )
@@ -38,18 +38,18 @@ def parse_answer(text: str, instruction: str, text_input: str = "") -> str:
     task = f"{instruction}\n{text_input}"
     answer = text.strip()
     rest = _without_task(answer, instruction, text_input)
-    answer = _without_label(rest, task, questioned=rest is not answer)
-    answer = _unwrapped(answer, task)
-    return _without_further_tasks(answer, task)
+    answer = _without_label(_without_further_tasks(rest, task), task, questioned=rest != answer)
+    return _unwrapped(answer, task)
 
 
 def _without_task(answer: str, instruction: str, text_input: str) -> str:
     """Without the instruction and the input that some models write again before the answer, labelled or not."""
-    label = words.INSTRUCTION.match(answer) or words.QUESTION.match(answer)
-    end = _end_of(answer, instruction, _at_text(answer, label.end()) if label else 0)
-    if end is None:
+    heads = (words.INSTRUCTION, words.QUESTION, words.NAMED_HEAD)
+    label = next((match for head in heads if (match := head.match(answer))), None)
+    end = _end_of(answer, instruction, _at_text(answer, label.end()) if label else 0) or 0
+    given = words.INPUT.match(answer, _at_text(answer, end))
+    if end == 0 and given is None:
         return answer
-    given = words.INPUT.match(answer, end)
     if given and means_no_input(answer[given.end() :].split("\n", 1)[0]):
         end = answer.find("\n", given.end()) + 1
     elif text_input:

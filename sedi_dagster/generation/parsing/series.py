@@ -17,6 +17,7 @@ _TITLE = re.compile(r"[^\n*]{1,60}(?<![.?!。？！:：])\*\*[ \t]*\n+(?=[ \t]*[
 """A title behind a number, both in bold: `**Task 9: Rivers**`, then the task."""
 _NONE_IN_RUSSIAN = "нет"
 """Also "no", so that it may be the input of a row in a file; behind the label of a task it says that there is none."""
+_NO_INPUT = re.compile(r"\s*<no ?input>\s*\Z", re.IGNORECASE)
 _BLANKS = {0xA0: " ", 0x202F: " "}
 _CLOSING = {"(": ")", "[": "]"}
 
@@ -157,7 +158,7 @@ def _parse_piece(
         text_input = label_of_all.search(body)
     asked = words.REMARK.sub("", body[: text_input.start()] if text_input else body)
     label = words.INSTRUCTION.match(asked)
-    instruction = without_lone_bold(instruction_text(asked[label.end() if label else 0 :]))
+    instruction = without_lone_bold(instruction_text(_NO_INPUT.sub("", asked[label.end() if label else 0 :])))
     given = body[text_input.end() :].strip() if text_input else ""
     if text_input and text_input.re is words.INLINE_INPUT and text_input[0].lstrip()[:1] in _CLOSING:  # (Input: ...)
         given = given.removesuffix(_CLOSING[text_input[0].lstrip()[0]])

@@ -68,8 +68,8 @@ REMARK = _line(
 LEFT_INPUT = re.compile(r"(?<![\w\"'“‘`«(])(?:Input|INPUT)[ ]?[:：]")
 
 INSTRUCTION = re.compile(
-    rf"\s*(?:#{{1,6}}[ \t]*)?{_MARK}{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}"
-    rf"[ \t]{{0,3}}{_COLON}{_BOLD}[ \t]*",
+    rf"\s*(?:(?:#{{1,6}}[ \t]*)?{_MARK}{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}"
+    rf"[ \t]{{0,3}}{_COLON}{_BOLD}|(?:#{{1,6}}|\*{{2,4}})[ \t]+{_any_of('instruction')}[ \t]*(?=\n))[ \t]*",
     re.IGNORECASE,
 )
 """The label of an instruction, at the start of a text only (use `match`)."""
@@ -79,7 +79,7 @@ def _label(role: str) -> re.Pattern[str]:
     number, blank = rf"(?:{_NUMBERING}[ \t]*+|[-*•‣+–→][ \t]{{1,3}})?", r"[ \t]{0,3}"
     kind = r"(?:(?:expected|model|correct|ideal|suggested)[ \t]{1,2})?" if role == "output" else ""
     word = rf"{_BOLD}{kind}{_any_of(role)}{blank}\d{{0,3}}(?:\((?:optional|if any)\))?{_BOLD}{blank}"
-    alone = rf"(?:#{{1,6}}[ \t]*{word}|\*\*{_any_of(role)}\*\*)"
+    alone = rf"(?:#{{1,6}}[ \t]*{word}|\*{{2,4}}[ \t]+{word}|\*\*{_any_of(role)}\*\*)"
     heading = rf"(?:{alone}(?:{_COLON}{_BOLD}|(?=\r?$))|[【\[]{_any_of(role)}[】\]]{_COLON}?)"
     ends = rf"(?:{_COLON}|[-–—](?=[ \t]))" if role == "input" else _COLON
     return _line(rf"(?:{heading}|{number}{word}{ends}{_BOLD})[ \t]*")
