@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -157,7 +158,7 @@ def load_student(
             **({"attn_implementation": attention} if attention else {}),
             **(_in_four_bits(device) if four_bit else {}),
         )
-        _check_whole(weights, found["missing_keys"])
+        _check_whole(weights, found["missing_keys"], found["unexpected_keys"], model.state_dict())
     except UNUSABLE as error:
         other = attention and "attention" in str(error).lower()
         todo = f"Set SEDI_TRAINING_ATTENTION=auto instead of {attention}." if other else fix(setting)
@@ -204,13 +205,21 @@ def _adapted(model: PreTrainedModel, adapter: Path, where: str, trainable: bool)
 _TRAIN_AGAIN = "Restore the checkpoint and the student that it was trained on (SEDI_TRAINING_STUDENT), or train again."
 
 
-def _check_whole(source: str, missing: Collection[str]) -> None:
-    """Weights that a file lacks would be random, with no more than a warning."""
+def _check_whole(source: str, missing: Collection[str], unexpected: Collection[str], names: Collection[str]) -> None:
+    """Weights that a file lacks would be random, layers that the config does not count left out: with no more than a
+    warning."""
     if missing:
         some = ", ".join(sorted(missing)[:3])
         raise ModelError(
             f"{source} lacks {len(missing)} of its model's weights ({some}{', ...' if len(missing) > 3 else ''}).",
             "Copy or download it again, or save the whole model with `save_pretrained` of transformers.",
+        )
+    numbered = ((name, re.fullmatch(r"(.+?\.)\d+(\..+)", name)) for name in sorted(unexpected))
+    layers = [name for name, parts in numbered if parts and f"{parts[1]}0{parts[2]}" in names]
+    if layers:
+        raise ModelError(
+            f"{source} has weights of more layers than its config.json names ({len(layers)}, such as {layers[0]}).",
+            "Copy or download both again, or correct the number of layers in config.json.",
         )
 
 

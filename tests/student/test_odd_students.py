@@ -162,6 +162,11 @@ def lack_a_layer(student: Path) -> None:
     )
 
 
+def count_fewer_layers(student: Path) -> None:
+    types = json.loads((student / "config.json").read_text()).get("layer_types")
+    change(student / "config.json", num_hidden_layers=1, **({"layer_types": types[:1]} if types else {}))
+
+
 def rename(student: Path) -> None:
     weights = load_file(student / "model.safetensors")
     save_file({f"base_model.{name}": w for name, w in weights.items()}, student / "model.safetensors", {"format": "pt"})
@@ -190,6 +195,7 @@ def point_elsewhere(student: Path) -> None:
         (truncate, "safetensors file of .* is damaged"),
         (point_elsewhere, "is damaged.*git lfs pull"),
         (lambda student: change(student / "config.json", intermediate_size=64), "shapes of its weights"),
+        (count_fewer_layers, r"more layers than its config.json names \(9, such as model.layers.1.input"),
         (
             lambda student: change(student / "config.json", model_type="mystery", auto_map={"AutoConfig": "m.C"}),
             "never run",
