@@ -195,7 +195,7 @@ def point_elsewhere(student: Path) -> None:
         (truncate, "safetensors file of .* is damaged"),
         (point_elsewhere, "is damaged.*git lfs pull"),
         (lambda student: change(student / "config.json", intermediate_size=64), "shapes of its weights"),
-        (count_fewer_layers, r"more layers than its config.json names \(9, such as model.layers.1.input"),
+        (count_fewer_layers, r"more layers than its config.json names \(12, such as model.layers.1.input"),
         (
             lambda student: change(student / "config.json", model_type="mystery", auto_map={"AutoConfig": "m.C"}),
             "never run",
