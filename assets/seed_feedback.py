@@ -21,7 +21,7 @@ from sedi_dagster.filtering.novelty import near_duplicates
 from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.partitions import MANY, ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.round_inputs import earlier_depths, machine_seeds
+from sedi_dagster.orchestration.round_inputs import earlier_depths, machine_seeds, shared_instructions
 from sedi_dagster.records import Tables
 
 
@@ -48,6 +48,7 @@ def seed_feedback(
         candidates, calls = (sedi.of_all_batches(name, plan, generated_batches) for name in ("candidates", "calls"))
         measured = sft_checkpoint["examples"]
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
+        shared = shared_instructions(seeds)
         kept = filtered_batches["verdicts"].filter(pl.col("state") == "kept")["candidate_id"]
         known = {**earlier_depths(sedi, plan.round), **dict(seeds.select("seed_id", "depth").iter_rows())}
         generations = depths(candidates, known)
@@ -79,6 +80,7 @@ def seed_feedback(
                 feedback.promote_per_category,
                 feedback.max_entering,
                 feedback.duplicate_threshold,
+                lambda instruction, text_input: shared.compared(instruction, text_input)[1],
             ),
             RestRules(
                 feedback.min_children,

@@ -24,6 +24,7 @@ class GateRules:
         max_depth: most generations from a human seed.
         per_category, in_all: most promotions of a round.
         duplicate_threshold: ROUGE-L F1 with a seed above which an example is too close to it.
+        compared: (instruction, input) to the text that is compared with seeds.
     """
 
     max_ifd: float
@@ -31,6 +32,7 @@ class GateRules:
     per_category: int
     in_all: int
     duplicate_threshold: float
+    compared: Callable[[str, str], str] = lambda instruction, _: instruction
 
 
 def depths(candidates: pl.DataFrame, known: Mapping[str, int]) -> dict[str, int]:
@@ -61,12 +63,14 @@ def pass_gate(
     """Each candidate in the order given, with "" if it passes, else the reason why not.
 
     Args:
-        ranked: best first, each with `example_id`, `category`, `instruction`, `depth`, `ifd` (or None), `kept`.
-        seeds: `seed_id`, `category`, `instruction`: all seeds, also those that rest.
+        ranked: best first, each with `example_id`, `category`, `instruction`, `input`, `depth`, `ifd` (or None) and
+            `kept`.
+        seeds: `seed_id`, `category`, `instruction`, `input`: all seeds, also those that rest.
     """
-    instructions = [row["instruction"] for row in ranked]
-    seed_ids, pool = seeds["seed_id"].to_list(), seeds["instruction"].to_list()
-    pairs = near_duplicates(instructions, [*pool, *instructions], rules.duplicate_threshold)
+    texts = [rules.compared(row["instruction"], row["input"]) for row in ranked]
+    seed_ids = seeds["seed_id"].to_list()
+    pool = [rules.compared(*task) for task in seeds.select("instruction", "input").iter_rows()]
+    pairs = near_duplicates(texts, [*pool, *texts], rules.duplicate_threshold)
     near: dict[int, list[tuple[float, int]]] = {}
     for query, other, score in pairs.select("query", "pool", "score").iter_rows():
         if other != len(pool) + query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -23,6 +24,7 @@ from sedi_dagster.feedback.seed_update import (
 )
 from sedi_dagster.feedback.signals import SCORE_SCHEMA
 from sedi_dagster.filtering.novelty import near_duplicates
+from sedi_dagster.filtering.shared_instructions import SharedInstructions
 
 TASK: dict[str, Any] = {"category": "math", "input": "", "output": "3", "is_classification": False}
 GATE = GateRules(max_ifd=1.0, max_depth=3, per_category=2, in_all=9, duplicate_threshold=0.7)
@@ -136,6 +138,16 @@ def test_of_two_near_equal_examples_the_one_with_the_higher_signal_is_promoted()
     twin = {"instruction": "Add the two numbers that follow here."}
     updated = update(HUMANS, examples(a=twin, b=twin), {"a": 1.0, "b": 2.0})
     assert refused(updated) == {"b": None, "a": "near duplicate of seed b (ROUGE-L 1.00)"}
+
+
+def test_examples_of_a_shared_instruction_are_compared_by_their_input() -> None:
+    tasks = {"a": "The invoice is wrong.", "b": "My parcel never came.", "c": "My parcel never came!"}
+    twins = {name: {"instruction": "Which team answers?", "input": text} for name, text in tasks.items()}
+    shared = SharedInstructions([("Which team answers?", "A crack."), ("Which team answers?", "A voucher.")])
+    gate = replace(GATE, compared=lambda instruction, text_input: shared.compared(instruction, text_input)[1])
+    updated = update(HUMANS, examples(**twins), {"a": 3.0, "b": 2.0, "c": 1.0}, gate=gate)
+    assert refused(updated) == {"a": None, "b": None, "c": "near duplicate of seed b (ROUGE-L 1.00)"}
+    assert list(refused(update(HUMANS, examples(**twins), {"a": 3.0, "b": 2.0})).values())[1] is not None
 
 
 def test_a_full_category_makes_room_by_resting_the_seed_that_pays_least_then_the_oldest() -> None:
