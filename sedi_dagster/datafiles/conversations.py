@@ -20,6 +20,19 @@ _ROLES = {
 }  # fmt: skip
 _ROLE_FIELDS = ("role", "from", "speaker", "author", "user")
 _TEXT_FIELDS = ("content", "value", "text", "message", "parts")
+_TURNS = (("human", "assistant"), ("input", "output"))
+"""The fields of a conversation that has one object a turn."""
+_NO, _YES = ("0", "0.0", "false", "no"), ("1", "true", "yes")
+_NOT_LEARNT = {
+    "weight": _NO,
+    "train": _NO,
+    "training": _NO,
+    "trainable": _NO,
+    "loss": _NO,
+    "mask": _YES,
+    "masked": _YES,
+}
+"""What marks a message that is not to be learnt: OpenAI's `weight: 0`, axolotl's `train: false`, `mask: true`."""
 _EXPECTED = "a message of the user, then one of the assistant, each with role and content"
 
 
@@ -63,16 +76,37 @@ def as_messages(conversation: Any) -> list[tuple[str, Any]] | None:
         return [(("user", "assistant")[place % 2], text) for place, text in enumerate(conversation)]
     if not all(isinstance(message, dict) for message in conversation):
         return None
-    if conversation and all({"human", "assistant"} <= turn.keys() for turn in conversation):  # one object a turn
-        return [(role, turn[name]) for turn in conversation for name, role in (("human", "user"), ("assistant",) * 2)]
+    for asked, answered in _TURNS if conversation else ():
+        if all({asked, answered} <= turn.keys() for turn in conversation):
+            system = [("system", turn["system"]) for turn in conversation[:1] if turn.get("system")]
+            return system + [
+                message for turn in conversation for message in (("user", turn[asked]), ("assistant", turn[answered]))
+            ]
     return [(_role(message), _content(message)) for message in conversation]
 
 
 def is_masked(conversation: Any) -> bool:
-    """Whether the first answer is not to be learnt: OpenAI's `weight: 0`, axolotl's `train: false`."""
+    """Whether the first answer is not to be learnt."""
+    first = next((message for message in _objects(conversation) if _role(message) == "assistant"), {})
+    return any(str(first.get(name)).strip().lower() in values for name, values in _NOT_LEARNT.items())
+
+
+def unread_fields(conversation: Any) -> set[str]:
+    """The fields of the messages of the first exchange that hold something and are not read."""
+    messages = [message for message in _objects(conversation) if _role(message) != "system"][:2]
+    read = {*_TEXT_FIELDS, *_ROLE_FIELDS, *_NOT_LEARNT, "id"}
+    return {
+        name
+        for message in messages
+        if _role(message) in ("user", "assistant")
+        for name, value in message.items()
+        if name not in read and value not in (None, "", [], {}, False)
+    }
+
+
+def _objects(conversation: Any) -> list[dict[str, Any]]:
     messages = conversation if isinstance(conversation, list) else []
-    first = next((m for m in messages if isinstance(m, dict) and _role(m) == "assistant"), {})
-    return first.get("weight") == 0 or first.get("train") is False
+    return [message for message in messages if isinstance(message, dict)]
 
 
 def _parsed(cell: str) -> Any:

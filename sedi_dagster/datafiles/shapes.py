@@ -27,6 +27,7 @@ from sedi_dagster.datafiles.conversations import (
     is_tree,
     joined_messages,
     tree_exchange,
+    unread_fields,
 )
 from sedi_dagster.datafiles.problems import Problems, checked_text
 from sedi_dagster.datafiles.reading import TAKEN, Limits, read_rows, read_text
@@ -200,21 +201,26 @@ def parse_exchange(
         if row.get(name):
             problems.add(number, name, "is present: the task needs more than text", "text-only tasks")
     used: set[str] = set()
+    inner: set[str] = set()
     conversation = None if columns.instruction else _conversation_field(row)
     if columns.instruction == "" and is_tree(row):
         instruction, text_input, output = tree_exchange(row, number, problems)
         used |= {"prompt", "message_id", "message_tree_id", "tree_state"}
     elif conversation and is_masked(row[conversation]):
-        problems.notes["conversations begin with an answer of weight 0, which is not to be learnt: excluded"] += 1
+        problems.notes[
+            "conversations begin with an answer marked as not to be learnt (weight 0, train false): excluded"
+        ] += 1
         return None
     elif conversation:
         instruction, text_input, output = first_exchange(row[conversation], conversation, number, problems)
         used.add(conversation)
+        inner = {f"{conversation}: {name}" for name in unread_fields(row[conversation])}
         if row.get("system"):
             problems.notes["conversations begin with a system message, which is ignored"] += 1
             used.add("system")
     elif "instances" in row and not columns.output:
-        instruction, text_input, output = _self_instruct(row, number, problems)
+        instruction, text_input, output, further = _self_instruct(row, number, problems)
+        inner = {f"instances: {name}" for name in further}
         used |= {"instruction", "instances", "name"}
     elif row.get("history") and not columns.instruction:
         instruction, text_input, output = _from_history(row, number, problems)
@@ -230,6 +236,7 @@ def parse_exchange(
     if problems.count > before:
         return None
     used |= _READ_ELSEWHERE | ({category_field} if category_field else set())
+    unread.update(inner)
     unread.update(name for name, value in row.items() if name not in used and value not in (None, "", [], {}))
     if text_input.strip() and (means_no_input(text_input) or text_input.strip().lower() == "nan"):
         problems.notes["inputs are a placeholder, such as <noinput>: they are read as empty"] += 1
@@ -289,13 +296,14 @@ def _first_text(value: Any, name: str, problems: Problems) -> Any:
     return None if value in _MISSING else value
 
 
-def _self_instruct(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[str, str, str]:
+def _self_instruct(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[str, str, str, set[str]]:
+    """Instruction, input and output of the first instance, and the names of what else it holds."""
     instruction = checked_text(row.get("instruction"), "instruction", number, problems)
     instances = row["instances"]
     if not isinstance(instances, list) or not instances or not isinstance(instances[0], dict):
         expected = 'a list such as [{"input": "", "output": "..."}]'
         problems.add(number, "instances", f"is {reprlib.repr(instances)}", expected)
-        return "", "", ""
+        return "", "", "", set()
     if len(instances) > 1:
         problems.notes["tasks have more than one instance: the first is used"] += 1
     first = instances[0]
@@ -303,6 +311,7 @@ def _self_instruct(row: Mapping[str, Any], number: int, problems: Problems) -> t
         instruction,
         checked_text(first.get("input"), "instances[0].input", number, problems, empty=True),
         checked_text(first.get("output"), "instances[0].output", number, problems),
+        {name for name, value in first.items() if name not in ("input", "output") and value not in (None, "", [], {})},
     )
 
 

@@ -308,6 +308,10 @@ TAKEN: dict[str, tuple[str, str | bytes]] = {
             ]
         ),
     ),
+    "one object a turn, with the system beside it": (
+        "a.jsonl",
+        jsonl([{"conversation": [{"system": "Be brief.", "input": q, "output": a}]} for q, a in PAIRS]),
+    ),
     "messages as Python writes them": (
         "a.jsonl",
         jsonl([{"messages": str(c)} for c in chat("role", "content", "user", "assistant")]),
@@ -462,6 +466,20 @@ def test_fields_that_are_not_read_are_told_once_with_their_rows(read: Read) -> N
     assert "4 rows have fields that are ignored: system (4), score (4)" in found.notes
 
 
+def test_fields_of_a_message_and_of_an_instance_that_are_not_read_are_told(read: Read) -> None:
+    rows: list[Any] = [
+        {"messages": [{"role": "user", "content": q, "name": "Ann"}, {"role": "assistant", "content": o, **more}]}
+        for (q, o), more in zip(
+            PAIRS, ({"reasoning_content": "hm"}, {"prefix": True}, {"tool_calls": []}), strict=False
+        )
+    ]
+    rows.append({"instruction": PAIRS[3][0], "instances": [{"input": "", "output": "Yes.", "constraints": "short"}]})
+    told = next(note for note in read("a.jsonl", jsonl(rows)).checked().notes if "are ignored" in note)
+    for field in ("messages: name (3)", "messages: reasoning_content (1)", "messages: prefix (1)"):
+        assert field in told
+    assert "instances: constraints (1)" in told and "tool_calls" not in told
+
+
 def test_an_answer_marked_as_bad_is_left_out_and_an_image_is_no_seed(read: Read) -> None:
     rows = [{**ALPACA[0], "label": False}, {**ALPACA[1], "label": True}, {**ALPACA[2], "images": ["a.png"]}]
     found = read("a.jsonl", jsonl(rows))
@@ -472,11 +490,14 @@ def test_an_answer_marked_as_bad_is_left_out_and_an_image_is_no_seed(read: Read)
 
 def test_an_answer_that_is_not_to_be_learnt_is_left_out(read: Read) -> None:
     question = {"role": "user", "content": "Name a bird of the north."}
-    marks: list[dict[str, Any]] = [{"weight": 0}, {"train": False}, {"weight": 1}]
+    marks: list[dict[str, Any]] = [
+        {"weight": 0}, {"train": False}, {"weight": 1},
+        {"weight": "0"}, {"weight": 0.0}, {"training": "False"}, {"loss": False}, {"mask": True}, {"mask": 0},
+    ]  # fmt: skip
     rows: list[Any] = [{"messages": [question, {"role": "assistant", "content": f"{m}"} | m]} for m in marks]
     found = read("a.jsonl", jsonl([*rows, {**ALPACA[0], "label": "False"}]))
-    assert [task.output for task in found.tasks] == ["{'weight': 1}"] and not found.problems.found
-    assert sorted(found.problems.notes.values())[-2:] == [1, 2]
+    assert [task.output for task in found.tasks] == ["{'weight': 1}", "{'mask': 0}"] and not found.problems.found
+    assert sorted(found.problems.notes.values())[-2:] == [1, 7]
 
 
 def test_two_files_of_xz_behind_one_another_are_read_whole_and_half_a_file_is_an_error(read: Read) -> None:
