@@ -170,7 +170,8 @@ def _by_expected_gain(
     lots = {c: min(request.per_call, allowed, a_portion) * rates[c] for c in wanting}
     budget = request.candidates_per_category * sum((each[c] if each else 1.0) for c in known)
     for_weak = sum(lots[c] * prices[c] for c in weak)
-    for_floor = max(request.floor_share * budget, for_weak if for_weak <= budget / 2 else 0.0)
+    half = budget / 2 * (1 + 1e-9)  # a round of few candidates comes to just that, and rounding must not decide
+    for_floor = max(request.floor_share * budget, for_weak if for_weak <= half else 0.0)
     floor = _left_alone_longest(wanting, weak, finished, for_floor, prices, lots)
     curves = {
         c: learning_curve(c, finished, start.get(c, 0.0), _most_that_counts(status.get(c), request.goal))

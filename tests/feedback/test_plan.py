@@ -89,6 +89,19 @@ def test_a_share_of_the_round_goes_to_every_category_that_may_gain() -> None:
     assert (least or 0) >= 0.2 * total / 4 - 1
 
 
+def test_where_half_of_the_round_just_pays_for_a_call_to_every_weak_category_each_gets_one() -> None:
+    """As in a round of few candidates, whatever the tokens that they took: rounding decides nothing."""
+    request, known = replace(REQUEST, candidates_per_category=4, per_call=2), ("math", "open_qa")
+    first = planned(plan_round(request, known, [], []))
+    for tokens in range(300, 900, 3):
+        seen = [
+            replace(category(name, score), candidates=5, kept=kept, tokens=tokens)
+            for name, score, kept in (("math", 0.0, 2), ("open_qa", 0.6, 5))
+        ]
+        decided = planned(plan_round(request, known, [first], [outcome(first, *seen, tokens=2 * tokens)]))
+        assert sorted(decided.category_ids) == sorted(known), tokens
+
+
 def test_what_the_student_gets_wrong_and_how_hard_it_may_be_travels_in_the_plan() -> None:
     weak = replace(category("math", 0.2), errors=("wrong number", "cut off"), difficulty="easy")
     plan = planned(plan_round(REQUEST, KNOWN, [FIRST], [outcome(FIRST, weak)]))
