@@ -1,4 +1,8 @@
-"""`sedi run` from end to end: real jobs, real training of a tiny student, a simulated teacher behind real HTTP."""
+"""`sedi run` from end to end: real jobs, real training of a tiny student, a simulated teacher behind real HTTP.
+
+Kills, signals and what an interpreter may add at its end need a process. The rest is called in this one, whose
+libraries are imported once.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +13,63 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
+from benchmarks.testbed.planted_student import interpreter
+from sedi_dagster.cli import main
 from sedi_dagster.orchestration.driver import was_interrupted
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
 
 
-def sedi(*arguments: str) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended. `output`: what it printed, errors too."""
+
+    returncode: int
+    output: str
+
+
+Sedi = Callable[..., Done]
+
+
+@pytest.fixture
+def sedi(capfd: pytest.CaptureFixture[str]) -> Sedi:
+    """`sedi(*arguments)`: a command in this process. An error that is not the command's own is raised."""
+
+    def call(*arguments: str) -> Done:
+        capfd.readouterr()
+        result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+        return Done(result.exit_code, result.output + "".join(capfd.readouterr()))
+
+    return call
+
+
+def sedi_apart(*arguments: str) -> Done:
+    """A command as a process of its own."""
     command = [sys.executable, "-m", "sedi_dagster.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
+    return Done(done.returncode, done.stdout + done.stderr)
 
 
 def examples(data: Path) -> pl.DataFrame:
     return pl.read_parquet(data / "exports" / "sft_dataset.parquet")
 
 
-def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(project: Path, simulated_teacher: FaultyTeacher) -> None:
+def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
+    project: Path, simulated_teacher: FaultyTeacher, sedi: Sedi
+) -> None:
     done = sedi("run", "--rounds", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.output
     data = project / "data"
     history = load_history(Store(str(data)))
     assert [outcome.round for outcome in history.finished] == ["round-0001", "round-0002"]
@@ -57,12 +93,12 @@ def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(project: Path, simu
 
     # the summary says it in words
     for text in ("round-0002", "weak:", "report", "dataset", "tokens per kept"):
-        assert text in done.stdout
+        assert text in done.output
 
     # a row of the dataset can be traced to seeds, paid calls and the step that trained on it
     rows = map(json.loads, (data / "exports" / "sft_dataset.jsonl").read_text().splitlines())
     row = next(row for row in rows if row["round"] == "round-0001")
-    traced = json.loads(sedi("trace", row["example_id"], "--json").stdout)
+    traced = json.loads(sedi("trace", row["example_id"], "--json").output)
     assert traced["facts"]["state"] == "kept"
     came_from = {link["relation"]: link["nodes"] for link in traced["came_from"]}
     trained_on = next(link["nodes"] for link in traced["led_to"] if link["relation"] == "trained on")
@@ -73,10 +109,10 @@ def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(project: Path, simu
     billed = simulated_teacher.meter.as_dict()["billed"]
     (project / "dagster" / "history").rename(project / "gone")
     (project / "dagster" / "storage").rename(project / "gone-too")
-    restored = sedi("restore").stdout
+    restored = sedi("restore").output
     assert "evaluation_scores round-0002" in restored
     assert "generated_batches" in restored
-    assert sedi("restore").stdout.startswith("Nothing to restore")
+    assert sedi("restore").output.startswith("Nothing to restore")
     assert simulated_teacher.meter.as_dict()["billed"] == billed
 
 
@@ -104,16 +140,25 @@ STAGES = [
 DEFAULT_STAGE = "generate open_qa"  # each takes 45 s; training has kill tests of its own
 
 
+@pytest.fixture
+def planted(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workloads of a planted student: nothing to import for them."""
+    monkeypatch.setenv("SEDI_TRAINING_PYTHON", str(interpreter(project)))
+
+
 @pytest.mark.parametrize(
     "stage", [stage if stage == DEFAULT_STAGE else pytest.param(stage, marks=pytest.mark.slow) for stage in STAGES]
 )
+@pytest.mark.usefixtures("light")
 def test_a_run_killed_in_the_middle_goes_on_and_pays_for_nothing_twice(
-    project: Path, simulated_teacher: FaultyTeacher, stage: str
+    project: Path, simulated_teacher: FaultyTeacher, stage: str, request: pytest.FixtureRequest
 ) -> None:
+    if stage == DEFAULT_STAGE:
+        request.getfixturevalue("planted")
     killed_when(stage, "--rounds", "1")
     already = len(load_history(Store(str(project / "data"))).finished)  # the last stage may end before the kill
-    done = sedi("run", "--rounds", "1")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = sedi_apart("run", "--rounds", "1")
+    assert done.returncode == 0, done.output
     history = load_history(Store(str(project / "data")))
     assert len(history.finished) == len(history.plans) == already + 1
     assert simulated_teacher.meter.as_dict()["billed_twice"] == 0
@@ -138,7 +183,11 @@ def test_ctrl_c_before_any_step_began_is_still_ctrl_c() -> None:
 
 
 @pytest.mark.parametrize("stage", ["baseline_scores", "generate open_qa"])
-def test_ctrl_c_says_that_everything_is_kept(project: Path, simulated_teacher: FaultyTeacher, stage: str) -> None:
+def test_ctrl_c_says_that_everything_is_kept(
+    project: Path, simulated_teacher: FaultyTeacher, stage: str, request: pytest.FixtureRequest
+) -> None:
+    if stage != "baseline_scores":  # where a real workload is stopped
+        request.getfixturevalue("planted")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of tests in the background; a child would ignore it too
         signal.signal(signal.SIGINT, signal.default_int_handler)
     simulated_teacher.configure(latency_s=1.0)
@@ -182,45 +231,49 @@ def broken(project: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> str:
     return named
 
 
+APART = {"setting", "endpoint down"}
+"""Before any library is loaded, and after connections were opened, which may have a last word when a process ends."""
+
+
 @pytest.mark.parametrize(
     "what",
     ["seed line", "category of a seed", "item", "profile", "setting", "endpoint down", "data folder", "student"],
 )
+@pytest.mark.usefixtures("planted")
 def test_bad_input_is_one_clear_error_before_anything_is_spent(
-    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, what: str
+    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, sedi: Sedi, what: str
 ) -> None:
     named = broken(project, monkeypatch, what)
-    done = sedi("run", "--rounds", "1")
-    output = done.stdout + done.stderr
-    assert done.returncode == 2, output
-    assert named in output
-    assert "Fix:" in output
-    assert "Traceback" not in output
+    done = (sedi_apart if what in APART else sedi)("run", "--rounds", "1")
+    assert done.returncode == 2, done.output
+    assert named in done.output
+    assert "Fix:" in done.output
+    assert "Traceback" not in done.output
     assert simulated_teacher.meter.as_dict()["billed"] == 0
 
 
 def test_a_refused_key_is_told_without_showing_it(
-    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch
+    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, sedi: Sedi
 ) -> None:
     simulated_teacher.configure(api_key="the-right-key", echo_key=True)
     monkeypatch.setenv("SEDI_TEACHER_API_KEY", "planted-wrong-key-4711")
     done = sedi("run", "--rounds", "1")
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "SEDI_TEACHER_API_KEY" in done.stdout + done.stderr
-    everything = done.stdout + done.stderr
+    assert done.returncode == 2, done.output
+    assert "SEDI_TEACHER_API_KEY" in done.output
+    everything = done.output
     for file in project.rglob("*"):
         if file.is_file():
             everything += file.read_bytes().decode("utf-8", "replace")
     assert "planted-wrong-key-4711" not in everything
 
 
-def test_an_unknown_category_is_refused(project: Path) -> None:
+def test_an_unknown_category_is_refused(project: Path, sedi: Sedi) -> None:
     done = sedi("run", "--rounds", "1", "--categories", "math,gardening")
     assert done.returncode == 2
-    assert "gardening" in done.stdout + done.stderr
+    assert "gardening" in done.output
 
 
-def test_a_busy_port_is_told(project: Path) -> None:
+def test_a_busy_port_is_told(project: Path, sedi: Sedi) -> None:
     import socket
 
     with socket.socket() as taken:
@@ -228,4 +281,4 @@ def test_a_busy_port_is_told(project: Path) -> None:
         taken.listen()
         done = sedi("ui", "--port", str(taken.getsockname()[1]))
     assert done.returncode == 2
-    assert "--port" in done.stderr
+    assert "--port" in done.output

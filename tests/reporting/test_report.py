@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import polars as pl
 import pytest
@@ -15,7 +17,7 @@ from round_data import empty_round, evaluation, full_round, outcome
 from scipy.stats import binomtest
 
 from sedi_dagster.records import RoundPlan
-from sedi_dagster.reporting import costs, learning
+from sedi_dagster.reporting import costs, figures, learning, report
 from sedi_dagster.reporting.canvas import to_svg
 from sedi_dagster.reporting.costs import Background, Spending, Stage
 from sedi_dagster.reporting.figures import funnel_figure
@@ -70,6 +72,31 @@ class Page(HTMLParser):
         self.sections[self._section] = re.sub(r"\s+", " ", f"{text} {data}")
 
 
+DRAWN: dict[tuple[object, ...], str] = {}
+"""Plots by what they show. A page has seven, and most tests change what is beside them."""
+
+
+@pytest.fixture(autouse=True)
+def _plots_of_the_same_are_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def remembered(make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*shown: object) -> Any:
+            figure = make(*shown)
+            figure.shows = (make.__name__, pickle.dumps(shown))
+            return figure
+
+        return made
+
+    def drawn(figure: Any, label: str) -> str:
+        key = (*figure.shows, label)
+        if key not in DRAWN:
+            DRAWN[key] = to_svg(figure, label)
+        return DRAWN[key]
+
+    for name in [name for name in vars(figures) if name.endswith("_figure")]:
+        monkeypatch.setattr(figures, name, remembered(getattr(figures, name)))
+    monkeypatch.setattr(report, "to_svg", drawn)
+
+
 @pytest.fixture(scope="module")
 def data() -> RoundData:
     return full_round()
@@ -105,6 +132,7 @@ def test_ids_on_the_page_are_unique_and_links_within_it_lead_somewhere(page: Pag
 
 
 def test_the_same_round_gives_the_same_page(data: RoundData, html: str) -> None:
+    DRAWN.clear()
     assert render_report(data) == html
 
 
