@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ CATEGORIES = ("math", "open_qa")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup: what the tests start could not be interrupted
     signal.signal(signal.SIGINT, signal.default_int_handler)
 _WORKERS = "XDG_RUNTIME_DIR"
+_MODULES_WORTH_FREEZING = 100
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,10 +38,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Each of several processes computes on a core of its own.
     """
+    gc.disable()  # until all tests are imported: there is nothing to collect
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     else:
         os.environ[_WORKERS] = tempfile.mkdtemp(prefix="sedi-tests-")
+
+
+_frozen = 0
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What was imported stays to the end, so collections pass over it: training alone asks for one again and again."""
+    global _frozen
+    if len(sys.modules) > _frozen + _MODULES_WORTH_FREEZING:
+        gc.collect()
+        gc.freeze()
+        _frozen = len(sys.modules)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

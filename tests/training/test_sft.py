@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from sedi_dagster.errors import ModelError, WorkloadError
 from sedi_dagster.training import setup
@@ -46,6 +45,8 @@ def test_rows_without_padding_give_the_same_gradients_in_the_same_order(
     tmp_path: Path, make_job: MakeJob, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FlashAttention needs a GPU; transformers gives the same rows to `sdpa` as blocks of one mask."""
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
     asked = {"epochs": 2, "micro_batch_size": 4, "precision": "fp32", "method": method, "attention": "sdpa"}
     train(make_job(tmp_path / "padded", **asked), silent)
     monkeypatch.setattr(setup, "PADDING_FREE", frozenset({"sdpa"}))
