@@ -15,7 +15,6 @@ from typing import Any
 import click
 import polars as pl
 from rich.console import Console
-from rich.markup import escape
 
 from sedi_dagster.categories import load_categories
 from sedi_dagster.datafiles import Limits, Problems
@@ -26,6 +25,7 @@ from sedi_dagster.errors import InputFileError, SediError
 from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA
 from sedi_dagster.generation.generate import RESULT_SCHEMA
 from sedi_dagster.records import CategoryPlan, RoundPlan, Tables, content_id, round_key
+from sedi_dagster.reporting.file_problems import show_notes, show_problems
 from sedi_dagster.seed_pool.assignment import assign_categories
 from sedi_dagster.seed_pool.loading import OUR_SEEDS, as_seed_task, read_seed_file, with_known_names
 from sedi_dagster.settings import Settings, load_settings
@@ -55,12 +55,8 @@ def import_command(file: Path, into: str | None, columns: Columns) -> None:
     problems = Problems(file)
     plan = import_file(file, settings, problems, columns, into)
     console = Console(soft_wrap=True, highlight=False)
-    for note in problems.note_lines():
-        console.print(f"Note: {escape(note)}.")
-    if problems.count:
-        console.print(f"{problems.count:,} row(s) were skipped, such as:")
-        for problem in problems.found[:5]:
-            console.print(f"  {escape(str(problem))}")
+    show_notes(console, problems.note_lines())
+    show_problems(console, "row(s) skipped", problems, 5)
     counts = ", ".join(f"{c.category} ({c.candidates:,})" for c in plan.categories)
     console.print(f"{plan.round} holds {sum(c.candidates for c in plan.categories):,} candidates: {counts}.")
     console.print("Next: `sedi run --rounds 1`, or the daemon (`sedi ui`), filters them, trains and evaluates.")

@@ -19,6 +19,7 @@ from sedi_dagster.errors import InputFileError, StorageError
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.filtering.data_set import data_set_frame, judge_data_set
 from sedi_dagster.filtering.guarded_texts import read_guarded_texts
+from sedi_dagster.reporting.file_problems import show_notes, show_problems
 from sedi_dagster.reporting.funnel import RULES
 from sedi_dagster.reporting.page import fill
 from sedi_dagster.settings import FilteringSettings, Settings, load_settings
@@ -53,12 +54,8 @@ def filter_command(file: Path, out: Path | None, against: tuple[Path, ...], colu
     console.print(f"{kept:,} of {verdicts.height:,} rows are kept ({kept / verdicts.height:.1%}).")
     for rule, count in counted.iter_rows():
         console.print(f"  {count:>9,}  {rule}: {RULES.get(rule, '')}")
-    for note in problems.note_lines():
-        console.print(f"Note: {escape(note)}.")
-    if problems.count:
-        console.print(f"{problems.count:,} row(s) could not be read, such as:")
-        for problem in problems.found[:SHOWN]:
-            console.print(f"  {escape(str(problem))}")
+    show_notes(console, problems.note_lines())
+    show_problems(console, "row(s) that could not be read", problems, SHOWN)
     console.print(f"Written to {escape(str(folder))}: verdicts.parquet, kept.jsonl, report.html")
 
 

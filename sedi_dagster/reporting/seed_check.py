@@ -27,6 +27,7 @@ from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.novelty import greedy_novelty
 from sedi_dagster.filtering.rules import InstructionForm, Rule, first_broken, form_rules, instance_rules
 from sedi_dagster.filtering.shared_instructions import SharedInstructions
+from sedi_dagster.reporting.file_problems import show_notes, show_problems
 from sedi_dagster.reporting.seed_split import split
 from sedi_dagster.seed_pool.languages import language_notes
 from sedi_dagster.seed_pool.loading import SeedFile, read_seed_file
@@ -241,11 +242,10 @@ def check(ctx: click.Context, file: Path | None, remarks: bool, write: Path | No
 def show_report(console: Console, path: Path, report: SeedReport, with_remarks: bool) -> None:
     """Print table, notes and problems; remarks line by line only if asked for."""
     console.print(_table(path, report))
-    for note in report.notes:
-        console.print(f"Note: {escape(note)}.")
-    _list_problems(console, "problem(s) to fix", report.problems)
+    show_notes(console, report.notes)
+    show_problems(console, "problem(s) to fix", report.problems)
     if with_remarks:
-        _list_problems(console, "remark(s)", report.remarks)
+        show_problems(console, "remark(s)", report.remarks)
     elif report.remarks.count:
         what = "near duplicates, filter rules and missing answers"
         console.print(f"{report.remarks.count} remark(s) on {what}: --remarks shows them.")
@@ -273,13 +273,3 @@ def _table(path: Path, report: SeedReport) -> Table:
             cells.append("" if row.median_confidence is None else f"{row.median_confidence:.0%}")
         table.add_row(*cells)
     return table
-
-
-def _list_problems(console: Console, what: str, problems: Problems) -> None:
-    if not problems.count:
-        return
-    console.print(f"[bold]{problems.count} {what}:[/bold]")
-    for problem in problems.found:
-        console.print(f"  {escape(str(problem))}")
-    if problems.count > len(problems.found):
-        console.print(f"  ... and {problems.count - len(problems.found)} more")

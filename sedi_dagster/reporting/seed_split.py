@@ -27,6 +27,7 @@ from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.shared_instructions import SharedInstructions
 from sedi_dagster.project_files import project_file
 from sedi_dagster.records import Category, EvaluationItem, SeedTask, derived_rng
+from sedi_dagster.reporting.file_problems import show_notes
 from sedi_dagster.seed_pool.loading import OTHER_NAMES, SeedFile, read_seed_file
 from sedi_dagster.settings import PROJECT_ROOT, Settings, load_settings
 
@@ -128,6 +129,7 @@ def split_tasks(tasks: Sequence[SeedTask], most_items: int, settings: Settings) 
             made.left_out[category] = f"{len(of_category)} tasks, {FEWEST} are needed"
             continue
         labels, outputs = labels_of(of_category), [task.output for task in of_category]
+        of_category = [replace(task, is_classification=task.is_classification or bool(labels)) for task in of_category]
         drawn = sorted(of_category, key=lambda task: task.id)
         derived_rng(settings.project_seed, "held-out tasks", category).shuffle(drawn)
         items: list[EvaluationItem] = []
@@ -198,14 +200,14 @@ def _entry(category: str, names: Mapping[str, str], made: Split, bundled: Mappin
         "share": round((len(seeds) + len(items)) / total, 2),
         "max_answer_tokens": tokens,
         "verifiers": sorted({item.verifier for item in items}),
-        "is_classification": {item.verifier for item in items} == {"label"},
     }
+    if all(item.verifier == "label" for item in items):
+        entry["is_classification"] = True
     return entry
 
 
 def _write(folder: Path, entries: Sequence[Mapping[str, Any]], made: Split) -> None:
     """Raise `StorageError` if the folder cannot be written."""
-    names = {entry["id"]: entry["is_classification"] for entry in entries}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         listed = yaml.safe_dump([*entries], sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
@@ -214,8 +216,7 @@ def _write(folder: Path, entries: Sequence[Mapping[str, Any]], made: Split) -> N
         raise StorageError(
             f"{folder} cannot be written: {error.strerror}.", "Name another folder with --out."
         ) from None
-    seeds = (vars(task) | {"is_classification": names[c]} for c, tasks in made.seeds.items() for task in tasks)
-    write_jsonl(folder / FILES[1], seeds)
+    write_jsonl(folder / FILES[1], (vars(task) for tasks in made.seeds.values() for task in tasks))
     write_jsonl(folder / FILES[2], (vars(item) for items in made.items.values() for item in items))
 
 
@@ -239,8 +240,7 @@ def _show(console: Console, folder: Path, found: SeedFile, made: Split) -> None:
         notes.append(f"a weak category is hard to tell from chance with fewer than {FEW_ITEMS} items: {', '.join(few)}")
     if any(item.verifier == "token_f1" for items in made.items.values() for item in items):
         notes.append("free text is compared word by word (token_f1), which is strict: read some of these items")
-    for note in notes:
-        console.print(f"Note: {escape(note)}.")
+    show_notes(console, notes)
     console.print(
         f"Written to {escape(str(folder))}. Describe each category in {FILES[0]}, then put these lines into .env and "
         "run `sedi seeds check`:"

@@ -47,7 +47,7 @@ def test_every_readable_row_has_a_verdict_and_the_rest_is_told(tmp_path: Path) -
     }
     assert verdicts.filter(pl.col("row") == "line 2")["neighbour_row"].to_list() == ["line 1"]
     assert "4 of 8 rows are kept (50.0%)" in done.output
-    assert "1 row(s) could not be read" in done.output and "line 9, field 'output': is missing" in done.output
+    assert "1 row(s) that could not be read" in done.output and "line 9, field 'output': is missing" in done.output
     kept = [json.loads(line) for line in (out / "kept.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["output"] for row in kept] == [ROWS[n]["output"] for n in (0, 4, 5, 7)]
 
