@@ -20,7 +20,8 @@ _ROLES = {
 }  # fmt: skip
 _ROLE_FIELDS = ("role", "from", "speaker", "author", "user")
 _TEXT_FIELDS = ("content", "value", "text", "message", "parts")
-_TURNS = (("human", "assistant"), ("input", "output"))
+_TURNS = (("human", "assistant"), ("user", "assistant"), ("input", "output"), ("prompt", "response"),
+          ("question", "answer"))  # fmt: skip
 """The fields of a conversation that has one object a turn."""
 _NO, _YES = ("0", "0.0", "false", "no"), ("1", "true", "yes")
 _NOT_LEARNT = {
@@ -83,6 +84,12 @@ def as_messages(conversation: Any) -> list[tuple[str, Any]] | None:
                 message for turn in conversation for message in (("user", turn[asked]), ("assistant", turn[answered]))
             ]
     return [(_role(message), _content(message)) for message in conversation]
+
+
+def with_answer(conversation: Any, chosen: Any) -> Any:
+    """The conversation with the preferred answer, where it ends before it (preferences in ShareGPT's form)."""
+    messages = as_messages(conversation) if isinstance(conversation, list) and isinstance(chosen, dict) else None
+    return [*conversation, chosen] if messages and messages[-1][0] == "user" else conversation
 
 
 def is_masked(conversation: Any) -> bool:

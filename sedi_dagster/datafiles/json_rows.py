@@ -15,11 +15,18 @@ ROW_FIELDS = ("instruction", "prompt", "question", "problem", "text", "input", "
 """Texts by which an object is a row itself, not what holds rows."""
 
 _OF_A_ROW = frozenset(("messages", "conversations", "conversation", "instances"))
+_HOLDERS = re.compile(
+    r"(?:data(?:set)?|rows?|examples?|items|instances|samples|records|entries|results|tasks|seeds|questions|train\w*|"
+    r"tests?|dev|val\w*|eval\w*|documents|paragraphs|queries|problems|prompts)",
+    re.IGNORECASE,
+)
+"""Names of what holds rows."""
 _OF_A_MESSAGE = (("role", "content"), ("from", "value"), ("role", "parts"))
 
 Numbered = Iterator[tuple[int, dict[str, Any] | None]]
 """Number and object; None for one that is none, which is noted in the problems."""
 
+_REMARK = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _ZEROS = re.compile(r"\x00[\x00\s]*\Z")
 _OPEN_COMMA = re.compile(r",\s*\}$")
 
@@ -88,7 +95,7 @@ def _lines(text: str, problems: Problems) -> Numbered:
     expected = "one JSON object a line"
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip(" \t\r\ufeff")
-        if not line:
+        if not line or line.startswith(("#", "//")):
             continue
         if len(line) > MAX_LINE_CHARS:
             problems.add(number, "", f"is longer than {MAX_LINE_CHARS:,} characters", expected)
@@ -156,6 +163,7 @@ def _list(text: str, position: int, problems: Problems, closed: bool = True) -> 
 def _single(value: dict[str, Any], problems: Problems) -> Numbered:
     """A file that is one object: a row, or what holds rows: `{"data": [...]}`, columns, several splits."""
     lists = {name: inner for name, inner in value.items() if _is_rows(inner)}
+    holds_rows = any(_HOLDERS.fullmatch(name) or rows[0].keys() & {*ROW_FIELDS} for name, rows in lists.items())
     texts = [name for name in ROW_FIELDS if isinstance(value.get(name), str)]
     columns = _columns(value)
     inner = list(value.values())
@@ -167,7 +175,7 @@ def _single(value: dict[str, Any], problems: Problems) -> Numbered:
     elif columns:
         problems.unit = "row"
         yield from enumerate(columns, 1)
-    elif not lists or texts or _OF_A_ROW & lists.keys() or any(_is_message(rows[0]) for rows in lists.values()):
+    elif not holds_rows or texts or _OF_A_ROW & lists.keys() or any(_is_message(rows[0]) for rows in lists.values()):
         yield 1, _object(value, 1, problems)
     elif len(lists) > 1 and "row_idx" not in lists.get("rows", [{}])[0]:
         raise InputFileError(
@@ -211,8 +219,14 @@ def _columns(value: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _skip(text: str, position: int) -> int:
-    while position < len(text) and text[position] in " \t\r\n\ufeff":
-        position += 1
+    """Behind blanks and comments."""
+    while position < len(text):
+        if text[position] in " \t\r\n\ufeff":
+            position += 1
+        elif text[position] == "/" and (remark := _REMARK.match(text, position)):
+            position = remark.end()
+        else:
+            break
     return position
 
 

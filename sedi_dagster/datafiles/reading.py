@@ -14,6 +14,8 @@ from sedi_dagster.errors import InputFileError
 
 TAKEN = "JSON lines, a JSON list, CSV, TSV, Parquet or Arrow, also compressed (gz, bz2, xz, zst)"
 
+_REMARKS = re.compile(r"\A(?:[\ufeff\s]*(?:(?:#|//)[^\n]*\n|/\*.*?\*/))+", re.DOTALL)
+"""Lines of comments before the first row."""
 _CSV = re.compile(r"\.(?:csv|tsv|tab)\b", re.IGNORECASE)
 _CONVERT = "Save the rows as JSON lines, CSV (UTF-8) or Parquet."
 _NOT_ROWS: tuple[tuple[bytes, str, str], ...] = (
@@ -23,6 +25,8 @@ _NOT_ROWS: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF", "is a PDF", _CONVERT),
     (b"Obj\x01", "is an Avro file", _CONVERT),
     (b"ORC", "is an ORC file", _CONVERT),
+    (b"FEA1", "is Feather in its first version", _CONVERT),
+    (b"<<<<<<< ", "has an unresolved merge conflict (<<<<<<<)", "Resolve it."),
     (
         b'[["',
         "is a list of lists or TOML, without names",
@@ -99,6 +103,7 @@ def _rows(raw: bytes, path: Path, problems: Problems) -> Iterator[tuple[int, dic
 
 
 def _is_csv(text: str, path: Path) -> bool:
+    text = _REMARKS.sub("", text)
     head = text.lstrip("\ufeff \n")[:1]
     if text.lstrip("\ufeff \n").startswith('"{'):
         return False  # objects, each in a string

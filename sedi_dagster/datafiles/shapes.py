@@ -28,6 +28,7 @@ from sedi_dagster.datafiles.conversations import (
     joined_messages,
     tree_exchange,
     unread_fields,
+    with_answer,
 )
 from sedi_dagster.datafiles.problems import Problems, checked_text
 from sedi_dagster.datafiles.reading import TAKEN, Limits, read_rows, read_text
@@ -37,19 +38,22 @@ from sedi_dagster.texts.no_input import means_no_input
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "instruction": ("instruction", "prompt", "question", "query", "problem", "user", "user_query", "human", "q",
-                    "inputs", "inputs_pretokenized", "input_text", "text_input", "message_1", "task"),
+                    "inputs", "inputs_pretokenized", "input_text", "text_input", "user_input", "message_1", "task"),
     "input": ("input", "context", "passage"),
     "output": ("output", "response", "answer", "completion", "generation", "chosen", "target", "solution", "assistant",
                "generated_response", "model_output", "generations", "responses", "answers", "best_answer", "a",
-               "targets", "targets_pretokenized", "output_text", "message_2"),
+               "targets", "targets_pretokenized", "output_text", "message_2", "expected_output", "expectedoutput",
+               "ground_truth", "reference"),
 }  # fmt: skip
 """Names under which each part is found, the first that a row has."""
 
-_TRANSCRIPTS = ("text", "chosen", "conversation", "input")
+_TRANSCRIPTS = ("text", "chosen", "conversation", "items", "input")
 _PLAIN_NAMES = frozenset((*chain.from_iterable(FIELDS.values()), *CONVERSATION_FIELDS, *_TRANSCRIPTS, "category", "id"))
 _READ_ELSEWHERE = {"id", "is_classification"}
 _MISSING = ("nan", "<NA>")
 """A missing value, as pandas makes a text of it."""
+_MARKS = ("label", "kto_tag")
+"""Whether the answer is a good one, in data for KTO."""
 _UNSERVABLE = ("images", "image", "videos", "video", "audios", "audio")
 # Between prompt and completion in OpenAI's first format, and at the end.
 _SEPARATOR = re.compile(r"\s*(?:###|->)\s*\Z")
@@ -159,7 +163,8 @@ def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
 def _messages_in(value: Any) -> list[Any]:
     """The messages of a preferred conversation without a prompt of its own."""
     listed = value if isinstance(value, list) else []
-    return listed if len(listed) > 1 and all(isinstance(one, dict) and "role" in one for one in listed) else []
+    is_one = len(listed) > 1 and all(isinstance(one, dict) and ("role" in one or "from" in one) for one in listed)
+    return listed if is_one else []
 
 
 def _has_shape(row: Mapping[str, Any], columns: Columns) -> bool:
@@ -193,9 +198,11 @@ def parse_exchange(
         unread: counts the fields that hold something and were not read.
     """
     before = problems.count
-    label = row.get("label")
-    if label is False or (isinstance(label, str) and label.strip().lower() == "false"):  # KTO: marked as bad
-        problems.notes["rows have `label: false`, which marks a bad answer: they are excluded"] += 1
+    if bad := next((name for name in _MARKS if str(row.get(name)).strip().lower() == "false"), None):
+        problems.notes[f"rows have `{bad}: false`, which marks a bad answer: they are excluded"] += 1
+        return None
+    if str(row.get("weight")).strip() in ("0", "0.0"):
+        problems.notes["rows have `weight: 0`, which are not to be learnt: they are excluded"] += 1
         return None
     for name in _UNSERVABLE:
         if row.get(name):
@@ -212,8 +219,9 @@ def parse_exchange(
         ] += 1
         return None
     elif conversation:
-        instruction, text_input, output = first_exchange(row[conversation], conversation, number, problems)
-        used.add(conversation)
+        messages = with_answer(row[conversation], row.get("chosen"))
+        instruction, text_input, output = first_exchange(messages, conversation, number, problems)
+        used |= {conversation} | ({"chosen"} if messages is not row[conversation] else set())
         inner = {f"{conversation}: {name}" for name in unread_fields(row[conversation])}
         if row.get("system"):
             problems.notes["conversations begin with a system message, which is ignored"] += 1
@@ -229,6 +237,7 @@ def parse_exchange(
         instruction, text_input, output = _plain(row, number, problems, columns, used)
     category_field = columns.field("category", row)
     category = row.get(category_field) if category_field else None
+    category = category[0] if isinstance(category, list) and len(category) == 1 else category
     category = checked_text(category, str(category_field), number, problems, empty=True).strip()
     is_classification = row.get("is_classification")
     if is_classification not in (None, True, False):
@@ -282,12 +291,18 @@ def _first_text(value: Any, name: str, problems: Problems) -> Any:
     """Of several answers, or an answer as messages, the first text."""
     if isinstance(value, dict) and isinstance(value.get("text"), list):  # SQuAD's answers
         value = value["text"]
+    if isinstance(value, dict) and {"role", "content"} <= value.keys():
+        value = [value]
+    if isinstance(value, dict) and isinstance(value.get("messages"), list):
+        value = value["messages"]
     if isinstance(value, list) and value:
         if len(value) > 1 and all(isinstance(one, str) for one in value):
             problems.notes[f"rows have several texts in {name}: the first is used"] += 1
+        if all(isinstance(one, dict) and isinstance(one.get("rank"), int | float) for one in value):
+            value = [min(value, key=lambda one: one["rank"])]
         last = value[-1]
         if isinstance(last, dict):  # chosen and rejected as messages: the answer comes last
-            return last.get("content") or last.get("value")
+            return next((last[n] for n in ("content", "value", "text", "answer", "response") if last.get(n)), None)
         return value[0]
     if isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), str):
         return next(iter(value.values()))  # a text in an object of its own

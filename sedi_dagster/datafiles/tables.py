@@ -13,6 +13,8 @@ from sedi_dagster.datafiles.problems import Problems
 from sedi_dagster.errors import InputFileError
 
 DELIMITERS = ",;\t|"
+_COMMENTS = re.compile(r"\A(?:#[^\n]*\n)+")
+_NAME = re.compile(r"[\w .:#-]{0,40}")
 _ESCAPED_QUOTE = re.compile(r'\\"(?![,;\t|\r\n]|\Z)')
 
 
@@ -25,6 +27,7 @@ def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any
     text = text.lstrip("\ufeff\n\r ")
     if text[:4].lower() == "sep=":  # a line for Excel
         text = text.partition("\n")[2]
+    text = _without_comments(text)
     head = text.partition("\n")[0]
     separator = max(DELIMITERS, key=head.count)
     problems.unit = "row"
@@ -44,14 +47,27 @@ def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any
     try:
         frame = pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
     except PolarsError:
-        yield from _loose_rows(text, names, separator, escaped, problems)
+        even = len({line.count(separator) for line in text.splitlines() if line.strip()}) == 1
+        bare = even and separator == "\t"  # quotes that are none: no line is torn apart without them
+        yield from _loose_rows(text, names, separator, escaped, problems, bare)
         return
     rows = enumerate(frame.iter_rows(named=True), 1)
     yield from ((n, {name.strip(): v for name, v in row.items()}) for n, row in rows if any(row.values()))
 
 
+def _without_comments(text: str) -> str:
+    """Without lines of `#` before the line of names; a first name may begin with it, too."""
+    behind = _COMMENTS.sub("", text)
+    head = behind.partition("\n")[0]
+    separator = max(DELIMITERS, key=head.count)
+    comments = text[: len(text) - len(behind)].splitlines()
+    fewer = all(line.count(separator) < head.count(separator) for line in comments) and len(head) < 10_000
+    is_head = fewer and all(map(_NAME.fullmatch, next(csv.reader([head], delimiter=separator), [])))
+    return behind if is_head else text
+
+
 def _loose_rows(
-    text: str, names: list[str], separator: str, escaped: bool, problems: Problems
+    text: str, names: list[str], separator: str, escaped: bool, problems: Problems, bare: bool = False
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a table with columns without a name, escaped quotes, or the bars of Markdown.
 
@@ -59,8 +75,14 @@ def _loose_rows(
         InputFileError: it is no such table.
     """
     escape = "\\" if escaped else None
-    lines = io.StringIO(text)
-    reader = csv.reader(lines, delimiter=separator, escapechar=escape, doublequote=not escaped, strict=True)
+    reader = csv.reader(
+        io.StringIO(text),
+        delimiter=separator,
+        quoting=csv.QUOTE_NONE if bare else csv.QUOTE_MINIMAL,
+        escapechar=escape,
+        doublequote=not escaped,
+        strict=True,
+    )
     next(reader, None)
     try:
         for number, cells in enumerate(reader, 1):

@@ -5,19 +5,21 @@ import re
 _ROLES = {"user": "user", "human": "user", "inst": "user", "instruction": "user", "prompter": "user",
           "assistant": "assistant", "ai": "assistant", "gpt": "assistant", "/inst": "assistant",
           "response": "assistant", "model": "assistant", "bot": "assistant", "system": "system",
-          "input": "input"}  # fmt: skip
+          "question": "user", "answer": "assistant", "input": "input"}  # fmt: skip
 _ROLE = "user|human|assistant|system|model|prompter|bot|gpt|ai"
 _MARK = re.compile(
     rf"<\|im_start\|>[ ]?(?:{_ROLE})[ ]?\n?|<\|start_header_id\|>(?:{_ROLE})<\|end_header_id\|>\s*|"
-    rf"<start_of_turn>(?:{_ROLE})\n|<\|(?:{_ROLE})\|>\s*|\[\|(?:{_ROLE})\|\][ ]?|\[/?INST\]|"
+    rf"<start_of_turn>(?:{_ROLE})\n|<[|｜](?:{_ROLE})[|｜]>\s*|\[\|(?:{_ROLE})\|\][ ]?|\[/?INST\]|"
+    rf"<\|start\|>(?:{_ROLE})(?:<\|channel\|>\w+)?<\|message\|>|"
     r"(?:\A|\n\n)(?:Human|Assistant|User|System|AI):[ ]|(?:\A|\n)<(?:human|user|assistant|bot|gpt)>:[ ]?|"
-    r"###[ ]?(?:Human|Assistant|User|System|Instruction|Input|Response)[ ]?:[ \n]?|"
+    r"###[ ]?(?:Human|Assistant|User|System|Instruction|Question|Input|Response|Answer)[ ]?:[ \n]?|"
     r"(?:\A|(?<=</s>)|\s)(?:USER|ASSISTANT):[ ]",
     re.IGNORECASE,
 )
-_END = re.compile(
-    r"(?:\s|<\|im_end\|>|<\|eot_id\|>|<end_of_turn>|<\|end\|>|<\|endoftext\|>|</?s>|\[\|endofturn\|\]|<\|end_of_text\|>)+\Z"
-)
+_END = re.compile(r"(?:\s|<[|｜][\w▁]+[|｜]>|<end_of_turn>|</?s>|\[\|endofturn\|\])+\Z")
+_SYSTEM = re.compile(r"\A<<SYS>>\s*(.*?)\s*<</SYS>>\s*", re.DOTALL)
+"""Llama's, within the first message of the user."""
+_THOUGHT = re.compile(r"<\|channel\|>(?!final)")
 _WORD = re.compile(r"/?[a-z]+", re.IGNORECASE)
 
 
@@ -42,6 +44,11 @@ def messages_of(text: str) -> list[dict[str, str]]:
     for mark, following in zip(marks, [*marks, None][1:], strict=True):
         role = next(r for w in _WORD.findall(mark[0]) if (r := _ROLES.get(w.casefold())))
         content = _END.sub("", text[mark.end() : following.start() if following else len(text)]).strip()
+        if system := _SYSTEM.match(content):
+            found.append({"role": "system", "content": system[1]})
+            content = content[system.end() :]
+        if _THOUGHT.search(mark[0]):
+            continue
         if role == "input" and found:  # Alpaca's input belongs to the instruction before it
             found[-1]["content"] += f"\n\n{content}" if content else ""
         elif content:

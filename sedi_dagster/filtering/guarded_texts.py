@@ -22,18 +22,18 @@ from sedi_dagster.texts.words import word_count
 QUESTIONS = (
     "question", "prompt", "problem", "query", "text", "input", "stem", "question_stem", "ctx", "sentence", "goal",
     "premise", "instruction", "task", "turns", "problem_statement", "description", "title", "sentence1", "question1",
-    "inputs", "source", "src", "user_query", "claim", "questions",
+    "inputs", "source", "src", "user_query", "user_input", "claim", "questions",
 )  # fmt: skip
 CONTEXTS = (
-    "context", "passage", "article", "paragraph", "document", "story", "background", "sentence2", "hypothesis",
-    "question2", "input",
+    "context", "passage", "article", "paragraph", "document", "story", "background", "support", "sentence2",
+    "hypothesis", "question2", "input",
 )  # fmt: skip
-_CONTEXT = re.compile(rf"(?:\w+_)?(?:{'|'.join(CONTEXTS[:7])}|body)s?|{'|'.join(CONTEXTS[7:])}")
+_CONTEXT = re.compile(rf"(?:\w+_)?(?:{'|'.join(CONTEXTS[:8])}|body)s?|{'|'.join(CONTEXTS[8:])}")
 CHOICES = ("choices", "options", "endings", "candidates", "answer_choices", "alternatives")
 _CHOICE = re.compile(r"(?:choice|option|sol|ending|opt|answer)_?[0-9a-e]|[a-e]")
 _NO_TEXTS = re.compile(
     r".*(?:answer|label|target|output|response|solution|completion|explanation|rationale|url|date|category|subject|"
-    r"source|license|language|type|split|tests?$|_?id$|idx$|index$|hash).*"
+    r"source|license|language|type|split|tests?$|_?id$|idx$|index$|hash|reference|^role$).*"
 )
 FEWEST_WORDS = 4
 """Words of a text besides the question, below which it says nothing: half the answers in the world are "yes"."""
@@ -105,6 +105,8 @@ def _known(row: Mapping[str, Any], number: int, problems: Problems) -> Iterator[
     for name, value in named.items():
         if _CONTEXT.fullmatch(name):
             yield from (text for text in _strings(value) if word_count(text) >= FEWEST_WORDS)
+    if not question and not isinstance(instruction, str):  # it may have any name
+        yield from (text for text in _leaves(row) if word_count(text) >= FEWEST_WORDS)
 
 
 def _question(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[list[str], list[str]]:

@@ -312,6 +312,83 @@ TAKEN: dict[str, tuple[str, str | bytes]] = {
         "a.jsonl",
         jsonl([{"conversation": [{"system": "Be brief.", "input": q, "output": a}]} for q, a in PAIRS]),
     ),
+    "preferences in ShareGPT's form": (
+        "a.json",
+        json.dumps(
+            [
+                {
+                    "conversations": [{"from": "human", "value": q}],
+                    "chosen": {"from": "gpt", "value": a},
+                    "rejected": {"from": "gpt", "value": "No."},
+                }
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "ShareGPT as it was exported first": (
+        "a.json",
+        json.dumps([{"avatar": "", "items": c} for c in chat("from", "value", "human", "gpt")]),
+    ),
+    "an expected output": ("a.json", json.dumps([{"input": q, "expected_output": a} for q, a in PAIRS])),
+    "an expected output of Langfuse": ("a.jsonl", jsonl([{"input": q, "expectedOutput": a} for q, a in PAIRS])),
+    "a reference": ("a.jsonl", jsonl([{"user_input": q, "reference": a} for q, a in PAIRS])),
+    "a ground truth": ("a.jsonl", jsonl([{"question": q, "ground_truth": a} for q, a in PAIRS])),
+    "a request and a message": (
+        "a.jsonl",
+        jsonl(
+            [
+                {
+                    "input": {"messages": [{"role": "user", "content": q}]},
+                    "output": {"role": "assistant", "content": a},
+                }
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "ranked answers": (
+        "a.jsonl",
+        jsonl(
+            [
+                {"prompt": q, "answers": [{"answer": "Worse.", "rank": 2.0}, {"answer": a, "rank": 1.0}]}
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "gpt-oss's template": (
+        "a.jsonl",
+        jsonl(
+            [
+                {
+                    "text": f"<|start|>user<|message|>{q}<|end|><|start|>assistant<|channel|>analysis<|message|>Hm.<|end|>"
+                    f"<|start|>assistant<|channel|>final<|message|>{a}<|return|>"
+                }
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "DeepSeek's template": (
+        "a.jsonl",
+        jsonl(
+            [{"text": f"<｜begin▁of▁sentence｜><｜User｜>{q}<｜Assistant｜>{a}<｜end▁of▁sentence｜>"} for q, a in PAIRS]
+        ),
+    ),
+    "llama's template with a system message": (
+        "a.jsonl",
+        jsonl([{"text": f"<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\n{q} [/INST] {a} </s>"} for q, a in PAIRS]),
+    ),
+    "questions and answers in a text": (
+        "a.jsonl",
+        jsonl([{"text": f"### Question:\n{q}\n\n### Answer:\n{a}"} for q, a in PAIRS]),
+    ),
+    "a category in a list": ("a.jsonl", jsonl([{**row, "category": ["open_qa"]} for row in ALPACA])),
+    "json with comments": (
+        "a.json",
+        "// mine, of May\n[\n/* the first, a saw */\n"
+        + ",\n".join(json.dumps(row) for row in ALPACA)
+        + " // last\n]\n",
+    ),
+    "lines with comments": ("a.jsonl", "# mine, of May\n" + LINES),
+    "csv with a comment": ("a.csv", "# mine, of May\n# two\n" + pl.DataFrame(ALPACA).write_csv()),
     "messages as Python writes them": (
         "a.jsonl",
         jsonl([{"messages": str(c)} for c in chat("role", "content", "user", "assistant")]),
@@ -352,6 +429,8 @@ def test_an_old_encoding_is_taken_and_told_with_a_word_of_it(read: Read, encodin
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
+        ("a.feather", b"FEA1\x00\x00\x00\x00", "is Feather in its first version"),
+        ("a.jsonl", b"<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> b\n", "has an unresolved merge conflict"),
         ("a.zip", b"PK\x03\x04rest", "is a ZIP archive or an Excel workbook"),
         ("a.pkl", b"\x80\x04rest", "is a pickle, which is never loaded"),
         ("a.json", b"<!DOCTYPE html><html></html>", "is a web page"),
@@ -495,9 +574,25 @@ def test_an_answer_that_is_not_to_be_learnt_is_left_out(read: Read) -> None:
         {"weight": "0"}, {"weight": 0.0}, {"training": "False"}, {"loss": False}, {"mask": True}, {"mask": 0},
     ]  # fmt: skip
     rows: list[Any] = [{"messages": [question, {"role": "assistant", "content": f"{m}"} | m]} for m in marks]
-    found = read("a.jsonl", jsonl([*rows, {**ALPACA[0], "label": "False"}]))
+    bad = [{**ALPACA[0], "label": "False"}, {**ALPACA[1], "kto_tag": False}, {**ALPACA[2], "weight": 0}]
+    found = read("a.jsonl", jsonl([*rows, *bad]))
     assert [task.output for task in found.tasks] == ["{'weight': 1}", "{'mask': 0}"] and not found.problems.found
-    assert sorted(found.problems.notes.values())[-2:] == [1, 7]
+    assert sorted(found.problems.notes.values())[-4:] == [1, 1, 1, 7]
+
+
+def test_a_first_name_may_begin_like_a_comment(read: Read) -> None:
+    found = read("a.csv", '#,instruction,output\n0,"Name, in a line, a saw.","A saw."\n').checked()
+    assert [t.instruction for t in found.tasks] == ["Name, in a line, a saw."]
+
+
+def test_quotes_at_the_beginning_of_a_cell_between_tabs_may_be_text(read: Read) -> None:
+    found = read("a.tsv", 'instruction\toutput\n"Saw" means what in one line?\tIt "cuts".\n').checked()
+    assert [(t.instruction, t.output) for t in found.tasks] == [('"Saw" means what in one line?', 'It "cuts".')]
+    with pytest.raises(InputFileError, match="not a table"):
+        read("a.tsv", 'instruction\toutput\n"Saw" means what?\tIt cuts.\n"two\nlines"\tIt cuts.\n')
+    table = pl.DataFrame([{"": 0, "instruction": 'Say "saw" now.', "output": "A\nsaw"}]).write_csv(separator="\t")
+    found = read("a.tsv", table).checked()
+    assert [(t.instruction, t.output) for t in found.tasks] == [('Say "saw" now.', "A\nsaw")]
 
 
 def test_two_files_of_xz_behind_one_another_are_read_whole_and_half_a_file_is_an_error(read: Read) -> None:
@@ -614,6 +709,30 @@ BENCHMARKS: dict[str, tuple[Any, list[str]]] = {
     "pubmedqa": (
         {"QUESTION": "Do these plants lose leaves?", "CONTEXTS": ["Cell death is regulated here."], "LONG_ANSWER": "Y"},
         ["Do these plants lose leaves?", "Cell death is regulated here."],
+    ),
+    "bfcl": (
+        {
+            "id": "simple_0",
+            "question": [[{"role": "user", "content": "Find the area of a triangle."}]],
+            "function": [{"name": "area", "description": "Calculate the area of a triangle."}],
+        },
+        ["Find the area of a triangle.", "Calculate the area of a triangle."],
+    ),
+    "headqa": (
+        {"qid": "1", "qtext": "Los potenciales son de este tipo:", "ra": 3, "answers": [{"aid": 1, "atext": "Son de tipo nada"}]},
+        ["Los potenciales son de este tipo:"],
+    ),
+    "ragas": (
+        {
+            "scenario": "What does the contract say?",
+            "retrieved_contexts": ["The rent is due on the first."],
+            "reference": "Due on the first day.",
+        },
+        ["The rent is due on the first.", "What does the contract say?"],
+    ),
+    "sciq": (
+        {"question": "What is used in preparing cheese?", "support": "Mesophiles grow best in moderate temperature."},
+        ["What is used in preparing cheese?", "Mesophiles grow best in moderate temperature."],
     ),
     "names of its own": (
         {"uid": "7", "scenario": "Ben drops a glass on a stone floor.", "gold_label": "it breaks into pieces at once"},
