@@ -16,6 +16,7 @@ TAKEN = "JSON lines, a JSON list, CSV, TSV, Parquet or Arrow, also compressed (g
 
 _REMARKS = re.compile(r"\A(?:[\ufeff\s]*(?:(?:#|//)[^\n]*\n|/\*.*?\*/))+", re.DOTALL)
 """Lines of comments before the first row."""
+_ADDRESS = re.compile(r"[a-z]\w+:/", re.IGNORECASE)
 _CSV = re.compile(r"\.(?:csv|tsv|tab)\b", re.IGNORECASE)
 _CONVERT = "Save the rows as JSON lines, CSV (UTF-8) or Parquet."
 _NOT_ROWS: tuple[tuple[bytes, str, str], ...] = (
@@ -129,7 +130,10 @@ def _text(raw: bytes, path: Path, problems: Problems) -> str:
 
 def _bytes(path: Path, most: int) -> bytes:
     if not path.is_file():
-        what = f"{path} is not a regular file." if path.exists() else f"There is no file {path}."
+        if _ADDRESS.match(str(path)):
+            raise InputFileError(f"{path} is an address and not a file.", "Download it, and name the file.")
+        kind = "a folder" if path.is_dir() else "not a regular file"
+        what = f"{path} is {kind}." if path.exists() else f"There is no file {path}."
         raise InputFileError(what, f"Name a file that exists: {TAKEN}.")
     try:
         size = path.stat().st_size

@@ -5,8 +5,16 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-_AROUND = re.compile("^[\\s\"'<\u200b\u2060\ufeff]+|[\\s\"'>,;\u200b\u2060\ufeff]+$")
-_LABEL = re.compile(r"(?i)^(?:SEDI_TEACHER_API_KEY=|authorization\s*:\s*)?(?:bearer\s+)*")
+_BLANKS = "\\s\"'`\u200b\u2060\ufeff"
+_AROUND = re.compile(f"^[{_BLANKS}<]+|(?:[{_BLANKS}>,;]|\\\\[nr])+$")
+_LABEL = re.compile(
+    r"(?i)^(?:(?:export\s+)?(?-i:[A-Z_]*(?:KEY|TOKEN))=|(?:authorization|(?:x-)?api-key)\s*:\s*)?[\"']*(?:bearer\s+)*"
+)
+
+
+def as_meant(text: str) -> str:
+    """Without the blanks, quotes, brackets and commas that copying brings along."""
+    return _AROUND.sub("", text)
 
 
 def _stripped(key: Any) -> Any:
@@ -14,7 +22,7 @@ def _stripped(key: Any) -> Any:
     text = key.get_secret_value() if isinstance(key, SecretStr) else key
     if not isinstance(text, str):
         return text
-    return _LABEL.sub("", _AROUND.sub("", text)).strip()
+    return _LABEL.sub("", as_meant(text)).strip()
 
 
 def _sendable(key: SecretStr) -> SecretStr:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 
 from sedi_dagster.settings.group import SettingsGroup
-from sedi_dagster.settings.masking import ApiKey, masked
+from sedi_dagster.settings.masking import ApiKey, as_meant, masked
 from sedi_dagster.texts.cleaning import RULES, CleaningRule
 from sedi_dagster.texts.endings import Ending
 
@@ -91,8 +91,7 @@ class TeacherSettings(SettingsGroup):
     @field_validator("base_url", "model", mode="before")
     @classmethod
     def _as_it_was_meant(cls, text: Any) -> Any:
-        """Without the blanks, quotes and brackets that copying brings along."""
-        return re.sub(r"^[\s\"'<]+|[\s\"'>]+$", "", text) if isinstance(text, str) else text
+        return as_meant(text) if isinstance(text, str) else text
 
     @field_validator("model")
     @classmethod
@@ -107,13 +106,13 @@ class TeacherSettings(SettingsGroup):
         """The address that the API's paths are added to, also where that of a call was copied."""
         if not url or url.startswith("simulated:"):
             return url
-        url = re.sub(r"/(?:(?:chat/)?completions|responses|messages|models)/?(?=$|\?)", "", url)
+        url = re.sub(r"/(?:(?:chat/)?completions|responses|messages|models|embeddings)/?(?=$|\?)", "", url)
         try:
             parts = urlsplit(url)
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
         except ValueError:
             usable = False
-        if not usable or re.search(r"\s", url):
+        if not usable or re.search(r"[\s\\<>{}$]|://.*://", url):
             raise ValueError(
                 f"SEDI_TEACHER_BASE_URL={masked(url)}: no address of a server; write http:// or https://, the host, "
                 "the port if there is one, and the path, such as http://127.0.0.1:8000/v1"

@@ -13,7 +13,7 @@ from sedi_dagster.teacher.answers import json_or_text
 from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, from_status
 from sedi_dagster.teacher.reasons import error_reason
-from sedi_dagster.teacher.transport import FAILURES, LONGEST_ANSWER_BYTES, failed, open_client
+from sedi_dagster.teacher.transport import FAILURES, LONGEST_ANSWER_BYTES, failed, open_client, through_proxy
 
 TIMEOUT_S = 15.0
 _SHOWN_MODELS = 8
@@ -43,10 +43,10 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> Doubt | None:
         if error.status_code in (404, 405, 429, 501):
             return None
         failure = from_status(error.status_code, error.body, error.response.headers, names)
-        if 400 <= error.status_code < 500 and error.status_code != 407:
+        if 400 <= error.status_code <= 500 and error.status_code != 407:
             said = failure.fatal.problem if failure.fatal is not None else failure.message
             return Doubt(f"{names.endpoint} does not show which models it has ({error.status_code}): {said[:200]}")
-        raise failure.fatal or _unreachable(names, failure.message) from None
+        raise failure.fatal or _unreachable(names, failure.message + through_proxy(endpoint.base_url)) from None
     except TimeoutError:
         raise _unreachable(names, f"no answer within {TIMEOUT_S:.0f} s") from None
     except FAILURES as error:

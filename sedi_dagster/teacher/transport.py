@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
@@ -127,6 +128,15 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or host.endswith(".localhost") or host.startswith("127.") or host in ("::1", "0.0.0.0")
 
 
+def through_proxy(url: str) -> str:
+    """By which variable a proxy stands between; "" if none does."""
+    parts = httpx2.URL(url)
+    proxied = {parts.scheme, "all"} & getproxies().keys() and not is_loopback(parts.host)
+    return (
+        "" if not proxied or proxy_bypass(parts.host) else f" through the proxy that {parts.scheme.upper()}_PROXY names"
+    )
+
+
 def failed(error: Exception) -> NeverSent | AnswerLost:
     """What a failure means, by what broke and without its words, which may hold anything of the request.
 
@@ -138,7 +148,7 @@ def failed(error: Exception) -> NeverSent | AnswerLost:
         cause = cause.__cause__
     name = type(getattr(cause, "os_error", cause)).__name__
     if isinstance(cause, _UNWRITABLE):
-        return NeverSent(f"the address or the key cannot be written in a request ({name})")
+        return NeverSent(f"the address, a proxy's, or the key cannot be written in a request ({name})")
     if isinstance(cause, _UNTRUSTED):
         return NeverSent(
             f"its certificate is not trusted ({name}); where your network has one of its own, SSL_CERT_FILE names it"

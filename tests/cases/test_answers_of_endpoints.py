@@ -544,6 +544,7 @@ LISTINGS: dict[str, Any] = {
     "no list": {"error": "no such path"},
     "a page": refusal(200, "<html><title>A console</title></html>"),
     "not found": refusal(404, "404 page not found"),
+    "a broken route": refusal(500, {"error": "x"}),
     "asked too fast": refusal(429, {"error": {"message": "slow down"}}),
     "a key for calls alone": refusal(403, {"error": {"message": "Missing scopes: api.model.read"}}),
     "another key": refusal(401, {"error": {"message": "Unauthorized"}}),

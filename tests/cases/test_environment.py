@@ -161,6 +161,14 @@ def test_a_server_elsewhere_is_asked_through_the_proxy_and_the_error_says_so(beh
         assert behind.seen[-1] == "CONNECT teacher.example:443"
 
 
+def test_a_gateway_s_error_from_behind_a_proxy_names_the_proxy(behind: Proxy, tmp_path: Path) -> None:
+    with served(lambda r, t, n: message(t)) as replay:
+        replay.base_url = "http://teacher.example/v1"
+        with pytest.raises(TeacherError, match="502 through the proxy that HTTP_PROXY names"):
+            make(replay, tmp_path, candidates=2, check=True)
+    assert behind.seen
+
+
 def test_hosts_of_no_proxy_are_asked_directly(behind: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "intranet.invalid,.example")
     with served(lambda r, t, n: message(t)) as replay:
@@ -177,6 +185,7 @@ def test_hosts_of_no_proxy_are_asked_directly(behind: Proxy, tmp_path: Path, mon
         ("HTTPS_PROXY", "socks5://127.0.0.1:1", "proxy"),
         ("ALL_PROXY", "socks://127.0.0.1:1", "proxy"),
         ("HTTPS_PROXY", "http://127.0.0.1:1", "proxy"),
+        ("HTTPS_PROXY", "http://proxy:port", "proxy"),
     ],
 )
 def test_what_cannot_be_used_is_named(
@@ -194,6 +203,11 @@ def test_what_cannot_be_used_is_named(
 
 
 KEYS = [
+    "`k-1`",
+    "k-1\\n",
+    "OPENAI_API_KEY=k-1",
+    'export MY_TOKEN="k-1"',
+    "x-api-key: k-1",
     "k-1\u200b",
     "bearer k-1",
     "Bearer Bearer k-1",
@@ -235,6 +249,10 @@ ADDRESSES = {
     "http://h/v1/responses": ("http://h/v1", {}),
     ' "http://h/v1" ': ("http://h/v1", {}),
     "<http://h/v1>\n": ("http://h/v1", {}),
+    "`http://h/v1`": ("http://h/v1", {}),
+    "http://h/v1,": ("http://h/v1", {}),
+    "http://h/v1/\u200b": ("http://h/v1/", {}),
+    "http://h/v1/embeddings": ("http://h/v1", {}),
     "http://[::1]:8000/v1": ("http://[::1]:8000/v1", {}),
 }
 
@@ -248,7 +266,8 @@ def test_an_address_is_used_as_it_was_meant(given: str) -> None:
 @pytest.mark.parametrize(
     "given",
     ["h:8000/v1", "localhost:8000/v1", "http:/h/v1", "htps://h", "ftp://h", "https://", "http://h:x/v1", "http://h:99999",
-     "http://h /v1", "http://me:s3cret@h:x/v1"],
+     "http://h /v1", "http://me:s3cret@h:x/v1", "https://https://h/v1", "http://${HOST}/v1", "http://<host>/v1",
+     "http://h\\v1", "[http://h/v1](http://h/v1)"],
 )  # fmt: skip
 def test_what_is_no_address_is_one_error(given: str) -> None:
     with pytest.raises(SettingsError, match="SEDI_TEACHER_BASE_URL") as stopped:

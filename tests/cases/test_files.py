@@ -460,6 +460,15 @@ def test_anything_else_is_refused_by_one_line_that_names_it(
     assert message in raised.value.problem and "\n" not in raised.value.problem and raised.value.fix
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("https://hub.example/a.jsonl", "is an address"), ("s3://bucket/a", "is an address"), (".", "is a folder")],
+)
+def test_what_is_no_file_is_called_what_it_is(name: str, message: str) -> None:
+    with pytest.raises(InputFileError, match=message):
+        read_seed_file(Path(name), {"open_qa"})
+
+
 def test_quotes_with_backslashes_are_quotes(read: Read) -> None:
     found = read(
         "a.csv", 'instruction,output\n"Explain what \\"saw\\" means here.","It is a \\"tool\\"; it cuts."\n'

@@ -197,7 +197,7 @@ def test_an_empty_file_is_told(tmp_path: Path, content: bytes) -> None:
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
     assert "There is no file" in _problem(tmp_path / "nothing.jsonl")
-    assert "is not a regular file" in _problem(tmp_path)
+    assert "is a folder" in _problem(tmp_path)
 
 
 def _peak_mb(path: Path) -> float:
