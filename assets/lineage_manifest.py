@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from sedi_dagster.lineage.contents import call_digests, file_hashes
+from sedi_dagster.lineage.ledger_rows import ledger_rows
 from sedi_dagster.lineage.manifest import RoundRecords, write_manifest
 from sedi_dagster.orchestration.deciding import round_outcome
 from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
@@ -46,7 +47,7 @@ def lineage_manifest(
         verdicts, items = filtered_batches["verdicts"], evaluation_scores["items"]
         outcome = round_outcome(plan, verdicts, calls, items, evaluation_scores["categories"], promotion["promoted"])
         _complete_card(store, outcome)
-        digests = call_digests(settings.ledger_url, calls["request_key"].unique())
+        digests = call_digests(ledger_rows(settings.ledger_url, calls["request_key"].unique()))
         records = RoundRecords(
             plan=plan,
             outcome=outcome,

@@ -23,7 +23,7 @@ def morning_page(context: dg.AssetExecutionContext, sedi: SediResource) -> dg.Ou
         store = sedi.store()
         night = last_night(sedi, context.instance)
         page = render_morning(night)
-        store.write_text(page, *PAGE.split("/"))
+        store.write_text(page, PAGE)
         sha256 = file_hashes(store, [PAGE])[PAGE]
     return table_output(
         {"pages": pl.DataFrame({"path": [PAGE], "sha256": [sha256], "bytes": [len(page.encode())]})},

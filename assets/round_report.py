@@ -78,7 +78,7 @@ def round_report(
             ),
         }
         for name, page in pages.items():
-            store.write_text(page, *name.split("/"))
+            store.write_text(page, name)
         hashes = file_hashes(store, pages)
     return table_output(
         {

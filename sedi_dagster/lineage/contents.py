@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from sedi_dagster.lineage.ledger_rows import ledger_rows
 from sedi_dagster.storage.files import sha256_of
 from sedi_dagster.storage.object_store import lance_database
 from sedi_dagster.storage.store import Store
@@ -35,7 +34,7 @@ def file_hashes(
 
     def hashed(path: str) -> tuple[str | None, int]:
         try:
-            with store.reading(*path.split("/")) as reading:
+            with store.reading(path) as reading:
                 return sha256_of(reading), reading.seek(0, os.SEEK_END)
         except FileNotFoundError:
             return None, 0
@@ -49,13 +48,8 @@ def file_hashes(
     return found
 
 
-def call_digests(url: str, keys: Iterable[str]) -> pl.DataFrame:
-    """`CALL_DIGEST_SCHEMA`, a row for each of the calls that the ledger has, by key."""
-    return digests_of(ledger_rows(url, keys))
-
-
-def digests_of(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
-    """The same of rows that were read already."""
+def call_digests(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """`CALL_DIGEST_SCHEMA` of calls as `ledger_rows` reads them, by key."""
     found = [
         {
             "request_key": row["key"],
@@ -92,13 +86,10 @@ def example_digests(uri: str, round_key: str | None = None) -> dict[str, dict[st
     query = database.open_table(TABLE).search()
     rows = (query.where(f"round = '{round_key}'") if round_key else query).to_arrow()
     found: dict[str, dict[str, str]] = {}
-    names = [name for name in rows.column_names if name != "vector"]
     for batch in rows.to_batches():
-        columns = [batch[name].to_pylist() for name in names]
-        vectors = batch["vector"].to_pylist()
-        for *values, vector in zip(*columns, vectors, strict=True):
-            row = dict(zip(names, values, strict=True))
-            found.setdefault(row["round"], {})[row["example_id"]] = _digest([row, [float(x).hex() for x in vector]])
+        for row in batch.to_pylist():
+            vector = [float(x).hex() for x in row.pop("vector")]
+            found.setdefault(row["round"], {})[row["example_id"]] = _digest([row, vector])
     return found
 
 

@@ -109,7 +109,6 @@ def build_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
     }
     partitions |= {f"{asset}/{plan.round}": store.tables_marker(asset, plan.round) for asset in ROUND_ASSETS}
     partitions |= {name: store.tables_marker(name) for name in SHARED_ASSETS}
-    inputs = {"seeds": settings.seeds, "categories": settings.categories, "evaluation_items": settings.items}
     examples = example_digests(str(store.path("lance")), plan.round).get(plan.round, {})
     return {
         "manifest_version": VERSION,
@@ -126,7 +125,8 @@ def build_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
         "checkpoint": dict(records.checkpoint),
         "spending": {"calls": records.calls.height, "tokens": outcome.tokens, "cost_usd": outcome.cost_usd},
         "files": {
-            name: {"path": str(path), "sha256": file_sha256(settings.path(path))} for name, path in inputs.items()
+            name: {"path": str(path), "sha256": file_sha256(settings.path(path))}
+            for name, path in input_files(settings).items()
         },
         "settings": settings.public(),
         "project_seed": settings.project_seed,
@@ -140,6 +140,11 @@ def build_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
         "examples": {"rows": len(examples), "sha256": examples_root(examples)},
         "data": _data(store, plan, earlier),
     }
+
+
+def input_files(settings: Settings) -> dict[str, Path]:
+    """The user's files that a round is made from."""
+    return {"seeds": settings.seeds, "categories": settings.categories, "evaluation_items": settings.items}
 
 
 def earlier_manifests(store: Store, round_key: str) -> dict[str, dict[str, Any]]:
@@ -165,7 +170,7 @@ def _data(store: Store, plan: RoundPlan, earlier: Mapping[str, Mapping[str, Any]
     named = {path for manifest in earlier.values() for path in manifest.get("data", {})}
     lance = [p for p in store.files("lance") if p not in named or p.endswith(".json") or p.startswith(VECTORS)]
     shared = [*(f"assets/{name}" for name in SHARED_ASSETS), "checkpoints/seed-tasks"]
-    own = [path for prefix in [*round_prefixes(plan), *shared] for path in store.files(*prefix.split("/"))]
+    own = [path for prefix in [*round_prefixes(plan), *shared] for path in store.files(prefix)]
     hashes = file_hashes(store, [f"plans/{plan.round}.json", *own, *lance])
     missing = [path for path, sha256 in hashes.items() if sha256 is None]
     if missing:

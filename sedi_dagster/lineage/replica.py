@@ -12,7 +12,7 @@ import polars as pl
 from sedi_dagster.errors import SediError
 from sedi_dagster.lineage.contents import example_digests, examples_root, file_hashes
 from sedi_dagster.lineage.ledger_rows import ledger_rows
-from sedi_dagster.lineage.manifest import ROUND_ASSETS, SHARED_ASSETS
+from sedi_dagster.lineage.manifest import ROUND_ASSETS, SHARED_ASSETS, input_files
 from sedi_dagster.settings import Settings
 from sedi_dagster.storage.files import file_sha256
 from sedi_dagster.storage.store import Store, tables_version
@@ -47,8 +47,7 @@ def recorded_settings(manifest: dict[str, Any], settings: Settings) -> dict[str,
     Raises:
         SediError: seed file, categories or evaluation items are not what the round was made from.
     """
-    for name, path in (("seeds", settings.seeds), ("categories", settings.categories),
-                       ("evaluation_items", settings.items)):  # fmt: skip
+    for name, path in input_files(settings).items():
         recorded = manifest["files"][name]
         file = settings.path(path)
         if not file.is_file() or file_sha256(file) != recorded["sha256"]:
@@ -77,9 +76,9 @@ def make_replica(store: Store, manifest: dict[str, Any], ledger: str, target: Pa
     shutil.rmtree(target, ignore_errors=True)
     for path in store.files():
         if _was_there(path, round_key, manifest["checkpoint"].get("parent")):
-            copy = target.joinpath(*path.split("/"))
+            copy = target / path
             copy.parent.mkdir(parents=True, exist_ok=True)
-            with store.reading(*path.split("/")) as reading, copy.open("wb") as writing:
+            with store.reading(path) as reading, copy.open("wb") as writing:
                 shutil.copyfileobj(reading, writing)
     keys = store.read_table("calls", "lineage_manifest", round_key)["request_key"]
     copy_calls(ledger, f"sqlite:///{target / 'ledger.sqlite'}", keys, round_key)

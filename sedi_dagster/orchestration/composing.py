@@ -16,7 +16,7 @@ from sedi_dagster.batching.example_table import replace_round
 from sedi_dagster.batching.vectors import StoredVectors
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import kept_examples
-from sedi_dagster.orchestration.workloads import clear_workload, run_workload
+from sedi_dagster.orchestration.workloads import clear_workload, rows_file, run_workload
 from sedi_dagster.records import RoundPlan, Tables, derived_seed
 
 if TYPE_CHECKING:
@@ -52,10 +52,8 @@ def stored_vectors(sedi: SediResource, context: dg.AssetExecutionContext | None 
 
         if len(texts) <= MAX_EMBEDDED_LOCALLY:
             return embed(texts, model_name)
-        rows = settings.path(settings.cache) / "work" / f"texts-{context.partition_key}.parquet"
-        rows.parent.mkdir(parents=True, exist_ok=True)
-        pl.DataFrame({"text": texts}).write_parquet(rows)
-        job = {"model": model_name, "rows": str(rows)}
+        rows = rows_file(settings, f"texts-{context.partition_key}", pl.DataFrame({"text": texts}))
+        job = {"model": model_name, "rows": rows}
         output = run_workload(context, "sedi_dagster.batching.embed_rows", settings, name, job)
         vectors: np.ndarray = np.load(output / VECTORS, allow_pickle=False)
         clear_workload(settings, name)

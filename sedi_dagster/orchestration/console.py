@@ -56,8 +56,8 @@ def run_with_display(
             console.print("Stopped. Finished work is kept; run the command again to resume.")
             return 130
         except SediError as error:
-            console.print(f"Error: {error}", style="bold red", highlight=False, markup=False)
-            console.print(f"  Log: {log_file}", highlight=False)
+            console.print(f"Error: {error}", style="bold red")
+            console.print(f"  Log: {log_file}")
             return 2
         print_summary(console, settings, sedi, first, ended, time.monotonic() - started)
         history = sedi.history()
@@ -66,7 +66,7 @@ def run_with_display(
         ran = {outcome.round for outcome in history.finished[first:]}
         empty = [one for plan in history.plans if plan.round in ran for one in empty_categories(sedi, plan)]
         for one in empty:
-            console.print(f"  {one}", style="bold", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {one}", style="bold", soft_wrap=True)
     return 2 if any(one.is_fault for one in empty) else 0
 
 
@@ -103,8 +103,10 @@ def _library_output_to(log_file: Path) -> Iterator[Console]:
 
 def _console(out: TextIO) -> Console:
     """Without a terminal the width is not known; tables then take what they need."""
-    console = Console(file=out)
-    return console if console.is_terminal else Console(file=out, width=140)
+    console = Console(file=out, highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 140
+    return console
 
 
 class Display:
@@ -166,4 +168,4 @@ class Display:
 
     def _say(self, text: str) -> None:
         self._printed_at = time.monotonic()
-        self._console.print(text.rstrip(), highlight=False, markup=False, soft_wrap=True)
+        self._console.print(text.rstrip(), soft_wrap=True)

@@ -46,13 +46,13 @@ def diagnose(settings: Settings) -> Iterator[Diagnosis]:
 
 def print_diagnosis(settings: Settings) -> int:
     """Print a line for each; returns the exit code: 2 if something must be fixed."""
-    console, failed = Console(), False
+    console, failed = Console(highlight=False, markup=False), False
     for found in diagnose(settings):
         mark = "ok" if not found.problem else "warning" if found.warning else "FAILED"
         failed |= mark == "FAILED"
-        console.print(f"{mark:<8} {found.name}", highlight=False, markup=False)
+        console.print(f"{mark:<8} {found.name}")
         for text in filter(None, (found.problem, found.fix and f"Fix: {found.fix}")):
-            console.print(f"         {text}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"         {text}", soft_wrap=True)
     console.print("Fix these problems first." if failed else "Ready.", style="bold")
     return 2 if failed else 0
 

@@ -145,26 +145,24 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
     Raises:
         SediError: an unknown category was named, or a file cannot be read.
     """
-    sedi, console = SediResource(), Console()
+    sedi, console = SediResource(), Console(highlight=False, markup=False)
     decided = next_plan(sedi, BY_SEDI_RUN, categories, candidates_per_category)
     history = sedi.history()
     finished = history.finished
     if isinstance(decided, Stop):
-        console.print(f"No round would be opened: {decided.reason}.", highlight=False, soft_wrap=True)
+        console.print(f"No round would be opened: {decided.reason}.", soft_wrap=True)
         if history.open_round is not None:
-            console.print(
-                "`sedi status` shows what it is waiting for; `sedi run --rounds 1` finishes it.", highlight=False
-            )
+            console.print("`sedi status` shows what it is waiting for; `sedi run --rounds 1` finishes it.")
         if finished and (needed := attention_needed(finished[-1].categories)):
-            console.print(needed, style="bold", highlight=False, soft_wrap=True)
+            console.print(needed, style="bold", soft_wrap=True)
         return
     console.print(_plan_table(decided))
     for reason in _reasons(decided):
-        console.print(f"  {reason}", highlight=False, soft_wrap=True)
+        console.print(f"  {reason}", soft_wrap=True)
     if decided.max_tokens is not None:
-        console.print(f"At most {decided.max_tokens:,} teacher tokens, limited by the budget.", highlight=False)
+        console.print(f"At most {decided.max_tokens:,} teacher tokens, limited by the budget.")
     print_estimate(settings, sum(c.candidates for c in decided.categories))
-    console.print(f"This is a preview. `{command('run --rounds 1', settings)}` runs it.", highlight=False)
+    console.print(f"This is a preview. `{command('run --rounds 1', settings)}` runs it.")
 
 
 def _plan_table(plan: RoundPlan) -> Table:

@@ -14,7 +14,7 @@ from sedi_dagster.models import BUNDLED_EMBEDDING
 from sedi_dagster.orchestration.composing import stored_vectors
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.round_inputs import evaluation_decontaminator, shared_instructions, task_pool
-from sedi_dagster.orchestration.workloads import run_workload
+from sedi_dagster.orchestration.workloads import rows_file, run_workload
 from sedi_dagster.records import RoundPlan, task_prompts
 from sedi_dagster.settings import Settings
 from sedi_dagster.student.loading import special_tokens, student_source, token_counter
@@ -65,10 +65,8 @@ def _ifd_scores(
     context: dg.AssetExecutionContext, sedi: SediResource, round_key: str, examples: pl.DataFrame
 ) -> pl.DataFrame:
     settings = sedi.settings()
-    rows = settings.path(settings.cache) / "work" / f"ifd-rows-{round_key}.parquet"
-    rows.parent.mkdir(parents=True, exist_ok=True)
-    examples.select("candidate_id", "category", "output", task_prompts()).write_parquet(rows)
-    job = {"student": _student(settings), "rows": str(rows)}
+    rows = examples.select("candidate_id", "category", "output", task_prompts())
+    job = {"student": _student(settings), "rows": rows_file(settings, f"ifd-rows-{round_key}", rows)}
     output = run_workload(context, "sedi_dagster.filtering.ifd", settings, f"ifd-{round_key}", job)
     return pl.read_parquet(output / "ifd.parquet")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from sedi_dagster.feedback.plan import Stop
+from sedi_dagster.lineage.manifest import input_files
 from sedi_dagster.orchestration.checking import not_passed
 from sedi_dagster.orchestration.due import LoopState, PendingWork, Work
 from sedi_dagster.orchestration.io_manager import inputs_of
@@ -63,7 +64,7 @@ def inputs_fingerprint(sedi: SediResource, plan: RoundPlan | None) -> str:
     A failed run counts only against what it failed on.
     """
     settings = sedi.settings()
-    files = [settings.path(name) for name in (settings.seeds, settings.categories, settings.items)]
+    files = [settings.path(path) for path in input_files(settings).values()]
     stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) if f.exists() else str(f) for f in files]
     secrets = [key.get_secret_value() for key in (settings.teacher.api_key, settings.evaluation.api_key)]
     return content_id("inputs", settings.public(), secrets, stats, plan.to_json() if plan else None)

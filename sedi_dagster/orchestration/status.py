@@ -29,13 +29,13 @@ def print_status(settings: Settings) -> None:
     Raises:
         SediError: a file of the user's cannot be read.
     """
-    console, sedi = Console(), SediResource()
+    console, sedi = Console(highlight=False, markup=False), SediResource()
     history = sedi.history()
     if settings.teacher.is_simulated:
         console.print(f"Rehearsal with the {SIMULATED}.", style="bold")
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+        console.print(text, soft_wrap=not console.is_terminal)
 
     say(f"Data: {settings.data_root}")
     home = ensure_dagster_home(settings.profile)
@@ -49,7 +49,7 @@ def print_status(settings: Settings) -> None:
         for step in due(read_state(sedi, instance, BY_SENSOR)):
             say(f"Due: {describe_step(step, time.time())}")
     if history.finished and (needed := attention_needed(history.finished[-1].categories)):
-        console.print(needed, style="bold", highlight=False)
+        console.print(needed, style="bold")
 
 
 def describe_step(step: Step, now: float) -> str:

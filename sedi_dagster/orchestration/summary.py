@@ -26,18 +26,19 @@ def print_summary(
     """Rounds, cost, score by category; then in words what happened, what it shows, where everything is, what next.
 
     Args:
+        console: that takes texts as they are, without markup.
         first: how many rounds were finished before this run.
         ended: why the loop ended.
     """
     history = sedi.history()
     console.print()
-    console.print(f"Ended after {seconds / 60:.1f} min: {ended}.", style="bold", highlight=False)
+    console.print(f"Ended after {seconds / 60:.1f} min: {ended}.", style="bold")
     if not history.finished:
         return
     ran, last = history.finished[first:] or history.finished[-1:], history.finished[-1]
 
     def say(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+        console.print(text, style=style, soft_wrap=True)
 
     console.print(_rounds(ran, sedi))
     console.print(_scores(last, _passed_before(sedi, history.finished, first), sedi))

@@ -10,7 +10,7 @@ from sedi_dagster.batching.composition import compose, training_rows
 from sedi_dagster.batching.replay import ReplayRules, held_out_seeds, seed_rows
 from sedi_dagster.errors import StorageError
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.workloads import run_workload
+from sedi_dagster.orchestration.workloads import rows_file, run_workload
 from sedi_dagster.records import Tables, derived_seed, task_prompts
 from sedi_dagster.settings import Settings, TrainingSettings
 from sedi_dagster.storage.files import file_sha256, folder_hashes
@@ -72,11 +72,6 @@ def train_student(
     settings = sedi.settings()
     cache = settings.path(settings.cache)
     start = verified_checkpoint(sedi, parent) if parent else None
-    inputs = cache / "work" / f"rows-{name}"
-    inputs.mkdir(parents=True, exist_ok=True)
-    tables = {"batches": batches, "heldout": heldout}
-    for table, rows in tables.items():
-        rows.write_parquet(inputs / f"{table}.parquet")
     return run_workload(
         context,
         "sedi_dagster.training",
@@ -85,8 +80,8 @@ def train_student(
         {
             "student": student_source(training.student, cache),
             "checkpoint": str(start) if start else None,
-            "rows": str(inputs / "batches.parquet"),
-            "held_out": str(inputs / "heldout.parquet"),
+            "rows": rows_file(settings, f"rows-{name}/batches", batches),
+            "held_out": rows_file(settings, f"rows-{name}/heldout", heldout),
             "settings": training.model_dump(mode="json"),
             "batch_size": settings.batching.batch_size,
             "seed": derived_seed(settings.project_seed, name, "training"),
@@ -97,7 +92,7 @@ def train_student(
                 "student": training.student,
                 "parent": parent,
                 "parent_files": folder_hashes(start, ["*.safetensors"]) if start else {},
-                "data_version": tables_version(tables),
+                "data_version": tables_version({"batches": batches, "heldout": heldout}),
                 "location": f"checkpoints/{name}",  # under the data folder: a card names no path of this machine
             },
         },

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 from dagster._core.errors import DagsterPipesExecutionError  # not exported
 
 from sedi_dagster.errors import WorkloadDied, WorkloadError
@@ -77,6 +78,14 @@ def run_workload(
             "See its stderr. Out of memory: lower SEDI_TRAINING_MICRO_BATCH_SIZE, SEDI_EVALUATION_BATCH_SIZE.",
         ) from None
     return output
+
+
+def rows_file(settings: Settings, name: str, rows: pl.DataFrame) -> str:
+    """Write the rows that a workload is to read; returns the path for its job."""
+    file = _folder(settings, f"{name}.parquet")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows.write_parquet(file)
+    return str(file)
 
 
 def _was_killed(message: str) -> bool:

@@ -41,7 +41,7 @@ class Files:
         self._in_one_request = {"max_concurrency": 1} if self.root.protocol in ("s3", "s3a") else {}
 
     def path(self, *parts: str) -> UPath:
-        """The path of a file or folder under the root."""
+        """The path of a file or folder under the root. Here as everywhere below, a part may be a path with slashes."""
         return self.root.joinpath(*parts)
 
     def below(self, *parts: str) -> Self:
@@ -209,7 +209,7 @@ class Files:
         wanted = {file.relative_to(folder).as_posix() for file in _files_below(folder)}
         for file in self.files(*parts):
             if file.removeprefix(f"{'/'.join(parts)}/") not in wanted:
-                self.remove_file(*file.split("/"))
+                self.remove_file(file)
         self.remove(*beside)
 
     def put_files(self, files: Mapping[Path, tuple[str, ...]]) -> None:
@@ -233,7 +233,7 @@ class Files:
             local.parent.mkdir(parents=True, exist_ok=True)
         if pairs:
             with as_storage_error(self.root):
-                self.root.fs.get([self.path(*f.split("/")).path for f, _ in pairs], [str(local) for _, local in pairs])
+                self.root.fs.get([self.path(file).path for file, _ in pairs], [str(local) for _, local in pairs])
 
     def copy(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
         """Copy a folder with all that is in it; nothing happens if it is not there."""
@@ -242,7 +242,7 @@ class Files:
             if self.is_local:
                 Path(destination.path).parent.mkdir(parents=True, exist_ok=True)
             with as_storage_error(self.root):
-                self.root.fs.copy(self.path(*file.split("/")).path, destination.path)
+                self.root.fs.copy(self.path(file).path, destination.path)
 
     def remove_file(self, *parts: str) -> None:
         """Delete a file; nothing happens if there is none."""

@@ -37,7 +37,7 @@ def supersede(store: Store, round_key: str, parts: tuple[str, ...], now: str, ru
     store.copy(("assets", *parts), (*kept, *parts))
     if parts[0] == "sft_checkpoint":
         store.copy(("checkpoints", round_key), (*kept, "checkpoint"))
-    files = {path: file_sha256(store.path(*path.split("/"))) for path in store.files(*kept)}
+    files = {path: file_sha256(store.path(path)) for path in store.files(*kept)}
     entry = {"run_id": run_id, "at": datetime.now(UTC).isoformat(timespec="seconds"), "files": files}
     store.write_sealed(replaced | entry, FOLDER, round_key, f"{number}.json")
     return True
@@ -52,7 +52,7 @@ def disagreements(store: Store, manifest: dict[str, Any]) -> list[str]:
     """Partitions that are not, or no longer, what a manifest says they are."""
     differences = []
     for name, version in manifest["partitions"].items():
-        marker = store.tables_marker(*name.split("/"))
+        marker = store.tables_marker(name)
         if version is None or marker is None:
             differences.append(f"{name} is not there")
         elif marker["data_version"] != version:

@@ -19,6 +19,7 @@ from sedi_dagster.feedback.seed_update import CHANGE_SCHEMA, CONSIDERED_SCHEMA, 
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
 from sedi_dagster.generation.candidates import CALL_SCHEMA, CANDIDATE_SCHEMA, candidate_id, instruction_id
 from sedi_dagster.lineage.contents import call_digests, file_hashes
+from sedi_dagster.lineage.ledger_rows import ledger_rows
 from sedi_dagster.lineage.manifest import RoundRecords, write_manifest
 from sedi_dagster.records import (
     CategoryPlan,
@@ -207,7 +208,7 @@ class _Writer:
         candidates = pl.concat([store.read_table("candidates", "generated_batches", key, c) for c in plan.category_ids])
         verdicts = store.read_table("verdicts", "filtered_batches", key)
         keys = [store.read_table("calls", "generated_batches", key, c)["request_key"] for c in plan.category_ids]
-        digests = call_digests(str(self._engine.url), pl.concat(keys))
+        digests = call_digests(ledger_rows(str(self._engine.url), pl.concat(keys)))
         outcome = RoundOutcome(key, 5, candidates.height, 100, 0.5, promoted=True)
         origin = store.read_table("origin", "sft_checkpoint", key).row(0, named=True)
         write_manifest(

@@ -69,7 +69,7 @@ def _write(files: Mapping[str, bytes], target: Store) -> None:
                 if f"{form}/{name}" not in files:
                     target.remove_file(form, name)
         for name, content in files.items():
-            target.write_bytes(content, *name.split("/"))
+            target.write_bytes(content, name)
     except OSError as error:
         message = f"{target.root} cannot be written: {error}."
         raise StorageError(message, "Name another folder or URL with --to.") from None

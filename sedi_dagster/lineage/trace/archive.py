@@ -86,7 +86,7 @@ class Archive:
         return {} if self._ledger is None else {row["key"]: row for row in ledger_rows(self._ledger, keys)}
 
     def _table(self, partition: str, table: str) -> pl.DataFrame:
-        found = self.store.find_table(table, *partition.split("/"))
+        found = self.store.find_table(table, partition)
         return pl.DataFrame() if found is None else found
 
 

@@ -41,10 +41,7 @@ def candidate_node(archive: Archive, candidate_id: str) -> Node | None:
     _add_ancestors(archive, node, partition, row, set())
     if verdict.get("neighbour_id"):
         node.link_from("too near to", [_neighbour(archive, verdict)])
-    node.link_to("trained on", training_of(archive, candidate_id))
-    _add_promotion(archive, node)
-    _add_children(archive, node)
-    _add_dropped(archive, node)
+    _add_effects(archive, node)
     return node
 
 
@@ -65,10 +62,7 @@ def seed_node(archive: Archive, seed_id: str) -> Node | None:
         node.facts["held out of training in"] = ", ".join(held_out)
     if archive.mentions(seed_id, "trained before the rounds"):
         node.link_to("trained on, before any round", briefs(archive, SEED_TASKS))
-    node.link_to("trained on", training_of(archive, seed_id))
-    _add_promotion(archive, node)
-    _add_children(archive, node)
-    _add_dropped(archive, node)
+    _add_effects(archive, node)
     return node
 
 
@@ -184,10 +178,13 @@ def _add_promotion(archive: Archive, node: Node) -> None:
             node.link_to("as a seed", [Node("decision", f"seed_feedback/{mention.round}", facts=facts)])
 
 
-def _add_children(archive: Archive, node: Node) -> None:
-    """The candidates whose prompt showed it, and those that were evolved from it."""
+def _add_effects(archive: Archive, node: Node) -> None:
+    """What a seed or candidate led to: batches, its promotion, the candidates that came from it or were kept out."""
+    node.link_to("trained on", training_of(archive, node.id))
+    _add_promotion(archive, node)
     _add_candidates(archive, node, "shown to the teacher for", "demonstration", "candidates", "demonstration_ids")
     _add_candidates(archive, node, "evolved into", "parent", "candidates", "parent_id")
+    _add_dropped(archive, node)
 
 
 def _add_dropped(archive: Archive, node: Node) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from sedi_dagster.errors import StorageError
-from sedi_dagster.lineage.contents import CALL_DIGEST_SCHEMA, digests_of, root_of
+from sedi_dagster.lineage.contents import CALL_DIGEST_SCHEMA, call_digests, root_of
 from sedi_dagster.lineage.ledger_rows import ledger_rows
 from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
@@ -29,7 +29,7 @@ def check_calls(chain: Chain, url: str, report: Verification) -> None:
         report.changed(_LEDGER, "it is damaged: a text in it is no UTF-8")
         return
     pruned = {row["key"] for row in rows if row["state"] == "pruned"}
-    now = digests_of(rows)
+    now = call_digests(rows)
     both = recorded.join(now, on="request_key", how="left", suffix="_now")
     for row in both.iter_rows(named=True):
         where = f"{_LEDGER}: call {row['request_key']}"

@@ -69,7 +69,7 @@ def read_chain(store: Store, report: Verification) -> Chain:
 
 def _read(store: Store, path: str, report: Verification) -> dict[str, Any] | None:
     try:
-        value = json.loads(store.read_bytes(*path.split("/")))
+        value = json.loads(store.read_bytes(path))
         if value["manifest_version"] < VERSION:
             report.notes.append(f"{path} was written by an earlier version: it names no files, and is not checked.")
             return None
@@ -122,7 +122,7 @@ def _check_superseded(chain: Chain, path: str, report: Verification) -> None:
             report.changed(path, "its name has another SHA-256")
             return
     with suppress(ValueError, AttributeError):  # it is not a manifest any more: reported above
-        value = json.loads(chain.store.read_bytes(*path.split("/")))
+        value = json.loads(chain.store.read_bytes(path))
         if sha256 := value.get("supersedes"):
             former = f"manifests/{SUPERSEDED}/{value['round']}-{sha256[:16]}.json"
             if former not in chain.hashes:

@@ -21,15 +21,14 @@ def check_partition(store: Store, folder: str, report: Verification) -> list[str
     Args:
         folder: such as `assets/round_report/round-0001`.
     """
-    parts = folder.split("/")
-    names = store.names(*parts)
+    names = store.names(folder)
     tables = [name.removesuffix(".parquet") for name in names if name.endswith(".parquet")]
     own = [f"{folder}/{name}" for name in names if name.endswith(".parquet") or name == MARKER]
     if MARKER not in names:
         report.missing(f"{folder}/{MARKER}", "a partition is there only when its marker is")
         return own
-    written = store.read_bytes(*parts, MARKER)
-    contents = {name: store.read_bytes(*parts, f"{name}.parquet") for name in tables}
+    written = store.read_bytes(folder, MARKER)
+    contents = {name: store.read_bytes(folder, f"{name}.parquet") for name in tables}
     marker = as_marker(written)
     if marker is None or marker["data_version"] == version_of(contents):  # the files are as they were written
         if marker is None or written != _as_written(contents, marker["tables"]):

@@ -35,7 +35,7 @@ def _check_work(chain: Chain, partition: str, there: Collection[str], report: Ve
     path = f"inputs/{partition}.json"
     verdicts = {file for file in there if file.startswith(f"checks/{partition}/") and file.endswith(".json")}
     record = _sealed_record(chain, path, there, "it says what the partition was made of", report)
-    marker = as_marker(chain.store.read_bytes("assets", *partition.split("/"), MARKER))
+    marker = as_marker(chain.store.read_bytes("assets", partition, MARKER))
     version = marker["data_version"] if marker else None  # of a broken one: reported elsewhere
     if record is not None and version not in (None, record["data_version"]):
         report.changed(path, "it speaks of other data than its partition has")
@@ -82,9 +82,8 @@ def _sealed_record(
     if path not in there:
         report.missing(path, what)
         return None
-    parts = path.split("/")
-    content = chain.store.read_bytes(*parts)
-    if not is_sealed(content, *parts):
+    content = chain.store.read_bytes(path)
+    if not is_sealed(content, path):
         report.changed(path, "its seal is broken (or it was written by an earlier version)")
         return None
     return dict(json.loads(content))
