@@ -29,11 +29,11 @@ def passed_by_category(items: pl.DataFrame) -> dict[str, tuple[int, int]]:
 
 
 @lru_cache(maxsize=4096)
-def wilson_interval(passed: int, items: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a pass rate (Wilson 1927)."""
+def wilson_interval(passed: int, items: int) -> tuple[float, float]:
+    """95 % Wilson score interval of a pass rate (Wilson 1927)."""
     from scipy.stats import binomtest  # a second to import; the code location does not need it
 
-    interval = binomtest(passed, items).proportion_ci(confidence, method="wilson")
+    interval = binomtest(passed, items).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
 

@@ -18,7 +18,7 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.training import CHECKPOINT_FILES, verified_checkpoint
 from sedi_dagster.orchestration.workloads import run_workload
 from sedi_dagster.records import content_id
-from sedi_dagster.storage.files import folder_hashes
+from sedi_dagster.storage.files import files_below, folder_hashes
 from sedi_dagster.storage.rounds import SEED_TASKS, table_of
 from sedi_dagster.storage.store import Store, tables_version
 from sedi_dagster.student.loading import student_source
@@ -112,7 +112,7 @@ def _identity(sedi: SediResource, student: str, checkpoint_files: Sequence[tuple
     folder = settings.path(Path(student)) if not student.startswith("bundled:") else None
     files = []
     if student != BUNDLED_STUDENT and folder is not None and folder.is_dir():
-        found = sorted(file for file in folder.rglob("*") if file.is_file())
+        found = files_below(folder)
         files = [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in found]
     return content_id("weights", student, files, checkpoint_files)
 

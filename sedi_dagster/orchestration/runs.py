@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from typing import cast, get_args
 
 import dagster as dg
-import psutil
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES  # not exported
 
 from sedi_dagster.orchestration.due import Attempt, Cause, Work
 from sedi_dagster.orchestration.jobs import JOB_ASSETS
 from sedi_dagster.orchestration.outputs import step_failures, user_error
+from sedi_dagster.workloads.process import lives
 
 WORK = "sedi/work"
 ROUND = "sedi/round"
@@ -123,7 +123,7 @@ def _death(instance: dg.DagsterInstance, run: dg.DagsterRun, created: float, alo
     """Why a run cannot be at work any more; empty if it may be."""
     if PROCESS in run.tags:
         host, _, pid = run.tags[PROCESS].rpartition(":")
-        gone = not _lives(int(pid), created) if host == os.uname().nodename else alone
+        gone = not lives(int(pid), created) if host == os.uname().nodename else alone
         return "The `sedi run` that executed it ended; the next one goes on from here." if gone else ""
     if run.status == dg.DagsterRunStatus.NOT_STARTED and time.time() - created > SECONDS_TO_SUBMIT:
         return "It was never handed over to be started; the work is asked for again."
@@ -131,7 +131,7 @@ def _death(instance: dg.DagsterInstance, run: dg.DagsterRun, created: float, alo
     if run.status not in at_work or not _on_this_machine(instance, run):
         return ""
     began = _process(instance, run.run_id)
-    if began is None or _lives(*began):
+    if began is None or lives(*began):
         return ""
     return f"Its process {began[0]} is gone; the work is asked for again."
 
@@ -151,15 +151,6 @@ def _process(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | N
         if event is not None and event.step_key is None and "pid" in event.engine_event_data.metadata:
             return int(str(event.engine_event_data.metadata["pid"].value)), entry.timestamp
     return None
-
-
-def _lives(pid: int, at: float) -> bool:
-    """Whether the process that had this id at that time still runs (ids are given again)."""
-    try:
-        process = psutil.Process(pid)
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= at + 1.0)
-    except psutil.Error:
-        return False
 
 
 def nobody_dequeues(instance: dg.DagsterInstance) -> bool:

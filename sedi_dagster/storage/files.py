@@ -198,7 +198,7 @@ class Files:
         """Put a local folder under the root. What was there stays until its replacement is whole."""
         beside = (*parts[:-1], f".{parts[-1]}.new")
         self.remove(*beside)
-        self.put_files({file: (*beside, *file.relative_to(folder).parts) for file in _files_below(folder)})
+        self.put_files({file: (*beside, *file.relative_to(folder).parts) for file in files_below(folder)})
         target = self.path(*parts)
         if self.is_local:
             self.remove(*parts)
@@ -206,7 +206,7 @@ class Files:
             return
         # An object store copies by itself, object by object; what is half there fails by its hashes until it is whole.
         self.copy(beside, parts)
-        wanted = {file.relative_to(folder).as_posix() for file in _files_below(folder)}
+        wanted = {file.relative_to(folder).as_posix() for file in files_below(folder)}
         for file in self.files(*parts):
             if file.removeprefix(f"{'/'.join(parts)}/") not in wanted:
                 self.remove_file(file)
@@ -290,14 +290,14 @@ def _stamp(entry: Mapping[str, Any]) -> str:
     return " ".join(str(value) for value in parts if value is not None)
 
 
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file())
+def files_below(folder: Path, *patterns: str) -> list[Path]:
+    """All files in a local folder and below it, or those that match one of the patterns, sorted."""
+    return sorted({file for pattern in patterns or ("*",) for file in folder.rglob(pattern) if file.is_file()})
 
 
-def folder_hashes(folder: Path, patterns: Sequence[str] = ("*",)) -> dict[str, str]:
+def folder_hashes(folder: Path, patterns: Sequence[str] = ()) -> dict[str, str]:
     """SHA-256 of each file in a folder, by relative path."""
-    files = sorted({file for pattern in patterns for file in folder.rglob(pattern) if file.is_file()})
-    return {str(file.relative_to(folder)): file_sha256(file) for file in files}
+    return {str(file.relative_to(folder)): file_sha256(file) for file in files_below(folder, *patterns)}
 
 
 def file_sha256(file: Path | UPath) -> str:

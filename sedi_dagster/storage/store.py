@@ -22,6 +22,7 @@ FORMER_COLUMNS = {
 """Columns of tables written before a rename, and their present names."""
 FORMER_TABLES = {"earnings": "seed_statistics"}
 """The same of tables."""
+_MATERIALIZE = "Materialize that asset partition first (in the UI, or with `sedi run`)."
 
 
 class Store(Files):
@@ -59,10 +60,7 @@ class Store(Files):
         """
         marker = self.tables_marker(*parts)
         if marker is None:
-            raise StorageError(
-                f"There is no complete data for {'/'.join(parts)} in {self.root}.",
-                "Materialize that asset partition first (in the UI, or with `sedi run`).",
-            )
+            raise StorageError(f"There is no complete data for {'/'.join(parts)} in {self.root}.", _MATERIALIZE)
         return {
             FORMER_TABLES.get(name, name): self._read_table(("assets", *parts, f"{name}.parquet"), described["blake2b"])
             for name, described in marker["tables"].items()
@@ -72,9 +70,8 @@ class Store(Files):
         """One table of a partition; raises as `read_tables`, and if the partition has no such table."""
         found = self.find_table(name, *parts)
         if found is None:
-            raise StorageError(
-                f"There is no table {name} of {'/'.join(parts)} in {self.root}.", "Materialize that asset partition."
-            )
+            lacking = "complete data for" if self.tables_marker(*parts) is None else f"table {name} of"
+            raise StorageError(f"There is no {lacking} {'/'.join(parts)} in {self.root}.", _MATERIALIZE)
         return found
 
     def find_table(self, name: str, *parts: str) -> pl.DataFrame | None:

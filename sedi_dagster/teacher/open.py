@@ -1,7 +1,7 @@
 """A teacher as the settings describe it."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 
 from sedi_dagster.settings import Settings, secrets_in
@@ -59,13 +59,12 @@ async def open_teacher(
     *,
     run: str = "",
     max_tokens_per_round: int | None = None,
-    ledger: Ledger | None = None,
     nightly: bool = False,
 ) -> AsyncIterator[Teacher]:
     """`async with open_teacher(settings) as teacher:` gives a teacher that is ready to be asked.
 
-    `run` names the run for its budget, `max_tokens_per_round` is the limit of the round's plan. A ledger that is
-    given stays open. `nightly`: nobody waits for the answers.
+    `run` names the run for its budget, `max_tokens_per_round` is the limit of the round's plan. `nightly`: nobody
+    waits for the answers.
 
     Raises:
         SettingsError: ledger or prices cannot be used. ModelError, TeacherError: the bundled model does not start.
@@ -73,10 +72,10 @@ async def open_teacher(
     price = known_price(settings)
     budget = Budget.from_settings(settings, run, max_tokens_per_round)
     endpoint = make_endpoint(settings)
-    with nullcontext(ledger) if ledger is not None else open_ledger(settings) as opened:
+    with open_ledger(settings) as ledger:
         async with Teacher(
             settings.teacher,
-            opened,
+            ledger,
             endpoint=endpoint,
             budget=budget,
             price=price,

@@ -84,12 +84,15 @@ def end_with_who_asked() -> None:
 
 
 def _lives(host: str, pid: str, started: str) -> bool:
-    if host != socket.gethostname():
-        return True
+    return host != socket.gethostname() or lives(int(pid), float(started))
+
+
+def lives(pid: int, at: float) -> bool:
+    """Whether the process that had this id at that time (seconds since the epoch) still runs: ids are given again."""
     try:
-        process = psutil.Process(int(pid))
-        return bool(str(process.create_time()) == started and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
+        process = psutil.Process(pid)
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= at + 1.0)
+    except psutil.Error:
         return False
 
 

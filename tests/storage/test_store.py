@@ -53,10 +53,21 @@ def test_a_partition_killed_before_its_marker_is_not_there(store: Store) -> None
     store.write_tables({"candidates": FRAME}, *PARTITION)
     store.remove_file("assets", *PARTITION, MARKER)
     assert store.tables_marker(*PARTITION) is None
-    with pytest.raises(StorageError, match="no complete data for generated_batches/round-0001/math"):
-        store.read_tables(*PARTITION)
+    for read in (store.read_tables, lambda *parts: store.read_table("candidates", *parts)):
+        with pytest.raises(StorageError, match="no complete data for generated_batches/round-0001/math"):
+            read(*PARTITION)
+    assert store.find_table("candidates", *PARTITION) is None
     store.write_tables({"candidates": FRAME}, *PARTITION)
     assert store.read_tables(*PARTITION)["candidates"].equals(FRAME)
+
+
+def test_a_table_that_an_earlier_version_did_not_write_is_none_or_an_error_by_its_name(store: Store) -> None:
+    store.write_tables({"candidates": FRAME}, *PARTITION)
+    assert store.find_table("calls", *PARTITION) is None
+    with pytest.raises(StorageError, match="no table calls of generated_batches/round-0001/math"):
+        store.read_table("calls", *PARTITION)
+    found = store.find_table("candidates", *PARTITION)
+    assert found is not None and found.equals(FRAME)
 
 
 def test_a_process_killed_while_rewriting_leaves_no_mixture(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

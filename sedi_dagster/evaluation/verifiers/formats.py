@@ -55,10 +55,6 @@ def _paragraphs(answer: str) -> int:
     return sum(bool(block.strip()) for block in blocks)
 
 
-def _any(test: Callable[[str], bool], text: str) -> bool:
-    return any(map(test, text))
-
-
 def count_sentences(text: str) -> int:
     """Sentences by their closing marks; decimals, "e.g.", initials and list numbers close none.
 
@@ -142,7 +138,7 @@ def _unicode_name(char: str) -> str:
 
 def _separator(answer: str, args: Args) -> bool:
     parts = answer.split(args["text"])
-    return len(parts) == args["parts"] and all(_any(str.isalnum, part) for part in parts)
+    return len(parts) == args["parts"] and all(any(map(str.isalnum, part)) for part in parts)
 
 
 def _sections(answer: str, args: Args) -> bool:
@@ -160,8 +156,8 @@ CONSTRAINTS: Mapping[str, Constraint] = {
     "lines": lambda answer, args: _within(len(_lines(answer)), args),
     "keywords": _keywords,
     "keyword_count": _keyword_count,
-    "all_lower": lambda answer, args: answer == answer.lower() and _any(str.isalpha, answer),
-    "all_upper": lambda answer, args: answer == answer.upper() and _any(str.isalpha, answer),
+    "all_lower": lambda answer, args: answer == answer.lower() and any(map(str.isalpha, answer)),
+    "all_upper": lambda answer, args: answer == answer.upper() and any(map(str.isalpha, answer)),
     "title_case": _title_case,
     "start": _starts,
     "repeat_prompt": _starts,
@@ -175,7 +171,7 @@ CONSTRAINTS: Mapping[str, Constraint] = {
     "word_max_length": lambda answer, args: all(len(word) <= args["n"] for word in re.findall(r"[^\W_]+", answer)),
     "sections": _sections,
     "letter_count": lambda answer, args: _within(answer.casefold().count(args["letter"].casefold()), args),
-    "no_digits": lambda answer, args: not _any(str.isdigit, answer),
+    "no_digits": lambda answer, args: not any(map(str.isdigit, answer)),
     "ends_question": lambda answer, args: answer.rstrip(" \t\n\"'”’*)").endswith(("?", "？", "؟")),
     "highlighted": lambda answer, args: _within(len(_HIGHLIGHT.findall(answer)), args),
 }

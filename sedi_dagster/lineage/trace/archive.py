@@ -11,6 +11,7 @@ import polars as pl
 
 from sedi_dagster.lineage.index import LineageIndex
 from sedi_dagster.lineage.ledger_rows import ledger_rows
+from sedi_dagster.storage.rounds import table_of
 from sedi_dagster.storage.store import Store
 
 MOST_SHOWN = 8
@@ -67,6 +68,11 @@ class Archive:
         self.mentions = index.mentions
         self.table = lru_cache(maxsize=None)(self._table)
         self.manifest = lru_cache(maxsize=None)(lambda key: store.read_json("manifests", f"{key}.json") or {})
+
+    def of_checkpoint(self, checkpoint: str | None, table: str) -> pl.DataFrame:
+        """A table about a checkpoint: see `table_of`."""
+        name, *partition = table_of(checkpoint, table)
+        return self.table("/".join(partition), name)
 
     def rows(self, partition: str, table: str, column: str, value: str) -> list[dict[str, Any]]:
         """The rows whose column is (or, for a list, holds) the value."""

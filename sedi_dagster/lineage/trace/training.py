@@ -8,7 +8,6 @@ import polars as pl
 from sedi_dagster.lineage.trace.archive import MOST_SHOWN, Archive, Node, brief, brief_candidate
 from sedi_dagster.storage.rounds import SEED_TASKS
 
-_BASELINES = "baseline_scores"
 _LOSSES = ("loss_before", "loss_after")
 _TRAINED_AS = {"machine": "of this round", "earlier": "replayed from an earlier round", "human": "human seed task"}
 
@@ -65,45 +64,35 @@ def checkpoint_brief(archive: Archive, round_key: str, categories: Sequence[str]
         round_key: or `SEED_TASKS`, the one that was trained on the human seed tasks before any round.
         categories: those whose score is included as well.
     """
-    of_seeds, partition, there = round_key == SEED_TASKS, f"sft_checkpoint/{round_key}", True
-    files = archive.table(_BASELINES, "seed_files") if of_seeds else archive.table(partition, "files")
+    files, evaluated = archive.of_checkpoint(round_key, "files"), f"evaluation_scores/{round_key}"
     if files.is_empty():
         return None
-    if of_seeds:
+    if round_key == SEED_TASKS:
         facts = {"trained from": "the untrained student", "trained on": "the human seed tasks alone"}
-        scores = _scores(archive.table(_BASELINES, "seed_items"), archive.table(_BASELINES, "items"), categories)
+        before, there = archive.of_checkpoint(None, "items"), True
     else:
-        origin = archive.table(partition, "origin").row(0, named=True)
+        origin = archive.table(f"sft_checkpoint/{round_key}", "origin").row(0, named=True)
         facts = {"student": origin["student"], "trained from": origin["parent"] or "the untrained student"}
-        there = archive.store.exists("checkpoints", round_key)
-        evaluated = f"evaluation_scores/{round_key}"
-        scores = _scores(archive.table(evaluated, "items"), archive.table(evaluated, "before"), categories)
-        for promoted in archive.table(evaluated, "promotion").iter_rows(named=True):
-            scores["promoted"] = promoted["promoted"]
+        before, there = archive.table(evaluated, "before"), archive.store.exists("checkpoints", round_key)
+    scores = _scores(archive.of_checkpoint(round_key, "items"), before, categories)
+    for promoted in archive.table(evaluated, "promotion").iter_rows(named=True):
+        scores["promoted"] = promoted["promoted"]
     facts |= {file: f"sha256 {sha}" for file, sha in files.iter_rows() if file.endswith(".safetensors")}
     facts["files"] = f"checkpoints/{round_key}" if there else "pruned (older than SEDI_TRAINING_KEEP_CHECKPOINTS)"
     return Node("checkpoint", f"checkpoints/{round_key}", facts=facts | scores)
 
 
-def _seed_tasks_node(archive: Archive) -> Node | None:
-    items = archive.table(_BASELINES, "seed_items")
-    node = checkpoint_brief(archive, SEED_TASKS, items["category"].unique().sort().to_list() if items.width else ())
-    if node is None:
-        return None
-    seeds = archive.table(_BASELINES, "seed_steps")["example_ids"].explode().unique().sort().to_list()
-    node.link_from("human seed tasks", [brief(archive, id_) for id_ in seeds[:MOST_SHOWN]], len(seeds))
-    _add_built_on(archive, node, SEED_TASKS)
-    return node
-
-
 def checkpoint_node(archive: Archive, round_key: str) -> Node | None:
     """The checkpoint of a round: its plan, its parent, its batches, what was built on it."""
-    if round_key == SEED_TASKS:
-        return _seed_tasks_node(archive)
-    categories = archive.table(f"evaluation_scores/{round_key}", "categories")
-    node = checkpoint_brief(archive, round_key, categories["category"].to_list() if categories.width else ())
+    items = archive.of_checkpoint(round_key, "items")
+    node = checkpoint_brief(archive, round_key, items["category"].unique().sort().to_list() if items.width else ())
     if node is None:
         return None
+    if round_key == SEED_TASKS:
+        seeds = archive.of_checkpoint(SEED_TASKS, "steps")["example_ids"].explode().unique().sort().to_list()
+        node.link_from("human seed tasks", [brief(archive, id_) for id_ in seeds[:MOST_SHOWN]], len(seeds))
+        _add_built_on(archive, node, SEED_TASKS)
+        return node
     manifest = archive.manifest(round_key)
     plan = manifest.get("plan") or archive.store.read_json("plans", f"{round_key}.json") or {}
     node.facts["opened by"] = plan.get("trigger", "unknown")

@@ -43,9 +43,9 @@ class _Connection:
 class Server:
     """Accepts connections, forks, passes signals on, and tells how jobs end."""
 
-    def __init__(self, listener: socket.socket, idle_s: float = IDLE_S) -> None:
+    def __init__(self, listener: socket.socket) -> None:
         self._selector = selectors.DefaultSelector()
-        self._listener, self._idle_s = listener, idle_s
+        self._listener = listener
         self._connections: set[_Connection] = set()
         self._ended = False
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
@@ -53,7 +53,7 @@ class Server:
     def serve(self) -> Job | None:
         """The job to run, in each forked process; None in the server, when it is to end."""
         while not self._ended:
-            ready = self._selector.select(None if self._connections else self._idle_s)
+            ready = self._selector.select(None if self._connections else IDLE_S)
             if not ready:
                 return None
             for key, _ in ready:
