@@ -102,7 +102,6 @@ class Batches:
 
     async def _follow(self, batch_id: str, outcome: Outcome) -> list[TeacherError]:
         """See a batch through, from wherever it is; wait if another process does so."""
-        pause_s = FIRST_POLL_S
         while True:
             row = await asyncio.to_thread(read_batch, self._ledger, batch_id)
             if row is None or row.state == "ended":
@@ -114,7 +113,7 @@ class Batches:
                         return await self._run_to_end(row, outcome)
                 finally:
                     self._ledger.followed_batches.discard(batch_id)
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(FIRST_POLL_S)
 
     async def _run_to_end(self, row: BatchRow, outcome: Outcome) -> list[TeacherError]:
         batch_id, pause_s = row.id, FIRST_POLL_S
