@@ -16,6 +16,7 @@ import pytest
 from sedi_dagster.orchestration import workloads
 from sedi_dagster.orchestration.workloads import CLIENT, run_workload
 from sedi_dagster.settings import load_settings
+from sedi_dagster.workloads.process import lives
 from sedi_dagster.workloads.warm_worker.address import is_possible
 
 
@@ -107,6 +108,17 @@ def test_a_workload_ends_with_the_process_that_asked_for_it_whoever_stands_betwe
         worker = psutil.Process(int(pid_file.read_text()))
         process.kill()
     until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_process_lives_until_it_ends_and_one_that_got_its_id_later_is_another() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        began = psutil.Process(process.pid).create_time()
+        assert lives(process.pid, began) and lives(process.pid, began + 3600)
+        assert not lives(process.pid, began - 60)
+        process.kill()
+        until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+        assert not lives(process.pid, began)
+    assert not lives(process.pid, began)
 
 
 def until(happened: Callable[[], bool]) -> None:

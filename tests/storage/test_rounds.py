@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from sedi_dagster.errors import StorageError
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
-from sedi_dagster.storage.rounds import LoopHistory, load_history, load_plan, save_plan
+from sedi_dagster.storage.rounds import SEED_TASKS, LoopHistory, load_history, load_plan, save_plan, table_of
 from sedi_dagster.storage.store import Store
 
 
@@ -35,6 +36,16 @@ def test_nothing_is_open_in_an_empty_folder(tmp_path: Path) -> None:
 def test_a_round_builds_on_the_last_promoted_one_before_it(tmp_path: Path) -> None:
     loaded = history(Store(str(tmp_path)), True, False, True)
     assert [loaded.promoted_before(round_key(n)) for n in (1, 2, 3, 4)] == [None, *["round-0001"] * 2, "round-0003"]
+
+
+def test_a_table_about_a_checkpoint_is_found_with_what_made_it(tmp_path: Path) -> None:
+    store, names = Store(str(tmp_path)), ("items", "seed_items", "seed_files")
+    store.write_tables({name: pl.DataFrame({"of": [name]}) for name in names}, "baseline_scores")
+    for asset, table in (("evaluation_scores", "items"), ("sft_checkpoint", "files")):
+        store.write_tables({table: pl.DataFrame({"of": [asset]})}, asset, "round-0002")
+    asked = [(None, "items"), *((at, table) for at in (SEED_TASKS, "round-0002") for table in ("items", "files"))]
+    found = [store.read_table(*table_of(checkpoint, table))["of"][0] for checkpoint, table in asked]
+    assert found == ["items", "seed_items", "seed_files", "evaluation_scores", "sft_checkpoint"]
 
 
 def test_a_plan_half_written_by_a_killed_process_is_no_plan(tmp_path: Path) -> None:
