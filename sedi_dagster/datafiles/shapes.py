@@ -32,22 +32,23 @@ from sedi_dagster.datafiles.conversations import (
 )
 from sedi_dagster.datafiles.problems import Problems, checked_text
 from sedi_dagster.datafiles.reading import TAKEN, Limits, read_rows, read_text
-from sedi_dagster.datafiles.transcripts import asked_in, messages_of
+from sedi_dagster.datafiles.transcripts import asked_in, messages_of, without_end
 from sedi_dagster.errors import InputFileError
 from sedi_dagster.texts.no_input import means_no_input
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "instruction": ("instruction", "prompt", "question", "query", "problem", "user", "user_query", "human", "q",
-                    "inputs", "inputs_pretokenized", "input_text", "text_input", "user_input", "message_1", "task"),
-    "input": ("input", "context", "passage"),
+                    "inputs", "inputs_pretokenized", "input_text", "text_input", "user_input", "message_1", "task",
+                    "request", "指令", "问题", "質問"),
+    "input": ("input", "context", "passage", "输入"),
     "output": ("output", "response", "answer", "completion", "generation", "chosen", "target", "solution", "assistant",
                "generated_response", "model_output", "generations", "responses", "answers", "best_answer", "a",
                "targets", "targets_pretokenized", "output_text", "message_2", "expected_output", "expectedoutput",
-               "ground_truth", "reference"),
+               "ground_truth", "reference", "输出", "答案", "回答"),
 }  # fmt: skip
 """Names under which each part is found, the first that a row has."""
 
-_TRANSCRIPTS = ("text", "chosen", "conversation", "items", "input")
+_TRANSCRIPTS = ("text", "chosen", "conversation", "items", "turns", "input")
 _PLAIN_NAMES = frozenset((*chain.from_iterable(FIELDS.values()), *CONVERSATION_FIELDS, *_TRANSCRIPTS, "category", "id"))
 _READ_ELSEWHERE = {"id", "is_classification"}
 _MISSING = ("nan", "<NA>")
@@ -142,6 +143,7 @@ def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
         if inner and _has_shape(opened := {**row, **inner}, columns):
             row = {name: value for name, value in opened.items() if not isinstance(value, dict) or name in inner}
     plain = {name: "_".join(_ENDS.sub("", str(name)).lower().split()) for name in row}
+    plain = {name: known if known in _PLAIN_NAMES else known.removesuffix("_text") for name, known in plain.items()}
     if any(name != known and known in _PLAIN_NAMES and known not in row for name, known in plain.items()):
         row = {
             known if known in _PLAIN_NAMES and known not in row else name: row[name] for name, known in plain.items()
@@ -151,7 +153,8 @@ def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
         row = {**row, "prompt": prompt[: separator.start()], "completion": _STOP.sub("", completion)}
     for name in ("instruction", "prompt", "input"):
         if isinstance(row.get(name), str) and (asked := asked_in(row[name])):
-            row = {**row, name: asked}
+            answers = {n: without_end(row[n]) for n in FIELDS["output"] if isinstance(row.get(n), str)}
+            row = {**row, **answers, name: asked}
     if _conversation_field(row) is None and not any(row.get(name) for name in ("instruction", "prompt", "output")):
         for name in _TRANSCRIPTS:
             value = row.get(name)

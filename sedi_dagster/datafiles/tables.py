@@ -41,7 +41,8 @@ def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any
     escaped = _ESCAPED_QUOTE.search(text) is not None and '""' not in text.replace(',""', "").replace('"",', "")
     if escaped:
         problems.notes['file has quotes escaped with a backslash (\\\\"), and is read so'] += 1
-    if len(named) < len(names) or escaped or separator == "|":
+    spaced = re.search(rf'{re.escape(separator)} +"(?!")', text) is not None  # quotes behind a blank are quotes, too
+    if len(named) < len(names) or escaped or spaced or separator == "|":
         yield from _loose_rows(text, names, separator, escaped, problems)
         return
     try:
@@ -80,6 +81,7 @@ def _loose_rows(
         delimiter=separator,
         quoting=csv.QUOTE_NONE if bare else csv.QUOTE_MINIMAL,
         escapechar=escape,
+        skipinitialspace=not bare and separator != "\t",
         doublequote=not escaped,
         strict=True,
     )

@@ -5,11 +5,15 @@ import re
 _ROLES = {"user": "user", "human": "user", "inst": "user", "instruction": "user", "prompter": "user",
           "assistant": "assistant", "ai": "assistant", "gpt": "assistant", "/inst": "assistant",
           "response": "assistant", "model": "assistant", "bot": "assistant", "system": "system",
-          "question": "user", "answer": "assistant", "input": "input"}  # fmt: skip
-_ROLE = "user|human|assistant|system|model|prompter|bot|gpt|ai"
+          "question": "user", "answer": "assistant", "q": "user", "a": "assistant", "chatbot": "assistant",
+          "input": "input"}  # fmt: skip
+_ROLE = "user|human|assistant|system|model|prompter|chatbot|bot|gpt|ai"
+_HEADER = r"<\|(?:start_header_id|header_start|start_of_role)\|>"
+_HEADER_END = r"<\|(?:end_header_id|header_end|end_of_role)\|>"
 _MARK = re.compile(
-    rf"<\|im_start\|>[ ]?(?:{_ROLE})[ ]?\n?|<\|start_header_id\|>(?:{_ROLE})<\|end_header_id\|>\s*|"
+    rf"<\|im_start\|>[ ]?(?:{_ROLE})[ ]?\n?|{_HEADER}(?:{_ROLE}){_HEADER_END}\s*|"
     rf"<start_of_turn>(?:{_ROLE})\n|<[|｜](?:{_ROLE})[|｜]>\s*|\[\|(?:{_ROLE})\|\][ ]?|\[/?INST\]|"
+    rf"(?:<\|START_OF_TURN_TOKEN\|>)?<\|(?:{_ROLE})_TOKEN\|>|"
     rf"<\|start\|>(?:{_ROLE})(?:<\|channel\|>\w+)?<\|message\|>|"
     r"(?:\A|\n\n)(?:Human|Assistant|User|System|AI):[ ]|(?:\A|\n)<(?:human|user|assistant|bot|gpt)>:[ ]?|"
     r"###[ ]?(?:Human|Assistant|User|System|Instruction|Question|Input|Response|Answer)[ ]?:[ \n]?|"
@@ -21,6 +25,8 @@ _SYSTEM = re.compile(r"\A<<SYS>>\s*(.*?)\s*<</SYS>>\s*", re.DOTALL)
 """Llama's, within the first message of the user."""
 _THOUGHT = re.compile(r"<\|channel\|>(?!final)")
 _WORD = re.compile(r"/?[a-z]+", re.IGNORECASE)
+_QUESTION = re.compile(r"(?:\A|\n)(?:Question|Answer|Q|A):[ \n]", re.IGNORECASE)
+"""Where there are no other marks: these also stand within texts."""
 
 
 _ASKS = re.compile(
@@ -39,7 +45,16 @@ def asked_in(prompt: str) -> str:
 
 def messages_of(text: str) -> list[dict[str, str]]:
     """The messages of a text in a chat template; none if it is in none. What stands before the first is left out."""
-    marks = list(_MARK.finditer(text))
+    return _parted(text, _MARK) or _parted(text, _QUESTION)
+
+
+def without_end(text: str) -> str:
+    """An answer without the mark of its end."""
+    return _END.sub("", text)
+
+
+def _parted(text: str, mark_of_a_turn: re.Pattern[str]) -> list[dict[str, str]]:
+    marks = list(mark_of_a_turn.finditer(text))
     found: list[dict[str, str]] = []
     for mark, following in zip(marks, [*marks, None][1:], strict=True):
         role = next(r for w in _WORD.findall(mark[0]) if (r := _ROLES.get(w.casefold())))

@@ -25,10 +25,10 @@ QUESTIONS = (
     "inputs", "source", "src", "user_query", "user_input", "claim", "questions",
 )  # fmt: skip
 CONTEXTS = (
-    "context", "passage", "article", "paragraph", "document", "story", "background", "support", "sentence2",
-    "hypothesis", "question2", "input",
+    "context", "passage", "article", "paragraph", "document", "story", "background", "support", "narrative",
+    "sentence2", "hypothesis", "question2", "input",
 )  # fmt: skip
-_CONTEXT = re.compile(rf"(?:\w+_)?(?:{'|'.join(CONTEXTS[:8])}|body)s?|{'|'.join(CONTEXTS[8:])}")
+_CONTEXT = re.compile(rf"(?:\w+_)?(?:{'|'.join(CONTEXTS[:9])}|body)s?|{'|'.join(CONTEXTS[9:])}")
 CHOICES = ("choices", "options", "endings", "candidates", "answer_choices", "alternatives")
 _CHOICE = re.compile(r"(?:choice|option|sol|ending|opt|answer)_?[0-9a-e]|[a-e]")
 _NO_TEXTS = re.compile(

@@ -366,6 +366,54 @@ TAKEN: dict[str, tuple[str, str | bytes]] = {
             ]
         ),
     ),
+    "Granite's template": (
+        "a.jsonl",
+        jsonl(
+            [
+                {
+                    "text": f"<|start_of_role|>user<|end_of_role|>{q}<|end_of_text|>\n"
+                    f"<|start_of_role|>assistant<|end_of_role|>{a}<|end_of_text|>"
+                }
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "Command R's template": (
+        "a.jsonl",
+        jsonl(
+            [
+                {
+                    "text": f"<|START_OF_TURN_TOKEN|><|USER_TOKEN|>{q}<|END_OF_TURN_TOKEN|>"
+                    f"<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>{a}<|END_OF_TURN_TOKEN|>"
+                }
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "question and answer in a text": (
+        "a.jsonl",
+        jsonl([{"text": f"Q: {q}\nA: {a}"} for q, a in PAIRS]),
+    ),
+    "preferences with their marks": (
+        "a.jsonl",
+        jsonl(
+            [
+                {"prompt": f"<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n", "chosen": f"{a}<|im_end|>"}
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "turns": ("a.jsonl", jsonl([{"turns": m} for m in chat("role", "content", "user", "assistant")])),
+    "request and response": ("a.jsonl", jsonl([{"request": q, "response": a} for q, a in PAIRS])),
+    "names in Chinese": ("a.json", json.dumps([{"问题": q, "答案": a} for q, a in PAIRS])),
+    "names that end in text": (
+        "a.csv",
+        "Question Text,Answer Text\n" + "".join(f'"{q}","{a}"\n' for q, a in PAIRS),
+    ),
+    "csv with blanks before quotes": (
+        "a.csv",
+        "instruction, output\n" + "".join(f'"{q}", "{a}"\n' for q, a in PAIRS),
+    ),
     "DeepSeek's template": (
         "a.jsonl",
         jsonl(
@@ -467,6 +515,17 @@ def test_anything_else_is_refused_by_one_line_that_names_it(
 def test_what_is_no_file_is_called_what_it_is(name: str, message: str) -> None:
     with pytest.raises(InputFileError, match=message):
         read_seed_file(Path(name), {"open_qa"})
+
+
+def test_labels_within_a_conversation_are_its_text(read: Read) -> None:
+    text = "Human: Choose one.\nA: a gull\nQ: a tern\n\nAssistant: A gull."
+    found = read("a.jsonl", jsonl([{"text": text}])).checked()
+    assert [t.instruction for t in found.tasks] == ["Choose one.\nA: a gull\nQ: a tern"]
+
+
+def test_a_comma_before_a_quote_in_a_cell_is_text(read: Read) -> None:
+    found = read("a.csv", 'instruction,output\n"Say it, ""saw"", twice.","A ""saw"", a ""saw""."\n').checked()
+    assert [(t.instruction, t.output) for t in found.tasks] == [('Say it, "saw", twice.', 'A "saw", a "saw".')]
 
 
 def test_quotes_with_backslashes_are_quotes(read: Read) -> None:
@@ -738,6 +797,10 @@ BENCHMARKS: dict[str, tuple[Any, list[str]]] = {
             "reference": "Due on the first day.",
         },
         ["The rent is due on the first.", "What does the contract say?"],
+    ),
+    "musr": (
+        {"narrative": "In the old room a man lay on the floor.", "question": "Who is the murderer?", "answer_index": 0},
+        ["Who is the murderer?", "In the old room a man lay on the floor."],
     ),
     "sciq": (
         {"question": "What is used in preparing cheese?", "support": "Mesophiles grow best in moderate temperature."},
