@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sedi_dagster.generation.parsing import (
     ParsedTask,
+    parse_answer,
     parse_examples,
     parse_instances,
     parse_labelled_instances,
@@ -343,7 +344,7 @@ UNITS = ["1", "\n", " ", "1 ", "\t\n", "*", "**", "#", "`", "```", "```\n", "Tas
          "{", "[", '"', "\\", '\\"', '{"', '{"instruction":', '{"instruction":"', '[{"instruction":"a"}',
          '{"instruction":1,', '{"a":', '{"instruction":"a "b" c"', "[[", "{}", "}", "]", ", ", '" ', "Example 1\n",
          "Class label:", "Class label: a\n", "Task:", "Output:\n", "Input:\nOutput:\n", "ا", "\u200f",
-         "任务"]  # fmt: skip
+         "任务", "\n\nTask 2: a", "A b c.", "<answer>"]  # fmt: skip
 
 
 @pytest.mark.parametrize("start", ["", '[{"instruction": "'])
@@ -354,6 +355,8 @@ def test_a_long_text_of_anything_is_read_in_linear_time(unit: str, start: str) -
         started = time.process_time()
         for parse in PARSERS:
             parse(text, True, False)
+        for answer in (text, f"```\n{text};\n```", f"<answer>{text}</answer>"):
+            parse_answer(answer, "Name a bird.")
         return time.process_time() - started
 
     # 16 times the text must not take 60 times as long; a busy machine gets six chances to show it.

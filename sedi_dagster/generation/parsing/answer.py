@@ -12,16 +12,11 @@ from sedi_dagster.generation.parsing.parsed_task import without_lone_bold
 from sedi_dagster.texts.no_input import means_no_input
 
 _AROUND = "#*_>\"'“” \t"
-_BLOCK = re.compile(
-    r"(?:.*[^\s:：]\s*\n\s*)?<(?P<name>answer|final_answer|final|response|output|solution|result)>\s*"
-    r"(?P<inner>[^\s<].*?)\s*</(?P=name)>",
-    re.DOTALL | re.IGNORECASE,
-)
+_TAGS = ("answer", "final_answer", "final", "response", "output", "solution", "result")
 _ASKS_FOR_TAGS = re.compile(r"\btags?\b|xml|html|<\w", re.IGNORECASE)
-_FENCED = re.compile(r"```[ \t]*(?P<language>\w*)[ \t]*\n(?P<inner>(?:(?!```).)*?)\s*```", re.DOTALL)
 _OF_TEXT = ("text", "txt", "plaintext", "markdown", "md")
-_PROSE = re.compile(r"(?:[^\W\d_][^\n{}<>;=|]*[.!?。！？…][\"'”’)]*\s*)+")
-"""Lines that are sentences, not code."""
+_SENTENCES = re.compile(r"[^\W\d_][^{}<>;=|]*[.!?。！？…][\"'”’)]*")
+"""A line of prose, not of code."""
 _ASKS_FOR_A_FENCE = re.compile(r"markdown|fence|code|block|```|verbatim|terminal|readme|plain ?text", re.IGNORECASE)
 _ASKS_FOR_JSON = re.compile(
     r"json|\bdict(?:ionary)?\b|\bobjects?\b|\bkeys?\b|schema|payload|\bapi\b|config|[{}]", re.IGNORECASE
@@ -99,18 +94,39 @@ def _labels_like(lead: str) -> re.Pattern[str]:
 
 def _unwrapped(answer: str, task: str) -> str:
     """Out of tags of an answer, a code fence around prose, or an object that holds nothing else."""
-    block = _BLOCK.fullmatch(answer) if answer.endswith(">") else None
-    if block and "```" not in answer and not _ASKS_FOR_TAGS.search(task):
-        answer = block["inner"]
-    fenced = _FENCED.fullmatch(answer)
-    inner = fenced["inner"].strip() if fenced else answer
-    if not _ASKS_FOR_JSON.search(task):
-        answer = _of_object(inner) or answer
-    if fenced and answer is not inner and not _ASKS_FOR_A_FENCE.search(task):
-        of_text = fenced["language"].lower() in _OF_TEXT
-        if of_text or (not fenced["language"] and _PROSE.fullmatch(inner)):
-            return inner
+    if answer.endswith(">") and not _ASKS_FOR_TAGS.search(task):
+        answer = _in_tags(answer) or answer
+    language, inner = _in_fence(answer) or ("", "")
+    if not _ASKS_FOR_JSON.search(task) and (held := _of_object(inner or answer)):
+        return held
+    if inner and not _ASKS_FOR_A_FENCE.search(task) and (language in _OF_TEXT or (not language and _is_prose(inner))):
+        return inner
     return answer
+
+
+def _in_tags(answer: str) -> str:
+    """What stands between the tags that end the answer, reasoning before them apart; empty if it is no text."""
+    close = answer.rfind("</")
+    name = answer[close + 2 : -1].lower()
+    begin = answer.lower().find(f"<{name}>") if name in _TAGS else -1
+    if begin < 0 or "```" in answer:
+        return ""
+    before, inner = answer[:begin].rstrip(), answer[begin + len(name) + 2 : close].strip()
+    apart = not before or (before[-1] not in ":：" and "\n" in answer[len(before) : begin])
+    return inner if apart and not inner.startswith("<") else ""
+
+
+def _in_fence(answer: str) -> tuple[str, str] | None:
+    """Language and text of a fence around the whole answer."""
+    head, _, rest = answer.partition("\n")
+    inner = rest.removesuffix("```")
+    if not head.startswith("```") or inner == rest or "```" in head[3:] + inner:
+        return None
+    return head[3:].strip().lower(), inner.strip()
+
+
+def _is_prose(text: str) -> bool:
+    return all(_SENTENCES.fullmatch(line.strip()) for line in text.split("\n") if line.strip())
 
 
 def _of_object(text: str) -> str:
@@ -130,8 +146,16 @@ def _of_object(text: str) -> str:
 
 def _without_further_tasks(answer: str, task: str) -> str:
     """Without the tasks, each with its label of an input or output, that a model went on to."""
-    for head in words.FURTHER_TASK.finditer(answer):
-        before, behind = answer[: head.start()].rstrip(), answer[head.end() :]
-        if before and before[-1] not in ":：" and (words.INPUT.search(behind) or words.OUTPUT.search(behind)):
-            return answer if words.SPEAKS_OF_TASKS.search(task) else before
+    heads = [head for head in words.FURTHER_TASK.finditer(answer) if head.start()]
+    if not heads or words.SPEAKS_OF_TASKS.search(task):
+        return answer
+    last_label = max(
+        (label.start() for kind in (words.INPUT, words.OUTPUT) for label in kind.finditer(answer)), default=0
+    )
+    for head in heads:
+        if head.end() > last_label:
+            break
+        before = answer[: head.start()].rstrip()
+        if before[-1:] not in (":", "："):
+            return before
     return answer
