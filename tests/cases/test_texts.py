@@ -546,7 +546,8 @@ def test_a_finish_reason_has_one_meaning_in_any_spelling(ending: str, word: str 
     assert ending_of(word) == ending
 
 
-REFUSALS = """I cannot, in good conscience, provide those instructions.
+REFUSALS = """很遗憾，该请求违反了我们的使用政策。
+I cannot, in good conscience, provide those instructions.
 I'm not going to help with that.
 That's outside what I can help with.
 I don't think I should answer that.
@@ -713,7 +714,10 @@ Lo siento, no puedo proporcionar esa información.
 Desculpe, como modelo de IA não posso fazer isso.
 請提供您想翻譯的文字。
 申し訳ありませんが、その依頼には対応できません。"""
-ANSWERS = """I'm not going to the party, she said.
+ANSWERS = """他的要求违反了公司的规定，所以被拒绝。
+您没有提供地址，请补上。
+I see no reason to wait.
+I'm not going to the party, she said.
 I'm designed for cold weather, says the tag in the coat.
 I can only help on Mondays.
 I don't think I should sell the house this year.
