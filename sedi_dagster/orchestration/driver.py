@@ -4,6 +4,8 @@ Every step reads the state again, so an interrupted driver resumes where it stop
 """
 
 import os
+import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -68,6 +70,7 @@ class Driver:
         self._defs, self._instance, self._sedi, self._watch = defs, instance, sedi, watch
         self._home = Path(instance.root_directory)
         self._began = time.time()
+        self._interrupted: Callable[[], bool] = lambda: False
 
     def run(self, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None) -> str:
         """Go on until `rounds` more rounds are finished, or the planner says stop. Returns why it ended.
@@ -81,7 +84,7 @@ class Driver:
         check_categories(self._sedi, categories)
         preflight(self._sedi)
         settings = self._sedi.settings()
-        with lease_held(settings, self._home), ready_for_workloads(settings):
+        with lease_held(settings, self._home), ready_for_workloads(settings), noted_interrupts() as self._interrupted:
             return self._run(rounds, categories, candidates_per_category)
 
     def _run(self, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None) -> str:
@@ -170,7 +173,7 @@ class Driver:
                 raise_on_error=False,
                 run_id=run_id,
             )
-        if not result.success and was_interrupted(result):
+        if self._interrupted() or (not result.success and was_interrupted(result)):
             raise KeyboardInterrupt
 
     def _failure(self, wait: Wait) -> SediError:
@@ -208,6 +211,30 @@ def was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
         return "ExecutionInterrupted" in text or any(map(interrupted, inner))
 
     return any(interrupted(getattr(event.event_specific_data, "error", None)) for event in result.all_events)
+
+
+@contextmanager
+def noted_interrupts() -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether Ctrl-C was pressed, even if nothing was raised.
+
+    Dagster forgets one that comes behind the last step of a job, and Python cannot raise in every callback.
+    """
+    noted, written = socket.socketpair()
+    with noted, written:
+        noted.setblocking(False)
+        written.setblocking(False)
+        before = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+
+        def came() -> bool:
+            try:
+                return signal.SIGINT in noted.recv(4096)
+            except BlockingIOError:
+                return False
+
+        try:
+            yield came
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 @contextmanager

@@ -16,12 +16,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
 from click.testing import CliRunner
 from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._utils.interrupts import capture_interrupts
+from loops import Loop
 
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from benchmarks.testbed.planted_student import interpreter
@@ -65,6 +68,7 @@ def examples(data: Path) -> pl.DataFrame:
     return pl.read_parquet(data / "exports" / "sft_dataset.parquet")
 
 
+@pytest.mark.usefixtures("warm_worker")
 def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
     project: Path, simulated_teacher: FaultyTeacher, sedi: Sedi
 ) -> None:
@@ -182,7 +186,25 @@ def test_ctrl_c_before_any_step_began_is_still_ctrl_c() -> None:
     assert was_interrupted(result)
 
 
+def test_ctrl_c_that_dagster_forgets_behind_a_jobs_last_step_is_still_ctrl_c(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = dg.JobDefinition.execute_in_process
+
+    def and_interrupt(*args: Any, **options: Any) -> dg.ExecuteInProcessResult:
+        result = execute(*args, **options)
+        with capture_interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+        return result
+
+    monkeypatch.setattr(dg.JobDefinition, "execute_in_process", and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(1)
+    assert loop.stages == ["seed_pool"]
+
+
 @pytest.mark.parametrize("stage", ["baseline_scores", "generate open_qa"])
+@pytest.mark.usefixtures("warm_worker")
 def test_ctrl_c_says_that_everything_is_kept(
     project: Path, simulated_teacher: FaultyTeacher, stage: str, request: pytest.FixtureRequest
 ) -> None:
