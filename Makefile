@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 ROUNDS ?= 1
 WORKERS ?= 2
 
-.PHONY: run ui install test test-all lint cluster-demo clean
+LINT := mypy ruff format imports definitions
+
+.PHONY: run ui install test test-all lint $(LINT:%=lint-%) cluster-demo clean
 
 run: install ## a round of the loop on the bundled models; run again to go on
 	@$(BIN)/sedi run --rounds $(ROUNDS)
@@ -21,11 +23,22 @@ test: $(VENV)/.installed-dev ## in as many processes as WORKERS says
 test-all: $(VENV)/.installed-ray ## with the trials that take minutes
 	$(BIN)/python -m pytest -m "slow or not slow"
 
-lint: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-dev ## in as many processes as WORKERS says
+	@$(MAKE) --no-print-directory -j $(WORKERS) $(LINT:%=lint-%)
+
+lint-ruff:
 	$(BIN)/ruff check .
+
+lint-format:
 	$(BIN)/ruff format --check .
+
+lint-mypy:
 	$(BIN)/mypy
+
+lint-imports:
 	$(BIN)/lint-imports
+
+lint-definitions:
 	$(BIN)/dg check defs
 
 cluster-demo: $(VENV)/.installed-ray ## three rounds on Ray, S3 and PostgreSQL, each disturbed; ends as one machine does
@@ -49,9 +62,10 @@ $(VENV)/.installed: pyproject.toml requirements/constraints.txt $(VENV)/.models
 	$(BIN)/pip install --quiet -c requirements/constraints.txt -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: pyproject.toml requirements/constraints.txt $(VENV)/.models
+	@echo "Installing sedi-dagster and what its tests need; a few minutes the first time ..."
 	$(BIN)/pip install --quiet -c requirements/constraints.txt -e '.[dev]'
-	@touch $@
+	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-ray: $(VENV)/.installed-dev
 	$(BIN)/pip install --quiet -c requirements/constraints.txt -e '.[dev,ray]'
