@@ -20,7 +20,9 @@ from filelock import FileLock
 
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from benchmarks.testbed.tiny_student import write_tiny_student
+from sedi_dagster.settings import PROJECT_ROOT
 from sedi_dagster.testing.simulated_teacher import MODEL
+from sedi_dagster.workloads.warm_worker.address import warm_worker_ready
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file, in any import mode
 pytest_plugins = ["servers"]
@@ -92,6 +94,13 @@ def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_tiny_student(made)
             made.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm_worker() -> Iterator[None]:
+    """Holds the warm worker of real workloads from one test to the next: starting it takes 7 s of a processor."""
+    with warm_worker_ready(True, PROJECT_ROOT):
+        yield
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from browser import Ui, started_ui
-from loops import light, loop
+from loops import light, loop, undrawn
 
-__all__ = ["light", "loop"]
+__all__ = ["light", "loop", "undrawn"]
 
 
 @pytest.fixture

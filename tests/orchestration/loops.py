@@ -20,6 +20,7 @@ from sedi_dagster.orchestration.driver import Driver, Stage
 from sedi_dagster.orchestration.jobs import ROUND_ASSETS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
+from sedi_dagster.reporting import report
 from sedi_dagster.workloads.progress import ProgressLine
 
 
@@ -104,6 +105,13 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that are started take a fake sentence-transformers: seconds less for each of many."""
     folders = [str(Path(__file__).with_name("fakes")), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots are made of each round's figures and not drawn, which takes a second a round; test_first_visit.py draws."""
+    monkeypatch.setattr(report, "to_svg", lambda figure, label: "<svg></svg>")
+    monkeypatch.setattr(report, "to_png", lambda figure: b"")
 
 
 @pytest.fixture

@@ -65,6 +65,7 @@ BY_CHANCE = {"the_keep_rate_does_not_fall"}
 """May also fail on whole data: the simulated teacher writes at random, and a round here has few candidates."""
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_check_passes_on_whole_data_and_fails_on_its_planted_defect(loop: Loop) -> None:
     loop.run(2)
     store, judged = loop.sedi.store(), set()

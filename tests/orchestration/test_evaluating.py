@@ -270,6 +270,7 @@ def test_outcomes_of_an_older_version_are_still_read(project: Path) -> None:
     assert read.score == outcome.score and replace(read.categories[0], errors=()).targeted == 0
 
 
+@pytest.mark.usefixtures("warm_worker")
 def test_a_reference_model_answers_the_same_items_in_a_process_of_its_own_and_once(
     project: Path, tiny_student: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

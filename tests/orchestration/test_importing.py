@@ -17,6 +17,8 @@ from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.importing import import_file
 from sedi_dagster.settings import load_settings
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 INSTRUCTIONS = (
     "Explain to a new neighbour why the roofs here are so steep.",
     "List what a ferry needs before it may leave the harbour.",

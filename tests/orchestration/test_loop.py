@@ -19,6 +19,8 @@ from sedi_dagster.orchestration.jobs import ROUND_ASSETS
 from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.storage.superseding import superseded
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ROUND = "round-0001"
 VERIFICATION = dg.AssetCheckKey(dg.AssetKey("lineage_manifest"), "the_data_folder_is_as_recorded")
 ROUND_PARTITIONS = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores", "lineage_manifest")

@@ -18,6 +18,8 @@ from sedi_dagster.orchestration.open_lineage import dataset
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.store import MARKER
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def _things(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
     return {"type": "object", "required": list(required), "properties": required | optional}

@@ -14,6 +14,8 @@ from sedi_dagster.lineage.verify import verify
 from sedi_dagster.orchestration.reproducing import reproduce
 from sedi_dagster.settings import load_settings
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ROUNDS = ("round-0001", "round-0002")
 
 

@@ -24,6 +24,7 @@ def measured(project: Path, instance: dg.DagsterInstance) -> Tables:
     return sedi.store().read_tables("baseline_scores")
 
 
+@pytest.mark.usefixtures("warm_worker")
 def test_it_is_trained_on_the_seed_tasks_and_measured_on_the_same_items(
     project: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
