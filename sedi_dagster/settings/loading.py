@@ -1,9 +1,11 @@
 """`load_settings`: the settings of all sources, checked; one error for everything that is wrong."""
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,23 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         SettingsError: a variable that no setting reads (a typing error would else be silent), an unknown
             profile, or a value of the wrong type; all problems at once.
     """
-    given = {name.upper(): value for name, value in _of_file(ENV_FILE).items()} | os.environ
+    of_file = _of_file(ENV_FILE)
+    try:
+        asked = json.dumps([of_file, {n: v for n, v in os.environ.items() if n.upper().startswith("SEDI_")}, overrides])
+    except TypeError:  # overrides that are objects of Python
+        return _checked(of_file, overrides)
+    return _kept(asked)
+
+
+@lru_cache(maxsize=16)
+def _kept(asked: str) -> Settings:
+    """The settings of the same sources are asked for hundreds of times a round, and take milliseconds to merge."""
+    of_file, _, overrides = json.loads(asked)
+    return _checked(of_file, overrides)
+
+
+def _checked(of_file: Mapping[str, str | None], overrides: Mapping[str, Any] | None) -> Settings:
+    given = {name.upper(): value for name, value in of_file.items()} | os.environ
     unknown = sorted(_unknown(given))
     unknown += [variable((name,)) for name in overrides or {} if name not in Settings.model_fields]
     if unknown:
