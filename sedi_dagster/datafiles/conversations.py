@@ -18,7 +18,7 @@ _ROLES = {
     "chatbot": "assistant", "ai": "assistant", "bing": "assistant", "claude": "assistant", "agent": "assistant",
     "system": "system", "developer": "system",
 }  # fmt: skip
-_ROLE_FIELDS = ("role", "from", "speaker", "author", "user")
+_ROLE_FIELDS = ("role", "from", "speaker", "author", "user", "type")
 _TEXT_FIELDS = ("content", "value", "text", "message", "parts")
 _TURNS = (("human", "assistant"), ("user", "assistant"), ("input", "output"), ("prompt", "response"),
           ("question", "answer"))  # fmt: skip

@@ -59,6 +59,7 @@ _UNSERVABLE = ("images", "image", "videos", "video", "audios", "audio")
 # Between prompt and completion in OpenAI's first format, and at the end.
 _SEPARATOR = re.compile(r"\s*(?:###|->)\s*\Z")
 _STOP = re.compile(r"\s*(?:###|\bEND)\s*\Z")
+_OF_A_TEXT = re.compile(r"_(?:text|message|response)\Z")
 _ENDS = re.compile(r"^\W+|\W+$")
 _LOOKED_AT = 50
 """Rows from which the shape of a file is detected; if none of them has a known shape, the file is refused."""
@@ -143,7 +144,7 @@ def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
         if inner and _has_shape(opened := {**row, **inner}, columns):
             row = {name: value for name, value in opened.items() if not isinstance(value, dict) or name in inner}
     plain = {name: "_".join(_ENDS.sub("", str(name)).lower().split()) for name in row}
-    plain = {name: known if known in _PLAIN_NAMES else known.removesuffix("_text") for name, known in plain.items()}
+    plain = {name: known if known in _PLAIN_NAMES else _OF_A_TEXT.sub("", known) for name, known in plain.items()}
     if any(name != known and known in _PLAIN_NAMES and known not in row for name, known in plain.items()):
         row = {
             known if known in _PLAIN_NAMES and known not in row else name: row[name] for name, known in plain.items()

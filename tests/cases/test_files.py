@@ -406,6 +406,11 @@ TAKEN: dict[str, tuple[str, str | bytes]] = {
     "turns": ("a.jsonl", jsonl([{"turns": m} for m in chat("role", "content", "user", "assistant")])),
     "request and response": ("a.jsonl", jsonl([{"request": q, "response": a} for q, a in PAIRS])),
     "names in Chinese": ("a.json", json.dumps([{"问题": q, "答案": a} for q, a in PAIRS])),
+    "names that end in message": (
+        "a.jsonl",
+        jsonl([{"user_message": q, "assistant_message": a} for q, a in PAIRS]),
+    ),
+    "a type as the role": ("a.jsonl", jsonl([{"messages": m} for m in chat("type", "content", "human", "ai")])),
     "names that end in text": (
         "a.csv",
         "Question Text,Answer Text\n" + "".join(f'"{q}","{a}"\n' for q, a in PAIRS),
