@@ -1,8 +1,4 @@
-"""`sedi run` from end to end: real jobs, real training of a tiny student, a simulated teacher behind real HTTP.
-
-Kills, signals and what an interpreter may add at its end need a process. The rest is called in this one, whose
-libraries are imported once.
-"""
+"""`sedi run` from end to end: real jobs, real training of a tiny student, a simulated teacher behind real HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,26 +37,17 @@ class Done:
     output: str
 
 
-Sedi = Callable[..., Done]
-
-
-@pytest.fixture
-def sedi(capfd: pytest.CaptureFixture[str]) -> Sedi:
-    """`sedi(*arguments)`: a command in this process. An error that is not the command's own is raised."""
-
-    def call(*arguments: str) -> Done:
-        capfd.readouterr()
-        result = CliRunner().invoke(main, arguments, catch_exceptions=False)
-        return Done(result.exit_code, result.output + "".join(capfd.readouterr()))
-
-    return call
-
-
-def sedi_apart(*arguments: str) -> Done:
+def sedi(*arguments: str) -> Done:
     """A command as a process of its own."""
     command = [sys.executable, "-m", "sedi_dagster.cli", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
     return Done(done.returncode, done.stdout + done.stderr)
+
+
+def called(*arguments: str) -> Done:
+    """A command that leaves the output of its process alone, called in this one, whose libraries are imported once."""
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    return Done(result.exit_code, result.output)
 
 
 def examples(data: Path) -> pl.DataFrame:
@@ -69,9 +55,7 @@ def examples(data: Path) -> pl.DataFrame:
 
 
 @pytest.mark.usefixtures("warm_worker")
-def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
-    project: Path, simulated_teacher: FaultyTeacher, sedi: Sedi
-) -> None:
+def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(project: Path, simulated_teacher: FaultyTeacher) -> None:
     done = sedi("run", "--rounds", "2")
     assert done.returncode == 0, done.output
     data = project / "data"
@@ -102,7 +86,7 @@ def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
     # a row of the dataset can be traced to seeds, paid calls and the step that trained on it
     rows = map(json.loads, (data / "exports" / "sft_dataset.jsonl").read_text().splitlines())
     row = next(row for row in rows if row["round"] == "round-0001")
-    traced = json.loads(sedi("trace", row["example_id"], "--json").output)
+    traced = json.loads(called("trace", row["example_id"], "--json").output)
     assert traced["facts"]["state"] == "kept"
     came_from = {link["relation"]: link["nodes"] for link in traced["came_from"]}
     trained_on = next(link["nodes"] for link in traced["led_to"] if link["relation"] == "trained on")
@@ -113,10 +97,10 @@ def test_two_rounds_end_in_a_report_a_dataset_and_a_manifest(
     billed = simulated_teacher.meter.as_dict()["billed"]
     (project / "dagster" / "history").rename(project / "gone")
     (project / "dagster" / "storage").rename(project / "gone-too")
-    restored = sedi("restore").output
+    restored = called("restore").output
     assert "evaluation_scores round-0002" in restored
     assert "generated_batches" in restored
-    assert sedi("restore").output.startswith("Nothing to restore")
+    assert called("restore").output.startswith("Nothing to restore")
     assert simulated_teacher.meter.as_dict()["billed"] == billed
 
 
@@ -161,7 +145,7 @@ def test_a_run_killed_in_the_middle_goes_on_and_pays_for_nothing_twice(
         request.getfixturevalue("planted")
     killed_when(stage, "--rounds", "1")
     already = len(load_history(Store(str(project / "data"))).finished)  # the last stage may end before the kill
-    done = sedi_apart("run", "--rounds", "1")
+    done = sedi("run", "--rounds", "1")
     assert done.returncode == 0, done.output
     history = load_history(Store(str(project / "data")))
     assert len(history.finished) == len(history.plans) == already + 1
@@ -253,20 +237,16 @@ def broken(project: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> str:
     return named
 
 
-APART = {"setting", "endpoint down"}
-"""Before any library is loaded, and after connections were opened, which may have a last word when a process ends."""
-
-
 @pytest.mark.parametrize(
     "what",
     ["seed line", "category of a seed", "item", "profile", "setting", "endpoint down", "data folder", "student"],
 )
 @pytest.mark.usefixtures("planted")
 def test_bad_input_is_one_clear_error_before_anything_is_spent(
-    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, sedi: Sedi, what: str
+    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     named = broken(project, monkeypatch, what)
-    done = (sedi_apart if what in APART else sedi)("run", "--rounds", "1")
+    done = sedi("run", "--rounds", "1")
     assert done.returncode == 2, done.output
     assert named in done.output
     assert "Fix:" in done.output
@@ -275,7 +255,7 @@ def test_bad_input_is_one_clear_error_before_anything_is_spent(
 
 
 def test_a_refused_key_is_told_without_showing_it(
-    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, sedi: Sedi
+    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulated_teacher.configure(api_key="the-right-key", echo_key=True)
     monkeypatch.setenv("SEDI_TEACHER_API_KEY", "planted-wrong-key-4711")
@@ -289,18 +269,18 @@ def test_a_refused_key_is_told_without_showing_it(
     assert "planted-wrong-key-4711" not in everything
 
 
-def test_an_unknown_category_is_refused(project: Path, sedi: Sedi) -> None:
+def test_an_unknown_category_is_refused(project: Path) -> None:
     done = sedi("run", "--rounds", "1", "--categories", "math,gardening")
     assert done.returncode == 2
     assert "gardening" in done.output
 
 
-def test_a_busy_port_is_told(project: Path, sedi: Sedi) -> None:
+def test_a_busy_port_is_told(project: Path) -> None:
     import socket
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = sedi("ui", "--port", str(taken.getsockname()[1]))
+        done = called("ui", "--port", str(taken.getsockname()[1]))
     assert done.returncode == 2
     assert "--port" in done.output
