@@ -158,7 +158,8 @@ def load_student(
             **({"attn_implementation": attention} if attention else {}),
             **(_in_four_bits(device) if four_bit else {}),
         )
-        _check_whole(weights, found["missing_keys"], found["unexpected_keys"], model.state_dict())
+        ahead = getattr(model.config.get_text_config(), "num_nextn_predict_layers", None) or 0
+        _check_whole(weights, found["missing_keys"], found["unexpected_keys"], model.state_dict(), ahead)
     except UNUSABLE as error:
         other = attention and "attention" in str(error).lower()
         todo = f"Set SEDI_TRAINING_ATTENTION=auto instead of {attention}." if other else fix(setting)
@@ -205,17 +206,28 @@ def _adapted(model: PreTrainedModel, adapter: Path, where: str, trainable: bool)
 _TRAIN_AGAIN = "Restore the checkpoint and the student that it was trained on (SEDI_TRAINING_STUDENT), or train again."
 
 
-def _check_whole(source: str, missing: Collection[str], unexpected: Collection[str], names: Collection[str]) -> None:
+def _check_whole(
+    source: str, missing: Collection[str], unexpected: Collection[str], names: Collection[str], ahead: int
+) -> None:
     """Weights that a file lacks would be random, layers that the config does not count left out: with no more than a
-    warning."""
+    warning. A weight more in a layer that is counted is none that the model lacks.
+
+    Args:
+        ahead: layers behind the last that predict further tokens (DeepSeek, GLM), which nothing here uses.
+    """
     if missing:
         some = ", ".join(sorted(missing)[:3])
         raise ModelError(
             f"{source} lacks {len(missing)} of its model's weights ({some}{', ...' if len(missing) > 3 else ''}).",
             "Copy or download it again, or save the whole model with `save_pretrained` of transformers.",
         )
-    numbered = ((name, re.fullmatch(r"(.+?\.)\d+(\..+)", name)) for name in sorted(unexpected))
-    layers = [name for name, parts in numbered if parts and f"{parts[1]}0{parts[2]}" in names]
+    counted = {parts[0] for name in names if (parts := re.match(r".+?\.\d+\.", name))}
+    numbered = ((name, re.fullmatch(r"(.+?\.)(\d+)(\..+)", name)) for name in sorted(unexpected))
+    layers = [
+        name
+        for name, parts in numbered
+        if parts and f"{parts[1]}0{parts[3]}" in names and f"{parts[1]}{max(0, int(parts[2]) - ahead)}." not in counted
+    ]
     if layers:
         raise ModelError(
             f"{source} has weights of more layers than its config.json names ({len(layers)}, such as {layers[0]}).",

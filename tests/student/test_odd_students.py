@@ -22,7 +22,7 @@ from sedi_dagster.evaluation.results import read_results
 from sedi_dagster.settings import load_settings
 from sedi_dagster.student.chat import answer_ids, closing_token, question_text, token_ids, trained_ids
 from sedi_dagster.student.check import check_student
-from sedi_dagster.student.loading import load_student, load_tokenizer, token_counter
+from sedi_dagster.student.loading import _check_whole, load_student, load_tokenizer, token_counter
 from sedi_dagster.student.reading import takes_padding
 from sedi_dagster.training.setup import encode
 from sedi_dagster.training.sft import train
@@ -209,6 +209,27 @@ def test_weights_that_are_not_all_there_are_told(tmp_path: Path, spoil: Callable
     spoil(student)
     with pytest.raises(ModelError, match=f"(?s){message}"):
         takes_padding(load_student(str(student), None).eval())
+
+
+def test_layers_that_predict_further_tokens_are_left_out_as_the_config_counts_them(tmp_path: Path) -> None:
+    """GLM and DeepSeek have them behind the last layer; transformers knows those of some models, by their number."""
+    student = student_of(tmp_path)
+    count_fewer_layers(student)
+    change(student / "config.json", num_nextn_predict_layers=1)
+    assert len(load_student(str(student), None).model.layers) == 1
+
+
+def test_a_weight_that_a_counted_layer_does_not_need_is_no_further_layer(tmp_path: Path) -> None:
+    """Such as keys of a layer that takes those of another one."""
+    student = student_of(tmp_path)
+    weights = load_file(student / "model.safetensors")
+    weights["model.layers.1.self_attn.k_norm.weight"] = weights["model.norm.weight"].clone()
+    save_file(weights, student / "model.safetensors", {"format": "pt"})
+    load_student(str(student), None)
+    names = ["model.layers.0.self_attn.k_norm.weight", "model.layers.1.self_attn.q_norm.weight"]
+    _check_whole("it", [], ["model.layers.1.self_attn.k_norm.weight"], names, 0)
+    with pytest.raises(ModelError, match=r"such as model.layers.2.self_attn.k_norm"):
+        _check_whole("it", [], ["model.layers.2.self_attn.k_norm.weight"], names, 0)
 
 
 def shards(student: Path) -> Path:
