@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from sedi_dagster.evaluation.verifiers import normalise, verify
@@ -24,7 +25,8 @@ LONGEST = 1_200
 THRESHOLDS = (0.35, 0.8)
 """F1 of words from which free text passes: the lowest, and the highest that leaves room for other wordings."""
 MARGIN = 0.1
-_NUMBER = re.compile(r"[-+]?[$€£¥]?\s?\d[\d.,]*\s?(?:%|[$€£¥])?")
+_DIGITS = r"\d+(?:[.,]\d+)?|\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?"
+_NUMBER = re.compile(rf"[-+]?[$€£¥]?\s?(?:{_DIGITS})\.?\s?(?:%|[$€£¥])?")  # no list, date or version: "12.05.2024"
 
 Verifier = tuple[str, dict[str, Any]]
 
@@ -49,7 +51,7 @@ def item_of(task: SeedTask, labels: Sequence[str], outputs: Sequence[str]) -> Ev
     if len(task.output.encode()) > LONGEST:
         return None
     own = normalise(task.output)
-    rivals = list(dict.fromkeys(output for output in outputs if normalise(output) != own))[:RIVALS]
+    rivals = list(islice((output for output in dict.fromkeys(outputs) if normalise(output) != own), RIVALS))
     prompt = task_prompt(task.instruction, task.input)
     wrong = [prompt, task.instruction, *filter(None, [task.input]), *rivals]
     for name, args in _verifiers(task, labels, wrong):
@@ -83,7 +85,7 @@ def _verifiers(task: SeedTask, labels: Sequence[str], wrong: Sequence[str]) -> I
 def _fields(output: str) -> dict[str, Any]:
     try:
         found = json.loads(output)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    plain = isinstance(found, dict) and not any(isinstance(value, dict | list) for value in found.values())
+    plain = isinstance(found, dict) and all(found) and not any(isinstance(v, dict | list) for v in found.values())
     return found if plain else {}

@@ -165,9 +165,14 @@ def _give_back_near_items(made: Split, task_of: Mapping[str, SeedTask], settings
             filtering.decontamination_threshold,
             filtering.decontamination_ngram,
         )
-        texts = [(row, text) for row, task in enumerate(new) for text in (task.instruction, task.input) if text]
-        frame = pl.DataFrame(texts, schema={"row": pl.UInt32, "text": pl.String}, orient="row")
-        near = set(known.near(frame)["neighbour_id"])
+        asked = pl.DataFrame(
+            [(task.instruction, task.input) for task in new],
+            schema={"instruction": pl.String, "input": pl.String},
+            orient="row",
+        )
+        asked = shared.with_compared(asked).with_row_index("row")
+        texts = pl.concat([asked.select("row", text=p) for p in (pl.col("instruction"), shared.telling_input(asked))])
+        near = set(known.near(texts)["neighbour_id"])
         new = [task_of[name] for name in near]
         for task in new:
             made.seeds[task.category].append(task)
@@ -203,7 +208,7 @@ def _entry(category: str, names: Mapping[str, str], made: Split, bundled: Mappin
     }
     if all(item.verifier == "label" for item in items):
         entry["is_classification"] = True
-    return entry
+    return {name: value for name, value in entry.items() if value is not None}
 
 
 def _write(folder: Path, entries: Sequence[Mapping[str, Any]], made: Split) -> None:

@@ -55,6 +55,11 @@ def towns(category: str | None = "Towns of the world") -> list[dict[str, str]]:
         ("42", "numeric"),
         ("$1,200.50", "numeric"),
         ('{"name": "Ada", "year": 1815}', "json_fields"),
+        ('{"": "Ada"}', "match"),
+        ("12.05.1815", "match"),
+        ("1, 2, 3", "match"),
+        ("1.2.3", "match"),
+        ("1,234,567.5", "numeric"),
         ("Ada Lovelace", "match"),
         ("She wrote the first program for a machine that was never built in her lifetime.", "token_f1"),
     ],
@@ -83,6 +88,7 @@ def test_a_task_that_no_verifier_can_judge_is_no_item() -> None:
     assert item_of(echo, [], [text]) is None
     assert item_of(task("Tell a story.", "word " * LONGEST), [], []) is None
     assert item_of(task("Which sign?", "?!"), [], []) is None
+    assert item_of(task("What is it?", "[" * LONGEST), [], []) is None  # nested too deep to be read
 
 
 def test_the_files_are_what_the_loop_reads(write_jsonl: Write, tmp_path: Path) -> None:
@@ -117,6 +123,8 @@ def test_a_file_without_categories_gets_one_or_those_of_the_bundled_seeds(write_
     entries = yaml.safe_load((tmp_path / "bundled" / "categories.yaml").read_text())
     bundled = load_categories(Path("seeds/categories.yaml"))
     assert entries and all(entry["definition"] == bundled[entry["id"]].definition for entry in entries)
+    assert split(write_jsonl(towns("math")), tmp_path / "math").exit_code == 0
+    assert load_categories(tmp_path / "math" / "categories.yaml")["math"].hint == bundled["math"].hint
 
 
 def test_an_item_that_is_near_a_seed_task_becomes_one(write_jsonl: Write, tmp_path: Path) -> None:
