@@ -80,7 +80,7 @@ def seed_feedback(
                 feedback.promote_per_category,
                 feedback.max_entering,
                 feedback.duplicate_threshold,
-                lambda instruction, text_input: shared.compared(instruction, text_input)[1],
+                shared.compared,
             ),
             RestRules(
                 feedback.min_children,

@@ -24,7 +24,8 @@ class GateRules:
         max_depth: most generations from a human seed.
         per_category, in_all: most promotions of a round.
         duplicate_threshold: ROUGE-L F1 with a seed above which an example is too close to it.
-        compared: (instruction, input) to the text that is compared with seeds.
+        compared: (instruction, input) to the text that is compared with seeds, after the name of those it is
+            compared with.
     """
 
     max_ifd: float
@@ -32,7 +33,7 @@ class GateRules:
     per_category: int
     in_all: int
     duplicate_threshold: float
-    compared: Callable[[str, str], str] = lambda instruction, _: instruction
+    compared: Callable[[str, str], tuple[str, str]] = lambda instruction, _: ("", instruction)
 
 
 def depths(candidates: pl.DataFrame, known: Mapping[str, int]) -> dict[str, int]:
@@ -67,13 +68,15 @@ def pass_gate(
             `kept`.
         seeds: `seed_id`, `category`, `instruction`, `input`: all seeds, also those that rest.
     """
-    texts = [rules.compared(row["instruction"], row["input"]) for row in ranked]
+    tasks = [rules.compared(row["instruction"], row["input"]) for row in ranked]
     seed_ids = seeds["seed_id"].to_list()
     pool = [rules.compared(*task) for task in seeds.select("instruction", "input").iter_rows()]
-    pairs = near_duplicates(texts, [*pool, *texts], rules.duplicate_threshold)
+    known_tasks = [*pool, *tasks]
+    texts = [text for _, text in tasks]
+    pairs = near_duplicates(texts, [text for _, text in known_tasks], rules.duplicate_threshold)
     near: dict[int, list[tuple[float, int]]] = {}
     for query, other, score in pairs.select("query", "pool", "score").iter_rows():
-        if other != len(pool) + query:
+        if other != len(pool) + query and known_tasks[other][0] == tasks[query][0]:
             near.setdefault(query, []).append((score, other))
     known = set(seed_ids)
     passed: list[int] = []

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from sedi_dagster.texts.words import tokens
+from sedi_dagster.filtering.guarded_texts import FEWEST_WORDS
+from sedi_dagster.texts.words import tokens, word_counts
 
 
 class SharedInstructions:
@@ -23,8 +24,7 @@ class SharedInstructions:
         inputs: defaultdict[str, set[str]] = defaultdict(set)
         spellings: defaultdict[str, set[str]] = defaultdict(set)
         for instruction, text_input in tasks:
-            if text_input:
-                name = _name(instruction)
+            if text_input and (name := _name(instruction)):
                 inputs[name].add(text_input)
                 spellings[name].add(instruction)
         self.names = frozenset(name for name, given in inputs.items() if len(given) > 1)
@@ -51,9 +51,22 @@ class SharedInstructions:
     def own_part(self, prompt: str) -> str:
         """A prompt without the shared instruction that it begins with: what is its own."""
         for spelling in self._spellings:
-            if prompt.startswith(spelling) and (rest := prompt[len(spelling) :].strip()):
-                return rest
+            rest = prompt.removeprefix(spelling)
+            whole_words = not (spelling[-1].isalnum() and rest[:1].isalnum())
+            if rest != prompt and rest.strip() and whole_words:
+                return rest.strip()
         return prompt
+
+    def telling(self, texts: pl.Series) -> pl.Series:
+        """Texts that could recite an item; "" instead of a few words, which may be all that is an item's own.
+
+        What is asked of "France" is not told by the answer "France" to another question.
+        """
+        return texts.set(word_counts(texts) < FEWEST_WORDS, "") if self.names else texts
+
+    def telling_input(self, tasks: pl.DataFrame) -> pl.Expr:
+        """The same of the inputs of tasks as `with_compared` gives them; those of shared instructions are whole."""
+        return pl.when(pl.col("shared") == "").then(self.telling(tasks["input"])).otherwise("input")
 
 
 def _name(instruction: str) -> str:

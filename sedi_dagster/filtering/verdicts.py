@@ -115,7 +115,8 @@ class _OpenCandidates:
 
 def _near_items(candidates: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """An item may be the instruction, be spread over instruction and input, stand in the input, or be recited."""
-    parts = [pl.col("instruction"), task_prompts(), pl.col("input"), pl.col("output")]
+    output = rules.shared.telling(candidates["output"])
+    parts = [pl.col("instruction"), task_prompts(), rules.shared.telling_input(candidates), pl.lit(output)]
     near = rules.decontaminator.near(pl.concat([candidates.select("row", text=part) for part in parts]))
     rest = candidates.join(near, on="row", how="anti", maintain_order="left")
     of_item = pl.when(pl.col("shared") == "").then(task_prompts()).otherwise("text")

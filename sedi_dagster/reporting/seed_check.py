@@ -83,7 +83,8 @@ def check_seeds(
         orient="row",
     ).with_row_index("row")
     duplicates = _near_duplicates(shared.with_compared(tasks), seeds.lines, filtering.threshold, remarks)
-    near_items = _near_items(tasks, seeds.lines, decontaminator, problems)
+    told = shared.with_compared(tasks).with_columns(input=shared.telling_input(tasks))
+    near_items = _near_items(told, seeds.lines, decontaminator, problems)
     for name, rules in _rules(filtering):
         for number, rule in first_broken(tasks, rules).select("row", "rule").iter_rows():
             remarks.add(seeds.lines[number], name, f"violates the filter rule {rule}", "text that the filters keep")

@@ -144,8 +144,9 @@ def test_examples_of_a_shared_instruction_are_compared_by_their_input() -> None:
     tasks = {"a": "The invoice is wrong.", "b": "My parcel never came.", "c": "My parcel never came!"}
     twins = {name: {"instruction": "Which team answers?", "input": text} for name, text in tasks.items()}
     shared = SharedInstructions([("Which team answers?", "A crack."), ("Which team answers?", "A voucher.")])
-    gate = replace(GATE, compared=lambda instruction, text_input: shared.compared(instruction, text_input)[1])
-    updated = update(HUMANS, examples(**twins), {"a": 3.0, "b": 2.0, "c": 1.0}, gate=gate)
+    gate = replace(GATE, compared=shared.compared)
+    humans = seeds(h1={"instruction": "The invoice is wrong."}, h2={}, h3={})  # another task with that text
+    updated = update(humans, examples(**twins), {"a": 3.0, "b": 2.0, "c": 1.0}, gate=gate)
     assert refused(updated) == {"a": None, "b": None, "c": "near duplicate of seed b (ROUGE-L 1.00)"}
     assert list(refused(update(HUMANS, examples(**twins), {"a": 3.0, "b": 2.0})).values())[1] is not None
 

@@ -107,3 +107,19 @@ def test_a_rejection_before_the_answer_is_judged_by_the_input_too(shared: Shared
     rules = Rules(Decontaminator([], 0.7, 13), InstructionForm(), 0.85, shared=shared)
     found = judge_candidates(pl.DataFrame(rows, schema=CANDIDATE_SCHEMA), pool, rules)
     assert found["rule"].to_list() == ["cut", "unanswered_duplicate", None]
+
+
+def test_a_shared_instruction_is_no_part_of_another_word_and_has_words() -> None:
+    shared = SharedInstructions([("Sort", "b a"), ("Sort", "d c"), ("\u200b", "One."), ("\u200b", "Two.")])
+    assert shared.own_part("Sorting is what this text is about: say how.").startswith("Sorting")
+    assert shared.own_part("Sort: z y x") == ": z y x"
+    assert shared.compared("Name a tool.", "") == ("", "Name a tool.")
+
+
+def test_an_item_of_one_word_keeps_no_other_task_with_that_word_out() -> None:
+    """What is asked of France may be the answer to another question; the same question stays an item."""
+    capital, country = "What is the capital of the country?", "Which country has this capital?"
+    shared = SharedInstructions([(capital, "Norway"), (capital, "Egypt"), (country, "Oslo"), (country, "Cairo")])
+    own = [("item", shared.own_part(f"{capital}\n\nother 0"))]
+    tasks = [(country, "Paris"), (capital, "other 0"), (capital, "Spain"), ("Say what comes first.", "other 0")]
+    assert judged(*tasks, shared=shared, items=own) == [None, "evaluation_rouge_l", None, None]
