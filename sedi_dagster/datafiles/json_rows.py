@@ -14,13 +14,9 @@ ROW_FIELDS = ("instruction", "prompt", "question", "problem", "text", "input", "
               "article")  # fmt: skip
 """Texts by which an object is a row itself, not what holds rows."""
 
-_OF_A_ROW = frozenset(("messages", "conversations", "conversation", "instances"))
-_HOLDERS = re.compile(
-    r"(?:data(?:set)?|rows?|examples?|items|instances|samples|records|entries|results|tasks|seeds|questions|train\w*|"
-    r"tests?|dev|val\w*|eval\w*|documents|paragraphs|queries|problems|prompts)",
-    re.IGNORECASE,
+_OF_A_ROW = frozenset(
+    ("messages", "conversations", "conversation", "instances", "answers", "choices", "options", "responses")
 )
-"""Names of what holds rows."""
 _OF_A_MESSAGE = (("role", "content"), ("from", "value"), ("role", "parts"))
 
 Numbered = Iterator[tuple[int, dict[str, Any] | None]]
@@ -163,8 +159,7 @@ def _list(text: str, position: int, problems: Problems, closed: bool = True) -> 
 def _single(value: dict[str, Any], problems: Problems) -> Numbered:
     """A file that is one object: a row, or what holds rows: `{"data": [...]}`, columns, several splits."""
     lists = {name: inner for name, inner in value.items() if _is_rows(inner)}
-    holds_rows = any(_HOLDERS.fullmatch(name) or rows[0].keys() & {*ROW_FIELDS} for name, rows in lists.items())
-    texts = [name for name in ROW_FIELDS if isinstance(value.get(name), str)]
+    own = any(value.get(name) and name not in lists for name in ROW_FIELDS)
     columns = _columns(value)
     inner = list(value.values())
     if len(inner) > 1 and all(isinstance(row, dict) and row.keys() == inner[0].keys() for row in inner) and not columns:
@@ -175,7 +170,7 @@ def _single(value: dict[str, Any], problems: Problems) -> Numbered:
     elif columns:
         problems.unit = "row"
         yield from enumerate(columns, 1)
-    elif not holds_rows or texts or _OF_A_ROW & lists.keys() or any(_is_message(rows[0]) for rows in lists.values()):
+    elif not lists or own or _OF_A_ROW & lists.keys() or any(_is_message(rows[0]) for rows in lists.values()):
         yield 1, _object(value, 1, problems)
     elif len(lists) > 1 and "row_idx" not in lists.get("rows", [{}])[0]:
         raise InputFileError(

@@ -144,7 +144,8 @@ def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
         if inner and _has_shape(opened := {**row, **inner}, columns):
             row = {name: value for name, value in opened.items() if not isinstance(value, dict) or name in inner}
     plain = {name: "_".join(_ENDS.sub("", str(name)).lower().split()) for name in row}
-    plain = {name: known if known in _PLAIN_NAMES else _OF_A_TEXT.sub("", known) for name, known in plain.items()}
+    shorter = {name: _OF_A_TEXT.sub("", known) for name, known in plain.items() if known not in _PLAIN_NAMES}
+    plain |= {name: known for name, known in shorter.items() if known not in plain.values()}
     if any(name != known and known in _PLAIN_NAMES and known not in row for name, known in plain.items()):
         row = {
             known if known in _PLAIN_NAMES and known not in row else name: row[name] for name, known in plain.items()

@@ -41,7 +41,9 @@ def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any
     escaped = _ESCAPED_QUOTE.search(text) is not None and '""' not in text.replace(',""', "").replace('"",', "")
     if escaped:
         problems.notes['file has quotes escaped with a backslash (\\\\"), and is read so'] += 1
-    spaced = re.search(rf'{re.escape(separator)} +"(?!")', text) is not None  # quotes behind a blank are quotes, too
+    opened = len(re.findall(rf'{re.escape(separator)} +"(?!")', text))  # quotes behind a blank are quotes, too,
+    closed = re.findall(rf'{re.escape(separator)} +"(?!")(?:[^"]|"")*+"[ ]*(?={re.escape(separator)}|\r?\n|\Z)', text)
+    spaced = 0 < opened == len(closed)  # unless a text goes on behind them
     if len(named) < len(names) or escaped or spaced or separator == "|":
         yield from _loose_rows(text, names, separator, escaped, problems)
         return

@@ -682,6 +682,30 @@ def test_bytes_in_a_table_are_text_where_they_are_and_else_a_problem(read: Read)
     assert "row 2, field 'output': is b'\\xff" in str(found.problems.found[0])
 
 
+@pytest.mark.parametrize("name", ["faq", "flashcards", "pairs", "chats", "内容"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"q": "Name a bird.", "a": "Heron"},
+        {"Question": "Name a bird.", "Answer": "Heron"},
+        {"messages": [{"role": "user", "content": "Name a bird."}, {"role": "assistant", "content": "Heron"}]},
+    ],
+)
+def test_an_object_may_hold_its_rows_under_any_name(read: Read, name: str, row: dict[str, Any]) -> None:
+    found = read("a.json", json.dumps({"title": "Birds", name: [row]})).checked()
+    assert [(task.instruction, task.output) for task in found.tasks] == [("Name a bird.", "Heron")]
+
+
+def test_two_fields_that_are_called_alike_do_not_replace_one_another(read: Read) -> None:
+    found = read("a.jsonl", jsonl([{"Question": "Name a bird.", "Question Text": "Q2", "answer": "Heron"}])).checked()
+    assert found.tasks[0].instruction == "Name a bird." and "Question Text" in str(found.notes)
+
+
+def test_a_cell_that_begins_with_a_quotation_behind_a_blank_is_text(read: Read) -> None:
+    found = read("a.csv", 'instruction;output\nSay something.; "Hello" is what I say.\n').checked()
+    assert found.tasks[0].output.strip() == '"Hello" is what I say.'
+
+
 def test_one_conversation_in_a_file_is_a_row(read: Read) -> None:
     turns = [{"role": "user", "parts": [{"text": "Name a bird."}]}, {"role": "model", "parts": [{"text": "A tern."}]}]
     assert [t.output for t in read("a.jsonl", json.dumps({"contents": turns})).checked().tasks] == ["A tern."]
