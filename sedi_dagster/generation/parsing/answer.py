@@ -13,13 +13,18 @@ from sedi_dagster.texts.no_input import means_no_input
 
 _AROUND = "#*_>\"'“” \t"
 _TAGS = ("answer", "final_answer", "final", "response", "output", "solution", "result")
-_ASKS_FOR_TAGS = re.compile(r"\btags?\b|xml|html|<\w", re.IGNORECASE)
-_OF_TEXT = ("text", "txt", "plaintext", "markdown", "md")
+_ASKS_FOR_TAGS = re.compile(r"\btags?\b|xml|html|<\w|\belements?\b", re.IGNORECASE)
+_ASKS_FOR_STEPS = re.compile(r"step[ -]by[ -]step|reasoning|show (?:your|the|all) (?:work|steps)", re.IGNORECASE)
+_OF_TEXT = ("text", "txt", "plaintext")
+_LAID_OUT = re.compile(r"^[^\w\n\"'“‘«]|\S[ ]{2,}\S|[\t{}<>;=]|[-+|_/\\^│├└─═]{2}", re.MULTILINE)
+"""Text that needs its fence: drawings, trees, columns, code."""
 _SENTENCES = re.compile(r"[^\W\d_][^{}<>;=|]*[.!?。！？…][\"'”’)]*")
 """A line of prose, not of code."""
 _ASKS_FOR_A_FENCE = re.compile(r"markdown|fence|code|block|```|verbatim|terminal|readme|plain ?text", re.IGNORECASE)
 _ASKS_FOR_JSON = re.compile(
-    r"json|\bdict(?:ionary)?\b|\bobjects?\b|\bkeys?\b|schema|payload|\bapi\b|config|[{}]", re.IGNORECASE
+    r"json|\bdict(?:ionary)?\b|\bobjects?\b|\bkeys?\b|schema|payload|\bapi\b|config|[{}]|"
+    r"machine[- ]readable|structured|\brecords?\b|\bfields?\b",
+    re.IGNORECASE,
 )
 
 _LEAD_AND_NAME = re.compile(r"([^\w]*(?:\d+\W+)?)(\w*)")
@@ -34,7 +39,7 @@ def parse_answer(text: str, instruction: str, text_input: str = "") -> str:
     answer = text.strip()
     rest = _without_task(answer, instruction, text_input)
     answer = _without_label(_without_further_tasks(rest, task), task, questioned=rest != answer)
-    return _unwrapped(answer, task)
+    return _unwrapped(answer, instruction, text_input)
 
 
 def _without_task(answer: str, instruction: str, text_input: str) -> str:
@@ -68,7 +73,7 @@ def _end_of(answer: str, said: str, start: int) -> int | None:
 
 
 def _without_label(answer: str, task: str, questioned: bool) -> str:
-    """Without the label of an output, unless the task names it or it is one of several.
+    """Without the label of an output, unless the task names it, it is one of several, an item or a key of YAML.
 
     `questioned`: the task stood before it, so that `A:` is a label too.
     """
@@ -79,40 +84,50 @@ def _without_label(answer: str, task: str, questioned: bool) -> str:
     lead, name = _LEAD_AND_NAME.match(label[0]).groups()  # type: ignore[union-attr]  # it matches any label
     if re.search(rf"[\"'`“‘«【\[<*#]{name}\b|{name}[\"'`”’»】\]>*]{{0,3}}\s?[:：]", task, re.IGNORECASE):
         return answer
+    if name.islower() or words.OUTPUT.search(task):
+        return answer
     others = (words.INPUT, words.OUTPUT, words.QUESTION, _labels_like(lead))
     return answer if any(other.search(rest) for other in others) else without_lone_bold(rest)
 
 
 def _labels_like(lead: str) -> re.Pattern[str]:
-    """Any label behind the same signs: `**`, `- `, `1. `, `### `; none where it is plain."""
+    """Any label behind the same signs (`**`, none), any heading behind `### `, any item behind `- ` or `1. `."""
     if "#" in lead:
         return re.compile(r"^[ \t]*#{1,6}[ \t]", re.MULTILINE)
-    same = re.sub(r"\d+", r"\\d+", re.escape(lead))
+    same = re.sub(r"\d+", r"\\d+", re.escape(lead.rstrip("*_`")))
+    if same:
+        return re.compile(rf"^{same}", re.MULTILINE)
+    same = re.escape(lead)
     ends = r"(?:[*_】\]]{0,2}(?:：|:(?=[\s*_]|$))|[*_】\]]{1,2}$)"
     return re.compile(rf"^{same}{words.ANY_WORDS}[ ]?{ends}", re.MULTILINE)
 
 
-def _unwrapped(answer: str, task: str) -> str:
+def _unwrapped(answer: str, instruction: str, text_input: str) -> str:
     """Out of tags of an answer, a code fence around prose, or an object that holds nothing else."""
+    task = f"{instruction}\n{text_input}"
     if answer.endswith(">") and not _ASKS_FOR_TAGS.search(task):
-        answer = _in_tags(answer) or answer
+        answer = _in_tags(answer, steps=_ASKS_FOR_STEPS.search(task) is not None) or answer
     language, inner = _in_fence(answer) or ("", "")
-    if not _ASKS_FOR_JSON.search(task) and (held := _of_object(inner or answer)):
+    if not _ASKS_FOR_JSON.search(task) and (held := _of_object(inner or answer, instruction, text_input)):
         return held
-    if inner and not _ASKS_FOR_A_FENCE.search(task) and (language in _OF_TEXT or (not language and _is_prose(inner))):
-        return inner
-    return answer
+    if not inner or _ASKS_FOR_A_FENCE.search(task):
+        return answer
+    is_text = language in _OF_TEXT and not _LAID_OUT.search(inner)
+    return inner if is_text or language in ("markdown", "md") or (not language and _is_prose(inner)) else answer
 
 
-def _in_tags(answer: str) -> str:
-    """What stands between the tags that end the answer, reasoning before them apart; empty if it is no text."""
+def _in_tags(answer: str, steps: bool) -> str:
+    """What stands between the tags that end the answer; empty if it is no text.
+
+    Reasoning before them is left out, unless `steps` are asked for.
+    """
     close = answer.rfind("</")
     name = answer[close + 2 : -1].lower()
     begin = answer.lower().find(f"<{name}>") if name in _TAGS else -1
     if begin < 0 or "```" in answer:
         return ""
     before, inner = answer[:begin].rstrip(), answer[begin + len(name) + 2 : close].strip()
-    apart = not before or (before[-1] not in ":：" and "\n" in answer[len(before) : begin])
+    apart = not before or (not steps and before[-1] not in ":：" and "\n" in answer[len(before) : begin])
     return inner if apart and not inner.startswith("<") else ""
 
 
@@ -122,15 +137,15 @@ def _in_fence(answer: str) -> tuple[str, str] | None:
     inner = rest.removesuffix("```")
     if not head.startswith("```") or inner == rest or "```" in head[3:] + inner:
         return None
-    return head[3:].strip().lower(), inner.strip()
+    return head[3:].strip().lower(), inner.strip("\n").rstrip()
 
 
 def _is_prose(text: str) -> bool:
     return all(_SENTENCES.fullmatch(line.strip()) for line in text.split("\n") if line.strip())
 
 
-def _of_object(text: str) -> str:
-    """The text of the only output in a JSON object, which may hold the task too; empty if it is none."""
+def _of_object(text: str, instruction: str, text_input: str) -> str:
+    """The text of the only output in a JSON object, which may hold the task again; empty if it holds more."""
     if not text.startswith("{"):
         return ""
     try:
@@ -141,13 +156,19 @@ def _of_object(text: str) -> str:
     if not isinstance(data, dict) or not {key.casefold() for key in data} <= known:
         return ""
     outputs = [value for key, value in data.items() if key.casefold() in FIELDS["output"]]
+    again = {instruction.strip(), text_input.strip(), ""}
+    if any(str(value or "").strip() not in again for value in data.values() if value not in outputs):
+        return ""
     return outputs[0].strip() if len(outputs) == 1 and isinstance(outputs[0], str) else ""
 
 
 def _without_further_tasks(answer: str, task: str) -> str:
-    """Without the tasks, each with its label of an input or output, that a model went on to."""
+    """Without the tasks, each with its label of an input or output, that a model went on to.
+
+    Behind another task they belong to the answer: a worksheet.
+    """
     heads = [head for head in words.FURTHER_TASK.finditer(answer) if head.start()]
-    if not heads or words.SPEAKS_OF_TASKS.search(task):
+    if not heads or words.SPEAKS_OF_TASKS.search(task) or words.NAMED_HEAD.search(answer, 0, heads[0].start()):
         return answer
     last_label = max(
         (label.start() for kind in (words.INPUT, words.OUTPUT) for label in kind.finditer(answer)), default=0

@@ -125,11 +125,13 @@ EXAMPLE = _line(
 """`Example 2`, alone on its line or before a label of the instance."""
 
 FURTHER_TASK = re.compile(
-    rf"\n[ \t]*\n[ \t]*(?:#{{1,6}}[ \t]*)?{_BOLD}(?:(?:{_any_of('task')}|{_any_of('instruction')})[ \t]{{0,3}}{_COLON}|"
+    rf"\n[ \t]*\n[ \t]*(?:#{{1,6}}[ \t]*)?{_BOLD}(?:{_any_of('instruction')}[ \t]{{0,3}}{_COLON}|"
     rf"{_any_of('task')}[ \t]{{0,3}}#?(?!1\b)\d{{1,3}}{_BOLD}[ \t]{{0,3}}(?:{_COLON}|[.)]))",
     re.IGNORECASE,
 )
-"""A head behind a blank line. Not the first: an answer may be a list of tasks."""
-SPEAKS_OF_TASKS = re.compile(rf"{_any_of('task')}|{_any_of('instruction')}", re.IGNORECASE)
+"""A head behind a blank line. Not the first, nor `Task:` alone: an answer may be a list of tasks or a plan."""
+SPEAKS_OF_TASKS = re.compile(
+    rf"{_any_of('task')}|{_any_of('instruction')}|prompt|template|language model|\bllm|few-shot", re.IGNORECASE
+)
 
 FENCE = _line(r"```[\w+-]*[ \t]*\r?$")
