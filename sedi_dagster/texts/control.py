@@ -71,12 +71,13 @@ _LISTED = re.compile(r"(?:\A|\n)[ \t]*(?:[-*+•|]|\d{1,3}[.)])[ \t]+\Z|[:：][ 
 _BOX = re.compile(r"<\|(?:begin|end)_of_box\|>")
 _STRUCK_OUT = re.compile(r"</s>\s*\S")  # HTML: as a mark it would be the last thing in the text
 _QUOTES = "`'\"“”‘’«»"
-_TOOL_CALL = re.compile(
-    r"(?:[^\n]{0,200}[^\n:：]\n)?\s*(?:<(?:\w+:)?tool_call>\s*[{<\w]|"
-    r"<(?:\w+:)?(?:function_calls>|invoke name=)|<function=|"
+_CALL = (
+    r"\s*(?:<(?:\w+:)?tool_call>\s*[{<\w]|<(?:\w+:)?(?:function_calls>|invoke name=)|<function=|"
     r"\[TOOL_CALLS\]\s*[\[{\w]|<\|tool_calls?(?:_\w+)?\|>|<\|tool_call>call:|<\|open\|>tools|"
     r"<\|python_tag\|>\s*\{|<｜tool▁calls▁begin｜>|<｜DSML｜)"
 )
+_TOOL_CALL = re.compile(rf"{_CALL}|(?!```)[^\n]{{0,200}}[^\n:：]\n{_CALL}(?=.*[>\]}})]\s*\Z)", re.DOTALL)
+"""Also behind a line that is no fence; then nothing follows it."""
 _CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 _CITED = re.compile(
     "\ue200[^\ue201]{0,200}\ue201|【\\d{1,3}(?::\\d{1,3})?†[^】\\n]{0,80}】|"

@@ -67,11 +67,12 @@ _FORMS = (
     ),
     # The roles of s1, with their marks and without.
     _form(
-        r"(?:<\|im_start\|>)?(?-i:think)\n",
-        r"(?:\n|<\|im_end\|>\s{0,2}<\|im_start\|>)(?-i:answer)\n(?:(?:final[ ])?answer:[ ]?)?",
+        r"<\|im_start\|>think\n",
+        r"<\|im_end\|>\s{0,2}<\|im_start\|>answer\n(?:(?:final[ ])?answer:[ ]?)?",
         lone=False,
         sure=False,
     ),
+    _form(r"(?-i:think)\n", r"\n(?-i:answer)\n(?:final[ ])?answer:[ ]?", lone=False, sure=False),
     _form(r"/think\n", r"<\|im_end\|>\s{0,2}<\|im_start\|>\s?assistant\b(?:/\w+)?\s", lone=False, sure=False),
     _form(
         rf"(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)\b{_HEADER}<\|message\|>",
@@ -107,7 +108,10 @@ _FORMS = (
     _form(rf"{_SIGN}thinking(?:\.\.\.|…)[ \t]*\n", r"\n(?:\.\.\.|…)[ \t]*done thinking\.?", lone=False, sure=False),
     # Qwen's first step, where the template opened the block and the model did not end it.
     _form(
-        r"(?:here(?:['’]s| is) a )?thinking process:\s+1\.\s+\*\*(?:analy[sz]e|understand)\b", r"</think>", lone=False
+        r"(?:here(?:['’]s| is) a )?thinking process:\s+1\.\s+\*\*"
+        r"(?:analy[sz]e|understand) the (?:user['’]s|request|input|prompt)\b",
+        r"</think>",
+        lone=False,
     ),
     _form(
         rf"{_SIGN}(?:>[ \t]*)?(?:[*_]{{1,3}}(?:thinking|thought process|reasoning)(?:\.\.\.|…|:)?[*_]{{1,3}}|"

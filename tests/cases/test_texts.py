@@ -331,6 +331,11 @@ def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
         "<think> opens the reasoning and </think> closes it.",
         "Turn it off with /no_think",
         "think\ntank\nanswer",
+        "think\nask\nanswer\nspeak",
+        "Thinking Process:\n\n1. **Understand the problem.** Read it twice.\n2. **Plan.** Draw it.",
+        "Here's a thinking process:\n\n1. **Understand the user.** Talk to people.\n2. **Draw.**",
+        '```xml\n<tool_call>\n{"name": "search"}\n</tool_call>\n```',
+        'This is how a model calls.\n<tool_call>\n{"name": "search"}\n</tool_call>\nThe client runs it.',
         "Thinking process:\n1. Read the task.\n2. Answer it.",
         "A model calls a tool so:\n<tool_call>\n{...}\n</tool_call>",
     ],
@@ -715,6 +720,12 @@ Desculpe, como modelo de IA não posso fazer isso.
 請提供您想翻譯的文字。
 申し訳ありませんが、その依頼には対応できません。"""
 ANSWERS = """他的要求违反了公司的规定，所以被拒绝。
+该内容违反了社区规定，应当删除。
+此内容违反广告法第九条。
+I'm not willing to discuss this with the press until the trial is over.
+That's beyond what I can afford.
+It is beyond my abilities to say how lovely the evening was.
+Leider kann ich Ihre Empfehlung nicht annehmen, da ich verreist bin.
 您没有提供地址，请补上。
 I see no reason to wait.
 I'm not going to the party, she said.
@@ -877,7 +888,8 @@ Response not available."""
 SHORT_ANSWERS = ("No", "Yes", "0", "A", "-5", "None of them can fly.", "Blank verse is unrhymed.", "Nul points", "无花果",
                  "нет, это не так", "…and then he left", "[1, 2]", "Response time is 5 ms", "null and void", "Empty set",
                  "None", "null", "empty", "[]", "{}", "<br>", "无", "なし", "... --- ...", ".- -...", "...---...", "😀", "空气", "<table>",
-                 "Lorem ipsum is dummy text.", "[the heron stands still]", "<img src=a alt=b title=c>")  # fmt: skip
+                 "Lorem ipsum is dummy text.", "[the heron stands still]", "[Enter Macbeth with bloody hands]", "[Put on the hat and leave]",
+                 "<img src=a alt=b title=c>")  # fmt: skip
 
 
 @pytest.mark.parametrize("text", REFUSALS.splitlines())
