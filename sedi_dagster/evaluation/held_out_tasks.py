@@ -15,6 +15,7 @@ from typing import Any
 
 from sedi_dagster.evaluation.verifiers import normalise, verify
 from sedi_dagster.evaluation.verifiers.numeric import final_number
+from sedi_dagster.evaluation.verifiers.text import words
 from sedi_dagster.records import EvaluationItem, SeedTask, content_id, task_prompt
 
 MOST_LABELS, LABEL_WORDS, SHORT_WORDS = 20, 4, 8
@@ -67,7 +68,7 @@ def _verifiers(task: SeedTask, labels: Sequence[str], wrong: Sequence[str]) -> I
     output = task.output.strip()
     own = normalise(output)
     if label := next((label for label in labels if normalise(label) == own), None):
-        yield "label", {"labels": [*labels], "answer": label}
+        yield "label", {"labels": [*labels], "answer": label} | _limit(task, labels)
         return
     if _NUMBER.fullmatch(output) and (numbers := final_number(output)):
         yield "numeric", {"value": numbers[0]}
@@ -80,6 +81,21 @@ def _verifiers(task: SeedTask, labels: Sequence[str], wrong: Sequence[str]) -> I
     threshold = max(THRESHOLDS[0], round(reached + MARGIN, 2))
     if own and threshold <= THRESHOLDS[1]:
         yield "token_f1", {"references": [output], "threshold": threshold}
+
+
+def _limit(task: SeedTask, labels: Sequence[str]) -> dict[str, int]:
+    """The most words of an answer where the task itself names one label ("Is this spam?"), whichever is right.
+
+    Its echo would else pass for that label, and only tasks with the other labels could be items.
+    """
+    texts = (task_prompt(task.instruction, task.input), task.instruction, task.input)
+    named = [
+        len(words(text))
+        for text in texts
+        if any(verify("label", {"labels": [*labels], "answer": label}, text).passed for label in labels)
+    ]
+    longest = max(len(words(label)) for label in labels)
+    return {"max_words": max(longest, min(longest + 2, min(named) - 1))} if named else {}
 
 
 def _fields(output: str) -> dict[str, Any]:

@@ -82,6 +82,27 @@ def test_labels_are_known_by_their_number() -> None:
     assert item is not None and (item.verifier, item.args["answer"]) == ("label", "No.")
 
 
+@pytest.mark.parametrize(
+    ("asked", "labels", "most"),
+    [
+        ("Is this message spam?", ["spam", "ham"], 3),
+        ("Is it urgent?", ["normal", "urgent", "low"], 2),
+        ("Is it spam or not spam?", ["spam", "not spam"], None),
+        ("Sort the message.", ["spam", "ham"], None),
+    ],
+)
+def test_tasks_of_every_label_can_be_items_also_where_the_question_names_one(
+    asked: str, labels: list[str], most: int | None
+) -> None:
+    """Else a student that gives the other label whatever it is asked would be right each time."""
+    tasks = [task(asked, labels[n % len(labels)], f"We meet on the {n}th at nine.") for n in range(12)]
+    items = [item_of(one, labels_of(tasks), [other.output for other in tasks]) for one in tasks]
+    assert {(item.verifier, item.args["answer"], item.args.get("max_words")) for item in items if item} == {
+        ("label", name, most) for name in labels
+    }
+    assert all(item and not verify("label", item.args, item.prompt).passed for item in items)
+
+
 def test_a_task_that_no_verifier_can_judge_is_no_item() -> None:
     text = "The committee met on Monday and talked about the roof, the heating and the new chairs for the hall."
     echo = task("Correct the text.", text, text.replace("committee", "comittee"))
