@@ -78,6 +78,10 @@ class Exchange:
     row: Mapping[str, Any]
 
 
+NOT_READ = "\0"
+"""As a field of `Columns`: whatever the file has of that part is left alone."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """The fields of a file, where a person names them; empty: found by name."""

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from sedi_dagster.categories import load_categories
 from sedi_dagster.datafiles.options import column_options
-from sedi_dagster.datafiles.shapes import Columns
+from sedi_dagster.datafiles.shapes import NOT_READ, Columns
 from sedi_dagster.datafiles.writing import write_jsonl
 from sedi_dagster.errors import InputFileError, StorageError
 from sedi_dagster.evaluation.held_out_tasks import item_of, labels_of
@@ -94,6 +94,8 @@ def _read(
     file: Path, columns: Columns, settings: Settings, bundled: Mapping[str, Category], single: str | None
 ) -> tuple[SeedFile, dict[str, str]]:
     """The tasks with ids of categories, and the name of each id as the file has it."""
+    if single is not None:  # whatever stands in that field, and in however many rows
+        columns = replace(columns, category=NOT_READ)
     found = read_seed_file(file, None, columns, settings.seed_categories)
     if single is None and not any(task.category for task in found.tasks):
         return read_seed_file(file, bundled, columns, settings.seed_categories), {}

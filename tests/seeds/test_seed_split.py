@@ -146,6 +146,10 @@ def test_a_file_without_categories_gets_one_or_those_of_the_bundled_seeds(write_
     assert entries and all(entry["definition"] == bundled[entry["id"]].definition for entry in entries)
     assert split(write_jsonl(towns("math")), tmp_path / "math").exit_code == 0
     assert load_categories(tmp_path / "math" / "categories.yaml")["math"].hint == bundled["math"].hint
+    odd = [row | {"category": category} for row, category in zip(towns(), [3, None, "Own"] * 4, strict=True)]
+    result = split(write_jsonl(odd), tmp_path / "all", "--single-category", "Towns")
+    assert result.exit_code == 0 and "ignored: category (8)" in result.output
+    assert list(load_categories(tmp_path / "all" / "categories.yaml")) == ["towns"]
 
 
 def test_an_item_that_is_near_a_seed_task_becomes_one(write_jsonl: Write, tmp_path: Path) -> None:
