@@ -152,9 +152,12 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) 
 
 
 def _without_thought(text: str, thought: str) -> str:
-    """The text without the reasoning that has a field of its own too; one that is equal to it may be the answer."""
+    """The text without the reasoning that has a field of its own too, as lines before it.
+
+    One that is equal to it may be the answer, or how the answer's sentence begins.
+    """
     rest = text.lstrip().removeprefix(thought.strip())
-    return rest if rest.strip() and rest[:1].isspace() and len(rest) < len(text) else text
+    return rest if rest.strip() and rest.lstrip(" \t")[:1] == "\n" and len(rest) < len(text) else text
 
 
 def _first_choice(choices: Any) -> dict[str, Any] | None:

@@ -76,7 +76,8 @@ def from_status(
     asked_s = retry_after.from_headers(headers)
     wait_s = reason.wait_s if asked_s is None else asked_s
     renews = status == 429 and wait_s is not None  # of some hours or of a day
-    if status == 402 or (status < 500 and _QUOTA.search(text) and not renews):
+    of_content = any(map(_POLICY.search, reason.tags))  # then the words may be the request's
+    if status == 402 or (status < 500 and _QUOTA.search(text) and not renews and not of_content):
         return _fatal(f"The quota at {names.endpoint} is exhausted.{says}", f"Add credit or raise the limit. {_SAVED}")
     is_key = {"auth_error", "401"} & {*reason.tags} or (status == 403 and _TOKEN.search(text))
     is_key = is_key or (status in (400, 403) and _KEY.search(text))
@@ -123,9 +124,10 @@ def _bad_request(status: int, reason: Reason, says: str, names: EndpointNames, o
     message, text = reason.message, reason.all_words
     if _POLICY.search(text) or status == 451:
         return Failure("refused", f"{REFUSED_BY_POLICY}: {message[:300]}")
-    if status in (413, 429) or _TOO_LONG.search(text):
-        return Failure("too_long", f"{TOO_LONG}: {message[:300]}")
     parameters = refused_parameters(reason, optional)
+    of_a_value = any(not name.endswith("tokens") and name != "stop" for name in parameters)
+    if status in (413, 429) or (_TOO_LONG.search(text) and not of_a_value):
+        return Failure("too_long", f"{TOO_LONG}: {message[:300]}")
     bad_request = f"{BAD_REQUEST}: {status} {message[:300]}".strip()
     if parameters & {*reason.fields}:
         return Failure("parameters", bad_request, parameters=parameters)

@@ -57,6 +57,7 @@ TAKEN_OFF: dict[str, Answer] = {
     "an empty refusal": lambda t: message(t, refusal=""),
     "thoughts in a field of their own": lambda t: message(t, reasoning_content="A bird, then."),
     "thoughts in a field and before the answer": lambda t: message(f"A bird, then.\n\n{t}", reasoning="A bird, then."),
+    "a draft of its beginning in a field of thoughts": lambda t: message(t, reasoning=t.split()[0]),
     "no finish reason": lambda t: message(t, None),
     "another word for stop": lambda t: message(t, "end_turn"),
     "Gemini's word": lambda t: message(t, "STOP"),
