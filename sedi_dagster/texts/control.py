@@ -42,7 +42,7 @@ _OTHER_TURN = re.compile(
 """Where a model goes on to the next turn, of a template of plain text or of one whose marks the server dropped."""
 _ROLE_LABEL = re.compile(
     r"^[#*_ \t]{0,6}(?:human|user|assistant|ai|bot)[*_ \t]{0,3}(?::|$)|^#{1,6}[ \t]|dialog|conversation|interview|"
-    r"transcript|\bchat\b|对话|對話|会話|대화",
+    r"transcript|\bchat\b|\[/?INST\]|对话|對話|会話|대화",
     re.IGNORECASE | re.MULTILINE,
 )
 """What tells that the turns are what was asked for."""

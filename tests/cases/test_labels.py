@@ -277,6 +277,7 @@ def test_a_task_and_its_input_that_are_written_again_come_off() -> None:
         ("Draw a cat.", "```text\n   /\\_/\\\n  ( o.o )\n```"),
         ("Show how a package is laid out.", "```text\nsrc\n├── a.py\n└── b.py\n```"),
         ("Show the planets in columns.", "```plaintext\nName     Moons\nEarth    1\n```"),
+        ("What does the pattern match?", "`Output:` at the start of a line."),
         ("Write a guitar tab.", "```text\ne|--0--|\nB|--1--|\n```"),
         ("Think step by step: 6 * 7?", "Six sevens are 42.\n\n<answer>42</answer>"),
         ("Write a few-shot prompt.", "You rate reviews.\n\nInstruction: Rate it.\nInput: {review}\nOutput:"),

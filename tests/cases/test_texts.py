@@ -332,6 +332,8 @@ def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
         "Turn it off with /no_think",
         "think\ntank\nanswer",
         "think\nask\nanswer\nspeak",
+        "**Reasoning**\n\n> It is late.\n\n**Conclusion**\n\nGo home.",
+        "Put [INST] before the question and [/INST] behind it. [INST] Hi [/INST] is one.",
         "Thinking Process:\n\n1. **Understand the problem.** Read it twice.\n2. **Plan.** Draw it.",
         "Here's a thinking process:\n\n1. **Understand the user.** Talk to people.\n2. **Draw.**",
         '```xml\n<tool_call>\n{"name": "search"}\n</tool_call>\n```',
