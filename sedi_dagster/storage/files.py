@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
@@ -165,10 +165,14 @@ class Files:
         folder = self.path(*parts)
         if self.is_local:
             try:
-                with os.scandir(folder.path) as entries:
-                    return {e.name: f"{e.stat().st_mtime_ns} {e.stat().st_size}" for e in entries}
+                entries = list(os.scandir(folder.path))
             except (FileNotFoundError, NotADirectoryError):
                 return {}
+            stats: dict[str, str] = {}
+            for entry in entries:
+                with suppress(FileNotFoundError):  # a temporary file that has gone since, a link to nowhere
+                    stats[entry.name] = f"{entry.stat().st_mtime_ns} {entry.stat().st_size}"
+            return stats
         with as_storage_error(self.root):
             try:
                 listed = folder.fs.ls(folder.path, detail=True)

@@ -176,3 +176,12 @@ def test_a_data_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(StorageError, match="is a file"):
         Store(str(tmp_path / "data"))
+
+
+def test_a_link_to_nowhere_does_not_hide_the_other_files_of_a_folder(tmp_path: Path) -> None:
+    """As a temporary file that is renamed while the folder is listed: a plan would else seem not to be there."""
+    store = Store(str(tmp_path))
+    store.write_json({}, "plans", "round-0001.json")
+    (tmp_path / "plans" / ".#round-0001.json").symlink_to("nowhere")
+    assert store.names("plans") == store.names("plans/") == ["round-0001.json"]
+    assert store.record_names("plans") == ["round-0001"]
