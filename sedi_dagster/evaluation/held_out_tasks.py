@@ -37,7 +37,9 @@ def labels_of(tasks: Sequence[SeedTask]) -> list[str]:
     spellings = Counter(task.output.strip() for task in tasks)
     by_label: dict[str, str] = {}
     for spelling, _ in spellings.most_common():
-        by_label.setdefault(normalise(spelling), spelling)
+        first = by_label.setdefault(normalise(spelling), spelling)
+        if _signed(first) != _signed(spelling):
+            return []  # 1 and -1, A and A+: no verifier of labels tells them apart
     short = all(label and len(label.split()) <= LABEL_WORDS for label in by_label)
     return list(by_label.values()) if short and 2 <= len(by_label) <= min(MOST_LABELS, len(tasks) // 3) else []
 
@@ -52,9 +54,11 @@ def item_of(task: SeedTask, labels: Sequence[str], outputs: Sequence[str]) -> Ev
     if len(task.output.encode()) > LONGEST:
         return None
     own = normalise(task.output)
-    rivals = list(islice((output for output in dict.fromkeys(outputs) if normalise(output) != own), RIVALS))
+    signed = _signed(task.output)
+    rivals = list(islice((output for output in dict.fromkeys(outputs) if _signed(output) != signed), RIVALS))
     prompt = task_prompt(task.instruction, task.input)
-    wrong = [prompt, task.instruction, *filter(None, [task.input]), *rivals]
+    echoes = [text for text in (task.instruction, task.input) if text and not (labels and normalise(text) == own)]
+    wrong = [prompt, *echoes, *rivals]
     for name, args in _verifiers(task, labels, wrong):
         if verify(name, args, task.output, prompt).passed and not any(
             verify(name, args, w, prompt).passed for w in wrong
@@ -81,6 +85,11 @@ def _verifiers(task: SeedTask, labels: Sequence[str], wrong: Sequence[str]) -> I
     threshold = max(THRESHOLDS[0], round(reached + MARGIN, 2))
     if own and threshold <= THRESHOLDS[1]:
         yield "token_f1", {"references": [output], "threshold": threshold}
+
+
+def _signed(text: str) -> str:
+    """The text in lower case without what separates words and sentences, but with signs that make another of it."""
+    return re.sub(r"[\s_]+|(?<=\w)-(?=\w)", " ", re.sub(r"[.,!?;:\"'`*()\[\]。、！？]", "", text.casefold())).strip()
 
 
 def _limit(task: SeedTask, labels: Sequence[str]) -> dict[str, int]:

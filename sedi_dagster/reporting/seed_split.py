@@ -134,14 +134,20 @@ def split_tasks(tasks: Sequence[SeedTask], most_items: int, settings: Settings) 
         of_category = [replace(task, is_classification=task.is_classification or bool(labels)) for task in of_category]
         drawn = sorted(of_category, key=lambda task: task.id)
         derived_rng(settings.project_seed, "held-out tasks", category).shuffle(drawn)
+        wanted = min(most_items, len(of_category) // 2)
         items: list[EvaluationItem] = []
         for task in drawn:
-            if len(items) >= min(most_items, len(of_category) // 2):
+            if len(items) >= wanted:
                 break
             item = item_of(task, labels, outputs)
             if item is not None and item.id not in task_of:
                 items.append(item)
                 task_of[item.id] = task
+        if len(items) < wanted and len({item.reference for item in items}) == 1 and len(set(outputs)) > 1:
+            made.left_out[category] = (
+                f"{len(of_category)} tasks, {items[0].reference!r} is right for all that can be items"
+            )
+            continue
         taken = {task_of[item.id].id for item in items}
         made.items[category] = items
         made.seeds[category] = [task for task in of_category if task.id not in taken]

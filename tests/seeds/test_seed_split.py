@@ -89,6 +89,7 @@ def test_labels_are_known_by_their_number() -> None:
         ("Is it urgent?", ["normal", "urgent", "low"], 2),
         ("Is it spam or not spam?", ["spam", "not spam"], None),
         ("Sort the message.", ["spam", "ham"], None),
+        ("Spam?", ["spam", "ham"], 1),
     ],
 )
 def test_tasks_of_every_label_can_be_items_also_where_the_question_names_one(
@@ -101,6 +102,25 @@ def test_tasks_of_every_label_can_be_items_also_where_the_question_names_one(
         ("label", name, most) for name in labels
     }
     assert all(item and not verify("label", item.args, item.prompt).passed for item in items)
+
+
+def test_outputs_that_differ_by_a_sign_alone_are_not_taken_for_one_another() -> None:
+    numbers = [task(f"How good was stay {n}?", ("-1", "0", "1")[n % 3]) for n in range(12)]
+    item = item_of(numbers[0], labels_of(numbers), [one.output for one in numbers])
+    assert item is not None and not verify(item.verifier, item.args, "1", item.prompt).passed
+    languages = [task(f"Which language is program {n} in?", ("C", "C++", "C#")[n % 3]) for n in range(12)]
+    assert labels_of(languages) == []
+    assert item_of(languages[1], [], [one.output for one in languages]) is None
+    assert item_of(task("Which town?", "Paris."), [], ["Paris", "paris", "Rome"]) is not None
+
+
+def test_a_category_whose_items_would_all_have_one_answer_is_left_out(write_jsonl: Write, tmp_path: Path) -> None:
+    grades = [{"instruction": question, "output": "A+", "category": "g"} for question in QUESTIONS]
+    for number, row in enumerate(grades):
+        row["output"] = ("A+", "A", "B")[number % 3]
+    result = split(write_jsonl(grades + towns()), tmp_path / "own")
+    assert result.exit_code == 0 and "g (12 tasks, 'B' is right for all that can be items)" in result.output
+    assert list(load_categories(tmp_path / "own" / "categories.yaml")) == ["towns_of_the_world"]
 
 
 def test_a_task_that_no_verifier_can_judge_is_no_item() -> None:
