@@ -115,7 +115,8 @@ _FORMS = (
     ),
     _form(
         rf"{_SIGN}(?:>[ \t]*)?(?:[*_]{{1,3}}(?:thinking|thought process|reasoning)(?:\.\.\.|…|:)?[*_]{{1,3}}|"
-        r"(?:thinking|thought process|reasoning)(?:\.\.\.|…|:))[ \t]*(?:(?:(?<=[.…])|(?<=[.…][*_]))\n[ \t]*)?(?=\n[ \t]*>)",
+        r"(?:thinking|thought process|reasoning)(?:\.\.\.|…|:))[ \t]*"
+        r"(?:(?:(?<=[.…])|(?<=[.…][*_]))\n[ \t]*)?(?=\n[ \t]*>)",
         r"\n(?![ \t]*>)",
         lone=False,
         sure=False,
