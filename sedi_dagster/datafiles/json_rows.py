@@ -14,9 +14,7 @@ ROW_FIELDS = ("instruction", "prompt", "question", "problem", "text", "input", "
               "article")  # fmt: skip
 """Texts by which an object is a row itself, not what holds rows."""
 
-_OF_A_ROW = frozenset(
-    ("messages", "conversations", "conversation", "instances", "answers", "choices", "options", "responses")
-)
+_OF_A_ROW = frozenset(("messages", "conversations", "conversation", "instances", "answers", "choices", "options"))
 _OF_A_MESSAGE = (("role", "content"), ("from", "value"), ("role", "parts"))
 
 Numbered = Iterator[tuple[int, dict[str, Any] | None]]
