@@ -6,6 +6,7 @@ elsewhere.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ _TOOLS = ("tool_calls", "function_call")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _NO_WORDS = ("null", "none", "false")
 _NO_TEXT = "the answer has no text"
+_BLANK_LINE = re.compile(r"\s*?\n[ \t]*\n")
 _SHOWN = 160
 
 
@@ -152,12 +154,12 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) 
 
 
 def _without_thought(text: str, thought: str) -> str:
-    """The text without the reasoning that has a field of its own too, as lines before it.
+    """The text without the reasoning that has a field of its own too, as a paragraph before it.
 
     One that is equal to it may be the answer, or how the answer's sentence begins.
     """
     rest = text.lstrip().removeprefix(thought.strip())
-    return rest if rest.strip() and rest.lstrip(" \t")[:1] == "\n" and len(rest) < len(text) else text
+    return rest if rest.strip() and _BLANK_LINE.match(rest) and len(rest) < len(text) else text
 
 
 def _first_choice(choices: Any) -> dict[str, Any] | None:

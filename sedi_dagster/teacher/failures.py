@@ -131,7 +131,11 @@ def _bad_request(status: int, reason: Reason, says: str, names: EndpointNames, o
     bad_request = f"{BAD_REQUEST}: {status} {message[:300]}".strip()
     if parameters & {*reason.fields}:
         return Failure("parameters", bad_request, parameters=parameters)
-    if _MODEL.search(text) or "model" in reason.fields or (status in (404, 410) and "model" in text):
+    if (
+        _MODEL.search(text)
+        or ("model" in reason.fields and not parameters)
+        or (status in (404, 410) and "model" in text)
+    ):
         return _fatal(
             f"{names.endpoint} does not know the model {names.model!r}.{says}",
             "Set SEDI_TEACHER_MODEL to one it has.",

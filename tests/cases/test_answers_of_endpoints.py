@@ -15,6 +15,7 @@ import pytest
 from replay import ANSWER, is_task, make, message, refusal, served
 
 from sedi_dagster.errors import TeacherError
+from sedi_dagster.teacher.answers import Reading, read_answer
 
 Answer = Callable[[str], Any]
 
@@ -179,6 +180,11 @@ def test_the_answer_is_found_in(case: str, tmp_path: Path) -> None:
         made = make(replay, tmp_path, candidates=2)
     assert made.kept and all(text.startswith(ANSWER) and text.endswith(")") for text in made.kept), made.candidates
     assert not made.problems
+
+
+def test_a_thought_from_which_the_answer_goes_on_is_part_of_it() -> None:
+    for answer, thought in (("1. A tern\n2. A gull", "1. A tern"), ("A tern. It is white.", "A tern.")):
+        assert read_answer(json.dumps(message(answer, reasoning=thought)), Reading()).text == answer
 
 
 def test_drafts_of_tasks_in_a_thought_are_no_tasks(tmp_path: Path) -> None:

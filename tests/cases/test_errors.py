@@ -418,6 +418,7 @@ CASES += [
     ("parameters", 400, E("Use 'max_completion_tokens' instead of 'max_tokens' for this model")),
     ("rejected", 400, E('No such route: {"model": "a", "seed": 1, "temperature": 0.7, "top_p": 0.9}')),
     ("rejected", 400, E("Please stop sending empty messages")),
+    ("parameters", 400, E("Unsupported parameter: 'seed' is not supported with this model.", param="model")),
     ("parameters", 400, E("Недопустимое значение параметра temperature")),
     ("parameters", 400, E("temperature: input 3 is greater than the maximum 2")),
     ("parameters", 400, E("Invalid value for 'temperature': the input value 3 is larger than the maximum.")),
