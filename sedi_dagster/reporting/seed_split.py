@@ -101,10 +101,12 @@ def _read(
         return read_seed_file(file, bundled, columns, settings.seed_categories), {}
     names = list(dict.fromkeys(single or task.category for task in found.tasks))
     ids: dict[str, str] = {}
+    named: dict[str, str] = {}
     for name in names:
-        ids[name] = _category_id(name, ids.values())
+        spelled = re.sub(r"[\s_-]+", " ", name.casefold())
+        ids[name] = named.setdefault(spelled, _category_id(name, named.values()))
     tasks = [replace(task, category=ids[single or task.category]) for task in found.tasks]
-    return replace(found, tasks=tasks), {category: name for name, category in ids.items()}
+    return replace(found, tasks=tasks), {ids[name]: name for name in reversed(names)}
 
 
 def _category_id(name: str, taken: Any) -> str:

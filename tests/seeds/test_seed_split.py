@@ -134,7 +134,8 @@ def test_a_task_that_no_verifier_can_judge_is_no_item() -> None:
 
 def test_the_files_are_what_the_loop_reads(write_jsonl: Write, tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
-        *towns()[:8],
+        *towns()[:5],
+        *towns("towns_of_the_World")[5:8],  # one category, however it is written
         *towns("首都")[8:],
         {"instruction": "Hum a tune.", "output": "La", "category": "x"},
     ]
