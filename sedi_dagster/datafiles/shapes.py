@@ -161,7 +161,8 @@ def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
         if isinstance(row.get(name), str) and (asked := asked_in(row[name])):
             answers = {n: without_end(row[n]) for n in FIELDS["output"] if isinstance(row.get(n), str)}
             row = {**row, **answers, name: asked}
-    if _conversation_field(row) is None and not any(row.get(name) for name in ("instruction", "prompt", "output")):
+    answered = any(row.get(name) for name in FIELDS["output"] if name != "chosen")
+    if _conversation_field(row) is None and not answered and not (row.get("instruction") or row.get("prompt")):
         for name in _TRANSCRIPTS:
             value = row.get(name)
             if messages := messages_of(value) if isinstance(value, str) else _messages_in(value):

@@ -25,9 +25,8 @@ _SYSTEM = re.compile(r"\A<<SYS>>\s*(.*?)\s*<</SYS>>\s*", re.DOTALL)
 """Llama's, within the first message of the user."""
 _THOUGHT = re.compile(r"<\|channel\|>(?!final)")
 _WORD = re.compile(r"/?[a-z]+", re.IGNORECASE)
-_QUESTION = re.compile(r"(?:\A|\n)(?:Question|Answer|Q|A):[ \n]", re.IGNORECASE)
-"""Where there are no other marks: these also stand within texts."""
-
+_QUESTIONS = tuple(re.compile(rf"(?:\A\s*|\n)(?:{words}):[ \n]", re.IGNORECASE) for words in ("Question|Answer", "Q|A"))
+"""Where there are no other marks, and nothing before the first: these also stand within texts."""
 
 _ASKS = re.compile(
     r"(?:<\|im_start\|>[ ]?assistant|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model|"
@@ -45,7 +44,10 @@ def asked_in(prompt: str) -> str:
 
 def messages_of(text: str) -> list[dict[str, str]]:
     """The messages of a text in a chat template; none if it is in none. What stands before the first is left out."""
-    return _parted(text, _MARK) or _parted(text, _QUESTION)
+    found = _parted(text, _MARK)
+    for marks in _QUESTIONS:
+        found = found or (_parted(text, marks) if marks.match(text) else [])
+    return found
 
 
 def without_end(text: str) -> str:

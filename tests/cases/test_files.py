@@ -706,6 +706,24 @@ def test_a_cell_that_begins_with_a_quotation_behind_a_blank_is_text(read: Read) 
     assert found.tasks[0].output.strip() == '"Hello" is what I say.'
 
 
+def test_questions_and_answers_in_a_text_keep_their_choices(read: Read) -> None:
+    text = "Question: Which barks?\nA: a cat\nB: a dog\nAnswer: B"
+    found = read("a.jsonl", json.dumps({"text": text})).checked()
+    assert [(t.instruction, t.output) for t in found.tasks] == [("Which barks?\nA: a cat\nB: a dog", "B")]
+
+
+def test_a_text_that_is_not_questions_and_answers_from_its_start_is_none(read: Read) -> None:
+    with pytest.raises(InputFileError, match="unknown format"):
+        read("a.jsonl", json.dumps({"text": "The cat sat on the mat.\nQ: Who sat?\nA: The cat"}))
+
+
+@pytest.mark.parametrize("marks", ["Q: 2 + 2?\nA: 4\nQ: 3 + 3?\nA:", "Human: 2 + 2?\n\nAssistant: 4\n\nHuman: 3 + 3?"])
+def test_examples_in_an_input_that_has_an_answer_of_its_own_stay_in_it(read: Read, marks: str) -> None:
+    for row in ({"input": marks, "target": "6"}, {"question": "Go on.", "input": marks, "answer": "6"}):
+        found = read("a.jsonl", json.dumps(row)).checked()
+        assert [t.output for t in found.tasks] == ["6"] and marks in (found.tasks[0].instruction, found.tasks[0].input)
+
+
 def test_one_conversation_in_a_file_is_a_row(read: Read) -> None:
     turns = [{"role": "user", "parts": [{"text": "Name a bird."}]}, {"role": "model", "parts": [{"text": "A tern."}]}]
     assert [t.output for t in read("a.jsonl", json.dumps({"contents": turns})).checked().tasks] == ["A tern."]
