@@ -122,6 +122,22 @@ def test_an_example_stays_in_its_split_as_the_set_grows(finished: Store) -> None
         assert abs(shares.count(name) / 4000 - share) < 0.02
 
 
+def test_examples_of_an_instruction_that_seed_tasks_share_are_split_by_their_input(
+    finished: Store, tmp_path: Path
+) -> None:
+    """By the instruction, a project with one task would have all its examples in one split, perhaps that for tests."""
+    shutil.copytree(finished.root.path, tmp_path / "data")
+    store, asked = Store(str(tmp_path / "data")), "Which team should answer the message?"
+    seeds = store.read_tables("seed_pool")
+    given = pl.Series([f"Message {n}." for n in range(seeds["seeds"].height)])
+    seeds["seeds"] = seeds["seeds"].with_columns(instruction=pl.lit(asked), input=given)
+    store.write_tables(seeds, "seed_pool")
+    rows = many(store).with_columns(instruction=pl.lit(asked), input=pl.format("Letter {}.", "example_id"))
+    export_dataset(store, load_settings(), rows, Store(str(tmp_path / "out")))
+    heights = {name: pl.read_parquet(tmp_path / "out" / "alpaca" / f"{name}.parquet").height for name in SHARES}
+    assert sum(heights.values()) == rows.height and heights["train"] > rows.height * 0.8
+
+
 @pytest.mark.parametrize("text", ["train", "train=1.5", "train=0.5,test=0.4", "a b=1", ""])
 def test_shares_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(SediError, match=r"splits|sum to 1"):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import polars as pl
 
 from sedi_dagster.errors import StorageError
+from sedi_dagster.filtering.shared_instructions import SharedInstructions
 from sedi_dagster.lineage.dataset.card import dataset_card
 from sedi_dagster.lineage.dataset.forms import FORMS, KEPT_COLUMNS
 from sedi_dagster.lineage.dataset.selection import ALL, SHARES, Selection, in_splits
@@ -39,7 +40,9 @@ def export_dataset(
     Raises:
         StorageError: the target cannot be written.
     """
-    splits = in_splits(examples, shares)
+    seeds = store.find_table("seeds", "seed_pool")
+    tasks = () if seeds is None else seeds.select("instruction", "input").iter_rows()
+    splits = in_splits(examples, shares, SharedInstructions(tasks))
     files: dict[str, bytes] = dict(further or {})
     sizes: dict[str, dict[str, int]] = {}
     for form in forms:

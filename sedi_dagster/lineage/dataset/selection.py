@@ -1,7 +1,8 @@
 """The exported examples: selection by round, category and training measurements, and assignment to splits.
 
 The split is a hash of the instruction: examples keep it as the dataset grows, and all instances of an instruction are
-in one; otherwise the test split would contain trained instructions.
+in one; otherwise the test split would contain trained instructions. Of an instruction that several seed tasks share it
+is a hash of the input.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from sedi_dagster.errors import SediError
+from sedi_dagster.filtering.shared_instructions import SharedInstructions
 from sedi_dagster.records import round_named
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
@@ -98,9 +100,16 @@ def split_of(instruction: str, shares: Mapping[str, float] = SHARES) -> str:
     return next(iter(shares))
 
 
-def in_splits(examples: pl.DataFrame, shares: Mapping[str, float] = SHARES) -> dict[str, pl.DataFrame]:
-    """The examples by split, in the order of `shares`; splits without examples are left out."""
-    names = pl.Series([split_of(text, shares) for text in examples["instruction"]], dtype=pl.String)
+def in_splits(
+    examples: pl.DataFrame, shares: Mapping[str, float] = SHARES, shared: SharedInstructions | None = None
+) -> dict[str, pl.DataFrame]:
+    """The examples by split, in the order of `shares`; splits without examples are left out.
+
+    Args:
+        shared: instructions of which each input goes by itself: all their examples would else be in one split.
+    """
+    texts = (shared or SharedInstructions()).with_compared(examples)["text"]
+    names = pl.Series([split_of(text, shares) for text in texts], dtype=pl.String)
     parts = {name: examples.filter(names == name) for name in shares}
     return {name: part for name, part in parts.items() if part.height}
 
