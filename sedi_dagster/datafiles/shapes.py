@@ -12,7 +12,7 @@ Other fields of a row are reported by name, never dropped silently.
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from itertools import chain, islice
@@ -148,12 +148,10 @@ def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
         if inner and _has_shape(opened := {**row, **inner}, columns):
             row = {name: value for name, value in opened.items() if not isinstance(value, dict) or name in inner}
     plain = {name: "_".join(_ENDS.sub("", str(name)).lower().split()) for name in row}
-    shorter = {name: _OF_A_TEXT.sub("", known) for name, known in plain.items() if known not in _PLAIN_NAMES}
-    plain |= {name: known for name, known in shorter.items() if known not in plain.values()}
-    if any(name != known and known in _PLAIN_NAMES and known not in row for name, known in plain.items()):
-        row = {
-            known if known in _PLAIN_NAMES and known not in row else name: row[name] for name, known in plain.items()
-        }
+    row = _renamed(row, plain, _PLAIN_NAMES)
+    for names in FIELDS.values():
+        if not any(name in row for name in names):
+            row = _renamed(row, {n: _OF_A_TEXT.sub("", plain.get(n, n)) for n in row}, names)
     prompt, completion = row.get("prompt"), row.get("completion")
     if isinstance(prompt, str) and isinstance(completion, str) and (separator := _SEPARATOR.search(prompt)):
         row = {**row, "prompt": prompt[: separator.start()], "completion": _STOP.sub("", completion)}
@@ -168,6 +166,15 @@ def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
             if messages := messages_of(value) if isinstance(value, str) else _messages_in(value):
                 return {**{n: value for n, value in row.items() if n != name}, "messages": messages}
     return row
+
+
+def _renamed(row: dict[str, Any], plain: Mapping[str, str], names: Collection[str]) -> dict[str, Any]:
+    """The row under those of the plain names that are known, each for the first field that is called so."""
+    renamed: dict[str, Any] = {}
+    for name, value in row.items():
+        is_new = plain[name] in names and plain[name] not in row and plain[name] not in renamed
+        renamed[plain[name] if is_new else name] = value
+    return renamed
 
 
 def _messages_in(value: Any) -> list[Any]:

@@ -717,6 +717,14 @@ def test_a_text_that_is_not_questions_and_answers_from_its_start_is_none(read: R
         read("a.jsonl", json.dumps({"text": "The cat sat on the mat.\nQ: Who sat?\nA: The cat"}))
 
 
+def test_a_name_that_is_known_stands_before_one_that_is_like_it(read: Read) -> None:
+    row = {"question_text": "No.", "query": "Name a bird.", "answer_text": "No.", "completion": "A tern."}
+    found = read("a.jsonl", jsonl([row])).checked()
+    assert [(t.instruction, t.output) for t in found.tasks] == [("Name a bird.", "A tern.")]
+    found = read("a.jsonl", jsonl([{"question": "Which?", "context_text": "Terns.", "answer": "A tern."}])).checked()
+    assert found.tasks[0].input == "Terns."
+
+
 @pytest.mark.parametrize("marks", ["Q: 2 + 2?\nA: 4\nQ: 3 + 3?\nA:", "Human: 2 + 2?\n\nAssistant: 4\n\nHuman: 3 + 3?"])
 def test_examples_in_an_input_that_has_an_answer_of_its_own_stay_in_it(read: Read, marks: str) -> None:
     for row in ({"input": marks, "target": "6"}, {"question": "Go on.", "input": marks, "answer": "6"}):
