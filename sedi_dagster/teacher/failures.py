@@ -27,6 +27,7 @@ _QUOTA, _TOO_FAST, _BUSY, _TOO_LARGE, _TOO_LONG, _POLICY, _KEY, _TOKEN, _MODEL =
 )
 _UPSTREAM = frozenset(("500", "502", "503", "504"))
 """Statuses of whom a gateway asked, told as codes in its own error."""
+_PER_MINUTE = re.compile(r"\b(?:per|this|a) (?:second|minute)\b")
 _KEYWORD = re.compile(r"unexpected keyword argument")
 """A server that hands the fields of a request on to a function of its own."""
 _SAVED = "Everything so far is saved; run again and it goes on where it stopped."
@@ -75,7 +76,7 @@ def from_status(
     text = reason.all_words
     asked_s = retry_after.from_headers(headers)
     wait_s = reason.wait_s if asked_s is None else asked_s
-    renews = status == 429 and wait_s is not None  # of some hours or of a day
+    renews = status == 429 and (wait_s is not None or _PER_MINUTE.search(text))  # soon, or in some hours or a day
     of_content = any(map(_POLICY.search, reason.tags))  # then the words may be the request's
     if status == 402 or (status < 500 and _QUOTA.search(text) and not renews and not of_content):
         return _fatal(f"The quota at {names.endpoint} is exhausted.{says}", f"Add credit or raise the limit. {_SAVED}")
