@@ -129,6 +129,7 @@ def test_a_form_that_is_not_known_is_malformed_and_not_kept(text: str) -> None:
         "Explain the HTML tag input: what is it for?",
         'Rewrite the note so that it says "Task 1: done".',
         "Say what the label 'Input:' means in a form.",
+        "Mark each empty input with <noinput>",
     ],
 )
 def test_a_task_that_speaks_of_a_label_is_whole(asked: str) -> None:
@@ -142,6 +143,11 @@ def test_steps_inside_an_answer_are_no_row_of_tasks() -> None:
     assert [(e.instruction, e.output, e.problem) for e in found] == [
         ("Write a recipe in steps.", "Step 1: Mix.\nStep 2: Bake.", "")
     ]
+
+
+def test_the_good_wishes_at_the_end_of_a_letter_stay() -> None:
+    letter = "Dear Ann,\nI am fine.\n\nHope it all goes well,\nBen"
+    assert parse_examples(f"Instruction: Write to Ann.\nOutput: {letter}", cut_off=False)[0].output == letter
 
 
 def test_a_list_inside_a_task_is_no_row_of_tasks() -> None:

@@ -17,7 +17,8 @@ _TITLE = re.compile(r"[^\n*]{1,60}(?<![.?!。？！:：])\*\*[ \t]*\n+(?=[ \t]*[
 """A title behind a number, both in bold: `**Task 9: Rivers**`, then the task."""
 _NONE_IN_RUSSIAN = "нет"
 """Also "no", so that it may be the input of a row in a file; behind the label of a task it says that there is none."""
-_NO_INPUT = re.compile(r"\s*<no ?input>\s*\Z", re.IGNORECASE)
+_NO_INPUT = re.compile(r"(?:(?<=[.!?…。！？।؟:)\"”])[ \t]{0,9}|\n[ \t]{0,9})<no ?input>\s*\Z", re.IGNORECASE)
+"""Behind a task's last sentence; within one it is spoken of."""
 _BLANKS = {0xA0: " ", 0x202F: " "}
 _CLOSING = {"(": ")", "[": "]"}
 
