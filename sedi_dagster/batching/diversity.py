@@ -102,7 +102,7 @@ def novelsum(vectors: np.ndarray, reference: np.ndarray) -> float:
     n = len(vectors)
     if n < 2 or not len(reference):
         return 0.0
-    near = np.sort(vectors @ reference.T, axis=1)[:, -NEIGHBOURS:]
+    near = np.minimum(np.sort(vectors @ reference.T, axis=1)[:, -NEIGHBOURS:], 1.0)  # rounding may pass it
     density = (2.0 * (1.0 - near).mean(axis=1, dtype=np.float64) + 1e-9) ** -DENSITY_POWER
     weights = 1.0 / np.arange(1, n)
     total = 0.0

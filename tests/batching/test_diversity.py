@@ -79,6 +79,12 @@ def test_novelsum_is_the_mean_of_rank_weighted_density_aware_distances() -> None
     assert novelsum(vectors[:1], reference) == 0
 
 
+def test_novelsum_of_rows_that_equal_the_reference_is_a_number() -> None:
+    vectors = np.full((12, 3), 0.57735035, np.float32)  # a product with itself of 1.0000001
+    assert (vectors @ vectors.T).max() > 1.0
+    assert np.isfinite(novelsum(vectors, vectors))
+
+
 def test_cluster_entropy_is_one_over_all_clusters_and_zero_in_a_single_one() -> None:
     centres = np.eye(5, dtype="float32")
     reference = unit(np.repeat(centres, 10, axis=0) + 0.01 * directions(50, 5))
