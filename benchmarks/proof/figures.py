@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.proof.arms import Plan
-from benchmarks.proof.results import curves
+from benchmarks.proof.results import ENOUGH_SEEDS, curves
 from benchmarks.proof.statistics import Curve
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -28,7 +28,7 @@ def draw(name: str, ground: Mapping[str, Any], plan: Plan, folder: Path) -> list
         return []
     folder.mkdir(parents=True, exist_ok=True)
     there = (n for n in plan.arms if n in found)
-    main = sorted(there, key=lambda n: bool(plan.arms[n].ablates))[: len(COLOURS)]
+    main = sorted(there, key=lambda n: (-len(found[n]), bool(plan.arms[n].ablates)))[: len(COLOURS)]
     files = [_against_tokens(found, main, plan, folder / f"results_{name}_accuracy.png")]
     if plan.ours in found:
         files.append(_differences(found, ground, plan, folder / f"results_{name}_differences.png"))
@@ -67,17 +67,22 @@ def _differences(found: Mapping[str, Mapping[int, Curve]], ground: Mapping[str, 
     from benchmarks.proof.statistics import compare
 
     wordings = [item["wording"] for item in ground["items"]]
-    names = [n for n in plan.arms if n in found and n != plan.ours]
-    pairs = [compare(found[plan.ours], found[n], wordings).difference for n in names]
+    names = [n for n in plan.arms if n != plan.ours and found.get(n, {}).keys() & found[plan.ours].keys()]
+    compared = [compare(found[plan.ours], found[n], wordings) for n in names]
     figure, axes = plt.subplots(figsize=(8, 1.2 + 0.38 * len(names)), layout="constrained")
-    for row, pair in enumerate(pairs):
-        shown = pair.low > 0 or pair.high < 0
+    for row, comparison in enumerate(compared):
+        pair = comparison.difference
+        shown = comparison.seeds >= ENOUGH_SEEDS and (pair.low > 0 or pair.high < 0)
         axes.plot([100 * pair.low, 100 * pair.high], [row, row], color=COLOURS[0], linewidth=2)
         axes.plot(100 * pair.value, row, "o", color=COLOURS[0], markerfacecolor=COLOURS[0] if shown else "white")
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(names)), [plan.arms[n].label for n in names], fontsize=8)
+    labels = [f"{plan.arms[n].label} ({c.seeds})" for n, c in zip(names, compared, strict=True)]
+    axes.set_yticks(range(len(names)), labels, fontsize=8)
     axes.invert_yaxis()
-    axes.set(xlabel="points by which ours is ahead at equal teacher tokens (95 % interval; hollow: not shown)")
+    axes.set_xlabel("points by which ours is ahead at equal teacher tokens", fontsize=9)
+    axes.set_title(
+        f"95 % intervals (project seeds); hollow: not shown, or by fewer than {ENOUGH_SEEDS} seeds", fontsize=10
+    )
     axes.grid(alpha=0.3, axis="x")
     figure.savefig(file, dpi=DOTS_PER_INCH)
     plt.close(figure)

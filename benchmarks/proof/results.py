@@ -134,7 +134,7 @@ def _summary(data: Mapping[str, Any], plan: Plan) -> str:
         lines += [
             _claim(claim, compare(found[claim.arm], found[claim.against], wordings), plan)
             for claim in plan.claims
-            if {claim.arm, claim.against} <= found.keys()
+            if found.get(claim.arm, {}).keys() & found.get(claim.against, {}).keys()  # a project seed in common
         ]
         lines.append("")
     return "\n".join(lines)
@@ -289,7 +289,7 @@ def _pairs_table(
         "| against | at tokens | points | relative | ahead | tokens to the other's accuracy | points at equal price |",
         "| --- | --: | --- | --- | --: | --: | --- |",
     ]
-    for name in (n for n in plan.arms if n in found and n != plan.ours):
+    for name in (n for n in plan.arms if n != plan.ours and found.get(n, {}).keys() & found[plan.ours].keys()):
         c, p = (compare(of[plan.ours], of[name], wordings) for of in (found, priced))
         reach = "not in every seed" if c.token_ratio is None else f"{c.token_ratio:.0%}"
         lines.append(

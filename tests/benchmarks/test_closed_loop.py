@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from benchmarks.closed_loop import main as closed_loop
 from benchmarks.proof.arms import BASELINES, Arm, load_plan
+from benchmarks.proof.figures import draw
 from benchmarks.proof.loops import Loop, run_all
 from benchmarks.proof.results import _about, curves, merge, on_record, page, read
 from benchmarks.proof.statistics import Curve, compare, resampled_means
@@ -152,6 +153,25 @@ def test_the_page_tells_what_holds_and_what_does_not_from_the_figures_alone(tmp_
     assert "**Gain from the whole** (ours against Self-Instruct) holds" in text and "points, +250% (" in text
     assert "**Gain from aiming** (ours against ours, all categories alike) is **not shown**" in text
     assert "SIMULATED teacher" in text and "| math |" in text
+
+
+def test_arms_without_a_project_seed_in_common_are_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = load_plan(ARMS)
+    loops = {
+        plan.ours: {"4": finished([2, 8, 14], 1000)},
+        plan.baseline: {"4": finished([2, 3, 4], 1000)},
+        "ours_even": {"1": finished([2, 8, 14], 1000)},
+    }
+    merge(tmp_path / "r.json", "development", loops, ITEMS, {"machine": "m", "jobs": 1, "ground": "development"})
+    data = read(tmp_path / "r.json")
+    text = page(data, plan, {})
+    assert "(ours against Self-Instruct)" in text and "against ours, all categories alike" not in text
+    drawn: list[list[str]] = []
+    monkeypatch.setattr("matplotlib.axes.Axes.set_yticks", lambda self, ticks, labels, **_: drawn.append(labels))
+    assert len(draw("development", data["development"], plan, tmp_path)) == 2
+    assert drawn == [["Self-Instruct (1)"]]
 
 
 def test_loops_on_record_are_known_by_the_version_of_their_arm_and_only_for_the_same_items(tmp_path: Path) -> None:
