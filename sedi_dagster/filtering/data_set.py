@@ -11,6 +11,7 @@ from sedi_dagster.datafiles.shapes import Exchange
 from sedi_dagster.filtering.answer_rules import AnswerForm
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.rules import InstructionForm
+from sedi_dagster.filtering.shared_instructions import SharedInstructions
 from sedi_dagster.filtering.verdicts import Rules, judge_candidates
 from sedi_dagster.settings import FilteringSettings
 
@@ -37,7 +38,11 @@ def data_set_frame(exchanges: Iterable[Exchange], name_of: Callable[[int], str])
 
 
 def judge_data_set(
-    rows: pl.DataFrame, pool: pl.DataFrame, items: Iterable[tuple[str, str]], settings: FilteringSettings
+    rows: pl.DataFrame,
+    pool: pl.DataFrame,
+    items: Iterable[tuple[str, str]],
+    settings: FilteringSettings,
+    shared: SharedInstructions | None = None,
 ) -> pl.DataFrame:
     """A verdict for every row (`VERDICT_SCHEMA`, in order), with its `input` and `output`.
 
@@ -45,11 +50,13 @@ def judge_data_set(
         rows: as `data_set_frame` makes them.
         pool: `id`, `instruction` and `input` of tasks that the data set must differ from.
         items: (id, text) of what no row may be near.
+        shared: the instructions whose tasks are compared by their input.
     """
     rules = Rules(
         decontaminator=Decontaminator(items, settings.decontamination_threshold, settings.decontamination_ngram),
         form=InstructionForm.of(settings),
         novelty_threshold=settings.threshold,
         answers=AnswerForm.of(settings),
+        shared=shared or SharedInstructions(),
     )
     return judge_candidates(rows, pool, rules).with_columns(rows["input"], rows["output"])

@@ -19,9 +19,11 @@ from sedi_dagster.errors import InputFileError, StorageError
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.filtering.data_set import data_set_frame, judge_data_set
 from sedi_dagster.filtering.guarded_texts import read_guarded_texts
+from sedi_dagster.filtering.shared_instructions import SharedInstructions
 from sedi_dagster.reporting.file_problems import show_notes, show_problems
 from sedi_dagster.reporting.funnel import RULES
 from sedi_dagster.reporting.page import fill
+from sedi_dagster.seed_pool.loading import read_seed_file
 from sedi_dagster.settings import FilteringSettings, Settings, load_settings
 
 LIMITS = Limits(file_bytes=2_000_000_000, rows=5_000_000, text_chars=200_000)
@@ -79,10 +81,13 @@ def _judged(
         named = pl.format("{} {}", pl.lit(other.name), "candidate_id").alias("id")
         pool.append(frame.select(named, "instruction", "input"))
     categories = load_categories(settings.path(settings.categories))
-    items = [(item.id, item.prompt) for item in load_evaluation_items(settings.path(settings.items), categories)]
+    seeds = read_seed_file(settings.path(settings.seeds), categories, None, settings.seed_categories).tasks
+    shared = SharedInstructions((seed.instruction, seed.input) for seed in seeds)
+    known = load_evaluation_items(settings.path(settings.items), categories)
+    items = [(item.id, shared.own_part(item.prompt)) for item in known]
     for name in filter(None, map(str.strip, settings.filtering.decontaminate_files.split(","))):
         items += read_guarded_texts(settings.path(Path(name)))
-    return judge_data_set(rows, pl.concat(pool), items, settings.filtering)
+    return judge_data_set(rows, pl.concat(pool), items, settings.filtering, shared)
 
 
 def _write(folder: Path, file: Path, verdicts: pl.DataFrame, problems: Problems, filtering: FilteringSettings) -> None:

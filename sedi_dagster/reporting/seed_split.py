@@ -182,7 +182,7 @@ def _give_back_near_items(made: Split, task_of: Mapping[str, SeedTask], settings
         )
         asked = shared.with_compared(asked).with_row_index("row")
         texts = pl.concat([asked.select("row", text=p) for p in (pl.col("instruction"), shared.telling_input(asked))])
-        near = set(known.near(texts)["neighbour_id"])
+        near = dict.fromkeys(known.near(texts)["neighbour_id"].sort())
         new = [task_of[name] for name in near]
         for task in new:
             made.seeds[task.category].append(task)

@@ -80,6 +80,13 @@ def test_tasks_of_one_instruction_go_through_the_loop(
     checked = CliRunner().invoke(main, ["seeds", "check"])
     assert checked.exit_code == 0 and "No problem" in checked.output, checked.output
 
+    rows = [{"instruction": SORT, "input": message, "output": "other"} for message in NEW]
+    (project / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    arguments = ["filter", str(project / "new.jsonl"), "--out", str(project / "filtered")]
+    arguments += ["--against", str(project / "post.jsonl")]
+    filtered = CliRunner().invoke(main, arguments)
+    assert f"{len(NEW)} of {len(NEW)} rows are kept" in filtered.output, "the loop's rules, outside the loop"
+
     monkeypatch.setattr(server, "write", write)
     monkeypatch.setenv("SEDI_GENERATION_METHODS", json.dumps({"self_instruct": 1.0}))
     monkeypatch.setenv("SEDI_GENERATION_INSTANCES", "answer")
