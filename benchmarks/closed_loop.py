@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.proof.arms import BASELINES, Plan, load_plan
 from benchmarks.proof.loops import Loop, run_all
 from benchmarks.proof.measuring import measure, measurement_items, points
-from benchmarks.proof.results import NAMES, merge, on_record, page, read
+from benchmarks.proof.results import NAMES, ON_GPU, merge, on_record, page, read
 
 ROOT = Path(__file__).resolve().parent.parent
 ARMS = ROOT / "benchmarks" / "proof" / "arms.yaml"
@@ -42,7 +42,7 @@ FIRST_PORT, PORTS_A_SEED = 18400, 64
 @click.option("--human", type=click.Path(exists=True, path_type=Path), help="Ground recorded: human-written tasks.")
 @click.option("--arms", "names", default="", help="Names, separated by commas; empty: all.")
 @click.option("--seeds", default="", help="Project seeds, such as 1-3 or 2; empty: as in the arms' file.")
-@click.option("--jobs", type=int, default=0, help="Loops side by side; 0: one a core, or 16 on a GPU.")
+@click.option("--jobs", type=int, default=0, help="Loops side by side; 0: one a core.")
 @click.option("--folder", type=click.Path(path_type=Path), default=ROOT / ".cache" / "closed_loop", show_default=True)
 @click.option("--report", is_flag=True, help="Run nothing; write the page from what is finished.")
 @click.option("--docs", type=click.Path(path_type=Path), default=None, help="Where the page goes; default: docs/.")
@@ -70,7 +70,7 @@ def main(
     folder = (folder / ("quick" if quick else "full") / ground).resolve()
     ground_folder = _ground(ground, folder, alpaca, human)
     models = _models(folder)
-    jobs = jobs or _side_by_side()
+    jobs = jobs or cpu_count()
     threads = max(1, cpu_count() // jobs)
     order = list(plan.arms)
 
@@ -88,20 +88,23 @@ def main(
     started = time.monotonic()
     items = measurement_items(ground_folder, plan.measurement_items)
     out = docs or (folder if quick else DOCS)
-    known = on_record(out / "results.json", ground, items)
+    record = ground + ON_GPU if _gpu() else ground  # rounding differs: loops are paired on one kind of device
+    known = on_record(out / "results.json", record, items)
     loops = [new for new in loops if known.get((new.arm.name, str(new.project_seed))) != new.arm.version]
     baselines = [b for b in baselines if b.project_seed in {new.project_seed for new in loops}]
     failed: list[str] = []
     if not report:
-        failed = run_all(baselines, jobs, threads, click.echo) + run_all(loops, jobs, threads, click.echo)
+        alone = [loop for loop in loops if loop.shares is None]
+        failed = run_all([*baselines, *alone], jobs, threads, click.echo)
+        failed += run_all([loop for loop in loops if loop not in alone], jobs, threads, click.echo)
     done = [loop for loop in loops if loop.finished()]
-    measure([b for b in baselines if b.finished()], items, cpu_count())
-    measure(done, items, cpu_count())
+    measure([b for b in baselines if b.finished()], items, jobs, threads)
+    measure(done, items, jobs, threads)
     results: dict[str, dict[str, object]] = {}
     for loop in done:
         results.setdefault(loop.arm.name, {})[str(loop.project_seed)] = points(loop, items)
     about = {"machine": _machine(), "jobs": jobs, "ground": ground}
-    merge(out / "results.json", ground, results, items, about)
+    merge(out / "results.json", record, results, items, about)
     _write_page(out, plan)
     click.echo(f"{out / 'results.md'} written; {(time.monotonic() - started) / 60:.1f} min")
     sys.exit(1 if failed else 0)
@@ -160,18 +163,15 @@ def _models(folder: Path) -> Path:
     return Path(student_source(BUNDLED_STUDENT, folder)).parent
 
 
-def _side_by_side() -> int:
+def _gpu() -> str:
+    """The name of the GPU; empty: there is none."""
     import torch
 
-    return 16 if torch.cuda.is_available() else cpu_count()
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
 
 
 def _machine() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return f"one {torch.cuda.get_device_name(0)}"
-    return f"{cpu_count()} CPU core{'s' if cpu_count() > 1 else ''}, no GPU"
+    return f"{cpu_count()} CPU core{'s' if cpu_count() > 1 else ''}, {f'one {_gpu()}' if _gpu() else 'no GPU'}"
 
 
 if __name__ == "__main__":

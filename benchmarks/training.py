@@ -68,15 +68,16 @@ class Turns:
             self._changed.notify_all()
 
 
-def rows(steps: int) -> pl.DataFrame:
-    """Human seed tasks as composed batches."""
+def rows(steps: int, batch_size: int = BATCH_SIZE) -> pl.DataFrame:
+    """Human seed tasks as composed batches; again and again where there are too few."""
     lines = (PROJECT_ROOT / "seeds" / "seed_tasks.jsonl").read_text(encoding="utf-8").splitlines()
-    tasks = pl.DataFrame([json.loads(line) for line in lines]).sample(steps * BATCH_SIZE, shuffle=True, seed=0)
+    tasks = pl.DataFrame([json.loads(line) for line in lines]).sample(fraction=1, shuffle=True, seed=0)
+    tasks = pl.concat([tasks] * -(-steps * batch_size // tasks.height)).head(steps * batch_size)
     text = pl.col("instruction") + pl.when(pl.col("input") == "").then(pl.lit("")).otherwise("\n\n" + pl.col("input"))
     number = pl.int_range(pl.len())
     return tasks.select(
-        batch=number // BATCH_SIZE,
-        position=number % BATCH_SIZE,
+        batch=number // batch_size,
+        position=number % batch_size,
         example_id=pl.format("e{}", number),
         category="category",
         origin=pl.lit("human"),
@@ -85,17 +86,19 @@ def rows(steps: int) -> pl.DataFrame:
     )
 
 
-def job(folder: Path, student: str, method: str, steps: int) -> dict[str, Any]:
+def job(
+    folder: Path, student: str, method: str, steps: int, batch_size: int = BATCH_SIZE, **settings: Any
+) -> dict[str, Any]:
     folder.mkdir(parents=True)
-    rows(steps).write_parquet(folder / "rows.parquet")
-    settings = TrainingSettings(method=method, save_steps=10_000, example_losses=False)
+    rows(steps, batch_size).write_parquet(folder / "rows.parquet")
+    chosen = TrainingSettings(method=method, save_steps=10_000, example_losses=False, **settings)
     return {
         "student": student,
         "rows": str(folder / "rows.parquet"),
         "output": str(folder),
-        "batch_size": BATCH_SIZE,
+        "batch_size": batch_size,
         "seed": 0,
-        "settings": settings.model_dump(mode="json"),
+        "settings": chosen.model_dump(mode="json"),
     }
 
 

@@ -1,7 +1,7 @@
 """What a finished loop came to: tokens, rows, decisions, and the score of each student on items it never decided by.
 
 The items that decide inside a loop (weak categories, promotion) are not those that measure it here. Checkpoints are
-measured by the product's own evaluation workload, all of a loop in one process.
+measured by the product's own evaluation workload, all of a loop in one process, as many processes as loops side by side.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +39,27 @@ def measurement_items(ground: Path, per_category: int) -> list[EvaluationItem]:
     return draw_items(load_evaluation_items(ground / "measurement_items.jsonl", categories), per_category, 0)
 
 
-def measure(loops: Sequence[Loop], items: Sequence[EvaluationItem], threads: int) -> None:
-    """Answer the items with every checkpoint of these loops that has not answered them yet, in one process.
+def measure(loops: Sequence[Loop], items: Sequence[EvaluationItem], processes: int, threads: int) -> None:
+    """Answer the items with every checkpoint of these loops that has not answered them yet.
 
     Loops whose baselines others take over come first.
+
+    Raises:
+        subprocess.CalledProcessError: a process failed; `measuring.log` says why.
     """
-    jobs = [job for loop in loops for job in _jobs(loop, items)]
-    if not jobs:
-        return
-    file = loops[0].folder / "measurements.json"
-    file.write_text(json.dumps(jobs), encoding="utf-8")
+    waiting = [(loop, jobs) for loop in loops if (jobs := _jobs(loop, items))]
+    shares = [waiting[first::processes] for first in range(min(processes, len(waiting)))]
+    with ThreadPoolExecutor(processes) as pool:
+        list(pool.map(lambda share: _in_one_process(share, threads), shares))
+
+
+def _in_one_process(waiting: Sequence[tuple[Loop, list[dict[str, Any]]]], threads: int) -> None:
+    folder = waiting[0][0].folder
+    file = folder / "measurements.json"
+    file.write_text(json.dumps([job for _, jobs in waiting for job in jobs]), encoding="utf-8")
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "benchmarks.proof.measuring", str(file)]
-    with (loops[0].folder / "measuring.log").open("ab") as log:
+    with (folder / "measuring.log").open("ab") as log:
         subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=log, stderr=subprocess.STDOUT)
 
 

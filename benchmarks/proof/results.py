@@ -16,7 +16,13 @@ from sedi_dagster.records import EvaluationItem
 Loops = Mapping[str, Mapping[str, Any]]
 """Arm, then project seed as text, then the loop (`measuring.points`)."""
 
-NAMES = {"development": "the skills that the method was developed on", "final": "the skills opened once, at the end"}
+ON_GPU = "_gpu"
+"""Ends the name under which loops on a GPU are on record."""
+NAMES = {
+    "development": "the skills that the method was developed on",
+    f"development{ON_GPU}": "the skills that the method was developed on, the whole table on a GPU",
+    "final": "the skills opened once, at the end",
+}
 RECORDED = "recorded"
 ENOUGH_SEEDS = 5
 """Project seeds below which the page says how few there were."""
@@ -166,7 +172,7 @@ def _ground(name: str, ground: Mapping[str, Any], plan: Plan, figures: Sequence[
     wordings = [item["wording"] for item in ground["items"]]
     found, priced = curves(ground), curves(ground, "priced_tokens")
     about = ground["about"]
-    lines = [f"## Skill set {name}: {NAMES[name]}", "", _about(about, ground, plan), ""]
+    lines = [f"## Skill set {name.removesuffix(ON_GPU)}: {NAMES[name]}", "", _about(about, ground, plan), ""]
     lines += [f"![{path.stem.replace('_', ' ')}]({path})" for path in figures]
     lines += ["", *_columns(ground, plan), ""]
     if found:

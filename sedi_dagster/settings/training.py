@@ -60,10 +60,10 @@ class TrainingSettings(SettingsGroup):
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="bf16: autocast, trained weights stay fp32; auto: bf16 if the device supports it natively"
     )
-    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = Field(
+    attention: Literal["auto", "sdpa", "eager", "varlen", "flash_attention_2"] = Field(
         "auto",
         description="Attention implementation; auto: transformers' default, or eager for short rows on a CPU in bf16; "
-        "flash_attention_2 trains rows without padding",
+        "varlen and flash_attention_2 train rows without padding on a GPU (the latter needs the package flash-attn)",
     )
     gradient_checkpointing: bool | None = Field(
         None,

@@ -29,6 +29,7 @@ from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.order import check_same, micro_batch_size
 from sedi_dagster.training.sizing import Device, Fitted, attempts, fit
 from sedi_dagster.training.state import FOLDER
+from sedi_dagster.training.varlen import VARLEN, is_available, register
 from sedi_dagster.workloads.process import Log
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from trl import SFTTrainer
 
-PADDING_FREE = frozenset({"flash_attention_2"})
+PADDING_FREE = frozenset({VARLEN, "flash_attention_2"})
 """Attention implementations that take rows one after another in one sequence, without padding and at no extra cost.
 Others need a mask over all pairs of tokens: on a CPU that takes longer than the padding (docs/training.md)."""
 
@@ -74,6 +75,7 @@ def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBa
     longest = max((len(row.input_ids) for row in encoded), default=1)
     found = TrialResult.of(job, longest, device)
     number = found.attempt
+    _check_varlen(job)
     while True:
         model = _load(job)
         check_vocabulary(job.student, tokenizer, model, (row.input_ids for row in encoded))
@@ -98,6 +100,17 @@ def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBa
         number += 1
 
 
+def _check_varlen(job: TrainingJob) -> None:
+    if job.settings.attention != VARLEN:
+        return
+    if not is_available():
+        raise WorkloadError(
+            f"SEDI_TRAINING_ATTENTION={VARLEN} needs an NVIDIA GPU of compute capability 8.0 or more, and torch 2.10.",
+            "Set SEDI_TRAINING_ATTENTION=auto.",
+        )
+    register()
+
+
 def _load(job: TrainingJob) -> PreTrainedModel:
     whole = job.checkpoint is not None and not (job.checkpoint / "adapter_config.json").exists()
     if job.settings.method == "qlora" and whole:
@@ -109,7 +122,7 @@ def _load(job: TrainingJob) -> PreTrainedModel:
         job.student,
         job.checkpoint,
         trainable=job.settings.method != "full",  # all weights are trained with an adapter folded in
-        attention=None if job.settings.attention == "auto" else job.settings.attention,
+        attention=None if job.settings.attention in ("auto", VARLEN) else job.settings.attention,
         four_bit=job.settings.method == "qlora",
     )
     if job.settings.method == "full":

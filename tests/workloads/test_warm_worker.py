@@ -80,7 +80,7 @@ def serve(folder: Path, environment: dict[str, str]) -> Iterator[Serve]:
 
     def started(*preloaded: str) -> Path:
         path = folder / f"{len(servers)}.sock"
-        servers.append(start(path, {**environment, **addresses._ONE_THREAD}, folder, preloaded))
+        servers.append(start(path, {**environment, **addresses._FORKABLE}, folder, preloaded))
         wait_for(lambda: path.exists() or path.with_suffix(".declined").exists())
         return path
 
@@ -280,5 +280,5 @@ def test_only_processes_that_would_be_alike_share_a_server(folder: Path, monkeyp
 
 def test_there_is_none_beside_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert is_possible()
-    monkeypatch.setattr(addresses, "_GPUS", (str(tmp_path),))
+    monkeypatch.setattr(addresses, "_OTHER_GPUS", (str(tmp_path),))
     assert not is_possible()

@@ -44,17 +44,19 @@ _READ_AT_IMPORT = (
 _READ_LATER = ("OMP_NUM_THREADS", "HF_TOKEN")
 """Set in the job: the number of threads by `set_num_threads`, the token when a hub is asked."""
 
-_ONE_THREAD = {
+_FORKABLE = {
     "OPENBLAS_NUM_THREADS": "1",  # it would start its threads at import
     "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow's allocator would start one
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # torch looks for a GPU without initialising CUDA, which a fork cannot use
 }
-_GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+_OTHER_GPUS = ("/dev/kfd", "/dev/dxg")
 BINDING_S = 5.0
 
 
 def is_possible() -> bool:
-    """Whether this machine can have a fork server: Linux, without a GPU."""
-    return sys.platform == "linux" and hasattr(os, "pidfd_open") and not any(Path(gpu).exists() for gpu in _GPUS)
+    """Whether this machine can have a fork server: Linux, without a GPU or with NVIDIA's."""
+    linux = sys.platform == "linux" and hasattr(os, "pidfd_open")
+    return linux and not any(Path(gpu).exists() for gpu in _OTHER_GPUS)
 
 
 def server_environment(offline: bool) -> dict[str, str]:
@@ -64,7 +66,7 @@ def server_environment(offline: bool) -> dict[str, str]:
         name: value
         for name, value in sorted(given.items())
         if (name in _INHERITED or name.startswith(_READ_AT_IMPORT)) and name not in _READ_LATER
-    } | _ONE_THREAD
+    } | _FORKABLE
 
 
 def address(offline: bool, root: Path) -> Path:

@@ -30,6 +30,7 @@ from sedi_dagster.workloads.warm_worker.protocol import EXITED, KILLED, STARTED,
 IDLE_S = 300.0
 REQUEST_S = 5.0
 _PR_SET_PDEATHSIG = 1
+_CUDA_NOT_INITIALIZED = 3
 
 
 @dataclass(eq=False)
@@ -174,6 +175,15 @@ def threads() -> list[str]:
     return [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
 
 
+def cuda_is_initialized() -> bool:
+    """Whether a library has initialised NVIDIA's driver in this process; then no fork of it can use a GPU."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return bool(driver.cuDeviceGetCount(ctypes.byref(ctypes.c_int())) != _CUDA_NOT_INITIALIZED)
+
+
 def main(path: Path, modules: Sequence[str]) -> Job | None:
     """Serve on a socket; see `Server.serve`."""
     lock = path.with_suffix(".lock").open("w")
@@ -186,8 +196,10 @@ def main(path: Path, modules: Sequence[str]) -> Job | None:
     listener.bind(str(path))
     listener.listen(16)  # clients wait while the libraries are imported
     preload(modules)
-    if len(threads()) > 1:
-        path.with_suffix(".declined").write_text(f"A fork would lose the threads {', '.join(threads())}.\n")
+    lost = [f"the threads {', '.join(threads())}"] if len(threads()) > 1 else []
+    lost += ["the GPU"] if cuda_is_initialized() else []
+    if lost:
+        path.with_suffix(".declined").write_text(f"A fork would lose {' and '.join(lost)}.\n")
         path.unlink()
         return None
     server = os.getpid()
