@@ -5,8 +5,8 @@
 For SmolLM2-135M-Instruct and a LLaMA of 1.1 B random weights, LoRA and all weights, batches of 8 and 32:
     trl     SFTTrainer with the whole batch at once, bf16, no gradient checkpointing
     packed  the same with TRL's packing: other batches, so that only its tokens a second compare
-    padded  this project's workload with attention `sdpa` and all signals
-    ours    the same with the default attention, `varlen` where it fits
+    ours    this project's workload with default settings and all signals
+    varlen  the same without padding
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import polars as pl
 
-from benchmarks.training import job, without_ids
+from benchmarks.training import job
 from sedi_dagster.models import BUNDLED_STUDENT
 from sedi_dagster.settings import PROJECT_ROOT
 from sedi_dagster.student.loading import load_student, load_tokenizer, student_source
 
 WARM_UP = 4  # steps not counted
-KINDS = ("trl", "packed", "padded", "ours")
+KINDS = ("trl", "packed", "ours", "varlen")
 
 
 def random_student(folder: Path, tokenizer_of: str) -> str:
@@ -66,27 +67,23 @@ def trainer_of(kind: str, asked: dict[str, Any]) -> tuple[Any, Any]:
     from sedi_dagster.training import sft
     from sedi_dagster.training.adapter import lora_config
     from sedi_dagster.training.job import TrainingJob
+    from sedi_dagster.training.sizing import Attempt, fit
 
     described = TrainingJob.from_json(asked)
     frame, tokenizer = pl.read_parquet(described.rows), load_tokenizer(described.student)
-    setup = making.build(described, frame, tokenizer, print)
-    if kind in ("padded", "ours"):
+    if kind in ("ours", "varlen"):
+        setup = making.build(described, frame, tokenizer, print)
         return setup.trainer, sft.Run(described, frame, tokenizer, setup, lambda _: None).train
     data = making.dataset(frame, making.encode(tokenizer, frame))
-    packed = {"packing": True, "max_length": 1024} if kind == "packed" else {}
-    args = dataclasses.replace(
-        setup.trainer.args,
-        per_device_train_batch_size=described.batch_size,
-        gradient_accumulation_steps=1,
-        gradient_checkpointing=False,
-        padding_free=False,
-        **packed,
-    )
-    del setup
-    free()
+    model = load_student(described.student, None, trainable=True)
+    whole = Attempt(described.batch_size, gradient_checkpointing=False)
+    fitted = fit(described.settings, model.num_parameters(), "cuda", 0, whole)
+    args = making._sft_config(described, fitted, described.batch_size, 1, True)
+    if kind == "packed":
+        args = dataclasses.replace(args, packing=True, max_length=1024)
     lora = described.settings.method == "lora"
     trainer = SFTTrainer(
-        model=load_student(described.student, None, trainable=True),
+        model=model,
         args=args,
         train_dataset=data.remove_columns("example_id"),
         processing_class=tokenizer,
@@ -124,7 +121,7 @@ def measured(kind: str, asked: dict[str, Any]) -> dict[str, Any]:
     tokens = sum(len(ids) for ids in trainer.train_dataset["input_ids"])
     run()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    seconds = [after - before for before, after in zip(began, began[1:], strict=False)]
+    seconds = [after - before for before, after in pairwise(began)]
     found = {
         "seconds": statistics.median(seconds[min(WARM_UP, len(seconds) - 1) :]),
         "micro": trainer.args.per_device_train_batch_size,
@@ -139,9 +136,9 @@ def measured(kind: str, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def cases(students: dict[str, str]) -> Iterator[tuple[str, str, str, int]]:
-    for name, source in students.items():
-        for method in ("lora", "full"):
-            for batch_size in (8, 32):
+    for batch_size in (32, 8):
+        for name, source in students.items():
+            for method in ("lora", "full"):
                 yield name, source, method, batch_size
 
 
@@ -166,13 +163,9 @@ def main() -> None:
                 continue  # at 32 rows, attention is over all pairs of 32,768 tokens
             work = chosen.folder / "job"
             shutil.rmtree(work, ignore_errors=True)
-            attention = {"padded": "sdpa", "ours": "varlen"}.get(kind, "auto")
-            try:
-                found = measured(kind, job(work, source, method, chosen.steps, batch_size, attention=attention, epochs=1))
-            except (RuntimeError, ValueError) as error:
-                print(f"| {name} | {method} | {batch_size} | {kind} | {str(error)[:200]!r} |", flush=True)
-                free()
-                continue
+            attention = "varlen" if kind == "varlen" else "auto"
+            settings = {"attention": attention, "epochs": 1}
+            found = measured(kind, job(work, source, method, chosen.steps, batch_size, **settings))
             plain = plain or found
             speed, of = (f["tokens"] / f["seconds"] for f in (found, plain))
             print(

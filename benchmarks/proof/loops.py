@@ -70,7 +70,7 @@ class Loop:
             "SEDI_PROJECT_SEED": str(self.project_seed),
             "SEDI_TEACHER_BASE_URL": f"http://127.0.0.1:{self.port}/v1",
             "OMP_NUM_THREADS": str(threads),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": python_path(),
         }
         return kept | {name: str(path) for name, path in paths.items()} | own | dict(self.arm.settings)
 
@@ -148,6 +148,11 @@ def run_all(loops: Sequence[Loop], jobs: int, threads: int, tell: Callable[[str]
     return failed
 
 
+def python_path() -> str:
+    """This checkout before what the caller imports from."""
+    return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 @contextmanager
 def teacher_server(command: Sequence[str]) -> Iterator[None]:
     """The teacher as a process of its own. It prints its address as JSON once it listens.
@@ -155,7 +160,7 @@ def teacher_server(command: Sequence[str]) -> Iterator[None]:
     Raises:
         RuntimeError: it did not start; its own error is on stderr.
     """
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": python_path()}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}  # it ends once its standard input does
     with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes) as process:
         try:

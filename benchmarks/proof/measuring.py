@@ -1,7 +1,7 @@
 """What a finished loop came to: tokens, rows, decisions, and the score of each student on items it never decided by.
 
 The items that decide inside a loop (weak categories, promotion) are not those that measure it here. Checkpoints are
-measured by the product's own evaluation workload, all of a loop in one process, as many processes as loops side by side.
+measured by the product's own evaluation workload, all of a loop in one process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks.proof.loops import ROOT, Loop
+from benchmarks.proof.loops import ROOT, Loop, python_path
 from sedi_dagster.categories import load_categories
 from sedi_dagster.evaluation.items import draw_items, load_evaluation_items
 from sedi_dagster.evaluation.results import read_results
@@ -57,7 +57,7 @@ def _in_one_process(waiting: Sequence[tuple[Loop, list[dict[str, Any]]]], thread
     folder = waiting[0][0].folder
     file = folder / "measurements.json"
     file.write_text(json.dumps([job for _, jobs in waiting for job in jobs]), encoding="utf-8")
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": python_path()}
     command = [sys.executable, "-m", "benchmarks.proof.measuring", str(file)]
     with (folder / "measuring.log").open("ab") as log:
         subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=log, stderr=subprocess.STDOUT)

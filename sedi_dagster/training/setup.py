@@ -239,17 +239,23 @@ def _check_trains(trainer: SFTTrainer, fitted: Fitted) -> None:
     model = trainer.model
     ids = sample(_innermost(model))[0].tolist()
     rows = [{"input_ids": row, "labels": row} for row in (ids, ids[PADDING:])[: fitted.micro_batch_size]]
-    if fitted.attention in PADDING_FREE:
-        _check_rows_apart(trainer, rows, fitted)
-    model.train()
+    flat = fitted.attention in PADDING_FREE
     try:
+        if flat:
+            _check_rows_apart(trainer, rows, fitted)
+        model.train()
         with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
             loss_of(trainer, rows, fitted).backward()
     except FAILURES as error:
         if is_out_of_memory(error):
             raise
-        why = f"it cannot be trained ({type(error).__name__}: {str(error)[:300]})"
-        raise unusable(_innermost(model), why) from None
+        kind, why = type(_innermost(model)).__name__, f"({type(error).__name__}: {str(error)[:300]})"
+        if flat:
+            raise ModelError(
+                f"The student is a {kind}, which cannot be trained with attention {fitted.attention} {why}.",
+                "Set SEDI_TRAINING_ATTENTION=auto.",
+            ) from None
+        raise unusable(_innermost(model), f"it cannot be trained {why}") from None
     model.zero_grad(set_to_none=True)
 
 

@@ -23,7 +23,10 @@ def is_available() -> bool:
 
     if not torch.cuda.is_available() or torch.version.cuda is None:
         return False
-    return torch.cuda.get_device_capability() >= _AMPERE and importlib.util.find_spec("torch.nn.attention.varlen") is not None
+    return (
+        torch.cuda.get_device_capability() >= _AMPERE
+        and importlib.util.find_spec("torch.nn.attention.varlen") is not None
+    )
 
 
 def register() -> None:
@@ -62,7 +65,7 @@ def _attend(
         ValueError: the family wants more than causal attention.
     """
     import torch
-    from torch.nn.attention.varlen import varlen_attn
+    from torch.nn.attention import varlen
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     asked = [name for name in _DIFFERENT if kwargs.get(name) is not None]
@@ -70,12 +73,11 @@ def _attend(
         raise ValueError(f"attention `{VARLEN}` is causal and knows no {', '.join(asked) or 'dropout or other masks'}")
     if cu_seq_lens_q is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, 0.0, scaling, **kwargs)
-    kind = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else query.dtype
-    # (1, heads, tokens, size) to (tokens, heads, size)
-    flat = [states[0].transpose(0, 1).to(kind).contiguous() for states in (query, key, value)]
-    ends, longest = cu_seq_lens_q, int(max_length_q)
-    fewer = query.shape[1] != key.shape[1]
-    attended = varlen_attn(
-        *flat, ends, ends, longest, longest, scale=scaling, window_size=(-1, 0), **({"enable_gqa": True} if fewer else {})
-    )
-    return attended[None], None
+    device = query.device.type
+    kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else query.dtype
+    groups = query.shape[1] // key.shape[1]  # of query heads that share a key; torch 2.11 takes as many keys as queries
+    shared = (query, key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1))
+    flat = [states[0].transpose(0, 1).to(kind).contiguous() for states in shared]  # (tokens, heads, size)
+    rows = (cu_seq_lens_q, cu_seq_lens_q, int(max_length_q), int(max_length_q))
+    attended: torch.Tensor = varlen.varlen_attn(*flat, *rows, scale=scaling, window_size=(-1, 0))
+    return attended.unsqueeze(0), None

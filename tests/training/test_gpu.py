@@ -101,7 +101,9 @@ def test_what_fits_into_memory_is_found_and_remembered(tmp_path: Path, student: 
 
 
 def long_rows(job: Job) -> Job:
-    rows = training_rows(32).with_columns(batch=pl.lit(0, pl.Int64), position=pl.int_range(32), prompt=pl.lit("word " * 400))
+    rows = training_rows(32).with_columns(
+        batch=pl.lit(0, pl.Int64), position=pl.int_range(32), prompt=pl.lit("word " * 400)
+    )
     rows.write_parquet(job["rows"])
     return {**job, "batch_size": 32}
 

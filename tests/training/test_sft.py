@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,53 @@ def test_rows_without_padding_give_the_same_gradients_in_the_same_order(
     assert shapes and {rows for rows, _ in shapes} == {1}
     for name in ("loss", "grad_norm"):
         assert flat[name].to_list() == pytest.approx(padded[name].to_list(), rel=1e-3)
+
+
+@pytest.fixture
+def varlen_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's kernel, which needs a GPU, row by row."""
+    import torch
+    from torch.nn.attention import varlen
+    from torch.nn.functional import scaled_dot_product_attention
+
+    def row_by_row(query: Any, key: Any, value: Any, ends: Any, *_: Any, scale: float, window_size: Any) -> Any:
+        assert window_size == (-1, 0)
+        rows = [slice(*span) for span in pairwise(ends.tolist())]
+        parts = ([states[row].transpose(0, 1) for states in (query, key, value)] for row in rows)
+        return torch.cat(
+            [scaled_dot_product_attention(*part, is_causal=True, scale=scale).transpose(0, 1) for part in parts]
+        )
+
+    monkeypatch.setattr(varlen, "varlen_attn", row_by_row)
+    monkeypatch.setattr(setup, "is_available", lambda: True)
+
+
+@pytest.mark.usefixtures("varlen_on_a_cpu")
+def test_varlen_attention_reads_each_row_as_padded_rows_are_read(tmp_path: Path, make_job: MakeJob) -> None:
+    asked = {"micro_batch_size": 4, "precision": "fp32", "example_losses": True}
+    steps, examples = [], []
+    for attention in ("sdpa", "varlen"):
+        train(make_job(tmp_path / attention, attention=attention, **asked), silent)
+        steps.append(pl.read_parquet(tmp_path / attention / "steps.parquet"))
+        examples.append(pl.read_parquet(tmp_path / attention / "examples.parquet"))
+    assert steps[1]["example_ids"].to_list() == steps[0]["example_ids"].to_list()
+    for name in ("loss", "grad_norm"):
+        assert steps[1][name].to_list() == pytest.approx(steps[0][name].to_list(), rel=1e-3)
+    for name in ("loss_before", "loss_after"):  # read in padded batches
+        assert examples[1][name].to_list() == pytest.approx(examples[0][name].to_list(), rel=1e-3)
+
+
+@pytest.mark.usefixtures("varlen_on_a_cpu")
+def test_varlen_attention_is_refused_where_a_family_wants_another_mask(tmp_path: Path) -> None:
+    gemma = next(family for family in FAMILIES if family.name == "gemma2")
+    job = job_for(write_student(gemma, tmp_path / "student"), tmp_path, attention="varlen", precision="fp32")
+    with pytest.raises(ModelError, match=r"(?s)with attention varlen .*knows no sliding_window.*ATTENTION=auto"):
+        train(job, silent)
+
+
+def test_varlen_attention_is_refused_without_its_gpu(tmp_path: Path, make_job: MakeJob) -> None:
+    with pytest.raises(WorkloadError, match=r"(?s)SEDI_TRAINING_ATTENTION=varlen needs an NVIDIA GPU.*ATTENTION=auto"):
+        train(make_job(tmp_path, attention="varlen"), silent)
 
 
 def test_a_student_whose_state_goes_on_into_the_next_row_is_not_trained_without_padding(
