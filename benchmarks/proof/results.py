@@ -321,9 +321,9 @@ def _repeated(cpu: Mapping[str, Any], gpu: Mapping[str, Any], plan: Plan) -> str
         f"{about['machine']}: {about['jobs']} whole loops in parallel took {sum(seconds) / len(seconds) / 60:.1f} min. "
         f"{about.get('note', '')}".strip(),
         "",
-        "A GPU rounds differently, so a loop with the same project seed takes another course. How far its accuracy then",
-        f"is from the first shows the noise of one loop: standard deviation {spread} points after rounds 1 / 2 / 3.",
-        "Differences between arms of one project seed are within this noise.",
+        "A GPU rounds differently, so a loop with the same project seed takes another course. The distance between the",
+        f"two shows the noise of one loop: standard deviation {spread} points after rounds 1 / 2 / 3. What",
+        "separates arms by one project seed is hardly more.",
         "",
         "| arm | project seed | CPU, by round | GPU, by round |",
         "| --- | --: | --- | --- |",

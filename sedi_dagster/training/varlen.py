@@ -72,12 +72,19 @@ def _attend(
     if asked or dropout or not getattr(module, "is_causal", True):
         raise ValueError(f"attention `{VARLEN}` is causal and knows no {', '.join(asked) or 'dropout or other masks'}")
     if cu_seq_lens_q is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, 0.0, scaling, **kwargs)
+        padded: tuple[Any, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, 0.0, scaling, **kwargs
+        )
+        return padded
     device = query.device.type
     kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else query.dtype
     groups = query.shape[1] // key.shape[1]  # of query heads that share a key; torch 2.11 takes as many keys as queries
-    shared = (query, key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1))
-    flat = [states[0].transpose(0, 1).to(kind).contiguous() for states in shared]  # (tokens, heads, size)
-    rows = (cu_seq_lens_q, cu_seq_lens_q, int(max_length_q), int(max_length_q))
-    attended: torch.Tensor = varlen.varlen_attn(*flat, *rows, scale=scaling, window_size=(-1, 0))
+    shared: tuple[Any, ...] = (query, key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1))
+    asking, keys, values = (
+        states[0].transpose(0, 1).to(kind).contiguous() for states in shared
+    )  # (tokens, heads, size)
+    ends, longest = cu_seq_lens_q, int(max_length_q)
+    attended: Any = varlen.varlen_attn(
+        asking, keys, values, ends, ends, longest, longest, scale=scaling, window_size=(-1, 0)
+    )
     return attended.unsqueeze(0), None
