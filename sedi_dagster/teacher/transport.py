@@ -1,9 +1,11 @@
-"""One request to the endpoint and its complete response, through the openai client.
+"""One request to the endpoint and its complete response, as the openai client sends it.
 
 Everything that an API user may have configured applies: proxies, certificates and OpenAI's organization in the
 environment, the form of the base URL. In addition, the length of a response is limited, and a failed request reports
-whether it can have reached the endpoint, which exact accounting needs. aiohttp is the transport, because it takes far
-less CPU time with many concurrent calls than the client's default.
+whether it can have reached the endpoint, which exact accounting needs.
+
+With many concurrent calls, CPU time decides. aiohttp is therefore the transport instead of the client's default, and
+calls go straight to the client's HTTP layer: what the client does above it takes as long as all the rest of a request.
 """
 
 import logging
@@ -34,8 +36,9 @@ _PROXY = (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)
 _UNTRUSTED = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_TELEMETRY = "X-Stainless-"
 _ROOTS = (aiohttp.ClientError, httpx2.UnsupportedProtocol)
-FAILURES = (openai.APIConnectionError, aiohttp.ClientError, httpx2.InvalidURL, UnicodeEncodeError)
+FAILURES = (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, httpx2.InvalidURL, UnicodeEncodeError)
 """What the client raises when there is no whole answer."""
 
 
@@ -86,10 +89,25 @@ def open_client(endpoint: Endpoint, capped: bool = True) -> openai.AsyncOpenAI:
     Raises:
         TeacherError: proxies or certificates that the environment names cannot be used.
     """
+    return _client(endpoint, _http_client(endpoint, capped))
+
+
+def _client(endpoint: Endpoint, http_client: httpx2.AsyncClient) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(
+        api_key=endpoint.api_key or "none",
+        base_url=_without_user(endpoint.base_url),
+        max_retries=0,
+        default_headers=endpoint.headers,
+        default_query=endpoint.query,
+        http_client=http_client,
+    )
+
+
+def _http_client(endpoint: Endpoint, capped: bool) -> httpx2.AsyncClient:
     _MASKING.secrets.update(endpoint.secrets)
     try:
         url = httpx2.URL(endpoint.base_url)
-        http_client = openai.DefaultAioHttpClient(
+        return openai.DefaultAioHttpClient(
             auth=(url.username, url.password) if url.userinfo else None,  # aiohttp refuses it within the address
             timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
             limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S),
@@ -110,14 +128,10 @@ def open_client(endpoint: Endpoint, capped: bool = True) -> openai.AsyncOpenAI:
             f"The proxy that {', '.join(proxies) or 'the environment'} names cannot be used: {error}.",
             "Set it to an http:// address, or unset it; NO_PROXY names hosts that need none.",
         ) from None
-    return openai.AsyncOpenAI(
-        api_key=endpoint.api_key or "none",
-        base_url=url.copy_with(userinfo=b""),
-        max_retries=0,
-        default_headers=endpoint.headers,
-        default_query=endpoint.query,
-        http_client=http_client,
-    )
+
+
+def _without_user(url: str) -> httpx2.URL:
+    return httpx2.URL(url).copy_with(userinfo=b"")
 
 
 _CHARSET = re.compile(r"charset=[\"']?([\w.:-]+)", re.IGNORECASE)
@@ -178,18 +192,16 @@ class Transport:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._base_url = ""
-        self._client: openai.AsyncOpenAI | None = None
+        self._http: httpx2.AsyncClient | None = None
+        self._address = ("", "")
+        self._url = httpx2.URL()
 
     async def post(self, path: str, body: bytes, idempotency_key: str) -> RawResponse:
         """Send the JSON body as it is. Raises: NeverSent, AnswerLost."""
         headers = {"Idempotency-Key": idempotency_key, "Accept-Encoding": "identity"}
         try:
-            response = await self._open().post(
-                path, cast_to=httpx2.Response, content=body, options={"headers": headers}
-            )
-        except openai.APIStatusError as error:
-            response = error.response
+            http, url = self._open(path)
+            response = await http.post(url, content=body, headers=headers)
         except (*FAILURES, ValueError) as error:  # ValueError: a line break in a header
             raise failed(error) from None
         if response.request.method != "POST":  # a 301 or 302 was followed, and the request lost its body
@@ -199,16 +211,24 @@ class Transport:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
 
-    def _open(self) -> openai.AsyncOpenAI:
-        if self._client is None:
-            self._client, self._base_url = open_client(self._endpoint), self._endpoint.base_url
-        if self._base_url != self._endpoint.base_url:  # the bundled model was started again, on another port
-            self._client.base_url = self._base_url = self._endpoint.base_url
-        return self._client
+    def _open(self, path: str) -> tuple[httpx2.AsyncClient, httpx2.URL]:
+        if self._http is None:
+            http = _http_client(self._endpoint, capped=True)
+            client = _client(self._endpoint, http)
+            http.headers = client.auth_headers
+            # Without what tells OpenAI of this machine, and what is not set (an `Omit` in place of a text).
+            given = client.default_headers.items()
+            http.headers.update({k: v for k, v in given if isinstance(v, str) and not k.startswith(_TELEMETRY)})
+            http.params = self._endpoint.query
+            self._http = http
+        if self._address != (self._endpoint.base_url, path):  # the bundled model may start again on another port
+            self._address = self._endpoint.base_url, path
+            self._url = httpx2.URL(f"{_without_user(self._endpoint.base_url)}".rstrip("/") + path)
+        return self._http, self._url
 
 
 async def _cap(response: httpx2.Response) -> None:

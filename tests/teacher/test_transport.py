@@ -14,7 +14,14 @@ from sedi_dagster.errors import TeacherError
 from sedi_dagster.teacher import preflight
 from sedi_dagster.teacher.endpoint import RemoteEndpoint
 from sedi_dagster.teacher.failures import EndpointNames
-from sedi_dagster.teacher.transport import LONGEST_ANSWER_BYTES, AnswerLost, NeverSent, RawResponse, Transport
+from sedi_dagster.teacher.transport import (
+    LONGEST_ANSWER_BYTES,
+    AnswerLost,
+    NeverSent,
+    RawResponse,
+    Transport,
+    open_client,
+)
 
 BODY = '{"b":"é","a":[1, 2]}'.encode()
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -79,6 +86,32 @@ def test_the_body_is_sent_byte_for_byte_with_both_keys() -> None:
     assert server.heads[0].startswith("post /v1/chat/completions ")
     for line in (f"authorization: bearer {SECRET}", "idempotency-key: the-key", "content-type: application/json"):
         assert f"\r\n{line}\r\n" in server.heads[0]
+
+
+def test_headers_query_and_organization_are_sent_as_the_openai_client_sends_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
+
+    async def work(server: Server) -> None:
+        headers, query = {"authorization": "Custom abc", "X-Team": "seven"}, {"api-version": "2026-01-01"}
+        endpoint = RemoteEndpoint(f"{server.url}/?tier=low", SECRET, headers=headers, query=query)
+        transport = Transport(endpoint)
+        await transport.post("/chat/completions", BODY, "the-key")
+        await transport.close()
+        client = open_client(endpoint)
+        await client.post("/chat/completions", cast_to=object, body={})
+        await client.close()
+
+        ours, theirs = (head.split("\r\n") for head in server.heads)
+        assert ours[0] == theirs[0] == "post /v1/chat/completions?tier=low&api-version=2026-01-01 http/1.1"
+        added = {"idempotency-key", "accept-encoding", "content-length"}
+        theirs = [line for line in theirs if not line.startswith("x-stainless-")]
+        for line in {*ours} ^ {*theirs}:
+            assert line.split(":")[0] in added
+        assert {"authorization: custom abc", "x-team: seven", "openai-organization: org-1"} <= {*ours}
+
+    posted(OK, work)
 
 
 @pytest.mark.parametrize("status", [200, 400, 429, 503])
