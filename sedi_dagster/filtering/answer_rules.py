@@ -17,6 +17,7 @@ from sedi_dagster.texts.refusals import (
     GIVEN_IN_LINE,
     LONGEST_REFUSAL_BYTES,
     PLACEHOLDER,
+    PLACEHOLDER_ASKED,
     REFUSAL_ASKED,
     are_refusals,
     is_asked_for,
@@ -71,7 +72,8 @@ def answer_rules(form: AnswerForm) -> tuple[Rule, ...]:
     given = pl.col("instruction").str.extract(GIVEN_IN_LINE, 1).fill_null("")
     asked = named | task.str.contains(REFUSAL_ASKED) | _refuses(pl.col("input")) | _refuses(given)
     refusal = _refuses(output) & ~asked
-    placeholder = (output.str.contains(PLACEHOLDER) | output.str.contains(DOTS)) & ~named
+    stands_for_one = output.str.contains(PLACEHOLDER) | output.str.contains(DOTS)
+    placeholder = stands_for_one & ~named & ((output == "") | ~task.str.contains(PLACEHOLDER_ASKED))
     rules = []
     if form.refusals:
         rules.append(Rule("refusal", refusal, length, LONGEST_REFUSAL_BYTES))

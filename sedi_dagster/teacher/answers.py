@@ -14,6 +14,7 @@ from typing import Any
 from sedi_dagster.teacher.response_body import as_list, contents, details, finish_reason, message_of, response_body
 from sedi_dagster.texts.cleaning import RULES, TOOL_CALL, CleaningRule, clean
 from sedi_dagster.texts.endings import CANONICAL, Ending, ending_of
+from sedi_dagster.texts.reasoning import thinks_aloud
 
 REFUSED_BY_POLICY = "content_policy"
 """Begins the error of an answer that the endpoint's content policy refused."""
@@ -156,9 +157,11 @@ def _read_choice(choice: dict[str, Any], usage: Usage | None, reading: Reading) 
 def _without_thought(text: str, thought: str) -> str:
     """The text without the reasoning that has a field of its own too, as a paragraph before it.
 
-    One that is equal to it may be the answer, or how the answer's sentence begins.
+    One that is equal to it is the answer, unless it thinks aloud, or how the answer's sentence begins.
     """
     rest = text.lstrip().removeprefix(thought.strip())
+    if not rest.strip() and thinks_aloud(text):
+        return ""
     return rest if rest.strip() and _BLANK_LINE.match(rest) and len(rest) < len(text) else text
 
 

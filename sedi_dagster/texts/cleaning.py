@@ -1,5 +1,7 @@
 """Cleaning of a model's raw text, in one place for reading, display and training."""
 
+import json
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +23,9 @@ TOOL_CALL = "a call of a tool instead of an answer"
 GARBLED = "letters that were decoded wrongly"
 UNDECODED = "pieces of a tokenizer instead of text"
 
+_JSON = re.compile(r"\s*(?:```(?:json)?\s*)?[{\[]\s*[{\[\"]")
+_VALUE = re.compile(r'(?<=:)(\s*+)"((?:[^"\\]++|\\.)*+)"')
+
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
@@ -34,6 +39,8 @@ class Cleaned:
 def clean(text: str, rules: frozenset[CleaningRule] = frozenset(RULES)) -> Cleaned:
     """Apply the rules in their order. What a rule does not find it leaves as it is, to the byte."""
     applied: list[CleaningRule] = []
+    if _JSON.match(text):
+        text = _VALUE.sub(lambda value: _clean_value(value, rules, applied), text)
     if "control_characters" in rules and (plain := without_control_characters(text)) != text:
         text = plain
         applied.append("control_characters")
@@ -57,3 +64,17 @@ def clean(text: str, rules: frozenset[CleaningRule] = frozenset(RULES)) -> Clean
     if "reasoning" in applied:  # the tags around the answer may stand before a mark
         text = unwrapped(text)
     return Cleaned("" if is_unseen(text) else text, tuple(applied))
+
+
+def _clean_value(value: re.Match[str], rules: frozenset[CleaningRule], applied: list[CleaningRule]) -> str:
+    """A value in JSON, cleaned as a text is; as it came where nothing would be left of it."""
+    if not any(sign in value[2] for sign in "<[◁"):
+        return value[0]
+    try:
+        found = clean(json.loads(f'"{value[2]}"'), rules)
+    except ValueError:
+        return value[0]
+    if found.problem or not found.applied or not found.text.strip():
+        return value[0]
+    applied += [rule for rule in found.applied if rule not in applied]
+    return value[1] + json.dumps(found.text.strip(), ensure_ascii=False)

@@ -47,7 +47,7 @@ _ROLE_LABEL = re.compile(
 )
 """What tells that the turns are what was asked for."""
 _OWN_ROLE = re.compile(
-    r"\s*(?:(?-i:assistant)\n\n|(?:\*\*)?(?:assistant|ai|chatgpt)(?:\*\*)?:(?:\*\*)?[ \n]|<bot>:|"
+    r"\s*(?:/no_?think[ \t]*\n|(?-i:assistant)\n\n|(?:\*\*)?(?:assistant|ai|chatgpt)(?:\*\*)?:(?:\*\*)?[ \n]|<bot>:|"
     r"(?:assistant|助手|助理|アシスタント|어시스턴트)(?:：|:[ \n])|"
     r"###[ \t]*(?:response|assistant|output|応答|回答|回复|답변|응답|antwort|respuesta|réponse|resposta|ответ)"
     r"[ \t]*(?:[:：][ \n]|：|\n))\s*",
@@ -58,7 +58,7 @@ _REMAINS = re.compile(
     rf"\s*(?:(?<=[.!?。！？)\"”])[ \n]/no_?think|"
     rf"\n###[ \t]*(?:End)?|</s|<\s?\|\s?{_END}\w{{0,12}}\s?\|?\s?>?|\|?{_END}\|>|"
     rf"<(?:im_end|end_?of_?(?:text|turn))>?|(?:&lt;|＜|\\u003c)(?:/s|\|{_END}\|)(?:&gt;|＞|\\u003e)|"
-    r"(?-i:<(?:EOT|END|STOP)>|\[(?:END|DONE|STOP|/ASS)\]))\s*\Z",
+    r"(?-i:<(?:EOT|END|STOP)>|\[(?:END|DONE|STOP|/ASS|end of text)\]))\s*\Z",
     re.IGNORECASE,
 )
 """What is left of an end: half a mark, one that was escaped, a word for it."""

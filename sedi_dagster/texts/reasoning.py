@@ -157,6 +157,15 @@ _WRAPPERS = re.compile(
 )
 
 
+_ALOUD = re.compile(
+    r"\s*(?:(?:okay|ok|alright|all right|hmm+)[,.]|let(?:['’]s| me| us) (?:think|see|start|break|work|recall)\b|"
+    r"(?:i|we) (?:(?:need|have|want|are asked) to|should|must)\b|(?:so )?the (?:user|prompt|question|task)\b|"
+    r"(?:first|so|now), (?:i|we|let)\b|thinking process|用户|用戶|嗯|好的，|好，|我需要|我们需要|首先，我|ユーザー|"
+    r"사용자|(?:der|die) (?:be)?nutzer|l['’]utilisateur|el usuario|o usuário|l['’]utente|de gebruiker|użytkownik|"
+    r"пользователь|kullanıcı|المستخدم|उपयोगकर्ता|người dùng|pengguna)",
+    re.IGNORECASE,
+)
+"""How a thought begins that has no marks."""
 _SIGNS = ("<", "[", "【", "◁", "＜", "&lt;", "\\u003c", "```")
 _HINTS = ("think", "thought", "reason", "analysis", "commentary", "思考")
 """Each form has one of these: most texts are seen to have none."""
@@ -193,6 +202,11 @@ def split_reasoning(text: str) -> Reasoned:
     if not found and not further:
         return Reasoned(text, False)
     return Reasoned(rest.strip(), True)
+
+
+def thinks_aloud(text: str) -> bool:
+    """Whether a text without marks begins as thoughts do. An answer may begin so too: it takes another sign."""
+    return _ALOUD.match(text) is not None
 
 
 def _block_end(text: str, start: int) -> int | None:

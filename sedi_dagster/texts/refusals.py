@@ -74,7 +74,8 @@ def _languages() -> tuple[_Language, ...]:
 
 _BRACKETED = (
     r"(?:empty|blank|none|null|nil|nan|nothing|text|string|input|空|无|無|なし|無し|없음|leer|keine|vacío|ninguno|vide|aucun|"
-    r"vuoto|nessuno|vazio|nenhum|leeg|пусто|нет|boş|yok|فارغ|ריק)"
+    r"vuoto|nessuno|vazio|nenhum|leeg|пусто|нет|boş|yok|فارغ|ריק|"
+    rf"{_ENGLISH['yours']})"
 )
 """What stands for nothing in brackets, and by itself may be the answer."""
 _AROUND = r"\s\"'“”‘’*_`<>\[\](){}（）【】$"
@@ -132,6 +133,9 @@ def _in_other_language(answer: str) -> bool:
     return any(language.refuses(plain) for language in _languages())
 
 
+PLACEHOLDER_ASKED = r"placeholder|platzhalter|lorem|dummy text|filler text|blindtext|ellipsis|punctuation"
+"""In a task, in lower case: its answer may be one."""
+
 REFUSAL_ASKED = (
     r"\b(?:refus|declin|apolog|turn(?:ing|s)? down|reject|say(?:ing)? no|verweiger|ablehn|absage|rechaz|recus|rifiut)|"
     r"отказ|отклон|拒绝|拒絕|婉拒|断り|断る|거절"
@@ -164,4 +168,5 @@ def is_placeholder(answer: str, task: str = "") -> bool:
     """
     if _placeholder.match(answer) is None and _dots.match(answer) is None:
         return False
-    return not answer.strip() or answer.strip().lower() not in task.lower()
+    asked = answer.strip().lower() in task.lower() or re.search(PLACEHOLDER_ASKED, task.lower()) is not None
+    return not answer.strip() or not asked

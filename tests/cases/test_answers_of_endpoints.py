@@ -187,6 +187,14 @@ def test_a_thought_from_which_the_answer_goes_on_is_part_of_it() -> None:
         assert read_answer(json.dumps(message(answer, reasoning=thought)), Reading()).text == answer
 
 
+def test_an_answer_that_is_the_thought_again_is_none_if_it_thinks_aloud() -> None:
+    for thought in ("The user wants a bird. A tern, then.", "Okay, ein Vogel.", "用户想要一只鸟。燕鸥吧。"):
+        read = read_answer(json.dumps(message(thought, reasoning_content=thought)), Reading())
+        assert not read.text and "reasoning without an answer" in read.error
+        assert read_answer(json.dumps(message(thought)), Reading()).text == thought
+    assert read_answer(json.dumps(message("A tern.", reasoning_content="A tern.")), Reading()).text == "A tern."
+
+
 def test_drafts_of_tasks_in_a_thought_are_no_tasks(tmp_path: Path) -> None:
     plan = "<think>\nTask 9: rivers, and why they flow so slowly\nTask 10: lakes, and where they lie\n</think>\n\n"
     with served(lambda r, t, n: message(plan + t if is_task(r) else t)) as replay:

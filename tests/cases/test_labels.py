@@ -166,6 +166,24 @@ EXAMPLES = {
 }
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[{{'instruction': '{A}', 'input': None, 'output': \"Ob's\"}}, {{'instruction': '{B}', 'input': '{BI}', 'output': 1.50}}]",
+        f"Sure:\n```python\n{{'examples': [{{'instruction': '{A}', 'input': '', 'output': 'Ob\\'s'}},\n"
+        f"{{'instruction': '{B}', 'input': '{BI}', 'output': '1.50'}}]}}\n```",
+    ],
+)
+def test_examples_may_be_quoted_as_in_python(text: str) -> None:
+    found = [e for e in parse_examples(text, cut_off=False) if not e.problem]
+    assert [(e.instruction, e.input, e.output) for e in found] == [(A, "", "Ob's"), (B, BI, "1.50")]
+
+
+def test_python_within_json_is_a_text() -> None:
+    text = f'[{{"instruction": "{A}", "input": "", "output": "{{\'instruction\': \'x\'}}"}}]'
+    assert [e.output for e in parse_examples(text, cut_off=False)] == ["{'instruction': 'x'}"]
+
+
 @pytest.mark.parametrize("last", [1, 2])
 @pytest.mark.parametrize("case", EXAMPLES)
 def test_the_heading_of_an_example_ends_in_no_answer_and_no_instruction(case: str, last: int) -> None:
@@ -228,6 +246,17 @@ AROUND_AN_ANSWER = {
     "a label and a further task": f"Answer: {T}\n\nTask 2: Name a sea.\nAnswer: The North Sea.",
     "a further task": f"{T}\n\nTask 10: Name three rivers.\nInput: <noinput>\nOutput: Ob",
     "a further instruction": f"{T}\n\n**Instruction:** Name three rivers.\n**Output:** Ob",
+    "question and answer in one line": f"Q: {ASKED} A: {T}",
+    "question and answer in one line, bold": f"**Question:** {ASKED} **Answer:** {T}",
+    "final": f"Final answer: {T}",
+    "final as a heading": f"### Final Answer\n\n{T}",
+    "final in chinese": f"最终答案：{T}",
+    "python": f"{{'answer': '{T}'}}",
+    "python with None": f"{{'answer': '{T}', 'input': None}}",
+    "python in a fence": f"```python\n{{'response': \"{T}\"}}\n```",
+    "json in a list": f'[{{"answer": "{T}"}}]',
+    "a message": f'{{"role": "assistant", "content": "{T}"}}',
+    "a further turn": f"{T}\n\nUser: And yellow?\nAssistant: Another pigment.",
 }
 
 
@@ -240,6 +269,11 @@ def test_nothing_is_left_around_an_answer(case: str) -> None:
 def test_a_task_and_its_input_that_are_written_again_come_off() -> None:
     for again in (f"{B}\n\n{BI}\n\n", f"Instruction: {B}\nInput: {BI}\nOutput: ", f"Input: {BI}\nOutput: "):
         assert parse_answer(f"{again}A harbour.", B, BI) == "A harbour."
+
+
+def test_a_value_alone_is_left_of_an_object() -> None:
+    assert parse_answer('{"reasoning": "Six sevens.", "answer": 42.50}', "What is it?") == "42.50"
+    assert parse_answer("{'thought': 'It\\'s six.', 'answer': \"It's 6\"}", "How many?") == "It's 6"
 
 
 @pytest.mark.parametrize(
@@ -292,6 +326,16 @@ def test_a_task_and_its_input_that_are_written_again_come_off() -> None:
         ("Write a test.", "# Sums\n\n**Task 1.** Add 1 and 1.\n\n**Task 2.** Add 1 and 2.\n\n**Answer:** 2 and 3"),
         ("出一份数学试卷。", "题目1：1+1=?\n答案：2\n\n题目2：1+2=?\n答案：3"),
         (ASKED, "Answer:"),
+        ("Add the two. Head it 'Answer: <number>'.", "Answer: 4"),
+        ("Write the last line, headed Final answer.", "Final answer: four"),
+        ("Add the two in steps.", "One and one is two.\n\nFinal answer: 2"),
+        ("Write a riddle.", "Q: What has keys but opens no lock? A: A piano."),
+        ("Set the answer in Python.", "{'answer': 42}"),
+        ("Write the object in JavaScript code.", "{answer: 'yes'}"),
+        ("Why is it so?", '{"reasoning": "It rains.", "answer": "It is wet."}'),
+        ("Name two.", '[{"answer": "one"}, {"answer": "two"}]'),
+        ("Write a chat.", f"{T}\n\nUser: Why?\nAssistant: Because."),
+        ("Tell me more.", "They talk:\n\nUser: Why?\nAssistant: Because."),
         ("Continue the story.\nThe harbour opened late.", "The harbour opened late.\nThen came the boats."),
     ],
 )

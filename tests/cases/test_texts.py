@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import polars as pl
 import pytest
 
@@ -233,6 +235,8 @@ MARKS = {
     "half a mark of gemma": f"{T}<end_of_turn",
     "without its pipe": f"{T}|im_end|>",
     "[END]": f"{T}\n[END]",
+    "llama.cpp's end": f"{T} [end of text]",
+    "a switch before it": f"/no_think\n{T}",
     "the prompt before it": f"<|im_start|>user\nWrite.<|im_end|>\n<|im_start|>assistant\n{T}<|im_end|>",
     "the prompt before it, llama 2": f"<s>[INST] <<SYS>>\nYou help.\n<</SYS>>\n\nWrite. [/INST] {T} </s>",
     "the prompt before it, gemma": f"<start_of_turn>user\nWrite.<end_of_turn>\n<start_of_turn>model\n{T}<end_of_turn>",
@@ -244,6 +248,14 @@ MARKS = {
 @pytest.mark.parametrize("case", [*REASONING.items(), *MARKS.items()], ids=lambda case: case[0])
 def test_the_answer_alone_is_left_of(case: tuple[str, str]) -> None:
     assert clean(case[1]).text.strip() == T
+
+
+@pytest.mark.parametrize("answer", [f"<think>hm</think>\n{T}", f"[THINK]hm[/THINK]{T}", f"{T}</s>", f"{T}<|im_end|>"])
+def test_values_in_json_are_cleaned_as_answers_are(answer: str) -> None:
+    for made in ({"output": answer}, {"examples": [{"instruction": "Describe it.", "output": answer}]}):
+        text = json.dumps(made)
+        assert clean(text).text == text.replace(json.dumps(answer)[1:-1], T) and clean(text).applied
+        assert clean(text, frozenset()).text == text
 
 
 @pytest.mark.parametrize(
@@ -340,6 +352,9 @@ def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
         'This is how a model calls.\n<tool_call>\n{"name": "search"}\n</tool_call>\nThe client runs it.',
         "Thinking process:\n1. Read the task.\n2. Answer it.",
         "A model calls a tool so:\n<tool_call>\n{...}\n</tool_call>",
+        '{"open": "<think>", "close": "</think>", "end": "</s>"}',
+        '{"html": "the <s>old</s> house", "type": "List<String>"}',
+        "[Exeunt. End of text]",
     ],
 )
 def test_a_text_that_only_speaks_of_marks_stays_as_it_is(text: str) -> None:
@@ -720,8 +735,12 @@ En tant que modèle d'IA, je n'ai pas d'émotions.
 Lo siento, no puedo proporcionar esa información.
 Desculpe, como modelo de IA não posso fazer isso.
 請提供您想翻譯的文字。
-申し訳ありませんが、その依頼には対応できません。"""
-ANSWERS = """他的要求违反了公司的规定，所以被拒绝。
+申し訳ありませんが、その依頼には対応できません。
+I don't see any report attached. Could you please paste the text?
+No email was provided. Please share the email you would like me to summarize."""
+ANSWERS = """I don't see an invoice attached. Could you please send it again?
+No lamp was included. Please send the missing one by Friday.
+他的要求违反了公司的规定，所以被拒绝。
 该内容违反了社区规定，应当删除。
 此内容违反广告法第九条。
 I'm not willing to discuss this with the press until the trial is over.
@@ -886,12 +905,15 @@ Same as above
 [Image of a grey heron]
 [Insert the poster here]
 Answer goes here.
+[Antwort hier einfügen]
+[Votre réponse ici]
+【在此处填写答案】
 Response not available."""
 SHORT_ANSWERS = ("No", "Yes", "0", "A", "-5", "None of them can fly.", "Blank verse is unrhymed.", "Nul points", "无花果",
                  "нет, это не так", "…and then he left", "[1, 2]", "Response time is 5 ms", "null and void", "Empty set",
                  "None", "null", "empty", "[]", "{}", "<br>", "无", "なし", "... --- ...", ".- -...", "...---...", "😀", "空气", "<table>",
                  "Lorem ipsum is dummy text.", "[the heron stands still]", "[Enter Macbeth with bloody hands]", "[Put on the hat and leave]",
-                 "<img src=a alt=b title=c>")  # fmt: skip
+                 "<img src=a alt=b title=c>", "Antwort", "ваш ответ", "回答")  # fmt: skip
 
 
 @pytest.mark.parametrize("text", REFUSALS.splitlines())
@@ -930,10 +952,15 @@ def test_a_refusal_that_the_task_asks_for_is_an_answer() -> None:
 
 
 def test_a_placeholder_that_the_task_names_is_an_answer() -> None:
-    assert not is_placeholder("N/A", "Give the date. Write n/a where there is none.")
-    rows = pl.DataFrame({"row": [0, 1], "instruction": ["Write N/A where there is no date.", "Give the date."],
-                         "input": ["", ""], "output": ["N/A", "N/A"], "is_classification": [False, False]})  # fmt: skip
-    assert first_broken(rows, answer_rules(AnswerForm()))["row"].to_list() == [1]
+    tasks = {
+        "Write N/A where there is no date.": "N/A",
+        "Give a dummy text of two words.": "Lorem ipsum",
+        "Why?": "N/A",
+    }
+    assert [is_placeholder(answer, task) for task, answer in tasks.items()] == [False, False, True]
+    rows = pl.DataFrame({"row": range(3), "instruction": tasks.keys(), "output": tasks.values()})
+    rows = rows.with_columns(input=pl.lit(""), is_classification=False)
+    assert first_broken(rows, answer_rules(AnswerForm()))["row"].to_list() == [2]
 
 
 @pytest.mark.parametrize("text", SHORT_ANSWERS)

@@ -18,6 +18,7 @@ from sedi_dagster.generation.parsing import (
     parse_labelled_instances,
     parse_tasks,
 )
+from sedi_dagster.texts.cleaning import clean
 from sedi_dagster.texts.control import without_control_characters
 from sedi_dagster.texts.no_input import means_no_input
 
@@ -116,7 +117,8 @@ def test_values_come_as_they_were_written(value: str, text: str) -> None:
         ('{"instruction": null, "output": "x"}', "no instruction"),
         ('{"instruction": "Add.", "output": null}', "no output"),
         ('{"instruction": "Add."}', "no output"),
-        ("{'instruction': 'Add.'}", "not a numbered task"),
+        ("{'instruction': 'Add.'}", "no output"),
+        ("{instruction: 'Add.'}", "not a numbered task"),
         ("[]", "not a numbered task"),
         ("I cannot help with that.", "not a numbered task"),
     ],
@@ -344,7 +346,7 @@ UNITS = ["1", "\n", " ", "1 ", "\t\n", "*", "**", "#", "`", "```", "```\n", "Tas
          "{", "[", '"', "\\", '\\"', '{"', '{"instruction":', '{"instruction":"', '[{"instruction":"a"}',
          '{"instruction":1,', '{"a":', '{"instruction":"a "b" c"', "[[", "{}", "}", "]", ", ", '" ', "Example 1\n",
          "Class label:", "Class label: a\n", "Task:", "Output:\n", "Input:\nOutput:\n", "ا", "\u200f",
-         "任务", "\n\nTask 2: a", "A b c.", "<answer>"]  # fmt: skip
+         "任务", "\n\nTask 2: a", "A b c.", "<answer>", "'", "{'a':", '"a": "<']  # fmt: skip
 
 
 @pytest.mark.parametrize("start", ["", '[{"instruction": "'])
@@ -353,6 +355,7 @@ def test_a_long_text_of_anything_is_read_in_linear_time(unit: str, start: str) -
     def seconds(size: int) -> float:
         text = start + unit * (size // len(unit))
         started = time.process_time()
+        clean(text)
         for parse in PARSERS:
             parse(text, True, False)
         for answer in (text, f"```\n{text};\n```", f"<answer>{text}</answer>"):

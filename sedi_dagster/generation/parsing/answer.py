@@ -3,11 +3,10 @@
 A label, tags, a fence or JSON come off only where they hold the whole answer and the task does not ask for them.
 """
 
-import json
 import re
 
 from sedi_dagster.generation.parsing import words
-from sedi_dagster.generation.parsing.json_form import FIELDS
+from sedi_dagster.generation.parsing.json_form import FIELDS, read_object
 from sedi_dagster.generation.parsing.parsed_task import without_lone_bold
 from sedi_dagster.texts.no_input import means_no_input
 
@@ -23,10 +22,22 @@ _SENTENCES = re.compile(r"[^\W\d_][^{}<>;=|]*[.!?。！？…][\"'”’)]*")
 _ASKS_FOR_A_FENCE = re.compile(r"markdown|fence|code|block|```|verbatim|terminal|readme|plain ?text", re.IGNORECASE)
 _ASKS_FOR_JSON = re.compile(
     r"json|\bdict(?:ionary)?\b|\bobjects?\b|\bkeys?\b|schema|payload|\bapi\b|config|[{}]|"
-    r"machine[- ]readable|structured|\brecords?\b|\bfields?\b",
+    r"machine[- ]readable|structured|\brecords?\b|\bfields?\b|python|\bcode\b|script\b",
     re.IGNORECASE,
 )
 
+_THOUGHTS = ("thought", "thoughts", "thinking", "reasoning", "rationale", "chain_of_thought")
+"""Fields of an object in which a model thinks before it answers."""
+_ASKS_FOR_REASONS = re.compile(r"reason|rationale|explain|\bwhy\b|justif", re.IGNORECASE)
+_NEXT_TURN = re.compile(
+    r"\n[ \t]*\n[*_]{0,2}(?:user|human)[*_]{0,2}:(?=.{0,2000}\n[*_]{0,2}(?:assistant|ai|bot)[*_]{0,2}:)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ASKS_FOR_TURNS = re.compile(
+    r"dial|convers|chat|interview|transcript|script|exchange|scene|\bbots?\b|\busers?\b|assistant|human|\brole|"
+    r"диалог|разговор|对话|對話|会話|대화|حوار|محادثة|संवाद|gespräch|samtal",
+    re.IGNORECASE,
+)
 _LEAD_AND_NAME = re.compile(r"([^\w]*(?:\d+\W+)?)(\w*)")
 
 
@@ -69,7 +80,10 @@ def _end_of(answer: str, said: str, start: int) -> int | None:
     if not said or answer[begin:end].casefold() != said.casefold():
         return None
     line, newline, _ = answer[end:].partition("\n")
-    return end + len(line) + len(newline) if not line.strip(_AROUND + ":") else None
+    behind = line.strip(_AROUND + ":")
+    if behind and (words.SHORT_OUTPUT.match(behind) or words.OUTPUT.match(behind)):  # Q: ... A: ...
+        return end
+    return end + len(line) + len(newline) if not behind else None
 
 
 def _without_label(answer: str, task: str, questioned: bool) -> str:
@@ -77,7 +91,10 @@ def _without_label(answer: str, task: str, questioned: bool) -> str:
 
     `questioned`: the task stood before it, so that `A:` is a label too.
     """
-    label = words.OUTPUT.match(answer) or (words.SHORT_OUTPUT.match(answer) if questioned else None)
+    final = words.FINAL_OUTPUT.match(answer)
+    if final and final[0].strip("#*_`:： \t").casefold() in task.casefold():
+        return answer
+    label = final or words.OUTPUT.match(answer) or (words.SHORT_OUTPUT.match(answer) if questioned else None)
     rest = answer[label.end() :].strip() if label else ""
     if label is None or not rest:
         return answer
@@ -145,15 +162,20 @@ def _is_prose(text: str) -> bool:
 
 
 def _of_object(text: str, instruction: str, text_input: str) -> str:
-    """The text of the only output in a JSON object, which may hold the task again; empty if it holds more."""
-    if not text.startswith("{"):
+    """The text of the only output in an object in JSON or as Python writes it; empty if it holds more.
+
+    It may also hold the task again and, unless reasons are asked for, thoughts.
+    """
+    text = text[1:-1].strip() if text.startswith("[") and text.endswith("]") else text
+    data = read_object(text) if text.startswith("{") else None
+    if data is None:
         return ""
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        return ""
+    if data.keys() == {"role", "content"} and data["role"] == "assistant":
+        data = {"output": data["content"]}
+    if not _ASKS_FOR_REASONS.search(instruction):
+        data = {key: value for key, value in data.items() if key.casefold() not in _THOUGHTS}
     known = {name for names in FIELDS.values() for name in names}
-    if not isinstance(data, dict) or not {key.casefold() for key in data} <= known:
+    if not {key.casefold() for key in data} <= known:
         return ""
     outputs = [value for key, value in data.items() if key.casefold() in FIELDS["output"]]
     again = {instruction.strip(), text_input.strip(), ""}
@@ -163,10 +185,13 @@ def _of_object(text: str, instruction: str, text_input: str) -> str:
 
 
 def _without_further_tasks(answer: str, task: str) -> str:
-    """Without the tasks, each with its label of an input or output, that a model went on to.
+    """Without the tasks, each with its label of an input or output, or the turns that a model went on to.
 
     Behind another task they belong to the answer: a worksheet.
     """
+    turn = None if _ASKS_FOR_TURNS.search(task) else _NEXT_TURN.search(answer)
+    if turn and answer[: turn.start()].rstrip()[-1:] not in (":", "："):
+        answer = answer[: turn.start()].rstrip()
     heads = [head for head in words.FURTHER_TASK.finditer(answer) if head.start()]
     if not heads or words.SPEAKS_OF_TASKS.search(task) or words.NAMED_HEAD.search(answer, 0, heads[0].start()):
         return answer

@@ -2,8 +2,8 @@
 
 A general repairer closes what was cut off and so passes half a text for a whole one, and it does not tell which
 bytes became which value. Here a value is only ever read as it stands: what is repaired is punctuation (trailing and
-missing commas, quotes inside a string, escapes that JSON does not know, Python's None), an object that does not close
-is malformed, and every byte belongs to one piece.
+missing commas, quotes inside a string, escapes that JSON does not know, Python's None and single quotes), an object
+that does not close is malformed, and every byte belongs to one piece.
 """
 
 import json
@@ -25,7 +25,11 @@ FIELDS = {
     "output": ("output", "response", "answer", "completion"),
 }
 _STRING = r'"(?:[^"\\]++|\\.)*+"?'  # possessive: an unclosed string runs to the end once, not once for each quote
+_SINGLE = r"'(?:[^'\\]++|\\.)*+'?"  # as Python quotes
 _TOKEN = re.compile(rf"{_STRING}|[{{}}\[\]:]", re.DOTALL)
+_PYTHON_TOKEN = re.compile(rf"{_STRING}|{_SINGLE}|[{{}}\[\]:]", re.DOTALL)
+_PYTHON_STRINGS = re.compile(rf"{_STRING}|{_SINGLE}", re.DOTALL)
+_KEY = re.compile(r"\{\s*([\"'])\w{1,20}\1\s*:")
 _STRINGS = re.compile(_STRING, re.DOTALL)
 _QUOTING_STRING = re.compile(r'"(?:[^"\\]++|\\.|"(?!\s*+[,:}\]]))*+"', re.DOTALL)
 _INNER_QUOTE = re.compile(r'(?<!\\)"')
@@ -36,7 +40,7 @@ _TRAILING_COMMA = re.compile(r",(?=\s*[}\]])")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _PYTHON_WORD = re.compile(r"\b(?:None|True|False)\b")
 _JSON_WORD = {"None": "null", "True": "true", "False": "false"}
-_PUNCTUATION = re.compile(r'```[\w+-]*|"[^"\n]{0,40}"\s*:|\W|\b(?:json|\d+)\b', re.IGNORECASE)
+_PUNCTUATION = re.compile(r"""```[\w+-]*|(["'])[^"'\n]{0,40}\1\s*:|\W|\b(?:json|\d+)\b""", re.IGNORECASE)
 _LONGEST_KEY = 20
 
 
@@ -95,12 +99,14 @@ def _only_punctuation(glue: str) -> bool:
 
 def _example_spans(text: str, start: int, end: int) -> list[_Span]:
     """The outermost objects that name an instruction, in one pass over the brackets outside strings."""
+    key = _KEY.search(text, start, end)
+    tokens = _PYTHON_TOKEN if key and key[1] == "'" else _TOKEN
     found: list[_Span] = []
     stack: list[_Open] = []
     still_open = {"{": 0, "[": 0}
     position, last_string = start, ""
     while True:
-        match = (_TOKEN if stack else _OPENING).search(text, position, end)
+        match = (tokens if stack else _OPENING).search(text, position, end)
         if match is None:
             break
         token, position = match[0], match.end()
@@ -113,7 +119,7 @@ def _example_spans(text: str, start: int, end: int) -> list[_Span]:
                 _close(stack, still_open, opening, position, found)
         elif token == ":" and stack[-1].bracket == "{":
             stack[-1].is_example |= last_string in FIELDS["instruction"]
-        last_string = token.strip('" ').casefold() if token[0] == '"' and len(token) <= _LONGEST_KEY else ""
+        last_string = token.strip("\"' ").casefold() if token[0] in "\"'" and len(token) <= _LONGEST_KEY else ""
     unclosed = next((o.start for o in stack if o.is_example), None)
     if unclosed is not None:
         found = [span for span in found if span.start < unclosed]
@@ -136,7 +142,7 @@ def _close(stack: list[_Open], still_open: dict[str, int], opening: str, end: in
 
 def _readable(text: str, span: _Span) -> Iterator[_Span]:
     """The span itself, or where it is broken (a quote too many swallows what follows) its parts, one an example."""
-    if span.closed and _read(text[span.start : span.end]) is not None:
+    if span.closed and read_object(text[span.start : span.end], quotes=True) is not None:
         yield span
         return
     starts = [m.start(1) for m in _EXAMPLE_START.finditer(text, span.start + 1, span.end)]
@@ -148,9 +154,14 @@ def _readable(text: str, span: _Span) -> Iterator[_Span]:
         yield inner[0] if inner and inner[0].start == start else _Span(start, end, closed=False)
 
 
-def _read(source: str) -> dict[str, Any] | None:
-    """The object, with only punctuation repaired; None if it cannot be read without guessing."""
-    for fix in (str, _repaired, lambda text: _repaired(_inner_quotes_escaped(text))):
+def read_object(source: str, quotes: bool = False) -> dict[str, Any] | None:
+    """The object, with only punctuation repaired and numbers as they were written; None if it cannot be read without
+    guessing. `quotes`: those inside a string are repaired too."""
+    key = _KEY.match(source)
+    if key and key[1] == "'":
+        source = _PYTHON_STRINGS.sub(_in_double_quotes, source)
+    fixes = (str, _repaired, lambda text: _repaired(_inner_quotes_escaped(text)))
+    for fix in fixes[: 2 + quotes]:
         try:
             data = json.loads(
                 fix(source), strict=False, parse_int=_Numeral, parse_float=_Numeral, parse_constant=_Numeral
@@ -173,6 +184,12 @@ def _repaired(source: str) -> str:
     return "".join([*parts, _repaired_gap(source[done:])])
 
 
+def _in_double_quotes(string: re.Match[str]) -> str:
+    if string[0][0] == '"':
+        return string[0]
+    return '"' + _INNER_QUOTE.sub(r"\"", string[0][1:-1].replace("\\'", "'")) + '"'
+
+
 def _inner_quotes_escaped(source: str) -> str:
     """With a quote taken for the end of a string only where the object could go on after it."""
     return _QUOTING_STRING.sub(lambda m: '"' + _INNER_QUOTE.sub(r"\\\g<0>", m[0][1:-1]) + '"', source)
@@ -190,7 +207,7 @@ def _repaired_gap(gap: str) -> str:
 
 
 def _parse_object(text: str, span: _Span, raw: str, cut_off: bool, answered: bool) -> ParsedTask:
-    data = _read(text[span.start : span.end]) if span.closed else None
+    data = read_object(text[span.start : span.end], quotes=True) if span.closed else None
     if data is None:
         return ParsedTask("", "", CUT if cut_off and not span.closed else BROKEN, raw)
     try:

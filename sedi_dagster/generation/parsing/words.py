@@ -87,6 +87,8 @@ def _label(role: str) -> re.Pattern[str]:
 
 INPUT = _label("input")
 OUTPUT = _label("output")
+FINAL_OUTPUT = _label("final")
+"""`Final answer:`. No label in a series: there it may be what a task asks for."""
 CLASS_LABEL = _label("class")
 QUESTION = _line(
     rf"(?:#{{1,6}}[ \t]*)?{_BOLD}(?:{_any_of('question')}|{_any_of('instruction')}){_BOLD}[ \t]{{0,3}}"
