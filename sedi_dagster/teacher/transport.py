@@ -107,12 +107,14 @@ def _http_client(endpoint: Endpoint, capped: bool) -> httpx2.AsyncClient:
     _MASKING.secrets.update(endpoint.secrets)
     try:
         url = httpx2.URL(endpoint.base_url)
+        outside = not is_loopback(url.host)
         return openai.DefaultAioHttpClient(
             auth=(url.username, url.password) if url.userinfo else None,  # aiohttp refuses it within the address
             timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
             limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S),
             event_hooks={"response": [_cap]} if capped else {},
-            trust_env=not is_loopback(url.host),  # a proxy is for the world outside
+            trust_env=outside,  # a proxy is for the world outside; certificates are for this machine, too
+            verify=httpx2.create_ssl_context(trust_env=outside or url.scheme == "https"),
         )
     except OSError as error:  # ssl.SSLError is one
         names = ", ".join(name for name in _CERTIFICATES if os.environ.get(name)) or "the system"
@@ -161,12 +163,12 @@ def failed(error: Exception) -> NeverSent | AnswerLost:
     while cause.__cause__ is not None and not isinstance(cause, _ROOTS):
         cause = cause.__cause__
     name = type(getattr(cause, "os_error", cause)).__name__
-    if isinstance(cause, _UNWRITABLE):
-        return NeverSent(f"the address, a proxy's, or the key cannot be written in a request ({name})")
-    if isinstance(cause, _UNTRUSTED):
+    if isinstance(cause, _UNTRUSTED):  # some of these are a ValueError, too
         return NeverSent(
             f"its certificate is not trusted ({name}); where your network has one of its own, SSL_CERT_FILE names it"
         )
+    if isinstance(cause, _UNWRITABLE):
+        return NeverSent(f"the address, a proxy's, or the key cannot be written in a request ({name})")
     if isinstance(cause, _PROXY):
         return NeverSent(f"the proxy (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) lets no connection through ({name})")
     if isinstance(cause, _UNCONNECTED):
@@ -220,9 +222,11 @@ class Transport:
             http = _http_client(self._endpoint, capped=True)
             client = _client(self._endpoint, http)
             http.headers = client.auth_headers
-            # Without what tells OpenAI of this machine, and what is not set (an `Omit` in place of a text).
-            given = client.default_headers.items()
-            http.headers.update({k: v for k, v in given if isinstance(v, str) and not k.startswith(_TELEMETRY)})
+            # Without what tells OpenAI of this machine, and what is not set (an `Omit` in place of a text). One by one,
+            # because a name may come again in other letters: `User-Agent`, then the user's `user-agent`.
+            for name, value in (*client.default_headers.items(), *self._endpoint.headers.items()):
+                if isinstance(value, str) and not name.startswith(_TELEMETRY):
+                    http.headers[name] = value
             http.params = self._endpoint.query
             self._http = http
         if self._address != (self._endpoint.base_url, path):  # the bundled model may start again on another port

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 
 from sedi_dagster.errors import TeacherError
 from sedi_dagster.teacher import preflight
@@ -20,6 +23,7 @@ from sedi_dagster.teacher.transport import (
     NeverSent,
     RawResponse,
     Transport,
+    failed,
     open_client,
 )
 
@@ -94,7 +98,8 @@ def test_headers_query_and_organization_are_sent_as_the_openai_client_sends_them
     monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
 
     async def work(server: Server) -> None:
-        headers, query = {"authorization": "Custom abc", "X-Team": "seven"}, {"api-version": "2026-01-01"}
+        headers = {"authorization": "Custom abc", "X-Team": "seven", "user-agent": "mine", "ACCEPT": "text/plain"}
+        query = {"api-version": "2026-01-01"}
         endpoint = RemoteEndpoint(f"{server.url}/?tier=low", SECRET, headers=headers, query=query)
         transport = Transport(endpoint)
         await transport.post("/chat/completions", BODY, "the-key")
@@ -110,6 +115,7 @@ def test_headers_query_and_organization_are_sent_as_the_openai_client_sends_them
         for line in {*ours} ^ {*theirs}:
             assert line.split(":")[0] in added
         assert {"authorization: custom abc", "x-team: seven", "openai-organization: org-1"} <= {*ours}
+        assert {"user-agent: mine", "accept: text/plain"} <= {*ours}
 
     posted(OK, work)
 
@@ -156,6 +162,12 @@ def test_without_a_connection_nothing_was_sent() -> None:
         for address in [*addresses, "http://host.invalid/v1", "http://a..b/v1"]:
             with pytest.raises(NeverSent):
                 asyncio.run(post(address))
+
+
+def test_a_certificate_that_is_not_trusted_is_told_as_such() -> None:
+    unknown = ssl.SSLCertVerificationError("self-signed certificate")
+    key = ConnectionKey("host.example", 443, True, True, None, None, None)
+    assert "certificate is not trusted" in str(failed(aiohttp.ClientConnectorCertificateError(key, unknown)))
 
 
 def test_a_connection_that_takes_too_long_was_never_made(monkeypatch: pytest.MonkeyPatch) -> None:
