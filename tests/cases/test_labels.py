@@ -248,6 +248,7 @@ AROUND_AN_ANSWER = {
     "a further instruction": f"{T}\n\n**Instruction:** Name three rivers.\n**Output:** Ob",
     "question and answer in one line": f"Q: {ASKED} A: {T}",
     "question and answer in one line, bold": f"**Question:** {ASKED} **Answer:** {T}",
+    "a quote before it": f"'\nAnswer: {T}",
     "final": f"Final answer: {T}",
     "final as a heading": f"### Final Answer\n\n{T}",
     "final in chinese": f"最终答案：{T}",
@@ -255,6 +256,8 @@ AROUND_AN_ANSWER = {
     "python with None": f"{{'answer': '{T}', 'input': None}}",
     "python in a fence": f"```python\n{{'response': \"{T}\"}}\n```",
     "json in a list": f'[{{"answer": "{T}"}}]',
+    "json in german": f'{{"antwort": "{T}"}}',
+    "json in japanese": f'{{"回答": "{T}", "確信": ""}}',
     "a message": f'{{"role": "assistant", "content": "{T}"}}',
     "a further turn": f"{T}\n\nUser: And yellow?\nAssistant: Another pigment.",
 }
@@ -273,6 +276,7 @@ def test_a_task_and_its_input_that_are_written_again_come_off() -> None:
 
 def test_a_value_alone_is_left_of_an_object() -> None:
     assert parse_answer('{"reasoning": "Six sevens.", "answer": 42.50}', "What is it?") == "42.50"
+    assert parse_answer('{"answer": "four", "confidence": 0.9}', "What is it?") == "four"
     assert parse_answer("{'thought': 'It\\'s six.', 'answer': \"It's 6\"}", "How many?") == "It's 6"
 
 
@@ -333,6 +337,10 @@ def test_a_value_alone_is_left_of_an_object() -> None:
         ("Set the answer in Python.", "{'answer': 42}"),
         ("Write the object in JavaScript code.", "{answer: 'yes'}"),
         ("Why is it so?", '{"reasoning": "It rains.", "answer": "It is wet."}'),
+        ("Ist es so? Begründe es.", '{"reasoning": "Es regnet.", "answer": "Ja."}'),
+        ("答えが42である辞書をコードで書いてください。", "{'answer': 42}"),
+        ("Quote them.", '"\nI came.\nI saw.\n"'),
+        ("Describe the roles.", f"{T}\n\nUser: reads files.\nAssistant: writes files."),
         ("Name two.", '[{"answer": "one"}, {"answer": "two"}]'),
         ("Write a chat.", f"{T}\n\nUser: Why?\nAssistant: Because."),
         ("Tell me more.", "They talk:\n\nUser: Why?\nAssistant: Because."),

@@ -22,15 +22,22 @@ _SENTENCES = re.compile(r"[^\W\d_][^{}<>;=|]*[.!?。！？…][\"'”’)]*")
 _ASKS_FOR_A_FENCE = re.compile(r"markdown|fence|code|block|```|verbatim|terminal|readme|plain ?text", re.IGNORECASE)
 _ASKS_FOR_JSON = re.compile(
     r"json|\bdict(?:ionary)?\b|\bobjects?\b|\bkeys?\b|schema|payload|\bapi\b|config|[{}]|"
-    r"machine[- ]readable|structured|\brecords?\b|\bfields?\b|python|\bcode\b|script\b",
+    r"machine[- ]readable|structured|\brecords?\b|\bfields?\b|python|\bcode\b|script\b|código|код|コード|"
+    r"代码|代碼|코드|字典|辞書|dic(?:c?ionario|ionário|tionnaire)|dizionario|словар",
     re.IGNORECASE,
 )
 
-_THOUGHTS = ("thought", "thoughts", "thinking", "reasoning", "rationale", "chain_of_thought")
-"""Fields of an object in which a model thinks before it answers."""
-_ASKS_FOR_REASONS = re.compile(r"reason|rationale|explain|\bwhy\b|justif", re.IGNORECASE)
+_THOUGHTS = ("thought", "thoughts", "thinking", "reasoning", "rationale", "chain_of_thought", "confidence")
+"""Fields of an object in which a model thinks of its answer."""
+_ASKS_FOR_THOUGHTS = re.compile(
+    r"reason|rationale|expla|expli|\bwhy\b|justif|confiden|\bsure\b|certain|begründ|erklär|warum|porqu|por qu|pourquoi|"
+    r"perch|spieg|waarom|motiv|uzasad|dlaczego|почему|объясн|обосн|neden|açıkla|为什么|為什麼|解释|解釋|说明|說明|理由|なぜ|"
+    r"説明|왜|이유|설명|لماذا|اشرح|क्यों|समझा",
+    re.IGNORECASE,
+)
 _NEXT_TURN = re.compile(
-    r"\n[ \t]*\n[*_]{0,2}(?:user|human)[*_]{0,2}:(?=.{0,2000}\n[*_]{0,2}(?:assistant|ai|bot)[*_]{0,2}:)",
+    r"\n[ \t]*\n[*_]{0,2}(?:user|human)[*_]{0,2}:[*_]{0,2}[ \n](?-i:(?![a-z]))"
+    r"(?=.{0,2000}\n[*_]{0,2}(?:assistant|ai|bot)[*_]{0,2}:)",
     re.IGNORECASE | re.DOTALL,
 )
 _ASKS_FOR_TURNS = re.compile(
@@ -48,6 +55,8 @@ def parse_answer(text: str, instruction: str, text_input: str = "") -> str:
     """
     task = f"{instruction}\n{text_input}"
     answer = text.strip()
+    if answer[:2] in ("'\n", '"\n') and answer[-1] != answer[0]:  # a quote that nothing closes
+        answer = answer[2:].lstrip()
     rest = _without_task(answer, instruction, text_input)
     answer = _without_label(_without_further_tasks(rest, task), task, questioned=rest != answer)
     return _unwrapped(answer, instruction, text_input)
@@ -164,7 +173,7 @@ def _is_prose(text: str) -> bool:
 def _of_object(text: str, instruction: str, text_input: str) -> str:
     """The text of the only output in an object in JSON or as Python writes it; empty if it holds more.
 
-    It may also hold the task again and, unless reasons are asked for, thoughts.
+    It may also hold the task again and, unless they are asked for, thoughts.
     """
     text = text[1:-1].strip() if text.startswith("[") and text.endswith("]") else text
     data = read_object(text) if text.startswith("{") else None
@@ -172,12 +181,11 @@ def _of_object(text: str, instruction: str, text_input: str) -> str:
         return ""
     if data.keys() == {"role", "content"} and data["role"] == "assistant":
         data = {"output": data["content"]}
-    if not _ASKS_FOR_REASONS.search(instruction):
+    if not _ASKS_FOR_THOUGHTS.search(instruction):
         data = {key: value for key, value in data.items() if key.casefold() not in _THOUGHTS}
-    known = {name for names in FIELDS.values() for name in names}
-    if not {key.casefold() for key in data} <= known:
-        return ""
-    outputs = [value for key, value in data.items() if key.casefold() in FIELDS["output"]]
+    outputs = [
+        value for key, value in data.items() if key.casefold() in FIELDS["output"] or words.OUTPUT.match(f"{key}:")
+    ]
     again = {instruction.strip(), text_input.strip(), ""}
     if any(str(value or "").strip() not in again for value in data.values() if value not in outputs):
         return ""
