@@ -105,7 +105,8 @@ def _known(row: Mapping[str, Any], number: int, problems: Problems) -> Iterator[
     for name, value in named.items():
         if _CONTEXT.fullmatch(name):
             yield from (text for text in _strings(value) if word_count(text) >= FEWEST_WORDS)
-    if not question and not isinstance(instruction, str):  # it may have any name
+    asks = any(named.get(name) is not None for name in (*QUESTIONS, "instruction") if name != "input")
+    if not (question and asks) and not isinstance(instruction, str):  # it, or what the input is of, has another name
         yield from (text for text in _leaves(row) if word_count(text) >= FEWEST_WORDS)
 
 

@@ -22,7 +22,8 @@ REFUSED_BY_POLICY = "content_policy"
 MALFORMED = "malformed"
 """Begins the error of an answer without a text to use."""
 
-_OF_AN_ERROR = ("message", "msg", "detail", "error_msg", "error_code", "base_resp", "promptFeedback")
+_OF_AN_ERROR = ("message", "msg", "detail", "error_msg", "error_code", "base_resp", "promptFeedback", "Error",
+                "Response", "fault")  # fmt: skip
 _TOOLS = ("tool_calls", "function_call")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _NO_WORDS = ("null", "none", "false")

@@ -25,8 +25,13 @@ BAD_REQUEST = "bad_request"
 _QUOTA, _TOO_FAST, _BUSY, _TOO_LARGE, _TOO_LONG, _POLICY, _KEY, _TOKEN, _MODEL = map(
     phrases, ("quota", "too_fast", "busy", "too_large", "too_long", "policy", "key", "token", "model")
 )
-_UPSTREAM = frozenset(("500", "502", "503", "504"))
-"""Statuses of whom a gateway asked, told as codes in its own error."""
+_STATUS_OF = {
+    "invalid_argument": 400, "unauthenticated": 401, "authentication_error": 401, "auth_error": 401,
+    "permission_denied": 403, "permission_error": 403, "failed_precondition": 403,
+    "not_found": 404, "not_found_error": 404, "resource_exhausted": 429, "rate_limit_error": 429,
+    "unavailable": 503, "deadline_exceeded": 504,
+}  # fmt: skip
+"""HTTP statuses of the codes of gRPC, as Google's servers send them, and of Anthropic's."""
 _PER_MINUTE = re.compile(r"\b(?:per|this|a) (?:second|minute)\b")
 _KEYWORD = re.compile(r"unexpected keyword argument")
 """A server that hands the fields of a request on to a function of its own."""
@@ -72,21 +77,22 @@ def from_status(
         optional: fields of the request that it could go without.
     """
     reason = error_reason(body)
+    status = _told_status(status, reason)
     says = f" It says: {reason.message[:300]}" if reason.message else ""
     text = reason.all_words
     asked_s = retry_after.from_headers(headers)
     wait_s = reason.wait_s if asked_s is None else asked_s
-    renews = status == 429 and (wait_s is not None or _PER_MINUTE.search(text))  # soon, or in some hours or a day
+    told_s = wait_s if status == 429 else reason.wait_s  # a 403 may have the headers of any answer
+    renews = status in (403, 429) and (told_s is not None or _PER_MINUTE.search(text))  # soon, or in hours or a day
     of_content = any(map(_POLICY.search, reason.tags))  # then the words may be the request's
     if status == 402 or (status < 500 and _QUOTA.search(text) and not renews and not of_content):
         return _fatal(f"The quota at {names.endpoint} is exhausted.{says}", f"Add credit or raise the limit. {_SAVED}")
-    is_key = {"auth_error", "401"} & {*reason.tags} or (status == 403 and _TOKEN.search(text))
-    is_key = is_key or (status in (400, 403) and _KEY.search(text))
+    is_key = (status == 403 and _TOKEN.search(text)) or (status in (400, 403) and _KEY.search(text))
     if status == 401 or (is_key and not _MODEL.search(text)):
         return _fatal(f"{names.endpoint} does not accept the key.{says}", "Set SEDI_TEACHER_API_KEY to a valid key.")
     if status == 407:
         return _fatal(f"A proxy before {names.endpoint} asks for a password.{says}", "Put it into HTTPS_PROXY.")
-    too_fast = (status in (400, 403) and _TOO_FAST.search(text)) or (
+    too_fast = (status in (400, 403) and (renews or _TOO_FAST.search(text))) or (
         (status >= 500 or status == 498) and _BUSY.search(text)
     )
     if status == 429 and _TOO_LARGE.search(text):
@@ -97,7 +103,7 @@ def from_status(
         return _bad_request(status, reason, says, names, optional if _KEYWORD.search(text) else ())
     if status == 501 and (parameters := refused_parameters(reason, optional)):
         return Failure("parameters", f"{BAD_REQUEST}: {status} {reason.message[:300]}", parameters=parameters)
-    if status >= 500 or status in (408, 409, 424, 425, 499) or (status == 400 and _UPSTREAM & {*reason.tags}):
+    if status >= 500 or status in (408, 409, 424, 425, 499):
         return Failure("passing", f"{status} {reason.message}".strip()[:300])
     if status < 400:
         return _fatal(
@@ -112,13 +118,18 @@ def from_error_in_success(error: Any, names: EndpointNames, optional: Collection
 
     Without a status of its own it passes, unless its words say that it will not.
     """
-    inner = error.get("error", error) if isinstance(error, Mapping) else error
-    codes = [inner.get(name) for name in ("code", "status", "status_code")] if isinstance(inner, Mapping) else []
-    status = next((code for code in codes if isinstance(code, int) and 400 <= code < 600), None)
-    failure = from_status(status or 400, error, {}, names, optional)
-    if status is None and failure.kind == "rejected":
+    failure = from_status(400, error, {}, names, optional)
+    if failure.kind == "rejected" and not {"400", "422"} & {*error_reason(error).tags}:
         return Failure("passing", failure.message.removeprefix(f"{BAD_REQUEST}: 400 ") or "an error without words")
     return failure
+
+
+def _told_status(status: int, reason: Reason) -> int:
+    """The status that an error tells in its codes, where that of the response is a general one, as of gateways."""
+    if status not in (400, 500):
+        return status
+    told = [int(tag) if re.fullmatch(r"[45]\d\d", tag) else _STATUS_OF.get(tag, status) for tag in reason.tags]
+    return next((one for one in told if one != status), status)
 
 
 def _bad_request(status: int, reason: Reason, says: str, names: EndpointNames, optional: Collection[str]) -> Failure:

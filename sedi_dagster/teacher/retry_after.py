@@ -5,7 +5,7 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 LONGEST_WAIT_S = 366 * 86_400.0
 WAIT_FIELD = re.compile(
@@ -25,9 +25,12 @@ _SECONDS = {
 _UNIT = "|".join(_SECONDS)
 _AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})(?![^\W\d_])", re.IGNORECASE)
 _DURATION = rf"(?:\d+(?:\.\d+)?\s*(?:{_UNIT})(?![a-z])[\s,]*(?:and\s+)?)+"
+_CLOCK = r"(?:\d+:)?\d?\d:\d\d(?:\.\d+)?"
+"""Hours, minutes and seconds; in words it may be a time of day."""
 _WORDS = re.compile(
     rf"(?:try again|retry|wait|come back|available|reset|réessay|patient|int[eé]nt|tente|riprova|повтор|thử lại)\w*"
     rf"[^.\d]{{0,30}}({_DURATION})|({_DURATION})(?:[后後후]|erneut|nochmal|wieder|sonra)|"
+    rf"(?:try again|retry|available|reset|replenish)\w* (?:in|after) ({_CLOCK})(?![\d:])|"
     r"retry[ _-]?(?:after|delay|in)\W{0,4}(?:seconds\W{0,3})?(\d+(?:\.\d+)?)(?=\W*(?:[,;}]|\Z))",
     re.IGNORECASE,
 )
@@ -63,13 +66,14 @@ def from_words(text: str) -> float | None:
     """`Please try again in 7h12m`, `请在 10 秒后重试`."""
     found = _WORDS.search(text)
     if found:
-        return seconds(found[1] or found[2] or found[3])
+        return seconds(found[found.lastindex or 0])
     named = _DATE.search(text)
     moment = _MOMENT.match(named[1] or named[2]) if named else None
     if moment is None:
         return None
-    zone = "+00:00" if moment[3] in ("Z", "UTC", "GMT") else moment[3] or ""
-    return seconds(f"{moment[1]}T{moment[2] or '00:00'}{zone}") or None
+    zone = "+00:00" if moment[3] in ("Z", "UTC", "GMT") else moment[3]
+    at = f"{moment[1]}T{moment[2] or '00:00'}"  # without a zone it is the reader's, as in a dashboard
+    return seconds(f"{at}{zone}" if zone else datetime.fromisoformat(at).astimezone().isoformat()) or None
 
 
 def from_field(name: str, value: str) -> float | None:
@@ -89,6 +93,8 @@ def seconds(value: str, scale: float = 1.0) -> float | None:
     except ValueError:
         value = re.sub(r"^\s*PT", "", value)  # ISO 8601: PT1M30S
         amounts = _AMOUNT.findall(value) if re.fullmatch(rf"\s*{_DURATION}", value, re.IGNORECASE) else []
+        if re.fullmatch(_CLOCK, value):
+            amounts = list(zip(reversed(value.split(":")), "smh", strict=False))
         number = sum(float(n) * _unit_s(unit) for n, unit in amounts) if amounts else _until(value)
     else:
         if scale == 1.0 and number >= 1000 * _EPOCH_S and not math.isinf(number):
@@ -101,7 +107,8 @@ def seconds(value: str, scale: float = 1.0) -> float | None:
 def _until(date: str) -> float:
     for read in (email.utils.parsedate_to_datetime, datetime.fromisoformat):
         try:
-            return read(date).timestamp() - time.time()
+            at = read(date)
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - time.time()
         except (ValueError, TypeError, OverflowError):
             continue
     first, comma, _ = date.partition(",")  # the header twice, joined

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -431,6 +432,35 @@ CASES += [
     ("rejected", 400, E("Request limit: at most 10 messages are allowed")),
     ("rate_limited", 403, E("Concurrency limit reached")),
     ("rate_limited", 403, E("Request limit reached")),
+    # what a code says that the status does not
+    ("fatal", 400, [E("User location is not supported for the API use.", code=400, status="FAILED_PRECONDITION")]),
+    ("quota", 500, {"status_code": 500, "message": "x", "details": {"status": 402, "title": "y"}}),
+    ("rejected", 500, E("the request is wrong", code=400)),
+    ("key", 400, E("x", status="UNAUTHENTICATED")),
+    ("passing", 400, E("x", code=503)),
+    # money, and how it is lacking
+    ("quota", 403, E("This API method requires billing to be enabled.", status="PERMISSION_DENIED")),
+    ("quota", 403, {"detail": "Your trial period has ended. Add a payment card to continue."}),
+    ("quota", 400, E("You have reached the monthly limit of your plan.", type="plan_limit")),
+    ("quota", 400, E("You do not have enough points to message this bot")),
+    ("quota", 429, E("Your account has reached its limit, and the model service has been paused.")),
+    ("rate_limited", 403, {"message": "Out of call volume quota. Quota will be replenished in 12:31:22."}),
+    ("key", 403, E("cookie is missing, log in again")),
+    ("key", 400, {"Response": {"Error": {"Message": "The provided credentials could not be validated."}}}),
+    ("model", 400, [E("Project `1` is not allowed to use Publisher Model `a/b`", status="FAILED_PRECONDITION")]),
+    ("model", 400, E("This model is restricted to authorized applications.")),
+    ("rejected", 400, E("Unable to tokenize for model X-3.1: Invalid 'content' type. Expected one of: ['str']")),
+    ("too_long", 400, E("max tokens of 8192 exceeded")),
+    ("too_long", 400, E("prompt tokens plus max_tokens is over the limit of the model")),
+    ("too_long", 500, 'POST: 400 Bad Request {"message":"Слишком длинный запрос: 121692 токенов"}'),
+    ("too_long", 400, E("Die Eingabe ist zu lang")),
+    ("too_long", 400, E("Votre requête est trop longue")),
+    ("too_long", 400, E("La entrada es demasiado larga")),
+    ("too_long", 400, E("A entrada é muito longa")),
+    ("too_long", 400, E("入力が長すぎます")),
+    ("too_long", 400, E("입력이 너무 깁니다")),
+    ("refused", 498, {"message": "Request blocked: potential violation of our Usage Guidelines."}),
+    ("parameters", 422, {"detail": "body.stop: too many stop sequences (max 4)"}),
 ]
 
 
@@ -522,6 +552,9 @@ def waits() -> list[tuple[dict[str, str], Any, float | None]]:
         ({"ratelimit": '"a";r=4;t=30'}, None), ({"x-rate-limit-reset": "30"}, 30), ({"x-retry-after": "9"}, 9),
         ({"retry-after": "60 seconds"}, 60), ({"retry-after": "PT1M30S"}, 90),
         ({"anthropic-ratelimit-requests-reset": "60", "anthropic-ratelimit-requests-remaining": "0"}, 60),
+        ({"retry-after": "00:01:30"}, 90), ({"retry-after": "1:30"}, 90), ({"retry-after": "1:00:00"}, 3600),
+        ({"retry-after": time.strftime("%a, %d %b %Y %H:%M:%S", time.gmtime(now + 60))}, 60),
+        ({"retry-after": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now + 60))}, 60),
     ]  # fmt: skip
     bodies: list[tuple[Any, float]] = [
         (E("Please try again in 20s."), 20), (E("try again in 1m12.5s"), 72.5), (E("try again in 500ms"), 0.5),
@@ -538,10 +571,11 @@ def waits() -> list[tuple[dict[str, str], Any, float | None]]:
         ({"error": "Model x is loading", "estimated_time": 20.0}, 20), (E("retry_delay {\n  seconds: 27\n}"), 27),
         (E("x", details=[{"retryDelay": {"seconds": "12", "nanos": 0}}]), 12), (E("Veuillez patienter 20 secondes."), 20),
         (E(f"Please try again at {moment(now + 120)}Z."), 120), (E(f"Your limit resets on {moment(now + 60)} UTC"), 60),
+        (E("Rate limit is exceeded. Try again in 00:01:30."), 90),
         (E(f"已达到使用上限。您的限额将在 {moment(now + 3600)}+00:00 重置。"), 3600),
     ]  # fmt: skip
     no_wait = [
-        E("Rate limit is 60 requests per 60 seconds"), E("limited to 40 API calls / minute. You can continue"),
+        E("Your limit resets at 12:30:00"), E("Rate limit is 60 requests per 60 seconds"), E("limited to 40 API calls / minute. You can continue"),
         E("API version 2023-05-15 has exceeded its limit, retry later"), E("model-4-2024-08-06: try again soon", retries=3),
     ]  # fmt: skip
     found = [(h, E("x"), wait) for h, wait in headers] + [({}, body, wait) for body, wait in bodies]
@@ -552,6 +586,16 @@ def moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))
 
 
+@pytest.fixture
+def in_japan(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_japan")  # a date without a zone is in UTC, wherever it is read
 @pytest.mark.parametrize("place", range(len(waits())))
 def test_how_long_an_endpoint_asks_to_wait(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry_after, "time", SimpleNamespace(time=lambda: NOW))

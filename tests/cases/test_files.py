@@ -853,6 +853,10 @@ BENCHMARKS: dict[str, tuple[Any, list[str]]] = {
         },
         ["The rent is due on the first.", "What does the contract say?"],
     ),
+    "cruxeval": (
+        {"code": "def f(a, b, c): return c + a", "input": "'x y', 'z w', 'q r'", "output": "'q rx y and more of it'"},
+        ["'x y', 'z w', 'q r'", "def f(a, b, c): return c + a"],
+    ),
     "musr": (
         {"narrative": "In the old room a man lay on the floor.", "question": "Who is the murderer?", "answer_index": 0},
         ["Who is the murderer?", "In the old room a man lay on the floor."],
