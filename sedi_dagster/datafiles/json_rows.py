@@ -11,7 +11,7 @@ from sedi_dagster.errors import InputFileError
 
 MAX_LINE_CHARS = 2_000_000
 ROW_FIELDS = ("instruction", "prompt", "question", "problem", "text", "input", "output", "context", "ctx", "passage",
-              "article")  # fmt: skip
+              "story", "article")  # fmt: skip
 """Texts by which an object is a row itself, not what holds rows."""
 
 _OF_A_ROW = frozenset(("messages", "conversations", "conversation", "instances", "answers", "choices", "options"))

@@ -30,10 +30,10 @@ CONTEXTS = (
 )  # fmt: skip
 _CONTEXT = re.compile(rf"(?:\w+_)?(?:{'|'.join(CONTEXTS[:9])}|body)s?|{'|'.join(CONTEXTS[9:])}")
 CHOICES = ("choices", "options", "endings", "candidates", "answer_choices", "alternatives")
-_CHOICE = re.compile(r"(?:choice|option|sol|ending|opt|answer)_?[0-9a-e]|[a-e]")
+_CHOICE = re.compile(r"(?:choice|option|sol|ending|opt|answer|distractor)_?[0-9a-e]|[a-e]")
 _NO_TEXTS = re.compile(
     r".*(?:answer|label|target|output|response|solution|completion|explanation|rationale|url|date|category|subject|"
-    r"source|license|language|type|split|tests?$|_?id$|idx$|index$|hash|reference|^role$).*"
+    r"source|license|language|type|split|tests?$|^test_|patch|_?id$|idx$|index$|hash|reference|^role$).*"
 )
 FEWEST_WORDS = 4
 """Words of a text besides the question, below which it says nothing: half the answers in the world are "yes"."""
@@ -75,9 +75,7 @@ def _texts_of(row: Mapping[str, Any], number: int, problems: Problems) -> list[s
     found = [text for text in _known(row, number, problems) if text.strip()]
     if problems.count > before:
         return []
-    found += [text for text in _within(row) if word_count(text) >= FEWEST_WORDS]
-    if not any(word_count(text) >= FEWEST_WORDS for text in found):
-        found += [text for text in _leaves(row) if word_count(text) >= FEWEST_WORDS]
+    found += [text for text in _others(row) if word_count(text) >= FEWEST_WORDS]
     # A table without a line of names: its first row is taken for them.
     found += [name for name in row if word_count(name) >= FEWEST_WORDS]
     if not found:
@@ -105,9 +103,6 @@ def _known(row: Mapping[str, Any], number: int, problems: Problems) -> Iterator[
     for name, value in named.items():
         if _CONTEXT.fullmatch(name):
             yield from (text for text in _strings(value) if word_count(text) >= FEWEST_WORDS)
-    asks = any(named.get(name) is not None for name in (*QUESTIONS, "instruction") if name != "input")
-    if not (question and asks) and not isinstance(instruction, str):  # it, or what the input is of, has another name
-        yield from (text for text in _leaves(row) if word_count(text) >= FEWEST_WORDS)
 
 
 def _question(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[list[str], list[str]]:
@@ -118,7 +113,7 @@ def _question(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[
     given = [name for name in QUESTIONS if row.get(name) is not None]
     given = [name for name in given if name not in taken or "instruction" not in row]
     texts = [name for name in given if isinstance(row[name], str) and word_count(row[name]) >= FEWEST_WORDS]
-    name = next(iter(given), None)
+    name = next((name for name in given if not isinstance(row[name], str)), next(iter(given), None))
     if name is None:
         return [], choices
     if isinstance(row[name], str) and texts:  # a question of a word ("cause") says nothing without its premise
@@ -144,25 +139,23 @@ def _strings(value: Any) -> list[str]:
     return [text for inner in value for text in _strings(inner)] if isinstance(value, list) else []
 
 
-def _within(row: Mapping[str, Any]) -> list[str]:
-    """Texts that lie deeper than the row's own fields, as SQuAD's paragraphs with their questions."""
+def _others(row: Mapping[str, Any]) -> list[str]:
+    """Texts in fields of any other name, or that lie deeper, as SQuAD's paragraphs with their questions."""
     known = {*QUESTIONS, *CHOICES, *CONVERSATION_FIELDS}
-    deeper = {
-        name: value
-        for name, value in row.items()
-        if name.lower() not in known and isinstance(value, list | dict) and not _is_choice_list(value)
-    }
-    return _strings(deeper)
+    if any(row.get(name) for name in QUESTIONS if name != "input"):
+        known.add("code")  # an answer, as MBPP's; without a question in words it is what is asked about
+    return _strings(
+        {
+            name: value
+            for name, value in row.items()
+            if name.lower() not in known and not _CHOICE.fullmatch(name.lower()) and not _is_choice_list(value)
+        }
+    )
 
 
 def _is_choice_list(value: Any) -> bool:
     """Whether a list holds plain values, not objects."""
     return isinstance(value, list) and not any(isinstance(one, dict | list) for one in value)
-
-
-def _leaves(row: Mapping[str, Any]) -> list[str]:
-    """For rows of no known shape: all their texts but those whose field says that they are an answer or a name."""
-    return _strings(dict(row))
 
 
 def _without_templates(texts: list[tuple[int, str]]) -> list[tuple[int, str]]:

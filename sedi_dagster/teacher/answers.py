@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sedi_dagster.teacher.reasons import has_words
 from sedi_dagster.teacher.response_body import as_list, contents, details, finish_reason, message_of, response_body
 from sedi_dagster.texts.cleaning import RULES, TOOL_CALL, CleaningRule, clean
 from sedi_dagster.texts.endings import CANONICAL, Ending, ending_of
@@ -22,8 +23,6 @@ REFUSED_BY_POLICY = "content_policy"
 MALFORMED = "malformed"
 """Begins the error of an answer without a text to use."""
 
-_OF_AN_ERROR = ("message", "msg", "detail", "error_msg", "error_code", "base_resp", "promptFeedback", "Error",
-                "Response", "fault")  # fmt: skip
 _TOOLS = ("tool_calls", "function_call")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _NO_WORDS = ("null", "none", "false")
@@ -109,7 +108,7 @@ def read_answer(raw: str, reading: Reading | None = None) -> ReadAnswer:
     error = data.get("error") or data.get("errors") or (status if status.get("status_code") else None)
     if error and (choice is None or not (finish_reason(choice) and "".join(contents(choice)).strip())):
         return ReadAnswer("", "", usage, f"{MALFORMED}: the answer is an error", error, is_answer=False)
-    if not isinstance(choice, dict) and any(data.get(name) for name in _OF_AN_ERROR):
+    if not isinstance(choice, dict) and has_words(data):
         return ReadAnswer("", "", usage, f"{MALFORMED}: the answer is an error", data, is_answer=False)
     if not isinstance(choice, dict):
         return _no_answer(f"the answer has no choices: {raw[:_SHOWN]}", usage)

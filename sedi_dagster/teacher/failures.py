@@ -22,8 +22,9 @@ parameters: without the named ones it may work. rejected: a bad request, perhaps
 TOO_LONG = "too_long"
 BAD_REQUEST = "bad_request"
 
-_QUOTA, _TOO_FAST, _BUSY, _TOO_LARGE, _TOO_LONG, _POLICY, _KEY, _TOKEN, _MODEL = map(
-    phrases, ("quota", "too_fast", "busy", "too_large", "too_long", "policy", "key", "token", "model")
+_QUOTA, _MONEY, _TOO_FAST, _BUSY, _TOO_LARGE, _TOO_LONG, _POLICY, _KEY, _MODEL, _OF_MONEY, _OF_A_KEY = map(
+    phrases,
+    ("quota", "money", "too_fast", "busy", "too_large", "too_long", "policy", "key", "model", "of_money", "of_a_key"),
 )
 _STATUS_OF = {
     "invalid_argument": 400, "unauthenticated": 401, "authentication_error": 401, "auth_error": 401,
@@ -85,14 +86,17 @@ def from_status(
     told_s = wait_s if status == 429 else reason.wait_s  # a 403 may have the headers of any answer
     renews = status in (403, 429) and (told_s is not None or _PER_MINUTE.search(text))  # soon, or in hours or a day
     of_content = any(map(_POLICY.search, reason.tags))  # then the words may be the request's
-    if status == 402 or (status < 500 and _QUOTA.search(text) and not renews and not of_content):
+    denies = status == 403 and not _POLICY.search(text)  # then it says enough if it only names a key, or money
+    names_money = (status in (400, 403) and _MONEY.search(text)) or (denies and _OF_MONEY.search(text))
+    if status == 402 or (status < 500 and (names_money or _QUOTA.search(text)) and not renews and not of_content):
         return _fatal(f"The quota at {names.endpoint} is exhausted.{says}", f"Add credit or raise the limit. {_SAVED}")
-    is_key = (status == 403 and _TOKEN.search(text)) or (status in (400, 403) and _KEY.search(text))
+    names_key = denies and _OF_A_KEY.search(text) and not _TOO_LONG.search(text)
+    is_key = names_key or (status in (400, 403) and _KEY.search(text))
     if status == 401 or (is_key and not _MODEL.search(text)):
         return _fatal(f"{names.endpoint} does not accept the key.{says}", "Set SEDI_TEACHER_API_KEY to a valid key.")
     if status == 407:
         return _fatal(f"A proxy before {names.endpoint} asks for a password.{says}", "Put it into HTTPS_PROXY.")
-    too_fast = (status in (400, 403) and (renews or _TOO_FAST.search(text))) or (
+    too_fast = ((status in (400, 403) or status >= 500) and (renews or _TOO_FAST.search(text))) or (
         (status >= 500 or status == 498) and _BUSY.search(text)
     )
     if status == 429 and _TOO_LARGE.search(text):
@@ -134,7 +138,7 @@ def _told_status(status: int, reason: Reason) -> int:
 
 def _bad_request(status: int, reason: Reason, says: str, names: EndpointNames, optional: Collection[str]) -> Failure:
     message, text = reason.message, reason.all_words
-    if _POLICY.search(text) or status == 451:
+    if (_POLICY.search(text) and "firewall" not in text) or status == 451:
         return Failure("refused", f"{REFUSED_BY_POLICY}: {message[:300]}")
     parameters = refused_parameters(reason, optional)
     of_a_value = any(not name.endswith("tokens") and name != "stop" for name in parameters)

@@ -17,12 +17,11 @@ from sedi_dagster.teacher.retry_after import WAIT_FIELD, from_field, from_words
 from sedi_dagster.yaml_file import read_yaml
 
 _INNER = ("error", "errors", "issues", "params", "detail", "details", "fault", "base_resp", "metadata",
-          "innererror", "response", "result", "data", "body", "headers", "parameters", "non_field_errors",
-          "promptfeedback")  # fmt: skip
-_WORDS = ("message", "msg", "error_msg", "error_message", "errormessage", "faultstring", "status_msg", "raw", "title",
-          "description", "error_description", "reason", "exception", "cause", "err", "text")  # fmt: skip
-_TAGS = ("code", "type", "status", "error_code", "reason", "errorcode", "blockreason", "status_code", "__type")
-_FIELDS = ("loc", "param", "parameter", "field", "keys", "additionalproperty", "instancepath")
+          "innererror", "response", "result", "data", "body", "header", "headers", "parameters", "non_field_errors",
+          "promptfeedback", "source")  # fmt: skip
+_WORDS = re.compile(r".*(?:message|msg|description|reason|faultstring)|raw|title|exception|cause|err|text")
+_TAGS = re.compile(r".*(?:code|type|status|reason)")
+_FIELDS = re.compile(r".*(?:path|property|parameter|param|field|pointer)|loc|keys")
 """Where an error names the fields of the request that it is about."""
 _DEPTH = 6
 _TAKEN = re.compile(
@@ -73,13 +72,13 @@ def error_reason(body: Any) -> Reason:
     fields: list[str] = []
     waits: list[float] = []
     for name, value in _walk(body, _DEPTH):
-        if name in _FIELDS:
+        if _FIELDS.fullmatch(name):
             fields += re.findall(r"\w+", value)
         elif WAIT_FIELD.fullmatch(name):
             waits += [wait_s for wait_s in [from_field(name, value)] if wait_s is not None]
-        elif name in _WORDS and (text := _plain(value)) and not any(text in m for m in messages):
+        elif _WORDS.fullmatch(name) and (text := _plain(value)) and not any(text in m for m in messages):
             messages.append(text)
-        if name in _TAGS:
+        if _TAGS.fullmatch(name):
             tags.append(value.lower())
     if not messages and body:
         messages = [_plain(json.dumps(body, ensure_ascii=False, default=str))]
@@ -87,12 +86,17 @@ def error_reason(body: Any) -> Reason:
     return Reason(message, tuple(tags), tuple(fields), max(waits, default=from_words(message)))
 
 
+def has_words(body: Any) -> bool:
+    """Whether a body that should hold an answer says something as errors do."""
+    return any(_WORDS.fullmatch(name) for name, _ in _walk(body, _DEPTH))
+
+
 def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[str]:
     """Those of the optional fields of a request that the error says are not taken."""
     text = reason.all_words
     refuses = _REFUSES.search(text) is not None
-    pointed = {name for name in frozenset(reason.fields) & frozenset(optional) if refuses or _says_all(name)}
-    if pointed:
+    pointed = frozenset(reason.fields) & frozenset(optional)
+    if pointed := {name for name in pointed if refuses or not name.endswith("tokens")}:
         return frozenset(pointed)
     spelled = {name: re.escape(name.lower()) for name in optional} | {"stop": r"stop(?:[_ ]sequences?)?"}
 
@@ -127,24 +131,28 @@ def _walk(body: Any, depth: int) -> Iterator[tuple[str, str]]:
     elif isinstance(body, Mapping) and depth:
         for name, value in body.items():
             key = str(name).casefold()
-            if key in _FIELDS:
+            if _FIELDS.fullmatch(key):
                 parts = value if isinstance(value, list) else [value]
                 yield from ((key, part) for part in parts if isinstance(part, str) and part != "body")
-            elif key in _WORDS and isinstance(value, str) and _json(value) is None:
+            elif _WORDS.fullmatch(key) and isinstance(value, str) and _json(value) is None:
                 yield key, value
             elif WAIT_FIELD.fullmatch(key) and isinstance(value, Mapping):  # gRPC's duration
                 yield key, str(value.get("seconds", ""))
-            elif (key in _TAGS or WAIT_FIELD.fullmatch(key)) and isinstance(value, str | int | float):
+            elif (_TAGS.fullmatch(key) or WAIT_FIELD.fullmatch(key)) and isinstance(value, str | int | float):
                 yield key, str(value)
-        plain = all(_is_texts(texts) and str(name).casefold() not in (*_INNER, *_WORDS) for name, texts in body.items())
+        plain = all(_is_texts(texts) and not _holds(str(name).casefold()) for name, texts in body.items())
         for name, texts in body.items() if plain else ():  # {"seed": ["is not known"]}, as of Django and ASP.NET
             yield "loc", str(name)
             yield "message", f"{name}: {texts[0]}"
         for name, value in body.items():
             key = str(name).casefold()
             holds_more = not isinstance(value, str) or _json(value) is not None
-            if key in _INNER or (key in (*_WORDS, "status") and holds_more):
+            if key in _INNER or ((_holds(key) or key == "status") and holds_more):
                 yield from _walk(value, depth - 1)
+
+
+def _holds(name: str) -> bool:
+    return name in _INNER or _WORDS.fullmatch(name) is not None
 
 
 def _is_texts(value: Any) -> bool:

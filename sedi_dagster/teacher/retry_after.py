@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 LONGEST_WAIT_S = 366 * 86_400.0
 WAIT_FIELD = re.compile(
-    r"(?:retry[-_]?(?:after|delay|in)|x-ratelimit-reset|(?:quota_?)?resets?_?(?:at|in|after|time)|wait|estimated_time)"
+    r"(?:retry[-_]?(?:after|delay|in)|x-ratelimit-reset|(?:quota_?)?resets?(?:_?(?:at|in|after|time))?|wait|estimated_time)"
     r"(?:_?(?:ms|s|sec|seconds|time))?"
 )
 """A field of an error, in lower case, that holds it."""
@@ -35,7 +35,7 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _DATE = re.compile(
-    r"(?:again|retry|reset|regain|until)\w*[^.\d]{0,40}(\d{4}-\d\d-\d\d.{0,22})|(\d{4}-\d\d-\d\d.{0,22}?)\s*(?:重置|恢复)",
+    r"(?:again|retry|reset|regain|resume|until)\w*[^.\d]{0,40}(\d{4}-\d\d-\d\d.{0,22})|(\d{4}-\d\d-\d\d.{0,22}?)\s*(?:重置|恢复)",
     re.IGNORECASE,
 )
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:T|\s|\sat\s)?(\d\d:\d\d(?::\d\d)?)?(?:\.\d+)?\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?")
@@ -48,7 +48,7 @@ _EPOCH_S = 1e9
 
 def from_headers(headers: Mapping[str, str]) -> float | None:
     """Seconds by `retry-after` and its like; else until the limits reset of which nothing is left."""
-    names = {name.lower(): value.strip() for name, value in headers.items()}
+    names = {name.lower(): value.strip(' "') for name, value in headers.items()}
     for name in ("retry-after-ms", "x-ms-retry-after-ms", "retry-after", "x-retry-after"):
         wait_s = seconds(names.get(name, ""), 0.001 if name.endswith("-ms") else 1.0)
         if wait_s is not None:

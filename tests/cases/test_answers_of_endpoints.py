@@ -427,6 +427,16 @@ USELESS: dict[str, tuple[Answer, str, str]] = {
         "does not accept the key",
         "SEDI_TEACHER_API_KEY",
     ),
+    "spent money in a head, with the status of a success": (
+        lambda t: {"header": {"code": 11200, "message": "insufficient balance", "sid": "x", "status": 2}},
+        "The quota",
+        "Add credit",
+    ),
+    "a bad key under another name, with the status of a success": (
+        lambda t: {"status_code": 50001, "status_message": "Invalid API key"},
+        "does not accept the key",
+        "SEDI_TEACHER_API_KEY",
+    ),
     "a model that is not there, with the status of a success": (
         lambda t: {"code": 1211, "msg": "模型不存在"},
         "does not know the model",

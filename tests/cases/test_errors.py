@@ -461,6 +461,39 @@ CASES += [
     ("too_long", 400, E("입력이 너무 깁니다")),
     ("refused", 498, {"message": "Request blocked: potential violation of our Usage Guidelines."}),
     ("parameters", 422, {"detail": "body.stop: too many stop sequences (max 4)"}),
+    ("quota", 403, E("this model requires a subscription, upgrade for access", type="permission_error")),
+    ("quota", 403, E("Your tenant quota for this month has been consumed", code="quota")),
+    ("quota", 403, {"detail": "The user has exceeded their spending cap for the current period"}),
+    ("quota", 400, E("credit card required: add it to your workspace", type="billing")),
+    ("key", 403, E("OAuth token has been revoked. Please obtain a new token.", type="permission_error")),
+    ("key", 400, E("Organization has been restricted. Please reach out to support.")),
+    ("key", 400, {"message": "Your account has been deactivated, please check your email.", "success": False}),
+    ("key", 400, {"message": "Incoming request does not contain a valid authorization token."}),
+    ("key", 400, {"error_code": 6, "error_msg": "No permission to access data"}),
+    ("rate_limited", 400, E("Your request times exceed the frequency limit 5 for a second.")),
+    ("refused", 400, {"base_resp": {"status_code": 1027, "status_msg": "output content is sensitive"}}),
+    ("fatal", 403, {"error": "Forbidden", "message": "Request blocked by web application firewall"}),
+    ("too_long", 400, {"error_code": 336103, "error_msg": "the max input characters is 20000"}),
+    ("model", 400, E("The requested model 'x-1-mini' has been sunset. Please migrate to 'x-pro'.")),
+    ("parameters", 400, E("Invalid 'stop': empty array. Expected an array with minimum length 1", param="stop")),
+    # with 403, what it is about says enough
+    ("quota", 403, E("pre-consume token failed, remaining quota: $0.01, need: $0.12")),
+    ("quota", 403, E("The subscription is off.", code="SubscriptionDisabled")),
+    ("key", 403, {"error": "FORBIDDEN", "message": "Your API key does not exist or does not have the permissions"}),
+    ("model", 403, E("Forbidden - key(abc123) not authorized to access the requested model.")),
+    ("refused", 403, E("The key's guardrail has been applied to the request")),
+    ("too_long", 403, E("Input token count + max_tokens must be less than the context length.")),
+    ("rate_limited", 403, E("Limit exceeded", code=403)),
+    # and elsewhere
+    ("rate_limited", 503, E("Rate limited by provider, contact support to request higher concurrency.")),
+    ("refused", 400, {"code": 400, "reason": "ILLEGAL_PROMPT", "message": "not this"}),
+    ("refused", 400, {"message": "blocked output: please refer to our guide"}),
+    ("refused", 400, E("请求被内容安全拦截")),
+    ("too_long", 400, {"code": 40302, "message": "Input content has reached the limit"}),
+    ("model", 400, E("Incorrect model ID. You do not have permission to use this model (tid: 2026)")),
+    ("parameters", 400, {"message": "Wrong!", "errors": [{"path": ["top_p"], "message": "Number must be at most 1"}]}),
+    ("parameters", 400, {"errors": [{"source": {"pointer": "/seed"}, "detail": "It is not allowed"}]}),
+    ("parameters", 400, {"message": "stop: Input should be a valid string"}),
 ]
 
 
@@ -552,7 +585,7 @@ def waits() -> list[tuple[dict[str, str], Any, float | None]]:
         ({"ratelimit": '"a";r=4;t=30'}, None), ({"x-rate-limit-reset": "30"}, 30), ({"x-retry-after": "9"}, 9),
         ({"retry-after": "60 seconds"}, 60), ({"retry-after": "PT1M30S"}, 90),
         ({"anthropic-ratelimit-requests-reset": "60", "anthropic-ratelimit-requests-remaining": "0"}, 60),
-        ({"retry-after": "00:01:30"}, 90), ({"retry-after": "1:30"}, 90), ({"retry-after": "1:00:00"}, 3600),
+        ({"retry-after": '"30"'}, 30), ({"retry-after": "00:01:30"}, 90), ({"retry-after": "1:30"}, 90), ({"retry-after": "1:00:00"}, 3600),
         ({"retry-after": time.strftime("%a, %d %b %Y %H:%M:%S", time.gmtime(now + 60))}, 60),
         ({"retry-after": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now + 60))}, 60),
     ]  # fmt: skip
@@ -571,7 +604,8 @@ def waits() -> list[tuple[dict[str, str], Any, float | None]]:
         ({"error": "Model x is loading", "estimated_time": 20.0}, 20), (E("retry_delay {\n  seconds: 27\n}"), 27),
         (E("x", details=[{"retryDelay": {"seconds": "12", "nanos": 0}}]), 12), (E("Veuillez patienter 20 secondes."), 20),
         (E(f"Please try again at {moment(now + 120)}Z."), 120), (E(f"Your limit resets on {moment(now + 60)} UTC"), 60),
-        (E("Rate limit is exceeded. Try again in 00:01:30."), 90),
+        (E("Rate limit is exceeded. Try again in 00:01:30."), 90), (E("x", reset=int(now + 90)), 90),
+        (E(f"Your access resumes at {moment(now + 90)}Z"), 90),
         (E(f"已达到使用上限。您的限额将在 {moment(now + 3600)}+00:00 重置。"), 3600),
     ]  # fmt: skip
     no_wait = [

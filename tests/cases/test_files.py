@@ -857,6 +857,18 @@ BENCHMARKS: dict[str, tuple[Any, list[str]]] = {
         {"code": "def f(a, b, c): return c + a", "input": "'x y', 'z w', 'q r'", "output": "'q rx y and more of it'"},
         ["'x y', 'z w', 'q r'", "def f(a, b, c): return c + a"],
     ),
+    "codemmlu": (
+        {"question": "What does it return at the end?", "problem_description": "A list of whole numbers is given."},
+        ["What does it return at the end?", "A list of whole numbers is given."],
+    ),
+    "mbpp": (
+        {"text": "Write a function that adds two.", "code": "def add(a): return a + 2 or so", "test_list": ["assert add(1) == 3"]},
+        ["Write a function that adds two."],
+    ),
+    "coqa": (
+        {"source": "wiki", "story": "The old house was sold.", "questions": [{"input_text": "What was sold in the end?"}]},
+        ["What was sold in the end?", "The old house was sold."],
+    ),
     "musr": (
         {"narrative": "In the old room a man lay on the floor.", "question": "Who is the murderer?", "answer_index": 0},
         ["Who is the murderer?", "In the old room a man lay on the floor."],
