@@ -95,8 +95,8 @@ def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[s
     """Those of the optional fields of a request that the error says are not taken."""
     text = reason.all_words
     refuses = _REFUSES.search(text) is not None
-    pointed = frozenset(reason.fields) & frozenset(optional)
-    if pointed := {name for name in pointed if refuses or not name.endswith("tokens")}:
+    pointed = {n for n in {*reason.fields} & {*optional} if refuses or not n.endswith("tokens")}
+    if pointed:
         return frozenset(pointed)
     spelled = {name: re.escape(name.lower()) for name in optional} | {"stop": r"stop(?:[_ ]sequences?)?"}
 
