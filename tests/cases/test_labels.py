@@ -203,6 +203,7 @@ ASKED, T = "Explain why leaves turn red.", "The green pigment breaks down, and o
 AROUND_AN_ANSWER = {
     "label": f"Output: {T}",
     "answer": f"Answer: {T}",
+    "in lower case": f"answer: {T}",
     "bold": f"**Answer:** {T}",
     "all in bold": f"**Answer: {T}**",
     "heading": f"### Answer\n{T}",
@@ -311,6 +312,7 @@ def test_a_value_alone_is_left_of_an_object() -> None:
         ("Which letter is first?", "A: the first letter."),
         ("Show a tree in a fenced block.", "```text\n/src\n  main.py\n```"),
         ("Give the number in <output> tags.", "First.\n\n<output>5</output>"),
+        ("Write the line of the log.", "output: a.txt"),
         ("List the files that the build makes.", "output:\n  - a.txt\n  - b.txt"),
         ("Say two things about the program.", "1. Output: it prints a number.\n2. It stops."),
         ("Say two things about the program.", "- **Output:** it prints a number.\n- It stops."),

@@ -735,10 +735,17 @@ En tant que modèle d'IA, je n'ai pas d'émotions.
 Lo siento, no puedo proporcionar esa información.
 Desculpe, como modelo de IA não posso fazer isso.
 請提供您想翻譯的文字。
+Kun je de tekst delen die je wilt laten samenvatten?
+Kan du dela texten som du vill ha sammanfattad?
+Proszę podać tekst, który mam streścić.
+Silakan berikan teks yang ingin Anda terjemahkan.
 申し訳ありませんが、その依頼には対応できません。
 I don't see any report attached. Could you please paste the text?
 No email was provided. Please share the email you would like me to summarize."""
-ANSWERS = """I don't see an invoice attached. Could you please send it again?
+ANSWERS = """Kun je de tekst morgen delen?
+Silakan berikan teks ini kepada Ani.
+Proszę podać tekst do piątku.
+I don't see an invoice attached. Could you please send it again?
 No lamp was included. Please send the missing one by Friday.
 他的要求违反了公司的规定，所以被拒绝。
 该内容违反了社区规定，应当删除。

@@ -110,7 +110,8 @@ def _without_label(answer: str, task: str, questioned: bool) -> str:
     lead, name = _LEAD_AND_NAME.match(label[0]).groups()  # type: ignore[union-attr]  # it matches any label
     if re.search(rf"[\"'`“‘«【\[<*#]{name}\b|{name}[\"'`”’»】\]>*]{{0,3}}\s?[:：]", task, re.IGNORECASE):
         return answer
-    if name.islower() or "`" in label[0] or words.OUTPUT.search(task):
+    sentence = rest[:1].isupper() and "\n" not in answer
+    if (name.islower() and not sentence) or "`" in label[0] or words.OUTPUT.search(task):
         return answer
     others = (words.INPUT, words.OUTPUT, words.QUESTION, _labels_like(lead))
     return answer if any(other.search(rest) for other in others) else without_lone_bold(rest)
