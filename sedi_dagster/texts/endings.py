@@ -20,7 +20,8 @@ _WHOLE = frozenset(
 """One of these, and nothing but `_BESIDE`, is the end of a whole answer."""
 _BESIDE = frozenset(
     """of turn text sequence token str string word words found id im model matched match criteria reach reached by
-    generation natural the sentence utterance message hit condition reason""".split()
+    generation natural the sentence utterance message hit condition reason user
+    before criteria met""".split()
 )
 _REFUSED = re.compile(
     r"filter|sensitive|safety|refus|policy|moderat|recitation|block|prohibited|spii|pii_|guardrail|toxic|unsafe|"
