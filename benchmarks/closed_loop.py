@@ -94,9 +94,9 @@ def main(
     baselines = [b for b in baselines if b.project_seed in {new.project_seed for new in loops}]
     failed: list[str] = []
     if not report:
-        alone = [loop for loop in loops if loop.shares is None]
+        alone = [loop for loop in loops if loop.shares is None and loop not in baselines]
         failed = run_all([*baselines, *alone], jobs, threads, click.echo)
-        failed += run_all([loop for loop in loops if loop not in alone], jobs, threads, click.echo)
+        failed += run_all([loop for loop in loops if loop.shares], jobs, threads, click.echo)
     done = [loop for loop in loops if loop.finished()]
     measure([b for b in baselines if b.finished()], items, jobs, threads)
     measure(done, items, jobs, threads)

@@ -83,8 +83,11 @@ def _unpacked(value: Any) -> Any:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """`results.json` with passes as lists."""
+    """`results.json` with passes as lists. A ground whose loops all ran on a GPU stands under its own name."""
     data: dict[str, Any] = _unpacked(json.loads(file.read_text(encoding="utf-8")))
+    for ground in (*NAMES, RECORDED):
+        if ground + ON_GPU in data and not data.get(ground, {}).get("arms"):
+            data[ground] = data.pop(ground + ON_GPU)
     return data
 
 
@@ -109,9 +112,9 @@ def page(data: Mapping[str, Any], plan: Plan, figures: Mapping[str, Sequence[Pat
         parts.append(_ground(ground, data[ground], plan, figures.get(ground, ())))
         if ground + ON_GPU in data:
             parts.append(_repeated(data[ground], data[ground + ON_GPU], plan))
-    if RECORDED in data:
-        parts.append(_recorded(data[RECORDED], plan))
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    for ground in (name for name in (RECORDED, RECORDED + ON_GPU) if name in data):
+        parts.append(_recorded(data[ground], plan))
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 _HEAD = """\
@@ -304,15 +307,21 @@ def _pairs_table(
 
 
 def _repeated(cpu: Mapping[str, Any], gpu: Mapping[str, Any], plan: Plan) -> str:
-    """The same loops on a GPU. They round otherwise, so that each is the same experiment with other luck."""
+    """The same loops on a GPU. They round otherwise, so that each is the same experiment with other luck.
+
+    Empty where there are fewer than two with rounds.
+    """
     pairs = [
         (name, seed, *(_accuracies(ground["arms"][name][seed]) for ground in (cpu, gpu)))
         for name in plan.arms
         for seed in sorted(cpu["arms"].get(name, {}).keys() & gpu["arms"].get(name, {}).keys())
     ]
     loops = [(on_cpu, on_gpu) for _, _, on_cpu, on_gpu in pairs if len(on_cpu) > 1]
-    by_round = [np.array([[b[n] - a[n] for a, b in loops]]) for n in range(min(len(a) for a, _ in loops))]
+    if len(loops) < 2:
+        return ""
+    by_round = [np.array([b[n] - a[n] for a, b in loops]) for n in range(min(len(a) for pair in loops for a in pair))]
     spread = " / ".join(f"{100 * np.std(apart) / np.sqrt(2):.1f}" for apart in by_round)
+    numbers = " / ".join(str(n) for n, _ in enumerate(by_round, 1))
     about = gpu["about"]
     seconds = [loop["seconds"] for by_seed in gpu["arms"].values() for loop in by_seed.values() if loop["rounds"]]
     lines = [
@@ -322,7 +331,7 @@ def _repeated(cpu: Mapping[str, Any], gpu: Mapping[str, Any], plan: Plan) -> str
         f"{about.get('note', '')}".strip(),
         "",
         "A GPU rounds differently, so a loop with the same project seed takes another course. The distance between the",
-        f"two shows the noise of one loop: standard deviation {spread} points after rounds 1 / 2 / 3. What",
+        f"two shows the noise of one loop: standard deviation {spread} points after rounds {numbers}. What",
         "separates arms by one project seed is hardly more.",
         "",
         "| arm | project seed | CPU, by round | GPU, by round |",

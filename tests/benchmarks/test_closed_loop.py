@@ -210,6 +210,36 @@ def test_a_page_written_anew_on_another_machine_keeps_the_machine_of_the_loops(t
     assert read(file)["development"]["about"]["machine"] == "one GPU"
 
 
+def test_loops_on_a_gpu_stand_beside_those_on_a_cpu_or_alone(tmp_path: Path) -> None:
+    plan, file = load_plan(ARMS), tmp_path / "r.json"
+    for ground in ("development", "recorded"):
+        about = {"machine": "one GPU", "jobs": 16, "ground": ground}
+        loops = {name: {"1": finished([2, 8, 14], 1000)} for name in (plan.ours, plan.baseline)}
+        merge(file, ground, {}, ITEMS, about)  # the page was written before there were loops
+        merge(file, f"{ground}_gpu", loops, ITEMS, about)
+    alone = page(read(file), plan, {})
+    assert "(ours against Self-Instruct)" in alone and "| ours | 1 | 2,000 | 2.500 |" in alone
+    assert "The same loops on a GPU" not in alone
+
+    for ground, arm in (("development", plan.ours), ("recorded", "sedi")):
+        merge(file, ground, {arm: {"1": finished([2, 8, 9, 9], 1000)}}, ITEMS, about)
+    few = page(read(file), plan, {})
+    assert few.count("## Skill set recorded") == 2 and "The same loops on a GPU" not in few
+    merge(file, "development", {plan.baseline: {"1": finished([2, 8, 9, 9], 1000)}}, ITEMS, about)
+    assert "after rounds 1 / 2. What" in page(read(file), plan, {})
+
+
+def test_baselines_that_are_named_are_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[str] = []
+    monkeypatch.setattr("benchmarks.closed_loop._models", lambda folder: folder)
+    monkeypatch.setattr(
+        "benchmarks.closed_loop.run_all", lambda loops, *_: runs.extend(new.name for new in loops) or []
+    )
+    asked = ["--arms", "baselines,ours", "--seeds", "1", "--folder", str(tmp_path), "--docs", str(tmp_path / "docs")]
+    assert CliRunner().invoke(closed_loop, asked).exit_code == 0
+    assert runs == ["baselines, seed 1", "ours, seed 1"]
+
+
 def test_project_seeds_that_are_none_are_refused_in_one_line() -> None:
     result = CliRunner().invoke(closed_loop, ["--seeds", "x", "--report"])
     assert result.exit_code == 2 and "expected a number such as 2, or a range such as 1-3" in result.output

@@ -24,7 +24,7 @@ from sedi_dagster.workloads.warm_worker import address as addresses
 from tests.training.conftest import Job, job_for, silent, training_rows
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _needs_a_gpu() -> None:
     import torch
 

@@ -25,6 +25,7 @@ from sedi_dagster.workloads.warm_worker.address import (
     start,
     warm_worker_ready,
 )
+from sedi_dagster.workloads.warm_worker.server import cuda_is_initialized
 
 pytestmark = pytest.mark.skipif(not addresses.is_possible(), reason="no fork server on this machine")
 
@@ -276,6 +277,15 @@ def test_only_processes_that_would_be_alike_share_a_server(folder: Path, monkeyp
     assert len({here, address(False, folder), address(True, folder / "elsewhere")}) == 3
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     assert address(True, folder) != here
+
+
+@pytest.mark.parametrize(("code", "initialised"), [(0, True), (3, False), (34, False), (100, False)])
+def test_only_a_driver_that_works_in_the_server_is_lost_by_a_fork(
+    code: int, initialised: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = type("Driver", (), {"cuDeviceGetCount": lambda *_: code})  # 34: a stub of the library; 100: no device
+    monkeypatch.setattr("ctypes.CDLL", lambda _: driver())
+    assert cuda_is_initialized() == initialised
 
 
 def test_there_is_none_beside_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from sedi_dagster.workloads.warm_worker.protocol import EXITED, KILLED, STARTED,
 IDLE_S = 300.0
 REQUEST_S = 5.0
 _PR_SET_PDEATHSIG = 1
-_CUDA_NOT_INITIALIZED = 3
+_CUDA_SUCCESS = 0
 
 
 @dataclass(eq=False)
@@ -181,7 +181,8 @@ def cuda_is_initialized() -> bool:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return False
-    return bool(driver.cuDeviceGetCount(ctypes.byref(ctypes.c_int())) != _CUDA_NOT_INITIALIZED)
+    # Any error (not initialised, no device, a stub of the library in an image) leaves nothing that a fork could lose.
+    return bool(driver.cuDeviceGetCount(ctypes.byref(ctypes.c_int())) == _CUDA_SUCCESS)
 
 
 def main(path: Path, modules: Sequence[str]) -> Job | None:
