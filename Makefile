@@ -7,6 +7,9 @@ WORKERS ?= 2
 
 LINT := mypy ruff format imports definitions
 
+# As images set it, hundreds of processes would each compile the package and the tests again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run ui install test test-all lint $(LINT:%=lint-%) cluster-demo clean
 
 run: install ## a round of the loop on the bundled models; run again to go on

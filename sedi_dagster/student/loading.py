@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -321,5 +322,8 @@ def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[
 
 
 if __name__ == "__main__":
+    import gguf
+
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    gguf.GGUFReader = lru_cache(gguf.GGUFReader)  # transformers reads the file three times, seconds each
     convert_gguf(Path(sys.argv[1]), Path(sys.argv[2]))

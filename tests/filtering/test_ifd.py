@@ -14,6 +14,7 @@ import pytest
 
 from sedi_dagster.filtering.ifd import IFD_SCHEMA, drop_by_ifd, ifd_verdicts, score_examples, with_ratios
 from sedi_dagster.filtering.verdicts import VERDICT_SCHEMA
+from sedi_dagster.settings import PROJECT_ROOT
 
 EXAMPLES = [
     ("a", "math", "What is 2 + 3?", "5"),
@@ -80,7 +81,6 @@ def test_both_losses_are_of_the_same_tokens(scores: pl.DataFrame) -> None:
 @pytest.mark.slow
 def test_the_bundled_student_scores_a_batch_as_it_scores_each_alone(tmp_path: Path) -> None:
     from sedi_dagster.models import BUNDLED_STUDENT
-    from sedi_dagster.settings import PROJECT_ROOT
     from sedi_dagster.student.loading import student_source
 
     source = student_source(BUNDLED_STUDENT, PROJECT_ROOT / ".cache")
@@ -91,11 +91,13 @@ def test_the_bundled_student_scores_a_batch_as_it_scores_each_alone(tmp_path: Pa
         assert (row["loss_given_prompt"], row["loss_alone"]) == pytest.approx((given, alone), rel=1e-4)
 
 
+@pytest.mark.usefixtures("warm_worker")
 def test_the_workload_runs_by_hand_in_a_process_of_its_own(tmp_path: Path, tiny_student: Path) -> None:
     job = {"student": str(tiny_student), "rows": write_rows(tmp_path / "r.parquet", EXAMPLES[:2])}
     (tmp_path / "job.json").write_text(json.dumps({**job, "output": str(tmp_path)}))
-    command = [sys.executable, "-m", "sedi_dagster.filtering.ifd", "--job", str(tmp_path / "job.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    client = "sedi_dagster.workloads.warm_worker.client"  # as `python -m` does, with torch imported before
+    command = [sys.executable, "-m", client, "sedi_dagster.filtering.ifd", "--job", str(tmp_path / "job.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT_ROOT)
     assert done.returncode == 0, done.stderr
     assert "ifd" in done.stdout
     assert pl.read_parquet(tmp_path / "ifd.parquet").height == 2

@@ -35,10 +35,28 @@ def repository() -> dg.RepositoryDefinition:
     return defs().get_repository_def()
 
 
-def test_loading_the_code_location_imports_no_heavy_library() -> None:
-    code = f"import sys, sedi_dagster.definitions as d; d.defs(); print([m for m in {HEAVY!r} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+@pytest.fixture(scope="module")
+def loaded_apart() -> tuple[str, list[str]]:
+    """The heavy libraries and the schedules of a code location that a process of its own has loaded."""
+    code = (
+        f"import sys, sedi_dagster.definitions as d; made = d.defs(); print([m for m in {HEAVY!r} if m in sys.modules])"
+        "; print(*(f'{s.execution_timezone} {s.cron_schedule}' for s in made.schedules), sep='\\n')"
+    )
+    chosen = {"SEDI_LOOP_NIGHTLY_TIMEZONE": "Europe/Berlin", "SEDI_LOOP_VERIFICATION_CRON": "30 3 * * *"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("SEDI_")} | chosen,
+    )
+    heavy, *schedules = done.stdout.splitlines()
+    return heavy, schedules
+
+
+def test_loading_the_code_location_imports_no_heavy_library(loaded_apart: tuple[str, list[str]]) -> None:
+    heavy, _ = loaded_apart
+    assert heavy == "[]"
 
 
 def test_no_asset_is_lost(repository: dg.RepositoryDefinition) -> None:
@@ -123,20 +141,10 @@ def test_every_asset_says_where_to_start_and_every_partition_is_a_run_of_its_own
         assert not node.is_partitioned or node.backfill_policy == dg.BackfillPolicy.multi_run(1), key
 
 
-def test_every_schedule_is_in_the_time_zone_of_the_settings() -> None:
-    code = "from sedi_dagster.definitions import defs as d; "
-    code += "print(*(f'{s.execution_timezone} {s.cron_schedule}' for s in d().schedules), sep='\\n')"
-    chosen = {"SEDI_LOOP_NIGHTLY_TIMEZONE": "Europe/Berlin", "SEDI_LOOP_VERIFICATION_CRON": "30 3 * * *"}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | chosen,
-    )
-    output = done.stdout.splitlines()
-    assert len(output) == 3 and all(line.startswith("Europe/Berlin ") for line in output)
-    assert "Europe/Berlin 30 3 * * *" in output
+def test_every_schedule_is_in_the_time_zone_of_the_settings(loaded_apart: tuple[str, list[str]]) -> None:
+    _, schedules = loaded_apart
+    assert len(schedules) == 3 and all(line.startswith("Europe/Berlin ") for line in schedules)
+    assert "Europe/Berlin 30 3 * * *" in schedules
 
 
 def test_report_and_dataset_are_made_again_when_the_manifest_was_and_not_before_there_is_one() -> None:

@@ -50,6 +50,13 @@ def called(*arguments: str) -> Done:
     return Done(result.exit_code, result.output)
 
 
+def refused(*arguments: str, capfd: pytest.CaptureFixture[str]) -> Done:
+    """`sedi run`, called in this process, where it ends before its first job: it prints to file descriptor 1."""
+    done = called(*arguments)
+    printed = capfd.readouterr()
+    return Done(done.returncode, done.output + printed.out + printed.err)
+
+
 def examples(data: Path) -> pl.DataFrame:
     return pl.read_parquet(data / "exports" / "sft_dataset.parquet")
 
@@ -243,10 +250,14 @@ def broken(project: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> str:
 )
 @pytest.mark.usefixtures("planted")
 def test_bad_input_is_one_clear_error_before_anything_is_spent(
-    project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch, what: str
+    project: Path,
+    simulated_teacher: FaultyTeacher,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    what: str,
 ) -> None:
     named = broken(project, monkeypatch, what)
-    done = sedi("run", "--rounds", "1")
+    done = refused("run", "--rounds", "1", capfd=capfd)
     assert done.returncode == 2, done.output
     assert named in done.output
     assert "Fix:" in done.output
@@ -254,6 +265,7 @@ def test_bad_input_is_one_clear_error_before_anything_is_spent(
     assert simulated_teacher.meter.as_dict()["billed"] == 0
 
 
+@pytest.mark.usefixtures("planted")
 def test_a_refused_key_is_told_without_showing_it(
     project: Path, simulated_teacher: FaultyTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +274,7 @@ def test_a_refused_key_is_told_without_showing_it(
     done = sedi("run", "--rounds", "1")
     assert done.returncode == 2, done.output
     assert "SEDI_TEACHER_API_KEY" in done.output
+    assert "Traceback" not in done.output
     everything = done.output
     for file in project.rglob("*"):
         if file.is_file():
@@ -269,8 +282,8 @@ def test_a_refused_key_is_told_without_showing_it(
     assert "planted-wrong-key-4711" not in everything
 
 
-def test_an_unknown_category_is_refused(project: Path) -> None:
-    done = sedi("run", "--rounds", "1", "--categories", "math,gardening")
+def test_an_unknown_category_is_refused(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    done = refused("run", "--rounds", "1", "--categories", "math,gardening", capfd=capfd)
     assert done.returncode == 2
     assert "gardening" in done.output
 
