@@ -37,10 +37,16 @@ def register() -> None:
     AttentionMaskInterface.register(VARLEN, _mask)
 
 
-def _mask(*args: Any, attention_mask: Any = None, **kwargs: Any) -> Any:
-    """None where rows stand in one sequence, which come without a mask."""
+def _mask(*args: Any, attention_mask: Any = None, local_size: int | None = None, **kwargs: Any) -> Any:
+    """None where rows stand in one sequence, which come without a mask.
+
+    Raises:
+        ValueError: the family has a window or chunks; some (Llama 4, Phi-MoE) say so by the mask alone.
+    """
     from transformers.masking_utils import sdpa_mask
 
+    if local_size is not None:
+        raise ValueError(f"attention `{VARLEN}` is causal and knows no sliding_window or chunks")
     return None if attention_mask is None else sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
 
 

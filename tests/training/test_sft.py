@@ -13,6 +13,7 @@ import pytest
 from sedi_dagster.errors import ModelError, WorkloadError
 from sedi_dagster.training import setup
 from sedi_dagster.training.sft import train
+from sedi_dagster.training.varlen import register
 from tests.student.families import FAMILIES, write_student
 from tests.training.conftest import MakeJob, job_for, silent, training_rows
 
@@ -108,6 +109,20 @@ def test_varlen_attention_is_refused_where_a_family_wants_another_mask(tmp_path:
     job = job_for(write_student(gemma, tmp_path / "student"), tmp_path, attention="varlen", precision="fp32")
     with pytest.raises(ModelError, match=r"(?s)with attention varlen .*knows no sliding_window.*ATTENTION=auto"):
         train(job, silent)
+
+
+@pytest.mark.usefixtures("varlen_on_a_cpu")
+def test_varlen_attention_is_refused_where_the_mask_alone_tells_of_a_window() -> None:
+    import torch
+    from transformers import PhimoeConfig, PhimoeForCausalLM
+
+    sizes = {"vocab_size": 32, "hidden_size": 16, "intermediate_size": 16, "max_position_embeddings": 64}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 1, "num_local_experts": 2}
+    model = PhimoeForCausalLM(PhimoeConfig(**sizes, **heads, sliding_window=4, bos_token_id=1, eos_token_id=2)).eval()
+    register()
+    model.set_attn_implementation("varlen")
+    with pytest.raises(ValueError, match="knows no sliding_window"):
+        model(torch.arange(3, 19)[None])
 
 
 def test_varlen_attention_is_refused_without_its_gpu(tmp_path: Path, make_job: MakeJob) -> None:
