@@ -24,7 +24,8 @@ GARBLED = "letters that were decoded wrongly"
 UNDECODED = "pieces of a tokenizer instead of text"
 
 _JSON = re.compile(r"\s*(?:```(?:json)?\s*)?[{\[]\s*[{\[\"]")
-_VALUE = re.compile(r'(?<=:)(\s*+)"((?:[^"\\]++|\\.)*+)"')
+_VALUE = re.compile(r'("(?:output|response|answer|completion)"\s*+:\s*+)"((?:[^"\\]++|\\.)*+)"', re.IGNORECASE)
+"""An answer in JSON. Any other value may be of marks by what the task asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def _clean_value(value: re.Match[str], rules: frozenset[CleaningRule], applied: 
     if not any(sign in value[2] for sign in "<[◁"):
         return value[0]
     try:
-        found = clean(json.loads(f'"{value[2]}"'), rules)
+        found = clean(json.loads(f'"{value[2]}"'), rules - {"control_characters"})
     except ValueError:
         return value[0]
     if found.problem or not found.applied or not found.text.strip():

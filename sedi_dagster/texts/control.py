@@ -47,7 +47,7 @@ _ROLE_LABEL = re.compile(
 )
 """What tells that the turns are what was asked for."""
 _OWN_ROLE = re.compile(
-    r"\s*(?:/no_?think[ \t]*\n(?!/)|"
+    r"\s*(?:/no_?think[ \t]*\n(?!(?s:.*)/think)|"
     r"(?-i:assistant)\n\n|(?:\*\*)?(?:assistant|ai|chatgpt)(?:\*\*)?:(?:\*\*)?[ \n]|<bot>:|"
     r"(?:assistant|助手|助理|アシスタント|어시스턴트)(?:：|:[ \n])|"
     r"###[ \t]*(?:response|assistant|output|応答|回答|回复|답변|응답|antwort|respuesta|réponse|resposta|ответ)"

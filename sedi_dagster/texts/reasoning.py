@@ -158,14 +158,21 @@ _WRAPPERS = re.compile(
 
 
 _ALOUD = re.compile(
-    r"\s*(?:(?:okay|ok|alright|all right|hmm+)[,.]|let(?:['’]s| me| us) (?:think|see|start|break|work|recall)\b|"
-    r"(?:i|we) (?:(?:need|have|want|are asked) to|should|must)\b|(?:so )?the (?:user|prompt|question|task)\b|"
-    r"(?:first|so|now), (?:i|we|let)\b|thinking process|用户|用戶|嗯|好的，|好，|我需要|我们需要|首先，我|ユーザー|"
-    r"사용자|(?:der|die) (?:be)?nutzer|l['’]utilisateur|el usuario|o usuário|l['’]utente|de gebruiker|użytkownik|"
-    r"пользователь|kullanıcı|المستخدم|उपयोगकर्ता|người dùng|pengguna)",
+    r"\s*(?:(?:okay|ok|alright|all right|hmm+)[,.]|let(?:['’]s| me| us) (?:think|recall|see(?:[,.:]| if| what| how))|"
+    r"(?:i|we) (?:(?:need|have|want|are asked) to|should|must) (?:\w+ly )?(?:answer|write|give|produce|respond|reply|"
+    r"output|think|find|figure|compute|calculate|determine|provide|come up|generate|create|consider|identify|recall|"
+    r"decide|name|list|describe|explain|translate|summari[sz]e)\b|we need an?\b|(?:so )?the (?:user|prompt|question|"
+    r"task) (?:wants?|ask|is (?:asking|to|about)|sa(?:ys|id)|seems|gave|provided|would like|wrote|requires|"
+    r"has (?:asked|given))|(?:so|now|first), (?:i|we|let me)\b|thinking process\b|(?:嗯，|好的?，)?(?:用户|用戶)(?:想|"
+    r"要|希望|问|問|让|讓|请|請|需要|说|說|给|給)|嗯，|好的?，(?:我|让|首先|现在)|我们?需要|首先，我|ユーザー[はがの]|"
+    r"사용자[가는의]|(?:der|die) (?:be)?nutzer(?:in)? (?:will|möchte|fragt|bittet|hat)|l['’]utilisateur (?:veut|"
+    r"demande|souhaite|a )|el usuario (?:quiere|pide|pregunta|ha |necesita)|o usuário (?:quer|ped|pergunt)|"
+    r"l['’]utente (?:vuole|chiede|ha )|de gebruiker (?:wil|vraagt|heeft)|użytkownik (?:chce|prosi|pyta)|"
+    r"пользователь (?:хочет|прос|спр)|kullanıcı (?:iste|sor)|المستخدم (?:يريد|يطلب|يسأل)|người dùng (?:muốn|yêu cầu|"
+    r"hỏi))",
     re.IGNORECASE,
 )
-"""How a thought begins that has no marks."""
+"""How a thought begins that has no marks: of the user's wish, or of how to answer it."""
 _SIGNS = ("<", "[", "【", "◁", "＜", "&lt;", "\\u003c", "```")
 _HINTS = ("think", "thought", "reason", "analysis", "commentary", "思考")
 """Each form has one of these: most texts are seen to have none."""

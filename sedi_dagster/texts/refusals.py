@@ -133,7 +133,7 @@ def _in_other_language(answer: str) -> bool:
     return any(language.refuses(plain) for language in _languages())
 
 
-PLACEHOLDER_ASKED = r"placeholder|platzhalter|lorem|dummy text|filler text|blindtext|ellipsis|punctuation"
+PLACEHOLDER_ASKED = r"placeholder|platzhalter|lorem|dummy text|filler text|blindtext|ellipsis|punctuation|[<\[({](?:\w+ ){0,3}answer(?: here)?[>\])}]"
 """In a task, in lower case: its answer may be one."""
 
 REFUSAL_ASKED = (

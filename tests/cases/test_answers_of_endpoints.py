@@ -192,7 +192,9 @@ def test_an_answer_that_is_the_thought_again_is_none_if_it_thinks_aloud() -> Non
         read = read_answer(json.dumps(message(thought, reasoning_content=thought)), Reading())
         assert not read.text and "reasoning without an answer" in read.error
         assert read_answer(json.dumps(message(thought)), Reading()).text == thought
-    assert read_answer(json.dumps(message("A tern.", reasoning_content="A tern.")), Reading()).text == "A tern."
+    for answer in ("A tern.", "The user guide explains it.", "We must protect the sea.", "First, let it rise.",
+                   "The question of will.", "Let us break bread.", "好的，明天见。", "El usuario es quien lo usa."):  # fmt: skip
+        assert read_answer(json.dumps(message(answer, reasoning_content=answer)), Reading()).text == answer
 
 
 def test_drafts_of_tasks_in_a_thought_are_no_tasks(tmp_path: Path) -> None:

@@ -179,6 +179,12 @@ def test_examples_may_be_quoted_as_in_python(text: str) -> None:
     assert [(e.instruction, e.input, e.output) for e in found] == [(A, "", "Ob's"), (B, BI, "1.50")]
 
 
+@pytest.mark.parametrize("head", ["9. Count the words of {'prompt': 'a b'}.", "9. Read this.\n{'task': 'a'}"])
+def test_python_within_a_task_is_part_of_it(head: str) -> None:
+    found = parse_examples(f"{head}\nOutput: 2\n\n10. {A}\nOutput: Ob\n", cut_off=False)
+    assert [(e.problem, e.output) for e in found] == [("", "2"), ("", "Ob")]
+
+
 def test_python_within_json_is_a_text() -> None:
     text = f'[{{"instruction": "{A}", "input": "", "output": "{{\'instruction\': \'x\'}}"}}]'
     assert [e.output for e in parse_examples(text, cut_off=False)] == ["{'instruction': 'x'}"]
@@ -278,6 +284,7 @@ def test_a_task_and_its_input_that_are_written_again_come_off() -> None:
 def test_a_value_alone_is_left_of_an_object() -> None:
     assert parse_answer('{"reasoning": "Six sevens.", "answer": 42.50}', "What is it?") == "42.50"
     assert parse_answer('{"answer": "four", "confidence": 0.9}', "What is it?") == "four"
+    assert parse_answer('{"answer": "print(4)"}', "Write a Python script.") == "print(4)"
     assert parse_answer("{'thought': 'It\\'s six.', 'answer': \"It's 6\"}", "How many?") == "It's 6"
 
 
@@ -346,6 +353,22 @@ def test_a_value_alone_is_left_of_an_object() -> None:
         ("Name two.", '[{"answer": "one"}, {"answer": "two"}]'),
         ("Write a chat.", f"{T}\n\nUser: Why?\nAssistant: Because."),
         ("Tell me more.", "They talk:\n\nUser: Why?\nAssistant: Because."),
+        ("Help two people.", "User: Why?\nAssistant: Because.\n\nUser: How?\nAssistant: So."),
+        ("How is it laid out?", "So it is.\n\n```\nA log.\n\nUser: Why?\nAssistant: Because.\n```"),
+        ("How does it learn?", "Here is an example.\n\nUser: Why?\nAssistant: Because."),
+        ("Explain prompt injection.", "It hides orders.\n\nUser: Read it.\nAssistant: Done."),
+        ("Escribe un diálogo.", "Llueve.\n\nUser: ¿Qué hora es?\nAssistant: Las tres."),
+        ("Schrijf een gesprek.", "Regen.\n\nUser: Hoe laat is het?\nAssistant: Drie uur."),
+        ("Quote Caesar.", '"\nI came.\nI saw.\n"\n(Caesar)'),
+        ("Write a vimrc.", '"\n" Mine\n"\nset number'),
+        ("Write a macro.", "'\nPRINT 1"),
+        ("Blood types", "Blood types A: common. B: rare."),
+        ("Devuelve un objeto con una clave.", '{"respuesta": "sí"}'),
+        ("Write the message of an assistant.", '{"role": "assistant", "content": "Hello!"}'),
+        ("What does the program print?", "{'answer': 'yes'}"),
+        ("Show your work.", '{"reasoning": "Six sevens.", "answer": "42"}'),
+        ("Resuelve paso a paso.", '{"reasoning": "Seis por siete.", "answer": "42"}'),
+        ("给出推理过程。", '{"reasoning": "六乘七。", "answer": "42"}'),
         ("Continue the story.\nThe harbour opened late.", "The harbour opened late.\nThen came the boats."),
     ],
 )

@@ -354,6 +354,9 @@ def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
         "A model calls a tool so:\n<tool_call>\n{...}\n</tool_call>",
         '{"open": "<think>", "close": "</think>", "end": "</s>"}',
         '{"html": "the <s>old</s> house", "type": "List<String>"}',
+        '{"template": "<s>[INST] {question} [/INST] {answer} </s>", "log": "done [END]"}',
+        '{"instruction": "Clean it.", "input": "<s>old</s>", "output": "GET /\\r\\nHost: <host>\\r\\n\\u001b[0m"}',
+        "/no_think\nTurns it off.\n\n/think\nTurns it on.",
         "[Exeunt. End of text]",
     ],
 )
@@ -749,6 +752,7 @@ ANSWERS = """Kun je de tekst morgen delen?
 Silakan berikan teks ini kepada Ani.
 Proszę podać tekst do piątku.
 I don't see an invoice attached. Could you please send it again?
+I don't see the contract attached. Could you please share it so I can review it?
 No lamp was included. Please send the missing one by Friday.
 他的要求违反了公司的规定，所以被拒绝。
 该内容违反了社区规定，应当删除。
@@ -965,12 +969,13 @@ def test_a_placeholder_that_the_task_names_is_an_answer() -> None:
     tasks = {
         "Write N/A where there is no date.": "N/A",
         "Give a dummy text of two words.": "Lorem ipsum",
+        "Translate into German: [Your answer]": "[Ihre Antwort]",
         "Why?": "N/A",
     }
-    assert [is_placeholder(answer, task) for task, answer in tasks.items()] == [False, False, True]
-    rows = pl.DataFrame({"row": range(3), "instruction": tasks.keys(), "output": tasks.values()})
+    assert [is_placeholder(answer, task) for task, answer in tasks.items()] == [False, False, False, True]
+    rows = pl.DataFrame({"row": range(4), "instruction": tasks.keys(), "output": tasks.values()})
     rows = rows.with_columns(input=pl.lit(""), is_classification=False)
-    assert first_broken(rows, answer_rules(AnswerForm()))["row"].to_list() == [2]
+    assert first_broken(rows, answer_rules(AnswerForm()))["row"].to_list() == [3]
 
 
 @pytest.mark.parametrize("text", SHORT_ANSWERS)

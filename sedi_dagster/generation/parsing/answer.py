@@ -21,18 +21,28 @@ _SENTENCES = re.compile(r"[^\W\d_][^{}<>;=|]*[.!?。！？…][\"'”’)]*")
 """A line of prose, not of code."""
 _ASKS_FOR_A_FENCE = re.compile(r"markdown|fence|code|block|```|verbatim|terminal|readme|plain ?text", re.IGNORECASE)
 _ASKS_FOR_JSON = re.compile(
-    r"json|\bdict(?:ionary)?\b|\bobjects?\b|\bkeys?\b|schema|payload|\bapi\b|config|[{}]|"
-    r"machine[- ]readable|structured|\brecords?\b|\bfields?\b|python|\bcode\b|script\b|código|код|コード|"
-    r"代码|代碼|코드|字典|辞書|dic(?:c?ionario|ionário|tionnaire)|dizionario|словар",
+    r"json|\bdict(?:ionary)?\b|\bobjects?\b|\bkeys?\b|schema|payload|\bapi\b|config|[{}]|machine[- ]readable|"
+    r"structured|\brecords?\b|\bfields?\b|\bobje[tk]t\b|objeto|oggetto|obiekt|объект|对象|對象|オブジェクト|객체|字典|"
+    r"辞書|dic(?:c?ionario|ionário|tionnaire)|dizionario|словар|schlüssel|\bclave\b|\bclés?\b|chiave|\bchave\b",
     re.IGNORECASE,
 )
+_ASKS_FOR_CODE = re.compile(
+    r"python|\bcode\b|script\b|program|function|\bprint|expression|literal|mapping|\bhash|\barrays?\b|\b(?:ruby|perl|"
+    r"lua)\b|código|код|программ|コード|プログラム|代码|代碼|程序|程式|코드|프로그램",
+    re.IGNORECASE,
+)
+_IN_CODE = re.compile(r"\[|\{\s*'")
+"""A list, or an object as Python writes it."""
 
 _THOUGHTS = ("thought", "thoughts", "thinking", "reasoning", "rationale", "chain_of_thought", "confidence")
 """Fields of an object in which a model thinks of its answer."""
 _ASKS_FOR_THOUGHTS = re.compile(
-    r"reason|rationale|expla|expli|\bwhy\b|justif|confiden|\bsure\b|certain|begründ|erklär|warum|porqu|por qu|pourquoi|"
-    r"perch|spieg|waarom|motiv|uzasad|dlaczego|почему|объясн|обосн|neden|açıkla|为什么|為什麼|解释|解釋|说明|說明|理由|なぜ|"
-    r"説明|왜|이유|설명|لماذا|اشرح|क्यों|समझा",
+    r"reason|rationale|expla|expli|\bwhy\b|justif|confiden|\bsure\b|certain|begründ|erklär|warum|porqu|por qu|"
+    r"pourquoi|perch|spieg|waarom|motiv|uzasad|dlaczego|почему|объясн|обосн|neden|açıkla|为什么|為什麼|解释|解釋|说明|"
+    r"說明|理由|なぜ|説明|왜|이유|설명|لماذا|اشرح|क्यों|समझा|\bth(?:ink|ought)|\bsteps?\b|show \w+ work|proof|prove|"
+    r"evidence|probab|likel|\bscore|razon|raison|ragion|racioc|redene|confian|konfid|gedank|schritt|\bpasos?\b|étape|"
+    r"passo|passagg|\bstap|krok|adım adım|рассужд|увер|шаг|步骤|步驟|一步|推理|思考|思路|过程|過程|置信|確信|根拠|"
+    r"手順|추론|근거|단계|확신",
     re.IGNORECASE,
 )
 _NEXT_TURN = re.compile(
@@ -41,10 +51,18 @@ _NEXT_TURN = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ASKS_FOR_TURNS = re.compile(
-    r"dial|convers|chat|interview|transcript|script|exchange|scene|\bbots?\b|\busers?\b|assistant|human|\brole|"
-    r"диалог|разговор|对话|對話|会話|대화|حوار|محادثة|संवाद|gespräch|samtal",
+    r"di[aá]l|diyal|convers|chat|\ba talk|interview|transcript|script|exchange|scene|sketch|\ba (?:\w+ )?play\b|"
+    r"prompt|-shot|messages?\b|customer|alexa|siri\b|eliza|robot|language model|\bllm|\bbots?\b|\busers?\b|assistant|"
+    r"human|\brole|диалог|разговор|бесед|对话|對話|聊天|问答|問答|客服|会話|漫才|대화|채팅|حوار|محادثة|संवाद|gespr|"
+    r"unterhaltung|samtal|rozm[oó]w|rozhovor|sohbet|trò chuyện|hội thoại|percakapan|keskustelu|gui[oó]n\b|roteiro",
     re.IGNORECASE,
 )
+_HAS_TURNS = re.compile(
+    r"^[ \t]*[*_]{0,2}(?:user|human|assistant|ai|bot)[*_]{0,2}:|^```|"
+    r"(?:example|exempl|ejemplo|beispiel|esempio|пример|例)[^\n]*\Z",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""In what stands before a turn: that turns are part of the answer."""
 _LEAD_AND_NAME = re.compile(r"([^\w]*(?:\d+\W+)?)(\w*)")
 
 
@@ -55,8 +73,8 @@ def parse_answer(text: str, instruction: str, text_input: str = "") -> str:
     """
     task = f"{instruction}\n{text_input}"
     answer = text.strip()
-    if answer[:2] in ("'\n", '"\n') and answer[-1] != answer[0]:  # a quote that nothing closes
-        answer = answer[2:].lstrip()
+    if answer[:2] in ("'\n", '"\n') and answer[0] not in answer[1:] and words.OUTPUT.match(answer[2:].lstrip()):
+        answer = answer[2:].lstrip()  # a quote that nothing closes
     rest = _without_task(answer, instruction, text_input)
     answer = _without_label(_without_further_tasks(rest, task), task, questioned=rest != answer)
     return _unwrapped(answer, instruction, text_input)
@@ -90,7 +108,7 @@ def _end_of(answer: str, said: str, start: int) -> int | None:
         return None
     line, newline, _ = answer[end:].partition("\n")
     behind = line.strip(_AROUND + ":")
-    if behind and (words.SHORT_OUTPUT.match(behind) or words.OUTPUT.match(behind)):  # Q: ... A: ...
+    if said[-1] in ".?!…。？！؟" and (words.SHORT_OUTPUT.match(behind) or words.OUTPUT.match(behind)):  # Q: ... A: ...
         return end
     return end + len(line) + len(newline) if not behind else None
 
@@ -135,7 +153,8 @@ def _unwrapped(answer: str, instruction: str, text_input: str) -> str:
     if answer.endswith(">") and not _ASKS_FOR_TAGS.search(task):
         answer = _in_tags(answer, steps=_ASKS_FOR_STEPS.search(task) is not None) or answer
     language, inner = _in_fence(answer) or ("", "")
-    if not _ASKS_FOR_JSON.search(task) and (held := _of_object(inner or answer, instruction, text_input)):
+    asked = _ASKS_FOR_JSON.search(task) or (_IN_CODE.match(inner or answer) and _ASKS_FOR_CODE.search(task))
+    if not asked and (held := _of_object(inner or answer, instruction, text_input)):
         return held
     if not inner or _ASKS_FOR_A_FENCE.search(task):
         return answer
@@ -180,7 +199,7 @@ def _of_object(text: str, instruction: str, text_input: str) -> str:
     data = read_object(text) if text.startswith("{") else None
     if data is None:
         return ""
-    if data.keys() == {"role", "content"} and data["role"] == "assistant":
+    if data.keys() == {"role", "content"} and data["role"] == "assistant" and not _ASKS_FOR_TURNS.search(instruction):
         data = {"output": data["content"]}
     if not _ASKS_FOR_THOUGHTS.search(instruction):
         data = {key: value for key, value in data.items() if key.casefold() not in _THOUGHTS}
@@ -199,8 +218,9 @@ def _without_further_tasks(answer: str, task: str) -> str:
     Behind another task they belong to the answer: a worksheet.
     """
     turn = None if _ASKS_FOR_TURNS.search(task) else _NEXT_TURN.search(answer)
-    if turn and answer[: turn.start()].rstrip()[-1:] not in (":", "："):
-        answer = answer[: turn.start()].rstrip()
+    before = answer[: turn.start()].rstrip() if turn else ""
+    if before[-1:] not in ("", ":", "：") and not _HAS_TURNS.search(before):
+        answer = before
     heads = [head for head in words.FURTHER_TASK.finditer(answer) if head.start()]
     if not heads or words.SPEAKS_OF_TASKS.search(task) or words.NAMED_HEAD.search(answer, 0, heads[0].start()):
         return answer

@@ -30,6 +30,8 @@ _TOKEN = re.compile(rf"{_STRING}|[{{}}\[\]:]", re.DOTALL)
 _PYTHON_TOKEN = re.compile(rf"{_STRING}|{_SINGLE}|[{{}}\[\]:]", re.DOTALL)
 _PYTHON_STRINGS = re.compile(rf"{_STRING}|{_SINGLE}", re.DOTALL)
 _KEY = re.compile(r"\{\s*([\"'])\w{1,20}\1\s*:")
+_PYTHON_LEAD = re.compile(r"(?:\w{1,20}[ ]?=)?[ \t\[{]*")
+"""Before the first object in its line. Within a sentence an object belongs to the task."""
 _STRINGS = re.compile(_STRING, re.DOTALL)
 _QUOTING_STRING = re.compile(r'"(?:[^"\\]++|\\.|"(?!\s*+[,:}\]]))*+"', re.DOTALL)
 _INNER_QUOTE = re.compile(r'(?<!\\)"')
@@ -99,8 +101,10 @@ def _only_punctuation(glue: str) -> bool:
 
 def _example_spans(text: str, start: int, end: int) -> list[_Span]:
     """The outermost objects that name an instruction, in one pass over the brackets outside strings."""
-    key = _KEY.search(text, start, end)
-    tokens = _PYTHON_TOKEN if key and key[1] == "'" else _TOKEN
+    key, tokens = _KEY.search(text, start, end), _TOKEN
+    if key and key[1] == "'" and not words.BARE_HEAD.search(text, start, key.start()):
+        lead = text[text.rfind("\n", 0, key.start()) + 1 : key.start()]
+        tokens = _PYTHON_TOKEN if _PYTHON_LEAD.fullmatch(lead) else _TOKEN
     found: list[_Span] = []
     stack: list[_Open] = []
     still_open = {"{": 0, "[": 0}
