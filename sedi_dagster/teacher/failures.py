@@ -133,7 +133,8 @@ def _told_status(status: int, reason: Reason) -> int:
     if status not in (400, 500):
         return status
     told = [int(tag) if re.fullmatch(r"[45]\d\d", tag) else _STATUS_OF.get(tag, status) for tag in reason.tags]
-    return next((one for one in told if one != status), status)
+    other = next((one for one in told if one != status), status)
+    return status if (status, other) == (500, 404) else other  # a part of the server was not found: it may be again
 
 
 def _bad_request(status: int, reason: Reason, says: str, names: EndpointNames, optional: Collection[str]) -> Failure:

@@ -436,6 +436,10 @@ CASES += [
     ("fatal", 400, [E("User location is not supported for the API use.", code=400, status="FAILED_PRECONDITION")]),
     ("quota", 500, {"status_code": 500, "message": "x", "details": {"status": 402, "title": "y"}}),
     ("rejected", 500, E("the request is wrong", code=400)),
+    ("passing", 500, E("worker 3", code=404)),
+    ("passing", 500, E("Internal", type="not_found_error")),
+    ("rejected", 400, E("The field 'credit' is required")),
+    ("parameters", 400, E("Please use another model: seed is unsupported")),
     ("key", 400, E("x", status="UNAUTHENTICATED")),
     ("passing", 400, E("x", code=503)),
     # money, and how it is lacking
