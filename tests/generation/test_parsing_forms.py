@@ -346,7 +346,8 @@ UNITS = ["1", "\n", " ", "1 ", "\t\n", "*", "**", "#", "`", "```", "```\n", "Tas
          "{", "[", '"', "\\", '\\"', '{"', '{"instruction":', '{"instruction":"', '[{"instruction":"a"}',
          '{"instruction":1,', '{"a":', '{"instruction":"a "b" c"', "[[", "{}", "}", "]", ", ", '" ', "Example 1\n",
          "Class label:", "Class label: a\n", "Task:", "Output:\n", "Input:\nOutput:\n", "ا", "\u200f",
-         "任务", "\n\nTask 2: a", "A b c.", "<answer>", "'", "{'a':", '"a": "<']  # fmt: skip
+         "任务", "\n\nTask 2: a", "A b c.", "<answer>", "'", "{'a':", '"a": "<', "例",
+         '"answer": "<', '{"output":"[']  # fmt: skip
 
 
 @pytest.mark.parametrize("start", ["", '[{"instruction": "'])
@@ -358,7 +359,7 @@ def test_a_long_text_of_anything_is_read_in_linear_time(unit: str, start: str) -
         clean(text)
         for parse in PARSERS:
             parse(text, True, False)
-        for answer in (text, f"```\n{text};\n```", f"<answer>{text}</answer>"):
+        for answer in (text, f"```\n{text};\n```", f"<answer>{text}</answer>", f"{text}\nA.\n\nUser: A\nAI: b"):
             parse_answer(answer, "Name a bird.")
         return time.process_time() - started
 

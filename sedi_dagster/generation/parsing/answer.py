@@ -59,7 +59,7 @@ _ASKS_FOR_TURNS = re.compile(
 )
 _HAS_TURNS = re.compile(
     r"^[ \t]*[*_]{0,2}(?:user|human|assistant|ai|bot)[*_]{0,2}:|^```|"
-    r"(?:example|exempl|ejemplo|beispiel|esempio|пример|例)[^\n]*\Z",
+    r"(?:example|exempl|ejemplo|beispiel|esempio|пример|例)[^\n]{0,200}\Z",
     re.IGNORECASE | re.MULTILINE,
 )
 """In what stands before a turn: that turns are part of the answer."""
