@@ -19,6 +19,7 @@ from sedi_dagster.student.config import check_max_length, load_config
 from sedi_dagster.student.loading import check_quantization, load_tokenizer, student_source
 from sedi_dagster.targets import check_reference
 from sedi_dagster.teacher.open import open_teacher
+from sedi_dagster.training.varlen import VARLEN, check_available
 
 
 def preflight(sedi: SediResource) -> None:
@@ -79,8 +80,11 @@ def _check_models(settings: Settings) -> None:
     _check_model(settings.training.student, "SEDI_TRAINING_STUDENT", settings)
     if settings.evaluation.reference:
         _check_model(settings.evaluation.reference, "SEDI_EVALUATION_REFERENCE", settings)
-    if settings.training.method == "qlora" and not settings.training.python:
-        check_quantization()
+    if settings.compute == "local" and not settings.training.python:  # else the GPU and the packages are elsewhere
+        if settings.training.method == "qlora":
+            check_quantization()
+        if settings.training.attention == VARLEN:
+            check_available()
     if settings.batching.embedding_model.startswith("bundled:"):
         bundled_minilm()
 

@@ -29,7 +29,7 @@ from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.order import check_same, micro_batch_size
 from sedi_dagster.training.sizing import Device, Fitted, attempts, fit
 from sedi_dagster.training.state import FOLDER
-from sedi_dagster.training.varlen import VARLEN, is_available, register
+from sedi_dagster.training.varlen import VARLEN, check_available, register
 from sedi_dagster.workloads.process import Log
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBa
     longest = max((len(row.input_ids) for row in encoded), default=1)
     found = TrialResult.of(job, longest, device)
     number = found.attempt
-    _check_varlen(job)
+    if job.settings.attention == VARLEN:
+        check_available()
+        register()
     while True:
         model = _load(job)
         check_vocabulary(job.student, tokenizer, model, (row.input_ids for row in encoded))
@@ -98,17 +100,6 @@ def build(job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBa
         del model, setup
         free_memory()
         number += 1
-
-
-def _check_varlen(job: TrainingJob) -> None:
-    if job.settings.attention != VARLEN:
-        return
-    if not is_available():
-        raise WorkloadError(
-            f"SEDI_TRAINING_ATTENTION={VARLEN} needs an NVIDIA GPU of compute capability 8.0 or more, and torch 2.10.",
-            "Set SEDI_TRAINING_ATTENTION=auto.",
-        )
-    register()
 
 
 def _load(job: TrainingJob) -> PreTrainedModel:

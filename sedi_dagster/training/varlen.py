@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+from sedi_dagster.errors import ModelError
+
 VARLEN = "varlen"
 """Name of the implementation in transformers' registry of attention functions."""
 
@@ -17,16 +19,17 @@ _DIFFERENT = ("sliding_window", "softcap", "s_aux", "position_bias")
 """What a family may ask of attention that is not causal attention over the whole row."""
 
 
-def is_available() -> bool:
-    """Whether this process's device and torch have the kernel."""
+def check_available() -> None:
+    """Raise `ModelError` unless this process's device and torch have the kernel."""
     import torch
 
-    if not torch.cuda.is_available() or torch.version.cuda is None:
-        return False
-    return (
-        torch.cuda.get_device_capability() >= _AMPERE
-        and importlib.util.find_spec("torch.nn.attention.varlen") is not None
-    )
+    has_gpu = torch.version.cuda is not None and torch.cuda.is_available()
+    new_enough = has_gpu and torch.cuda.get_device_capability() >= _AMPERE
+    if not new_enough or importlib.util.find_spec("torch.nn.attention.varlen") is None:
+        raise ModelError(
+            f"SEDI_TRAINING_ATTENTION={VARLEN} needs an NVIDIA GPU of compute capability 8.0 or more, and torch 2.10.",
+            "Set SEDI_TRAINING_ATTENTION=auto, or SEDI_TRAINING_PYTHON to an interpreter whose torch has both.",
+        )
 
 
 def register() -> None:

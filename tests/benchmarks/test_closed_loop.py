@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.closed_loop import main as closed_loop
+from benchmarks.proof import measuring
 from benchmarks.proof.arms import BASELINES, Arm, load_plan
 from benchmarks.proof.figures import draw
 from benchmarks.proof.loops import Loop, run_all
@@ -238,6 +239,31 @@ def test_baselines_that_are_named_are_run_once(tmp_path: Path, monkeypatch: pyte
     asked = ["--arms", "baselines,ours", "--seeds", "1", "--folder", str(tmp_path), "--docs", str(tmp_path / "docs")]
     assert CliRunner().invoke(closed_loop, asked).exit_code == 0
     assert runs == ["baselines, seed 1", "ours, seed 1"]
+
+
+@pytest.mark.parametrize(("gpu", "record"), [("", "development"), ("One GPU", "development_gpu")])
+def test_loops_on_a_gpu_have_a_record_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: str, record: str
+) -> None:
+    monkeypatch.setattr("benchmarks.closed_loop._models", lambda folder: folder)
+    monkeypatch.setattr("benchmarks.closed_loop._gpu", lambda: gpu)
+    asked = ["--report", "--folder", str(tmp_path / "loops"), "--docs", str(tmp_path)]
+    assert CliRunner().invoke(closed_loop, asked).exit_code == 0
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert list(written) == [record] and written[record]["about"]["machine"].endswith(gpu or "no GPU")
+
+
+def test_the_students_of_a_loop_are_measured_in_one_process_and_every_loop_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shares: list[list[str]] = []
+    monkeypatch.setattr(measuring, "_jobs", lambda loop, _: [] if loop == "measured" else [{"student": loop}])
+    monkeypatch.setattr(measuring, "_in_one_process", lambda share, threads: shares.append([loop for loop, _ in share]))
+    loops: Any = ["a", "measured", "b", "c"]
+    measuring.measure(loops, ITEMS, processes=2, threads=1)
+    assert sorted(shares) == [["a", "c"], ["b"]]
+    measuring.measure(loops[1:2], ITEMS, processes=2, threads=1)
+    assert len(shares) == 2
 
 
 def test_project_seeds_that_are_none_are_refused_in_one_line() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sedi_dagster.errors import ModelError, SettingsError
-from sedi_dagster.orchestration.preflight import preflight
+from sedi_dagster.orchestration.preflight import preflight, preflight_checks
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.settings import load_settings
 from sedi_dagster.student.check import check_student
@@ -114,14 +114,26 @@ def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
         ("SEDI_TRAINING_STUDENT", "/no/where", "SEDI_TRAINING_STUDENT"),
         ("SEDI_EVALUATION_REFERENCE", "/no/where", "SEDI_EVALUATION_REFERENCE"),
         ("SEDI_TRAINING_METHOD", "qlora", "qlora needs a GPU"),
+        ("SEDI_TRAINING_ATTENTION", "varlen", "varlen needs an NVIDIA GPU"),
     ],
 )
 def test_the_loop_does_not_start_with_a_student_that_cannot_be_had(
     project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setenv(variable, value)
     with pytest.raises((ModelError, SettingsError), match=message):
         preflight(SediResource())
+
+
+@pytest.mark.parametrize(("variable", "value"), [("SEDI_COMPUTE", "ray"), ("SEDI_TRAINING_PYTHON", "/opt/cuda/python")])
+def test_what_needs_a_gpu_is_not_looked_for_here_where_training_is_elsewhere(
+    project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv("SEDI_TRAINING_METHOD", "qlora")
+    monkeypatch.setenv("SEDI_TRAINING_ATTENTION", "varlen")
+    monkeypatch.setenv(variable, value)
+    dict(preflight_checks(SediResource()))["models"]()
 
 
 def test_weights_in_four_bits_are_refused_where_they_cannot_be_had(tiny_student: Path) -> None:

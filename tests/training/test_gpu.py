@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,8 +74,6 @@ def test_a_gpu_trains_as_a_cpu_does(tmp_path: Path, student: str, method: str) -
 
 
 def without_gpu() -> dict[str, str]:
-    import os
-
     return {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
 
 

@@ -85,7 +85,7 @@ def varlen_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
     monkeypatch.setattr(varlen, "varlen_attn", row_by_row)
-    monkeypatch.setattr(setup, "is_available", lambda: True)
+    monkeypatch.setattr(setup, "check_available", lambda: None)
 
 
 @pytest.mark.usefixtures("varlen_on_a_cpu")
@@ -125,8 +125,11 @@ def test_varlen_attention_is_refused_where_the_mask_alone_tells_of_a_window() ->
         model(torch.arange(3, 19)[None])
 
 
-def test_varlen_attention_is_refused_without_its_gpu(tmp_path: Path, make_job: MakeJob) -> None:
-    with pytest.raises(WorkloadError, match=r"(?s)SEDI_TRAINING_ATTENTION=varlen needs an NVIDIA GPU.*ATTENTION=auto"):
+def test_varlen_attention_is_refused_without_its_gpu(
+    tmp_path: Path, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ModelError, match=r"(?s)SEDI_TRAINING_ATTENTION=varlen needs an NVIDIA GPU.*ATTENTION=auto"):
         train(make_job(tmp_path, attention="varlen"), silent)
 
 

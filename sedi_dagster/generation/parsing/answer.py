@@ -5,57 +5,27 @@ A label, tags, a fence or JSON come off only where they hold the whole answer an
 
 import re
 
-from sedi_dagster.generation.parsing import words
+from sedi_dagster.generation.parsing import asks_for, words
 from sedi_dagster.generation.parsing.json_form import FIELDS, read_object
 from sedi_dagster.generation.parsing.parsed_task import without_lone_bold
 from sedi_dagster.texts.no_input import means_no_input
 
 _AROUND = "#*_>\"'“” \t"
 _TAGS = ("answer", "final_answer", "final", "response", "output", "solution", "result")
-_ASKS_FOR_TAGS = re.compile(r"\btags?\b|xml|html|<\w|\belements?\b", re.IGNORECASE)
-_ASKS_FOR_STEPS = re.compile(r"step[ -]by[ -]step|reasoning|show (?:your|the|all) (?:work|steps)", re.IGNORECASE)
 _OF_TEXT = ("text", "txt", "plaintext")
 _LAID_OUT = re.compile(r"^[^\w\n\"'“‘«]|\S[ ]{2,}\S|[\t{}<>;=]|[-+|_/\\^│├└─═]{2}", re.MULTILINE)
 """Text that needs its fence: drawings, trees, columns, code."""
 _SENTENCES = re.compile(r"[^\W\d_][^{}<>;=|]*[.!?。！？…][\"'”’)]*")
 """A line of prose, not of code."""
-_ASKS_FOR_A_FENCE = re.compile(r"markdown|fence|code|block|```|verbatim|terminal|readme|plain ?text", re.IGNORECASE)
-_ASKS_FOR_JSON = re.compile(
-    r"json|\bdict(?:ionary)?\b|\bobjects?\b|\bkeys?\b|schema|payload|\bapi\b|config|[{}]|machine[- ]readable|"
-    r"structured|\brecords?\b|\bfields?\b|\bobje[tk]t\b|objeto|oggetto|obiekt|объект|对象|對象|オブジェクト|객체|字典|"
-    r"辞書|dic(?:c?ionario|ionário|tionnaire)|dizionario|словар|schlüssel|\bclave\b|\bclés?\b|chiave|\bchave\b",
-    re.IGNORECASE,
-)
-_ASKS_FOR_CODE = re.compile(
-    r"python|\bcode\b|script\b|program|function|\bprint|expression|literal|mapping|\bhash|\barrays?\b|\b(?:ruby|perl|"
-    r"lua)\b|código|код|программ|コード|プログラム|代码|代碼|程序|程式|코드|프로그램",
-    re.IGNORECASE,
-)
 _IN_CODE = re.compile(r"\[|\{\s*'")
 """A list, or an object as Python writes it."""
 
 _THOUGHTS = ("thought", "thoughts", "thinking", "reasoning", "rationale", "chain_of_thought", "confidence")
 """Fields of an object in which a model thinks of its answer."""
-_ASKS_FOR_THOUGHTS = re.compile(
-    r"reason|rationale|expla|expli|\bwhy\b|justif|confiden|\bsure\b|certain|begründ|erklär|warum|porqu|por qu|"
-    r"pourquoi|perch|spieg|waarom|motiv|uzasad|dlaczego|почему|объясн|обосн|neden|açıkla|为什么|為什麼|解释|解釋|说明|"
-    r"說明|理由|なぜ|説明|왜|이유|설명|لماذا|اشرح|क्यों|समझा|\bth(?:ink|ought)|\bsteps?\b|show \w+ work|proof|prove|"
-    r"evidence|probab|likel|\bscore|razon|raison|ragion|racioc|redene|confian|konfid|gedank|schritt|\bpasos?\b|étape|"
-    r"passo|passagg|\bstap|krok|adım adım|рассужд|увер|шаг|步骤|步驟|一步|推理|思考|思路|过程|過程|置信|確信|根拠|"
-    r"手順|추론|근거|단계|확신",
-    re.IGNORECASE,
-)
 _NEXT_TURN = re.compile(
     r"\n[ \t]*\n[*_]{0,2}(?:user|human)[*_]{0,2}:[*_]{0,2}[ \n](?-i:(?![a-z]))"
     r"(?=.{0,2000}\n[*_]{0,2}(?:assistant|ai|bot)[*_]{0,2}:)",
     re.IGNORECASE | re.DOTALL,
-)
-_ASKS_FOR_TURNS = re.compile(
-    r"di[aá]l|diyal|convers|chat|\ba talk|interview|transcript|script|exchange|scene|sketch|\ba (?:\w+ )?play\b|"
-    r"prompt|-shot|messages?\b|customer|alexa|siri\b|eliza|robot|language model|\bllm|\bbots?\b|\busers?\b|assistant|"
-    r"human|\brole|диалог|разговор|бесед|对话|對話|聊天|问答|問答|客服|会話|漫才|대화|채팅|حوار|محادثة|संवाद|gespr|"
-    r"unterhaltung|samtal|rozm[oó]w|rozhovor|sohbet|trò chuyện|hội thoại|percakapan|keskustelu|gui[oó]n\b|roteiro",
-    re.IGNORECASE,
 )
 _HAS_TURNS = re.compile(
     r"^[ \t]*[*_]{0,2}(?:user|human|assistant|ai|bot)[*_]{0,2}:|^```|"
@@ -150,13 +120,13 @@ def _labels_like(lead: str) -> re.Pattern[str]:
 def _unwrapped(answer: str, instruction: str, text_input: str) -> str:
     """Out of tags of an answer, a code fence around prose, or an object that holds nothing else."""
     task = f"{instruction}\n{text_input}"
-    if answer.endswith(">") and not _ASKS_FOR_TAGS.search(task):
-        answer = _in_tags(answer, steps=_ASKS_FOR_STEPS.search(task) is not None) or answer
+    if answer.endswith(">") and not asks_for.TAGS.search(task):
+        answer = _in_tags(answer, steps=asks_for.STEPS.search(task) is not None) or answer
     language, inner = _in_fence(answer) or ("", "")
-    asked = _ASKS_FOR_JSON.search(task) or (_IN_CODE.match(inner or answer) and _ASKS_FOR_CODE.search(task))
+    asked = asks_for.JSON.search(task) or (_IN_CODE.match(inner or answer) and asks_for.CODE.search(task))
     if not asked and (held := _of_object(inner or answer, instruction, text_input)):
         return held
-    if not inner or _ASKS_FOR_A_FENCE.search(task):
+    if not inner or asks_for.A_FENCE.search(task):
         return answer
     is_text = language in _OF_TEXT and not _LAID_OUT.search(inner)
     return inner if is_text or language in ("markdown", "md") or (not language and _is_prose(inner)) else answer
@@ -199,9 +169,9 @@ def _of_object(text: str, instruction: str, text_input: str) -> str:
     data = read_object(text) if text.startswith("{") else None
     if data is None:
         return ""
-    if data.keys() == {"role", "content"} and data["role"] == "assistant" and not _ASKS_FOR_TURNS.search(instruction):
+    if data.keys() == {"role", "content"} and data["role"] == "assistant" and not asks_for.TURNS.search(instruction):
         data = {"output": data["content"]}
-    if not _ASKS_FOR_THOUGHTS.search(instruction):
+    if not asks_for.THOUGHTS.search(instruction):
         data = {key: value for key, value in data.items() if key.casefold() not in _THOUGHTS}
     outputs = [
         value for key, value in data.items() if key.casefold() in FIELDS["output"] or words.OUTPUT.match(f"{key}:")
@@ -217,7 +187,7 @@ def _without_further_tasks(answer: str, task: str) -> str:
 
     Behind another task they belong to the answer: a worksheet.
     """
-    turn = None if _ASKS_FOR_TURNS.search(task) else _NEXT_TURN.search(answer)
+    turn = None if asks_for.TURNS.search(task) else _NEXT_TURN.search(answer)
     before = answer[: turn.start()].rstrip() if turn else ""
     if before[-1:] not in ("", ":", "：") and not _HAS_TURNS.search(before):
         answer = before
