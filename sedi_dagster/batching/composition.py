@@ -1,4 +1,4 @@
-"""Composition of a round's rows into training batches: one optimizer step each, every row once.
+"""Composition of a round's rows into training batches. Each batch is one optimizer step; each row is used once.
 
 SeDi-Instruct (arXiv 2502.04774) draws each batch across clusters of the instructions. In whole loops, neither that nor
 maximally diverse batches did better than a shuffle (docs/method.md), so the shuffle is the default.
@@ -22,17 +22,17 @@ Composition = Literal["random", "clusters", "sequential"]
 
 
 def compose(vectors: np.ndarray, batch_size: int, composition: Composition, *seed: object) -> list[list[int]]:
-    """Put row numbers into batches, in training order; rows that fill no whole batch form a last, shorter one.
+    """Divide row numbers into batches, in training order. The last batch may be shorter.
 
     Args:
         vectors: unit vectors, float32, shape (rows, dimensions).
-        batch_size: rows of a batch.
-        composition: `random`: a plain shuffle; `clusters`: k-means clusters of the instructions in turn, as in
+        batch_size: rows per batch.
+        composition: `random`: shuffled; `clusters`: round-robin over k-means clusters of the instructions, as in
             SeDi-Instruct; `sequential`: in the order of the rows.
-        seed: what every random choice derives from.
+        seed: seed of all random choices.
 
     Raises:
-        SediError: vectors to be clustered have entries that are not numbers.
+        SediError: `clusters` is requested and vectors contain non-finite values.
     """
     rows = list(range(len(vectors)))
     if composition == "random":
@@ -43,10 +43,10 @@ def compose(vectors: np.ndarray, batch_size: int, composition: Composition, *see
 
 
 def _in_turn_by_cluster(vectors: np.ndarray, clusters: int, *seed: object) -> list[int]:
-    """Rows, shuffled within their cluster, one of each cluster in turn until all are used.
+    """Rows shuffled within their clusters, then taken round-robin over the clusters until all are used.
 
-    The paper's summary leaves the number of clusters open; with one for each place in a batch, a batch holds one row
-    of every cluster as long as none has run out.
+    The paper's summary does not give the number of clusters. With as many as rows in a batch, each batch contains one
+    row of every cluster until a cluster runs out.
     """
     import numpy as np
     from sklearn.cluster import KMeans
@@ -68,9 +68,9 @@ def _in_turn_by_cluster(vectors: np.ndarray, clusters: int, *seed: object) -> li
 
 
 def training_rows(rows: pl.DataFrame, batches: Sequence[Sequence[int]]) -> pl.DataFrame:
-    """Training rows in training order: batch, position, example_id, origin, category, prompt, output.
+    """Return the rows in training order: batch, position, example_id, origin, category, prompt, output.
 
-    Batches count from 1, as optimizer steps do: in the first epoch, step n trains on batch n.
+    Batches are numbered from 1, like optimizer steps: in the first epoch, step n trains on batch n.
     """
     placed = pl.DataFrame(
         [(b, p, row) for b, batch in enumerate(batches, 1) for p, row in enumerate(batch)],

@@ -1,6 +1,6 @@
 """Diversity of batches and of the set of kept examples.
 
-Distances are cosine distances of unit vectors. Every metric of a set depends on its size, so the metric that is tracked
+Distances are cosine distances of unit vectors. Every metric of a set depends on the set's size, so the metric tracked
 over rounds, `equal_size_distance`, uses samples of a fixed size and category mix.
 """
 
@@ -20,22 +20,22 @@ NEIGHBOURS = 10
 DENSITY_POWER = 0.5
 CLUSTERS = 20
 MEASURED_ROWS = 4_000
-"""A larger set is measured on a sample of so many rows, as nearest neighbours take quadratic time."""
+"""Larger sets are measured on a sample of this many rows, as finding nearest neighbours takes quadratic time."""
 
 BASE_ROWS = 50
 SAMPLED_ROWS = 500
 DRAWS = 10
 FALL, CERTAIN = 0.05, 2.0
-"""What `equal_size_distance` may lose: a share of its highest value, and standard errors of the difference."""
+"""Tolerated drop of `equal_size_distance`: as a share of its highest value, and in standard errors."""
 
 
 # batches
 
 
 def batch_distances(vectors: np.ndarray, batches: Sequence[Sequence[int]]) -> list[float]:
-    """Mean cosine distance of the pairs inside each batch of two or more rows.
+    """Return the mean pairwise cosine distance within each batch of two or more rows.
 
-    For n unit vectors with sum s the mean pairwise cosine is (|s|^2 - n) / (n (n - 1)).
+    For n unit vectors with sum s, the mean pairwise cosine is (|s|^2 - n) / (n (n - 1)).
     """
     distances = []
     for batch in batches:
@@ -47,10 +47,10 @@ def batch_distances(vectors: np.ndarray, batches: Sequence[Sequence[int]]) -> li
 
 
 def vendi_score(vectors: np.ndarray) -> float:
-    """Effective number of different rows: exp of the entropy of the eigenvalues of the cosine matrix over n.
+    """Return the effective number of distinct rows: 1 if all n rows are the same, n if all are orthogonal.
 
-    Friedman and Dieng, arXiv 2210.02410, definition 3.1. 1 if all rows are the same, n if all are orthogonal. X X^T
-    and X^T X have the same eigenvalues but zeros: the smaller is taken.
+    It is the exponential of the entropy of the eigenvalues of the cosine matrix divided by n (Friedman and Dieng, arXiv
+    2210.02410, definition 3.1). X X^T and X^T X have the same non-zero eigenvalues; the smaller matrix is used.
     """
     import numpy as np
 
@@ -64,7 +64,7 @@ def vendi_score(vectors: np.ndarray) -> float:
 
 
 def in_batch(vectors: np.ndarray, batches: Sequence[Sequence[int]]) -> dict[str, float]:
-    """Means over batches of two or more rows of `distance` and `vendi_score`; both 0 if there is none."""
+    """Return the means of `distance` and `vendi_score` over batches of two or more rows; 0 if there are none."""
     distances = batch_distances(vectors, batches)
     if not distances:
         return {"distance": 0.0, "vendi_score": 0.0}
@@ -76,7 +76,7 @@ def in_batch(vectors: np.ndarray, batches: Sequence[Sequence[int]]) -> dict[str,
 
 
 def nearest_neighbour_distances(vectors: np.ndarray) -> np.ndarray:
-    """Cosine distance of each row to the nearest other one, shape (rows,); 0 for a single row."""
+    """Return the cosine distance of each row to its nearest neighbour, shape (rows,); 0 for a single row."""
     import numpy as np
 
     nearest = np.ones(len(vectors))
@@ -88,27 +88,28 @@ def nearest_neighbour_distances(vectors: np.ndarray) -> np.ndarray:
 
 
 def novelsum(vectors: np.ndarray, reference: np.ndarray) -> float:
-    """NovelSum (Yang and others, arXiv 2502.17184): the mean novelty of a row; 0 with less than two rows.
+    """Return the NovelSum of a set (Yang and others, arXiv 2502.17184); 0 for fewer than two rows.
 
-    A row's novelty is the mean of its distances to the others, nearer ones weighing more (1 / rank), each times the
-    square root of the other's density: 1 / mean squared Euclidean distance to its 10 nearest in `reference`. A
-    mean, not a sum, over ranks and rows, as in the authors' program, so that sets of other sizes compare.
+    A row's novelty is a weighted mean of its distances to the other rows: nearer ones weigh more (1 / rank), and each
+    distance is multiplied by the square root of the other row's density, which is 1 / mean squared Euclidean distance
+    to its 10 nearest vectors in `reference`. As in the authors' code, this is a mean rather than a sum over ranks and
+    rows, so that sets of different sizes compare.
 
     Args:
-        reference: vectors that stand for where information lies; here those of the human seed tasks.
+        reference: vectors that represent the distribution of information; here those of the human seed tasks.
     """
     import numpy as np
 
     n = len(vectors)
     if n < 2 or not len(reference):
         return 0.0
-    near = np.minimum(np.sort(vectors @ reference.T, axis=1)[:, -NEIGHBOURS:], 1.0)  # rounding may pass it
+    near = np.minimum(np.sort(vectors @ reference.T, axis=1)[:, -NEIGHBOURS:], 1.0)  # rounding may exceed 1
     density = (2.0 * (1.0 - near).mean(axis=1, dtype=np.float64) + 1e-9) ** -DENSITY_POWER
     weights = 1.0 / np.arange(1, n)
     total = 0.0
     for start in range(0, n, 512):
         distances = 1.0 - (vectors[start : start + 512] @ vectors.T).astype(np.float64)
-        distances[np.arange(len(distances)), start + np.arange(len(distances))] = -np.inf  # itself: first, and left out
+        distances[np.arange(len(distances)), start + np.arange(len(distances))] = -np.inf  # sorts the row itself first
         order = np.argsort(distances, axis=1, kind="stable")[:, 1:]
         ordered = np.take_along_axis(distances, order, axis=1) * density[order]
         total += float((ordered @ weights).sum())
@@ -116,12 +117,13 @@ def novelsum(vectors: np.ndarray, reference: np.ndarray) -> float:
 
 
 def cluster_entropy(vectors: np.ndarray, reference: np.ndarray) -> float | None:
-    """How evenly the rows lie over the clusters of `reference`: entropy of the shares, from 0 to 1.
+    """Return how evenly the rows are spread over clusters of `reference`: normalised entropy, from 0 to 1.
 
-    None if there is no row, or less than twenty in the reference.
+    The reference (the human seed tasks) has one k-means cluster for every ten rows, at most 20, and is the same in all
+    rounds; clusters of the set itself would follow its drift.
 
-    The clusters (k-means, one for every ten rows of the reference, at most 20) are those of the human seed tasks and so
-    the same in all rounds; clusters of the set itself would follow it wherever it goes.
+    Returns:
+        None if there are no rows, or fewer than twenty in the reference.
     """
     import numpy as np
     from sklearn.cluster import KMeans
@@ -130,7 +132,7 @@ def cluster_entropy(vectors: np.ndarray, reference: np.ndarray) -> float | None:
     count = min(CLUSTERS, len(reference) // 10)
     if count < 2 or not len(vectors):
         return None
-    with threadpool_limits(1):  # sums in one order, so that the same data gives the same figure
+    with threadpool_limits(1):  # a fixed order of summation, so that equal data gives equal figures
         centres = KMeans(n_clusters=count, n_init=4, random_state=0).fit(reference).cluster_centers_
     nearest = (2.0 * vectors @ centres.T - np.square(centres).sum(axis=1)).argmax(axis=1)
     shares = np.bincount(nearest, minlength=count) / len(vectors)
@@ -139,13 +141,13 @@ def cluster_entropy(vectors: np.ndarray, reference: np.ndarray) -> float | None:
 
 
 def distinct_n(texts: Sequence[str], n: int) -> float:
-    """Distinct n-grams of words over all n-grams (Li and others, arXiv 1510.03055); 0 if there is none."""
+    """Return the share of distinct word n-grams (Li and others, arXiv 1510.03055); 0 if there are no n-grams."""
     grams = [tuple(words[i : i + n]) for words in (t.lower().split() for t in texts) for i in range(len(words) - n + 1)]
     return len(set(grams)) / len(grams) if grams else 0.0
 
 
 def whole_set(vectors: np.ndarray, texts: Sequence[str], reference: np.ndarray) -> dict[str, float]:
-    """Every measure of a set by name; without those that cannot be taken."""
+    """Return all metrics of a set by name, without those that are undefined for it."""
     nearest = nearest_neighbour_distances(vectors)
     entropy = cluster_entropy(vectors, reference)
     return {
@@ -161,16 +163,16 @@ def whole_set(vectors: np.ndarray, texts: Sequence[str], reference: np.ndarray) 
 
 
 def equal_size_draws(pool: pl.DataFrame, *seed: object) -> list[list[int]]:
-    """Samples of the pool as large as its first rounds and with their mix of categories, whatever was added since.
+    """Draw samples of the pool with the size and category mix of its first rounds.
 
-    The first rounds are those that together kept 50 examples; a larger base is represented by 500 of its rows. As the
-    base is in the pool, there always are enough rows of each category.
+    The first rounds are those that together kept 50 examples; if they kept more than 500, a sample of 500 stands for
+    them. As they are part of the pool, there are always enough rows of each category.
 
     Args:
         pool: kept examples of all rounds, with `round` and `category`.
 
     Returns:
-        Row numbers, 10 draws; none if the pool has less than 50 rows.
+        The row numbers of 10 draws; empty if the pool has fewer than 50 rows.
     """
     import numpy as np
 
@@ -190,10 +192,10 @@ def equal_size_draws(pool: pl.DataFrame, *seed: object) -> list[list[int]]:
 
 
 def equal_size_distance(vectors: np.ndarray, draws: Sequence[Sequence[int]]) -> tuple[float, float]:
-    """Mean distance to the nearest neighbour within a draw, and its standard error.
+    """Return the mean distance to the nearest neighbour within a draw, and its standard error.
 
-    The error is that of so many independent rows as all draws have between them: what chance would make of another
-    pool of the same kind, which more draws from this one do not lessen.
+    The standard error counts each distinct row of all draws once, as more draws from the same pool do not reduce the
+    chance variation between pools.
     """
     import numpy as np
 
@@ -203,13 +205,13 @@ def equal_size_distance(vectors: np.ndarray, draws: Sequence[Sequence[int]]) -> 
 
 
 def collapse(values: Sequence[tuple[float, float]]) -> str | None:
-    """Why the pool seems to collapse, or None.
+    """Return a message if the pool seems to collapse, else None.
+
+    It does if after each of the last two rounds the distance was below its highest earlier value, by more than 5 % of
+    that value and by more than two standard errors of the difference.
 
     Args:
         values: `equal_size_distance` after each round that has one, in order.
-
-    The rule: after each of the last two rounds it lay below its highest value before them, by more than 5 % of that
-    and by more than two standard errors of the difference.
     """
     if len(values) < 3:
         return None
@@ -219,6 +221,6 @@ def collapse(values: Sequence[tuple[float, float]]) -> str | None:
             return None
     before, now = values[-2][0], values[-1][0]
     return (
-        f"Among equally many examples the nearest is now {now:.3f} away; it was {highest:.3f} "
-        f"({1 - now / highest:.0%} less), and {before:.3f} a round ago."
+        f"In samples of equal size, the nearest neighbour is on average {now:.3f} away, {1 - now / highest:.0%} less "
+        f"than its highest value, {highest:.3f}; a round ago it was {before:.3f}."
     )

@@ -1,6 +1,6 @@
-"""The embedding workload: `texts` of a Parquet file to `vectors.npy`.
+"""The embedding workload: embeds the texts of a Parquet file.
 
-By hand: `python -m sedi_dagster.batching.embed_rows --job job.json`.
+To run it by hand: `python -m sedi_dagster.batching.embed_rows --job job.json`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ TEXTS_BETWEEN_LINES = 2048
 
 
 def embed_rows(job: Mapping[str, Any], log: Log) -> None:
-    """The workload: write `vectors.npy`, float32, one row a text, in order.
+    """Write `vectors.npy`: float32, one row per text, in order.
 
-    The job file (JSON) has:
+    Fields of the job file (JSON):
         model: name of the embedding model
-        rows: Parquet with `text`
+        rows: Parquet file with the column `text`
         output: folder for `vectors.npy`
     """
     import numpy as np

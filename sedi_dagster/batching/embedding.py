@@ -1,4 +1,4 @@
-"""Sentence embeddings of instructions, by the bundled MiniLM or any sentence-transformers model."""
+"""Sentence embeddings of instructions, from the bundled MiniLM or any sentence-transformers model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def embed(texts: Sequence[str], model_name: str) -> np.ndarray:
-    """Unit vectors, float32, shape (len(texts), dimensions), so that a dot product is the cosine.
+    """Return unit vectors, float32, shape (len(texts), dimensions); the dot product of two is their cosine.
 
     Raises:
         ModelError: the model is missing or not a sentence-transformers model.
@@ -33,28 +33,28 @@ def embed(texts: Sequence[str], model_name: str) -> np.ndarray:
 
 
 def model_identity(model_name: str) -> str:
-    """The name of a model; of one that is a folder, also a hash of its weights, as they may change under the name."""
+    """Return the model's name; for a folder, also a hash of its weights, which may change while the name does not."""
     weights = _folder(model_name) / "model.safetensors"
     return f"{model_name} {file_digest(weights)}" if weights.is_file() else model_name
 
 
 def _folder(model_name: str) -> Path:
-    """Where the model lies if its name is a folder: a relative one is under the project's root."""
+    """The folder that a name would refer to; a relative path starts at the project's root."""
     return bundled_minilm() if model_name == BUNDLED_EMBEDDING else PROJECT_ROOT / local_path(model_name)
 
 
 @lru_cache(maxsize=1)
 def _loaded(model_name: str) -> Any:
-    """The model, kept for the next texts: loading it takes as long as embedding a thousand."""
+    """Load a model. It is cached, as loading takes as long as embedding a thousand texts."""
     folder = _folder(model_name)
     source = str(folder) if folder.is_dir() else model_name
-    from sentence_transformers import SentenceTransformer  # 5 s and 500 MB: only where vectors are needed
+    from sentence_transformers import SentenceTransformer  # takes 5 s and 500 MB
 
     try:
         return SentenceTransformer(
             source,
             trust_remote_code=False,
-            local_files_only=Path(source).is_dir(),  # and not by a variable: the student may have to come from a hub
+            local_files_only=Path(source).is_dir(),  # not HF_HUB_OFFLINE, as the student may come from a hub
             model_kwargs={"use_safetensors": True},
         )
     except (OSError, ValueError) as error:

@@ -1,8 +1,8 @@
 """The Lance table of kept examples with their embeddings, tagged by round.
 
-A round is replaced in one commit, so readers never see a partial round and a killed writer changes nothing. Lance's
-merge_insert can silently duplicate keys when handles are stale, so the table is opened anew for each write, and writers
-take turns through the `examples` pool.
+A round is replaced in one commit, so readers never see a partial round and a killed writer changes nothing. With a
+stale handle, Lance's merge_insert can silently duplicate keys, so the table is opened anew for each write, and the
+concurrency pool `examples` admits one writer at a time.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ TABLE = "examples"
 
 
 def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.ndarray, model: str) -> int:
-    """Make the table hold exactly these examples for the round, and tag that state. Returns the rows of all rounds.
+    """Replace a round's examples in the table, and tag the new version with the round.
 
     Args:
         uri: folder or object-store URL of the Lance database.
         examples: with `example_id`, `round`, `category`, `instruction`, `input`, `output`.
-        vectors: float32, one row an example.
+        vectors: float32, one row per example.
         model: name of the embedding model, stored with each vector.
+
+    Returns:
+        The number of rows of all rounds.
 
     Raises:
         StorageError: other rounds in the table have vectors from another embedding model.
@@ -64,7 +67,7 @@ def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.
 
 
 def _check_model(table: Any, uri: str, round_key: str, model: str, dimensions: int) -> None:
-    """Distances between vectors of two models mean nothing, also if they are equally long."""
+    """Reject vectors of another model: distances between vectors of two models are meaningless, even at equal size."""
     quoted = model.replace("'", "''")
     others = table.count_rows(f"embedding_model != '{quoted}' AND round != '{round_key}'")
     stored = table.schema.field("vector").type.list_size

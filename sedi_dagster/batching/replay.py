@@ -1,7 +1,7 @@
 """Which earlier rows a round trains on, and which human seed tasks are held out.
 
-Every round trains on human seed tasks, so that the student does not drift to the teacher's habits, and on examples of
-earlier rounds, against forgetting. A share of each category's human seed tasks is held out of all training.
+Every round trains on human seed tasks, so that the student does not drift towards the teacher's habits, and on examples
+of earlier rounds, to prevent forgetting. A share of each category's human seed tasks is held out of all training.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from sedi_dagster.records import derived_rng
 def human_replay(
     seeds: pl.DataFrame, count: int, first: Sequence[str], round_number: int, project_seed: int
 ) -> pl.DataFrame:
-    """`count` human seed tasks, the categories taking turns: those of the round (`first`), then the others.
+    """Choose `count` human seed tasks round-robin over the categories: those of the round (`first`), then the others.
 
-    The turn goes on where the round before left off, so that with a steady `count` every seed task is trained on
-    before any is repeated within its category.
+    Each round continues where the previous one stopped, so that with a constant `count` every seed task of a category
+    is trained on before any is repeated.
 
     Args:
         seeds: with `seed_id` and `category`.
@@ -46,7 +46,7 @@ ROW_COLUMNS = ("example_id", "category", "instruction", "input", "output", "orig
 
 @dataclass(frozen=True)
 class ReplayRules:
-    """Shares of a round's training rows that are human seed tasks and earlier examples; 1: all there are."""
+    """Shares of human seed tasks and of earlier examples among a round's training rows; 1 means all of them."""
 
     human_share: float
     earlier_share: float
@@ -54,14 +54,14 @@ class ReplayRules:
 
     @property
     def own_share(self) -> float:
-        """Share that is left for the round's own examples, where a share is asked for and not all."""
+        """Share of the round's own examples. Sources that are used as a whole (1) do not count."""
         return 1 - sum(share for share in (self.human_share, self.earlier_share) if share < 1)
 
 
 def held_out_seeds(seeds: pl.DataFrame, share: float, project_seed: int) -> pl.DataFrame:
-    """The human seed tasks that are measured and never trained on: the same in every round, by category.
+    """Return the held-out human seed tasks, which are never trained on; the same in every round.
 
-    A category gives up `share` of its tasks, rounded down, so one with few tasks gives up none.
+    They are `share` of each category's tasks, rounded down, so a category with few tasks has none.
     """
     chosen: list[str] = []
     for category in sorted(seeds["category"].unique()):
@@ -72,7 +72,7 @@ def held_out_seeds(seeds: pl.DataFrame, share: float, project_seed: int) -> pl.D
 
 
 def seed_rows(seeds: pl.DataFrame) -> pl.DataFrame:
-    """Human seed tasks as training rows (`ROW_COLUMNS`)."""
+    """Return human seed tasks as training rows (`ROW_COLUMNS`)."""
     named = seeds.rename({"seed_id": "example_id"})
     return named.select(*ROW_COLUMNS[:-1], origin=pl.lit("human"))
 
@@ -86,12 +86,12 @@ def rows_to_train(
     round_number: int,
     project_seed: int,
 ) -> pl.DataFrame:
-    """The rows of a round's training batches (`ROW_COLUMNS`): its examples (origin machine), earlier ones, human ones.
+    """Return a round's training rows (`ROW_COLUMNS`), of origin machine (its own examples), earlier and human.
 
     Args:
-        examples, earlier: examples kept in this round, and in the rounds before it.
-        seeds: human seed tasks that may be trained on (`seed_id` in place of `example_id`).
-        categories: those of the round, first in turn for human replay.
+        examples, earlier: examples kept in this round, and in earlier rounds.
+        seeds: human seed tasks that may be trained on (`seed_id` instead of `example_id`).
+        categories: those of the round, which human replay takes first.
     """
     in_all = examples.height / rules.own_share
     replayed = earlier
@@ -102,7 +102,7 @@ def rows_to_train(
         replayed = earlier.filter(pl.col("example_id").is_in(chosen))
     human = seeds
     if rules.human_share < 1:
-        # A round that kept next to nothing still trains on a whole batch of them.
+        # Even a round that kept almost nothing trains on a whole batch of human tasks.
         count = max(round(in_all * rules.human_share), rules.batch_size) if rules.human_share else 0
         human = human_replay(seeds, count, categories, round_number, project_seed)
     sources = (("machine", examples), ("earlier", replayed))

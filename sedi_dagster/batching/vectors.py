@@ -1,8 +1,8 @@
 """A cache of text embeddings in Lance: no text is embedded twice.
 
 The key is a hash of the text. Each model has its own table, named after the model and, if it is a folder, its weights.
-Rows are only appended. Two processes that embed the same text at the same time may both store it; the rows are equal,
-and either is used. So no lock is needed, which could not hold on a URL anyway.
+Rows are only appended. Two processes that embed the same text at the same time may both store it; as the rows are
+equal, no lock is needed (object stores have none).
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     import numpy as np
 
 STORED_AT_ONCE = 8192
-"""Texts embedded between two writes: what an interrupted run keeps, in steps."""
+"""Texts embedded between two writes, which is what an interrupted run loses at most."""
 
 LOOKED_UP_AT_ONCE = 10_000
 MOST_FRAGMENTS = 64
 
 
 class StoredVectors:
-    """`vectors(texts)`: as `embed`, but each distinct text is embedded once for all rounds and runs.
+    """Like `embed`, but each distinct text is embedded only once over all rounds and runs.
 
     Attributes:
         model: name of the embedding model.
-        embedded: how many texts had to be embedded since this object was made.
+        embedded: number of texts embedded by this object.
     """
 
     def __init__(
         self, uri: str, model_name: str, make: Callable[[Sequence[str], str], np.ndarray] | None = None
     ) -> None:
-        """`uri`: folder or object-store URL of the Lance database. `make`: embeds in place of `embed`."""
+        """Take the folder or object-store URL of the Lance database; `make` replaces `embed`."""
         self.model, self.embedded = model_name, 0
         self._make = make or embed
         self._uri = uri
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors, float32, shape (len(texts), dimensions).
+        """Return unit vectors, float32, shape (len(texts), dimensions).
 
         Raises:
             ModelError: the model is missing or not a sentence-transformers model.
@@ -69,7 +69,7 @@ class StoredVectors:
 
 
 def text_hash(text: str) -> str:
-    """32 hex digits of BLAKE2b over the text."""
+    """Return 32 hex digits of the text's BLAKE2b hash."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 

@@ -1,12 +1,12 @@
 """The status of a category over rounds: hysteresis, cool-down, and giving up.
 
-One evaluation judges a category without history. Acting on that alone, a loop would flip back and forth on a category
-near its target, and pay forever for one that does not improve. Therefore:
+An evaluation on its own judges a category without its history. A loop that acted on that alone would flip back and
+forth on a category near its target, and pay forever for one that does not improve. Therefore:
 
-- a weak category stays weak until its score reaches its target (it became weak at `min_gap` below it);
+- a weak category stays weak until its score reaches the target (it became weak at `min_gap` below the target);
 - a recovered category is not targeted for `cool_down_rounds` rounds;
-- a category that `stuck_after` rounds targeted without a significant paired gain is stuck: it gets no more tokens until
-  the user names it, its score reaches the target, or a significant gain appears.
+- a category that was targeted for `stuck_after` rounds without a significant paired gain is stuck: it gets no more
+  tokens until the user names it, its score reaches the target, or a significant gain appears.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sedi_dagster.records import CategoryOutcome
 
 @dataclass(frozen=True)
 class StatusRules:
-    """When a category is left alone. `alpha`: level of the test of a gain."""
+    """When to stop targeting a category. `alpha` is the significance level of the test for a gain."""
 
     alpha: float = 0.05
     cool_down_rounds: int = 1
@@ -29,17 +29,18 @@ class StatusRules:
 def status_over_rounds(
     judged: CategoryOutcome,
     before: CategoryOutcome | None,
-    asked_for: bool,
+    requested: bool,
     since: str,
     rules: StatusRules,
 ) -> CategoryOutcome:
-    """A category's outcome after a round, with what the rounds before say about it.
+    """Return a category's outcome after a round, taking the earlier rounds into account.
 
     Args:
-        judged: by this round's evaluation alone; `gain_p` is the gain since `before.since`, if it was weak.
-        before: its outcome after the last round; None after the first.
-        asked_for: whether this round asked for candidates of it; of a stuck one only a person asks, by name.
-        since: the round whose checkpoint stands now (empty: the untrained student).
+        judged: the outcome based on this round's evaluation alone; if the category was weak, `gain_p` tests its gain
+            since `before.since`.
+        before: the outcome after the previous round; None after the first.
+        requested: whether this round generated candidates for the category. A stuck one is only requested by the user.
+        since: the round of the current checkpoint (empty: the untrained student).
     """
     if before is None:
         return replace(judged, since=since)
@@ -53,7 +54,7 @@ def status_over_rounds(
     gained = judged.gain_p is not None and judged.gain_p <= rules.alpha
     if gained:
         return replace(judged, decision="weak", since=since, targeted=0, reason=_not_reached(judged, "but gaining"))
-    targeted = 1 if before.decision == "stuck" and asked_for else before.targeted + asked_for
+    targeted = 1 if before.decision == "stuck" and requested else before.targeted + requested
     kept = replace(judged, since=before.since, targeted=targeted)
     if targeted >= rules.stuck_after:
         reason = (
@@ -65,7 +66,7 @@ def status_over_rounds(
 
 
 def _recovered(judged: CategoryOutcome, since: str, rules: StatusRules) -> CategoryOutcome:
-    """Its target is reached: no longer weak, and left alone for a while so that it does not come and go."""
+    """The outcome of a category that reached its target. It cools down, so that it does not flip back and forth."""
     reason = f"{judged.passed} of {judged.items} passed: its target of {judged.target_in_words} is reached"
     if rules.cool_down_rounds == 0:
         return replace(judged, decision="fine", since=since, reason=reason)
@@ -79,5 +80,5 @@ def _not_reached(judged: CategoryOutcome, how: str) -> str:
 
 
 def stuck(outcomes: Collection[CategoryOutcome]) -> list[str]:
-    """Categories that are given up until a person looks at them."""
+    """Return the categories that get no more tokens until the user names them."""
     return [outcome.category for outcome in outcomes if outcome.decision == "stuck"]

@@ -1,19 +1,19 @@
 """Expected gain from further examples by category, and the allocation of a round based on it.
 
-The gap to a target does not say how much further tokens will gain: a category that cannot be learned has the largest
-gap, and one above its target may still improve cheaply. Therefore each category's learning curve is inferred from the
-rounds so far. A curve rises from the student's starting point (p0) towards a ceiling a at a rate h, the usual form of
-practice curves (Heathcote, Brown and Mewhort 2000, Psychonomic Bulletin & Review 7):
+The gap to a target does not predict how much further tokens will gain: a category that cannot be learned has the
+largest gap, and one above its target may still improve cheaply. Therefore each category's learning curve is inferred
+from the finished rounds. A curve rises from the student's starting point p0 towards a ceiling a at a rate h, the usual
+form of practice curves (Heathcote, Brown and Mewhort 2000, Psychonomic Bulletin & Review 7):
 
     p(n) = p0 + (a - p0) (1 - exp(-h n))        after n kept examples of the category
 
-Bayes' rule gives a weight to each curve of a grid: uniform at first, then by the binomial likelihood of every score so
-far, the newest counting most (scores of several rounds are of the same items). The expected gain is the mean over all
-curves. With few items many curves stay possible, so a category that is poorly known gets neither nothing nor
-everything.
+Each curve of a grid gets a posterior weight: the prior is uniform, the likelihood that of the observed scores
+(binomial). The newest scores count most, because all rounds are measured on the same items. The expected gain is the
+posterior mean. With few items many curves remain plausible, so a category about which little is known gets neither
+nothing nor everything.
 
-Tokens are allocated greedily, one call at a time, to the category with the highest expected gain. As gains diminish
-along every curve, this allocation is optimal (up to one call).
+Tokens are allocated greedily, one call at a time, to the category with the highest expected gain per token. As gains
+diminish along every curve, this allocation is optimal (up to one call).
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from sedi_dagster.records import RoundOutcome
 Floats = NDArray[np.float64]
 
 RATES = np.concatenate([[0.0], np.logspace(-3.5, -0.3, 24)])
-"""From a category that is never learnt to one that is learnt in two or three examples."""
+"""Learning rates of the grid: from a category that is never learned to one that takes two or three examples."""
 CEILINGS = np.array([0.25, 0.5, 0.75, 1.0])
 _RATE, _CEILING = (grid.ravel() for grid in np.meshgrid(RATES, CEILINGS, indexing="ij"))
 
 DECAY = 0.5
-"""Weight of a round's scores by the weight of those of the round after it."""
+"""Weight of a round's scores relative to those of the next round."""
 SUREST = 0.01
-"""No curve is ruled out by a single item: pass rates are taken to be at least this far from 0 and 1."""
+"""Predicted pass rates are clipped to this distance from 0 and 1, so that a single item rules out no curve."""
 PORTIONS = 600
-"""A round is shared out in at most so many steps."""
+"""Largest number of steps in which a round's tokens are allocated."""
 
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """What is known of a category's learning curve.
+    """Posterior over a category's learning curves.
 
     Attributes:
         start: share of the items passed before the first round.
-        examples: kept so far.
-        weights: of each curve of the grid, summing to 1.
-        most: score above which a gain does not count: the target, where targets are the goal.
+        examples: number of examples kept so far.
+        weights: posterior weight of each curve of the grid; they sum to 1.
+        most: score above which a gain does not count, such as the target if reaching targets is the goal.
     """
 
     start: float
@@ -58,22 +58,22 @@ class LearningCurve:
     most: float = 1.0
 
     def gain(self, more: float) -> float:
-        """Share of the items expected to be gained by so many more kept examples."""
+        """Return the expected gain, as a share of the items, from `more` further kept examples."""
         now, then = (np.minimum(_score(self.start, n), self.most) for n in (self.examples, self.examples + more))
         return float(self.weights @ (then - now))
 
 
 def _score(start: float, examples: float) -> Floats:
-    """Share passed after so many examples, by each curve of the grid."""
+    """The share of items passed after `examples` examples, for each curve of the grid."""
     rises = np.maximum(_CEILING - start, 0) * -np.expm1(-_RATE * examples)
     return np.asarray(start + rises, dtype=np.float64)
 
 
 def learning_curve(category: str, finished: Sequence[RoundOutcome], start: float, most: float = 1.0) -> LearningCurve:
-    """The category's learning curve as the finished rounds tell of it.
+    """Infer a category's learning curve from the finished rounds.
 
     Args:
-        start: share of its items passed before the first round.
+        start: share of the category's items passed before the first round.
         most: score above which a gain does not count.
     """
     likelihood, kept = np.zeros(len(_RATE)), 0
@@ -95,16 +95,16 @@ def shared_by_gain(
     most: Mapping[str, float],
     lots: Mapping[str, float],
 ) -> dict[str, float]:
-    """Examples of each category that are expected to gain most for so many tokens.
+    """Allocate `tokens` to the categories so that the expected gain is highest.
 
     Args:
-        prices: teacher tokens that a kept example takes.
-        most: examples that a category gets at most.
-        lots: examples that one call brings. They are shared out in whole calls, as a call's prompt is paid for however
-            few it brings; the last one of a category, or of the tokens, may be a partial one of at least half.
+        prices: teacher tokens per kept example.
+        most: largest number of examples per category.
+        lots: kept examples per call. Allocation is by whole calls, because a call's prompt costs the same however few
+            examples it returns; the last call of a category, or of the tokens, may be partial, but at least half.
 
     Returns:
-        Examples, not rounded. Nothing is spent where nothing is expected to be gained.
+        The number of examples per category, not rounded; 0 where no gain is expected.
     """
     shares = dict.fromkeys(curves, 0.0)
     finest = tokens / PORTIONS
@@ -130,7 +130,7 @@ def shared_by_gain(
 
 
 def _gain_a_token(curve: LearningCurve, share: float, more: float, price: float) -> float:
-    """Expected gain by each token, if the category gets so many more examples on top of its share."""
+    """The expected gain per token of giving the category `more` examples on top of its share."""
     if more <= 0:
         return 0.0
     return (curve.gain(share + more) - curve.gain(share)) / (more * price)

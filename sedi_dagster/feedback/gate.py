@@ -1,4 +1,4 @@
-"""The promotion gate: conditions for an example, besides its signal, to become a seed.
+"""The promotion gate: the conditions, besides a high signal, for an example to become a seed.
 
 A seed influences many children, so a bad seed costs more than a bad example.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 NearDuplicates = Callable[[list[str], list[str], float], pl.DataFrame]
-"""`near(queries, pool, threshold)`: columns `query` and `pool` (row numbers) and `score`, one row a pair."""
+"""`near(queries, pool, threshold)`: columns `query` and `pool` (row numbers) and `score`; one row per pair."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,11 @@ class GateRules:
     """Which examples may become seeds.
 
     Attributes:
-        max_ifd: highest IFD (loss ratio) of an example.
-        max_depth: most generations from a human seed.
-        per_category, in_all: most promotions of a round.
+        max_ifd: highest allowed IFD (loss ratio).
+        max_depth: largest allowed number of generations from a human seed.
+        per_category, in_all: largest number of promotions per round.
         duplicate_threshold: ROUGE-L F1 with a seed above which an example is too close to it.
-        compared: (instruction, input) to the text that is compared with seeds, after the name of those it is
-            compared with.
+        compared: maps (instruction, input) to (group, text): the text is compared with seeds of the same group.
     """
 
     max_ifd: float
@@ -37,11 +36,11 @@ class GateRules:
 
 
 def depths(candidates: pl.DataFrame, known: Mapping[str, int]) -> dict[str, int]:
-    """Generations between each candidate and a human seed: 1 for a child of human seeds.
+    """Return the number of generations between each candidate and a human seed: 1 for a child of human seeds.
 
     Args:
-        candidates: `candidate_id`, `demonstration_ids`, and `parent_id` where an example was made of another.
-        known: depth of seeds (0 for human ones) and of earlier examples. An ancestor that is not known counts as 1.
+        candidates: with `candidate_id`, `demonstration_ids`, and `parent_id` if examples were made from others.
+        known: depth of the seeds (0 for human ones) and of earlier examples. An unknown ancestor counts as 1.
     """
     parents = {
         row["candidate_id"]: [*(row["demonstration_ids"] or []), *([row["parent_id"]] if row.get("parent_id") else [])]
@@ -61,12 +60,15 @@ def depths(candidates: pl.DataFrame, known: Mapping[str, int]) -> dict[str, int]
 def pass_gate(
     ranked: Sequence[Mapping[str, Any]], seeds: pl.DataFrame, rules: GateRules, near_duplicates: NearDuplicates
 ) -> list[tuple[Mapping[str, Any], str]]:
-    """Each candidate in the order given, with "" if it passes, else the reason why not.
+    """Check each candidate, best first.
 
     Args:
-        ranked: best first, each with `example_id`, `category`, `instruction`, `input`, `depth`, `ifd` (or None) and
-            `kept`.
-        seeds: `seed_id`, `category`, `instruction`, `input`: all seeds, also those that rest.
+        ranked: candidates in descending order of the signal, each with `example_id`, `category`, `instruction`,
+            `input`, `depth`, `ifd` (or None) and `kept`.
+        seeds: all seeds, resting ones included, with `seed_id`, `category`, `instruction`, `input`.
+
+    Returns:
+        Each candidate, in the same order, with the reason why it was refused; "" if it passed.
     """
     tasks = [rules.compared(row["instruction"], row["input"]) for row in ranked]
     seed_ids = seeds["seed_id"].to_list()

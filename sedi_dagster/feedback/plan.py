@@ -1,7 +1,7 @@
 """The planner: a pure function from the history of rounds to the next round plan, or a reason to stop.
 
 It is used by `weak_category_sensor`, `nightly_regeneration`, the job `open_round`, `sedi run` and `sedi plan`. The
-status of each category is decided beforehand (`status`); the planner allocates the budget.
+status of each category is decided beforehand (`category_status.py`); the planner allocates the budget.
 """
 
 from __future__ import annotations
@@ -20,31 +20,33 @@ Allocation = Literal["expected_gain", "even"]
 Goal = Literal["score", "targets"]
 
 FEWEST_PORTIONS = 4
-"""A round of few candidates is shared out in at least so many portions, even if one call could bring them all."""
+"""A small round is split into at least this many portions, even if one call could return all its candidates."""
 LEAST_GAIN = 1.0
-"""Items that another round must be expected to gain; below that, the loop ends."""
+"""The loop ends when another round is expected to gain fewer items than this."""
 
 
 @dataclass(frozen=True)
 class Stop:
-    """No round is to be started, and why."""
+    """Why no round is started."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What a planner is asked, and the limits it keeps.
+    """A request for a plan, and the limits that the plan must keep.
 
     Attributes:
-        categories: ask for these, weak or not (a person chose); None: decide by evidence.
-        candidates_per_category: candidates that a category gets on average; all of them in the first round.
-        allocation: how a round is shared out among the categories; `even` is what it is held against.
-        goal: `score`: the best student for the budget; `targets`: every target reached at the least cost.
-        floor_share: share of a round that goes to the categories that were left alone longest, weak ones first, so that
-            no estimate goes stale. Every weak one gets a call where half of the round pays for that.
-        most_per_category: a category gets at most so many times the average, rounded up to whole calls.
-        per_call: candidates that one call brings. A category is asked for in whole calls, or not at all.
+        trigger: what asks for the round; recorded in the plan.
+        categories: the categories that the user named, weak or not; None: the planner decides.
+        candidates_per_category: average number of candidates per category; in the first round, the number of each.
+        allocation: how a round is divided among the categories; `even` is the baseline.
+        goal: `score`: the best student for the budget; `targets`: every target reached at the lowest cost.
+        floor_share: share of a round reserved for the categories that were not targeted for longest, weak ones first,
+            so that no estimate becomes stale. If half of the round pays for it, every weak category gets a call.
+        most_per_category: largest number of candidates for a category as a multiple of the average, rounded up to whole
+            calls.
+        per_call: candidates that one call returns. A category gets whole calls, or none.
     """
 
     trigger: str
@@ -71,24 +73,24 @@ def plan_round(
     finished: Sequence[RoundOutcome],
     start: Mapping[str, float] | None = None,
 ) -> RoundPlan | Stop:
-    """The next round, or why there is none.
+    """Plan the next round, or say why there is none.
 
     Args:
         known_categories: ids of all categories.
-        start: share of each category's items that the student passed before the first round.
-        plans: every plan so far; at most one of them without an outcome.
+        plans: all plans so far; at most one of them without an outcome.
         finished: outcomes of the finished rounds, in order.
+        start: share of each category's items that the student passed before the first round.
     """
     stop = _reason_to_stop(request, plans, finished)
     if stop:
         return Stop(stop)
     wanted: list[CategoryPlan] | Stop
     if request.categories is not None:
-        wanted = _asked_for(request.categories, request, f"requested ({request.trigger})")
+        wanted = _evenly(request.categories, request, f"requested ({request.trigger})")
     elif not finished:
-        wanted = _asked_for(known_categories, request, "first round: nothing is known yet")
+        wanted = _evenly(known_categories, request, "first round: nothing is known yet")
     elif request.allocation == "even":
-        wanted = _asked_for(known_categories, request, "all categories alike (SEDI_LOOP_ALLOCATION)")
+        wanted = _evenly(known_categories, request, "all categories alike (SEDI_LOOP_ALLOCATION)")
     else:
         wanted = _by_expected_gain(request, known_categories, finished, start or {})
         if isinstance(wanted, Stop):
@@ -98,7 +100,7 @@ def plan_round(
     caps = _token_caps(request, finished)
     afforded = _afforded(wanted, finished, caps)
     if not afforded:
-        return Stop(f"what is left of the budget ({min(caps):,.0f} teacher tokens) does not cover one candidate")
+        return Stop(f"the remaining budget ({min(caps):,.0f} teacher tokens) does not cover one candidate")
     number = max((plan.number for plan in plans), default=0) + 1
     token_limit = _token_limit(request, finished)
     return RoundPlan(
@@ -142,20 +144,20 @@ def _nothing_to_do(last: RoundOutcome) -> str:
     if not given_up:
         return f"no category is weak after {last.round}"
     return (
-        f"after {last.round} every weak category is stuck: {', '.join(given_up)} gained nothing "
-        "that can be measured and count as stuck. A person is needed: see the report, then name what is to be tried "
-        "again with `sedi run --categories`, use a better teacher, or change the target"
+        f"after {last.round} every weak category is stuck, without a measurable gain: {', '.join(given_up)}. You need "
+        "to act: see the report, then name the categories to try again with `sedi run --categories`, use a better "
+        "teacher, or change the target"
     )
 
 
-def _asked_for(categories: Sequence[str], request: PlanRequest, reason: str) -> list[CategoryPlan]:
+def _evenly(categories: Sequence[str], request: PlanRequest, reason: str) -> list[CategoryPlan]:
     return [CategoryPlan(c, request.candidates_per_category, reason) for c in dict.fromkeys(categories)]
 
 
 def _by_expected_gain(
     request: PlanRequest, known: Sequence[str], finished: Sequence[RoundOutcome], start: Mapping[str, float]
 ) -> list[CategoryPlan] | Stop:
-    """Most where the next tokens are expected to gain most; a floor for the weak and for those left alone longest."""
+    """Allocate by expected gain, with a floor for weak categories and for those not targeted for longest."""
     status = {o.category: o for o in _status(known, finished)}
     if request.goal == "targets" and not any(o.decision == "weak" for o in status.values()):
         return Stop(_nothing_to_do(finished[-1]))
@@ -170,7 +172,7 @@ def _by_expected_gain(
     lots = {c: min(request.per_call, allowed, a_portion) * rates[c] for c in wanting}
     budget = request.candidates_per_category * sum((each[c] if each else 1.0) for c in known)
     for_weak = sum(lots[c] * prices[c] for c in weak)
-    half = budget / 2 * (1 + 1e-9)  # a round of few candidates comes to just that, and rounding must not decide
+    half = budget / 2 * (1 + 1e-9)  # a small round often needs exactly half; rounding must not decide
     for_floor = max(request.floor_share * budget, for_weak if for_weak <= half else 0.0)
     floor = _left_alone_longest(wanting, weak, finished, for_floor, prices, lots)
     curves = {
@@ -178,7 +180,7 @@ def _by_expected_gain(
         for c in wanting
     }
     beyond = {c: replace(o, examples=o.examples + floor[c]) for c, o in curves.items()}
-    left = max(0.0, budget - sum(floor[c] * prices[c] for c in wanting))  # the floor's last call may go beyond
+    left = max(0.0, budget - sum(floor[c] * prices[c] for c in wanting))  # the floor's last call may exceed it
     best = shared_by_gain(beyond, prices, left, {c: most[c] - floor[c] for c in wanting}, lots)
     wanted = {c: floor[c] + best[c] for c in wanting}
     items = {c: status[c].items if c in status else 0 for c in wanting}
@@ -203,7 +205,7 @@ def _left_alone_longest(
     prices: Mapping[str, float],
     lots: Mapping[str, float],
 ) -> dict[str, float]:
-    """Kept examples for those that were not asked for longest: a call each, while the tokens last."""
+    """Kept examples for the categories not targeted for longest: one call each, while the tokens last."""
 
     def order(category: str) -> tuple[bool, int, str]:
         asked = [n for n, o in enumerate(finished) if (seen := o.of(category)) is not None and seen.candidates]
@@ -220,7 +222,7 @@ def _left_alone_longest(
 
 
 def _may_gain(seen: CategoryOutcome | None, goal: Goal) -> bool:
-    """Whether there is anything to gain: what is weak, where the targets are the goal; else all but perfect scores."""
+    """Whether a gain is possible: for the goal `targets`, in weak categories only; else, unless all items pass."""
     if goal == "targets":
         return seen is not None and seen.decision == "weak" and seen.gap > 0
     return seen is None or not seen.items or seen.passed < seen.items
@@ -242,10 +244,10 @@ def _gain_in_words(seen: CategoryOutcome | None, gain: float) -> str:
 
 
 def _status(known: Sequence[str], finished: Sequence[RoundOutcome]) -> list[CategoryOutcome]:
-    """The categories as the checkpoint that is built on left them.
+    """The outcomes of the categories for the checkpoint that the next round starts from.
 
-    If the last checkpoint was not promoted, the scores of the last promoted one hold; but a category that was given
-    up, or is left alone, since then stays so. Before any was promoted, the last scores are all there is.
+    If the last checkpoint was not promoted, the scores are those of the last promoted one, but categories that have
+    since become stuck or are cooling down keep that status. If none was promoted, the last scores are used.
     """
     last = finished[-1]
     kept = next((outcome for outcome in reversed(finished) if outcome.promoted), last)
@@ -261,7 +263,7 @@ def _status(known: Sequence[str], finished: Sequence[RoundOutcome]) -> list[Cate
 def _planned(
     category: str, wanted: int, rates: Mapping[str, float], most: int, reason: str, seen: CategoryOutcome | None
 ) -> CategoryPlan:
-    """So many kept examples, from as many candidates as the keep rate so far says they take."""
+    """Plan for `wanted` kept examples, with the number of candidates that follows from the keep rate."""
     candidates = min(most, math.ceil(wanted / rates[category]))
     return CategoryPlan(
         category=category,
@@ -278,13 +280,13 @@ def _paid(finished: Sequence[RoundOutcome]) -> float:
 
 
 def _token_limit(request: PlanRequest, finished: Sequence[RoundOutcome]) -> int | None:
-    """The hard limit of the round, which the teacher client holds: its own, or what is left of the loop's."""
+    """The hard token limit of the round, enforced by the teacher client: its own, or what is left of the loop's."""
     left = None if request.max_tokens is None else request.max_tokens - sum(o.tokens for o in finished)
     return min((cap for cap in (request.max_tokens_per_round, left) if cap is not None), default=None)
 
 
 def _token_caps(request: PlanRequest, finished: Sequence[RoundOutcome]) -> list[float]:
-    """All limits of the round in tokens; those in money at what a token cost so far, if that is known."""
+    """All limits of the round in tokens; limits in USD are converted at the mean price so far, if it is known."""
     limit = _token_limit(request, finished)
     caps = [] if limit is None else [float(limit)]
     price = usd_per_token(finished)
@@ -297,7 +299,7 @@ def _token_caps(request: PlanRequest, finished: Sequence[RoundOutcome]) -> list[
 def _afforded(
     wanted: Sequence[CategoryPlan], finished: Sequence[RoundOutcome], caps: Sequence[float]
 ) -> list[CategoryPlan]:
-    """As much of the plan as the limits pay for, every category cut alike; empty if not one candidate fits."""
+    """Cut the plan to the limits, all categories in proportion; empty if not even one candidate is covered."""
     each = tokens_per_candidate([c.category for c in wanted], finished)
     if not caps or each is None:
         return list(wanted)

@@ -1,6 +1,6 @@
-"""Resting of unproductive seeds: they leave the prompts for some rounds and then return.
+"""Retirement of unproductive seeds: they leave the prompts for some rounds and then return.
 
-A seed is judged by its children: how many were kept, how far training reduced their loss, and what they cost
+A seed is judged by its children: how many were kept, by how much training reduced their loss, and what they cost
 (`seed_statistics.py`). A resting seed has weight 0; nothing is ever deleted.
 """
 
@@ -15,24 +15,24 @@ from sedi_dagster.feedback.seed_statistics import STATISTICS
 from sedi_dagster.records import round_number
 
 PRIOR_CHILDREN = 10
-"""A kept rate is shrunk towards the category's as if so many more children had been kept at that rate."""
+"""A seed's keep rate is shrunk towards that of its category, with the weight of this many children."""
 WEIGHT_LIMITS = (0.5, 2.0)
 
 Change = tuple[dict[str, Any], str, str]
-"""Seed, what changed (retired, returned), why."""
+"""(seed, change, reason); the change is "promoted", "retired" or "returned"."""
 
 
 @dataclass(frozen=True)
 class RestRules:
-    """When seeds rest, and how many may.
+    """When seeds rest, and how many.
 
     Attributes:
-        min_children: children from which on a seed is judged.
-        alpha: level of the test, corrected over the judged seeds.
+        min_children: smallest number of children for a seed to be judged.
+        alpha: significance level of the test, corrected for the number of judged seeds.
         rest_rounds: rounds after which a seed returns.
-        max_leaving: most seeds that a round sends to rest.
-        min_human_per_category: human seeds that stay in the prompts of each category.
-        max_machine_per_category: machine-made seeds in the prompts of each category at most.
+        max_leaving: largest number of seeds retired per round.
+        min_human_per_category: smallest number of human seeds in each category's prompts.
+        max_machine_per_category: largest number of machine-made seeds in each category's prompts.
     """
 
     min_children: int
@@ -44,7 +44,7 @@ class RestRules:
 
 
 def bring_back(round_key: str, seeds: list[dict[str, Any]], rules: RestRules) -> list[Change]:
-    """Wake the seeds whose rest is over, with fresh statistics; machine-made ones only where there is room."""
+    """Return rested seeds to the prompts, with fresh statistics; machine-made ones only if there is room."""
     changes: list[Change] = []
     active = Counter(s["category"] for s in seeds if s["origin"] == "machine" and s["weight"] > 0)
     for seed in seeds:
@@ -59,17 +59,18 @@ def bring_back(round_key: str, seeds: list[dict[str, Any]], rules: RestRules) ->
     return changes
 
 
-def rest_those_that_do_not_pay(round_key: str, seeds: list[dict[str, Any]], rules: RestRules) -> list[Change]:
-    """Rest seeds whose children are kept less often than the category's others, or teach nothing; the surest first.
+def retire_unproductive(round_key: str, seeds: list[dict[str, Any]], rules: RestRules) -> list[Change]:
+    """Retire seeds whose children are kept less often than others of the category, or do not lower their loss.
 
-    The test is one-sided and exact (binomial), corrected over the judged seeds (Benjamini and Hochberg 1995).
+    Those with the smallest p-value are retired first. The test is the one-sided exact binomial test, corrected for the
+    number of judged seeds (Benjamini and Hochberg 1995).
     """
     from scipy.stats import binomtest, false_discovery_control
 
     judged = [s for s in seeds if s["weight"] > 0 and s["children"] >= rules.min_children]
     if not judged:
         return []
-    others = [_kept_rate_of_others(seed, seeds) for seed in judged]
+    others = [_keep_rate_of_others(seed, seeds) for seed in judged]
     p_values = [
         1.0 if rate is None else float(binomtest(seed["kept"], seed["children"], rate, alternative="less").pvalue)
         for seed, rate in zip(judged, others, strict=True)
@@ -91,34 +92,33 @@ def rest_those_that_do_not_pay(round_key: str, seeds: list[dict[str, Any]], rule
             if humans[seed["category"]] <= rules.min_human_per_category:
                 continue
             humans[seed["category"]] -= 1
-        changes.append(rest(round_key, seed, why))
+        changes.append(retire(round_key, seed, why))
     return changes
 
 
-def rest(round_key: str, seed: dict[str, Any], why: str) -> Change:
+def retire(round_key: str, seed: dict[str, Any], reason: str) -> Change:
     """Take a seed out of the prompts."""
     seed |= {"weight": 0.0, "rested_since": round_key}
-    return seed, "retired", why
+    return seed, "retired", reason
 
 
 def set_weights(seeds: list[dict[str, Any]]) -> None:
-    """How often each active seed should be shown, 1 being usual: its shrunken kept rate by the category's."""
+    """Set the weight of each active seed in prompts: its shrunk keep rate relative to the category's."""
     for seed in seeds:
         if seed["weight"] > 0:
-            rate = _kept_rate_of_others(seed, seeds)
+            rate = _keep_rate_of_others(seed, seeds)
             shrunk = (seed["kept"] + PRIOR_CHILDREN * (rate or 0)) / (seed["children"] + PRIOR_CHILDREN)
             seed["weight"] = min(max(shrunk / rate, WEIGHT_LIMITS[0]), WEIGHT_LIMITS[1]) if rate else 1.0
 
 
-def _kept_rate_of_others(seed: Mapping[str, Any], seeds: list[dict[str, Any]]) -> float | None:
-    """Kept share of the children of the category's other seeds; None if they have none."""
+def _keep_rate_of_others(seed: Mapping[str, Any], seeds: list[dict[str, Any]]) -> float | None:
+    """The keep rate of the children of the category's other seeds; None if they have no children."""
     same = [s for s in seeds if s["category"] == seed["category"] and s["seed_id"] != seed["seed_id"]]
     children = sum(s["children"] for s in same)
     return sum(s["kept"] for s in same) / children if children else None
 
 
 def _in_words(seed: Mapping[str, Any]) -> str:
-    """The seed's statistics in words."""
     words = f"{seed['kept']} of {seed['children']} children kept"
     if seed["measured"]:
         words += f", loss drop {seed['loss_drop'] / seed['measured']:.2f} each"

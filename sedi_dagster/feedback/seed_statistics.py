@@ -1,7 +1,7 @@
-"""Statistics of each seed: its children are the candidates prompted with it or evolved from it.
+"""Statistics of each seed. Its children are the candidates prompted with it or evolved from it.
 
-A prompt shows several seeds and yields several candidates, so a child counts as a share for each of its parents (one
-over their number), and a call's tokens are divided among its candidates likewise. Statistics accumulate over rounds.
+A prompt shows several seeds and yields several candidates: a call's tokens are divided among its candidates, and a
+candidate's tokens among its parents. Statistics accumulate over rounds.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import polars as pl
 
 STATISTICS_SCHEMA: dict[str, Any] = {
     "seed_id": pl.String,
-    "children": pl.Int64,  # candidates that saw it
-    "kept": pl.Int64,  # of these, kept by all filters
-    "measured": pl.Int64,  # of these, with a loss before and after
-    "loss_drop": pl.Float64,  # sum over the measured ones
-    "tokens": pl.Float64,  # its share of what they cost
+    "children": pl.Int64,  # candidates prompted with it or evolved from it
+    "kept": pl.Int64,  # children kept by all filters
+    "measured": pl.Int64,  # children with a loss before and after training
+    "loss_drop": pl.Float64,  # sum over the measured children
+    "tokens": pl.Float64,  # its share of its children's tokens
 }
 STATISTICS = tuple(name for name in STATISTICS_SCHEMA if name != "seed_id")
 
@@ -24,19 +24,20 @@ STATISTICS = tuple(name for name in STATISTICS_SCHEMA if name != "seed_id")
 def seed_statistics(
     candidates: pl.DataFrame, calls: pl.DataFrame, kept: pl.Series, examples: pl.DataFrame
 ) -> pl.DataFrame:
-    """One round's statistics of each seed that a prompt showed, as `STATISTICS_SCHEMA`.
+    """Compute one round's statistics of the seeds shown in prompts, as `STATISTICS_SCHEMA`.
 
     Args:
-        candidates: `candidate_id`, `demonstration_ids`, `instruction_key`, `answer_key`; `parent_id` if there is one.
-        calls: `request_key`, `prompt_tokens`, `completion_tokens`.
+        candidates: with `candidate_id`, `demonstration_ids`, `instruction_key`, `answer_key`, and optionally
+            `parent_id`.
+        calls: with `request_key`, `prompt_tokens`, `completion_tokens`.
         kept: ids of the candidates that all filters kept.
-        examples: `example_id`, `loss_before`, `loss_after`.
+        examples: with `example_id`, `loss_before`, `loss_after`.
     """
     cost = calls.group_by("request_key").agg(
         tokens=(pl.col("prompt_tokens") + pl.col("completion_tokens")).first().cast(pl.Float64)
     )
     parents = pl.col("demonstration_ids").fill_null([])
-    if "parent_id" in candidates.columns:  # made of another one rather than after some
+    if "parent_id" in candidates.columns:  # evolved from an example rather than prompted with several
         parents = pl.concat_list(parents, pl.col("parent_id")).list.drop_nulls().list.unique(maintain_order=True)
     priced = candidates.select("candidate_id", parents.alias("seed_id"), "instruction_key", "answer_key").with_columns(
         parents=pl.col("seed_id").list.len(),
@@ -72,7 +73,7 @@ def seed_statistics(
 
 
 def add_statistics(seeds: pl.DataFrame, statistics: pl.DataFrame) -> pl.DataFrame:
-    """The seeds with this round's statistics added to theirs."""
+    """Add this round's statistics to those of the seeds."""
     joined = seeds.join(statistics, on="seed_id", how="left", suffix="_now", maintain_order="left")
     sums = [(pl.col(name) + pl.col(f"{name}_now").fill_null(0)).alias(name) for name in STATISTICS]
     return joined.with_columns(sums).select(seeds.columns)

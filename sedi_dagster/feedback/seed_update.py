@@ -1,8 +1,8 @@
-"""The seed set of the next round: examples promoted by a training signal, seeds rested by their children.
+"""The seed set of the next round: examples are promoted by a training signal, unproductive seeds retired.
 
 SeDi-Instruct (arXiv 2502.04774) promotes the examples of the batches with the highest gradient norm and drops
 unproductive seeds. Here the signal is a setting (`signals.py`), promotion has conditions (`gate.py`), and unproductive
-seeds rest instead (`retirement.py`). Human seeds always stay in the pool.
+seeds rest for some rounds (`retirement.py`). Human seeds always stay in the pool.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from sedi_dagster.feedback.retirement import (
     Change,
     RestRules,
     bring_back,
-    rest,
-    rest_those_that_do_not_pay,
+    retire,
+    retire_unproductive,
     set_weights,
 )
 from sedi_dagster.feedback.seed_statistics import STATISTICS, STATISTICS_SCHEMA, add_statistics
@@ -37,7 +37,7 @@ SEED_SET_SCHEMA: dict[str, Any] = {
     "since_round": pl.String,
     "signal": pl.Float64,
     "depth": pl.Int64,  # generations from a human seed; 0 for human ones
-    "weight": pl.Float64,  # how often prompts should show it, 1 being usual; 0: it rests
+    "weight": pl.Float64,  # relative frequency in prompts; 0: it rests
     "rested_since": pl.String,
     **{name: STATISTICS_SCHEMA[name] for name in STATISTICS},
 }
@@ -78,11 +78,11 @@ class Updated:
 
 
 def seed_set(human: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
-    """All seeds of a round: every human one, and the machine-made ones that earlier rounds promoted.
+    """Return all seeds of a round: the human ones, and the machine-made ones promoted by earlier rounds.
 
     Args:
         human: the validated seed pool.
-        before: the set that the round before left, whose statistics and weights go on; None before the first.
+        before: the set after the previous round, with its statistics and weights; None before the first round.
     """
     pool = _completed(human)
     if before is None:
@@ -96,7 +96,7 @@ def seed_set(human: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
 
 
 def prompting(seeds: pl.DataFrame) -> pl.DataFrame:
-    """The seeds that prompts may show: those that do not rest."""
+    """Return the seeds that prompts may show, which are those that do not rest."""
     return seeds.filter(pl.col("weight") > 0)
 
 
@@ -110,16 +110,16 @@ def update_seeds(
     rules: RestRules,
     near_duplicates: NearDuplicates,
 ) -> Updated:
-    """Who comes, who goes, and why.
+    """Promote examples and retire, displace or return seeds after a round.
 
     Args:
-        seeds: the set this round showed (`SEED_SET_SCHEMA`).
-        examples: what may be promoted: the seeds' columns with `example_id`, and `depth`, `ifd`, `kept`.
+        seeds: the seed set of this round (`SEED_SET_SCHEMA`).
+        examples: examples that may be promoted: the columns of seeds with `example_id`, and `depth`, `ifd`, `kept`.
         scores: signal and reason of each example considered (`signals.SCORE_SCHEMA`).
-        statistics: those of each seed in this round (`STATISTICS_SCHEMA`).
+        statistics: this round's statistics of the seeds (`STATISTICS_SCHEMA`).
     """
     pool = add_statistics(seeds, statistics).to_dicts()
-    leaving = rest_those_that_do_not_pay(round_key, pool, rules)
+    leaving = retire_unproductive(round_key, pool, rules)
     ranked = examples.join(scores, on="example_id", how="inner", maintain_order="left").sort(
         ["signal", "example_id"], descending=[True, False]
     )
@@ -148,12 +148,12 @@ def _make_room(
     rules: RestRules,
     may_leave: int,
 ) -> tuple[list[dict[str, Any]], list[Change], dict[str, str]]:
-    """Let arrivals in while their category has room; where it is full the machine-made seed that pays least rests.
+    """Add promoted seeds while their category has room; if it is full, retire its least productive machine-made seed.
 
-    An old signal was measured on an older student, so of seeds that pay alike the oldest goes.
+    Among equally productive seeds the oldest is retired, as its signal was measured on an older student.
 
     Returns:
-        Those let in, the changes, and for each that was not let in the reason.
+        The seeds added, the changes, and the reason for each seed that was not added.
     """
     most = rules.max_machine_per_category
     entered: list[dict[str, Any]] = []
@@ -169,13 +169,13 @@ def _make_room(
         if full:
             least = min(active, key=lambda s: (s["weight"], s["since_round"] or "", s["signal"] or 0, s["seed_id"]))
             why = f"makes room for {seed['seed_id']}: of {most} machine-made in {category} it pays least or is oldest"
-            changes.append(rest(round_key, least, why))
+            changes.append(retire(round_key, least, why))
         entered.append(seed)
     return entered, changes, refused
 
 
 def seed_table(seeds: pl.DataFrame) -> str:
-    """The set by category and origin, as Markdown."""
+    """Return the number of seeds by category and origin, as Markdown."""
     counts = Counter((s["category"], s["origin"], s["weight"] > 0) for s in seeds.iter_rows(named=True))
     rows = [
         (category, *(counts[category, origin, active] for origin in ("human", "machine") for active in (True, False)))
@@ -185,9 +185,9 @@ def seed_table(seeds: pl.DataFrame) -> str:
 
 
 def change_table(changes: pl.DataFrame) -> str:
-    """Who came, who went, and why, as Markdown."""
+    """Return the changes with their reasons, as Markdown."""
     if changes.is_empty():
-        return "Nobody came or went."
+        return "No changes."
     shown = changes.sort("change", "category", "seed_id").select(
         "change", "category", "origin", "instruction", "reason"
     )
@@ -196,7 +196,7 @@ def change_table(changes: pl.DataFrame) -> str:
 
 
 def _completed(seeds: pl.DataFrame) -> pl.DataFrame:
-    """The frame with every column of the schema; a seed without history starts with zero statistics."""
+    """Add the missing columns of the schema; a seed without history starts with zero statistics."""
     missing = [
         pl.lit(value, SEED_SET_SCHEMA[name]).alias(name) for name, value in _NEW.items() if name not in seeds.columns
     ]

@@ -1,7 +1,7 @@
-"""What ranks a round's examples for promotion to seeds: five signals behind one interface.
+"""Signals, which rank a round's examples for promotion to seeds.
 
 A signal takes the training measurements and gives each considered example a score (higher: promoted sooner) and a
-reason in words. Each has a known weakness, which is why the promotion gate applies to all of them.
+reason. Each has a known weakness, which is why the promotion gate applies to all of them.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ SCORE_SCHEMA: dict[str, Any] = {"example_id": pl.String, "signal": pl.Float64, "
 
 @dataclass(frozen=True)
 class Training:
-    """A round's training signals.
+    """A round's training measurements.
 
     Attributes:
-        steps: `step`, `grad_norm`, `example_ids`.
-        examples: `example_id`, `category`, `loss_before`, `loss_after`, `ifd_loss_ratio`.
-        heldout: `step`, `category`, `loss`.
-        window: optimizer steps of a window (SeDi-Instruct: 10).
-        window_batches: batches taken of each window.
-        seed: what a random choice derives from.
+        steps: with `step`, `grad_norm`, `example_ids`.
+        examples: with `example_id`, `category`, `loss_before`, `loss_after`, `ifd_loss_ratio`.
+        heldout: with `step`, `category`, `loss`.
+        window: optimizer steps per window (SeDi-Instruct: 10).
+        window_batches: batches taken from each window.
+        seed: seed of random choices.
     """
 
     steps: pl.DataFrame
@@ -39,16 +39,17 @@ class Training:
 
 
 Signal = Callable[[Training], pl.DataFrame]
-"""Scores as `SCORE_SCHEMA`; an example that is not in it is not considered."""
+"""Returns scores as `SCORE_SCHEMA`; an example without a score is not considered."""
 
 
 def grad_norm(training: Training) -> pl.DataFrame:
-    """The batches of highest gradient norm in every window of steps (SeDi-Instruct, arXiv 2502.04774).
+    """Score by the gradient norm of the batch; the highest batches of each window (SeDi-Instruct, arXiv 2502.04774).
 
-    A batch shorter than the others, the round's last, does not compete: the mean over fewer rows is noisier, and of one
-    or two rows its norm is the highest whatever they say.
+    A last batch that is shorter than the others is left out: the mean over one or two rows has a high norm whatever
+    they contain.
 
-    Weakness: it likes noise. A wrong or garbled answer also pulls hard, and a batch's norm is shared by all its rows.
+    Weakness: it favours noise. Wrong or garbled answers also have large gradients, and all rows of a batch share one
+    norm.
     """
     rows: dict[str, tuple[float, str]] = {}
     size = pl.col("example_ids").list.len()
@@ -65,10 +66,10 @@ def grad_norm(training: Training) -> pl.DataFrame:
 
 
 def loss_drop(training: Training) -> pl.DataFrame:
-    """Loss of the example before the round minus after it.
+    """Score by the example's loss before the round minus its loss after it.
 
     Source: learning progress as a curriculum signal (Graves and others, arXiv 1704.03003).
-    Weakness: it likes what is quickly memorised, such as short set phrases, and rewards a high loss at the start.
+    Weakness: it favours what is quickly memorised, such as short set phrases, and a high initial loss.
     """
     measured = training.examples.filter(pl.col("loss_before").is_finite() & pl.col("loss_after").is_finite())
     return _scores(
@@ -83,10 +84,10 @@ def loss_drop(training: Training) -> pl.DataFrame:
 
 
 def ifd(training: Training) -> pl.DataFrame:
-    """Instruction-following difficulty, highest first (Li and others, NAACL 2024, long 421).
+    """Score by instruction-following difficulty (Li and others, NAACL 2024, long 421).
 
-    Weakness: rewriting and classification score low whatever they are worth, so it only ranks within a category; near
-    1 it is often an answer that ignores its instruction.
+    Weakness: rewriting and classification score low regardless of their value, so it only ranks within a category; a
+    value near 1 often means that the answer ignores the instruction.
     """
     measured = training.examples.filter(pl.col("ifd_loss_ratio").is_finite())
     return _scores(
@@ -98,11 +99,11 @@ def ifd(training: Training) -> pl.DataFrame:
 
 
 def heldout_gain(training: Training) -> pl.DataFrame:
-    """Drop of the category's held-out loss over the window of steps that used the example.
+    """Score by the drop of the category's held-out loss over the window of steps that used the example.
 
-    Source: the influence of a training step on a validation loss (TracIn, arXiv 2002.08484), by direct measurement.
-    Weakness: coarse. All of a category in a window share one number, other categories help too, few held-out tasks
-    are noisy, and early windows gain most because the learning rate is high.
+    Source: the influence of a training step on a validation loss (TracIn, arXiv 2002.08484), measured directly.
+    Weakness: coarse. All examples of a category in a window share one number, other categories contribute, a few
+    held-out tasks are noisy, and early windows gain most because the learning rate is high.
     """
     category = dict(training.examples.select("example_id", "category").iter_rows())
     moments = sorted(training.heldout["step"].unique().to_list())
@@ -123,7 +124,7 @@ def heldout_gain(training: Training) -> pl.DataFrame:
 
 
 def random(training: Training) -> pl.DataFrame:
-    """In random order: what promotion is worth without any signal."""
+    """Score at random, as a baseline."""
     ids = sorted(training.examples["example_id"].unique().to_list())
     rng = derived_rng(*training.seed, "random signal")
     return _scores({example_id: (rng.random(), "at random") for example_id in ids})

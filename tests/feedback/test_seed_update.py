@@ -255,4 +255,4 @@ def test_what_came_and_went_and_the_set_are_shown_as_tables() -> None:
     updated = update(before, examples(a={"instruction": "Count a|b\nand so on."}), {"a": 1.0})
     assert "| promoted | math | machine | Count a\\|b and so on. | signal 1.0 |" in change_table(updated.changes)
     assert "| math | 3 | 0 | 1 | 1 |" in seed_table(updated.seeds)
-    assert change_table(updated.changes.clear()) == "Nobody came or went."
+    assert change_table(updated.changes.clear()) == "No changes."

@@ -403,4 +403,4 @@ def test_a_stuck_category_is_told_to_a_person_by_the_sensor_and_by_sedi_plan(
     sedi.store().write_json({"outcome": stuck.to_json()}, "manifests", f"{outcome.round}.json")
     output = CliRunner().invoke(main, ["plan"], catch_exceptions=False).output
     for text in (said(tick(weak_category_sensor, sedi, instance)), output):
-        assert outcome.categories[0].category in text and "person is needed" in text
+        assert outcome.categories[0].category in text and "You need to act" in text
