@@ -76,7 +76,9 @@ class TeacherSettings(SettingsGroup):
         None, ge=1, description="Rate limit of the endpoint, if known; empty: adaptive"
     )
     patience_s: float = Field(
-        900.0, gt=0, description="Longest time to tolerate rate limiting (429) without any answer, in seconds"
+        900.0,
+        gt=0,
+        description="Longest time to tolerate rate limiting (429), or a model that is still loading, in seconds",
     )
     silence_s: float = Field(
         20.0,

@@ -12,31 +12,40 @@ from typing import Any, Literal
 from sedi_dagster.errors import TeacherError, TeacherUnavailable
 from sedi_dagster.teacher import retry_after
 from sedi_dagster.teacher.answers import REFUSED_BY_POLICY, Usage
-from sedi_dagster.teacher.reasons import Reason, error_reason, phrases, refused_parameters
+from sedi_dagster.teacher.reasons import Reason, error_reason, pointed_fields, refused_parameters
 
 Kind = Literal["rate_limited", "passing", "invalid", "refused", "too_long", "parameters", "rejected", "fatal"]
-"""rate_limited: too fast (429, or a 5xx that asks to wait). passing: the endpoint's trouble (5xx, reset, timeout).
-invalid: not an answer of the API. refused: this call, for good (content policy). too_long: this call, or all of them.
-parameters: without the named ones it may work. rejected: a bad request, perhaps all are. fatal: concerns every call."""
+"""rate_limited: too fast (429, or a 5xx that asks to wait), or a model that is still loading. passing: the endpoint's
+trouble (5xx, reset, timeout). invalid: not an answer of the API. refused: this call, for good (content policy).
+too_long: this call, or all of them. parameters: without the named ones it may work. rejected: a bad request, perhaps
+all are. fatal: concerns every call."""
 
 TOO_LONG = "too_long"
 BAD_REQUEST = "bad_request"
 
-_QUOTA, _MONEY, _TOO_FAST, _BUSY, _TOO_LARGE, _TOO_LONG, _POLICY, _KEY, _MODEL, _OF_MONEY, _OF_A_KEY = map(
-    phrases,
-    ("quota", "money", "too_fast", "busy", "too_large", "too_long", "policy", "key", "model", "of_money", "of_a_key"),
-)
 _STATUS_OF = {
-    "invalid_argument": 400, "unauthenticated": 401, "authentication_error": 401, "auth_error": 401,
-    "permission_denied": 403, "permission_error": 403, "failed_precondition": 403,
-    "not_found": 404, "not_found_error": 404, "resource_exhausted": 429, "rate_limit_error": 429,
-    "unavailable": 503, "deadline_exceeded": 504,
+    "invalid argument": 400, "unauthenticated": 401, "authentication error": 401, "auth error": 401,
+    "permission denied": 403, "permission error": 403, "failed precondition": 403,
+    "not found": 404, "not found error": 404, "resource exhausted": 429, "rate limit error": 429,
+    "unavailable": 503, "deadline exceeded": 504,
 }  # fmt: skip
 """HTTP statuses of the codes of gRPC, as Google's servers send them, and of Anthropic's."""
-_PER_MINUTE = re.compile(r"\b(?:per|this|a) (?:second|minute)\b")
-_KEYWORD = re.compile(r"unexpected keyword argument")
-"""A server that hands the fields of a request on to a function of its own."""
+_COUNT = re.compile(r"\b\d[\d,]{2,8}\b")
 _SAVED = "Everything so far is saved; run again and it goes on where it stopped."
+
+
+_FATAL = {
+    "quota": ("The quota at {endpoint} is exhausted.", f"Add credit or raise the limit. {_SAVED}"),
+    "key": ("{endpoint} does not accept the key.", "Set SEDI_TEACHER_API_KEY to a valid key."),
+    "model": ("{endpoint} does not know the model {model!r}.", "Set SEDI_TEACHER_MODEL to one it has."),
+    "address": (
+        "{endpoint} does not answer where the API should be ({status}).",
+        "Set SEDI_TEACHER_BASE_URL to the address that the API's paths are added to; most end in /v1.",
+    ),
+    "proxy": ("A proxy before {endpoint} asks for a password.", "Put it into HTTPS_PROXY."),
+    "rights": ("{endpoint} does not allow this call (403).", "Check the key's rights and region."),
+}
+"""Problem and fix for what concerns every call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,42 +88,31 @@ def from_status(
     """
     reason = error_reason(body)
     status = _told_status(status, reason)
-    says = f" It says: {reason.message[:300]}" if reason.message else ""
-    text = reason.all_words
     asked_s = retry_after.from_headers(headers)
     wait_s = reason.wait_s if asked_s is None else asked_s
     told_s = wait_s if status == 429 else reason.wait_s  # a 403 may have the headers of any answer
-    renews = status in (403, 429) and (told_s is not None or _PER_MINUTE.search(text))  # soon, or in hours or a day
-    of_content = any(map(_POLICY.search, reason.tags))  # then the words may be the request's
-    denies = status == 403 and not _POLICY.search(text)  # then it says enough if it only names a key, or money
-    names_money = (status in (400, 403) and _MONEY.search(text)) or (denies and _OF_MONEY.search(text))
-    if status == 402 or (status < 500 and (names_money or _QUOTA.search(text)) and not renews and not of_content):
-        return _fatal(f"The quota at {names.endpoint} is exhausted.{says}", f"Add credit or raise the limit. {_SAVED}")
-    names_key = denies and _OF_A_KEY.search(text) and not _TOO_LONG.search(text)
-    is_key = names_key or (status in (400, 403) and _KEY.search(text))
-    if status == 401 or (is_key and not _MODEL.search(text)):
-        return _fatal(f"{names.endpoint} does not accept the key.{says}", "Set SEDI_TEACHER_API_KEY to a valid key.")
-    if status == 407:
-        return _fatal(f"A proxy before {names.endpoint} asks for a password.{says}", "Put it into HTTPS_PROXY.")
-    too_fast = ((status in (400, 403) or status >= 500) and (renews or _TOO_FAST.search(text))) or (
-        (status >= 500 or status == 498) and _BUSY.search(text)
-    )
-    if status == 429 and _TOO_LARGE.search(text):
-        return _bad_request(status, reason, says, names, optional)
-    if status == 429 or (status >= 500 and wait_s is not None) or too_fast:
+    renews = status in (403, 429) and (told_s is not None or reason.says("per_minute"))  # soon, or in hours or a day
+    is_spent = (status <= 500 and reason.says("quota")) or (status < 500 and status != 429 and reason.says("money"))
+    fatal = {401: "key", 402: "quota", 407: "proxy"}.get(status)
+    if is_spent and not renews:
+        fatal = "quota"
+    elif status in (400, 403) and reason.says("key") and not reason.says("model"):
+        fatal = "key"
+    if fatal is not None:
+        return _fatal(fatal, status, reason, names)
+    too_fast = status in (400, 403, 498) and (renews or reason.says("too_fast", "busy"))
+    if status >= 500:
+        too_fast = wait_s is not None or reason.says("too_fast", "busy", "starting")
+    if too_fast or (status == 429 and not reason.says("too_large")):
         return Failure("rate_limited", f"{status} {reason.message}".strip()[:300], wait_s)
-    if status == 500 and (_TOO_LONG.search(text) or _KEYWORD.search(text)):
-        return _bad_request(status, reason, says, names, optional if _KEYWORD.search(text) else ())
-    if status == 501 and (parameters := refused_parameters(reason, optional)):
-        return Failure("parameters", f"{BAD_REQUEST}: {status} {reason.message[:300]}", parameters=parameters)
-    if status >= 500 or status in (408, 409, 424, 425, 499):
-        return Failure("passing", f"{status} {reason.message}".strip()[:300])
-    if status < 400:
-        return _fatal(
-            f"{names.endpoint} answers with a redirection ({status}).",
-            f"Set SEDI_TEACHER_BASE_URL to where it leads: {headers.get('location', 'not told')}.",
-        )
-    return _bad_request(status, reason, says, names, optional)
+    if 300 <= status < 400:
+        fix = f"Set SEDI_TEACHER_BASE_URL to where it leads: {headers.get('location', 'not told')}."
+        error = TeacherError(f"{names.endpoint} answers with a redirection ({status}).", fix)
+        return Failure("fatal", error.problem, fatal=error)
+    is_bad = reason.is_coded("policy") or (status == 500 and reason.says("too_long", "keyword"))
+    if status < 500 or is_bad or (status == 501 and refused_parameters(reason, optional)):
+        return _bad_request(status, reason, names, optional)
+    return _passing(status, reason)
 
 
 def from_error_in_success(error: Any, names: EndpointNames, optional: Collection[str] = ()) -> Failure:
@@ -137,36 +135,43 @@ def _told_status(status: int, reason: Reason) -> int:
     return status if (status, other) == (500, 404) else other  # a part of the server was not found: it may be again
 
 
-def _bad_request(status: int, reason: Reason, says: str, names: EndpointNames, optional: Collection[str]) -> Failure:
-    message, text = reason.message, reason.all_words
-    if (_POLICY.search(text) and "firewall" not in text) or status == 451:
-        return Failure("refused", f"{REFUSED_BY_POLICY}: {message[:300]}")
+def _bad_request(status: int, reason: Reason, names: EndpointNames, optional: Collection[str]) -> Failure:
+    """What is wrong with a request, by what the error says, then by its status, then by what it is about."""
+    if (reason.says("policy") and "firewall" not in reason.words) or status == 451:
+        return Failure("refused", f"{REFUSED_BY_POLICY}: {reason.message[:300]}")
+    if status in (408, 409, 424, 425, 499):
+        return _passing(status, reason)
     parameters = refused_parameters(reason, optional)
     of_a_value = any(not name.endswith("tokens") and name != "stop" for name in parameters)
-    if status in (413, 429) or (_TOO_LONG.search(text) and not of_a_value):
-        return Failure("too_long", f"{TOO_LONG}: {message[:300]}")
-    bad_request = f"{BAD_REQUEST}: {status} {message[:300]}".strip()
-    if parameters & {*reason.fields}:
+    too_long = Failure("too_long", f"{TOO_LONG}: {reason.message[:300]}")
+    bad_request = f"{BAD_REQUEST}: {status} {reason.message[:300]}".strip()
+    if status in (413, 429) or (reason.says("too_long") and not of_a_value):
+        return too_long
+    if parameters & pointed_fields(reason, optional):
         return Failure("parameters", bad_request, parameters=parameters)
-    if (
-        _MODEL.search(text)
-        or ("model" in reason.fields and not parameters)
-        or (status in (404, 410) and "model" in text)
-    ):
-        return _fatal(
-            f"{names.endpoint} does not know the model {names.model!r}.{says}",
-            "Set SEDI_TEACHER_MODEL to one it has.",
-        )
-    if status in (404, 405):
-        return _fatal(
-            f"{names.endpoint} does not answer where the API should be ({status}).{says}",
-            "Set SEDI_TEACHER_BASE_URL to the address that the API's paths are added to; most end in /v1.",
-        )
+    of_the_model = "model" in reason.fields and not parameters
+    is_named = "model" in reason.words or (names.model and names.model in reason.message)
+    if of_the_model or reason.says("model") or (status in (404, 410) and is_named):
+        return _fatal("model", status, reason, names)
+    if status in (404, 405) or reason.says("address"):
+        return _fatal("address", status, reason, names)
+    if parameters and status != 403:
+        return Failure("parameters", bad_request, parameters=parameters)
+    if status == 403 and reason.says("of_money"):
+        return _fatal("quota", status, reason, names)
+    if reason.says("of_the_key") or (status == 403 and reason.says("of_a_key")):
+        return _fatal("key", status, reason, names)
+    if reason.says("later"):
+        return _passing(status, reason)
     if status == 403:
-        return _fatal(f"{names.endpoint} does not allow this call (403).{says}", "Check the key's rights and region.")
-    if parameters:
-        return Failure("parameters", bad_request, parameters=parameters)
+        return _fatal("rights", status, reason, names)
+    if reason.says("counted") and len(_COUNT.findall(reason.message)) > 1:  # what there is, and what is allowed
+        return too_long
     return Failure("rejected", bad_request)
+
+
+def _passing(status: int, reason: Reason) -> Failure:
+    return Failure("passing", f"{status} {reason.message}".strip()[:300])
 
 
 def unavailable_error(message: str, names: EndpointNames) -> TeacherUnavailable:
@@ -187,13 +192,17 @@ def unresponsive_error(silent_s: float, names: EndpointNames) -> TeacherUnavaila
 def rate_limit_error(
     waited_s: float, names: EndpointNames, message: str, until_s: float | None = None
 ) -> TeacherUnavailable:
-    """Nothing but 429. `until_s`: seconds from now that it asks to wait, if that is longer than patience lasts."""
+    """The error for an endpoint that takes no call for now.
+
+    Args:
+        until_s: seconds from now that it asks to wait, if that is longer than patience lasts.
+    """
     if until_s is not None:
         asks = f"{names.endpoint} asks to wait until {_clock(until_s)}: {message}."
         return TeacherUnavailable(asks, f"Run again then, or raise SEDI_TEACHER_PATIENCE_S. {_SAVED}")
     return TeacherUnavailable(
-        f"{names.endpoint} has answered nothing but 429 (too many requests) for {waited_s:.0f} s: {message}.",
-        f"Wait, or lower SEDI_TEACHER_MAX_CONCURRENCY. {_SAVED}",
+        f"{names.endpoint} has taken no call for {waited_s:.0f} s: {message}.",
+        f"Wait, lower SEDI_TEACHER_MAX_CONCURRENCY, or raise SEDI_TEACHER_PATIENCE_S. {_SAVED}",
     )
 
 
@@ -203,5 +212,9 @@ def _clock(seconds_from_now: float) -> str:
     return time.strftime("%H:%M" if today else "%H:%M on %Y-%m-%d", until)
 
 
-def _fatal(problem: str, fix: str) -> Failure:
+def _fatal(name: str, status: int, reason: Reason, names: EndpointNames) -> Failure:
+    problem, fix = _FATAL[name]
+    problem = problem.format(endpoint=names.endpoint, model=names.model, status=status)
+    if reason.message:
+        problem += f" It says: {reason.message[:300]}"
     return Failure("fatal", problem, fatal=TeacherError(problem, fix))

@@ -30,8 +30,8 @@ class Doubt:
 async def check(endpoint: Endpoint, names: EndpointNames) -> Doubt | None:
     """Ask for the list of models, which costs nothing.
 
-    An endpoint without such a list (404, 405, or an empty one), and one that is asked too fast, is taken to be fine:
-    the first call will tell. A key may be good for calls and not for the list.
+    An endpoint without such a list (404, 405, or an empty one), and one that is asked too fast or still loads its
+    model, is taken to be fine: the first call will tell. A key may be good for calls and not for the list.
 
     Raises:
         TeacherError: what is wrong, and how to fix it.
@@ -43,6 +43,8 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> Doubt | None:
         if error.status_code in (404, 405, 429, 501):
             return None
         failure = from_status(error.status_code, error.body, error.response.headers, names)
+        if failure.kind == "rate_limited":
+            return None
         if 400 <= error.status_code <= 500 and error.status_code != 407:
             said = failure.fatal.problem if failure.fatal is not None else failure.message
             return Doubt(f"{names.endpoint} does not show which models it has ({error.status_code}): {said[:200]}")

@@ -23,46 +23,63 @@ _WORDS = re.compile(r".*(?:message|msg|description|reason|faultstring)|raw|title
 _TAGS = re.compile(r".*(?:code|type|status|reason)")
 _FIELDS = re.compile(r".*(?:path|property|parameter|param|field|pointer)|loc|keys")
 """Where an error names the fields of the request that it is about."""
+_CODED = ("policy", "quota", "key", "model", "too_long")
+"""Meanings that a code tells well enough."""
 _DEPTH = 6
 _TAKEN = re.compile(
     r"(?:expected one of|(?<!not )(?<!no )\b(?:known|supported|valid|allowed|accepted|permitted) "
-    r"(?:propert|field|param|value|argument|key|name))[^;]*"
+    r"(?:propert|field|param|argument|key|name))[^;]*"
 )
 """A list of what the endpoint does take."""
+_URL = re.compile(r"https?://\S+")
+_JOINTS = re.compile(
+    r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W_])[_-]+(?=[^\W_])|(?<=[^\W\d_])\.(?=[^\W\d_])"
+)
+"""Where the words of a code meet: `ModelNotFound`, `model_not_found`, `model-not-found`, `Model.NotFound`."""
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 _TAG = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
 @cache
-def _all_phrases() -> dict[str, list[str]]:
+def _phrases() -> dict[str, re.Pattern[str]]:
+    """What errors of each meaning say (`errors.yaml`)."""
     found: dict[str, list[str]] = read_yaml(Path(__file__).with_name("errors.yaml"))
-    return found
-
-
-def phrases(meaning: str) -> re.Pattern[str]:
-    """What errors of this meaning say in lower case (`errors.yaml`)."""
-    return re.compile("|".join(_all_phrases()[meaning]).replace("[^.]", r"(?:[^.]|\.(?=\S))"))
-
-
-_REFUSES = phrases("refused_field")
+    joined = {name: "|".join(some).replace("[^.]", r"(?:[^.]|\.(?=\S))") for name, some in found.items()}
+    return {name: re.compile(pattern, re.MULTILINE) for name, pattern in joined.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """What an error says.
 
-    `tags`: its codes and types, in lower case. `fields`: parts of the request that it points at. `wait_s`: how long it
-    asks to wait, if it says so in the body.
+    `tags`: its codes and types, normalized. `words`: all that it says, normalized; the message is the last line.
+    `fields`: parts of the request that it points at. `wait_s`: how long it asks to wait, if it says so in the body.
     """
 
     message: str
+    words: str
     tags: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     wait_s: float | None = None
 
-    @property
-    def all_words(self) -> str:
-        return " ".join([*self.tags, self.message.lower()])
+    def says(self, *meanings: str) -> bool:
+        """Whether it says something of one of the meanings (`errors.yaml`). Where a code or type tells what is wrong,
+        the words do not count: they may quote the request."""
+        coded = any(map(self.is_coded, _CODED))
+        return any(
+            self.is_coded(meaning) if coded and meaning in _CODED else _phrases()[meaning].search(self.words)
+            for meaning in meanings
+        )
+
+    def is_coded(self, meaning: str) -> bool:
+        """Whether a code or type alone says so."""
+        return any(_phrases()[meaning].search(tag) for tag in self.tags)
+
+
+def normalized(text: str) -> str:
+    """Words in lower case with single spaces, as codes and sentences share them: `ModelNotFound`, `model_not_found`
+    and `Model not found` are the same. Addresses are left out: they lead to help, and say nothing of the error."""
+    return " ".join(_JOINTS.sub(" ", _URL.sub(" ", text)).lower().split())
 
 
 def error_reason(body: Any) -> Reason:
@@ -79,11 +96,12 @@ def error_reason(body: Any) -> Reason:
         elif _WORDS.fullmatch(name) and (text := _plain(value)) and not any(text in m for m in messages):
             messages.append(text)
         if _TAGS.fullmatch(name):
-            tags.append(value.lower())
+            tags.append(normalized(value))
     if not messages and body:
         messages = [_plain(json.dumps(body, ensure_ascii=False, default=str))]
     message = "; ".join(messages)[:500]
-    return Reason(message, tuple(tags), tuple(fields), max(waits, default=from_words(message)))
+    words = "\n".join([*tags, normalized(message)])
+    return Reason(message, words, tuple(tags), tuple(fields), max(waits, default=from_words(message)))
 
 
 def has_words(body: Any) -> bool:
@@ -91,19 +109,23 @@ def has_words(body: Any) -> bool:
     return any(_WORDS.fullmatch(name) for name, _ in _walk(body, _DEPTH))
 
 
+def pointed_fields(reason: Reason, optional: Collection[str]) -> frozenset[str]:
+    """Those of the optional fields of a request that the error points at, in any spelling: `top_p`, `topP`, `TopP`."""
+    at = {name.replace("_", "").lower() for name in reason.fields}
+    return frozenset(name for name in optional if name.replace("_", "") in at)
+
+
 def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[str]:
     """Those of the optional fields of a request that the error says are not taken."""
-    text = reason.all_words
-    refuses = _REFUSES.search(text) is not None
-    pointed = {n for n in {*reason.fields} & {*optional} if refuses or not n.endswith("tokens")}
+    text = " ".join([*reason.tags, reason.message.lower()])
+    refuses = reason.says("refused_field")
+    pointed = {name for name in pointed_fields(reason, optional) if refuses or not name.endswith("tokens")}
     if pointed:
         return frozenset(pointed)
-    spelled = {name: re.escape(name.lower()) for name in optional} | {"stop": r"stop(?:[_ ]sequences?)?"}
-
-    def named_in(text: str) -> set[str]:
-        return {name for name in optional if re.search(rf"(?<![a-z0-9_]){spelled[name]}(?![a-z0-9_])", text)}
-
-    named = named_in(_TAKEN.sub("", text)) or named_in(text)
+    spelled = {name: re.escape(name.lower()).replace("_", "_?") for name in optional}  # topP
+    spelled["stop"] = r"stop(?:[_ ]?sequences?)?"
+    unlisted = _TAKEN.sub("", text)
+    named = {name for name in optional if re.search(rf"(?<![a-z0-9_]){spelled[name]}(?![a-z0-9_])", unlisted)}
     if not refuses:  # to name a field is enough, unless the request is repeated
         repeated = {name for name in named if re.search(rf"[\"']{re.escape(name.lower())}[\"']\s*:", text)}
         named = set() if repeated else {name for name in named if _says_all(name)}

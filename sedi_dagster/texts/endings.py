@@ -37,7 +37,7 @@ _CUT = re.compile(
     r"cut_?off|unfinished|not_finish|partial|repeti|截断|长度|長度"
 )
 _FAILED = re.compile(
-    r"error|exception|network|fail|abort|interrupt|terminat|internal|unavailable|unexpected|malformed|^other$|错误|失败|"
+    r"error|exception|network|fail|abort|interrupt|terminat|internal|unavailable|unexpected|malformed|^other$|^(?:un)?load$|错误|失败|"
     r"中断"
 )
 _NO_TEXT = frozenset(("tool_calls", "function_call", "tool_use", "tool_call"))

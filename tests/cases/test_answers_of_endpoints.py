@@ -573,6 +573,7 @@ LISTINGS: dict[str, Any] = {
     "not found": refusal(404, "404 page not found"),
     "a broken route": refusal(500, {"error": "x"}),
     "asked too fast": refusal(429, {"error": {"message": "slow down"}}),
+    "still loading": refusal(503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}),
     "a key for calls alone": refusal(403, {"error": {"message": "Missing scopes: api.model.read"}}),
     "another key": refusal(401, {"error": {"message": "Unauthorized"}}),
     "no model named": refusal(400, {"error": {"message": "model parameter is required"}}),
@@ -584,7 +585,7 @@ def test_a_list_of_models_that_is_none_decides_nothing(case: str, tmp_path: Path
     with served(on_all(message), listing=LISTINGS[case]) as replay:
         made = make(replay, tmp_path, candidates=2, check=True)
     assert made.kept and all("but answers for it" in note for note in made.usage.notes)
-    quiet = ("Ollama's", "Gemini's", "nothing", "no list", "not found", "asked too fast")
+    quiet = ("Ollama's", "Gemini's", "nothing", "no list", "not found", "asked too fast", "still loading")
     assert bool(made.usage.notes) == (case not in quiet)
 
 

@@ -498,6 +498,34 @@ CASES += [
     ("parameters", 400, {"message": "Wrong!", "errors": [{"path": ["top_p"], "message": "Number must be at most 1"}]}),
     ("parameters", 400, {"errors": [{"source": {"pointer": "/seed"}, "detail": "It is not allowed"}]}),
     ("parameters", 400, {"message": "stop: Input should be a valid string"}),
+    # codes, however they are written, and before words
+    ("quota", 400, {"code": "InsufficientBalance"}),
+    ("quota", 429, E("Too many requests", type="MonthlySpendLimitReached")),
+    ("quota", 500, E("insufficient balance (1008)", type="api_error")),
+    ("quota", 429, E("You have exceeded today's quota, please try again tomorrow")),
+    ("key", 400, E("Bad Request", code="InvalidAccessKeyId")),
+    ("key", 403, E("Your account has been blocked for violating our usage policies.")),
+    ("model", 400, {"code": "model.not-found", "message": "no"}),
+    ("too_long", 400, {"type": "PromptTooLongError"}),
+    ("too_long", 400, E("Too long (9000): 'Explain what unsafe content is'", code="context_length_exceeded")),
+    ("too_long", 422, {"detail": "prompt (8000) + completion (512) tokens do not fit 8192"}),
+    ("refused", 400, E("Bad Request", code="ContentFilterTriggered")),
+    ("refused", 400, E("Your request was flagged: 'Why has my API key expired?'", code="content_policy_violation")),
+    ("refused", 424, {"error": [{"code": 2016, "message": "Prompt blocked due to security configurations"}]}),
+    ("rate_limited", 400, {"errorCode": "TOO_MANY_REQUESTS", "message": "Request failed"}),
+    ("rate_limited", 503, {"error": "Model x is currently loading"}),
+    ("parameters", 400, E("Model x does not support parameter topP.")),
+    ("parameters", 400, {"errorCode": "INVALID_PARAMETER", "parameter": "topP", "message": "out of range"}),
+    ("rejected", 400, E("Malformed request. Accepted fields: model, messages, temperature, top_p, seed")),
+    ("rejected", 400, E("Invalid safety_settings value")),
+    ("rejected", 400, E("This model only supports stream mode, enable it to access the model")),
+    # what says nothing else, and is about something
+    ("passing", 400, E("Model has timed out in processing the request. Try your request again.")),
+    ("rate_limited", 400, E("Server is busy, please retry later")),
+    ("passing", 500, E("queue length exceeds limit 256")),
+    ("passing", 500, E("Error loading model x")),
+    ("key", 400, E("You didn't provide an API key.")),
+    ("fatal", 400, {"error": "Unexpected endpoint or method. (POST /chat/completions)"}),
 ]
 
 
@@ -508,6 +536,11 @@ def test_an_error_has_one_meaning_whoever_says_it(meaning: str, status: int, bod
         assert failure.fatal is not None and FATAL[meaning] in failure.fatal.problem
     else:
         assert failure.kind == meaning
+
+
+def test_an_error_that_names_the_model_where_nothing_was_found_is_about_it() -> None:
+    failure = from_status(404, E("x-7b is not being served here"), {}, EndpointNames("http://127.0.0.1/v1", "x-7b"))
+    assert failure.fatal is not None and FATAL["model"] in failure.fatal.problem
 
 
 NAMED = [

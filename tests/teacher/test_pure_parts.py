@@ -134,7 +134,7 @@ def test_usage_that_makes_no_sense_is_no_usage() -> None:
         (404, "Not Found", "fatal"),
         (302, "", "fatal"),
         (500, "", "passing"),
-        (503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}, "passing"),
+        (503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}, "rate_limited"),
         (529, {"error": {"message": "overloaded"}}, "rate_limited"),
         (400, {"error": {"message": "x", "code": "content_policy_violation"}}, "refused"),
         (400, {"error": {"message": "x", "code": "context_length_exceeded"}}, "too_long"),
