@@ -63,6 +63,8 @@ def _problems(number: int, entry: Any) -> list[str]:
         if (field in entry or field in _FIELDS) and not isinstance(entry.get(field), kind):
             expected = EXPECTED if field == "target" else getattr(kind, "__name__", "number")
             found.append(f"{name}: field {field!r} is {entry.get(field)!r}; expected {expected}")
+    if isinstance(entry.get("max_answer_tokens"), int) and entry["max_answer_tokens"] < 1:
+        found.append(f"{name}: field 'max_answer_tokens' is {entry['max_answer_tokens']}; expected 1 or more")
     if isinstance(entry.get("id"), str) and not _ID.fullmatch(entry["id"]):
         found.append(f"{name}: field 'id' must be lower-case letters, digits and _ (at most 40)")
     if isinstance(entry.get("target"), int | float | str | list) and (problem := target_problem(entry["target"])):

@@ -86,10 +86,10 @@ def as_messages(conversation: Any) -> list[tuple[str, Any]] | None:
     return [(_role(message), _content(message)) for message in conversation]
 
 
-def with_answer(conversation: Any, chosen: Any) -> Any:
-    """The conversation with the preferred answer, where it ends before it (preferences in ShareGPT's form)."""
-    messages = as_messages(conversation) if isinstance(conversation, list) and isinstance(chosen, dict) else None
-    return [*conversation, chosen] if messages and messages[-1][0] == "user" else conversation
+def lacks_answer(conversation: Any) -> bool:
+    """Whether a list of messages ends with the user, so that the answer is in another field (preferences, evals)."""
+    messages = as_messages(conversation) if isinstance(conversation, list) else None
+    return bool(messages and messages[-1][0] == "user" and isinstance(conversation[-1], dict))
 
 
 def is_masked(conversation: Any) -> bool:

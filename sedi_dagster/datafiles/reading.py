@@ -1,10 +1,13 @@
 """Reading the rows of a file. The format is detected from the content, and from the name only if that is ambiguous."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from sedi_dagster.datafiles.encoding import decoded, decompressed
 from sedi_dagster.datafiles.json_rows import json_rows
@@ -12,12 +15,15 @@ from sedi_dagster.datafiles.problems import MAX_TEXT_CHARS, Problems
 from sedi_dagster.datafiles.tables import DELIMITERS, columnar_rows, csv_rows
 from sedi_dagster.errors import InputFileError
 
-TAKEN = "JSON lines, a JSON list, CSV, TSV, Parquet or Arrow, also compressed (gz, bz2, xz, zst)"
+TAKEN = "JSON lines, a JSON list, CSV, TSV, YAML, Parquet or Arrow, also compressed (gz, bz2, xz, zst)"
 
 _REMARKS = re.compile(r"\A(?:[\ufeff\s]*(?:(?:#|//)[^\n]*\n|/\*.*?\*/))+", re.DOTALL)
 """Lines of comments before the first row."""
 _ADDRESS = re.compile(r"[a-z]\w+:/", re.IGNORECASE)
 _CSV = re.compile(r"\.(?:csv|tsv|tab)\b", re.IGNORECASE)
+_YAML = re.compile(r"\.ya?ml\b", re.IGNORECASE)
+_YAML_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+"""All values are text: an answer `no` is not false. Of the two, the first is ten times as fast."""
 _CONVERT = "Save the rows as JSON lines, CSV (UTF-8) or Parquet."
 _NOT_ROWS: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "is a ZIP archive or an Excel workbook", "Unpack it, or save the sheet as CSV (UTF-8)."),
@@ -94,13 +100,35 @@ def _rows(raw: bytes, path: Path, problems: Problems) -> Iterator[tuple[int, dic
     if columnar is not None:
         yield from columnar
         return
-    for mark, problem, fix in _NOT_ROWS:
+    is_yaml = _YAML.search(path.name) and raw.lstrip()[:1] not in (b"{", b"[", b"<")
+    for mark, problem, fix in () if is_yaml else _NOT_ROWS:
         if raw.lstrip().startswith(mark):
             raise InputFileError(f"{path} {problem}; supported are {TAKEN}.", fix)
     text = _text(raw, path, problems).replace("\x1e", "")  # marks a record (RFC 7464)
     if not text.strip(" \t\n\ufeff"):
         return
-    yield from csv_rows(text, problems) if _is_csv(text, path) else json_rows(text, problems)
+    if is_yaml or not _is_csv(text, path):
+        yield from json_rows(_json_of(text, path) if is_yaml else text, problems)
+        return
+    for number, row in csv_rows(text, problems):
+        if all(name == (value or "").strip() for name, value in row.items()):  # tables put one behind the other
+            problems.notes["rows repeat the names of the columns: they are left out"] += 1
+        else:
+            yield number, row
+
+
+def _json_of(text: str, path: Path) -> str:
+    """YAML as JSON; several documents as a list of them."""
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _YAML_LOADER)):
+            raise yaml.YAMLError("it has aliases (*name)")  # of which a few lines can make gigabytes
+        documents = [document for document in yaml.load_all(text, _YAML_LOADER) if document]
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}," if mark else str(path)
+        message = f"{where} is not YAML that can be read: {getattr(error, 'problem', None) or error}."
+        raise InputFileError(message, "Correct it, or save the rows as JSON lines.") from None
+    return json.dumps(documents[0] if len(documents) == 1 else documents)
 
 
 def _is_csv(text: str, path: Path) -> bool:

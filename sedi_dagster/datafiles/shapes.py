@@ -26,9 +26,9 @@ from sedi_dagster.datafiles.conversations import (
     is_masked,
     is_tree,
     joined_messages,
+    lacks_answer,
     tree_exchange,
     unread_fields,
-    with_answer,
 )
 from sedi_dagster.datafiles.problems import Problems, checked_text
 from sedi_dagster.datafiles.reading import TAKEN, Limits, read_rows, read_text
@@ -38,13 +38,13 @@ from sedi_dagster.texts.no_input import means_no_input
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "instruction": ("instruction", "prompt", "question", "query", "problem", "user", "user_query", "human", "q",
-                    "inputs", "inputs_pretokenized", "input_text", "text_input", "user_input", "message_1", "task",
-                    "request", "指令", "问题", "質問"),
-    "input": ("input", "context", "passage", "输入"),
-    "output": ("output", "response", "answer", "completion", "generation", "chosen", "target", "solution", "assistant",
-               "generated_response", "model_output", "generations", "responses", "answers", "best_answer", "a",
-               "targets", "targets_pretokenized", "output_text", "message_2", "expected_output", "expectedoutput",
-               "ground_truth", "reference", "输出", "答案", "回答"),
+                    "definition", "inputs", "inputs_pretokenized", "input_text", "text_input", "user_input",
+                    "message_1", "task", "request", "指令", "问题", "質問"),
+    "input": ("input", "context", "passage", "inputs", "输入"),
+    "output": ("output", "response", "solution", "generated_solution", "answer", "completion", "generation", "chosen",
+               "preferred_output", "target", "assistant", "generated_response", "model_output", "ideal", "generations",
+               "responses", "answers", "best_answer", "a", "targets", "targets_pretokenized", "output_text",
+               "message_2", "expected_output", "expectedoutput", "ground_truth", "reference", "输出", "答案", "回答"),
 }  # fmt: skip
 """Names under which each part is found, the first that a row has."""
 
@@ -55,6 +55,7 @@ _MISSING = ("nan", "<NA>")
 """A missing value, as pandas makes a text of it."""
 _MARKS = ("label", "kto_tag")
 """Whether the answer is a good one, in data for KTO."""
+_TRUTHS = {"true": True, "1": True, "false": False, "0": False, "": None}
 _UNSERVABLE = ("images", "image", "videos", "video", "audios", "audio")
 # Between prompt and completion in OpenAI's first format, and at the end.
 _SEPARATOR = re.compile(r"\s*(?:###|->)\s*\Z")
@@ -98,7 +99,8 @@ class Columns:
             return named
         if part == "category":
             return "category" if "category" in row else None
-        found = [name for name in FIELDS[part] if row.get(name) is not None] or [n for n in FIELDS[part] if n in row]
+        held = [name for name in FIELDS[part] if row.get(name) is not None and (part != "output" or row[name] != "")]
+        found = held or [name for name in FIELDS[part] if name in row]
         if part == "instruction" and not found and "input" in row:
             return "input"  # pairs of input and output, without an instruction of their own
         return found[0] if found else None
@@ -236,9 +238,12 @@ def parse_exchange(
         ] += 1
         return None
     elif conversation:
-        messages = with_answer(row[conversation], row.get("chosen"))
+        messages, answer = row[conversation], columns.field("output", row)
+        if answer and lacks_answer(messages):
+            messages = [*messages, {"role": "assistant", "content": _first_text(row[answer], answer, problems)}]
+            used.add(answer)
         instruction, text_input, output = first_exchange(messages, conversation, number, problems)
-        used |= {conversation} | ({"chosen"} if messages is not row[conversation] else set())
+        used.add(conversation)
         inner = {f"{conversation}: {name}" for name in unread_fields(row[conversation])}
         if row.get("system"):
             problems.notes["conversations begin with a system message, which is ignored"] += 1
@@ -257,6 +262,8 @@ def parse_exchange(
     category = category[0] if isinstance(category, list) and len(category) == 1 else category
     category = checked_text(category, str(category_field), number, problems, empty=True).strip()
     is_classification = row.get("is_classification")
+    if isinstance(is_classification, str):  # of a table or of YAML
+        is_classification = _TRUTHS.get(is_classification.strip().lower(), is_classification)
     if is_classification not in (None, True, False):
         problems.add(number, "is_classification", f"is {reprlib.repr(is_classification)}", "true or false")
     if problems.count > before:
@@ -308,7 +315,7 @@ def _first_text(value: Any, name: str, problems: Problems) -> Any:
     """Of several answers, or an answer as messages, the first text."""
     if isinstance(value, dict) and isinstance(value.get("text"), list):  # SQuAD's answers
         value = value["text"]
-    if isinstance(value, dict) and {"role", "content"} <= value.keys():
+    if isinstance(value, dict) and ({"role", "content"} <= value.keys() or {"from", "value"} <= value.keys()):
         value = [value]
     if isinstance(value, dict) and isinstance(value.get("messages"), list):
         value = value["messages"]

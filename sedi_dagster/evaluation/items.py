@@ -1,8 +1,10 @@
 """Evaluation items: reading them, and drawing the fixed subset that rounds are evaluated on."""
 
+import json
 import reprlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,9 @@ def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
         for name in ("id", "category", "prompt", "verifier", "reference")
     )
     args = row.get("args")
+    if isinstance(args, str):  # in a cell of a table
+        with suppress(ValueError, RecursionError):
+            args = json.loads(args)
     if not isinstance(args, dict):
         problems.add(line, "args", f"is {reprlib.repr(args)}", "a JSON object")
         args = {}

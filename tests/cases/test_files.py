@@ -442,6 +442,54 @@ TAKEN: dict[str, tuple[str, str | bytes]] = {
     ),
     "lines with comments": ("a.jsonl", "# mine, of May\n" + LINES),
     "csv with a comment": ("a.csv", "# mine, of May\n# two\n" + pl.DataFrame(ALPACA).write_csv()),
+    "yaml": ("a.yaml", "# mine, of May\n" + "".join(f"- instruction: {q}\n  output: |\n    {a}\n" for q, a in PAIRS)),
+    "yaml in an object": (
+        "a.yml.gz",
+        gzip.compress(("seed_examples:\n" + "".join(f"- question: {q}\n  answer: {a}\n" for q, a in PAIRS)).encode()),
+    ),
+    "documents of yaml": ("a.yml", "".join(f"---\ninstruction: {q}\noutput: {a}\n" for q, a in PAIRS)),
+    "preferences of OpenAI": (
+        "a.jsonl",
+        jsonl(
+            [
+                {
+                    "input": {"messages": [{"role": "user", "content": q}]},
+                    "preferred_output": [{"role": "assistant", "content": a}],
+                    "non_preferred_output": [{"role": "assistant", "content": "No."}],
+                }
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "samples of OpenAI's evals": (
+        "a.jsonl",
+        jsonl(
+            [
+                {"input": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": q}], "ideal": a}
+                for q, a in PAIRS
+            ]
+        ),
+    ),
+    "messages and the answer beside them": (
+        "a.jsonl",
+        jsonl([{"messages": [{"role": "user", "content": q}], "response": a} for q, a in PAIRS]),
+    ),
+    "a solution and the final answer": (
+        "a.jsonl",
+        jsonl([{"problem": q, "solution": a, "answer": "7"} for q, a in PAIRS]),
+    ),
+    "no solution beside the answer": (
+        "a.jsonl",
+        jsonl([{"problem": q, "solution": "", "answer": a} for q, a in PAIRS]),
+    ),
+    "a generated solution": (
+        "a.jsonl",
+        jsonl([{"problem": q, "generated_solution": a, "expected_answer": "7"} for q, a in PAIRS]),
+    ),
+    "tables one behind the other": (
+        "a.csv",
+        pl.DataFrame(ALPACA[:2]).write_csv() + pl.DataFrame(ALPACA[2:]).write_csv(),
+    ),
     "messages as Python writes them": (
         "a.jsonl",
         jsonl([{"messages": str(c)} for c in chat("role", "content", "user", "assistant")]),
@@ -491,7 +539,10 @@ def test_an_old_encoding_is_taken_and_told_with_a_word_of_it(read: Read, encodin
         ("a.jsonl", b'{"title": "A", "body": "B"}\n', "has an unknown format (fields: title, body)"),
         ("a.csv", b"title,body\nA,B\n", "has an unknown format (fields: title, body)"),
         ("a.json", json.dumps({"train": ALPACA, "test": ALPACA}).encode(), "holds several lists: train, test"),
-        ("a.yaml", b"- instruction: A\n  output: B\n", "is YAML"),
+        ("a.txt", b"- instruction: A\n  output: B\n", "is YAML or a list of plain text"),
+        ("a.yaml", b"- instruction: A\n\toutput: B\n", "a.yaml, line 2, is not YAML that can be read"),
+        ("a.yaml", b"- &row {instruction: A, output: B}\n- *row\n", "it has aliases"),
+        ("README.md", b"---\nlicense: mit\n---\n", "is YAML"),
         ("a.json", b'[["A", "B"], ["C", "D"]]', "is a list of lists"),
         ("a.txt", b"Explain a saw.\nExplain a jar.\n", "is neither JSON nor a table: it begins with 'Explain a saw."),
         ("a.jsonl", b"{'instruction': 'A'}\n{'instruction': 'B'}\n", "is neither JSON nor a table"),
@@ -572,6 +623,31 @@ def test_a_question_beside_the_instruction_is_its_input(read: Read) -> None:
     assert (found.tasks[0].instruction, found.tasks[0].input) == ("Answer in one short sentence.", PAIRS[0][0])
     rows = [{"instruction": q, "task": "open qa", "question": "short", "response": a} for q, a in PAIRS]
     assert not read("a.jsonl", jsonl(rows)).checked().tasks[0].input
+
+
+def test_a_definition_is_the_instruction_of_its_inputs(read: Read) -> None:
+    rows = [{"definition": "Name the colour in the text.", "inputs": "A red boat.", "targets": "red"}]
+    (task,) = read("a.jsonl", jsonl(rows)).checked().tasks
+    assert (task.instruction, task.input, task.output) == ("Name the colour in the text.", "A red boat.", "red")
+
+
+def test_values_of_yaml_are_text(read: Read) -> None:
+    answers = ("yes", "no", "007", "3.10", "12:30")
+    rows = "".join(f"- instruction: How does saw {n} cut?\n  output: {a}\n" for n, a in enumerate(answers))
+    assert [task.output for task in read("a.yaml", rows).checked().tasks] == list(answers)
+
+
+def test_whether_a_task_is_classification_may_be_told_as_text(read: Read) -> None:
+    texts = ("True", "false", "1", "")
+    rows = "".join(f"Is saw {n} a tool?,Yes.,{text}\n" for n, text in enumerate(texts))
+    found = read("a.csv", f"instruction,output,is_classification\n{rows}").checked()
+    assert [task.is_classification for task in found.tasks] == [True, False, True, False]
+
+
+def test_a_line_of_names_within_a_table_is_left_out_and_told(read: Read) -> None:
+    assert (
+        "1 rows repeat the names of the columns: they are left out" in read(*TAKEN["tables one behind the other"]).notes
+    )
 
 
 def test_a_file_in_two_encodings_is_an_error_with_its_line(read: Read) -> None:

@@ -153,6 +153,14 @@ def test_a_broken_item_is_told_with_line_and_field(
     assert f"line 2, {message}" in error.value.problem
 
 
+def test_arguments_may_be_json_in_a_cell_of_a_table(tmp_path: Path, categories: dict[str, Category]) -> None:
+    path = tmp_path / "items.csv"
+    row = 'math-w1,math,1 + 1?,numeric,"{""value"": 2}",2'
+    path.write_text(f"id,category,prompt,verifier,args,reference\n{row}\n")
+    (item,) = load_evaluation_items(path, {"math": categories["math"]})
+    assert item.args == {"value": 2}
+
+
 def test_a_category_without_an_item_is_told(tmp_path: Path, categories: dict[str, Category]) -> None:
     path = tmp_path / "items.jsonl"
     path.write_text(GOOD, encoding="utf-8")

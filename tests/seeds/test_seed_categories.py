@@ -125,3 +125,11 @@ def test_a_category_may_say_whether_its_tasks_are_classification(tmp_path: Path)
     path.write_text(entry.replace("is_classification: false", "is_classification: maybe"), encoding="utf-8")
     with pytest.raises(InputFileError, match="is_classification"):
         load_categories(path)
+
+
+def test_an_answer_without_tokens_is_no_answer(tmp_path: Path) -> None:
+    entry = (ROOT / "seeds" / "categories.yaml").read_text(encoding="utf-8").split("\n\n")[0]
+    path = tmp_path / "categories.yaml"
+    path.write_text(entry.replace("max_answer_tokens: 64", "max_answer_tokens: 0"), encoding="utf-8")
+    with pytest.raises(InputFileError, match="field 'max_answer_tokens' is 0; expected 1 or more"):
+        load_categories(path)
