@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sedi_dagster.errors import SettingsError
+from sedi_dagster.errors import InputFileError, SettingsError
+from sedi_dagster.seed_pool import read_seed_file
 from sedi_dagster.settings import PROJECT_ROOT, Settings, load_settings, loading
 
 KEY = "sk-do-not-show-this"
@@ -60,7 +61,7 @@ def test_every_setting_can_be_set_by_its_variable(name: str, monkeypatch: pytest
     text = (
         "x" if secret or value is None else json.dumps(value, default=vars) if isinstance(value, dict) else f"{value}"
     )
-    text = "http://x/v1" if name == "SEDI_TEACHER_BASE_URL" else text
+    text = "http://x/v1" if name in ("SEDI_TEACHER_BASE_URL", "SEDI_ALERTS_WEBHOOK") else text
     monkeypatch.setenv(name, "1" if value is None and "URL" not in name else text or "x")
     load_settings()
 
@@ -71,6 +72,13 @@ def places() -> list[tuple[str, ...]]:
         inner = getattr(info.annotation, "model_fields", None)
         found += [(name, field) for field in inner] if inner else [(name,)]
     return found
+
+
+def test_an_unknown_variable_in_lower_case_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("sedi_project_seed", "3")
+    assert load_settings().project_seed == 3
+    monkeypatch.setenv("sedi_projct_seed", "4")
+    assert "did you mean SEDI_PROJECT_SEED?" in problem()
 
 
 def test_an_unknown_variable_is_named(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +136,54 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     assert load_settings().loop.max_tokens is None
 
 
+def test_blanks_around_a_value_do_not_count(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env_file.write_text("SEDI_PROFILE='openai '\n")
+    for name, value in (
+        ("SEDI_TRAINING_METHOD", "full "), ("SEDI_TRAINING_EXAMPLE_LOSSES", "false\u00a0"),
+        ("SEDI_LOOP_MAX_TOKENS", " "), ("SEDI_TEACHER_BASE_URL", "  "), ("SEDI_POD", " "),
+        ("SEDI_TRAINING_STUDENT", " bundled:smollm2-135m-instruct\n"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    loaded = load_settings()
+    assert loaded.profile == "openai" and loaded.teacher.base_url == "https://api.openai.com/v1"
+    assert loaded.training.method == "full" and loaded.training.example_losses is False
+    assert loaded.training.student == "bundled:smollm2-135m-instruct"
+    assert loaded.loop.max_tokens is None and loaded.pod == {}
+    monkeypatch.setenv("SEDI_BUDGET_PRICES", " {x} ")
+    assert "SEDI_BUDGET_PRICES: not JSON" in problem()
+
+
+def test_a_reference_to_a_variable_that_is_not_set_is_an_error(env_file: Path) -> None:
+    env_file.write_text("BASE=/tmp/q\nSEDI_DATA=${BASE}/data\nSEDI_CACHE=${NOWHERE_SET}/cache\n")
+    assert "line 3: SEDI_CACHE refers to ${NOWHERE_SET}" in problem()
+    env_file.write_text("BASE=/tmp/q\nSEDI_DATA=${BASE}/data\nSEDI_CACHE=${NOWHERE_SET:-/tmp}/cache\n")
+    assert load_settings().data == "/tmp/q/data" and str(load_settings().cache) == "/tmp/cache"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "SEDI_TRAINING_LAUNCHER",
+            'accelerate launch "x',
+            "SEDI_TRAINING_LAUNCHER: Not a command: No closing",
+        ),
+        ("SEDI_ALERTS_COMMAND", "mail 'x", "SEDI_ALERTS_COMMAND: Not a command"),
+        ("SEDI_ALERTS_WEBHOOK", f"hooks.example/{KEY}", "SEDI_ALERTS_WEBHOOK is not an http or https URL"),
+        ("SEDI_ALERTS_WEBHOOK", f"ftp://host/{KEY}", "SEDI_ALERTS_WEBHOOK is not an http or https URL"),
+        ("SEDI_TEACHER_HEADERS", json.dumps({"X-Team": f"{KEY}\nb"}), "the header 'X-Team' cannot be sent"),
+        ("SEDI_TEACHER_HEADERS", json.dumps({"X Team": KEY}), "the header 'X Team' cannot be sent"),
+        ("SEDI_TEACHER_HEADERS", json.dumps({"X-Team": f"Köln {KEY}"}), "the header 'X-Team' cannot be sent"),
+        ("SEDI_TRAINING_LEARNING_RATE", "5", "SEDI_TRAINING_LEARNING_RATE"),
+    ],
+)
+def test_what_would_fail_late_is_refused_at_once(
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert message in problem() and KEY not in problem()
+
+
 @pytest.mark.parametrize(
     "overrides",
     [{"teacher": {"api_key": [KEY]}}, {"teacher": KEY}, {"teacher": [KEY]}, {"teacher": {"extra_body": KEY}},
@@ -160,6 +216,9 @@ def test_relative_paths_are_taken_from_the_project_and_urls_are_left_alone() -> 
     assert load_settings({"data": "/tmp/somewhere"}).data_root == "/tmp/somewhere"
     assert load_settings({"data": "s3://bucket/x"}).data_root == "s3://bucket/x"
     assert load_settings({"data": "~/sedi"}).data_root == str(Path.home() / "sedi")
+    seeds = load_settings({"seeds": "https://hub.example/a.jsonl"})
+    with pytest.raises(InputFileError, match=r"a\.jsonl is an address"):
+        read_seed_file(seeds.path(seeds.seeds), {"math"})
 
 
 def test_the_novelty_threshold_goes_by_mode_unless_given() -> None:

@@ -3,15 +3,27 @@
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+from dagster._utils.schedules import is_valid_cron_schedule  # not exported
 
-from sedi_dagster.errors import SediError
+from sedi_dagster.errors import SediError, SettingsError
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.jobs import open_round, verify_records, write_morning_page
 from sedi_dagster.orchestration.planning import BY_NIGHT, next_plan
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.settings import load_settings
+from sedi_dagster.settings import LoopSettings, load_settings
 
-_LOOP = load_settings().loop
+
+def _with_valid_crons(loop: LoopSettings) -> LoopSettings:
+    for name in ("nightly_cron", "verification_cron", "morning_cron"):
+        if not is_valid_cron_schedule(cron := getattr(loop, name)):
+            raise SettingsError(
+                f"SEDI_LOOP_{name.upper()}: {cron!r} is not a cron schedule.",
+                "Write five fields: minute, hour, day, month, day of the week, such as 0 2 * * *.",
+            )
+    return loop
+
+
+_LOOP = _with_valid_crons(load_settings().loop)
 
 
 @dg.schedule(

@@ -45,7 +45,7 @@ def _kept(asked: str) -> Settings:
 
 
 def _checked(of_file: Mapping[str, str | None], overrides: Mapping[str, Any] | None) -> Settings:
-    given = {name.upper(): value for name, value in of_file.items()} | os.environ
+    given = {name.upper(): value for name, value in (of_file | os.environ).items()}
     unknown = sorted(_unknown(given))
     unknown += [variable((name,)) for name in overrides or {} if name not in Settings.model_fields]
     if unknown:
@@ -66,7 +66,7 @@ def _checked(of_file: Mapping[str, str | None], overrides: Mapping[str, Any] | N
         raise SettingsError("Bad setting. " + "; ".join(problems), ".env.example explains each setting.") from None
     except UnreadableVariable as error:
         text = getattr(error.__cause__, "doc", None)
-        names = [name for name in sorted(known_variables()) if given.get(name) == text]
+        names = [name for name in sorted(known_variables()) if (given.get(name) or "").strip() == text]
         raise SettingsError(
             f"Bad setting. {', '.join(names) or error}: not JSON ({error.__cause__}).",
             ".env.example explains each setting.",
@@ -81,6 +81,7 @@ def _of_file(path: Path) -> dict[str, str | None]:
         text = "\0"
     if "\0" in text:
         raise SettingsError(f"{path} is not written in UTF-8.", "Save it as UTF-8 (it may be UTF-16).")
+    defined = set(os.environ)
     for line in parse_stream(StringIO(text)):
         odd = line.error or (line.key is not None and not re.fullmatch(r"[\w.-]+", line.key))
         if odd or (line.key is not None and line.value is None and line.key.upper().startswith("SEDI_")):
@@ -89,6 +90,14 @@ def _of_file(path: Path) -> dict[str, str | None]:
                 f"{path}, line {line.original.line}: {name!r} begins no variable.",
                 "Write NAME=value, one a line, as .env.example does.",
             )
+        if (line.key or "").upper().startswith("SEDI_"):
+            unset = next((name for name in re.findall(r"\$\{(\w+)\}", line.value or "") if name not in defined), None)
+            if unset:  # else it would be replaced by nothing: ${HOME_DIR}/data by /data
+                raise SettingsError(
+                    f"{path}, line {line.original.line}: {line.key} refers to ${{{unset}}}, which is not set.",
+                    f"Set {unset} above that line or in the environment, or write its value.",
+                )
+        defined.add(line.key or "")
     return dotenv_values(stream=StringIO(text))
 
 

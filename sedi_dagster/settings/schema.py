@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from sedi_dagster.errors import SettingsError
 from sedi_dagster.settings.alerts import AlertSettings
@@ -135,6 +135,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        for source in (env_settings, dotenv_settings):
+            assert isinstance(source, EnvSettingsSource)
+            # Blanks around a value come with copying and with files of variables; blanks alone are no value.
+            source.env_vars = {name: text for name, value in source.env_vars.items() if (text := (value or "").strip())}
         layers = (init_settings, env_settings, dotenv_settings, ProfileSource(settings_cls))
         return (LayeredSource(settings_cls, layers),)
 
@@ -167,8 +171,8 @@ class Settings(BaseSettings):
         return self
 
     def path(self, value: Path) -> Path:
-        """A path of the settings, relative ones taken from the project's root."""
-        return PROJECT_ROOT / local_path(str(value))
+        """A path of the settings, relative ones taken from the project's root; an address stays one."""
+        return value if _HALF_A_URL.match(str(value)) else PROJECT_ROOT / local_path(str(value))
 
     @property
     def data_root(self) -> str:

@@ -95,6 +95,19 @@ class TeacherSettings(SettingsGroup):
     def _as_it_was_meant(cls, text: Any) -> Any:
         return as_meant(text) if isinstance(text, str) else text
 
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+        headers = {name.strip(): value.strip() for name, value in headers.items()}
+        for name, value in headers.items():
+            is_name = re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII)
+            if not is_name or not (value.isascii() and value.isprintable()):
+                raise ValueError(
+                    f"SEDI_TEACHER_HEADERS: the header {name!r} cannot be sent: its name has a blank or a colon, or "
+                    "its value a line break or a letter beyond ASCII"
+                )
+        return headers
+
     @field_validator("model")
     @classmethod
     def _name_in_one_line(cls, name: str) -> str:

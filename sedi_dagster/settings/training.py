@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from sedi_dagster.settings.group import SettingsGroup
+from sedi_dagster.settings.group import Command, SettingsGroup
 from sedi_dagster.settings.paths import local_path
 
 
@@ -32,7 +32,10 @@ class TrainingSettings(SettingsGroup):
         "base: retrain the untrained student on all kept examples",
     )
     learning_rate: float | None = Field(
-        None, gt=0, description="Peak learning rate; empty: by the student's size (5e-4 for LoRA on the bundled one)"
+        None,
+        gt=0,
+        le=1,
+        description="Peak learning rate; empty: by the student's size (5e-4 for LoRA on the bundled one)",
     )
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = Field(
         "cosine", description="Learning rate schedule after the warm-up"
@@ -95,7 +98,7 @@ class TrainingSettings(SettingsGroup):
         description="Import training libraries once and fork for each training and evaluation (Linux without a "
         "GPU, one process, this interpreter); ends with `sedi run`, or after 5 idle minutes",
     )
-    launcher: str = Field(
+    launcher: Command = Field(
         "",
         description="Launcher for several devices, such as accelerate launch --num_processes 4; empty: one process",
     )

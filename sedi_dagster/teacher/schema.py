@@ -165,7 +165,7 @@ def open_engines(url: str) -> tuple[Engine, Engine]:
         if dialect not in ("sqlite", "postgresql"):
             raise SettingsError(f"The ledger cannot be stored in {dialect}.", _FIX)
         if dialect == "sqlite":
-            return _open_sqlite(url)
+            return _open_sqlite(url, parsed.database or ":memory:")
         engine = create_engine(url, pool_pre_ping=True)
         _create(engine)
         return engine, engine
@@ -211,17 +211,17 @@ def is_away(error: SQLAlchemyError) -> bool:
     return state in _STARTING_OR_ENDING or state.startswith("08")
 
 
-def _open_sqlite(url: str) -> tuple[Engine, Engine]:
-    database = make_url(url).database
-    if database and database != ":memory:":
-        folder = Path(database).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"The folder {folder} of the ledger cannot be used: {error.strerror}.",
-                "Set SEDI_DATA (or SEDI_LEDGER, if it is set) to a place that this user may write to.",
-            ) from None
+def _open_sqlite(url: str, database: str) -> tuple[Engine, Engine]:
+    if ":memory:" in database:
+        raise SettingsError("A ledger in memory would lose every answer that was paid for.", _FIX)
+    folder = Path(database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"The folder {folder} of the ledger cannot be used: {error.strerror}.",
+            "Set SEDI_DATA (or SEDI_LEDGER, if it is set) to a place that this user may write to.",
+        ) from None
     writer = _sqlite_engine(url, "BEGIN IMMEDIATE")
     _create(writer)
     return writer, _sqlite_engine(url, "BEGIN")

@@ -11,7 +11,9 @@ import dagster as dg
 import pytest
 
 from sedi_dagster.definitions import defs
-from sedi_dagster.settings import PROJECT_ROOT
+from sedi_dagster.errors import SettingsError
+from sedi_dagster.orchestration.schedules import _with_valid_crons
+from sedi_dagster.settings import PROJECT_ROOT, LoopSettings
 from sedi_dagster.settings.env_example import env_example
 
 HEAVY = (
@@ -122,6 +124,11 @@ def test_every_asset_has_a_group_an_owner_and_says_what_it_spends(repository: dg
         node = graph.get(key)
         assert node.group_name not in ("", "default") and node.owners and "spends" in node.tags, key
     assert graph.get(dg.AssetKey("evaluation_scores")).freshness_policy is not None
+
+
+def test_a_schedule_that_is_none_is_an_error_of_its_setting() -> None:
+    with pytest.raises(SettingsError, match="SEDI_LOOP_MORNING_CRON: '0 25"):
+        _with_valid_crons(LoopSettings(morning_cron="0 25 * * *"))
 
 
 def test_sensors_schedules_and_jobs_say_what_they_do(repository: dg.RepositoryDefinition) -> None:

@@ -243,7 +243,9 @@ def test_a_process_that_is_gone_is_seen_as_dead_and_a_reused_id_too() -> None:
     assert not Owner().sees_alive(row)
 
 
-@pytest.mark.parametrize("bad", ["not a url", "mysql://host/db", "nosuch+driver://host/db"])
+@pytest.mark.parametrize(
+    "bad", ["not a url", "mysql://host/db", "nosuch+driver://host/db", "sqlite://", "sqlite:///:memory:"]
+)
 def test_a_url_that_is_no_ledger_is_a_settings_error(bad: str) -> None:
     with pytest.raises(SettingsError):
         Ledger(bad)
