@@ -62,6 +62,8 @@ def _tried(name: str, check: Callable[[], object]) -> Diagnosis:
         check()
     except SediError as error:
         return Diagnosis(name, error.problem, error.fix)
+    except OSError as error:  # a folder that an earlier check found unusable
+        return Diagnosis(name, f"{error}.", "Correct what the checks above say.")
     return Diagnosis(name)
 
 

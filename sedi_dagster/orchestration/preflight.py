@@ -1,20 +1,23 @@
 """Checks before anything is spent, each with one clear error."""
 
 import asyncio
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
+from tempfile import TemporaryFile
 from typing import Any
 
-from sedi_dagster.errors import InputFileError, SediError
+from sedi_dagster.errors import InputFileError, ModelError, SediError, SettingsError, StorageError
 from sedi_dagster.evaluation.sandbox import run_tests
 from sedi_dagster.evaluation.served import check_served
 from sedi_dagster.generation.methods import check_mix
-from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf, bundled_minilm
+from sedi_dagster.models import BUNDLED_EMBEDDING, BUNDLED_STUDENT, bundled_gguf, bundled_minilm
 from sedi_dagster.orchestration.ray_jobs import check_ray
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.teaching import check_judge
 from sedi_dagster.reporting.seed_check import rules_that_drop_all
-from sedi_dagster.settings import Settings
-from sedi_dagster.student.check import check_student
+from sedi_dagster.settings import PROJECT_ROOT, Settings
+from sedi_dagster.student.check import check_student, model_folder
 from sedi_dagster.student.config import check_max_length, load_config
 from sedi_dagster.student.loading import check_quantization, load_tokenizer, student_source
 from sedi_dagster.targets import check_reference
@@ -43,6 +46,8 @@ def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]
         ("targets", lambda: check_reference(sedi.categories(), settings.evaluation.reference)),
         ("protected files", sedi.guarded_texts),
         ("data folder", sedi.store().check_writable),
+        ("cache", lambda: _check_cache(settings)),
+        ("programs", lambda: _check_programs(settings)),
         *([("Ray", lambda: check_ray(settings))] if settings.compute == "ray" else []),
         ("judge", lambda: check_judge(settings)),
         ("models", lambda: _check_models(settings)),
@@ -74,6 +79,31 @@ def _runs_code(verifier: str, args: Mapping[str, Any]) -> bool:
     return verifier == "code_tests" or any(_runs_code(part["verifier"], part["args"]) for part in parts)
 
 
+def _check_cache(settings: Settings) -> None:
+    cache = settings.path(settings.cache)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=cache):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"The cache {cache} cannot be written: {error.strerror}.",
+            "Set SEDI_CACHE to a folder that this user may write to.",
+        ) from None
+
+
+def _check_programs(settings: Settings) -> None:
+    """The programs that start workloads are there, if workloads run on this machine."""
+    if settings.compute != "local" or settings.pod:
+        return
+    launcher = shlex.split(settings.training.launcher)[:1]
+    programs = {"SEDI_TRAINING_PYTHON": settings.training.python, "SEDI_TRAINING_LAUNCHER": "".join(launcher)}
+    for setting, program in programs.items():
+        place = str(PROJECT_ROOT / program) if "/" in program else program
+        if program and program != "accelerate" and shutil.which(place) is None:  # the interpreter runs accelerate
+            raise SettingsError(f"{setting}: there is no program {place}.", "Correct it, or write its absolute path.")
+
+
 def _check_models(settings: Settings) -> None:
     if settings.teacher.base_url is None:
         bundled_gguf()
@@ -85,8 +115,14 @@ def _check_models(settings: Settings) -> None:
             check_quantization()
         if settings.training.attention == VARLEN:
             check_available()
-    if settings.batching.embedding_model.startswith("bundled:"):
+    embedding = settings.batching.embedding_model
+    if embedding == BUNDLED_EMBEDDING:
         bundled_minilm()
+    elif model_folder(embedding, "SEDI_BATCHING_EMBEDDING_MODEL") is None and embedding.startswith("bundled:"):
+        raise ModelError(
+            f"Unknown bundled model {embedding!r}.",
+            f"Set SEDI_BATCHING_EMBEDDING_MODEL to {BUNDLED_EMBEDDING}, a folder or a hub name.",
+        )
 
 
 def _check_model(name: str, setting: str, settings: Settings) -> None:

@@ -78,9 +78,9 @@ def check_config(name: str, config: Mapping[str, Any], setting: str, trained: bo
         raise ModelError(
             f"{name} is a {kinds}, and a student is a causal language model.", f"Name a chat model in {setting}."
         )
-    quantized = config.get("quantization_config")
+    quantized = config.get("quantization_config") or config.get("quantization")  # the latter: MLX
     if quantized and trained:
-        method = quantized.get("quant_method") if isinstance(quantized, Mapping) else quantized
+        method = quantized.get("quant_method", "MLX") if isinstance(quantized, Mapping) else quantized
         raise ModelError(
             f"The weights of {name} are quantised ({method}): they cannot be trained or merged.",
             f"Name the model with its plain weights in {setting}; SEDI_TRAINING_METHOD=qlora holds them in 4 bits.",
@@ -106,8 +106,9 @@ def _check_folder(folder: Path, setting: str, trained: bool) -> None:
 
 
 def _check_weights(folder: Path, setting: str) -> None:
-    """The file that transformers reads, or the index of several and all of them."""
+    """The file that transformers reads, or the index of several and all of them; each is whole."""
     if (folder / WEIGHTS).is_file():
+        _check_whole_file(folder / WEIGHTS)
         return
     index = folder / f"{WEIGHTS}.index.json"
     if not index.is_file():
@@ -127,6 +128,27 @@ def _check_weights(folder: Path, setting: str) -> None:
             f"{folder} lacks {len(missing)} of its {len(shards)} files of weights ({missing[0]}).",
             "Copy or download it again.",
         )
+    for name in shards:
+        _check_whole_file(folder / name)
+
+
+def _check_whole_file(file: Path) -> None:
+    """The header of a safetensors file can be read, and the file is as long as the header says."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise damaged_weights(file, error) from None
+
+
+def damaged_weights(source: object, error: Exception) -> ModelError:
+    """The error for a safetensors file that cannot be read."""
+    return ModelError(
+        f"A safetensors file of {str(source)!r} is damaged: {error}.",
+        "Copy or download it again (a file of a few lines is a pointer of Git LFS: run `git lfs pull`).",
+    )
 
 
 def _check_hub(name: str, setting: str, trained: bool) -> None:

@@ -22,7 +22,7 @@ from sedi_dagster.errors import ModelError
 from sedi_dagster.models import BUNDLED_STUDENT, bundled_gguf
 from sedi_dagster.settings import PROJECT_ROOT
 from sedi_dagster.student.chat import closing_in_template, trained_ids, writes_text
-from sedi_dagster.student.check import model_folder
+from sedi_dagster.student.check import damaged_weights, model_folder
 from sedi_dagster.student.config import UNUSABLE, fix, load_config, reason
 
 if TYPE_CHECKING:
@@ -162,14 +162,11 @@ def load_student(
         ahead = getattr(model.config.get_text_config(), "num_nextn_predict_layers", None) or 0
         _check_whole(weights, found["missing_keys"], found["unexpected_keys"], model.state_dict(), ahead)
     except UNUSABLE as error:
-        other = attention and "attention" in str(error).lower()
-        todo = f"Set SEDI_TRAINING_ATTENTION=auto instead of {attention}." if other else fix(setting)
+        named = f"Set SEDI_TRAINING_ATTENTION=auto instead of {attention}." if attention else _FREE_ATTENTION
+        todo = named if "attention" in str(error).lower() else fix(setting)
         raise ModelError(f"The model {weights!r} cannot be loaded: {reason(error)}", todo) from None
     except SafetensorError as error:
-        raise ModelError(
-            f"A safetensors file of {weights!r} is damaged: {error}.",
-            "Copy or download it again (a file of a few lines is a pointer of Git LFS: run `git lfs pull`).",
-        ) from None
+        raise damaged_weights(weights, error) from None
     if adapter is not None and not full_checkpoint:
         where = str(device) if four_bit else "cpu"  # else on the first GPU, whichever this process's is
         model = _adapted(model, adapter, where, trainable)
@@ -177,6 +174,9 @@ def load_student(
         return model
     low = inference and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return model.to(device, torch.bfloat16) if low else model.to(device)
+
+
+_FREE_ATTENTION = "Remove the implementation of attention (`_attn_implementation`) that its config.json names."
 
 
 def _adapted(model: PreTrainedModel, adapter: Path, where: str, trainable: bool) -> Any:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from sedi_dagster.cli import main
 from sedi_dagster.feedback.plan import PlanRequest, Stop
 from sedi_dagster.orchestration import planning
+from sedi_dagster.orchestration.doctor import _tried
 from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan
@@ -43,6 +44,13 @@ def test_doctor_names_each_thing_that_is_wrong_with_its_fix(project: Path, monke
     assert code == 2
     wrong = [line for line in ill.splitlines() if line.startswith("FAILED")]
     assert len(wrong) == 2 and "seed tasks" in wrong[0] and "teacher" in wrong[1] and ill.count("Fix:") >= 2
+
+
+def test_doctor_goes_on_where_a_check_needs_a_folder_that_cannot_be_used() -> None:
+    def check() -> None:
+        raise PermissionError(13, "Permission denied", "/cache")
+
+    assert _tried("teacher", check).problem == "[Errno 13] Permission denied: '/cache'."
 
 
 def _commands(command: click.Command) -> list[click.Command]:

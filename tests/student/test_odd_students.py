@@ -211,6 +211,16 @@ def test_weights_that_are_not_all_there_are_told(tmp_path: Path, spoil: Callable
         takes_padding(load_student(str(student), None).eval())
 
 
+@pytest.mark.parametrize("spoil", [truncate, point_elsewhere])
+def test_a_damaged_file_of_weights_is_told_before_anything_is_spent(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    student = student_of(tmp_path)
+    spoil(student)
+    with pytest.raises(ModelError, match=r"(?s)student/model.safetensors' is damaged.*git lfs pull"):
+        check_student(str(student), "SEDI_X")
+
+
 def test_layers_that_predict_further_tokens_are_left_out_as_the_config_counts_them(tmp_path: Path) -> None:
     """GLM and DeepSeek have them behind the last layer; transformers knows those of some models, by their number."""
     student = student_of(tmp_path)
@@ -247,10 +257,11 @@ def shards(student: Path) -> Path:
     [
         (lambda index: None, None),
         (lambda index: max(index.parent.glob("model-*")).unlink(), r"lacks 1 of its 2 files of weights \(model-00002"),
+        (lambda index: max(index.parent.glob("model-*")).write_text("<html>"), "00002.safetensors' is damaged"),
         (lambda index: index.write_text("{"), "index.json is damaged"),
         (lambda index: index.unlink(), r"neither model.safetensors nor .*only model-00001-of-00002.safetensors"),
     ],
-    ids=["whole", "a file missing", "index damaged", "index missing"],
+    ids=["whole", "a file missing", "a file damaged", "index damaged", "index missing"],
 )
 def test_weights_in_several_files_are_told_by_what_is_missing(
     tmp_path: Path, spoil: Callable[[Path], object], message: str | None
@@ -315,6 +326,7 @@ def test_of_a_model_for_images_the_part_for_text_is_adapted(tmp_path: Path) -> N
         ({"is_encoder_decoder": True, "model_type": "t5"}, "encoder-decoder"),
         ({"architectures": ["LlamaForSequenceClassification"]}, "LlamaForSequenceClassification"),
         ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, r"quantised \(gptq\).*plain weights"),
+        ({"quantization": {"group_size": 64, "bits": 4}}, r"quantised \(MLX\).*plain weights"),
     ],
 )
 def test_a_model_that_cannot_be_trained_is_told_by_its_config(
@@ -506,6 +518,13 @@ def test_an_attention_that_cannot_be_had_is_told_by_its_setting(tmp_path: Path, 
     student = write_student(BY_NAME[name], tmp_path / "student")
     with pytest.raises(ModelError, match=f"(?s)cannot be loaded.*SEDI_TRAINING_ATTENTION=auto instead of {attention}"):
         train(job_for(student, tmp_path / "out", rows=4, attention=attention), silent)
+
+
+def test_an_attention_that_the_config_names_and_cannot_be_had_is_told(tmp_path: Path) -> None:
+    student = student_of(tmp_path)
+    change(student / "config.json", _attn_implementation="flash_attention_2")
+    with pytest.raises(ModelError, match=r"(?s)cannot be loaded.*Remove .*_attn_implementation"):
+        load_student(str(student), None)
 
 
 def test_an_adapter_that_is_damaged_or_of_another_student_is_told(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sedi_dagster.errors import ModelError, SettingsError
+from sedi_dagster.errors import ModelError, SettingsError, StorageError
 from sedi_dagster.orchestration.preflight import preflight, preflight_checks
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.settings import load_settings
@@ -113,6 +113,11 @@ def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
     [
         ("SEDI_TRAINING_STUDENT", "/no/where", "SEDI_TRAINING_STUDENT"),
         ("SEDI_EVALUATION_REFERENCE", "/no/where", "SEDI_EVALUATION_REFERENCE"),
+        ("SEDI_BATCHING_EMBEDDING_MODEL", "/no/where", "SEDI_BATCHING_EMBEDDING_MODEL"),
+        ("SEDI_BATCHING_EMBEDDING_MODEL", "bundled:minilm", "Unknown bundled model 'bundled:minilm'"),
+        ("SEDI_TRAINING_PYTHON", "/no/python", "SEDI_TRAINING_PYTHON: there is no program /no/python"),
+        ("SEDI_TRAINING_LAUNCHER", "acelerate launch", "SEDI_TRAINING_LAUNCHER: there is no program acelerate"),
+        ("SEDI_CACHE", f"{__file__}/cache", "The cache .*/cache cannot be written"),
         ("SEDI_TRAINING_METHOD", "qlora", "qlora needs a GPU"),
         ("SEDI_TRAINING_ATTENTION", "varlen", "varlen needs an NVIDIA GPU"),
     ],
@@ -122,7 +127,7 @@ def test_the_loop_does_not_start_with_a_student_that_cannot_be_had(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setenv(variable, value)
-    with pytest.raises((ModelError, SettingsError), match=message):
+    with pytest.raises((ModelError, SettingsError, StorageError), match=message):
         preflight(SediResource())
 
 
