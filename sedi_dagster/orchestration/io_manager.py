@@ -29,7 +29,7 @@ class TablesIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Tables) -> None:
         """Write the record of the inputs of a partition, then its tables, the marker last."""
         asset, store = context.asset_key.path[-1], self.sedi.store()
-        parts = (asset, *partition_path(context.partition_key if context.has_asset_partitions else None))
+        parts = (asset, *partition_path(context.asset_partition_key if context.has_asset_partitions else None))
         upstream = [dep.asset_key.path[-1] for dep in context.asset_spec.deps]
         replaced = context.has_asset_partitions and supersede(
             store, parts[1], parts, tables_version(obj), context.run_id

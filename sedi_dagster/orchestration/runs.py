@@ -42,9 +42,14 @@ def run_at(work: Work, runs: Iterable[dg.DagsterRun]) -> str:
             return run.run_id
         chosen = {key.path[-1] for key in run.asset_selection or ()} or set(JOB_ASSETS.get(run.job_name, ()))
         wanted = set(work.assets or JOB_ASSETS[work.job])
-        if run.tags.get("dagster/partition") == work.partition and chosen & wanted:
+        if _partition(run) == work.partition and chosen & wanted:
             return run.run_id
     return ""
+
+
+def _partition(run: dg.DagsterRun) -> str | None:
+    """The partition that a run makes. A backfill names it as a range of one."""
+    return run.tags.get("dagster/partition") or run.tags.get("dagster/asset_partition_range_start")
 
 
 def runs_of(instance: dg.DagsterInstance, work: Work) -> int:

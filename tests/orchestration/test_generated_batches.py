@@ -38,7 +38,10 @@ def opened(instance: dg.DagsterInstance, candidates: int = 6) -> RoundPlan:
     return plan
 
 
-def generated(instance: dg.DagsterInstance, plan: RoundPlan, category: str = "math") -> dg.ExecuteInProcessResult:
+def generated(
+    instance: dg.DagsterInstance, plan: RoundPlan, category: str = "math", tags: dict[str, str] | None = None
+) -> dg.ExecuteInProcessResult:
+    """Materialize the batch. `tags`: of the run, where they name its partition."""
     resources = {"sedi": SediResource(), "io_manager": TablesIOManager(sedi=SediResource())}
     dg.materialize([seed_pool], instance=instance, resources=resources)
     return dg.materialize(
@@ -46,7 +49,8 @@ def generated(instance: dg.DagsterInstance, plan: RoundPlan, category: str = "ma
         selection=dg.AssetSelection.assets("generated_batches"),
         instance=instance,
         resources=resources,
-        partition_key=batch_key(category, plan.round),
+        partition_key=None if tags else batch_key(category, plan.round),
+        tags=tags,
         raise_on_error=False,
     )
 
@@ -68,6 +72,14 @@ def test_a_mix_of_all_methods_fills_a_category(instance: dg.DagsterInstance, mon
     after = estimate_round(load_settings(), 10)
     assert list(after) == list(mix) and not any(e.measured for e in before.values())
     assert all(e.measured and e.tokens < before[name].tokens for name, e in after.items())
+
+
+def test_a_backfill_names_the_partition_of_a_run_as_a_range_of_one(instance: dg.DagsterInstance) -> None:
+    plan = opened(instance, 2)
+    ends = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+    result = generated(instance, plan, tags=dict.fromkeys(ends, f"math|{plan.round}"))
+    assert result.success and all(check.passed for check in result.get_asset_check_evaluations())
+    assert tables(plan)["candidates"].height
 
 
 def test_the_log_has_a_line_of_progress_now_and_then_and_the_last_one_whatever_the_number_of_waves(

@@ -212,8 +212,9 @@ def test_changed_settings_begin_the_count_of_attempts_anew(
     assert len(requests(tick(round_ready_sensor, sedi, instance))) == len(plan.category_ids)
 
 
+@pytest.mark.parametrize("tags", [["partition"], ["asset_partition_range_start", "asset_partition_range_end"]])
 def test_a_run_that_a_person_launched_for_the_partition_is_waited_for(
-    sedi: SediResource, instance: dg.DagsterInstance
+    sedi: SediResource, instance: dg.DagsterInstance, tags: list[str]
 ) -> None:
     prepared(sedi)
     plan = opened(sedi, instance, "person")
@@ -221,7 +222,7 @@ def test_a_run_that_a_person_launched_for_the_partition_is_waited_for(
     instance.create_run_for_job(
         JOBS_BY_NAME["generate_batch"],
         status=dg.DagsterRunStatus.STARTED,
-        tags={"dagster/partition": f"{plan.category_ids[0]}|{plan.round}"},
+        tags={f"dagster/{tag}": f"{plan.category_ids[0]}|{plan.round}" for tag in tags},
     )
     assert "is in progress" in said(tick(round_ready_sensor, sedi, instance))
 
