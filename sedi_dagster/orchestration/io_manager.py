@@ -69,17 +69,20 @@ def _tell_superseded(context: dg.OutputContext, parts: tuple[str, ...]) -> None:
         "what builds on it, lineage_manifest included, so that the round fits together again."
     )
     context.log.warning(message)
-    context.step_context.instance.report_runless_asset_event(
-        dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey("lineage_manifest"),
-            check_name="the_manifest_agrees_with_the_data",
-            passed=False,
-            metadata={},
-            severity=dg.AssetCheckSeverity.WARN,
-            description=message,
-            partition=parts[1],
-        )
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("lineage_manifest"),
+        check_name="the_manifest_agrees_with_the_data",
+        passed=False,
+        metadata={},
+        severity=dg.AssetCheckSeverity.WARN,
+        description=message,
+        partition=parts[1],
     )
+    # As an event of this run: without a run, Dagster's records hold one result of a check and partition, ever.
+    event = dg.DagsterEvent(
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, context.job_name, event_specific_data=evaluation
+    )
+    context.step_context.instance.report_dagster_event(event, context.run_id)
 
 
 def _input_versions(store: Store, upstream: list[str], parts: tuple[str, ...]) -> Iterator[tuple[str, str]]:

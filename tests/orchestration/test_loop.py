@@ -121,6 +121,9 @@ def test_a_part_of_a_finished_round_that_is_made_again_is_superseded_on_record(l
     )
     assert check is not None and "superseded" in str(check.event)
 
+    assert loop.materialize("filtered_batches", ROUND).success, "a second time, too"
+    assert loop.data_version("filtered_batches", ROUND) == version and len(superseded(loop.sedi.store(), ROUND)) == 2
+
 
 def test_lost_records_come_back_with_their_figures_in_their_order_also_after_a_partition_was_added_by_hand(
     loop: Loop,
