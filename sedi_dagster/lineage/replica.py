@@ -111,18 +111,20 @@ def _was_there(path: str, round_key: str, parent: str | None) -> bool:
 
 
 def copy_calls(source: str, target: str, keys: Iterable[str], round_key: str) -> int:
-    """Copy calls from one ledger to a new one: these, and all of the round (a judge's). Returns how many.
+    """Copy calls from one ledger to a new one: these, all of the round (a judge's), and those that found out which form
+    of structured output the endpoint supports. Returns how many.
 
     Accounts are not copied: nothing is to be paid.
     """
     from sqlalchemy import create_engine, select
 
     from sedi_dagster.teacher.schema import calls, open_engines, texts
+    from sedi_dagster.teacher.structured import PURPOSE
 
     reading = create_engine(source)
     try:
         with reading.connect() as connection:
-            others = connection.scalars(select(calls.c.key).where(calls.c.round.in_((round_key, "")))).all()
+            others = connection.scalars(select(calls.c.key).where(calls.c.round.in_((round_key, PURPOSE)))).all()
     finally:
         reading.dispose()
     writer, reader = open_engines(target)

@@ -67,7 +67,7 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, partition
     result = part_of(defs.resolve_job_def(job), assets).execute_in_process(
         instance=instance,
         partition_key=partition,
-        run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
     if not result.success:

@@ -12,9 +12,15 @@ import pytest
 
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from sedi_dagster.errors import SediError, TeacherError
-from sedi_dagster.lineage.replica import compare_round, make_replica, recorded_manifest, recorded_settings
-from sedi_dagster.records import TeacherRequest
-from sedi_dagster.settings import load_settings
+from sedi_dagster.lineage.replica import (
+    compare_round,
+    copy_calls,
+    make_replica,
+    recorded_manifest,
+    recorded_settings,
+)
+from sedi_dagster.records import Message, TeacherRequest
+from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.open import open_ledger, open_teacher, recorded_answers_only
 
@@ -100,6 +106,25 @@ def test_within_the_block_nothing_is_sent_and_what_is_recorded_is_answered(
         with pytest.raises(TeacherError, match="has no answer in the ledger"):
             asyncio.run(ask("Task: another."))
     assert simulated_teacher.meter.as_dict()["requests"] == sent
+
+
+def test_calls_in_a_form_that_was_probed_are_answered_from_the_copy_of_a_round_s_calls(
+    tmp_path: Path, simulated_teacher: FaultyTeacher
+) -> None:
+    teacher = {"base_url": simulated_teacher.base_url, "model": "simulated-teacher", "prompt_style": "chat"}
+    settings = load_settings({"data": str(tmp_path), "teacher": teacher})
+    schema = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
+    request = TeacherRequest("examples", LATER, "math", 32, messages=(Message("user", "Add."),), json_schema=schema)
+
+    async def ask(settings: Settings) -> str:
+        async with open_teacher(settings) as teacher:
+            return (await teacher.ask([request]))[0].text
+
+    answered = asyncio.run(ask(settings))
+    copy = f"sqlite:///{tmp_path}/copy.sqlite"
+    assert copy_calls(settings.ledger_url, copy, [], LATER) == simulated_teacher.meter.as_dict()["requests"] > 1
+    with recorded_answers_only():
+        assert asyncio.run(ask(settings.model_copy(update={"ledger": copy}))) == answered
 
 
 @pytest.mark.slow
