@@ -204,7 +204,8 @@ def _unknown_shape(path: Path, row: Mapping[str, Any], columns: Columns) -> Inpu
     return InputFileError(
         f"{path} has an unknown format (fields: {seen}); supported are instruction, input and output (or prompt and "
         "completion, question and answer, context and response), messages, conversations, instances, trees.",
-        f"Name the fields, or convert it: jq -c '{{instruction: .FIELD, output: .FIELD}}' {path.name} > seeds.jsonl",
+        f"Name the fields: `sedi seeds check {path.name} --instruction FIELD --output FIELD --write seeds.jsonl` "
+        "converts the file, and other commands that take a FILE have these options, too.",
     )
 
 

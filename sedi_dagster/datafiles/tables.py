@@ -87,8 +87,8 @@ def _loose_rows(
         doublequote=not escaped,
         strict=True,
     )
-    next(reader, None)
     try:
+        next(reader, None)
         for number, cells in enumerate(reader, 1):
             if separator == "|" and not "".join(cells).strip("-: "):
                 continue  # the line below the names

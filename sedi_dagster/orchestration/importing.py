@@ -128,9 +128,12 @@ def _named(
     if unknown:
         known = [task for task in read_seed_file(OUR_SEEDS, categories).tasks if task.category in categories]
         if not known:
+            named = ", ".join(
+                repr(name[:60]) if name else "none" for name in list(dict.fromkeys(row.category for row in unknown))[:8]
+            )
             raise SediError(
-                f"{len(unknown):,} rows of {problems.path} name no known category: {', '.join(categories)}.",
-                "Set the field `category` in each row, or one category for all rows with --into.",
+                f"{len(unknown):,} rows of {problems.path} name no known category, but {named}.",
+                f"Name one of {', '.join(categories)} in each row, or one for all rows with --into.",
             )
         problems.notes["rows name no known category: each got the category of the most similar seeds"] += len(unknown)
         found = assign_categories([as_seed_task(row) for row in unknown], known)

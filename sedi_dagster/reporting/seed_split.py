@@ -23,10 +23,11 @@ from sedi_dagster.datafiles.shapes import NOT_READ, Columns
 from sedi_dagster.datafiles.writing import write_jsonl
 from sedi_dagster.errors import InputFileError, StorageError
 from sedi_dagster.evaluation.held_out_tasks import item_of, labels_of
+from sedi_dagster.filtering.answer_rules import AnswerForm
 from sedi_dagster.filtering.decontamination import Decontaminator
 from sedi_dagster.filtering.shared_instructions import SharedInstructions
 from sedi_dagster.project_files import project_file
-from sedi_dagster.records import Category, EvaluationItem, SeedTask, derived_rng
+from sedi_dagster.records import Category, EvaluationItem, SeedTask, derived_rng, task_prompt
 from sedi_dagster.reporting.file_problems import show_notes
 from sedi_dagster.seed_pool.loading import OTHER_NAMES, SeedFile, read_seed_file
 from sedi_dagster.settings import PROJECT_ROOT, Settings, load_settings
@@ -49,12 +50,13 @@ _SHARED_HINT = "Keep the instruction as it is in the examples, and write a new i
 @dataclass
 class Split:
     """What the tasks of one file are divided into. `left_out`: how many tasks of a category, and why none is an item;
-    `near`: tasks that stayed seed tasks because they are near others."""
+    `near`: tasks that stayed seed tasks because they are near others; `no_answers`: because their output is none."""
 
     seeds: dict[str, list[SeedTask]] = field(default_factory=dict)
     items: dict[str, list[EvaluationItem]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     near: Counter[str] = field(default_factory=Counter)
+    no_answers: Counter[str] = field(default_factory=Counter)
 
 
 @click.command()
@@ -127,14 +129,21 @@ def split_tasks(tasks: Sequence[SeedTask], most_items: int, settings: Settings) 
     for task in tasks:
         by_category[task.category].append(task)
     made = Split()
+    form = AnswerForm.of(settings.filtering)
     task_of: dict[str, SeedTask] = {}
     for category, of_category in by_category.items():
-        if len(of_category) < FEWEST:
-            made.left_out[category] = f"{len(of_category)} tasks, {FEWEST} are needed"
+        answered = [
+            task for task in of_category if not form.problem(task.output, task_prompt(task.instruction, task.input))
+        ]
+        if len(answered) < FEWEST:
+            made.left_out[category] = f"{len(answered)} tasks, {FEWEST} are needed"
             continue
-        labels, outputs = labels_of(of_category), [task.output for task in of_category]
+        if len(answered) < len(of_category):
+            made.no_answers[category] = len(of_category) - len(answered)
+        labels, outputs = labels_of(answered), [task.output for task in answered]
         of_category = [replace(task, is_classification=task.is_classification or bool(labels)) for task in of_category]
-        drawn = sorted(of_category, key=lambda task: task.id)
+        can_be_items = {task.id for task in answered}
+        drawn = sorted((task for task in of_category if task.id in can_be_items), key=lambda task: task.id)
         derived_rng(settings.project_seed, "held-out tasks", category).shuffle(drawn)
         wanted = min(most_items, len(of_category) // 2)
         items: list[EvaluationItem] = []
@@ -247,7 +256,13 @@ def _show(console: Console, folder: Path, found: SeedFile, made: Split) -> None:
     few = [category for category, items in made.items.items() if len(items) < FEW_ITEMS]
     notes = [*found.notes]
     if made.left_out:
-        notes.append("left out: " + "; ".join(f"{category} ({why})" for category, why in made.left_out.items()))
+        left_out = "; ".join(f"{category} ({why})" for category, why in made.left_out.items())
+        notes.append(
+            f"left out with all their tasks: {left_out}. They need tasks that differ more, or items that you write"
+        )
+    if made.no_answers:
+        listed = ", ".join(f"{category} ({count})" for category, count in made.no_answers.items())
+        notes.append(f"outputs that are not answers (refusals, placeholders), and so no items: {listed}")
     if made.near:
         listed = ", ".join(f"{category} ({count})" for category, count in made.near.items())
         notes.append(f"too close to other tasks to be items, and so seed tasks: {listed}")

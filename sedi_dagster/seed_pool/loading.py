@@ -133,16 +133,26 @@ def _renamed(rows: Sequence[Exchange], names: Mapping[str, str], problems: Probl
 
 
 def with_known_names(rows: Sequence[Exchange], categories: Collection[str], problems: Problems) -> list[Exchange]:
-    """The rows with their categories as the loop names them: `Open QA` is open_qa. Others stay as they are."""
+    """The rows with the ids of their categories: `Open QA` is open_qa. Others stay as they are.
+
+    Args:
+        categories: the ids, or the categories by id: then their names are known, too.
+    """
+    by_id = categories.items() if isinstance(categories, Mapping) else ()
+    names = {_plain(category.name): id_ for id_, category in by_id}
     found = []
     for row in rows:
-        plain = "_".join(row.category.lower().replace("-", " ").split())
-        candidates = (row.category, plain, OTHER_NAMES.get(plain, ""))
+        plain = _plain(row.category)
+        candidates = (row.category, plain, OTHER_NAMES.get(plain, ""), names.get(plain, ""))
         name = next((name for name in candidates if name in categories), row.category)
         if name != row.category:
             problems.notes[f"rows are of category {row.category[:60]!r}, which is read as {name}"] += 1
         found.append(replace(row, category=name))
     return found
+
+
+def _plain(name: str) -> str:
+    return "_".join(name.lower().replace("-", " ").split())
 
 
 def _check_categories(rows: Sequence[Exchange], categories: Collection[str], problems: Problems) -> None:
@@ -152,7 +162,8 @@ def _check_categories(rows: Sequence[Exchange], categories: Collection[str], pro
         first = next(row.number for row in rows if row.category == category)
         where = f"in {count:,} of {len(rows):,} rows"
         if category:
-            fix = f'one of {known}; SEDI_SEED_CATEGORIES=\'{{"{category[:60]}": "{min(categories)}"}}\' maps it to one'
+            mapped = f'SEDI_SEED_CATEGORIES=\'{{"{category[:60]}": "{min(categories)}"}}\''
+            fix = f"one of {known}; {mapped} maps it to one, `sedi seeds split` makes categories of those in the file"
             problems.add(first, "category", f"{category[:60]!r} is unknown, {where}", fix)
         else:
             problem = f"is missing {where}; the others have it"

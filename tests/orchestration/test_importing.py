@@ -86,6 +86,16 @@ def test_rows_without_a_category_get_that_of_the_seeds_they_are_most_like(projec
     assert any("most similar" in note for note in problems.note_lines())
 
 
+def test_a_category_of_rows_that_there_is_not_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = project / "own.yaml"
+    own.write_text((project / "categories.yaml").read_text().replace("id: ", "id: my_").replace("name: ", "name: my_"))
+    monkeypatch.setenv("SEDI_CATEGORIES", str(own))
+    path = project / "rows.jsonl"
+    path.write_text(json.dumps({**ROWS[0], "category": "poetry"}))
+    with pytest.raises(SediError, match="name no known category, but 'poetry'"):
+        import_file(path, load_settings(), Problems(path))
+
+
 def test_nothing_is_imported_into_a_round_that_is_open_or_a_category_that_there_is_not(made_elsewhere: Path) -> None:
     settings = load_settings()
     with pytest.raises(SediError, match="Unknown category: poetry"):

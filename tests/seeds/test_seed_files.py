@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sedi_dagster.datafiles import Limits, Problems, read_rows
@@ -239,6 +239,7 @@ def test_a_million_broken_lines_do_not_fill_the_memory(tmp_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([b"[", b"{", b'{"a":1}', b",", b"\xef\xbb\xbf"]))))
+@example([b',"', b"\0"])  # a quote that never ends, in the line of the names
 def test_no_bytes_raise_anything_but_an_input_file_error(tmp_path: Path, parts: list[bytes]) -> None:
     path = tmp_path / "bytes.jsonl"
     path.write_bytes(b"\n".join(parts))

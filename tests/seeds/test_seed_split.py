@@ -123,6 +123,19 @@ def test_a_category_whose_items_would_all_have_one_answer_is_left_out(write_json
     assert list(load_categories(tmp_path / "own" / "categories.yaml")) == ["towns_of_the_world"]
 
 
+def test_an_output_that_is_no_answer_is_not_what_an_item_asks_for(write_jsonl: Write, tmp_path: Path) -> None:
+    rows = towns() + [{"instruction": q, "output": "yes" if len(q) % 2 else "no", "category": "b"} for q in QUESTIONS]
+    rows[1]["output"] = "As an AI language model, I cannot help with that."
+    rows[13]["output"] = rows[14]["output"] = "N/A"
+    result = split(write_jsonl(rows), tmp_path / "own")
+    assert "and so no items: towns_of_the_world (1), b (2)" in result.output
+    seeds = read_seed_file(tmp_path / "own" / "seed_tasks.jsonl", None).tasks
+    assert {rows[n]["output"] for n in (1, 13)} <= {seed.output for seed in seeds}
+    items = [json.loads(line) for line in (tmp_path / "own" / "evaluation_items.jsonl").read_text().splitlines()]
+    assert {i["reference"] for i in items if i["category"] == "b"} == {"yes", "no"}
+    assert all(i["args"]["labels"] == ["yes", "no"] for i in items if i["category"] == "b") and "AI" not in str(items)
+
+
 def test_a_task_that_no_verifier_can_judge_is_no_item() -> None:
     text = "The committee met on Monday and talked about the roof, the heating and the new chairs for the hall."
     echo = task("Correct the text.", text, text.replace("committee", "comittee"))
@@ -152,6 +165,13 @@ def test_the_files_are_what_the_loop_reads(write_jsonl: Write, tmp_path: Path) -
     assert "left out" in result.output and "x (1 tasks, 4 are needed)" in result.output
     asked = {item.prompt for item in items}
     assert asked.isdisjoint(seed.instruction for seed in seeds) and all(item.verifier == "match" for item in items)
+
+
+def test_rows_may_name_a_category_as_its_entry_does(write_jsonl: Write, tmp_path: Path) -> None:
+    file = write_jsonl(towns("Städte der Welt"))
+    assert split(file, tmp_path / "own").exit_code == 0
+    found = read_seed_file(file, load_categories(tmp_path / "own" / "categories.yaml")).checked()
+    assert {task.category for task in found.tasks} == {"stadte_der_welt"}
 
 
 def test_a_file_without_categories_gets_one_or_those_of_the_bundled_seeds(write_jsonl: Write, tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def test_assigned_categories_are_told_with_their_confidence(capsys: pytest.Captu
 
 def test_markup_in_a_file_is_shown_as_it_is(write_jsonl: Write) -> None:
     path = write_jsonl([{"instruction": "Say it.", "output": "x", "category": "[red]x[/red] [/nothing]"}])
-    assert "'[red]x[/red] [/nothing]' is unknown" in _check(path).output
+    result = _check(path).output
+    assert "'[red]x[/red] [/nothing]' is unknown" in result and "`sedi seeds split` makes categories" in result
 
 
 def test_a_rule_that_all_seeds_break_is_a_problem(
