@@ -148,7 +148,7 @@ def reproduce(round_key: str) -> None:
     compared = reproduce_round(settings, key, lambda outcome: click.echo(outcome, err=True))
     for one in compared:
         if not one.same:
-            click.echo(f"differs: {one.what}: {one.recorded} recorded, {one.reproduced} now")
+            click.echo(f"differs: {one.name}: {one.recorded} recorded, {one.reproduced} now")
     different = sum(not one.same for one in compared)
     outcome = f"{different} differ" if different else "all identical"
     click.echo(f"{key}: {len(compared)} tables and files rebuilt without a teacher call: {outcome}.")

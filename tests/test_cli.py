@@ -26,7 +26,7 @@ from sedi_dagster.cli import main
         (["rejected", "--round", "\u00b2"], "has been filtered"),
         (["estimate", "--candidates", "-3"], "-3 is not in the range"),
         (["estimate", "--categories", "0"], "0 is not in the range"),
-        (["export", "--to", "somewhere", "--public"], "--public is for a repository"),
+        (["export", "--to", "somewhere", "--public"], "--public requires a repository"),
     ],
 )
 def test_a_wrong_value_is_told_in_one_error(project: Path, words: list[str], message: str) -> None:

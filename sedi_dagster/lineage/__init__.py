@@ -1,4 +1,4 @@
 """Provenance: the manifest of a round, and the trace of an example.
 
-Belongs here: reading and joining what the other packages recorded. Does not: recording it (each package does).
+Belongs here: reading and joining the records of the other packages. Does not: writing those records.
 """

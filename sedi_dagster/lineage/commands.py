@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 Embed = Callable[[Sequence[str], str], "np.ndarray"]
-"""`embed(texts, model_name)`: unit vectors, one row a text."""
+"""`embed(texts, model_name)` returns unit vectors, one row per text."""
 
-LONGEST_SHOWN = 160
+_MAX_TEXT_LENGTH = 160
 _SHARES = ",".join(f"{name}={share}" for name, share in SHARES.items())
 
 
@@ -58,27 +58,27 @@ def export_command(
     if not target and not repository:
         raise SediError("No destination is given.", "Name a folder or URL with --to, or a repository with --push.")
     if public and not repository:
-        raise SediError("--public is for a repository.", "Name one with --push, or leave --public out.")
+        raise SediError("--public requires a repository.", "Name one with --push, or omit --public.")
     settings = load_settings()
     store = Store(settings.data_root)
     _check_outside(target, settings)
     selection = Selection(rounds, categories, where)
     examples = select(finished_examples(store), selection)
-    rules = (selection, forms or tuple(FORMS), parse_shares(splits))
+    options = (selection, forms or tuple(FORMS), parse_shares(splits))
     with tempfile.TemporaryDirectory() as scratch:
         folder = target or scratch
-        files = export_dataset(store, settings, examples, Store(folder), *rules)
+        files = export_dataset(store, settings, examples, Store(folder), *options)
         if target:
             click.echo(f"{examples.height:,} examples, {len(files)} files: {target}")
         if repository:
             if "://" in folder:
                 folder = scratch
-                export_dataset(store, settings, examples, Store(folder), *rules)
+                export_dataset(store, settings, examples, Store(folder), *options)
             click.echo(f"{examples.height:,} examples pushed: {_push(Path(folder), repository, public)}")
 
 
 def _check_outside(target: str | None, settings: Settings) -> None:
-    """The data folder holds what the loop has made: another file in it has no recorded origin."""
+    """Refuse a target in the data folder, where `sedi verify` would report files without a recorded origin."""
     if target and "://" not in target + settings.data_root:
         data = Path(settings.data_root).resolve()
         if Path(target).resolve().is_relative_to(data):
@@ -86,28 +86,28 @@ def _check_outside(target: str | None, settings: Settings) -> None:
 
 
 def _push(folder: Path, repository: str, public: bool) -> str:
-    """Upload a folder as a dataset repository (made if there is none) to the hub or `HF_ENDPOINT`. Returns its address.
+    """Upload a folder to the hub (or `HF_ENDPOINT`) as a dataset repository, creating it if needed, and return its URL.
 
-    The token is the one of `HF_TOKEN`, or of `hf auth login`.
+    The token comes from `HF_TOKEN` or `hf auth login`.
 
     Raises:
-        SediError: the hub refused it or cannot be reached.
+        SediError: the hub refused the upload or cannot be reached.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
 
     hub = HfApi()
     try:
-        made = hub.create_repo(repository, repo_type="dataset", private=not public, exist_ok=True)
+        repo = hub.create_repo(repository, repo_type="dataset", private=not public, exist_ok=True)
         hub.upload_folder(
-            folder_path=folder, repo_id=made.repo_id, repo_type="dataset", commit_message="Export of sedi-dagster"
+            folder_path=folder, repo_id=repo.repo_id, repo_type="dataset", commit_message="Export of sedi-dagster"
         )
     except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
         raise SediError(
             f"{repository} could not be pushed to {hub.endpoint}: {str(error).strip().splitlines()[0]}",
-            "Check the name (owner/name), HF_TOKEN (it must be allowed to write), HF_ENDPOINT and HF_HUB_OFFLINE.",
+            "Check the name (owner/name), HF_TOKEN (it needs write access), HF_ENDPOINT and HF_HUB_OFFLINE.",
         ) from None
-    return str(made.url)
+    return str(repo.url)
 
 
 @click.command("similar")
@@ -125,35 +125,38 @@ def similar_command(text: str, limit: int, as_of: str, category: str, as_json: b
     settings = load_settings()
     key = round_named(as_of)
     model = settings.batching.embedding_model
-    found = similar_examples(Store(settings.data_root), text, embed, model, limit, key, category)
-    for row in found:
+    for row in similar_examples(Store(settings.data_root), text, embed, model, limit, key, category):
         if as_json:
             click.echo(json.dumps(row, ensure_ascii=False))
         else:
-            shown = " ".join(f"{row['instruction']} {row['input']}".split())[:LONGEST_SHOWN]
+            shown = " ".join(f"{row['instruction']} {row['input']}".split())[:_MAX_TEXT_LENGTH]
             click.echo(f"{row['cosine']:.3f}  {row['example_id']}  {row['round']}  {row['category']}  {shown}")
 
 
 def similar_examples(
     store: Store, text: str, embed: Embed, model: str, limit: int = 10, as_of: str = "", category: str = ""
 ) -> list[dict[str, Any]]:
-    """Nearest first: example_id, round, category, instruction, input, output, `cosine`.
+    """Return the examples most similar to a text, nearest first.
 
     Args:
-        as_of: a round; the table is read as that round left it. Empty: as it is now.
-        category: only examples of it; empty: all.
+        model: the embedding model, which must be the one that made the stored vectors.
+        as_of: read the table as this round left it; empty: as it is now.
+        category: search only this category; empty: all.
+
+    Returns:
+        Rows with `example_id`, `round`, `category`, `instruction`, `input`, `output` and `cosine`.
 
     Raises:
-        SediError: there are no examples, no such round or category, or they have vectors of another model.
+        SediError: there are no examples, the round or category is unknown, or the vectors are from another model.
     """
-    table = _opened(store, as_of)
-    stored = table.search().select(["embedding_model"]).limit(1).to_list()
-    if not stored:
+    table = _open_table(store, as_of)
+    first = table.search().select(["embedding_model"]).limit(1).to_list()
+    if not first:
         raise SediError("No example has been kept yet.", "Run `sedi run` first.")
-    if stored[0]["embedding_model"] != model:
+    if first[0]["embedding_model"] != model:
         raise SediError(
-            f"The examples have embeddings of {stored[0]['embedding_model']}, not of {model}.",
-            "Set SEDI_BATCHING_EMBEDDING_MODEL to that model.",
+            f"The stored embeddings were made with {first[0]['embedding_model']}, not with {model}.",
+            f"Set SEDI_BATCHING_EMBEDDING_MODEL={first[0]['embedding_model']}.",
         )
     query = table.search(embed([text], model)[0]).distance_type("cosine").limit(limit)
     if category:
@@ -165,8 +168,8 @@ def similar_examples(
     return [{n: row[n] for n in names} | {"cosine": 1 - row["_distance"]} for row in query.to_list()]
 
 
-def _opened(store: Store, as_of: str) -> Any:
-    """The table, at the state that a round left."""
+def _open_table(store: Store, as_of: str) -> Any:
+    """Open the table of examples as it was after the round `as_of`; empty: as it is now."""
     database = lance_database(str(store.path("lance")))
     if TABLE not in database.list_tables(limit=10_000).tables:
         raise SediError("No example has been kept yet.", "Run `sedi run` first.")
@@ -174,6 +177,6 @@ def _opened(store: Store, as_of: str) -> Any:
     if as_of:
         rounds = sorted(table.tags.list())
         if as_of not in rounds:
-            raise SediError(f"There is no state of the examples as of {as_of!r}.", f"Choose from {', '.join(rounds)}.")
+            raise SediError(f"The examples have no version for round {as_of!r}.", f"Choose from {', '.join(rounds)}.")
         table.checkout(as_of)
     return table

@@ -1,4 +1,4 @@
-"""Hashes of a round's outputs: files, rows of the ledger, rows of the Lance table of examples."""
+"""Hashes of a round's outputs: files, ledger rows, and rows of the Lance table of examples."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ from sedi_dagster.storage.store import Store
 
 CALL_DIGEST_SCHEMA: dict[str, Any] = {
     "request_key": pl.String,
-    "account": pl.String,  # what was asked of whom, when, for how much, and how it ended
-    "texts": pl.String,  # request and response; null if they were pruned before the manifest was written
+    "account": pl.String,  # hash of everything but the texts: model, endpoint, times, tokens, cost, outcome
+    "texts": pl.String,  # hash of request and response; null if pruned before the manifest was written
 }
 _NOT_HASHED = frozenset(
     """owner state reserved_tokens reserved_nanousd request response
-    cached_tokens reasoning_tokens replies""".split()  # the last three are not in ledgers of layout 1
+    cached_tokens reasoning_tokens replies""".split()  # the last three are missing from ledgers of layout 1
 )
-"""Columns of a call that change after its end (`state`: pruned), or say nothing about it."""
+"""Columns left out of `account`: they may change after the call has ended, or are hashed elsewhere."""
 
 _THREADS = 4
 
@@ -30,27 +30,31 @@ _THREADS = 4
 def file_hashes(
     store: Store, paths: Iterable[str], progress: Callable[[int], None] | None = None
 ) -> dict[str, str | None]:
-    """SHA-256 by path under the root; None for a file that is not there. `progress(bytes)` as files are done."""
+    """Return the SHA-256 of each file by its path under the root; None if the file does not exist.
 
-    def hashed(path: str) -> tuple[str | None, int]:
+    Args:
+        progress: called after each file with its size in bytes.
+    """
+
+    def hash_file(path: str) -> tuple[str | None, int]:
         try:
             with store.reading(path) as reading:
                 return sha256_of(reading), reading.seek(0, os.SEEK_END)
         except FileNotFoundError:
             return None, 0
 
-    wanted, found = list(paths), {}
-    with ThreadPoolExecutor(_THREADS) as pool:  # hashing and reading let other threads run
-        for path, (sha256, size) in zip(wanted, pool.map(hashed, wanted), strict=True):
-            found[path] = sha256
+    paths, hashes = list(paths), {}
+    with ThreadPoolExecutor(_THREADS) as pool:  # hashing and reading release the GIL
+        for path, (sha256, size) in zip(paths, pool.map(hash_file, paths), strict=True):
+            hashes[path] = sha256
             if progress is not None:
                 progress(size)
-    return found
+    return hashes
 
 
 def call_digests(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
-    """`CALL_DIGEST_SCHEMA` of calls as `ledger_rows` reads them, by key."""
-    found = [
+    """Return the digests (`CALL_DIGEST_SCHEMA`) of calls as read by `ledger_rows`, sorted by key."""
+    digests = [
         {
             "request_key": row["key"],
             "account": _digest({name: value for name, value in row.items() if name not in _NOT_HASHED}),
@@ -58,25 +62,25 @@ def call_digests(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
         }
         for row in rows
     ]
-    return pl.DataFrame(found, schema=CALL_DIGEST_SCHEMA).sort("request_key")
+    return pl.DataFrame(digests, schema=CALL_DIGEST_SCHEMA).sort("request_key")
 
 
-def root_of(digests: pl.DataFrame) -> str:
-    """One SHA-256 over all digests of calls, which the manifest holds."""
+def calls_root(digests: pl.DataFrame) -> str:
+    """Return one SHA-256 over all digests of a round's calls, for the manifest."""
     return _digest(digests.rows())
 
 
 def examples_root(digests: Mapping[str, str]) -> str:
-    """The same over the digests of a round's examples, by example id."""
+    """Return one SHA-256 over the digests of a round's examples (by example id), for the manifest."""
     return _digest(sorted(digests.items()))
 
 
 def example_digests(uri: str, round_key: str | None = None) -> dict[str, dict[str, str]]:
-    """SHA-256 of each row of the Lance table of examples, vector included: by round, then by example id.
+    """Return the SHA-256 of each row of the Lance table of examples, vector included, by round and example id.
 
     Args:
-        uri: of the Lance database. Of one without the table, nothing comes.
-        round_key: only that round.
+        uri: of the Lance database. The result is empty if it has no such table.
+        round_key: only this round; None: all.
     """
     from sedi_dagster.batching.example_table import TABLE
 
@@ -85,12 +89,12 @@ def example_digests(uri: str, round_key: str | None = None) -> dict[str, dict[st
         return {}
     query = database.open_table(TABLE).search()
     rows = (query.where(f"round = '{round_key}'") if round_key else query).to_arrow()
-    found: dict[str, dict[str, str]] = {}
+    digests: dict[str, dict[str, str]] = {}
     for batch in rows.to_batches():
         for row in batch.to_pylist():
             vector = [float(x).hex() for x in row.pop("vector")]
-            found.setdefault(row["round"], {})[row["example_id"]] = _digest([row, vector])
-    return found
+            digests.setdefault(row["round"], {})[row["example_id"]] = _digest([row, vector])
+    return digests
 
 
 def _digest(value: Any) -> str:

@@ -1,9 +1,10 @@
-"""An inverted index over all partitions, so that a trace reads only a few of them.
+"""An inverted index from ids to partitions, so that a trace reads only a few of them.
 
-It is SQLite in the cache and updates itself when opened: partitions whose completion marker changed are read again. It
-contains nothing that is not in the data folder, so it can be deleted at any time.
+The index is a SQLite file in the cache. Opening it brings it up to date: partitions whose completion marker has changed
+are read again. Everything in it comes from the data folder, so the file can be deleted at any time.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from sedi_dagster.records import content_id
 from sedi_dagster.storage.store import MARKER, Store
 
 VERSION = 2
-MOST_FOUND = 50
-"""Ids that an ambiguous search lists at most."""
+MAX_MATCHES = 50
+"""Largest number of ids that a search returns."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS places (
@@ -32,7 +33,12 @@ CREATE TABLE IF NOT EXISTS texts (place INTEGER NOT NULL, id TEXT NOT NULL, text
 
 @dataclass(frozen=True)
 class Column:
-    """A column of ids: the role in which its table mentions them. `text`: the column that an id is found by, too."""
+    """A column of ids to index.
+
+    Attributes:
+        role: what the ids are to the table's rows.
+        text: column of the same table whose text an id can also be found by; empty: none.
+    """
 
     role: str
     table: str
@@ -66,12 +72,12 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "evaluation_scores": (Column("item", "items", "item_id"),),
 }
-"""What is indexed, by asset."""
+"""The indexed columns of each asset."""
 
 
 @dataclass(frozen=True)
 class Mention:
-    """An id in a partition (`generated_batches/round-0001/math`), in a role, so many times."""
+    """The number of times that a partition (`generated_batches/round-0001/math`) mentions an id in a role."""
 
     role: str
     partition: str
@@ -88,21 +94,21 @@ class Mention:
 
 
 class LineageIndex:
-    """The index of a data folder, up to date as of its opening. A context manager.
+    """The index of a data folder, brought up to date when opened. A context manager.
 
     Attributes:
-        unreadable: partitions with a file that is missing or was changed; they are not in the index.
+        unreadable: partitions left out because one of their files is missing or was changed, with the error.
     """
 
     def __init__(self, store: Store, cache: Path, progress: Callable[[int, int], None] | None = None) -> None:
-        """Open it in `cache` and read what has changed. `progress(done, total)`: partitions to be read."""
+        """Open the index in `cache` and update it, calling `progress(done, total)` for each partition to be read."""
         self.unreadable: dict[str, StorageError] = {}
         folder = cache / "lineage"
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / f"v{VERSION}-{content_id('data', str(store.root))}.sqlite"
         try:
             self._update(store, progress)
-        except sqlite3.DatabaseError:  # broken, or made by another program: it can always be made again
+        except sqlite3.DatabaseError:  # damaged, or not a database: the index can always be rebuilt
             self._file.unlink(missing_ok=True)
             self._update(store, progress)
 
@@ -113,7 +119,7 @@ class LineageIndex:
         self._database.close()
 
     def mentions(self, id_: str, *roles: str) -> list[Mention]:
-        """Every partition that mentions the id, in order of rounds; of these roles only, if any are named."""
+        """Return the mentions of an id in order of partition, restricted to `roles` if any are given."""
         rows = self._database.execute(
             "SELECT role, partition, times FROM mentions JOIN places USING (place) WHERE id = ? ORDER BY partition",
             (id_,),
@@ -121,52 +127,50 @@ class LineageIndex:
         return [Mention(*row) for row in rows if not roles or row[0] in roles]
 
     def with_prefix(self, prefix: str) -> dict[str, str]:
-        """The ids that begin so, at most `MOST_FOUND`, with no text."""
+        """Return up to `MAX_MATCHES` ids that begin with `prefix`, mapped to empty texts."""
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         rows = self._database.execute(
             "SELECT DISTINCT id FROM mentions JOIN places USING (place) WHERE id >= ? AND id < ? LIMIT ?",
-            (prefix, end, MOST_FOUND),
+            (prefix, end, MAX_MATCHES),
         )
         return {row[0]: "" for row in rows}
 
     def with_text(self, piece: str) -> dict[str, str]:
-        """The ids whose text holds the piece (but for white space and case), at most `MOST_FOUND`, with the text."""
-        escaped = " ".join(piece.split())
-        for sign in "\\%_":
-            escaped = escaped.replace(sign, f"\\{sign}")
+        """Return up to `MAX_MATCHES` ids whose text contains `piece`, with the text; ignores case and white space."""
+        escaped = re.sub(r"[\\%_]", r"\\\g<0>", " ".join(piece.split()))
         rows = self._database.execute(
             "SELECT DISTINCT id, text FROM texts JOIN places USING (place) WHERE text LIKE ? ESCAPE '\\' LIMIT ?",
-            (f"%{escaped}%", MOST_FOUND),
+            (f"%{escaped}%", MAX_MATCHES),
         )
         return dict(rows)
 
     def partitions(self, asset: str) -> list[str]:
-        """The partitions of an asset that are there."""
+        """Return the indexed partitions of an asset, sorted."""
         rows = self._database.execute("SELECT partition FROM places ORDER BY partition")
         return [row[0] for row in rows if row[0].split("/")[0] == asset]
 
     def _update(self, store: Store, progress: Callable[[int, int], None] | None) -> None:
         self._database = sqlite3.connect(self._file, timeout=60)
         self._database.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_SCHEMA}")
-        there = dict(partition_stamps(store))
-        known = dict(self._database.execute("SELECT partition, stamp FROM places"))
-        gone = [partition for partition in known if there.get(partition) != known[partition]]
-        new = [partition for partition in there if known.get(partition) != there[partition]]
-        if not gone and not new:
+        current = dict(partition_stamps(store))
+        indexed = dict(self._database.execute("SELECT partition, stamp FROM places"))
+        outdated = [partition for partition in indexed if current.get(partition) != indexed[partition]]
+        new = [partition for partition in current if indexed.get(partition) != current[partition]]
+        if not outdated and not new:
             return
         with self._database:
-            # What a place held stays in the tables without it: a join drops it, and deleting would read them whole.
-            self._database.executemany("DELETE FROM places WHERE partition = ?", [(name,) for name in gone])
+            # Rows of the other tables stay: every query joins `places`, and deleting them would scan whole tables.
+            self._database.executemany("DELETE FROM places WHERE partition = ?", [(name,) for name in outdated])
             for number, partition in enumerate(new):
                 if progress is not None:
                     progress(number, len(new))
                 try:
-                    self._add(store, partition, there[partition])
-                except StorageError as error:  # one bad file hides no other
+                    self._add(store, partition, current[partition])
+                except StorageError as error:  # a bad file must not hide the other partitions
                     self.unreadable[partition] = error
 
     def _add(self, store: Store, partition: str, stamp: str) -> None:
-        # Places are numbered anew (AUTOINCREMENT), so what an earlier state of the partition left is never seen.
+        # AUTOINCREMENT never reuses a number, so rows left from an earlier state of the partition stay invisible.
         parts = tuple(partition.split("/"))
         tables = store.read_tables(*parts)
         added = self._database.execute("INSERT INTO places (partition, stamp) VALUES (?, ?)", (partition, stamp))
@@ -188,14 +192,14 @@ class LineageIndex:
 
 
 def partition_stamps(store: Store) -> Iterator[tuple[str, str]]:
-    """Each complete partition of the indexed assets, and what tells whether it was written anew since."""
+    """Yield each complete partition of the indexed assets with a stamp that changes when it is rewritten."""
     root = store.path("assets")
     for asset in COLUMNS:
         if store.is_local:
             for marker in sorted(Path(root.path, asset).rglob(MARKER)):
                 try:
                     stat = marker.stat()
-                except FileNotFoundError:  # since it was listed, its partition began to be written anew
+                except FileNotFoundError:  # the partition is being rewritten
                     continue
                 partition = marker.parent.relative_to(root.path).as_posix()
                 yield partition, f"{stat.st_mtime_ns} {stat.st_ino} {stat.st_size}"

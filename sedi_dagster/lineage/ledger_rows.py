@@ -1,17 +1,17 @@
-"""Rows of the ledger of teacher calls, read and never written: no owner signs on, and no database is made."""
+"""Read-only access to the ledger of teacher calls: neither an owner is registered nor a database created."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-_AT_ONCE = 500
+_CHUNK = 500
 
 
 def ledger_rows(url: str, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The calls with these keys, each with `request` and `response` (None where pruned), in no certain order.
+    """Yield the calls with these keys, each with `request` and `response` (None if pruned), in no particular order.
 
     Args:
-        url: of the ledger (`Settings.ledger_url`). Of a SQLite file that is not there, nothing comes.
+        url: of the ledger (`Settings.ledger_url`). A SQLite file that does not exist yields nothing.
 
     Raises:
         StorageError: the database cannot be read.
@@ -28,15 +28,15 @@ def ledger_rows(url: str, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
             return
         parsed = parsed.set(database=f"file:{parsed.database}", query={"mode": "ro", "uri": "true"})
     engine = create_engine(parsed)
-    wanted = list(keys)
+    keys = list(keys)
     try:
         with engine.connect() as connection:
-            for start in range(0, len(wanted), _AT_ONCE):
-                part = wanted[start : start + _AT_ONCE]
+            for start in range(0, len(keys), _CHUNK):
+                chunk = keys[start : start + _CHUNK]
                 bodies: dict[str, dict[str, str]] = {}
-                for row in connection.execute(select(texts).where(texts.c.key.in_(part))):
+                for row in connection.execute(select(texts).where(texts.c.key.in_(chunk))):
                     bodies.setdefault(row.key, {})[row.kind] = row.body
-                for call in connection.execute(select(calls).where(calls.c.key.in_(part))):
+                for call in connection.execute(select(calls).where(calls.c.key.in_(chunk))):
                     body = bodies.get(call.key, {})
                     yield {**call._mapping, "request": body.get("request"), "response": body.get("response")}
     except SQLAlchemyError as error:

@@ -1,7 +1,7 @@
 """The manifest of a round: everything needed to reproduce and audit it, as a JSON file chained to the previous one.
 
 Dagster keeps one pointer per upstream asset, not per partition. The manifest lists every file that the round read or
-wrote, with its SHA-256, and the models, settings and packages. `previous` is the SHA-256 of the previous round's
+wrote, with its SHA-256, as well as models, settings and packages. `previous` holds the SHA-256 of the previous round's
 manifest, so that no manifest can be replaced unnoticed.
 """
 
@@ -22,7 +22,7 @@ import polars as pl
 
 from sedi_dagster import __version__
 from sedi_dagster.errors import StorageError
-from sedi_dagster.lineage.contents import example_digests, examples_root, file_hashes, root_of
+from sedi_dagster.lineage.contents import calls_root, example_digests, examples_root, file_hashes
 from sedi_dagster.models import bundled_gguf, bundled_minilm
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.settings import PROJECT_ROOT, Settings
@@ -50,23 +50,23 @@ PACKAGES = (
 ROUND_ASSETS = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores")
 SHARED_ASSETS = ("seed_pool", "baseline_scores")
 VECTORS = "lance/vectors-"
-"""Stored vectors, by embedding model."""
+"""Path prefix of the stored vectors; the name of the embedding model follows."""
 SUPERSEDED = "superseded"
-"""Folder of manifests that were replaced because a partition of their round was made again."""
+"""Folder of manifests that were replaced because a partition of their round was rebuilt."""
 
-_OF_ONE_RUN = ("created_at", "run_id", "supersedes")
-"""What differs between two manifests of the same state."""
+_RUN_FIELDS = ("created_at", "run_id", "supersedes")
+"""Fields that differ between two manifests of the same state."""
 
 
 @dataclass(frozen=True)
 class RoundRecords:
-    """Facts of a round for its manifest that the data folder does not have.
+    """The records of a round that go into its manifest.
 
     Attributes:
         checkpoint: student, parent round, and SHA-256 of each file.
         candidates, verdicts: of all categories.
         calls: digests of the ledger's rows (`CALL_DIGEST_SCHEMA`).
-        promotion: words why the checkpoint was or was not promoted.
+        promotion: the reason why the checkpoint was or was not promoted.
     """
 
     plan: RoundPlan
@@ -80,7 +80,10 @@ class RoundRecords:
 
 
 def write_manifest(store: Store, settings: Settings, records: RoundRecords) -> dict[str, Any]:
-    """Build and write the manifest of a finished round. One that says something else is kept as superseded."""
+    """Write the manifest of a finished round and return it.
+
+    An existing manifest of the same state is kept. One of another state is moved to the folder of superseded manifests.
+    """
     path = ("manifests", f"{records.plan.round}.json")
     manifest = build_manifest(store, settings, records)
     old = store.read_json(*path)
@@ -96,7 +99,7 @@ def write_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
 
 
 def build_manifest(store: Store, settings: Settings, records: RoundRecords) -> dict[str, Any]:
-    """The manifest as JSON; see the module."""
+    """Return the manifest as a JSON object; see the module docstring."""
     plan, outcome = records.plan, records.outcome
     earlier = earlier_manifests(store, plan.round)
     previous = None
@@ -136,39 +139,42 @@ def build_manifest(store: Store, settings: Settings, records: RoundRecords) -> d
         "packages": {name: installed_version(name) for name in PACKAGES},
         "run_id": records.run_id,
         "partitions": {name: marker["data_version"] if marker else None for name, marker in partitions.items()},
-        "ledger": {"calls": records.calls.height, "sha256": root_of(records.calls)},
+        "ledger": {"calls": records.calls.height, "sha256": calls_root(records.calls)},
         "examples": {"rows": len(examples), "sha256": examples_root(examples)},
         "data": _data(store, plan, earlier),
     }
 
 
 def input_files(settings: Settings) -> dict[str, Path]:
-    """The user's files that a round is made from."""
+    """Return the user's files that a round is made from, by their name in the manifest."""
     return {"seeds": settings.seeds, "categories": settings.categories, "evaluation_items": settings.items}
 
 
 def earlier_manifests(store: Store, round_key: str) -> dict[str, dict[str, Any]]:
-    """The manifests of the rounds before, by round, in order."""
+    """Return the manifests of all rounds before this one, by round, in order."""
     earlier = [key for key in store.record_names("manifests") if key < round_key]
     return {key: store.read_json("manifests", f"{key}.json") for key in earlier}
 
 
 def round_prefixes(plan: RoundPlan) -> list[str]:
-    """Folders whose files are the round's alone."""
-    generated = [f"assets/generated_batches/{plan.round}/{c}" for c in plan.category_ids]
-    imported = f"assets/{IMPORTS}/{plan.round}"  # there if the round was imported
-    made = [f"assets/{asset}/{plan.round}" for asset in ROUND_ASSETS]
-    return [*generated, imported, *made, f"checkpoints/{plan.round}", f"{FOLDER}/{plan.round}"]
+    """Return the folders whose files belong to this round only; some may not exist."""
+    return [
+        *(f"assets/generated_batches/{plan.round}/{c}" for c in plan.category_ids),
+        *(f"assets/{asset}/{plan.round}" for asset in (IMPORTS, *ROUND_ASSETS)),
+        f"checkpoints/{plan.round}",
+        f"{FOLDER}/{plan.round}",
+    ]
 
 
 def _data(store: Store, plan: RoundPlan, earlier: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """SHA-256 of every file that the round read or wrote, by path under the data folder.
 
-    Files of the table of examples are never written twice (but tags and hints, which are small) nor removed, so only
-    those that no earlier manifest names are listed. Compacting the stored vectors removes files: all are listed.
+    Files of the table of examples are neither removed nor rewritten (except for tags and hints, which are small), so
+    only those that no earlier manifest lists are included. Compacting the stored vectors removes files, so all of them
+    are.
     """
-    named = {path for manifest in earlier.values() for path in manifest.get("data", {})}
-    lance = [p for p in store.files("lance") if p not in named or p.endswith(".json") or p.startswith(VECTORS)]
+    listed = {path for manifest in earlier.values() for path in manifest.get("data", {})}
+    lance = [p for p in store.files("lance") if p not in listed or p.endswith(".json") or p.startswith(VECTORS)]
     shared = [*(f"assets/{name}" for name in SHARED_ASSETS), "checkpoints/seed-tasks"]
     own = [path for prefix in [*round_prefixes(plan), *shared] for path in store.files(prefix)]
     hashes = file_hashes(store, [f"plans/{plan.round}.json", *own, *lance])
@@ -179,17 +185,17 @@ def _data(store: Store, plan: RoundPlan, earlier: Mapping[str, Mapping[str, Any]
 
 
 def _state(manifest: Mapping[str, Any]) -> str:
-    return json.dumps({k: v for k, v in manifest.items() if k not in _OF_ONE_RUN}, sort_keys=True)
+    return json.dumps({k: v for k, v in manifest.items() if k not in _RUN_FIELDS}, sort_keys=True)
 
 
 def _counts(frame: pl.DataFrame, *names: str) -> dict[str, int]:
-    """How many rows have each combination, such as `rejected near_duplicate`."""
+    """The number of rows for each combination of values, such as `rejected near_duplicate`."""
     counted = frame.group_by(pl.concat_str(list(names), separator=" ", ignore_nulls=True)).len().sort(names[0])
     return dict(counted.iter_rows())
 
 
 def _models(settings: Settings) -> dict[str, Any]:
-    """Teacher, student and embedding model, each with what pins its weights, as far as that can be known here."""
+    """Teacher, student and embedding model, each with the hash or revision of its weights if that can be known."""
     teacher, student, embedding = settings.teacher, settings.training.student, settings.batching.embedding_model
     bundled = teacher.base_url is None
     return {
@@ -207,7 +213,7 @@ def _models(settings: Settings) -> dict[str, Any]:
 
 
 def _weights(name: str) -> Any:
-    """SHA-256 of weights by file; of a model of a hub, its cached revision."""
+    """SHA-256 of each weights file of a local model; for a model on the hub, the revision in the cache."""
     if name.startswith("bundled:"):
         return {bundled_gguf().name: _hash_once(bundled_gguf())}
     if Path(name).is_dir():
@@ -227,7 +233,7 @@ def _hash_once(file: Path) -> str:
 
 
 def installed_version(package: str) -> str | None:
-    """The version of a Python package; None if it is not installed."""
+    """Return the version of a Python package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -235,10 +241,10 @@ def installed_version(package: str) -> str | None:
 
 
 def _commit(root: Path = PROJECT_ROOT) -> str | None:
-    """The checkout's commit, with `+changes` if files differ from it; None outside a checkout."""
+    """The commit of the checkout, with `+changes` if files were modified; None outside a checkout."""
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty=+changes"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return result.stdout.strip() or None

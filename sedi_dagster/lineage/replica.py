@@ -1,4 +1,4 @@
-"""A copy of the data folder as of before a round, to reproduce it from, and the comparison of what comes out."""
+"""Reproducing a round: a copy of the data folder as it was before the round, and a comparison of the results."""
 
 import shutil
 from collections.abc import Iterable
@@ -18,34 +18,35 @@ from sedi_dagster.storage.files import file_sha256
 from sedi_dagster.storage.store import Store, tables_version
 
 _MASK = "**********"
-_OF_THIS_MACHINE = frozenset(
+_MACHINE_SETTINGS = frozenset(
     "data cache ledger seeds categories items profile openlineage alerts compute ray pod".split()
 )
-_AT_ONCE = 500
+"""Settings that depend on the machine, not on the round."""
+_CHUNK = 500
 
 
 def recorded_manifest(store: Store, round_key: str) -> dict[str, Any]:
-    """The manifest of a finished round.
+    """Return the manifest of a finished round.
 
     Raises:
-        SediError: there is none, or it is of an earlier version.
+        SediError: the round has no manifest, or one written by an earlier version.
     """
     manifest = store.read_json("manifests", f"{round_key}.json")
     if manifest is None:
-        there = ", ".join(store.record_names("manifests")) or "none"
-        raise SediError(f"{round_key} is not finished: it has no manifest.", f"Finished: {there}.")
+        finished = ", ".join(store.record_names("manifests")) or "none"
+        raise SediError(f"{round_key} is not finished: it has no manifest.", f"Finished rounds: {finished}.")
     if "data" not in manifest:
         raise SediError(
-            f"The manifest of {round_key} is of an earlier version.", "Only newer rounds can be reproduced."
+            f"The manifest of {round_key} was written by an earlier version.", "Only newer rounds can be reproduced."
         )
     return dict(manifest)
 
 
 def recorded_settings(manifest: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """The settings that the round was made with, as overrides; secrets and paths are those of now.
+    """Return the settings that the round was made with, as overrides; secrets and paths stay the current ones.
 
     Raises:
-        SediError: seed file, categories or evaluation items are not what the round was made from.
+        SediError: the seed file, categories or evaluation items are not those of the round.
     """
     for name, path in input_files(settings).items():
         recorded = manifest["files"][name]
@@ -53,9 +54,9 @@ def recorded_settings(manifest: dict[str, Any], settings: Settings) -> dict[str,
         if not file.is_file() or file_sha256(file) != recorded["sha256"]:
             raise SediError(
                 f"{file} is not the file that {manifest['round']} used ({recorded['path']}).",
-                f"Restore the file with SHA-256 {recorded['sha256']}.",
+                f"Restore the version with SHA-256 {recorded['sha256']}.",
             )
-    kept = {name: value for name, value in manifest["settings"].items() if name not in _OF_THIS_MACHINE}
+    kept = {name: value for name, value in manifest["settings"].items() if name not in _MACHINE_SETTINGS}
     return {name: _without_secrets(value) for name, value in kept.items()}
 
 
@@ -66,16 +67,20 @@ def _without_secrets(value: Any) -> Any:
 
 
 def make_replica(store: Store, manifest: dict[str, Any], ledger: str, target: Path) -> Store:
-    """Copy what there was before the round: plans, earlier rounds, the checkpoint it builds on, stored vectors, calls.
+    """Copy the state before a round into `target`: plans, earlier rounds, the parent checkpoint, vectors and calls.
+
+    Args:
+        ledger: URL of the ledger to copy the calls from.
+        target: local folder; replaced if it exists.
 
     Raises:
-        SediError: seed pool or baselines were made again since.
+        SediError: the seed pool or the baselines have been rebuilt since the round.
     """
     round_key = manifest["round"]
     _check_shared(store, manifest)
     shutil.rmtree(target, ignore_errors=True)
     for path in store.files():
-        if _was_there(path, round_key, manifest["checkpoint"].get("parent")):
+        if _is_needed(path, round_key, manifest["checkpoint"].get("parent")):
             copy = target / path
             copy.parent.mkdir(parents=True, exist_ok=True)
             with store.reading(path) as reading, copy.open("wb") as writing:
@@ -92,12 +97,12 @@ def _check_shared(store: Store, manifest: dict[str, Any]) -> None:
         if sha256 != recorded[path]:
             raise SediError(
                 f"{path} is not what {manifest['round']} used: it was rebuilt or changed since.",
-                "Restore that state of the data folder from a backup.",
+                "Restore the data folder of that time from a backup.",
             )
 
 
-def _was_there(path: str, round_key: str, parent: str | None) -> bool:
-    """Whether a file was there before the round, and is needed for it."""
+def _is_needed(path: str, round_key: str, parent: str | None) -> bool:
+    """Whether a file existed before the round and is needed to reproduce it."""
     top, *rest = path.split("/")
     if top == "plans":
         return rest[0].removesuffix(".json") <= round_key
@@ -111,10 +116,13 @@ def _was_there(path: str, round_key: str, parent: str | None) -> bool:
 
 
 def copy_calls(source: str, target: str, keys: Iterable[str], round_key: str) -> int:
-    """Copy calls from one ledger to a new one: these, all of the round (a judge's), and those that found out which form
-    of structured output the endpoint supports. Returns how many.
+    """Copy calls to a new ledger: those with these keys, all of the round (a judge's), and those that found out which
+    form of structured output the endpoint supports.
 
-    Accounts are not copied: nothing is to be paid.
+    Accounts are not copied, because nothing will be paid.
+
+    Returns:
+        The number of calls copied.
     """
     from sqlalchemy import create_engine, select
 
@@ -124,14 +132,14 @@ def copy_calls(source: str, target: str, keys: Iterable[str], round_key: str) ->
     reading = create_engine(source)
     try:
         with reading.connect() as connection:
-            others = connection.scalars(select(calls.c.key).where(calls.c.round.in_((round_key, PURPOSE)))).all()
+            round_keys = connection.scalars(select(calls.c.key).where(calls.c.round.in_((round_key, PURPOSE)))).all()
     finally:
         reading.dispose()
     writer, reader = open_engines(target)
     copied = 0
     with writer.begin() as connection:
-        found = ledger_rows(source, dict.fromkeys([*keys, *others]))
-        while rows := list(islice(found, _AT_ONCE)):
+        remaining = ledger_rows(source, dict.fromkeys([*keys, *round_keys]))
+        while rows := list(islice(remaining, _CHUNK)):
             connection.execute(calls.insert(), [{name: row[name] for name in calls.c.keys()} for row in rows])  # noqa: SIM118
             bodies = [{"key": r["key"], "kind": k, "body": r[k]} for r in rows for k in ("request", "response") if r[k]]
             if bodies:
@@ -143,14 +151,14 @@ def copy_calls(source: str, target: str, keys: Iterable[str], round_key: str) ->
 
 
 _CLOCKS = {"steps": ("seconds",)}
-"""Columns that a clock wrote, by table: they are left out."""
+"""Columns with clock times, by table; they are not compared."""
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One table, file or set of rows. `recorded`, `reproduced`: hashes; None: not there."""
+class Comparison:
+    """The hashes of one table, file or set of rows, as recorded and as reproduced; None if it does not exist."""
 
-    what: str
+    name: str
     recorded: str | None
     reproduced: str | None
 
@@ -159,25 +167,24 @@ class Compared:
         return self.recorded == self.reproduced
 
 
-def compare_round(recorded: Store, reproduced: Store, manifest: dict[str, Any]) -> list[Compared]:
-    """Every table of the round but for clock times, every file of the checkpoint, the examples with their vectors."""
+def compare_round(recorded: Store, reproduced: Store, manifest: dict[str, Any]) -> list[Comparison]:
+    """Compare the tables (except clock times), the checkpoint files and the examples (with vectors) of a round."""
     key = manifest["round"]
     partitions = [("generated_batches", key, planned["category"]) for planned in manifest["plan"]["categories"]]
-    found = []
+    comparisons = []
     for parts in (*partitions, *((asset, key) for asset in ROUND_ASSETS)):
-        before, after = recorded.read_tables(*parts), {}
-        if reproduced.tables_marker(*parts):
-            after = reproduced.read_tables(*parts)
+        before = recorded.read_tables(*parts)
+        after = reproduced.read_tables(*parts) if reproduced.tables_marker(*parts) else {}
         for table in {**before, **after}:
             versions = (_version(table, tables.get(table)) for tables in (before, after))
-            found.append(Compared(f"{'/'.join(parts)}: {table}", *versions))
+            comparisons.append(Comparison(f"{'/'.join(parts)}: {table}", *versions))
     prefix = f"checkpoints/{key}/"
-    cards = f"{prefix}README.md"  # names when and by what it was made
-    files = {path: sha for path, sha in manifest["data"].items() if path.startswith(prefix) and path != cards}
+    card = f"{prefix}README.md"  # contains the date and the run
+    files = {path: sha for path, sha in manifest["data"].items() if path.startswith(prefix) and path != card}
     now = file_hashes(reproduced, files)
-    found += [Compared(path, sha256, now[path]) for path, sha256 in files.items()]
+    comparisons += [Comparison(path, sha256, now[path]) for path, sha256 in files.items()]
     rows = [example_digests(str(store.path("lance")), key).get(key, {}) for store in (recorded, reproduced)]
-    return [*found, Compared(f"lance/examples.lance, {key}", *map(examples_root, rows))]
+    return [*comparisons, Comparison(f"lance/examples.lance, {key}", *map(examples_root, rows))]
 
 
 def _version(table: str, frame: pl.DataFrame | None) -> str | None:

@@ -8,7 +8,7 @@ import dagster as dg
 from sedi_dagster.definitions import build_defs
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.lineage.manifest import ROUND_ASSETS
-from sedi_dagster.lineage.replica import Compared, compare_round, make_replica, recorded_manifest, recorded_settings
+from sedi_dagster.lineage.replica import Comparison, compare_round, make_replica, recorded_manifest, recorded_settings
 from sedi_dagster.orchestration.checking import part_of
 from sedi_dagster.orchestration.io_manager import TablesIOManager
 from sedi_dagster.orchestration.outputs import step_failures, user_error
@@ -21,7 +21,7 @@ from sedi_dagster.teacher.open import recorded_answers_only
 Tell = Callable[[str], None]
 
 
-def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Compared]:
+def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Comparison]:
     """Generate, filter, train and evaluate a round again, and compare what comes out with what was recorded.
 
     Calls are answered from the ledger; a call that is not there ends it. Training and evaluation are run anew, on the

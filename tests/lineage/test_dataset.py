@@ -151,7 +151,7 @@ def test_examples_are_selected_by_round_category_and_what_was_measured(finished:
     assert select(examples, Selection(where="loss_before > 1.9 AND loss_after < 1.6")).height == examples.height
     for bad, text in (
         (Selection(rounds=["9"]), "No example has the round"), (Selection(categories=["poetry"]), "the category"),
-        (Selection(where="ifd <"), "cannot be used"), (Selection(where="nonsense > 1"), "cannot be used"),
+        (Selection(where="ifd <"), "is not valid"), (Selection(where="nonsense > 1"), "is not valid"),
         (Selection(where="loss_before > 99"), "The selection matches no example"),
     ):  # fmt: skip
         with pytest.raises(SediError, match=text):

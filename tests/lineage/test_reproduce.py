@@ -61,14 +61,14 @@ def test_what_comes_out_otherwise_is_named(finished: Store, replica: Store) -> N
     manifest = recorded_manifest(finished, LATER)
     for parts in (("generated_batches", LATER, "math"), ("sft_checkpoint", LATER)):
         replica.write_tables(finished.read_tables(*parts), *parts)
-    compared = {one.what: one.same for one in compare_round(finished, replica, manifest)}
+    compared = {one.name: one.same for one in compare_round(finished, replica, manifest)}
     assert compared[f"generated_batches/{LATER}/math: candidates"] and compared[f"sft_checkpoint/{LATER}: steps"]
     assert not compared[f"filtered_batches/{LATER}: verdicts"]
     assert not compared[f"checkpoints/{LATER}/adapter_model.safetensors"]
     steps = finished.read_tables("sft_checkpoint", LATER)
     slower = steps | {"steps": steps["steps"].with_columns(seconds=pl.lit(9.0))}
     replica.write_tables(slower, "sft_checkpoint", LATER)
-    assert {one.what: one.same for one in compare_round(finished, replica, manifest)}[f"sft_checkpoint/{LATER}: steps"]
+    assert {one.name: one.same for one in compare_round(finished, replica, manifest)}[f"sft_checkpoint/{LATER}: steps"]
 
 
 def test_changed_input_files_and_unfinished_rounds_are_told(finished: Store, tmp_path: Path) -> None:

@@ -42,9 +42,9 @@ def test_one_category_alone(finished: Store) -> None:
 
 def test_what_cannot_be_looked_for_is_told(finished: Store, tmp_path: object) -> None:
     for options, text in (
-        ({"as_of": "round-0009"}, "no state of the examples as of 'round-0009'"),
+        ({"as_of": "round-0009"}, "The examples have no version for round 'round-0009'"),
         ({"category": "it's"}, "No example has the category"),
-        ({"model": "another"}, "have embeddings of a-model"),
+        ({"model": "another"}, "stored embeddings were made with a-model"),
     ):  # fmt: skip
         with pytest.raises(SediError, match=text):
             similar_examples(finished, "as number 1", embed, **({"model": MODEL} | options))  # type: ignore[arg-type]

@@ -189,7 +189,7 @@ def test_a_unique_beginning_or_a_piece_of_text_is_enough(archive: Archive, raw: 
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [("cand-", "begin with 'cand-'"), ("Write down coding", "have it in their text"), ("no such", "No id begins with"),
-     ("100%_\\", "No id begins with"), ("", "The ID is empty"), ("round-0009", "Nothing is known")],
+     ("100%_\\", "No id begins with"), ("", "The ID is empty"), ("round-0009", "There is no record of")],
 )  # fmt: skip
 def test_what_is_ambiguous_or_unknown_is_told(archive: Archive, wanted: str, message: str) -> None:
     with pytest.raises(SediError, match=message):

@@ -170,7 +170,7 @@ def test_a_seed_pool_that_was_read_again_is_noted_and_a_changed_file_of_it_is_fo
     store.write_tables({"seeds": seeds.head(4)}, "seed_pool")
     remember_the_work(store)
     report = check(store)
-    assert report.passed and "assets/seed_pool was made again" in report.notes[0]
+    assert report.passed and "assets/seed_pool was rebuilt" in report.notes[0]
 
 
 def test_a_pruned_checkpoint_is_noted_and_a_promoted_one_is_missed(store: Store) -> None:

@@ -48,7 +48,7 @@ def test_a_later_round_comes_out_the_same_and_another_answer_comes_out_otherwise
         answer = json.loads(body)
         answer["choices"][0]["message"]["content"] += " Or so."
         ledger.execute("UPDATE texts SET body = ? WHERE key = ? AND kind = 'response'", (json.dumps(answer), key))
-    changed = {one.what for one in reproduce(settings, ROUNDS[0], lambda _: None) if not one.same}
+    changed = {one.name for one in reproduce(settings, ROUNDS[0], lambda _: None) if not one.same}
     assert f"generated_batches/{ROUNDS[0]}/math: candidates" in changed
     assert f"generated_batches/{ROUNDS[0]}/open_qa: candidates" not in changed
     with sqlite3.connect(database) as ledger:

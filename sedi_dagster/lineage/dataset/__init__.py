@@ -1,4 +1,4 @@
-"""The kept examples as a dataset that others can load: forms, splits, card, checksums, selection, upload."""
+"""The export of kept examples as a dataset: selection, formats, splits, dataset card and checksums."""
 
 from sedi_dagster.lineage.dataset.export import export_dataset
 from sedi_dagster.lineage.dataset.selection import Selection, finished_examples, select

@@ -1,4 +1,4 @@
-"""Writing the dataset: every form, every split, as Parquet and as JSON lines, with card and checksums."""
+"""Writing the dataset: each format and split as Parquet and as JSON lines, with card and checksums."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from sedi_dagster.storage.store import Store, parquet_bytes
 
 CARD, CHECKSUMS = "README.md", "SHA256SUMS"
 LLAMA_FACTORY = "dataset_info.json"
-"""What LLaMA-Factory reads in its `dataset_dir`: a dataset by the name of each form and split that it can read."""
+"""The file that LLaMA-Factory reads in its `dataset_dir`; it names a dataset for each format and split it can load."""
 
 
 def export_dataset(
@@ -29,13 +29,17 @@ def export_dataset(
     shares: Mapping[str, float] = SHARES,
     further: Mapping[str, bytes] | None = None,
 ) -> dict[str, str]:
-    """Write the examples into a folder or below a URL; what an earlier export left there goes. SHA-256 by file.
+    """Write the examples to a folder or URL, removing the splits of an earlier export.
 
     Args:
         examples: with example_id, round, category, instruction, input, output.
-        selection: what was chosen of the kept examples, for the card.
-        shares: of each split.
-        further: files to write besides.
+        selection: how the examples were selected, for the card.
+        forms: names of the formats to write.
+        shares: share of each split.
+        further: content of additional files, by name.
+
+    Returns:
+        The SHA-256 of each file written, by name.
 
     Raises:
         StorageError: the target cannot be written.
@@ -67,17 +71,17 @@ def export_dataset(
 
 def _write(files: Mapping[str, bytes], target: Store) -> None:
     try:
-        for form in FORMS:  # a split that has gone must not stay behind
+        for form in FORMS:  # remove what an earlier export wrote and this one does not
             for name in target.names(form):
                 if f"{form}/{name}" not in files:
                     target.remove_file(form, name)
         for name, content in files.items():
             target.write_bytes(content, name)
     except OSError as error:
-        message = f"{target.root} cannot be written: {error}."
-        raise StorageError(message, "Name another folder or URL with --to.") from None
+        problem = f"{target.root} cannot be written: {error}."
+        raise StorageError(problem, "Name another folder or URL with --to.") from None
 
 
 def json_lines(rows: Iterable[Mapping[str, object]]) -> bytes:
-    """A JSON object a line, in UTF-8."""
+    """Return the rows as UTF-8 text with one JSON object per line."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8", "replace")

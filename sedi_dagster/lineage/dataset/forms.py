@@ -1,4 +1,4 @@
-"""Dataset formats: the same rows under the names that different trainers expect."""
+"""Dataset formats: the same rows under the column names that different trainers expect."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def messages(row: Row) -> dict[str, Any]:
 
 
 def prompt_completion(row: Row) -> dict[str, Any]:
-    """TRL's conversational prompt and completion: the loss is taken on the completion alone."""
+    """Conversational prompt and completion: TRL, with the loss on the completion only."""
     user, assistant = messages(row)["messages"]
     return {"prompt": [user], "completion": [assistant]}
 
@@ -45,7 +45,7 @@ FORMS: dict[str, Callable[[Row], dict[str, Any]]] = {
     "alpaca": alpaca,
     "sharegpt": sharegpt,
 }
-"""By the name of the configuration, the default one first."""
+"""The formats by name of their dataset configuration; the first is the default."""
 
 KEPT_COLUMNS = ("example_id", "round", "category")
-"""Columns that every form has besides: what `sedi trace` takes, and what to select by."""
+"""Columns added to every format, for `sedi trace` and for selecting rows."""

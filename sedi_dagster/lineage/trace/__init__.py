@@ -1,7 +1,7 @@
-"""The trace of anything with an id: where it came from, and what it led to.
+"""The trace of an object with an id: where it came from and what it led to.
 
 `trace(archive, "cand-3f2a")` finds an example, candidate, seed, call, batch, checkpoint or evaluation item by its id,
-by the beginning of its id, or by a piece of its text.
+a prefix of the id, or part of its text.
 """
 
 from sedi_dagster.lineage.trace.archive import Archive, Link, Node

@@ -1,4 +1,4 @@
-"""What a trace is made of: nodes with links; and its sources: the index, partitions, manifests, the ledger."""
+"""The nodes and links of a trace, and the archive from which they are read: index, partitions, manifests, ledger."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sedi_dagster.storage.rounds import table_of
 from sedi_dagster.storage.store import Store
 
 MOST_SHOWN = 8
-"""Nodes of one relation that are shown at most; their total number is always given."""
+"""Largest number of nodes shown per relation; the total is always given."""
 
 
 @dataclass
 class Node:
-    """A thing in the lineage.
+    """An object in the lineage.
 
     Attributes:
-        kind: seed, candidate, example (a kept candidate), call, batch, checkpoint, evaluation item.
-        text: what it says, if it says something: an instruction, a prompt.
+        kind: seed, candidate, example (a kept candidate), call, batch, step, checkpoint, evaluation item, ...
+        text: its instruction or prompt, if it has one.
         facts: what is recorded about it, by name.
     """
 
@@ -36,23 +36,23 @@ class Node:
     led_to: list[Link] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Nested dictionaries; without the fields that are empty."""
+        """Return nested dictionaries, without empty fields."""
         return asdict(self, dict_factory=lambda fields: {name: value for name, value in fields if value})
 
     def link_from(self, relation: str, nodes: list[Node], total: int | None = None) -> None:
-        """Say what it came from; nothing if there are no nodes."""
+        """Add a link to what it came from, unless there are no nodes."""
         if nodes:
             self.came_from.append(Link(relation, total or len(nodes), nodes))
 
     def link_to(self, relation: str, nodes: list[Node], total: int | None = None) -> None:
-        """Say what it led to; nothing if there are no nodes."""
+        """Add a link to what it led to, unless there are no nodes."""
         if nodes:
             self.led_to.append(Link(relation, total or len(nodes), nodes))
 
 
 @dataclass
 class Link:
-    """Things that stand in the same relation to a node. `total`: how many do; `nodes` may be the first of them."""
+    """The nodes with the same relation to a node: `total` of them, of which `nodes` may contain only the first."""
 
     relation: str
     total: int
@@ -60,44 +60,43 @@ class Link:
 
 
 class Archive:
-    """Reads each table once. Tables of partitions that are not there are empty, as traces go as far as a round came."""
+    """Reads each table once. Missing tables are empty, so that unfinished rounds can be traced too."""
 
     def __init__(self, store: Store, index: LineageIndex, ledger: str | None) -> None:
-        """`ledger`: its URL; None: nothing is looked up there."""
+        """`ledger`: its URL; None: no ledger is read."""
         self.store, self.index, self._ledger = store, index, ledger
         self.mentions = index.mentions
         self.table = lru_cache(maxsize=None)(self._table)
         self.manifest = lru_cache(maxsize=None)(lambda key: store.read_json("manifests", f"{key}.json") or {})
 
     def of_checkpoint(self, checkpoint: str | None, table: str) -> pl.DataFrame:
-        """A table about a checkpoint: see `table_of`."""
+        """Return a table about a checkpoint; see `table_of`."""
         name, *partition = table_of(checkpoint, table)
         return self.table("/".join(partition), name)
 
     def rows(self, partition: str, table: str, column: str, value: str) -> list[dict[str, Any]]:
-        """The rows whose column is (or, for a list, holds) the value."""
+        """Return the rows whose column equals the value or, if it is a list, contains it."""
         frame = self.table(partition, table)
         if column not in frame.columns:
             return []
         is_list = isinstance(frame.schema[column], pl.List)
-        chosen = pl.col(column).list.contains(value) if is_list else pl.col(column) == value
-        return frame.filter(chosen).to_dicts()
+        return frame.filter(pl.col(column).list.contains(value) if is_list else pl.col(column) == value).to_dicts()
 
     def row(self, partition: str, table: str, column: str, value: str) -> dict[str, Any] | None:
-        """The first of `rows`; None if there is none."""
+        """Return the first of `rows`; None if there is none."""
         return next(iter(self.rows(partition, table, column, value)), None)
 
     def calls(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """What the ledger has of these calls, by key."""
+        """Return the ledger's rows of these calls, by key."""
         return {} if self._ledger is None else {row["key"]: row for row in ledger_rows(self._ledger, keys)}
 
     def _table(self, partition: str, table: str) -> pl.DataFrame:
-        found = self.store.find_table(table, partition)
-        return pl.DataFrame() if found is None else found
+        frame = self.store.find_table(table, partition)
+        return pl.DataFrame() if frame is None else frame
 
 
 def candidate_row(archive: Archive, candidate_id: str) -> tuple[str, dict[str, Any]] | None:
-    """Partition and row of a candidate; None if there is none of that id."""
+    """Return partition and row of a candidate; None if no candidate has the id."""
     for mention in archive.mentions(candidate_id, "candidate"):
         row = archive.row(mention.partition, "candidates", "candidate_id", candidate_id)
         if row is not None:
@@ -106,34 +105,34 @@ def candidate_row(archive: Archive, candidate_id: str) -> tuple[str, dict[str, A
 
 
 def verdict_row(archive: Archive, round_key: str, candidate_id: str) -> dict[str, Any]:
-    """The verdict on a candidate of the round; empty if it has none."""
+    """Return the verdict on a candidate of the round; empty if it has none."""
     return archive.row(f"filtered_batches/{round_key}", "verdicts", "candidate_id", candidate_id) or {}
 
 
 def brief_candidate(archive: Archive, candidate_id: str) -> Node:
-    """A candidate with its verdict and without links."""
+    """Return a candidate with its verdict, without links."""
     found = candidate_row(archive, candidate_id)
     if found is None:
         return Node("candidate", candidate_id, facts={"missing": "no partition has it"})
     row = found[1]
     verdict = verdict_row(archive, row["round"], candidate_id)
-    facts = {"round": row["round"], "category": row["category"], **judged(verdict)}
-    return Node(kind_of(verdict), candidate_id, row["instruction"] or row["raw"] or "", facts)
+    facts = {"round": row["round"], "category": row["category"], **verdict_facts(verdict)}
+    return Node(candidate_kind(verdict), candidate_id, row["instruction"] or row["raw"] or "", facts)
 
 
-def kind_of(verdict: dict[str, Any]) -> str:
-    """What a candidate with this verdict is called: an example if it was kept."""
+def candidate_kind(verdict: dict[str, Any]) -> str:
+    """Return the kind of a candidate with this verdict: an example if it was kept."""
     return "example" if verdict.get("state") == "kept" else "candidate"
 
 
-def judged(verdict: dict[str, Any]) -> dict[str, Any]:
-    """State, rule and what the rule measured, as far as they are there."""
+def verdict_facts(verdict: dict[str, Any]) -> dict[str, Any]:
+    """Return state, rule, score and threshold of a verdict, where it has them."""
     names = ("state", "rule", "score", "threshold")
     return {name: verdict[name] for name in names if verdict.get(name) is not None}
 
 
 def brief_seed(archive: Archive, seed_id: str) -> Node:
-    """A seed task, human or machine-made, without links."""
+    """Return a seed task, human or machine-made, without links."""
     for mention in archive.mentions(seed_id, "seed", "seed set"):
         row = archive.row(mention.partition, "seeds", "seed_id", seed_id)
         if row is not None:
@@ -143,5 +142,5 @@ def brief_seed(archive: Archive, seed_id: str) -> Node:
 
 
 def brief(archive: Archive, id_: str) -> Node:
-    """A seed or a candidate, whichever has that id, without links."""
+    """Return the seed or candidate with this id, without links."""
     return brief_candidate(archive, id_) if archive.mentions(id_, "candidate") else brief_seed(archive, id_)

@@ -1,4 +1,4 @@
-"""The trace of an example, a seed, a call and an evaluation item: upstream and downstream."""
+"""The traces of candidates, seeds, calls and evaluation items: what they came from and what they led to."""
 
 import json
 from typing import Any
@@ -12,9 +12,9 @@ from sedi_dagster.lineage.trace.archive import (
     brief,
     brief_candidate,
     brief_seed,
+    candidate_kind,
     candidate_row,
-    judged,
-    kind_of,
+    verdict_facts,
     verdict_row,
 )
 from sedi_dagster.lineage.trace.training import briefs, training_of
@@ -27,16 +27,16 @@ _CALL_FACTS = (
 
 
 def candidate_node(archive: Archive, candidate_id: str) -> Node | None:
-    """A candidate: its seeds and calls, its verdict, the batches that trained on it, what grew from it."""
+    """Return a candidate with its verdict, seeds and calls, the batches that trained on it and what it led to."""
     found = candidate_row(archive, candidate_id)
     if found is None:
         return None
     partition, row = found
     verdict = verdict_row(archive, row["round"], candidate_id)
-    node = Node(kind_of(verdict), candidate_id, row["instruction"] or row["raw"] or "")
+    node = Node(candidate_kind(verdict), candidate_id, row["instruction"] or row["raw"] or "")
     names = ("round", "category", "input", "output", "method", "prompt_version", "teacher", "problem")
     node.facts = {name.replace("_", " "): row[name] for name in names if row.get(name)}
-    node.facts |= judged(verdict) if verdict else {"state": "not filtered yet"}
+    node.facts |= verdict_facts(verdict) if verdict else {"state": "not filtered yet"}
     node.facts |= _difficulty(archive, row["round"], candidate_id)
     _add_ancestors(archive, node, partition, row, set())
     if verdict.get("neighbour_id"):
@@ -46,7 +46,7 @@ def candidate_node(archive: Archive, candidate_id: str) -> Node | None:
 
 
 def seed_node(archive: Archive, seed_id: str) -> Node | None:
-    """A human seed task: the file it is from, the candidates that saw it, the batches that trained on it."""
+    """Return a human seed task with its file, the candidates whose prompts showed it and the batches that used it."""
     if not archive.mentions(seed_id, "seed", "seed set"):
         return None
     node = brief_seed(archive, seed_id)
@@ -67,25 +67,25 @@ def seed_node(archive: Archive, seed_id: str) -> Node | None:
 
 
 def call_node(archive: Archive, key: str) -> Node | None:
-    """A teacher call: what was asked and answered, and every candidate that took it."""
+    """Return a teacher call with its request and response and the candidates made from it."""
     mentions = archive.mentions(key, "call")
     ledger = archive.calls([key]).get(key)
     if not mentions and ledger is None:
         return None
-    node = _call(key, _counted_call(archive, mentions[0].partition, key) if mentions else {}, ledger)
+    node = _brief_call(key, _generation_record(archive, mentions[0].partition, key) if mentions else {}, ledger)
     if ledger is not None:
         node.facts |= {"request": ledger["request"] or "pruned", "response": ledger["response"] or "pruned"}
-    wrote: list[str] = []
+    ids: list[str] = []
     for mention in mentions:
         frame = archive.table(mention.partition, "candidates")
-        taken = (pl.col("instruction_key") == key) | (pl.col("answer_key") == key)
-        wrote += frame.filter(taken | pl.col("further_keys").list.contains(key))["candidate_id"].to_list()
-    node.link_to("wrote", [brief_candidate(archive, id_) for id_ in wrote[:MOST_SHOWN]], len(wrote))
+        used = (pl.col("instruction_key") == key) | (pl.col("answer_key") == key)
+        ids += frame.filter(used | pl.col("further_keys").list.contains(key))["candidate_id"].to_list()
+    node.link_to("wrote", [brief_candidate(archive, id_) for id_ in ids[:MOST_SHOWN]], len(ids))
     return node
 
 
 def item_node(archive: Archive, item_id: str) -> Node | None:
-    """An evaluation item: how each checkpoint answered it, and the candidates that were dropped for being near it."""
+    """Return an evaluation item with each checkpoint's answer and the candidates rejected for being too similar."""
     mentions = archive.mentions(item_id, "item")
     if not mentions:
         return None
@@ -101,19 +101,19 @@ def item_node(archive: Archive, item_id: str) -> Node | None:
             _add_answer(node, f"checkpoints/{SEED_TASKS}", seed_row)
         else:
             _add_answer(node, f"checkpoints/{mention.round}", row)
-    _add_dropped(archive, node)
+    _add_rejected_neighbours(archive, node)
     return node
 
 
-def _add_answer(node: Node, who: str, row: dict[str, Any] | None) -> None:
+def _add_answer(node: Node, checkpoint: str, row: dict[str, Any] | None) -> None:
     if row:
         names = ("passed", "score", "answer", "reason", "reference_loss")
         facts = {name: row[name] for name in names if row[name] is not None}
-        node.link_to("answered by", [Node("answer", who, facts=facts)])
+        node.link_to("answered by", [Node("answer", checkpoint, facts=facts)])
 
 
 def _add_ancestors(archive: Archive, node: Node, partition: str, row: dict[str, Any], seen: set[str]) -> None:
-    """Seeds, calls and the task it was evolved from; machine-made seeds with their own ancestors, to the human ones."""
+    """Link a candidate to its seeds, calls and parent task, and those to theirs, down to the human seeds."""
     seen.add(row["candidate_id"])
     if row.get("parent_id"):
         node.link_from("evolved from", [_with_ancestors(archive, row["parent_id"], seen)])
@@ -121,12 +121,12 @@ def _add_ancestors(archive: Archive, node: Node, partition: str, row: dict[str, 
     node.link_from("shown in its prompt", [_with_ancestors(archive, id_, seen) for id_ in shown])
     keys = list(dict.fromkeys(k for k in (row["instruction_key"], row["answer_key"], *row["further_keys"]) if k))
     ledger = archive.calls(keys)
-    calls = [_call(key, _counted_call(archive, partition, key), ledger.get(key)) for key in keys]
+    calls = [_brief_call(key, _generation_record(archive, partition, key), ledger.get(key)) for key in keys]
     node.link_from("written by", calls)
 
 
 def _with_ancestors(archive: Archive, id_: str, seen: set[str]) -> Node:
-    """A seed or example; of a machine-made one also where it came from, once."""
+    """A seed or candidate; the first time that a machine-made one occurs, with its ancestors."""
     node = brief(archive, id_)
     found = candidate_row(archive, id_)
     if found is not None and id_ not in seen:
@@ -134,16 +134,16 @@ def _with_ancestors(archive: Archive, id_: str, seen: set[str]) -> Node:
     return node
 
 
-def _counted_call(archive: Archive, partition: str, key: str) -> dict[str, Any]:
-    """What generation wrote down of a call."""
+def _generation_record(archive: Archive, partition: str, key: str) -> dict[str, Any]:
+    """The row of a call in the table that generation wrote."""
     return archive.row(partition, "calls", "request_key", key) or {}
 
 
-def _call(key: str, counted: dict[str, Any], ledger: dict[str, Any] | None) -> Node:
-    """A call without links. What the ledger says goes before what generation wrote down."""
-    known = {**counted, **(ledger or {})}
-    facts = {name.replace("_", " "): known[name] for name in _CALL_FACTS if known.get(name) not in (None, "")}
-    cost = known.get("cost_usd")
+def _brief_call(key: str, generated: dict[str, Any], ledger: dict[str, Any] | None) -> Node:
+    """A call without links. The ledger takes precedence over the table that generation wrote."""
+    row = {**generated, **(ledger or {})}
+    facts = {name.replace("_", " "): row[name] for name in _CALL_FACTS if row.get(name) not in (None, "")}
+    cost = row.get("cost_usd")
     if ledger is not None:
         cost = None if ledger["nanousd"] is None else ledger["nanousd"] / 1e9
     facts["cost usd"] = "no price known" if cost is None else cost
@@ -159,7 +159,7 @@ def _difficulty(archive: Archive, round_key: str, candidate_id: str) -> dict[str
 
 
 def _neighbour(archive: Archive, verdict: dict[str, Any]) -> Node:
-    """The text that a candidate was too near to: a seed, an example, an evaluation item or a text of a guarded file."""
+    """The text that a candidate is too similar to: a seed, an example, an evaluation item or a guarded text."""
     id_ = verdict["neighbour_id"]
     if archive.mentions(id_, "seed", "seed set", "candidate"):
         return brief(archive, id_)
@@ -167,7 +167,7 @@ def _neighbour(archive: Archive, verdict: dict[str, Any]) -> Node:
 
 
 def _add_promotion(archive: Archive, node: Node) -> None:
-    """Whether it became a seed, and why it was refused if it was considered."""
+    """Link to the decisions whether it became a seed, with the reasons."""
     for mention in archive.mentions(node.id, "considered"):
         row = archive.row(mention.partition, "considered", "example_id", node.id) or {}
         facts = {name: row[name] for name in ("signal", "why", "refused") if row.get(name) is not None}
@@ -179,21 +179,20 @@ def _add_promotion(archive: Archive, node: Node) -> None:
 
 
 def _add_effects(archive: Archive, node: Node) -> None:
-    """What a seed or candidate led to: batches, its promotion, the candidates that came from it or were kept out."""
+    """Link a seed or candidate to its batches, its promotion, and the candidates derived from it or too similar."""
     node.link_to("trained on", training_of(archive, node.id))
     _add_promotion(archive, node)
     _add_candidates(archive, node, "shown to the teacher for", "demonstration", "candidates", "demonstration_ids")
     _add_candidates(archive, node, "evolved into", "parent", "candidates", "parent_id")
-    _add_dropped(archive, node)
+    _add_rejected_neighbours(archive, node)
 
 
-def _add_dropped(archive: Archive, node: Node) -> None:
-    """The candidates that were dropped because they were too near to it."""
+def _add_rejected_neighbours(archive: Archive, node: Node) -> None:
     _add_candidates(archive, node, "kept out as too near", "neighbour", "verdicts", "neighbour_id")
 
 
 def _add_candidates(archive: Archive, node: Node, relation: str, role: str, table: str, column: str) -> None:
-    """The candidates that name it in a column of their table; the first of them are shown."""
+    """Link to the candidates that refer to the node in a column of their table; only the first are shown."""
     mentions = archive.mentions(node.id, role)
     nodes: list[Node] = []
     for mention in mentions:
@@ -204,7 +203,7 @@ def _add_candidates(archive: Archive, node: Node, relation: str, role: str, tabl
 
 
 def _seed_file(archive: Archive) -> dict[str, Any]:
-    """The seed file of the newest manifest."""
+    """The seed file as recorded in the newest manifest."""
     finished = archive.store.record_names("manifests")
     newest = archive.manifest(finished[-1]) if finished else {}
     file = newest.get("files", {}).get("seeds")

@@ -1,4 +1,4 @@
-"""Batches and checkpoints in a trace."""
+"""The traces of training batches and checkpoints."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,15 +13,15 @@ _TRAINED_AS = {"machine": "of this round", "earlier": "replayed from an earlier 
 
 
 def batch_id(round_key: str, number: int) -> str:
-    """The id of a training batch of the round."""
+    """Return the id of a training batch."""
     return f"{round_key}/batch-{number:04d}"
 
 
-def batch_node(archive: Archive, round_key: str, number: int, of: str = "") -> Node | None:
-    """A batch with the rows in it, its steps and its checkpoint; None if the round has no such batch.
+def batch_node(archive: Archive, round_key: str, number: int, traced_id: str = "") -> Node | None:
+    """Return a batch with its rows, steps and checkpoint; None if the round has no such batch.
 
     Args:
-        of: the id to describe; the checkpoint's score in its category is included.
+        traced_id: the row whose trace this batch is part of; the checkpoint's score is given for its category only.
     """
     rows = archive.table(f"filtered_batches/{round_key}", "batches")
     rows = rows.filter(pl.col("batch") == number) if rows.width else rows
@@ -29,61 +29,62 @@ def batch_node(archive: Archive, round_key: str, number: int, of: str = "") -> N
         return None
     ids = rows.sort("position")["example_id"].to_list()
     node = Node("batch", batch_id(round_key, number), facts={"round": round_key, "rows": len(ids)})
-    node.link_from("companions" if of else "rows", [brief(archive, id_) for id_ in ids if id_ != of])
+    relation = "companions" if traced_id else "rows"
+    node.link_from(relation, [brief(archive, id_) for id_ in ids if id_ != traced_id])
     node.link_to("trained in", _steps(archive, round_key, ids))
-    mine = rows.filter(pl.col("example_id") == of) if of else rows
-    node.link_to("checkpoint", briefs(archive, round_key, categories=mine["category"].unique().sort().to_list()))
+    traced = rows.filter(pl.col("example_id") == traced_id) if traced_id else rows
+    node.link_to("checkpoint", briefs(archive, round_key, categories=traced["category"].unique().sort().to_list()))
     return node
 
 
 def training_of(archive: Archive, example_id: str) -> list[Node]:
-    """Every batch of every round that trained on an example or a seed task, with its loss before and after."""
-    found = []
+    """Return every batch that contained an example or seed task, with its loss before and after the round."""
+    nodes = []
     for mention in archive.mentions(example_id, "row"):
         for row in archive.rows(mention.partition, "batches", "example_id", example_id):
-            node = batch_node(archive, mention.round, row["batch"], of=example_id)
+            node = batch_node(archive, mention.round, row["batch"], traced_id=example_id)
             if node is not None:
                 node.facts["trained as"] = _TRAINED_AS.get(row["origin"], row["origin"])
                 node.facts["position"] = row["position"] + 1
                 measured = archive.row(f"sft_checkpoint/{mention.round}", "examples", "example_id", example_id) or {}
                 losses = {f"its {name.replace('_', ' ')} the round": measured.get(name) for name in _LOSSES}
                 node.facts |= {name: loss for name, loss in losses.items() if loss is not None}
-                found.append(node)
-    return found
+                nodes.append(node)
+    return nodes
 
 
 def briefs(archive: Archive, *round_keys: str, categories: Sequence[str] = ()) -> list[Node]:
-    """`checkpoint_brief` of those rounds that were trained."""
+    """Return `checkpoint_brief` for each of these rounds that was trained."""
     return [node for key in round_keys if (node := checkpoint_brief(archive, key, categories))]
 
 
 def checkpoint_brief(archive: Archive, round_key: str, categories: Sequence[str] = ()) -> Node | None:
-    """The checkpoint of a round without links: parent, weights, score; None if it was not trained.
+    """Return the checkpoint of a round, without links: parent, weights, scores; None if it was not trained.
 
     Args:
-        round_key: or `SEED_TASKS`, the one that was trained on the human seed tasks before any round.
-        categories: those whose score is included as well.
+        round_key: a round, or `SEED_TASKS` for the checkpoint trained on the human seed tasks before the first round.
+        categories: categories whose scores are included besides the total.
     """
     files, evaluated = archive.of_checkpoint(round_key, "files"), f"evaluation_scores/{round_key}"
     if files.is_empty():
         return None
     if round_key == SEED_TASKS:
         facts = {"trained from": "the untrained student", "trained on": "the human seed tasks alone"}
-        before, there = archive.of_checkpoint(None, "items"), True
+        before, exists = archive.of_checkpoint(None, "items"), True
     else:
         origin = archive.table(f"sft_checkpoint/{round_key}", "origin").row(0, named=True)
         facts = {"student": origin["student"], "trained from": origin["parent"] or "the untrained student"}
-        before, there = archive.table(evaluated, "before"), archive.store.exists("checkpoints", round_key)
+        before, exists = archive.table(evaluated, "before"), archive.store.exists("checkpoints", round_key)
     scores = _scores(archive.of_checkpoint(round_key, "items"), before, categories)
     for promoted in archive.table(evaluated, "promotion").iter_rows(named=True):
         scores["promoted"] = promoted["promoted"]
     facts |= {file: f"sha256 {sha}" for file, sha in files.iter_rows() if file.endswith(".safetensors")}
-    facts["files"] = f"checkpoints/{round_key}" if there else "pruned (older than SEDI_TRAINING_KEEP_CHECKPOINTS)"
+    facts["files"] = f"checkpoints/{round_key}" if exists else "pruned (older than SEDI_TRAINING_KEEP_CHECKPOINTS)"
     return Node("checkpoint", f"checkpoints/{round_key}", facts=facts | scores)
 
 
 def checkpoint_node(archive: Archive, round_key: str) -> Node | None:
-    """The checkpoint of a round: its plan, its parent, its batches, what was built on it."""
+    """Return the checkpoint of a round with its plan, parent and batches and the checkpoints trained from it."""
     items = archive.of_checkpoint(round_key, "items")
     node = checkpoint_brief(archive, round_key, items["category"].unique().sort().to_list() if items.width else ())
     if node is None:
@@ -91,7 +92,7 @@ def checkpoint_node(archive: Archive, round_key: str) -> Node | None:
     if round_key == SEED_TASKS:
         seeds = archive.of_checkpoint(SEED_TASKS, "steps")["example_ids"].explode().unique().sort().to_list()
         node.link_from("human seed tasks", [brief(archive, id_) for id_ in seeds[:MOST_SHOWN]], len(seeds))
-        _add_built_on(archive, node, SEED_TASKS)
+        _add_children(archive, node, SEED_TASKS)
         return node
     manifest = archive.manifest(round_key)
     plan = manifest.get("plan") or archive.store.read_json("plans", f"{round_key}.json") or {}
@@ -105,26 +106,27 @@ def checkpoint_node(archive: Archive, round_key: str) -> Node | None:
         node.link_from("trained from", briefs(archive, parent))
     rows = archive.table(f"filtered_batches/{round_key}", "batches")
     if rows.width:
-        counted = rows.group_by("batch").agg(pl.len(), (pl.col("origin") == "human").sum()).sort("batch")
-        shown = counted.head(MOST_SHOWN).iter_rows()
+        counts = rows.group_by("batch").agg(pl.len(), (pl.col("origin") == "human").sum()).sort("batch")
+        shown = counts.head(MOST_SHOWN).iter_rows()
         batches = [Node("batch", batch_id(round_key, n), facts={"rows": k, "of them human": h}) for n, k, h in shown]
-        node.link_from("batches", batches, counted.height)
-    _add_built_on(archive, node, round_key)
+        node.link_from("batches", batches, counts.height)
+    _add_children(archive, node, round_key)
     changes = archive.table(f"seed_feedback/{round_key}", "changes")
     if changes.width:
-        came = changes.filter(pl.col("change") == "promoted")["seed_id"].to_list()
-        node.link_to("became seeds", [brief_candidate(archive, id_) for id_ in came[:MOST_SHOWN]], len(came))
+        promoted = changes.filter(pl.col("change") == "promoted")["seed_id"].to_list()
+        node.link_to("became seeds", [brief_candidate(archive, id_) for id_ in promoted[:MOST_SHOWN]], len(promoted))
     return node
 
 
-def _add_built_on(archive: Archive, node: Node, checkpoint: str) -> None:
-    trained = archive.index.partitions("sft_checkpoint")
-    later = [p.split("/")[1] for p in trained if archive.rows(p, "origin", "parent", checkpoint)]
+def _add_children(archive: Archive, node: Node, checkpoint: str) -> None:
+    """Link to the checkpoints that were trained from this one."""
+    partitions = archive.index.partitions("sft_checkpoint")
+    later = [p.split("/")[1] for p in partitions if archive.rows(p, "origin", "parent", checkpoint)]
     node.link_to("trained on from here", briefs(archive, *later))
 
 
 def _steps(archive: Archive, round_key: str, ids: list[str]) -> list[Node]:
-    """The optimizer steps that trained on exactly this batch: one an epoch."""
+    """The optimizer steps that trained on exactly this batch: one per epoch."""
     steps = archive.table(f"sft_checkpoint/{round_key}", "steps")
     if steps.is_empty():
         return []
@@ -144,9 +146,9 @@ def _scores(items: pl.DataFrame, before: pl.DataFrame, categories: Sequence[str]
         return {"score": "not evaluated"}
     facts = {"score": _passed(items), "score before": _passed(before)}
     for category in categories:
-        mine = items.filter(pl.col("category") == category)
-        if mine.height:
-            facts[f"score in {category}"] = _passed(mine)
+        in_category = items.filter(pl.col("category") == category)
+        if in_category.height:
+            facts[f"score in {category}"] = _passed(in_category)
             facts[f"score in {category} before"] = _passed(before.filter(pl.col("category") == category))
     return facts
 

@@ -1,4 +1,4 @@
-"""`verify` holds the data folder against the manifests, and names what was changed, is missing or has no origin."""
+"""`verify` compares the data folder with the manifests and reports what was changed, is missing or has no origin."""
 
 from collections.abc import Callable
 
@@ -15,26 +15,26 @@ __all__ = ["Finding", "Verification", "verify"]
 def verify(
     store: Store, ledger: str | None, head: str | None = None, progress: Callable[[int], None] | None = None
 ) -> Verification:
-    """Recompute what the manifests, markers and tables say of the data folder.
+    """Recompute all hashes in the data folder and compare them with the manifests, markers and tables.
 
-    A round that is not finished is checked as far as its partitions have markers.
+    Of an unfinished round, the partitions that are complete are checked.
 
     Args:
-        ledger: URL of the ledger; None: its rows are not looked at.
-        head: SHA-256 (or its beginning) of a manifest, as printed by an earlier verification: it must still be there.
-        progress: called with the number of bytes that were hashed.
+        ledger: URL of the ledger; None: its rows are not checked.
+        head: SHA-256 (or a prefix) of a manifest that must still exist, as printed by an earlier verification.
+        progress: called after each file with the number of bytes hashed.
     """
     report = Verification()
     chain = read_chain(store, report)
     if head and not any(str(sha256).startswith(head) for sha256 in chain.hashes.values()):
-        report.missing("manifests", f"no manifest has the SHA-256 {head}")
+        report.missing("manifests", f"no manifest has SHA-256 {head}")
     finished = set(store.names("assets", "lineage_manifest")) | set(chain.plans) - set(chain.open_rounds)
     for key in sorted(finished - set(chain.rounds_with_file)):
         report.missing(f"manifests/{key}.json", "the round was finished")
     check_files(chain, report, progress)
     if ledger is not None:
         check_calls(chain, ledger, report)
-    if not any(name.startswith("lance/examples.lance") for name in report.names()):  # Lance aborts on broken files
+    if not any(name.startswith("lance/examples.lance") for name in report.names()):  # Lance aborts on damaged files
         check_examples(chain, report)
     check_origins(chain, report)
     report.findings = list(dict.fromkeys(report.findings))

@@ -1,4 +1,4 @@
-"""The rows of the ledger that the rounds used, one by one."""
+"""Verification of the ledger rows that the rounds used."""
 
 import sqlite3
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from sedi_dagster.errors import StorageError
-from sedi_dagster.lineage.contents import CALL_DIGEST_SCHEMA, call_digests, root_of
+from sedi_dagster.lineage.contents import CALL_DIGEST_SCHEMA, call_digests, calls_root
 from sedi_dagster.lineage.ledger_rows import ledger_rows
 from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
@@ -16,7 +16,7 @@ _LEDGER = "ledger.sqlite"
 
 
 def check_calls(chain: Chain, url: str, report: Verification) -> None:
-    """Compare each call that a manifest counts with its digest."""
+    """Compare each call of the finished rounds with its recorded digest."""
     recorded = _recorded(chain, report)
     report.calls = recorded.height
     try:
@@ -25,8 +25,8 @@ def check_calls(chain: Chain, url: str, report: Verification) -> None:
     except StorageError as error:
         report.changed(_LEDGER, error.problem)
         return
-    except UnicodeDecodeError:  # in SQLite's own words about a damaged schema
-        report.changed(_LEDGER, "it is damaged: a text in it is no UTF-8")
+    except UnicodeDecodeError:  # raised by sqlite3 while decoding its error message about a damaged schema
+        report.changed(_LEDGER, "it is damaged: it contains invalid UTF-8")
         return
     pruned = {row["key"] for row in rows if row["state"] == "pruned"}
     now = call_digests(rows)
@@ -36,29 +36,31 @@ def check_calls(chain: Chain, url: str, report: Verification) -> None:
         if row["account_now"] is None:
             report.missing(where, f"{row['round']} used it")
         elif row["account"] != row["account_now"]:
-            report.changed(where, f"its account is not what {row['round']} used")
+            report.changed(where, f"its row (tokens, cost, outcome, ...) was changed since {row['round']}")
         elif row["texts"] != row["texts_now"] and row["request_key"] not in pruned:
-            report.changed(where, f"its request or response is not what {row['round']} used")
+            report.changed(where, f"its request or response was changed since {row['round']}")
     if pruned:
-        report.notes.append(f"Of {len(pruned):,} calls the texts were pruned (`sedi calls prune`).")
+        report.notes.append(f"The texts of {len(pruned):,} calls were pruned (`sedi calls prune`).")
 
 
 def _recorded(chain: Chain, report: Verification) -> pl.DataFrame:
-    """The digests that were written with the manifests, if they come to the manifest's one hash."""
+    """The call digests stored with each manifest, where their hash matches the one in the manifest."""
     frames = [pl.DataFrame(schema={**CALL_DIGEST_SCHEMA, "round": pl.String})]
     for key, manifest in chain.manifests.items():
         digests = readable_table(chain.store, "calls", "lineage_manifest", key)
         if digests is None:
             continue
-        if root_of(digests) != manifest["ledger"]["sha256"]:
-            report.changed(f"assets/lineage_manifest/{key}/calls.parquet", "the manifest has another hash of all calls")
+        if calls_root(digests) != manifest["ledger"]["sha256"]:
+            report.changed(
+                f"assets/lineage_manifest/{key}/calls.parquet", "its hash differs from the one in the manifest"
+            )
         else:
             frames.append(digests.with_columns(round=pl.lit(key)))
     return pl.concat(frames).unique("request_key", keep="last")
 
 
 def _check_pages(url: str, report: Verification) -> None:
-    """The structure of a SQLite file, by its own check."""
+    """Run SQLite's integrity check if the ledger is a SQLite file."""
     path = url.removeprefix("sqlite:///")
     if path == url or not Path(path).exists():
         return

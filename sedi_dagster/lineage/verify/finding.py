@@ -1,18 +1,23 @@
-"""What a verification finds."""
+"""The result of a verification."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-What = Literal["changed", "missing", "no origin"]
-"""changed: not as it was written; missing: written, and gone; no origin: nothing says where it comes from."""
+Kind = Literal["changed", "missing", "no origin"]
+"""changed: not as it was written; missing: recorded but not there; no origin: there but not recorded."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it was recorded. `where`: a path under the data folder, a call, an example."""
+    """A difference between the data folder and its records.
 
-    what: What
+    Attributes:
+        where: a path under the data folder, a call or an example.
+        why: the record that it contradicts.
+    """
+
+    what: Kind
     where: str
     why: str
 
@@ -22,11 +27,11 @@ class Finding:
 
 @dataclass
 class Verification:
-    """All that a verification found out.
+    """The result of a verification: what was checked and what was found.
 
     Attributes:
-        notes: what differs from the records for a known reason (a pruned checkpoint, a manifest that was superseded).
-        head: SHA-256 of the newest manifest. Kept elsewhere, it proves later that the whole chain is the same.
+        notes: differences with a known reason (a pruned checkpoint, a superseded manifest).
+        head: SHA-256 of the newest manifest. Kept elsewhere, it can later prove that the chain is unchanged.
     """
 
     rounds: int = 0
@@ -43,17 +48,17 @@ class Verification:
         return not self.findings
 
     def changed(self, where: str, why: str) -> None:
-        """Note a file or row that is not as recorded."""
+        """Add a finding: a file or row is not as recorded."""
         self.findings.append(Finding("changed", where, why))
 
     def missing(self, where: str, why: str) -> None:
-        """Note a file or row that is recorded but not there."""
+        """Add a finding: a file or row is recorded but not there."""
         self.findings.append(Finding("missing", where, why))
 
     def no_origin(self, where: str, why: str) -> None:
-        """Note a file or row that no record explains."""
+        """Add a finding: no record explains a file or row."""
         self.findings.append(Finding("no origin", where, why))
 
     def names(self) -> Sequence[str]:
-        """Everything that was found, by what it is called."""
+        """Return `where` of each finding."""
         return [finding.where for finding in self.findings]

@@ -1,4 +1,4 @@
-"""Whether everything has an origin: candidates their calls, examples their verdicts, trained rows their examples."""
+"""Verification of origins: each candidate has its calls, each example its verdict, each training row its example."""
 
 from collections.abc import Iterable
 
@@ -10,54 +10,55 @@ from sedi_dagster.lineage.verify.chain import Chain
 from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import readable_table
 
-_LISTED = 5
+_MAX_LISTED = 5
 
 
 def check_origins(chain: Chain, report: Verification) -> None:
-    """Follow the ids through the tables of each finished round."""
+    """Check that every id in the tables of a finished round refers to something recorded."""
     known = _seeds(chain)
     for key, manifest in chain.manifests.items():
         plan = chain.plans.get(key)
         try:
-            judged = chain.store.read_tables("filtered_batches", key)
+            filtered = chain.store.read_tables("filtered_batches", key)
             categories = plan.category_ids if plan else [c["category"] for c in manifest["plan"]["categories"]]
             generated = [chain.store.read_tables("generated_batches", key, category) for category in categories]
             steps = chain.store.read_table("steps", "sft_checkpoint", key)
         except (StorageError, KeyError, TypeError, AttributeError):
-            continue  # a file is missing or was changed: reported where files are checked
+            continue  # a file is missing or was changed; the check of files reports it
         candidates = pl.concat([tables["candidates"] for tables in generated])
         calls = pl.concat([tables["calls"] for tables in generated])["request_key"]
-        taken = pl.concat([candidates["instruction_key"], candidates["answer_key"]]).drop_nulls()
-        _all_in(report, f"calls of candidates of {key}", taken, calls, "generated_batches lists no such call")
-        _all_in(report, f"verdicts of {key}", judged["verdicts"]["candidate_id"], candidates["candidate_id"],
-                "there is no such candidate")  # fmt: skip
-        kept = judged["verdicts"].filter(pl.col("state") == "kept")["candidate_id"]
-        _all_in(report, f"examples of {key}", judged["examples"]["example_id"], kept, "it was not kept")
-        _all_in(report, f"examples of {key}", kept, judged["examples"]["example_id"], "it was kept and is not there")
+        used = pl.concat([candidates["instruction_key"], candidates["answer_key"]]).drop_nulls()
+        _check_subset(report, f"calls of candidates of {key}", used, calls, "generated_batches lists no such call")
+        verdicts = filtered["verdicts"]
+        _check_subset(report, f"verdicts of {key}", verdicts["candidate_id"], candidates["candidate_id"],
+                      "there is no such candidate")  # fmt: skip
+        kept, examples = verdicts.filter(pl.col("state") == "kept")["candidate_id"], filtered["examples"]["example_id"]
+        _check_subset(report, f"examples of {key}", examples, kept, "it was not kept")
+        _check_subset(report, f"examples of {key}", kept, examples, "it was kept but is not there")
         known |= set(kept)
-        rows = judged["batches"]["example_id"]
-        _all_in(report, f"training rows of {key}", rows, known, "it is no seed task and no kept example")
+        rows = filtered["batches"]["example_id"]
+        _check_subset(report, f"training rows of {key}", rows, known, "it is neither a seed task nor a kept example")
         trained = steps["example_ids"].explode()
-        _all_in(report, f"steps of {key}", trained, rows, "it is in no composed batch")
+        _check_subset(report, f"steps of {key}", trained, rows, "it is in no composed batch")
 
 
 def check_examples(chain: Chain, report: Verification) -> None:
-    """The Lance table has exactly the kept examples of every finished round."""
-    found = example_digests(str(chain.store.path("lance")))
-    report.examples = sum(len(rows) for rows in found.values())
+    """Check that the Lance table contains exactly the kept examples of every finished round."""
+    stored = example_digests(str(chain.store.path("lance")))
+    report.examples = sum(len(rows) for rows in stored.values())
     for key in chain.manifests:
         examples = readable_table(chain.store, "examples", "filtered_batches", key)
         if examples is None:
             continue
-        kept, there = examples["example_id"], found.get(key, {})
-        _all_in(report, f"lance/examples.lance, {key}", kept, there, "it was kept and has no row", missing=True)
-        _all_in(report, f"lance/examples.lance, {key}", there, kept, "it was not kept")
-    for key in sorted(set(found) - set(chain.manifests) - set(chain.open_rounds)):
-        report.no_origin(f"lance/examples.lance, {key}", f"{len(found[key])} rows of a round that there is not")
+        kept, rows, where = examples["example_id"], stored.get(key, {}), f"lance/examples.lance, {key}"
+        _check_subset(report, where, kept, rows, "it was kept but has no row", missing=True)
+        _check_subset(report, where, rows, kept, "it was not kept")
+    for key in sorted(set(stored) - set(chain.manifests) - set(chain.open_rounds)):
+        report.no_origin(f"lance/examples.lance, {key}", f"{len(stored[key])} rows of a round that does not exist")
 
 
 def _seeds(chain: Chain) -> set[str]:
-    """Every seed task that was ever in a pool: today's, and those in the sets that rounds left."""
+    """The ids of all seed tasks that are or were in the pool: the current ones and those after each round."""
     known: set[str] = set()
     for parts in [("seed_pool",), *(("seed_feedback", key) for key in chain.store.names("assets", "seed_feedback"))]:
         seeds = readable_table(chain.store, "seeds", *parts)
@@ -65,12 +66,13 @@ def _seeds(chain: Chain) -> set[str]:
     return known
 
 
-def _all_in(
+def _check_subset(
     report: Verification, where: str, ids: Iterable[str], known: Iterable[str], why: str, missing: bool = False
 ) -> None:
-    tell = report.missing if missing else report.no_origin
-    lost = sorted(set(ids) - set(known))
-    for id_ in lost[:_LISTED]:
-        tell(f"{where}: {id_}", why)
-    if len(lost) > _LISTED:
-        tell(where, f"{len(lost) - _LISTED:,} more: {why}")
+    """Report each of `ids` that is not in `known`; only the first few by id."""
+    add = report.missing if missing else report.no_origin
+    unknown = sorted(set(ids) - set(known))
+    for id_ in unknown[:_MAX_LISTED]:
+        add(f"{where}: {id_}", why)
+    if len(unknown) > _MAX_LISTED:
+        add(where, f"{len(unknown) - _MAX_LISTED:,} more: {why}")
