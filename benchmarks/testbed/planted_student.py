@@ -21,7 +21,7 @@ from zlib import crc32
 
 import polars as pl
 
-from sedi_dagster.evaluation.results import append_results, judged
+from sedi_dagster.evaluation.results import append_results, result_row
 from sedi_dagster.training.state import FOLDER, last_state, mark_state
 from sedi_dagster.training.tables import EXAMPLE_SCHEMA, HELDOUT_SCHEMA, STEP_SCHEMA
 from sedi_dagster.workloads.process import Log, progress_log, workload_main
@@ -100,7 +100,7 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
     found = []
     for item in job["items"]:
         knows = _hardness(item["id"]) < levels.get(item["category"], 1)
-        found.append(judged(item, item["reference"] if knows else "no idea", 3, False, 1.0 if knows else 2.0))
+        found.append(result_row(item, item["reference"] if knows else "no idea", 3, False, 1.0 if knows else 2.0))
     append_results(Path(job["results"]), found)
     progress_log(log, "evaluate")(len(found), len(found), {"passed": sum(row["passed"] for row in found)})
 

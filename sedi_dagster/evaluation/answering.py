@@ -1,10 +1,12 @@
-"""The evaluation workload: the student answers items, a verifier scores each answer.
+"""The evaluation workload: the student answers the items, and verifiers score the answers.
 
-The job file (JSON) has:
-    student: what `from_pretrained` takes       adapter: checkpoint folder, or null for the untrained student
+The job file is a JSON object:
+    student: name or folder, as for `from_pretrained`
+    adapter: checkpoint folder, or null for the untrained student
     items: list of evaluation items with `key` and `max_answer_tokens`
-    results: file that rows are appended to     batch_size: items at once, or null: by device
-    setting: the variable that names the student, for errors (optional)
+    results: file to which rows are appended
+    batch_size: number of items per batch, or null: chosen by device
+    setting: name of the setting that names the student, for error messages (optional)
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +15,7 @@ from typing import Any
 
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.evaluation.decoding import Decoder, Ids
-from sedi_dagster.evaluation.results import END_OF_THOUGHT, append_results, judged
+from sedi_dagster.evaluation.results import END_OF_THOUGHT, append_results, result_row
 from sedi_dagster.student.chat import answer_ids, end_tokens, question_text, token_ids
 from sedi_dagster.student.config import known_positions
 from sedi_dagster.student.loading import check_vocabulary, device_note, load_student, load_tokenizer
@@ -25,12 +27,12 @@ BATCH_SIZES = {"cpu": 24, "cuda": 256}
 
 
 def evaluate(job: Mapping[str, Any], log: Log) -> None:
-    """Append a row an item: answer, score, kinds of error, loss of the reference answer.
+    """Append one row per item: answer, score, kinds of error, loss of the reference answer.
 
-    When memory ends, batches are halved from there on.
+    If a batch runs out of memory, the batch size is halved for the rest of the job.
 
     Raises:
-        WorkloadError: one item alone does not fit into memory.
+        WorkloadError: a single item does not fit in memory, or an item is longer than the student's context.
     """
     report = progress_log(log, "evaluate")
     setting = job.get("setting", "SEDI_TRAINING_STUDENT")
@@ -49,40 +51,37 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
     decoder = Decoder(model, ends)
     if not decoder.padded:
         log(NOT_PADDED)
-    # Neighbours in length and cap share a batch, so that little is padded and none waits for a longer answer.
+    # Items of similar length and limit share a batch, to avoid padding and waiting for longer answers.
     order = sorted(range(len(items)), key=lambda i: (items[i]["max_answer_tokens"], len(prompts[i])))
     size = job["batch_size"] or BATCH_SIZES[model.device.type]
     done = passed = 0
     while done < len(order):
-        chosen = order[done : done + size]
+        batch = order[done : done + size]
         if not decoder.padded:
-            lengths = [len(prompts[i]) for i in chosen]
-            chosen = chosen[: next((n for n, length in enumerate(lengths) if length != lengths[0]), None)]
-        batch = [items[i] for i in chosen]
+            lengths = [len(prompts[i]) for i in batch]
+            batch = batch[: next((n for n, length in enumerate(lengths) if length != lengths[0]), None)]
         try:
             answers, losses = decoder.answers_and_losses(
-                [prompts[i] for i in chosen],
-                [references[i] for i in chosen],
-                [limits[i] for i in chosen],
+                [prompts[i] for i in batch], [references[i] for i in batch], [limits[i] for i in batch]
             )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            size = len(chosen) // 2
+            size = len(batch) // 2
             if not size:
                 raise WorkloadError(
-                    f"Answering {batch[0]['id']} alone ran out of memory.",
+                    f"Answering {items[batch[0]]['id']} alone ran out of memory.",
                     "Use a smaller student (SEDI_TRAINING_STUDENT), or a machine with more memory.",
                 ) from None
-            log(f"Memory ended: {size} items at once from here on.")
+            log(f"Out of memory; continuing with batches of {size} items.")
             free_memory()
             continue
         rows = []
-        for item, ids, loss in zip(batch, answers, losses, strict=True):
-            whole = ids[-1] in ends
-            said = ids[:-1] if whole else ids
-            text = tokenizer.decode(said, skip_special_tokens=True).rpartition(END_OF_THOUGHT)[2].strip()
-            rows.append(judged(item, text, len(said), not whole, loss))
+        for i, ids, loss in zip(batch, answers, losses, strict=True):
+            complete = ids[-1] in ends
+            content = ids[:-1] if complete else ids
+            text = tokenizer.decode(content, skip_special_tokens=True).rpartition(END_OF_THOUGHT)[2].strip()
+            rows.append(result_row(items[i], text, len(content), not complete, loss))
         append_results(Path(job["results"]), rows)
         done, passed = done + len(rows), passed + sum(row["passed"] for row in rows)
         report(done, len(items), {"passed": passed})
@@ -91,19 +90,19 @@ def evaluate(job: Mapping[str, Any], log: Log) -> None:
 def _limits(
     items: Sequence[Mapping[str, Any]], prompts: Sequence[Ids], references: Sequence[Ids], positions: int | None
 ) -> list[int]:
-    """Most tokens of each answer: what the item allows, and no more than the student has positions for.
+    """The maximum number of tokens of each answer: the item's limit, or what the student's context has room for.
 
     Raises:
-        WorkloadError: an item and its reference answer take more positions than the student knows.
+        WorkloadError: an item with its reference answer is longer than the student's context.
     """
     if positions is None:
         return [item["max_answer_tokens"] for item in items]
     for item, prompt, reference in zip(items, prompts, references, strict=True):
         if len(prompt) + len(reference) > positions:
             raise WorkloadError(
-                f"Item {item['id']} and its reference answer have {len(prompt) + len(reference)} tokens, and the "
-                f"student knows {positions} positions.",
-                "Leave the item out, or name a student that reads longer texts in SEDI_TRAINING_STUDENT.",
+                f"Item {item['id']} and its reference answer have {len(prompt) + len(reference)} tokens, but the "
+                f"student has only {positions} positions.",
+                "Remove the item, or set SEDI_TRAINING_STUDENT to a model with a longer context.",
             )
     return [
         min(item["max_answer_tokens"], positions - len(prompt)) for item, prompt in zip(items, prompts, strict=True)

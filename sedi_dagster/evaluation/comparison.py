@@ -1,8 +1,8 @@
-"""Comparison of two checkpoints on the same items, and whether the new one is promoted.
+"""Comparison of two checkpoints on the same items, and the decision whether the new one is promoted.
 
-Items of one template are correlated, so whole clusters are compared: pass or fail by an exact sign-flip test, which is
+Items of one template are correlated, so whole clusters are compared: passes by an exact sign-flip test, which is
 McNemar's test if all items are independent; graded scores and losses by a paired bootstrap. Losses are compared between
-checkpoints only, because between categories they depend on the texts more than on the student.
+checkpoints, never between categories, where they depend on the texts more than on the student.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from sedi_dagster.records import derived_seed
 
 RESAMPLES = 2000
 ALL = "all"
-"""Stands for all categories together in a table of comparisons."""
+"""The category of the row for all categories together, in a table of comparisons."""
 
 COMPARISON_SCHEMA = {
     "against": pl.String,
@@ -47,65 +47,68 @@ class Change:
 
 
 def gain_test(differences: Sequence[int]) -> float:
-    """One-sided p-value of a gain: small if wins outnumber losses by more than chance explains.
+    """Return the one-sided p-value of a gain.
 
-    A sign-flip permutation test (Pitman 1937; Good 2005, section 3.2): if nothing changed, each cluster's difference is
-    as likely to have the other sign. Its distribution is worked out exactly. With one item a cluster it is the exact
-    one-sided McNemar test (McNemar 1947). To test for a drop, change all signs.
+    An exact sign-flip permutation test (Pitman 1937; Good 2005, section 3.2): under the null hypothesis, each cluster's
+    difference is equally likely to have the opposite sign. With one item per cluster, this is the exact one-sided
+    McNemar test (McNemar 1947). To test for a drop, change all signs.
 
     Args:
-        differences: items won minus items lost, of each cluster. Those that are 0 say nothing.
+        differences: items won minus items lost, for each cluster; clusters with 0 have no influence.
 
     Returns:
-        P(a sum as large or larger); 1 if no cluster differs.
+        The probability of a sum at least as large; 1 if no cluster differs.
     """
     sizes = [abs(d) for d in differences if d]
     if not sizes:
         return 1.0
-    chances = np.ones(1)  # of each sum of the clusters so far, shifted by their total
+    distribution = np.ones(1)  # of the sum over the clusters so far, shifted to start at index 0
     for size in sizes:
-        ahead, behind = (np.concatenate(p) for p in ((np.zeros(2 * size), chances), (chances, np.zeros(2 * size))))
-        chances = (ahead + behind) / 2
-    return float(min(1.0, chances[sum(differences) + sum(sizes) :].sum()))
+        padding = np.zeros(2 * size)
+        distribution = (np.concatenate((padding, distribution)) + np.concatenate((distribution, padding))) / 2
+    return float(min(1.0, distribution[sum(differences) + sum(sizes) :].sum()))
 
 
 def cluster_differences(pairs: pl.DataFrame) -> list[int]:
-    """Items won minus items lost, of each cluster of `shared_items`."""
+    """Return items won minus items lost, for each cluster of `shared_items`."""
     change = pl.col("passed").cast(pl.Int64) - pl.col("passed_before").cast(pl.Int64)
     return pairs.group_by("category", "cluster").agg(change.sum().alias("change"))["change"].to_list()
 
 
 def paired_bootstrap(changes: NDArray[Any], clusters: NDArray[Any], seed: int, resamples: int = RESAMPLES) -> Change:
-    """Mean of paired changes, resampling clusters with all their items (Davison and Hinkley 1997, section 3.8).
+    """Return the mean paired change with an interval from resampled clusters (Davison and Hinkley 1997, section 3.8).
 
     Args:
-        changes: after minus before, one an item.
+        changes: after minus before, for each item.
         clusters: the cluster of each item.
     """
     _, cluster = np.unique(clusters, return_inverse=True)
     sums, sizes = np.bincount(cluster, changes), np.bincount(cluster)
-    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
-    means = (drawn @ sums) / (drawn @ sizes)
+    counts = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
+    means = (counts @ sums) / (counts @ sizes)
     low, high = np.quantile(means, [0.025, 0.975])
     return Change(float(np.mean(changes)), float(low), float(high))
 
 
 def shared_items(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """The items that both answered, with `passed_before`, `score_before` and `reference_loss_before` beside."""
-    earlier = before.select("item_id", *(pl.col(c).alias(f"{c}_before") for c in ("passed", "score", "reference_loss")))
-    return after.join(earlier, on="item_id")
+    """Return the items of both tables: `after` with `passed_before`, `score_before` and `reference_loss_before`."""
+    columns = (pl.col(c).alias(f"{c}_before") for c in ("passed", "score", "reference_loss"))
+    return after.join(before.select("item_id", *columns), on="item_id")
 
 
 def swaps(pairs: pl.DataFrame) -> tuple[int, int]:
-    """(won, lost): items that failed before and pass now, and the other way round."""
+    """Return (won, lost): the numbers of items that pass only now, and that passed only before."""
     won = pairs.filter(~pl.col("passed_before") & pl.col("passed")).height
     return won, pairs.filter(pl.col("passed_before") & ~pl.col("passed")).height
 
 
 def compare(against: str, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """One row a category and one for all (`COMPARISON_SCHEMA`): the change from `before` to `after`.
+    """Return the change from `before` to `after`, one row per category and one for all (`COMPARISON_SCHEMA`).
 
-    Loss columns are null where a student was not asked for its loss (one that is served elsewhere).
+    Loss columns are null if a student's losses are unknown (a served student).
+
+    Args:
+        against: name of the checkpoint of `before`, for the first column.
     """
     pairs = shared_items(before, after)
     rows = [_row(against, ALL, pairs)] if pairs.height else []
@@ -139,13 +142,13 @@ def _row(against: str, category: str, pairs: pl.DataFrame) -> dict[str, Any]:
 
 
 def gain_p_value(before: pl.DataFrame, after: pl.DataFrame, category: str) -> float:
-    """How surely a category gained, pass for pass, on the shared items (`gain_test`)."""
+    """Return the p-value (`gain_test`) of a gain of a category on the shared items."""
     return gain_test(cluster_differences(shared_items(before, after.filter(pl.col("category") == category))))
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Mean loss of the human seed tasks that are never trained on: before and after the round."""
+    """Mean loss on the held-out human seed tasks, in nats per token, before and after the round."""
 
     before: float
     after: float
@@ -157,11 +160,14 @@ class HeldOut:
 def judge_promotion(
     before: pl.DataFrame, after: pl.DataFrame, alpha: float, margin: float, held_out: HeldOut | None = None
 ) -> tuple[bool, str]:
-    """Whether the new checkpoint may be built on, and why.
+    """Decide whether the new checkpoint is promoted, that is, whether later rounds may train from it.
 
-    It may not if a category dropped by more than `margin` and significantly (`gain_test` of the drop, Holm over the
-    categories), or if the overall pass rate dropped significantly, or if the held-out loss rose and no items were
-    gained in its stead, or if there is nothing to compare.
+    It is not if a category dropped by more than `margin` and significantly (`gain_test` of the drop, Holm correction
+    over the categories), if the overall pass rate dropped significantly, if the held-out loss rose without a net gain
+    of items, or if there is nothing to compare.
+
+    Returns:
+        The decision and its reason.
     """
     pairs = shared_items(before, after)
     if not pairs.height:
@@ -173,17 +179,17 @@ def judge_promotion(
     )
     if held_out is not None:
         overall += f"; {held_out}"
-    categories = pairs["category"].unique().sort().to_list()
-    of_category = [pairs.filter(pl.col("category") == category) for category in categories]
-    stopped = []
-    adjusted = holm([_p_of_drop(items) for items in of_category])
-    for category, items, p in zip(categories, of_category, adjusted, strict=True):
-        won_there, lost_there = swaps(items)
-        drop = (lost_there - won_there) / items.height
+    categories = pairs.sort("category").partition_by("category", maintain_order=True)
+    drops = []
+    for items, p in zip(categories, holm([_p_of_drop(items) for items in categories]), strict=True):
+        category_won, category_lost = swaps(items)
+        drop = (category_lost - category_won) / items.height
         if p <= alpha and drop > margin:
-            stopped.append(f"{category} dropped by {drop:.0%} of {items.height} items (Holm-adjusted p = {p:.2g})")
-    if stopped:
-        return False, f"{'; '.join(stopped)}. Overall {overall}"
+            drops.append(
+                f"{items['category'][0]} dropped by {drop:.0%} of {items.height} items (Holm-adjusted p = {p:.2g})"
+            )
+    if drops:
+        return False, f"{'; '.join(drops)}. Overall {overall}"
     if p_overall <= alpha:
         return False, f"the overall pass rate dropped: {overall}"
     if held_out is not None and held_out.after > held_out.before and won <= lost:

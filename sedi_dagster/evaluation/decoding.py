@@ -1,8 +1,8 @@
 """Batched greedy decoding with transformers' `generate`, and the losses of the reference answers.
 
-Both share one prefill of the prompts, which `generate` continues from, as transformers documents for prompt reuse. Some
-families cannot continue (Jamba starts its recurrent state anew, Mamba returns no cache): for them nothing is shared.
-The student's `generation_config` applies (for example a repetition penalty), but nothing is sampled.
+Both start from the same prefilled cache of the prompts, the prompt reuse that transformers documents. Some families
+cannot continue from a cache (Jamba resets its recurrent state, Mamba returns no cache); for them nothing is shared.
+The student's `generation_config` applies (for example a repetition penalty), except that nothing is sampled.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 Ids = list[int]
 
-POSITIONS_AT_ONCE = 4096
-"""Positions of references projected in one go; their logits take 0.8 GB with a vocabulary of 49,152."""
+_POSITIONS_PER_PASS = 4096
+"""Reference positions per forward pass; their logits take 0.8 GB with a vocabulary of 49,152."""
 
-NO_TOKEN = -100
+_IGNORE_INDEX = -100
 
 _GREEDY: dict[str, Any] = {
     "do_sample": False,
@@ -44,35 +44,42 @@ _GREEDY: dict[str, Any] = {
     "max_time": None,
     "stop_strings": None,
 }
-"""What a `generation_config` may say otherwise: how to search, when to stop, what to return, where the cache lies."""
+"""Overrides of the `generation_config`: how to search, when to stop, what to return, which cache to use."""
 
 
 class Decoder:
-    """Answers of one student in evaluation mode, by the way that was found to be right for it.
+    """Generates the answers of one student in evaluation mode, in the way that works for its architecture.
 
-    `padded` says whether prompts of different lengths can be answered together.
+    Attributes:
+        padded: whether prompts of different lengths can share a batch.
     """
 
     def __init__(self, model: PreTrainedModel, ends: frozenset[int]) -> None:
-        """Try the student on a few tokens; `ends`: tokens that end an answer.
+        """Test on a few tokens how the student has to be decoded.
+
+        Args:
+            ends: tokens that end an answer.
 
         Raises:
-            ModelError: it cannot be read (`student/reading.py`), or cannot generate.
+            ModelError: the student cannot read text correctly (`student/reading.py`), or cannot generate.
         """
         self._model, self._ends = model, ends
-        self.padded = takes_padding(model) and _goes_on(model)
+        self.padded = takes_padding(model) and _continues_from_cache(model)
         if not self.padded:
             _check_generates(model)
 
     def answers_and_losses(
         self, prompts: Sequence[Ids], references: Sequence[Ids], limits: Sequence[int]
     ) -> tuple[list[Ids], list[float]]:
-        """Each prompt's greedy answer, and the mean negative log-likelihood per token of its reference, in nats.
+        """Return each prompt's greedy answer, and the mean negative log-likelihood per token of its reference in nats.
 
         Args:
-            prompts, references: token ids, at least one each; a reference includes its end of turn. Without `padded`,
-                prompts are of one length.
-            limits: most tokens of each answer, at least 1. An answer includes the token that it ends with.
+            prompts: token ids, at least one each; unless `padded`, all of the same length.
+            references: token ids, at least one each, including the end of turn.
+            limits: maximum number of tokens of each answer, at least 1.
+
+        Returns:
+            The token ids of the answers, including the token that ends them, and the losses.
         """
         import torch
 
@@ -84,22 +91,20 @@ class Decoder:
             losses = answer_losses(model, prompts, references, padded=False)
             return _answers(model, tokens, None, mask, limits, self._ends), losses
         with torch.inference_mode():
-            cache, read = _prefill(model, tokens, mask)
-            losses = _losses(model, tokens[:, -1:], copy.deepcopy(cache), read, references)
+            cache = _prefill(model, tokens, mask)
+            losses = _losses(model, tokens[:, -1:], copy.deepcopy(cache), mask[:, :-1], references)
             return _answers(model, tokens, cache, mask, limits, self._ends), losses
 
 
-def _prefill(model: PreTrainedModel, tokens: torch.Tensor, mask: torch.Tensor) -> tuple[Any, torch.Tensor]:
-    """The cache of all tokens but the last, and their mask."""
-    read, positions = mask[:, :-1], (mask.cumsum(1) - 1).clamp(min=0)
-    output = model(
-        tokens[:, :-1], attention_mask=read, position_ids=positions[:, :-1], use_cache=True, logits_to_keep=1
-    )
-    return output.past_key_values, read
+def _prefill(model: PreTrainedModel, tokens: torch.Tensor, mask: torch.Tensor) -> Any:
+    """The cache of all tokens except the last."""
+    tokens, mask = tokens[:, :-1], mask[:, :-1]
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    return model(tokens, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1).past_key_values
 
 
-def _goes_on(model: PreTrainedModel) -> bool:
-    """Whether several tokens after a cache, and `generate` from it, come to the same as without one."""
+def _continues_from_cache(model: PreTrainedModel) -> bool:
+    """Whether a forward pass over several tokens, and `generate`, give the same with a prefilled cache as without."""
     import torch
 
     row = sample(model)
@@ -111,7 +116,8 @@ def _goes_on(model: PreTrainedModel) -> bool:
     try:
         with torch.inference_mode():
             whole = model(tokens, attention_mask=mask, position_ids=positions, use_cache=False).logits
-            cache, _ = _prefill(model, tokens[:, : before + 1], mask[:, : before + 1])
+            prompt, prompt_mask = tokens[:, : before + 1], mask[:, : before + 1]
+            cache = _prefill(model, prompt, prompt_mask)
             logits = model(
                 tokens[:, before:],
                 attention_mask=mask,
@@ -119,19 +125,18 @@ def _goes_on(model: PreTrainedModel) -> bool:
                 past_key_values=copy.deepcopy(cache),
                 use_cache=True,
             ).logits
-            first = mask[:, : before + 1]
-            steps = {"return_dict_in_generate": True, "output_logits": True}
-            said, anew = (
-                # as precise as the model: `generate` gives fp32
-                _generated(model, tokens[:, : before + 1], given, first, PADDING, **steps).logits[0].to(logits.dtype)
-                for given in (cache, None)
+            output = {"return_dict_in_generate": True, "output_logits": True}
+            cached, uncached = (
+                # `generate` returns fp32; compare in the precision of the model
+                _generate(model, prompt, past, prompt_mask, PADDING, **output).logits[0].to(logits.dtype)
+                for past in (cache, None)
             )
     except FAILURES as error:
         if is_out_of_memory(error):
             raise
         return False
-    # Not the tokens: between two that are about as likely, rounding decides.
-    return alike(logits, whole[:, before:]) and alike(said, anew)
+    # Logits are compared, not tokens: rounding decides between two tokens that are about equally likely.
+    return alike(logits, whole[:, before:]) and alike(cached, uncached)
 
 
 def _check_generates(model: PreTrainedModel) -> None:
@@ -139,7 +144,7 @@ def _check_generates(model: PreTrainedModel) -> None:
 
     row = sample(model)
     try:
-        _generated(model, row, None, torch.ones_like(row), PADDING)
+        _generate(model, row, None, torch.ones_like(row), PADDING)
     except FAILURES as error:
         if is_out_of_memory(error):
             raise
@@ -149,28 +154,30 @@ def _check_generates(model: PreTrainedModel) -> None:
 def _losses(
     model: PreTrainedModel, last: torch.Tensor, cache: Any, mask: torch.Tensor, references: Sequence[Ids]
 ) -> list[float]:
-    """Of the references after prompts that were read up to their `last` tokens."""
+    """The mean losses of the references; `cache` and `mask` cover the prompts except for their `last` tokens."""
     import torch
     from torch.nn.functional import cross_entropy
 
     longest = max(map(len, references))
-    wanted = torch.tensor([ids + [NO_TOKEN] * (longest - len(ids)) for ids in references], device=mask.device)
-    fed = torch.cat([last, wanted[:, :-1]], dim=1)
+    labels = torch.tensor([ids + [_IGNORE_INDEX] * (longest - len(ids)) for ids in references], device=mask.device)
+    inputs = torch.cat([last, labels[:, :-1]], dim=1)
     before = mask.sum(1, keepdim=True)
     sums = torch.zeros(len(references), device=mask.device)
-    step = max(1, POSITIONS_AT_ONCE // len(references))
+    step = max(1, _POSITIONS_PER_PASS // len(references))
     for start in range(0, longest, step):
         stop = min(start + step, longest)
-        mask = torch.cat([mask, (fed[:, start:stop] != NO_TOKEN).long()], dim=1)
+        mask = torch.cat([mask, (inputs[:, start:stop] != _IGNORE_INDEX).long()], dim=1)
         logits = model(
-            fed[:, start:stop].clamp(min=0),
+            inputs[:, start:stop].clamp(min=0),
             attention_mask=mask,
             position_ids=before + torch.arange(start, stop, device=mask.device),
             past_key_values=cache,
             use_cache=True,
-        ).logits
-        targets = wanted[:, start:stop]
-        sums += cross_entropy(logits.float().transpose(1, 2), targets, ignore_index=NO_TOKEN, reduction="none").sum(1)
+        ).logits.float()
+        losses = cross_entropy(
+            logits.transpose(1, 2), labels[:, start:stop], ignore_index=_IGNORE_INDEX, reduction="none"
+        )
+        sums += losses.sum(1)
     return [total / len(ids) for total, ids in zip(sums.tolist(), references, strict=True)]
 
 
@@ -184,13 +191,13 @@ def _answers(
 ) -> list[Ids]:
     import torch
 
-    most = torch.tensor(limits, device=tokens.device)
-    longest = tokens.shape[1]
+    max_new_tokens = torch.tensor(limits, device=tokens.device)
+    prompt_length = tokens.shape[1]
 
-    def at_its_limit(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        return ids.shape[1] - longest >= most
+    def reached_limit(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        return ids.shape[1] - prompt_length >= max_new_tokens
 
-    said = _generated(
+    output = _generate(
         model,
         tokens,
         cache,
@@ -198,19 +205,22 @@ def _answers(
         max(limits),
         eos_token_id=sorted(ends),
         pad_token_id=min(ends),
-        stopping_criteria=[at_its_limit],
+        stopping_criteria=[reached_limit],
     )
-    return [_up_to_its_end(row[:limit], ends) for row, limit in zip(said[:, longest:].tolist(), limits, strict=True)]
+    answers = output[:, prompt_length:].tolist()
+    return [_through_end(row[:limit], ends) for row, limit in zip(answers, limits, strict=True)]
 
 
-def _generated(
-    model: PreTrainedModel, tokens: torch.Tensor, cache: Any, mask: torch.Tensor, most: int, **given: Any
+def _generate(
+    model: PreTrainedModel, tokens: torch.Tensor, cache: Any, mask: torch.Tensor, max_new_tokens: int, **options: Any
 ) -> Any:
-    """`generate` without sampling, from a cache of all tokens but the last or (None) from their beginning."""
-    started = {} if cache is None else {"past_key_values": cache}
-    return model.generate(tokens, attention_mask=mask, max_new_tokens=most, **started, **{**_GREEDY, **given})
+    """`generate` without sampling, from a cache of all tokens except the last, or from scratch if it is None."""
+    past = {} if cache is None else {"past_key_values": cache}
+    options = {**_GREEDY, **past, **options}
+    return model.generate(tokens, attention_mask=mask, max_new_tokens=max_new_tokens, **options)
 
 
-def _up_to_its_end(ids: Ids, ends: frozenset[int]) -> Ids:
-    end = next((place for place, token in enumerate(ids) if token in ends), len(ids))
+def _through_end(ids: Ids, ends: frozenset[int]) -> Ids:
+    """The ids up to and including the first one that ends an answer."""
+    end = next((i for i, token in enumerate(ids) if token in ends), len(ids))
     return ids[: end + 1]

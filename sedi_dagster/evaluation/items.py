@@ -1,4 +1,4 @@
-"""Evaluation items: reading them, and drawing the fixed subset that rounds are evaluated on."""
+"""Evaluation items: reading the file, and drawing the fixed subset on which every round is evaluated."""
 
 import json
 import reprlib
@@ -16,10 +16,10 @@ DIFFICULTIES = ("easy", "medium", "hard")
 
 
 def load_evaluation_items(path: Path, categories: Mapping[str, Category]) -> list[EvaluationItem]:
-    """Read and check the items' file.
+    """Read and validate the file of evaluation items.
 
     Raises:
-        InputFileError: names every bad line, its field, and what was expected.
+        InputFileError: lists every invalid line with its field and what was expected.
     """
     problems = Problems(path)
     items: list[EvaluationItem] = []
@@ -39,7 +39,7 @@ def load_evaluation_items(path: Path, categories: Mapping[str, Category]) -> lis
 
 
 def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
-    """The item of a row; what is wrong with it is noted."""
+    """The item of a row; its errors are added to `problems`."""
     item_id, category, prompt, verifier, reference = (
         checked_text(row.get(name), name, line, problems)
         for name in ("id", "category", "prompt", "verifier", "reference")
@@ -62,41 +62,41 @@ def _item(row: dict[str, Any], line: int, problems: Problems) -> EvaluationItem:
 
 
 def draw_items(items: Sequence[EvaluationItem], per_category: int, project_seed: int) -> list[EvaluationItem]:
-    """A fixed subset: the same for every round, so that rounds can be compared.
+    """Draw up to `per_category` items of each category: the same for every round, so that rounds can be compared.
 
-    Stratified by difficulty, and spread over the clusters: items of one template tell less than as many of several.
-    It depends on the project seed and on the items of the category, not on their order in the file.
+    The draw is stratified by difficulty and spread over the clusters, because items of one template are correlated. It
+    depends on the project seed and on the items of the category, not on their order in the file.
     """
     drawn: list[EvaluationItem] = []
     for category in sorted({item.category for item in items}):
-        of_category = sorted((item for item in items if item.category == category), key=lambda item: item.id)
-        derived_rng(project_seed, "evaluation items", category).shuffle(of_category)
-        strata = [[item for item in of_category if item.difficulty == d] for d in DIFFICULTIES]
-        quota = _proportional([len(stratum) for stratum in strata], min(per_category, len(of_category)))
+        pool = sorted((item for item in items if item.category == category), key=lambda item: item.id)
+        derived_rng(project_seed, "evaluation items", category).shuffle(pool)
+        strata = [[item for item in pool if item.difficulty == d] for d in DIFFICULTIES]
+        quota = _proportional([len(stratum) for stratum in strata], min(per_category, len(pool)))
         used: Counter[str] = Counter()
         for stratum, n in zip(strata, quota, strict=True):
-            for item in _spread(stratum, n, used):
-                used[item.cluster] += 1
-                drawn.append(item)
+            chosen = _spread(stratum, n, used)
+            used.update(item.cluster for item in chosen)
+            drawn += chosen
     return drawn
 
 
 def _spread(stratum: Sequence[EvaluationItem], n: int, used: Mapping[str, int]) -> list[EvaluationItem]:
-    """`n` items, those first whose cluster has given fewest so far."""
-    taken = Counter(used)
-    places = []
+    """`n` items, in order of how many items of their cluster were drawn before them."""
+    counts = Counter(used)
+    ranked = []
     for item in stratum:
-        places.append(taken[item.cluster])
-        taken[item.cluster] += 1
-    order = sorted(range(len(stratum)), key=lambda i: places[i])
-    return [stratum[i] for i in order[:n]]
+        ranked.append((counts[item.cluster], item))
+        counts[item.cluster] += 1
+    return [item for _, item in sorted(ranked, key=lambda pair: pair[0])[:n]]
 
 
 def split_halves(items: Sequence[EvaluationItem]) -> dict[str, str]:
-    """The half, A or B, of each item by id: as equal as can be in number and difficulty, each cluster whole.
+    """Split the items into halves A and B and return the half of each item by id.
 
-    A suspicion that one half raises is confirmed on the other (`weakness`); a cluster on both sides would carry its
-    luck over. It depends on the ids alone, so an item stays in its half while the items are the same.
+    The halves are as equal in size and difficulty as possible. Clusters stay together: a suspicion raised by one half
+    is confirmed on the other (`weakness.py`), which must be independent. The split depends only on ids, clusters and
+    difficulties.
     """
     halves: dict[str, str] = {}
     for category in sorted({item.category for item in items}):
@@ -106,25 +106,25 @@ def split_halves(items: Sequence[EvaluationItem]) -> dict[str, str]:
                 clusters.setdefault(item.cluster, []).append(item)
         names = sorted(clusters, key=lambda name: content_id("half", name))
         sizes = {"A": 0, "B": 0}
-        of_difficulty: Counter[tuple[str, str]] = Counter()
+        difficulties: Counter[tuple[str, str]] = Counter()
         ordered = sorted((clusters[name] for name in names), key=lambda members: members[0].difficulty)
         for members in sorted(ordered, key=len, reverse=True):
             difficulty = members[0].difficulty
-            half = min("AB", key=lambda h: (sizes[h] > min(sizes.values()), of_difficulty[h, difficulty], sizes[h], h))
+            half = min("AB", key=lambda h: (sizes[h] > min(sizes.values()), difficulties[h, difficulty], sizes[h], h))
             sizes[half] += len(members)
             for item in members:
                 halves[item.id] = half
-                of_difficulty[half, item.difficulty] += 1
+                difficulties[half, item.difficulty] += 1
     return halves
 
 
 def first_half(round_number: int) -> str:
-    """The half that raises suspicions in a round; the other confirms. They change places every round."""
+    """Return the half that raises suspicions in a round; the other confirms them. The roles alternate."""
     return "A" if round_number % 2 else "B"
 
 
 def _proportional(sizes: Sequence[int], total: int) -> list[int]:
-    """Share `total` in proportion to sizes, by largest remainder."""
+    """Divide `total` in proportion to `sizes`, by the largest remainder method."""
     exact = [size * total / max(sum(sizes), 1) for size in sizes]
     shares = [int(x) for x in exact]
     for i in sorted(range(len(sizes)), key=lambda i: shares[i] - exact[i])[: total - sum(shares)]:

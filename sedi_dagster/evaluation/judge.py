@@ -1,8 +1,8 @@
-"""A model as judge of open-ended answers: which of two checkpoints answers better, in both orders, length held equal.
+"""A model as the judge of open-ended answers: which of two checkpoints answers better.
 
-Off by default, reported only: it decides nothing. Judges prefer what they read first and what is longer. So every pair
-is asked in both orders (Zheng and others 2023, arXiv 2306.05685), and the win rate is that at equal length, from a
-logistic regression on the difference in length (Dubois and others 2024, arXiv 2404.04475, without its item terms).
+Off by default, and only reported: no decision depends on it. Judges prefer the first and the longer of two answers.
+Therefore each pair is judged in both orders (Zheng et al. 2023, arXiv 2306.05685), and the win rate is controlled for
+length by a logistic regression on the length difference (Dubois et al. 2024, arXiv 2404.04475, without its item terms).
 """
 
 import math
@@ -20,7 +20,7 @@ from sedi_dagster.records import AskTeacher, Message, TeacherAnswer, TeacherRequ
 CATEGORIES = ("brainstorming", "creative_writing")
 PURPOSE = "judge"
 PENALTY = 0.1
-"""Weight of the ridge on the regression: with few pairs all won, the win rate must not run off to certainty."""
+"""Weight of the ridge penalty of the regression, which keeps the win rate below 1 if a few pairs are all won."""
 
 JUDGEMENT_SCHEMA = {
     "item_id": pl.String,
@@ -36,12 +36,19 @@ _DECIDED = re.compile(
     rf"(?:(?i:answer|verdict|winner|choice|option|response|preference|better|best|judg\w*|choose|prefer|选择|答案|回答))"
     rf"[^A-Za-z\n]{{0,6}}(?:(?i:is|would be|goes to)[^A-Za-z\n]{{1,4}})?({_LETTER})"
 )
-_NAMED = re.compile(_LETTER)
+_MENTIONED = re.compile(_LETTER)
 
 
 @dataclass(frozen=True)
 class WinRate:
-    """Of the new checkpoint against the one before; `consistent` is the share of pairs judged alike in both orders."""
+    """The win rate of the new checkpoint against the previous one.
+
+    Attributes:
+        pairs: number of judged pairs.
+        raw: win rate, ties counting half.
+        at_equal_length: win rate controlled for length.
+        consistent: share of pairs with the same verdict in both orders.
+    """
 
     pairs: int
     raw: float
@@ -50,16 +57,19 @@ class WinRate:
 
 
 async def judge_pairs(ask: AskTeacher, before: pl.DataFrame, after: pl.DataFrame, round_key: str) -> pl.DataFrame:
-    """`JUDGEMENT_SCHEMA`, one row an item of `CATEGORIES` that both answered, and answered differently.
+    """Have a model judge the items of `CATEGORIES` that both checkpoints answered, but differently.
 
     Args:
-        ask: the judge, an endpoint that was opted into for this: it is sent evaluation items.
-        before, after: items as the two checkpoints answered them (`ITEM_SCHEMA`).
+        ask: the judge. It receives evaluation items, so the user must have opted in to it.
+        before, after: the items as answered by the two checkpoints (`ITEM_SCHEMA`).
+
+    Returns:
+        One row per item (`JUDGEMENT_SCHEMA`); `preference` is null where a verdict is missing.
     """
-    earlier = before.select("item_id", pl.col("answer").alias("answer_before"))
+    answered = before.select("item_id", pl.col("answer").alias("answer_before"))
     pairs = (
         after.filter(pl.col("category").is_in(CATEGORIES))
-        .join(earlier, on="item_id")
+        .join(answered, on="item_id")
         .filter(pl.col("answer") != pl.col("answer_before"))
         .sort("item_id")
     )
@@ -67,24 +77,31 @@ async def judge_pairs(ask: AskTeacher, before: pl.DataFrame, after: pl.DataFrame
     requests = [_request(row, round_key, row["answer"], row["answer_before"]) for row in rows]
     requests += [_request(row, round_key, row["answer_before"], row["answer"]) for row in rows]
     answers = await ask(requests)
-    found = [_judgement(row, answers[i], answers[len(rows) + i]) for i, row in enumerate(rows)]
-    return pl.DataFrame(found, schema=JUDGEMENT_SCHEMA)
+    judgements = [_judgement(row, answers[i], answers[len(rows) + i]) for i, row in enumerate(rows)]
+    return pl.DataFrame(judgements, schema=JUDGEMENT_SCHEMA)
 
 
 def win_rate(judgements: pl.DataFrame) -> WinRate | None:
-    """How often the new checkpoint's answer is preferred, ties counting half; None if no pair was judged."""
-    known = judgements.drop_nulls("preference")
-    if not known.height:
+    """Return the win rate of the new checkpoint; None if no pair has a verdict."""
+    judged = judgements.drop_nulls("preference")
+    if not judged.height:
         return None
-    preference = known["preference"].to_numpy()
-    difference = np.log1p(known["length_after"].to_numpy()) - np.log1p(known["length_before"].to_numpy())
-    ties = (known["after_first"] == "TIE").to_numpy() & (known["before_first"] == "TIE").to_numpy()
-    alike = (preference == 0.0) | (preference == 1.0) | ties
-    return WinRate(known.height, float(preference.mean()), at_equal_length(preference, difference), float(alike.mean()))
+    preference = judged["preference"].to_numpy()
+    difference = np.log1p(judged["length_after"].to_numpy()) - np.log1p(judged["length_before"].to_numpy())
+    ties = (judged["after_first"] == "TIE").to_numpy() & (judged["before_first"] == "TIE").to_numpy()
+    same = (preference == 0.0) | (preference == 1.0) | ties
+    return WinRate(judged.height, float(preference.mean()), at_equal_length(preference, difference), float(same.mean()))
 
 
 def at_equal_length(preference: NDArray[Any], difference: NDArray[Any]) -> float:
-    """Intercept, as a probability, of a logistic regression of the preference on the difference in log length."""
+    """Return the win rate at equal length.
+
+    The intercept, as a probability, of a logistic regression of the preference on the difference in log length.
+
+    Args:
+        preference: 1 where the new answer won, 0 where it lost, values between for ties and contradictions.
+        difference: log length of the new answer minus that of the previous one.
+    """
     from scipy.optimize import minimize
 
     def loss(weights: NDArray[Any]) -> float:
@@ -114,26 +131,26 @@ def _request(row: dict[str, Any], round_key: str, first: str, second: str) -> Te
 
 
 def verdict_in(text: str) -> str | None:
-    """What a judge decided: the letter alone, the last that it says it decided for, or the only one it names.
+    """Return the verdict ("A", "B" or "TIE") in a judge's answer; None if there is none or it is ambiguous.
 
-    A small "a" is an article, and so is a capital one before a word ("A tie").
+    The verdict is the whole answer, the last letter introduced as the decision ("the better answer is B"), or the only
+    one that occurs. A lower-case "a" is read as an article, and so is "A" in "A tie".
     """
     plain = unicodedata.normalize("NFKC", text).strip()
-    alone = re.sub(r"[^a-z]", "", re.sub(r"(?i)^\W*(?:answer|option|response)\b", "", plain).lower())
-    if alone in ("a", "b"):
-        return alone.upper()
+    bare = re.sub(r"[^a-z]", "", re.sub(r"(?i)^\W*(?:answer|option|response)\b", "", plain).lower())
+    if bare in ("a", "b"):
+        return bare.upper()
     decided = _DECIDED.findall(plain)
-    found = {decided[-1]} if decided else set(_NAMED.findall(plain))
-    ties = {word for word in found if len(word) > 1}
-    if ties:
-        return "TIE" if "B" not in found else None
-    return found.pop() if len(found) == 1 else None
+    verdicts = {decided[-1]} if decided else set(_MENTIONED.findall(plain))
+    if any(len(word) > 1 for word in verdicts):  # a word for a tie
+        return "TIE" if "B" not in verdicts else None
+    return verdicts.pop() if len(verdicts) == 1 else None
 
 
 def _judgement(row: dict[str, Any], after_first: TeacherAnswer, before_first: TeacherAnswer) -> dict[str, Any]:
     first, second = (None if a.error else verdict_in(a.text) for a in (after_first, before_first))
-    worth = {"A": 1.0, "TIE": 0.5, "B": 0.0}
-    preference = None if first is None or second is None else (worth[first] + 1.0 - worth[second]) / 2
+    value = {"A": 1.0, "TIE": 0.5, "B": 0.0}
+    preference = None if first is None or second is None else (value[first] + 1.0 - value[second]) / 2
     return {
         "item_id": row["item_id"],
         "category": row["category"],

@@ -1,7 +1,7 @@
-"""Cached evaluation results: one row per item, never evaluated twice.
+"""Cached evaluation results, so that no item is evaluated twice by the same checkpoint.
 
-A row is keyed by what it depends on: the checkpoint, the item, and how it is answered and judged. Rows are appended
-when a batch ends, so a killed evaluation resumes.
+The key of a row is a hash of everything that it depends on: the checkpoint, the item, and how it is answered and
+judged. Rows are appended after each batch, so that an evaluation that was killed can resume.
 """
 
 import hashlib
@@ -35,25 +35,27 @@ ITEM_SCHEMA: dict[str, Any] = {
     "truncated": pl.Boolean,
 }
 END_OF_THOUGHT = "</think>"
-"""What stands before it is no answer."""
+"""Only the text after this mark is the answer."""
 
-_FOUND = ("key", "answer", "score", "passed", "reason", "errors", "reference_loss", "answer_tokens", "truncated")
-"""What an evaluation finds out; the other columns are the item's own."""
+_RESULT_COLUMNS = (
+    "key", "answer", "score", "passed", "reason", "errors", "reference_loss", "answer_tokens", "truncated",
+)  # fmt: skip
+"""The columns of `ITEM_SCHEMA` that an evaluation adds; the others describe the item."""
 
 
 def result_key(student: str, item: EvaluationItem, max_answer_tokens: int) -> str:
-    """Identity of an evaluation: who answers, what is asked, with what limit, and the code that judges it.
+    """Return the key of a result: a hash of the student, the item, its answer limit and the judging code.
 
     Args:
-        student: identity of the checkpoint and of the way it is asked.
+        student: identifies the checkpoint and how it is run.
     """
-    asked = (item.prompt, item.verifier, dict(item.args), item.reference, max_answer_tokens)
-    return content_id("evaluation", student, asked, judging_version())
+    task = (item.prompt, item.verifier, dict(item.args), item.reference, max_answer_tokens)
+    return content_id("evaluation", student, task, judging_version())
 
 
 @lru_cache(maxsize=1)
 def judging_version() -> str:
-    """Hash of the code that judges answers: a changed verifier asks for new scores."""
+    """Return a hash of the code that judges answers: after any change to it, even of a comment, items are rescored."""
     folder = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted([*folder.glob("verifiers/*.py"), *folder.glob("jail/*.py"), folder / "sandbox.py"]):
@@ -61,19 +63,19 @@ def judging_version() -> str:
     return digest.hexdigest()
 
 
-def judged(
+def result_row(
     item: Mapping[str, Any], answer: str, tokens: int | None, truncated: bool, loss: float | None
 ) -> dict[str, Any]:
-    """The row of an answer: verified, with the kinds of error in it."""
+    """Verify an answer and return its row of results, as `append_results` takes it."""
     score = verify(item["verifier"], item["args"], answer, item["prompt"])
-    cut = ("cut off",) if truncated and not score.passed else ()
+    cut_off = ("cut off",) if truncated and not score.passed else ()
     return {
         "key": item["key"],
         "answer": answer,
         "score": score.score,
         "passed": score.passed,
         "reason": score.reason,
-        "errors": [*cut, *score.errors],
+        "errors": [*cut_off, *score.errors],
         "reference_loss": loss,
         "answer_tokens": tokens,
         "truncated": truncated,
@@ -81,40 +83,41 @@ def judged(
 
 
 def append_results(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Add rows, on disk when this returns. A line that a killed process left half written is closed first."""
+    """Append rows and sync them to disk, after completing a line that a killed process may have left unfinished."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+b") as out:
-        torn = out.tell() > 0 and not _ends_a_line(file)
+        unfinished = out.tell() > 0 and not _ends_with_newline(file)
         text = "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows)
-        out.write((b"\n" if torn else b"") + text.encode("utf-8", "surrogatepass"))
+        out.write((b"\n" if unfinished else b"") + text.encode("utf-8", "surrogatepass"))
         out.flush()
         os.fsync(out.fileno())
 
 
-def _ends_a_line(file: Path) -> bool:
+def _ends_with_newline(file: Path) -> bool:
     with file.open("rb") as reading:
         reading.seek(-1, os.SEEK_END)
         return reading.read(1) == b"\n"
 
 
 def read_results(file: Path) -> dict[str, dict[str, Any]]:
-    """Rows by key; a half written line is passed over."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return the rows of a file by key; unfinished lines are skipped. Empty if the file does not exist."""
+    rows: dict[str, dict[str, Any]] = {}
     if not file.exists():
-        return found
+        return rows
     for line in file.read_bytes().splitlines():
         try:
             row = json.loads(line.decode("utf-8", "surrogatepass"))
         except ValueError:
             continue
-        found[row["key"]] = row
-    return found
+        rows[row["key"]] = row
+    return rows
 
 
 def results_in(items: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Rows by key, from a table of an earlier evaluation (none, if an older version without keys wrote it)."""
-    known = items.select(_FOUND).iter_rows(named=True) if set(_FOUND) <= set(items.columns) else ()
-    return {row["key"]: row for row in known}
+    """Return the results in a table of items by key; empty if the table was written by a version without keys."""
+    if not set(_RESULT_COLUMNS) <= set(items.columns):
+        return {}
+    return {row["key"]: row for row in items.select(_RESULT_COLUMNS).iter_rows(named=True)}
 
 
 def item_table(
@@ -123,11 +126,12 @@ def item_table(
     halves: Mapping[str, str],
     results: Mapping[str, Mapping[str, Any]],
 ) -> pl.DataFrame:
-    """`ITEM_SCHEMA`, one row an item, by category and id.
+    """Return the items with their results (`ITEM_SCHEMA`), one row per item, sorted by category and id.
 
     Args:
-        keys: key of each item, by its id; every one of them is in `results`.
-        halves: half of each item, by its id.
+        keys: result key by item id; each must be in `results`.
+        halves: half (A or B) by item id.
+        results: rows by key.
     """
     rows = [
         {

@@ -1,7 +1,7 @@
-"""Evaluation of a student served behind an OpenAI-compatible endpoint.
+"""Evaluation of a student that is served by an OpenAI-compatible endpoint.
 
-The server must load each checkpoint under its name (`{checkpoint}` of SEDI_EVALUATION_MODEL). Chat completions do not
-return the loss of a given text, so losses of reference answers are unknown.
+The server must offer each checkpoint under its name (`{checkpoint}` in SEDI_EVALUATION_MODEL). Losses of reference
+answers are unknown, because chat completions do not return the loss of a given text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sedi_dagster.errors import ModelError
-from sedi_dagster.evaluation.results import END_OF_THOUGHT, append_results, judged
+from sedi_dagster.evaluation.results import END_OF_THOUGHT, append_results, result_row
 from sedi_dagster.records import Progress
 from sedi_dagster.student.chat import TEMPLATE_SWITCHES
 from sedi_dagster.texts.endings import ending_of
@@ -22,100 +22,115 @@ from sedi_dagster.texts.endings import ending_of
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-PLACE = "{checkpoint}"
+PLACEHOLDER = "{checkpoint}"
 UNTRAINED = "untrained"
 _NO_CHECKPOINT = "no-such-checkpoint"
 
 
 @dataclass(frozen=True)
 class ServedAnswer:
-    """What a served student said; `cut`: a limit of length ended it; `tokens`: as the server counts, if it does."""
+    """An answer of a served student.
+
+    Attributes:
+        truncated: whether the length limit ended it.
+        tokens: its length as counted by the server; None if the server does not report it.
+    """
 
     text: str
-    cut: bool
+    truncated: bool
     tokens: int | None
 
 
 async def check_served(base_url: str, model: str, api_key: str, timeout_s: float) -> None:
-    """Make sure, by one short answer, that the untrained student can be asked.
+    """Check with a short request that the untrained student is served, and with another that names are respected.
 
     Args:
-        model: with `{checkpoint}` in it, or all checkpoints would be answered by the same weights.
+        model: name of the served models; must contain `{checkpoint}`.
 
     Raises:
-        ModelError: what is missing, or the server answers to any name, whatever model it has loaded.
+        ModelError: `{checkpoint}` is missing, the untrained student does not answer, or the server also answers for a
+            checkpoint that does not exist.
     """
     from openai import APIStatusError, AsyncOpenAI, OpenAIError
 
-    if PLACE not in model:
+    if PLACEHOLDER not in model:
         raise ModelError(
             f"SEDI_EVALUATION_MODEL={model} names one model: every checkpoint would be answered by the same weights.",
-            f"Put {PLACE} where the checkpoint's name stands ({UNTRAINED}, seed-tasks, round-0001, ...), and serve "
-            "each checkpoint under its name.",
+            f"Put {PLACEHOLDER} in place of the checkpoint's name ({UNTRAINED}, seed-tasks, round-0001, ...), and "
+            "serve each checkpoint under its name.",
         )
-    name = model.replace(PLACE, UNTRAINED)
+    name, unknown = (model.replace(PLACEHOLDER, checkpoint) for checkpoint in (UNTRAINED, _NO_CHECKPOINT))
     async with AsyncOpenAI(base_url=base_url, api_key=api_key or "none", timeout=timeout_s, max_retries=0) as client:
         try:
             await _ServedStudent(client, name).answer("Say yes.", 1)
         except OpenAIError as error:
-            raise _cannot_be_asked(name, base_url, api_key, error) from None
-        other = model.replace(PLACE, _NO_CHECKPOINT)
+            raise _request_failed(name, base_url, api_key, error) from None
         try:
-            await _ServedStudent(client, other).answer("Say yes.", 1)
+            await _ServedStudent(client, unknown).answer("Say yes.", 1)
         except APIStatusError:
             return
         except OpenAIError as error:
-            raise _cannot_be_asked(other, base_url, api_key, error) from None
+            raise _request_failed(unknown, base_url, api_key, error) from None
     raise ModelError(
-        f"The server at {base_url} answers to {other!r} too, a model that it cannot have: it takes no notice of names, "
-        "and every checkpoint would be answered by the same weights.",
+        f"The server at {base_url} also answers for {unknown!r}, a model that does not exist: it ignores model names, "
+        "so every checkpoint would be answered by the same weights.",
         "Use a server that has a model for each name (vLLM with --lora-modules, Ollama, llama-swap), or unset "
-        "SEDI_EVALUATION_BASE_URL: the student then runs in its own process.",
+        "SEDI_EVALUATION_BASE_URL to run the student in its own process.",
     )
 
 
 class _ServedStudent:
-    """Asks a student as it is trained: with its thoughts switched off, where the server knows how to (vLLM, SGLang,
-    llama.cpp). One that refuses the field is asked without it."""
+    """Sends questions to a served student, with thinking switched off as in training.
+
+    The field that does so is known to vLLM, SGLang and llama.cpp. If the server rejects it, it is omitted.
+    """
 
     def __init__(self, client: AsyncOpenAI, model: str) -> None:
         self._client, self._model = client, model
         self._template: dict[str, Any] = {"chat_template_kwargs": TEMPLATE_SWITCHES}
 
     async def answer(self, question: str, max_tokens: int) -> ServedAnswer:
-        """One answer. Raises `OpenAIError`, also for what is no chat completion."""
+        """Return one answer.
+
+        Raises:
+            OpenAIError: the request failed, or the response is not a chat completion.
+        """
         from openai import BadRequestError, UnprocessableEntityError
 
         template = self._template
         try:
-            body = await self._ask(question, max_tokens, template)
+            body = await self._send(question, max_tokens, template)
         except (BadRequestError, UnprocessableEntityError):
             if not template:
                 raise
-            body = await self._ask(question, max_tokens, {})
+            body = await self._send(question, max_tokens, {})
             self._template = {}
-        return _read(body)
+        return _parse(body)
 
-    async def _ask(self, question: str, max_tokens: int, template: dict[str, Any]) -> bytes:
-        answered = await self._client.chat.completions.with_raw_response.create(
+    async def _send(self, question: str, max_tokens: int, template: dict[str, Any]) -> bytes:
+        response = await self._client.chat.completions.with_raw_response.create(
             model=self._model,
             messages=[{"role": "user", "content": question}],
             max_tokens=max_tokens,
             temperature=0,
             extra_body=template,
         )
-        return answered.content
+        return response.content
 
 
-def _read(body: bytes) -> ServedAnswer:
-    """The answer in a response; raises `OpenAIError` for what is none. The client itself believes any body."""
+def _parse(body: bytes) -> ServedAnswer:
+    """The answer in a response body, which the client itself does not validate.
+
+    Raises:
+        OpenAIError: it is not a finished chat completion.
+    """
     from openai import OpenAIError
 
     try:
-        found = json.loads(body)
+        response = json.loads(body)
     except ValueError:
         raise OpenAIError(f"its answer is not JSON: {body[:200].decode(errors='replace')!r}") from None
-    choices = found.get("choices") if isinstance(found, dict) else None
+    choices = response.get("choices") if isinstance(response, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
@@ -127,19 +142,19 @@ def _read(body: bytes) -> ServedAnswer:
     content = message.get("content")
     if isinstance(content, list):
         content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    usage = found.get("usage")
+    usage = response.get("usage")
     tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
     text = "" if content is None else str(content)
     return ServedAnswer(text, ending == "cut", tokens if isinstance(tokens, int) else None)
 
 
-def _cannot_be_asked(name: str, base_url: str, api_key: str, error: Exception) -> ModelError:
+def _request_failed(name: str, base_url: str, api_key: str, error: Exception) -> ModelError:
     reason = str(error).replace(api_key, "***") if api_key else str(error)
     return ModelError(
-        f"The student {name!r} at {base_url} could not be asked: {reason}",
-        "Serve it under this name (a round's checkpoint lies in checkpoints/ of the data folder), or correct "
-        "SEDI_EVALUATION_BASE_URL, SEDI_EVALUATION_MODEL or SEDI_EVALUATION_API_KEY; then run again. Answers that came "
-        "are kept.",
+        f"The request to the student {name!r} at {base_url} failed: {reason}",
+        "Serve it under this name (the checkpoints of rounds are in checkpoints/ of the data folder), or correct "
+        "SEDI_EVALUATION_BASE_URL, SEDI_EVALUATION_MODEL or SEDI_EVALUATION_API_KEY; then run again. Answers already "
+        "received are kept.",
     )
 
 
@@ -153,35 +168,40 @@ async def evaluate_served(
     timeout_s: float,
     report: Progress,
 ) -> None:
-    """Append a row an item to `results`, as answers come; at most `at_once` calls are under way.
+    """Send the items to a served student and append one row per item to `results`, in order of completion.
+
+    Args:
+        model: name of the checkpoint on the server.
+        items: evaluation items with `key` and `max_answer_tokens`.
+        at_once: maximum number of concurrent requests.
 
     Raises:
-        ModelError: the endpoint cannot be used. What was answered is kept, and not asked again.
+        ModelError: a request failed. Answers already received are kept.
     """
     from openai import AsyncOpenAI, OpenAIError
 
     done = passed = 0
-    room = asyncio.Semaphore(at_once)
+    slots = asyncio.Semaphore(at_once)
     async with AsyncOpenAI(base_url=base_url, api_key=api_key or "none", timeout=timeout_s) as client:
         student = _ServedStudent(client, model)
 
-        async def one(item: Mapping[str, Any]) -> dict[str, Any]:
-            async with room:
-                answered = await student.answer(item["prompt"], item["max_answer_tokens"])
-            text = answered.text.rpartition(END_OF_THOUGHT)[2].strip()
-            # Verifying may start a sandbox; it must not hold up the other answers.
-            return await asyncio.to_thread(judged, item, text, answered.tokens, answered.cut, None)
+        async def evaluate(item: Mapping[str, Any]) -> dict[str, Any]:
+            async with slots:
+                answer = await student.answer(item["prompt"], item["max_answer_tokens"])
+            text = answer.text.rpartition(END_OF_THOUGHT)[2].strip()
+            # Verifying may start a sandbox and must not delay the other answers.
+            return await asyncio.to_thread(result_row, item, text, answer.tokens, answer.truncated, None)
 
-        asked = [asyncio.create_task(one(item)) for item in items]
+        tasks = [asyncio.create_task(evaluate(item)) for item in items]
         try:
-            for answered in asyncio.as_completed(asked):
-                row = await answered
+            for completed in asyncio.as_completed(tasks):
+                row = await completed
                 append_results(results, [row])
                 done, passed = done + 1, passed + row["passed"]
                 report(done, len(items), {"passed": passed})
         except OpenAIError as error:
-            raise _cannot_be_asked(model, base_url, api_key, error) from None
+            raise _request_failed(model, base_url, api_key, error) from None
         finally:
-            for task in asked:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,10 +2,10 @@
 
 A category is weak only if three conditions hold, so that repeated testing does not chase noise:
 
-1. suspicion: on the first half of its items its pass rate is at least `min_gap` below the target;
-2. confirmation: the other half alone shows it too (one-sided exact test, `confirm_alpha`);
-3. evidence: on all items the one-sided exact test is significant at `alpha` after Benjamini-Hochberg over the
-   categories, and the gap is at least `min_gap`.
+1. suspicion: on the first half of its items, the pass rate is at least `min_gap` below the target;
+2. confirmation: the other half alone is significantly below it (one-sided exact test at `confirm_alpha`);
+3. evidence: on all items, the one-sided exact test is significant at `alpha` after the Benjamini-Hochberg correction
+   over the categories, and the gap is at least `min_gap`.
 
 The halves swap roles every round. Counts are reduced to their effective size, because items of one template are
 correlated. docs/statistics.md has details and error rates.
@@ -33,18 +33,18 @@ from sedi_dagster.evaluation.statistics import (
 from sedi_dagster.records import CategoryOutcome, Decision
 from sedi_dagster.targets import Target
 
-FEWEST_OF_A_DIFFICULTY = 4
-"""Below so many items of a difficulty nothing is said about it."""
+MIN_ITEMS_PER_DIFFICULTY = 4
+"""A difficulty with fewer items is ignored."""
 
 
 @dataclass(frozen=True)
 class WeaknessRules:
-    """What counts as weak.
+    """The thresholds for a weak category.
 
     Attributes:
-        alpha: level of the test on all items, after Benjamini-Hochberg.
-        min_gap: smallest gap that matters, as a share of items.
-        confirm_alpha: level of the test on the fresh half alone.
+        alpha: level of the test on all items, after the Benjamini-Hochberg correction.
+        min_gap: smallest relevant gap to the target, as a share of items.
+        confirm_alpha: level of the test on the second half alone.
     """
 
     alpha: float = 0.05
@@ -54,7 +54,13 @@ class WeaknessRules:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """A category's items, or one half of them: what the test looks at, and the gap seen."""
+    """The test statistics of a category's items, or of one half of them, and the observed gap.
+
+    Attributes:
+        k, n: successes and trials, reduced to their effective size.
+        rate: success probability under the null hypothesis.
+        gap: to the target, as a share of the items.
+    """
 
     k: float
     n: float
@@ -67,30 +73,31 @@ class _Evidence:
 
 
 class _CategoryItems:
-    """The items of one category; with a column `reference_passed` if a reference model answered them too."""
+    """The items of one category; if its target is paired, with a column `reference_passed`."""
 
-    def __init__(self, items: pl.DataFrame, aim: Target, correlation: float) -> None:
-        self.items, self.aim, self.correlation = items, aim, correlation
+    def __init__(self, items: pl.DataFrame, target: Target, correlation: float) -> None:
+        self.items, self.target, self.correlation = items, target, correlation
         self.passed = items["passed"].to_numpy().astype(bool)
-        self.reference = items["reference_passed"].to_numpy().astype(bool) if aim.is_paired else None
+        self.reference = items["reference_passed"].to_numpy().astype(bool) if target.is_paired else None
         self.half, self.clusters = items["half"].to_numpy(), items["cluster"].to_numpy()
 
     def evidence(self, half: str | None = None) -> _Evidence:
-        """Against the target: passes of all items. Against a reference: wins of the items where the two differ."""
-        chosen = np.ones(len(self.passed), dtype=bool) if half is None else self.half == half
-        passed = self.passed[chosen]
-        effect = design_effect(self.clusters[chosen].tolist(), self.correlation)
+        """Against a target rate: passes among all items. Against a reference: wins among the items that differ."""
+        selected = np.ones(len(self.passed), dtype=bool) if half is None else self.half == half
+        passed = self.passed[selected]
+        effect = design_effect(self.clusters[selected].tolist(), self.correlation)
         if self.reference is None:
-            seen = float(np.mean(passed)) if len(passed) else self.aim.rate
-            k, n, rate, gap = int(passed.sum()), len(passed), self.aim.rate, self.aim.rate - seen
+            observed = float(np.mean(passed)) if len(passed) else self.target.rate
+            k, n, rate, gap = int(passed.sum()), len(passed), self.target.rate, self.target.rate - observed
         else:
-            won, lost = _swaps(passed, self.reference[chosen])
+            won, lost = _swaps(passed, self.reference[selected])
             k, n, rate, gap = won, won + lost, 0.5, (lost - won) / max(1, len(passed))
-        return _Evidence(k / effect, n / effect, rate, round(gap, 9))  # 0.5 - 9 / 20 is 0.05, whatever floats say
+        return _Evidence(k / effect, n / effect, rate, round(gap, 9))  # rounded, so that 0.5 - 9 / 20 is 0.05
 
     def items_to_decide(self, level: float) -> int | None:
+        """The number of items at which the observed gap would be significant; None if there is no gap."""
         if self.reference is None:
-            needed = items_for_rate(float(np.mean(self.passed)), self.aim.rate, level)
+            needed = items_for_rate(float(np.mean(self.passed)), self.target.rate, level)
         else:
             needed = items_for_pairs(*_swaps(self.passed, self.reference), len(self.passed), level)
         effect = design_effect(self.clusters.tolist(), self.correlation)
@@ -98,7 +105,7 @@ class _CategoryItems:
 
 
 def _swaps(passed: NDArray[Any], reference: NDArray[Any]) -> tuple[int, int]:
-    """(won, lost): items that pass and the reference failed, and the other way round."""
+    """(won, lost): the items that only the student passed, and those that only the reference passed."""
     return int((passed & ~reference).sum()), int((~passed & reference).sum())
 
 
@@ -109,28 +116,28 @@ def judge_categories(
     first_half: str,
     reference: pl.DataFrame | None = None,
 ) -> list[CategoryOutcome]:
-    """Weak, fine, or not enough evidence, for every category in `items`, in the order of their ids.
+    """Decide for every category in `items` whether it is weak, fine, or lacks evidence; sorted by category.
 
     Args:
-        items: one row an evaluation item (`ITEM_SCHEMA`).
-        targets: by category, as they hold in this round.
-        first_half: the half that raises a suspicion in this round; the other one confirms it.
-        reference: the same items as a reference model answered them, for targets that are paired: there the test is
-            McNemar's, exact.
+        items: one row per evaluation item (`ITEM_SCHEMA`).
+        targets: the targets of this round, by category.
+        first_half: the half that raises suspicions in this round; the other one confirms them.
+        reference: the same items as answered by a reference model; required for paired targets, which are tested with
+            the exact McNemar test.
     """
     categories = _by_category(items, targets, reference)
-    whole = [category.evidence() for category in categories]
-    adjusted = benjamini_hochberg([evidence.p_value for evidence in whole])
+    evidence = [category.evidence() for category in categories]
+    adjusted = benjamini_hochberg([one.p_value for one in evidence])
     verdicts = [
-        _verdict(category, evidence, q, rules, first_half)
-        for category, evidence, q in zip(categories, whole, adjusted, strict=True)
+        _verdict(category, one, q, rules, first_half)
+        for category, one, q in zip(categories, evidence, adjusted, strict=True)
     ]
-    # What Benjamini-Hochberg would ask of the next category, were it to join those that are weak already.
+    # The level at which Benjamini-Hochberg would declare one more category weak.
     weak = sum(decision == "weak" for decision, _ in verdicts)
     level = rules.alpha * min(len(categories), weak + 1) / max(1, len(categories))
     return [
-        _outcome(category, evidence.p_value, q, decision, reason, level)
-        for category, evidence, q, (decision, reason) in zip(categories, whole, adjusted, verdicts, strict=True)
+        _outcome(category, one.p_value, q, decision, reason, level)
+        for category, one, q, (decision, reason) in zip(categories, evidence, adjusted, verdicts, strict=True)
     ]
 
 
@@ -139,8 +146,8 @@ def _by_category(
 ) -> list[_CategoryItems]:
     values = pl.col("passed").cast(pl.Float64)
     if reference is not None and any(target.is_paired for target in targets.values()):
-        other = reference.select("item_id", pl.col("passed").alias("reference_passed"))
-        items = items.join(other, on="item_id", maintain_order="left")
+        answered = reference.select("item_id", pl.col("passed").alias("reference_passed"))
+        items = items.join(answered, on="item_id", maintain_order="left")
         paired = pl.col("category").is_in([name for name, target in targets.items() if target.is_paired])
         values = values - pl.when(paired).then(pl.col("reference_passed").cast(pl.Float64)).otherwise(0.0)
     groups, clusters = items["category"].to_list(), items["cluster"].to_list()
@@ -152,20 +159,20 @@ def _by_category(
 
 
 def _verdict(
-    category: _CategoryItems, whole: _Evidence, adjusted_p: float, rules: WeaknessRules, first_half: str
+    category: _CategoryItems, evidence: _Evidence, adjusted_p: float, rules: WeaknessRules, first_half: str
 ) -> tuple[Decision, str]:
-    """The decision on a category, and why in words."""
-    seen = f"{int(category.passed.sum())} of {len(category.passed)} passed against a target of {category.aim}"
-    if whole.gap < rules.min_gap:
-        return "fine", f"{seen}: no gap of {rules.min_gap:.0%} or more"
+    """The decision on a category and its reason."""
+    passed = f"{int(category.passed.sum())} of {len(category.passed)} passed against a target of {category.target}"
+    if evidence.gap < rules.min_gap:
+        return "fine", f"{passed}: no gap of {rules.min_gap:.0%} or more"
     if adjusted_p > rules.alpha:
-        return "not enough evidence", f"{seen}: could be chance (adjusted p = {adjusted_p:.2g})"
+        return "not enough evidence", f"{passed}: could be chance (adjusted p = {adjusted_p:.2g})"
     if category.evidence(first_half).gap < rules.min_gap:
-        return "not enough evidence", f"{seen}: only one half of the items shows a gap"
-    fresh = category.evidence("B" if first_half == "A" else "A")
-    if fresh.p_value > rules.confirm_alpha:
-        return "not enough evidence", f"{seen}: not confirmed on the other half (p = {fresh.p_value:.2g})"
-    return "weak", f"{seen}: significantly below (adjusted p = {adjusted_p:.2g}), confirmed on the other half"
+        return "not enough evidence", f"{passed}: only one half of the items shows a gap"
+    confirmation = category.evidence("B" if first_half == "A" else "A")
+    if confirmation.p_value > rules.confirm_alpha:
+        return "not enough evidence", f"{passed}: not confirmed on the other half (p = {confirmation.p_value:.2g})"
+    return "weak", f"{passed}: significantly below (adjusted p = {adjusted_p:.2g}), confirmed on the other half"
 
 
 def _outcome(
@@ -182,16 +189,16 @@ def _outcome(
         passed=passed,
         low=low,
         high=high,
-        target=category.aim.rate,
+        target=category.target.rate,
         p_value=p_value,
         adjusted_p=adjusted_p,
         decision=decision,
         reason=reason,
         errors=_errors(category.items),
-        difficulty=_difficulty(category.items, category.aim.rate),
+        difficulty=_difficulty(category.items, category.target.rate),
         reference_loss=_mean(category.items["reference_loss"]),
         items_to_decide=needed,
-        target_told=category.aim.source,
+        target_told=category.target.source,
     )
 
 
@@ -201,21 +208,15 @@ def _mean(values: pl.Series) -> float | None:
 
 
 def _errors(items: pl.DataFrame) -> tuple[str, ...]:
-    """Kinds of error, most frequent first; equal ones by name."""
-    counted = Counter(kind for kinds in items["errors"].to_list() for kind in kinds or ())
-    return tuple(sorted(counted, key=lambda kind: (-counted[kind], kind)))
+    """The kinds of error, most frequent first, then by name."""
+    counts = Counter(kind for kinds in items["errors"].to_list() for kind in kinds or ())
+    return tuple(sorted(counts, key=lambda kind: (-counts[kind], kind)))
 
 
 def _difficulty(items: pl.DataFrame, target: float) -> str:
-    """The easiest difficulty at which the student misses the target: where there is most to learn. Empty: none."""
-    marks: dict[str, list[bool]] = {}
-    for difficulty, passed in zip(items["difficulty"].to_list(), items["passed"].to_list(), strict=True):
-        marks.setdefault(difficulty, []).append(passed)
-    return next(
-        (
-            difficulty
-            for difficulty in DIFFICULTIES
-            if len(there := marks.get(difficulty, [])) >= FEWEST_OF_A_DIFFICULTY and sum(there) < target * len(there)
-        ),
-        "",
-    )
+    """The easiest difficulty at which the student misses the target, where there is most to learn; "" if none."""
+    for difficulty in DIFFICULTIES:
+        passed = items.filter(pl.col("difficulty") == difficulty)["passed"]
+        if len(passed) >= MIN_ITEMS_PER_DIFFICULTY and passed.sum() < target * len(passed):
+            return difficulty
+    return ""

@@ -12,7 +12,7 @@ import polars as pl
 from sedi_dagster.errors import StorageError, StorageUnavailable
 from sedi_dagster.evaluation.items import split_halves
 from sedi_dagster.evaluation.results import item_table, judging_version, read_results, result_key, results_in
-from sedi_dagster.evaluation.served import PLACE, UNTRAINED, evaluate_served
+from sedi_dagster.evaluation.served import PLACEHOLDER, UNTRAINED, evaluate_served
 from sedi_dagster.models import BUNDLED_STUDENT
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.training import CHECKPOINT_FILES, verified_checkpoint
@@ -42,7 +42,7 @@ def evaluate_student(context: dg.AssetExecutionContext, sedi: SediResource, chec
     settings, files = sedi.settings(), _checkpoint_files(sedi, checkpoint)
     name, served = settings.training.student, settings.evaluation.base_url
     if served:
-        model = settings.evaluation.model.replace(PLACE, checkpoint or UNTRAINED)
+        model = settings.evaluation.model.replace(PLACEHOLDER, checkpoint or UNTRAINED)
         student = content_id("served", (served, model), name, files)
         answer = partial(_ask_served, context, sedi, model)
     else:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sedi_dagster.evaluation.answering import evaluate
-from sedi_dagster.evaluation.results import append_results, item_table, judged, read_results, result_key
+from sedi_dagster.evaluation.results import append_results, item_table, read_results, result_key, result_row
 from sedi_dagster.records import EvaluationItem
 
 
@@ -74,7 +74,7 @@ def test_an_evaluation_that_was_killed_keeps_the_batches_that_were_done(tmp_path
 
 
 def row(number: int, answer: str, truncated: bool = False) -> dict[str, Any]:
-    return judged(item(number, "Say nine."), answer, 3, truncated, 0.5)
+    return result_row(item(number, "Say nine."), answer, 3, truncated, 0.5)
 
 
 def test_an_answer_that_failed_because_it_was_cut_says_so() -> None:

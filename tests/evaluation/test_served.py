@@ -86,7 +86,7 @@ def test_a_server_that_does_not_know_the_switches_is_asked_without_them(endpoint
 
 def test_a_refusal_for_another_reason_is_told(endpoint: Endpoint, tmp_path: Path) -> None:
     endpoint.refuses = ("temperature",)
-    with pytest.raises(ModelError, match=r"(?s)could not be asked.*temperature"):
+    with pytest.raises(ModelError, match=r"(?s)The request to the student .* failed.*temperature"):
         evaluated(endpoint, tmp_path / "r.jsonl")
 
 
@@ -113,14 +113,16 @@ def test_an_answer_that_is_none_is_told(endpoint: Endpoint, tmp_path: Path, answ
         lambda: evaluated(endpoint, tmp_path / "r.jsonl"),
         lambda: asyncio.run(check_served(endpoint.url, "{checkpoint}", "", 10.0)),
     ):
-        with pytest.raises(ModelError, match=f"(?s)could not be asked.*{message}.*SEDI_EVALUATION_BASE_URL"):
+        with pytest.raises(
+            ModelError, match=f"(?s)The request to the student .* failed.*{message}.*SEDI_EVALUATION_BASE_URL"
+        ):
             ask()
 
 
 def test_a_server_that_answers_to_any_name_is_told(endpoint: Endpoint) -> None:
     asyncio.run(check_served(endpoint.url, "{checkpoint}", "", 10.0))
     endpoint.lacks = ""
-    with pytest.raises(ModelError, match=r"(?s)'no-such-checkpoint' too.*the same weights.*SEDI_EVALUATION_BASE_URL"):
+    with pytest.raises(ModelError, match=r"(?s)for 'no-such-checkpoint'.*the same weights.*SEDI_EVALUATION_BASE_URL"):
         asyncio.run(check_served(endpoint.url, "{checkpoint}", "", 10.0))
 
 

@@ -92,11 +92,11 @@ def test_a_served_student_is_asked_before_anything_is_spent(
         preflight(served)
     monkeypatch.setenv("SEDI_EVALUATION_MODEL", "{checkpoint}")
     asked = simulated_teacher.meter.requests
-    with pytest.raises(ModelError, match="answers to 'no-such-checkpoint' too"):  # as llama.cpp does
+    with pytest.raises(ModelError, match="also answers for 'no-such-checkpoint'"):  # as llama.cpp does
         preflight(served)
     assert simulated_teacher.meter.requests == asked + 2
     monkeypatch.setenv("SEDI_EVALUATION_BASE_URL", "http://127.0.0.1:9/v1")
-    with pytest.raises(ModelError, match=r"(?s)student 'untrained' at .* could not be asked.*Serve it under this name"):
+    with pytest.raises(ModelError, match=r"(?s)student 'untrained' at .* failed.*Serve it under this name"):
         preflight(served)
 
 

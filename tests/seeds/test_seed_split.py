@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from sedi_dagster.categories import load_categories
 from sedi_dagster.cli import main
-from sedi_dagster.evaluation.held_out_tasks import LONGEST, item_of, labels_of
+from sedi_dagster.evaluation.held_out_tasks import MAX_OUTPUT_BYTES, item_of, labels_of
 from sedi_dagster.evaluation.items import load_evaluation_items
 from sedi_dagster.evaluation.verifiers import verify
 from sedi_dagster.records import SeedTask
@@ -140,9 +140,9 @@ def test_a_task_that_no_verifier_can_judge_is_no_item() -> None:
     text = "The committee met on Monday and talked about the roof, the heating and the new chairs for the hall."
     echo = task("Correct the text.", text, text.replace("committee", "comittee"))
     assert item_of(echo, [], [text]) is None
-    assert item_of(task("Tell a story.", "word " * LONGEST), [], []) is None
+    assert item_of(task("Tell a story.", "word " * MAX_OUTPUT_BYTES), [], []) is None
     assert item_of(task("Which sign?", "?!"), [], []) is None
-    assert item_of(task("What is it?", "[" * LONGEST), [], []) is None  # nested too deep to be read
+    assert item_of(task("What is it?", "[" * MAX_OUTPUT_BYTES), [], []) is None  # nested too deep to be read
 
 
 def test_the_files_are_what_the_loop_reads(write_jsonl: Write, tmp_path: Path) -> None:

@@ -421,7 +421,7 @@ def test_an_answer_ends_with_the_positions_and_an_item_beyond_them_is_told(tmp_p
     evaluate(job | {"items": [item]}, silent)
     (row,) = read_results(results).values()
     assert 0 < row["answer_tokens"] <= room and row["truncated"] == (row["answer_tokens"] == room)
-    with pytest.raises(WorkloadError, match=r"(?s)Item i5 and its reference.*knows 100 positions.*item out"):
+    with pytest.raises(WorkloadError, match=r"(?s)Item i5 and its reference.*has only 100 positions.*Remove the item"):
         evaluate(job | {"items": [item, items()[5]]}, silent)
 
 
