@@ -1,5 +1,5 @@
-"""The SFT workload and its signals. Runs in its own process; independent of how its rows were chosen.
+"""The SFT workload and its signals. It runs in its own process and does not depend on how its rows were chosen.
 
-Belongs here: training on rows, measurements by step and example.
+Belongs here: training on rows, measurements by step and by example.
 Does not: composing batches (batching), evaluating the result (evaluation), promoting seeds (feedback).
 """

@@ -1,4 +1,4 @@
-"""The LoRA adapter of a student: its size, and the layers that it is put on."""
+"""The LoRA adapter of a student: its configuration, and the layers to which it is applied."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ LORA_ALPHA_PER_RANK = 2
 
 
 def lora_config(rank: int, model: PreTrainedModel | None = None) -> Any:
-    """peft's configuration of an adapter on all linear layers that it can adapt.
+    """Return peft's configuration of an adapter on all linear layers that can be adapted.
+
+    Args:
+        model: excludes the layers of this model that cannot be adapted; None: excludes none.
 
     Raises:
-        ModelError: the model has none.
+        ModelError: the model has no linear layer that can be adapted.
     """
     from peft import LoraConfig
 
@@ -35,39 +38,40 @@ def lora_config(rank: int, model: PreTrainedModel | None = None) -> Any:
 
 
 def _not_adapted(model: PreTrainedModel) -> list[str] | None:
-    """Linear layers that an adapter would break, or would have no effect on.
+    """Linear layers that an adapter would break, or on which it would have no effect.
 
-    Some return something else than a product (the router of Llama 4 and Phi MoE); the weights of others are read
-    instead of called (the last layer of Mamba's, by a fused kernel); those of a model's eyes and ears see no text.
+    Some return something other than the product (the routers of Llama 4 and Phi MoE). The weights of others are used
+    directly, without calling the layer (the last layer of a Mamba block, by a fused kernel). Those of image and audio
+    encoders process no text.
     """
     from torch.nn import Linear
     from transformers.pytorch_utils import Conv1D
 
-    found, all_of_them = [], 0
-    of_text: set[Any] = set(model.modules())
+    excluded, count = [], 0
+    text_modules: set[Any] = set(model.modules())
     if model.config.get_text_config() is not model.config:
-        of_text = set(model.get_decoder().modules())
+        text_modules = set(model.get_decoder().modules())
     kind: Any
     for prefix, parent in model.named_modules():
         if parent is model:  # its output layer is not adapted
             continue
         kind = type(parent)
-        read = _weights_read(kind)
+        used_directly = _layers_used_directly(kind)
         for name, layer in parent.named_children():
             if isinstance(layer, Linear | Conv1D):
-                all_of_them += 1
-                if name in read or layer not in of_text or not _is_product(layer):
-                    found.append(f"{prefix}.{name}")
-    if len(found) == all_of_them:
+                count += 1
+                if name in used_directly or layer not in text_modules or not _is_product(layer):
+                    excluded.append(f"{prefix}.{name}")
+    if len(excluded) == count:
         raise ModelError(
             f"The student is a {type(model).__name__}, which has no linear layers that LoRA can adapt.",
-            "Set SEDI_TRAINING_METHOD=full, or name another model in SEDI_TRAINING_STUDENT.",
+            "Set SEDI_TRAINING_METHOD=full, or set SEDI_TRAINING_STUDENT to another model.",
         )
-    return found or None
+    return excluded or None
 
 
 def _is_product(layer: Any) -> bool:
-    """Whether a linear layer returns a product of its input, also if its class has its own forward (Falcon)."""
+    """Whether a linear layer returns the product of its input, even if its class overrides `forward` (Falcon)."""
     import torch
 
     if not isinstance(layer, torch.nn.Linear) or "bitsandbytes" in type(layer).__module__:
@@ -76,15 +80,15 @@ def _is_product(layer: Any) -> bool:
         return True
     try:
         with torch.no_grad():
-            made = layer(layer.weight.new_ones(1, layer.in_features))
+            output = layer(layer.weight.new_ones(1, layer.in_features))
     except FAILURES:
         return False
-    return isinstance(made, torch.Tensor) and made.shape == (1, layer.out_features)
+    return isinstance(output, torch.Tensor) and output.shape == (1, layer.out_features)
 
 
 @cache
-def _weights_read(kind: Any) -> frozenset[str]:
-    """Layers whose weights the code of a module reads, other than to look at their type."""
+def _layers_used_directly(kind: Any) -> frozenset[str]:
+    """Names of the layers whose weights the module's code reads, other than for dtype, device or shape."""
     try:
         code = inspect.getsource(kind)
     except (OSError, TypeError):

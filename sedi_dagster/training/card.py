@@ -23,7 +23,7 @@ tokenizer = AutoTokenizer.from_pretrained({location!r})"""
 
 
 def model_card(job: TrainingJob, fitted: Fitted, is_adapter: bool, steps: pl.DataFrame, heldout: pl.DataFrame) -> str:
-    """Markdown with the front matter that model hubs read."""
+    """Return the model card: Markdown with the front matter that model hubs read."""
     about = job.about
     load = (_LOAD_ADAPTER if is_adapter else _LOAD_MODEL).format(location=str(about.get("location", job.output)))
     text = job.settings.model_dump(mode="json", exclude={"python", "warm_worker"}) | vars(fitted)
@@ -68,7 +68,12 @@ Not evaluated yet.
 
 
 def with_scores(card: str, score: float, promoted: bool, categories: Iterable[tuple[str, int, int]]) -> str:
-    """The card with what the evaluation found. `categories`: id, passed, items."""
+    """Return the card with the results of the evaluation.
+
+    Args:
+        score: overall pass rate.
+        categories: id, passed items and items of each category.
+    """
     table = markdown_table(
         ("category", "passed"), [(name, f"{passed} of {items}") for name, passed, items in categories]
     )
@@ -77,7 +82,7 @@ def with_scores(card: str, score: float, promoted: bool, categories: Iterable[tu
 
 
 def _public_name(model: str) -> str:
-    """The name of a model; of a folder of this machine only its last part."""
+    """The name of a model; for a local folder, only its last part."""
     return PurePath(model).name if PurePath(model).is_absolute() else model
 
 

@@ -1,6 +1,6 @@
 """Writing a round's checkpoint: safetensors, tokenizer with chat template, and a model card.
 
-It loads with plain `transformers` or `peft` in the three lines that its card shows.
+The checkpoint loads with plain `transformers` or `peft`, in the three lines that its card shows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ def save_checkpoint(
     steps: pl.DataFrame,
     heldout: pl.DataFrame,
 ) -> None:
-    """Write `checkpoint/` in the job's output folder: an adapter, or (`whole_model`) all weights in fp32."""
+    """Write `checkpoint/` in the job's output folder: the adapter, or with `whole_model` the full model in fp32.
+
+    Args:
+        steps, heldout: the signals and held-out losses, for the model card.
+    """
     folder = job.output / FOLDER
     is_adapter = hasattr(model, "merge_and_unload")
     if whole_model and is_adapter:
@@ -40,9 +44,9 @@ def save_checkpoint(
 
 
 def _sort_modules(config: Path) -> None:
-    """Name the trained modules in order: peft keeps them as a set, and writes them in another order each time."""
+    """Sort the names of the trained modules, which peft keeps as a set and writes in random order."""
     if config.exists():
-        reply = json.loads(config.read_text(encoding="utf-8"))
-        if isinstance(reply.get("target_modules"), list):
-            reply["target_modules"].sort()
-        config.write_text(json.dumps(reply, indent=2, sort_keys=True), encoding="utf-8")
+        content = json.loads(config.read_text(encoding="utf-8"))
+        if isinstance(content.get("target_modules"), list):
+            content["target_modules"].sort()
+        config.write_text(json.dumps(content, indent=2, sort_keys=True), encoding="utf-8")

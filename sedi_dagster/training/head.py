@@ -1,10 +1,10 @@
 """The student's output layer in training: on a CPU, logits of the answer positions only.
 
 Without a GPU, TRL's fused head projects every position, including prompt and padding, and multiplies in fp32 in the
-backward pass. Answers are about a third of a row, so most of that work is wasted. Here the model family's own forward
-pass does the projection, including scales and caps of its logits, on fewer positions.
+backward pass. Answers are about a third of a row, so most of that work is wasted. The head defined here uses the
+family's own forward pass, including any scaling or capping of logits, on the answer positions only.
 
-Both are compared with the family's whole forward pass, which takes their place where they come out otherwise.
+Both heads are compared with the family's full forward pass, which replaces them if their results differ.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-LOGITS_AT_ONCE = 1 << 26
-"""Positions times vocabulary, up to which logits are made in one go: with their gradient they take 0.8 GB."""
+MAX_LOGITS = 1 << 26
+"""Largest number of logits (positions times vocabulary) that are computed at once: with gradients, 0.8 GB."""
 
 
-def use_right_head(model: PreTrainedModel) -> None:
-    """Choose the head for `model(..., labels=labels, fused_lm_head=True)`; the model has TRL's.
+def choose_head(model: PreTrainedModel) -> None:
+    """Choose the head for `model(..., labels=labels, fused_lm_head=True)`; the model comes with TRL's.
 
-    On a CPU ours, on a GPU TRL's; where its log-probabilities are not those of the family's forward pass (TRL finds no
-    trunk in Llama 4, and knows the scales of logits by name), the other one, and last the forward pass itself.
+    The first choice is the head of this module on a CPU, TRL's on a GPU. If its log-probabilities differ from those of
+    the family's forward pass (TRL finds no decoder in Llama 4, and knows only some names of logit scales), the other
+    one is tried, and then the full forward pass is used.
     """
     if getattr(model.config.get_text_config(), "output_router_logits", False):
         return
     gpu = model.device.type == "cuda"
-    if not ((gpu and _is_right(model)) or use_answer_head(model) or (not gpu and _is_right(model))):
-        model.forward = types.MethodType(_with_whole_head(model.forward), model)
+    if not ((gpu and _is_correct(model)) or use_answer_head(model) or (not gpu and _is_correct(model))):
+        model.forward = types.MethodType(_with_full_head(model.forward), model)
 
 
 def use_answer_head(model: PreTrainedModel) -> bool:
-    """Make `model(..., labels=labels, fused_lm_head=True)` project the labelled positions only, if it comes out right.
+    """Make `model(..., labels=labels, fused_lm_head=True)` project only the labelled positions, if this is correct.
 
-    Takes the place of the head that `SFTTrainer` puts on its model, and returns the same type: `log_probs` of shape
-    (rows, tokens - 1), zero where the label is -100. Entropy and accuracy, which only TRL's log reads, are zero.
+    Replaces the head that `SFTTrainer` installs, and returns the same type: `log_probs` of shape (rows, tokens - 1),
+    zero where the label is -100. Entropy and accuracy, which only TRL's log uses, are zero.
 
     Returns:
-        Whether it does. A family that it is not right for, found out by comparing, keeps TRL's head; so does a mixture
-        of experts that is trained with a loss of its router.
+        Whether the head was replaced. It is not if the results differ from the family's forward pass, or for a mixture
+        of experts that is trained with a router loss.
     """
     trl_forward = model.forward
     config = model.config.get_text_config()
@@ -54,27 +55,27 @@ def use_answer_head(model: PreTrainedModel) -> bool:
     def forward(self: PreTrainedModel, *args: Any, fused_lm_head: bool = False, labels: Any = None, **kw: Any) -> Any:
         if not fused_lm_head:
             return trl_forward(*args, **kw) if labels is None else trl_forward(*args, labels=labels, **kw)
-        if int((labels[:, 1:] != -100).sum()) * config.vocab_size > LOGITS_AT_ONCE:
+        if int((labels[:, 1:] != -100).sum()) * config.vocab_size > MAX_LOGITS:
             return trl_forward(*args, labels=labels, fused_lm_head=True, **kw)
         count = kw.pop("num_items_in_batch", None)
         return _answers_only(self, labels[:, 1:], count, *args, **kw)
 
     model.forward = types.MethodType(forward, model)
-    if not _is_right(model):
+    if not _is_correct(model):
         model.forward = trl_forward
         return False
     return True
 
 
 def _answers_only(model: PreTrainedModel, labels: torch.Tensor, count: Any, *args: Any, **kwargs: Any) -> Any:
-    """The forward pass of the model's class, with hidden states taken from between its trunk and its output layer."""
+    """The forward pass of the model's class, reduced to the labelled positions between decoder and output layer."""
     mask = labels != -100
 
-    def take(_module: Any, _args: Any, output: Any) -> Any:
+    def select_labelled(_module: Any, _args: Any, output: Any) -> Any:
         output.last_hidden_state = output.last_hidden_state[:, :-1][mask][None]
         return output
 
-    hook = _trunk(model).register_forward_hook(take)
+    hook = _decoder(model).register_forward_hook(select_labelled)
     try:
         logits = type(model).forward(model, *args, **{**kwargs, "use_cache": False}).logits[0]
     finally:
@@ -82,14 +83,14 @@ def _answers_only(model: PreTrainedModel, labels: torch.Tensor, count: Any, *arg
     return _fused_output(logits, labels, count)
 
 
-def _trunk(model: PreTrainedModel) -> torch.nn.Module:
-    """What gives the last hidden states: `base_model`, but Llama 4 names it otherwise and would find itself."""
-    trunk: Any = model.base_model
-    return cast("torch.nn.Module", model.get_decoder() if trunk is model else trunk)
+def _decoder(model: PreTrainedModel) -> torch.nn.Module:
+    """The module that returns the last hidden states: `base_model`, except in Llama 4, where that is the model."""
+    base: Any = model.base_model
+    return cast("torch.nn.Module", model.get_decoder() if base is model else base)
 
 
-def _with_whole_head(plain: Any) -> Any:
-    """A forward pass that makes the logits of all positions, as the family does, and takes those with a label."""
+def _with_full_head(plain: Any) -> Any:
+    """A forward pass that computes the logits of all positions, as the family does, and selects the labelled ones."""
 
     def forward(self: PreTrainedModel, *args: Any, fused_lm_head: bool = False, labels: Any = None, **kw: Any) -> Any:
         if not fused_lm_head:
@@ -102,21 +103,21 @@ def _with_whole_head(plain: Any) -> Any:
 
 
 def _fused_output(logits: torch.Tensor, labels: torch.Tensor, count: Any) -> Any:
-    """What TRL's head returns, of the logits of the positions with a label."""
+    """The output of TRL's head, computed from the logits of the labelled positions."""
     import torch
     from trl.trainer.utils import FusedCausalLMOutput
 
     mask = labels != -100
     answers = -torch.nn.functional.cross_entropy(logits.float(), labels[mask], reduction="none")
-    # scattering keeps the output connected to the weights also where no position has a label
+    # scattering keeps the output connected to the weights even if no position has a label
     log_probs = answers.new_zeros(mask.shape).masked_scatter(mask, answers)
     zeros = log_probs.detach().new_zeros(mask.shape)
     loss = -log_probs.sum() / (mask.sum().clamp(min=1) if count is None else count)
     return FusedCausalLMOutput(loss=loss, log_probs=log_probs, entropy=zeros, is_top1=zeros.bool(), label_mask=mask)
 
 
-def _is_right(model: PreTrainedModel) -> bool:
-    """Whether log-probabilities of a few tokens are those of the family's whole forward pass."""
+def _is_correct(model: PreTrainedModel) -> bool:
+    """Whether the head gives the same log-probabilities for a few tokens as the family's full forward pass."""
     import torch
 
     row = sample(model)
@@ -128,14 +129,14 @@ def _is_right(model: PreTrainedModel) -> bool:
     model.eval()
     try:
         with torch.no_grad():
-            given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-            ours = model(**given, labels=labels, fused_lm_head=True).log_probs
-            made = type(model).forward(model, **given, use_cache=False).logits[:, :-1]
+            inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            log_probs = model(**inputs, labels=labels, fused_lm_head=True).log_probs
+            logits = type(model).forward(model, **inputs, use_cache=False).logits[:, :-1]
     except FAILURES as error:
         if is_out_of_memory(error):
             raise
         return False
     finally:
         model.train(training)
-    whole = made.float().log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0] * (labels[:, 1:] != -100)
-    return bool(torch.allclose(ours, whole, atol=tolerance(made)))
+    expected = logits.float().log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0] * (labels[:, 1:] != -100)
+    return bool(torch.allclose(log_probs, expected, atol=tolerance(logits)))

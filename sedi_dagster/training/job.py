@@ -1,4 +1,4 @@
-"""The job file of the training workload: contents, reading, and the text of `--help`."""
+"""The job file of the training workload: its fields, validation, and the text of `--help`."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from sedi_dagster.errors import WorkloadError
 from sedi_dagster.settings import TrainingSettings
 
 FIELDS = {
-    "student": "what `from_pretrained` takes: a folder with safetensors weights, or a hub name",
-    "checkpoint": "folder of the checkpoint to go on from (adapter or whole model), or null: the untrained student",
+    "student": "folder with safetensors weights, or name on the hub",
+    "checkpoint": "folder of the checkpoint to continue from (adapter or full model), or null: the untrained student",
     "rows": "Parquet with batch, position, example_id, category, origin, prompt, output, sorted by batch and position",
-    "held_out": "Parquet with example_id, category, prompt, output that are never trained on, or null",
+    "held_out": "Parquet with example_id, category, prompt, output of rows that are never trained on, or null",
     "output": "folder for checkpoint/, steps.parquet, examples.parquet, heldout.parquet, summary.json, state/",
-    "batch_size": "rows of a training batch, which is one optimizer step",
-    "seed": "what the new adapter's first weights derive from",
-    "settings": "object with the training settings (SEDI_TRAINING_* without the prefix, in small letters); may be {}",
+    "batch_size": "rows per training batch, which is one optimizer step",
+    "seed": "seed for the initial weights of a new adapter",
+    "settings": "object with training settings (SEDI_TRAINING_* without the prefix, in lower case); may be {}",
     "held_out_every": "optimizer steps between two measurements of the held-out loss; 0: before and after only",
-    "ifd": "whether to measure each row's instruction-following difficulty (one more pass)",
-    "about": "object with what the model card tells besides: round, parent, data_version, location",
-    "offline": "whether to keep the hub out of it (read before anything is imported)",
+    "ifd": "whether to measure the instruction-following difficulty of each row (one more pass)",
+    "about": "object with further facts for the model card: round, parent, data_version, location",
+    "offline": "whether to work without the hub (read before anything is imported)",
 }
 _OPTIONAL = {"checkpoint", "held_out", "settings", "held_out_every", "ifd", "about", "offline"}
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """See `FIELDS`."""
+    """A validated job; `FIELDS` describes the attributes."""
 
     student: str
     rows: Path
@@ -48,26 +48,30 @@ class TrainingJob:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TrainingJob:
-        """Raise `WorkloadError` for a field that is missing, unknown or not as expected."""
+        """Validate the content of a job file.
+
+        Raises:
+            WorkloadError: a field is missing, unknown or invalid.
+        """
         known = {f.name for f in fields(cls)}
-        wrong = [f"{name} is missing" for name in sorted(known - _OPTIONAL - data.keys())]
-        wrong += [f"{name} is unknown" for name in sorted(data.keys() - known)]
-        wrong += [
+        problems = [f"{name} is missing" for name in sorted(known - _OPTIONAL - data.keys())]
+        problems += [f"{name} is unknown" for name in sorted(data.keys() - known)]
+        problems += [
             f"{name} must be a whole number of at least {least}, not {data[name]!r}"
             for name, least in (("batch_size", 1), ("seed", 0), ("held_out_every", 0))
             if name in data and (not isinstance(data[name], int) or data[name] < least)
         ]
         for name in ("rows", "held_out"):
             if data.get(name) and not Path(data[name]).is_file():
-                wrong.append(f"{name}: there is no file {data[name]}")
+                problems.append(f"{name}: there is no file {data[name]}")
         settings = data.get("settings") or {}
         try:
             settings = TrainingSettings(**settings)
         except (ValidationError, TypeError) as error:
-            wrong.append(f"settings: {error}")
-        if wrong:
+            problems.append(f"settings: {error}")
+        if problems:
             raise WorkloadError(
-                f"The job file is not as expected: {'; '.join(wrong)}.",
+                f"The job file is invalid: {'; '.join(problems)}.",
                 "`python -m sedi_dagster.training --help` describes every field.",
             )
         paths = {name: Path(data[name]) if data.get(name) else None for name in ("checkpoint", "held_out")}
@@ -77,13 +81,13 @@ class TrainingJob:
 
 
 def describe() -> str:
-    """The fields of the job file and an example, for `--help`."""
+    """Return a description of the job file's fields with an example, for `--help`."""
     lines = [f"  {name:<15} {text}{' (optional)' if name in _OPTIONAL else ''}" for name, text in FIELDS.items()]
     example = (
         '  {"student": ".cache/models/SmolLM2-135M-Instruct", "rows": "rows.parquet", "output": "out",\n'
         '   "batch_size": 8, "seed": 0, "settings": {"method": "lora", "epochs": 2}}'
     )
-    several = "  accelerate launch --num_processes 4 -m sedi_dagster.training --job job.json"
+    command = "  accelerate launch --num_processes 4 -m sedi_dagster.training --job job.json"
     return "\n".join(
-        ["the job file (JSON):", *lines, "", "example:", example, "", "on several devices of one machine:", several]
+        ["the job file (JSON):", *lines, "", "example:", example, "", "on several devices of one machine:", command]
     )

@@ -1,6 +1,6 @@
-"""Finding out what fits into a GPU's memory: a step with the longest row is tried before training, and cached.
+"""Finding out what fits in a GPU's memory: before training, a step with the longest row is tried; the result is cached.
 
-Not on a CPU, where running out of memory kills the process.
+This is not done on a CPU, where running out of memory may kill the process.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from sedi_dagster.training.job import TrainingJob
 from sedi_dagster.training.sizing import Device, Fitted
 
 FILE = "fitting.json"
-ROUNDED_TO = 64
-"""Rows whose lengths round up to the same count as equally long."""
+_LENGTH_STEP = 64
+"""Row lengths are rounded up to a multiple of this, so that similar lengths share a cached result."""
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What was found to fit for one student, device and length: the number of the attempt."""
+    """The cached number of the attempt that fits for a student, device and row length."""
 
     file: Path
     key: str
     attempt: int
 
     @classmethod
-    def of(cls, job: TrainingJob, longest: int, device: Device) -> TrialResult:
-        """What is remembered; the first attempt where nothing is."""
+    def load(cls, job: TrainingJob, longest: int, device: Device) -> TrialResult:
+        """Return the cached result; the first attempt if there is none."""
         settings = job.settings
-        asked = (job.student, settings.method, settings.lora_rank, settings.precision, settings.attention)
-        given = (settings.micro_batch_size, settings.gradient_checkpointing, job.batch_size)
-        length = -(-longest // ROUNDED_TO) * ROUNDED_TO
-        key = content_id("fitting", asked, given, length, _device_name(device))
+        model = (job.student, settings.method, settings.lora_rank, settings.precision, settings.attention)
+        batch = (settings.micro_batch_size, settings.gradient_checkpointing, job.batch_size)
+        length = -(-longest // _LENGTH_STEP) * _LENGTH_STEP
+        key = content_id("fitting", model, batch, length, _device_name(device))
         file = job.output.parent / FILE
         return cls(file, key, _read(file).get(key, 0))
 
-    def remember(self, attempt: int) -> None:
-        """Store the attempt that fitted, if another was stored."""
+    def save(self, attempt: int) -> None:
+        """Cache the attempt that fits, unless it is already cached."""
         if attempt != self.attempt:
             temporary = self.file.with_suffix(".tmp")
             temporary.write_text(json.dumps(_read(self.file) | {self.key: attempt}))
@@ -48,25 +48,25 @@ class TrialResult:
 
 
 def fits(trainer: Any, rows: int, fitted: Fitted) -> bool:
-    """Whether a step of the longest row, `rows` times, fits into memory; on every process of the training."""
+    """Return whether a step with `rows` copies of the longest row fits in memory, in every process of the training."""
     from accelerate.utils import gather_object
 
     longest = max(trainer.train_dataset, key=lambda row: len(row["input_ids"]))
     row = {name: longest[name] for name in ("input_ids", "labels")}
-    whole = True
+    succeeded = True
     try:
         _try_step(trainer, [dict(row) for _ in range(rows)], fitted)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        whole = False
+        succeeded = False
     trainer.model.zero_grad(set_to_none=True)
     free_memory()
-    return all(gather_object([whole]))
+    return all(gather_object([succeeded]))
 
 
 def _try_step(trainer: Any, rows: list[dict[str, Any]], fitted: Fitted) -> None:
-    """Forward and backward pass, with room for what the optimizer will keep (two numbers a trained weight)."""
+    """Run a forward and a backward pass, with memory reserved for the optimizer (two numbers per trained weight)."""
     import torch
 
     model = trainer.model
@@ -79,11 +79,11 @@ def _try_step(trainer: Any, rows: list[dict[str, Any]], fitted: Fitted) -> None:
 
 
 def loss_of(trainer: Any, rows: list[dict[str, Any]], fitted: Fitted) -> Any:
-    """The loss of one micro-batch, as in a step of training."""
+    """Return the loss of one micro-batch, computed as in a training step."""
     import torch
 
     device = trainer.model.device
-    collated = trainer.data_collator(rows)  # without padding it holds plain numbers too
+    collated = trainer.data_collator(rows)  # without padding, it also contains plain numbers
     inputs = {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in collated.items()}
     with torch.autocast(device.type, torch.bfloat16, enabled=fitted.bf16):
         return trainer.model(**inputs, fused_lm_head=True, use_cache=False).loss
@@ -94,13 +94,12 @@ def _device_name(device: Device) -> str:
         return device
     import torch
 
-    found = torch.cuda.get_device_properties(torch.cuda.current_device())
-    return f"{found.name} {found.total_memory}"
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return f"{properties.name} {properties.total_memory}"
 
 
 def _read(file: Path) -> dict[str, int]:
     try:
-        found: dict[str, int] = json.loads(file.read_text())
+        return dict(json.loads(file.read_text()))
     except (OSError, ValueError):
         return {}
-    return found

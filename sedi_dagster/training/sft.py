@@ -33,16 +33,19 @@ SUMMARY = "summary.json"
 
 
 def train(data: Mapping[str, Any], log: Log) -> None:
-    """Train; write the checkpoint and the tables of signals. A saved state of the same job is gone on from.
+    """Train and write the checkpoint and the tables of signals, resuming from a saved state of the job if there is one.
+
+    Args:
+        data: the content of the job file (`job.FIELDS`).
 
     Raises:
-        WorkloadError: the job file is not as expected, the trained order differs from the composed one, training
-            diverged, ran out of memory or disk, or was stopped.
-        ModelError: the student or the checkpoint cannot be loaded.
+        WorkloadError: the job file is invalid, the training order differs from the composed order, or training
+            diverged, ran out of memory or disk space, or was stopped.
+        ModelError: the student or the checkpoint cannot be loaded or trained.
     """
     job = TrainingJob.from_json(data)
     if (job.output / SUMMARY).exists():
-        log("This job is done; its results are taken as they are.")
+        log("This job is already done; its results are reused.")
         return
     from datasets import disable_progress_bars
     from transformers import set_seed
@@ -59,11 +62,11 @@ def train(data: Mapping[str, Any], log: Log) -> None:
         setup = build(job, rows, tokenizer, log)
         if not setup.padded:
             log(NOT_PADDED)
-        Run(job, rows, tokenizer, setup, log).carry_out()
+        Run(job, rows, tokenizer, setup, log).execute()
 
 
 class Run:
-    """One training from its start or its saved state to its results."""
+    """A training run, from its start or a saved state to its results."""
 
     def __init__(
         self, job: TrainingJob, rows: pl.DataFrame, tokenizer: PreTrainedTokenizerBase, setup: Setup, log: Log
@@ -79,8 +82,8 @@ class Run:
         self.held_out = pl.read_parquet(job.held_out) if job.held_out else None
         self.held_out_rows = encode(tokenizer, self.held_out) if self.held_out is not None else []
 
-    def carry_out(self) -> None:
-        """Train, measure losses before and after, and write the checkpoint and its tables."""
+    def execute(self) -> None:
+        """Train, measure losses before and after, and write the checkpoint and the tables."""
         from sedi_dagster.training.signals import example_table
 
         self.state.mkdir(parents=True, exist_ok=True)
@@ -104,41 +107,40 @@ class Run:
         every = job.held_out_every
         signals = StepSignals(self.batches, job.output, report, stop, self._measure_held_out, every, saving)
         trainer.add_callback(signals)
-        self._fill_up(devices)
+        self._pad_last_batch(devices)
         guard.wrap(trainer)
         saved = last_state(job.output)
         if saved is not None:
             signals.rows += saved[1]
-            guard.go_on_after(len(signals.rows))
-            self.log(f"Going on from the state saved after step {len(signals.rows)}.")
+            guard.resume_after(len(signals.rows))
+            self.log(f"Resuming from the state saved after step {len(signals.rows)}.")
         with stop.listening():
             trainer.train(resume_from_checkpoint=str(saved[0]) if saved else None)
         done, planned = trainer.state.global_step, trainer.state.max_steps
-        if stop.asked and done < planned:
+        if stop.requested and done < planned:
             raise WorkloadError(
-                f"Training was stopped after step {done} of {planned}; its state is saved.",
-                "Run it again to resume.",
+                f"Training was stopped after step {done} of {planned}; its state is saved.", "Run it again to resume."
             )
         guard.check_complete(done)
         composed = [list(self.batches[n % len(self.batches)].example_ids) for n in range(planned)]
         check_same("after training", [row["example_ids"] for row in signals.rows], composed)
         return pl.DataFrame(signals.rows, schema=STEP_SCHEMA)
 
-    def _fill_up(self, devices: int) -> None:
-        """On several devices: rows without labels, so that the last batch can be shared evenly."""
+    def _pad_last_batch(self, devices: int) -> None:
+        """On several devices, add rows without labels, so that the last batch can be divided evenly."""
         from datasets import Dataset, concatenate_datasets
 
         missing = padding_rows(len(self.batches[-1].example_ids), self.setup.micro_batch_size, devices)
         if missing:
-            rows = self.trainer.train_dataset
+            rows = self.trainer.train_dataset.select_columns(["example_id", "input_ids", "labels"])
             pad = self.tokenizer.pad_token_id
-            filler = [{"example_id": PADDING, "input_ids": [pad, pad], "labels": [-100, -100]}] * missing
-            columns = rows.select_columns(["example_id", "input_ids", "labels"])
-            fillers = Dataset.from_list(filler, features=columns.features)
-            self.trainer.train_dataset = concatenate_datasets([columns, fillers])
+            padding = [{"example_id": PADDING, "input_ids": [pad, pad], "labels": [-100, -100]}] * missing
+            self.trainer.train_dataset = concatenate_datasets(
+                [rows, Dataset.from_list(padding, features=rows.features)]
+            )
 
     def _losses_before(self) -> tuple[list[float] | None, list[float] | None]:
-        """Each row's loss before the round, and of its answer alone if IFD is asked for. A resumed run reads them."""
+        """Each row's loss before training and, for IFD, that of its answer alone; read from disk in a resumed run."""
         if not (self.job.settings.example_losses or self.job.ifd):
             return None, None
         file = self.state / "before.json"
@@ -157,7 +159,7 @@ class Run:
         return losses["before"], losses.get("alone")
 
     def _losses(self, encoded: Sequence[Encoded], when: str) -> list[float]:
-        """The loss of each row, its share by each process."""
+        """The loss of each row; each process computes a share of them."""
         from accelerate.utils import gather_object
 
         from sedi_dagster.training.example_losses import example_losses
@@ -167,12 +169,12 @@ class Run:
         if accelerator.is_main_process:
             self.log(f"measuring the loss of {len(encoded)} rows ({when})")
         model = accelerator.unwrap_model(self.trainer.model)
-        mine = example_losses(model, encoded[rank::devices], self.setup.fitted.bf16, self.setup.padded)
-        shares = gather_object([mine])
+        own = example_losses(model, encoded[rank::devices], self.setup.fitted.bf16, self.setup.padded)
+        shares = gather_object([own])
         return [shares[i % devices][i // devices] for i in range(len(encoded))]
 
     def _measure_held_out(self, step: int) -> None:
-        """Write the held-out loss by category as it stands after `step`."""
+        """Write the held-out loss by category after `step`, unless it was written before an interruption."""
         from sedi_dagster.training.signals import heldout_rows
 
         file = self.state / f"heldout-{step:08d}.parquet"
@@ -184,7 +186,7 @@ class Run:
             table.write_parquet(file)
 
     def _save(self, steps: pl.DataFrame, examples: pl.DataFrame) -> None:
-        """The checkpoint, the tables, and last the summary that says that all is there."""
+        """Write the tables, the checkpoint, and last the summary, which marks the job as done."""
         from sedi_dagster.training.checkpoint import save_checkpoint
 
         trainer, output = self.trainer, self.job.output

@@ -1,8 +1,8 @@
 """Measurements of training by step, example and category, at almost no cost.
 
-The trainer computes a step's loss, gradient norm (before clipping) and learning rate anyway; the norm by step is the
-signal of SeDi-Instruct (arXiv 2502.04774). Losses by example take one pass without gradients before the round and one
-after it, as do held-out losses.
+The trainer computes the loss, gradient norm (before clipping) and learning rate of each step anyway; the gradient norm
+is the signal of SeDi-Instruct (arXiv 2502.04774). Losses by example take a pass without gradients before the round and
+another after it; so do held-out losses.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from sedi_dagster.records import Progress
 from sedi_dagster.training.example_losses import Encoded
-from sedi_dagster.training.failures import not_a_number
+from sedi_dagster.training.failures import diverged
 from sedi_dagster.training.state import SavingTimes, StopRequest, mark_state
 from sedi_dagster.training.tables import EXAMPLE_SCHEMA
 
-TELL_EVERY = 5
+_REPORT_EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,14 @@ class StepSignals(TrainerCallback):
         held_out_every: int = 0,
         saving: SavingTimes | None = None,
     ) -> None:
-        """`saving`: when states are saved, if not every so many steps."""
+        """Set up the callback.
+
+        Args:
+            output: the job's output folder.
+            stop: polled after each step.
+            held_out: called with the step every `held_out_every` steps (0: never).
+            saving: decides when states are saved; None: the trainer does, after a fixed number of steps.
+        """
         self.rows: list[dict[str, Any]] = []
         self._batches, self._output, self._report, self._stop = batches, output, report, stop
         self._held_out, self._held_out_every = held_out, held_out_every
@@ -59,16 +66,16 @@ class StepSignals(TrainerCallback):
         self._began = time.perf_counter()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Ask for a saved state when one is due, and for the end when it was requested."""
+        """Save a state if one is due; save one and end the training if a stop was requested."""
         self._seconds = time.perf_counter() - self._began
         due = self._saving is not None and self._saving.is_due()
-        stop, save = _agreed(args, self._stop.asked, due)
+        stop, save = _agree(args, self._stop.requested, due)
         if stop:
-            self._stop.asked = control.should_training_stop = True
+            self._stop.requested = control.should_training_stop = True
         if stop or save:
             control.should_save = True
         if self._saving and control.should_save:
-            self._saving.begins()
+            self._saving.start()
 
     def on_log(
         self,
@@ -78,16 +85,14 @@ class StepSignals(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Record the step; stop training if its loss or gradient norm is not finite."""
-        if not logs or "loss" not in logs:  # the summary at the end
+        """Record the step; raise `WorkloadError` if its loss or gradient norm is not finite."""
+        if not logs or "loss" not in logs:  # the final summary
             return
         step = state.global_step
         batch = self._batches[(step - 1) % len(self._batches)]
         for name in ("loss", "grad_norm"):
             if not math.isfinite(logs[name]):
-                raise not_a_number(
-                    step, name.replace("grad", "gradient").replace("_", " "), logs[name], args.learning_rate
-                )
+                raise diverged(step, name.replace("grad_", "gradient "), logs[name], args.learning_rate)
         self.rows.append(
             {
                 "step": step,
@@ -101,7 +106,7 @@ class StepSignals(TrainerCallback):
                 "example_ids": list(batch.example_ids),
             }
         )
-        if step % TELL_EVERY == 0 or step == state.max_steps:
+        if step % _REPORT_EVERY == 0 or step == state.max_steps:
             figures = {name: self.rows[-1][name] for name in ("loss", "grad_norm")}
             speed = sum(row["tokens"] for row in self.rows) / sum(row["seconds"] for row in self.rows)
             self._report(step, state.max_steps, {**figures, "tokens_per_s": speed})
@@ -109,16 +114,16 @@ class StepSignals(TrainerCallback):
             self._held_out(step)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if args.should_save:  # one process of several
+        if args.should_save:  # only one of several processes
             mark_state(self._output, state.global_step, self.rows)
         if self._saving:
-            self._saving.has_ended()
+            self._saving.finish()
 
 
-def _agreed(args: TrainingArguments, stop: bool, save: bool) -> tuple[bool, bool]:
-    """The same decision on every process: stop if any is asked to, save if the first says so.
+def _agree(args: TrainingArguments, stop: bool, save: bool) -> tuple[bool, bool]:
+    """Make the same decision in every process: stop if any process has to, save if the first one decides to.
 
-    A signal may reach only one process, and clocks differ; a process that continued would wait for the others forever.
+    A signal may reach only one process, and clocks differ; a process that continued alone would wait forever.
     """
     if args.world_size == 1:
         return stop, save
@@ -130,13 +135,13 @@ def _agreed(args: TrainingArguments, stop: bool, save: bool) -> tuple[bool, bool
 
 
 def batches_of(rows: pl.DataFrame, encoded: Sequence[Encoded]) -> list[Batch]:
-    """The composed batches with their token counts. `rows` and `encoded` go together."""
-    counted = rows.with_columns(
+    """Return the composed batches with their token counts; `encoded` are the tokenized `rows`, in the same order."""
+    counts = rows.with_columns(
         tokens=pl.Series([len(row.input_ids) for row in encoded], dtype=pl.Int64),
         answer=pl.Series([row.answer_tokens for row in encoded], dtype=pl.Int64),
     )
-    grouped = counted.group_by("batch", maintain_order=True).agg("example_id", pl.sum("tokens"), pl.sum("answer"))
-    return [Batch(row["example_id"], row["tokens"], row["answer"]) for row in grouped.iter_rows(named=True)]
+    batches = counts.group_by("batch", maintain_order=True).agg("example_id", pl.sum("tokens"), pl.sum("answer"))
+    return [Batch(row["example_id"], row["tokens"], row["answer"]) for row in batches.iter_rows(named=True)]
 
 
 def example_table(
@@ -146,17 +151,21 @@ def example_table(
     after: Sequence[float] | None,
     alone: Sequence[float] | None,
 ) -> pl.DataFrame:
-    """`EXAMPLE_SCHEMA`, one row a distinct example; nulls for what was not measured."""
-    nothing = [None] * rows.height
-    ratios = [b / a if a else None for b, a in zip(before, alone, strict=True)] if before and alone else nothing
-    perplexities = [math.exp(b - a) for b, a in zip(before, alone, strict=True)] if before and alone else nothing
+    """Return one row per distinct example (`EXAMPLE_SCHEMA`).
+
+    Args:
+        before, after: loss of each row before and after training, in nats; None: not measured (null).
+        alone: loss of each row's answer without its instruction; None: no IFD.
+    """
+    nulls = [None] * rows.height
+    pairs = list(zip(before, alone, strict=True)) if before and alone else None
     columns = {
         **{name: rows[name].to_list() for name in ("example_id", "category", "origin")},
-        "loss_before": before or nothing,
-        "loss_after": after or nothing,
+        "loss_before": before or nulls,
+        "loss_after": after or nulls,
         "answer_tokens": [row.answer_tokens for row in encoded],
-        "ifd_loss_ratio": ratios,
-        "ifd_perplexity_ratio": perplexities,
+        "ifd_loss_ratio": [b / a if a else None for b, a in pairs] if pairs else nulls,
+        "ifd_perplexity_ratio": [math.exp(b - a) for b, a in pairs] if pairs else nulls,
     }
     return pl.DataFrame(columns, schema=EXAMPLE_SCHEMA).unique("example_id", maintain_order=True)
 
@@ -164,7 +173,7 @@ def example_table(
 def heldout_rows(
     step: int, categories: Sequence[str], encoded: Sequence[Encoded], losses: Sequence[float]
 ) -> pl.DataFrame:
-    """`HELDOUT_SCHEMA` for one moment."""
+    """Return the held-out losses by category after a step (`HELDOUT_SCHEMA`)."""
     tokens = [row.answer_tokens for row in encoded]
     frame = pl.DataFrame({"category": categories, "loss": losses, "answer_tokens": tokens})
     by_token = (pl.col("loss") * pl.col("answer_tokens")).sum() / pl.col("answer_tokens").sum()

@@ -1,4 +1,4 @@
-"""Defaults by the student's size and the device; explicit settings win."""
+"""Training defaults by the student's size and the device; explicit settings take precedence."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from sedi_dagster.settings import TrainingSettings
 Device = Literal["cpu", "cuda"]
 
 LORA_RATES = ((0.5e9, 5e-4), (8e9, 2e-4), (float("inf"), 1e-4))
-"""Peak learning rate by number of parameters (up to). QLoRA (arXiv 2305.14314) trains 7 to 13 B at 2e-4, larger at
-1e-4; 5e-4 is what a student of 135 M learns fastest at here."""
+"""Peak learning rates of an adapter, each up to a number of parameters. QLoRA (arXiv 2305.14314) uses 2e-4 for 7 to
+13 B and 1e-4 above; 5e-4 was the fastest here for a student of 135 M."""
 
 FULL_DIVISOR = 10
-"""All weights take about a tenth of an adapter's learning rate."""
+"""The learning rate of full fine-tuning is that of an adapter divided by this."""
 
 CHECKPOINTING_FROM = 1e9
-"""Parameters from which activations are made again in the backward pass on a CPU; below, they fit and it costs a third.
-On a GPU it is done where memory asks for it."""
+"""On a CPU, number of parameters from which gradient checkpointing is used. Smaller students fit without it, and it
+takes a third longer. On a GPU, it is used when memory is short."""
 
 CPU_TOKENS = 1024
-"""Tokens of a micro-batch on a CPU, padding included: about 1.5 GB of activations of the bundled student."""
+"""Tokens per micro-batch on a CPU, padding included: about 1.5 GB of activations for the bundled student."""
 CPU_ROWS = 8
 GPU_ROWS = 64
 EAGER_TOKENS = 256
-"""Longest row up to which attention in plain matrix products is faster on a CPU in bf16 than the fused kernel, whose
-backward pass is not vectorised there; beyond, its memory counts (docs/training.md)."""
+"""On a CPU in bf16, the longest row for which eager attention is faster than the fused kernel, whose backward pass is
+not vectorized there. Longer rows would need too much memory (docs/training.md)."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the settings come to for one student on one device."""
+    """The settings chosen for a student on a device."""
 
     learning_rate: float
     gradient_checkpointing: bool
     micro_batch_size: int
     bf16: bool
-    attention: str  # "auto": what transformers chooses
+    attention: str  # "auto": chosen by transformers
 
 
 @dataclass(frozen=True)
@@ -49,27 +49,29 @@ class Attempt:
 
 
 def attempts(settings: TrainingSettings, parameters: int, device: Device, longest: int, share: int) -> list[Attempt]:
-    """Ways to fit a step into memory, the fastest first; a setting that is given stays as it is.
+    """Return the ways to fit a step into memory, fastest first; explicit settings are kept.
 
-    On a GPU memory ends with an error, and the next one is tried. On a CPU the system may end the process instead, so
-    there is one, by what is known to fit.
+    On a GPU, running out of memory raises an error, after which the next attempt is made. On a CPU, the system may kill
+    the process instead, so there is only one attempt, known to fit.
 
     Args:
-        longest: tokens of the longest row. share: rows of a training batch on each device.
+        parameters: number of parameters of the student.
+        longest: tokens of the longest row.
+        share: rows of a training batch per device.
     """
-    given, checkpointing = settings.micro_batch_size, settings.gradient_checkpointing
+    size, checkpointing = settings.micro_batch_size, settings.gradient_checkpointing
     if device == "cpu":
-        rows = given or min(CPU_ROWS, max(1, CPU_TOKENS // longest))
+        rows = size or min(CPU_ROWS, max(1, CPU_TOKENS // longest))
         return [Attempt(rows, parameters >= CHECKPOINTING_FROM if checkpointing is None else checkpointing)]
-    largest = min(given or share, GPU_ROWS)
+    largest = min(size or share, GPU_ROWS)
     sizes = [largest >> halvings for halvings in range(largest.bit_length())]
-    ways = (False, True) if checkpointing is None else (checkpointing,)
-    return [Attempt(rows, again) for again in ways for rows in sizes]
+    options = (False, True) if checkpointing is None else (checkpointing,)
+    return [Attempt(rows, option) for option in options for rows in sizes]
 
 
 def fit(settings: TrainingSettings, parameters: int, device: Device, longest: int, attempt: Attempt) -> Fitted:
-    """Fill in the settings that are left open."""
-    rate = next(rate for most, rate in LORA_RATES if parameters <= most)
+    """Return the settings with defaults for those that are not set; arguments as for `attempts`."""
+    rate = next(rate for limit, rate in LORA_RATES if parameters <= limit)
     if settings.method == "full":
         rate /= FULL_DIVISOR
     bf16 = _has_bf16(device) if settings.precision == "auto" else settings.precision == "bf16"
@@ -86,7 +88,7 @@ def fit(settings: TrainingSettings, parameters: int, device: Device, longest: in
 
 
 def _has_bf16(device: Device) -> bool:
-    """Whether the device multiplies bf16 itself; where it is emulated, fp32 is faster."""
+    """Whether the device supports bf16 natively; emulated bf16 is slower than fp32."""
     import torch
 
     if device == "cuda":

@@ -1,6 +1,6 @@
-"""Saved states of an unfinished training: saved periodically, found after a kill, and requests to stop.
+"""Saved states, from which an interrupted training resumes, and requests to stop.
 
-A saved state is valid once its `steps.json` exists, which is written last; if a process is killed while saving, the
+A saved state is valid once its `steps.json` exists, which is written last. If a process is killed while saving, the
 previous state stays valid.
 """
 
@@ -21,18 +21,18 @@ FOLDER = "state"
 
 
 def last_state(output: Path) -> tuple[Path, list[dict[str, Any]]] | None:
-    """The newest whole state under an output folder, and the signals of the steps up to it."""
+    """Return the newest valid state under an output folder, with the signals of the steps up to it; None if none is."""
     states = sorted((output / FOLDER).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
-    for newest in states:
+    for state in states:
         try:
-            return newest, json.loads((newest / MARKER).read_text())
-        except (FileNotFoundError, ValueError):  # not whole; a marker may be empty where the machine itself went down
+            return state, json.loads((state / MARKER).read_text())
+        except (FileNotFoundError, ValueError):  # incomplete; the marker may be empty if the machine crashed
             continue
     return None
 
 
 def mark_state(output: Path, step: int, rows: list[dict[str, Any]]) -> None:
-    """Declare the state after `step` whole; `rows` are the signals of the steps so far."""
+    """Mark the state after `step` as valid; `rows` are the signals of the steps so far."""
     folder = output / FOLDER / f"checkpoint-{step}"
     temporary = folder / f"{MARKER}.tmp"
     temporary.write_text(json.dumps(rows))
@@ -40,9 +40,9 @@ def mark_state(output: Path, step: int, rows: list[dict[str, Any]]) -> None:
 
 
 class SavingTimes:
-    """When the next state is due where no number of steps is set: by time, and the less often the longer saving takes.
+    """Decides when the next state is saved if no number of steps is set: by time, and less often if saving is slow.
 
-    A kill loses a minute at most, or what saving for `SHARE` of the time allows.
+    A state is due every `EVERY_S` seconds, or less often if saving would take more than `SHARE` of the time.
     """
 
     EVERY_S = 60.0
@@ -54,15 +54,15 @@ class SavingTimes:
         self._took = 0.0
 
     def is_due(self) -> bool:
-        """Whether a state should be saved now."""
+        """Return whether a state should be saved now."""
         return time.monotonic() - self._ended >= max(self.EVERY_S, self._took / self.SHARE)
 
-    def begins(self) -> None:
-        """Note that saving has begun."""
+    def start(self) -> None:
+        """Record that saving starts."""
         self._began = time.monotonic()
 
-    def has_ended(self) -> None:
-        """Note that saving has ended."""
+    def finish(self) -> None:
+        """Record that saving has finished."""
         self._ended = time.monotonic()
         self._took = self._ended - self._began if self._began else 0.0
 
@@ -71,22 +71,23 @@ class StopRequest:
     """Whether this process was asked to stop (Ctrl-C, SIGTERM, a run cancelled in the UI)."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """While inside, signals only note the wish, however many come: a Ctrl-C in a terminal reaches this process
-        twice, by itself and through the process that started it. SIGKILL loses no more than the steps since the last
-        saved state."""
+        """Within the context, SIGINT and SIGTERM only set `requested`, no matter how often they arrive.
+
+        A Ctrl-C in a terminal arrives twice: directly, and through the parent process.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may set handlers
             return
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True

@@ -1,4 +1,4 @@
-"""Columns of the tables that training writes. Light, so that anything can import it."""
+"""Columns of the tables that training writes. Imports nothing heavy, so that any module can import it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ EXAMPLE_SCHEMA: dict[str, Any] = {
     "loss_before": pl.Float64,
     "loss_after": pl.Float64,
     "answer_tokens": pl.Int64,
-    "ifd_loss_ratio": pl.Float64,  # null unless asked for (Cherry LLM, NAACL 2024, long 421)
-    "ifd_perplexity_ratio": pl.Float64,  # the other ratio of that name (Superfiltering, arXiv 2402.00530)
+    "ifd_loss_ratio": pl.Float64,  # null unless requested (Cherry LLM, NAACL 2024, long 421)
+    "ifd_perplexity_ratio": pl.Float64,  # the other ratio called IFD (Superfiltering, arXiv 2402.00530)
 }
 HELDOUT_SCHEMA: dict[str, Any] = {
-    "step": pl.Int64,  # 0: before the first
+    "step": pl.Int64,  # 0: before the first step
     "category": pl.String,
     "loss": pl.Float64,  # mean over the category's completion tokens
     "examples": pl.Int64,

@@ -1,7 +1,7 @@
-"""Attention over rows that stand one after another in one sequence, by torch's own FlashAttention kernel.
+"""Attention over rows concatenated to one sequence, with torch's own FlashAttention kernel.
 
-For NVIDIA GPUs of compute capability 8.0 or more, in bf16. Rows take no padding and no mask over all pairs of tokens,
-and the package `flash-attn` is not needed (`torch.nn.attention.varlen`, from torch 2.10).
+For NVIDIA GPUs of compute capability 8.0 or higher, in bf16. Rows need neither padding nor a mask over all pairs of
+tokens, and the package `flash-attn` is not required (`torch.nn.attention.varlen`, since torch 2.10).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ VARLEN = "varlen"
 """Name of the implementation in transformers' registry of attention functions."""
 
 _AMPERE = (8, 0)
-_DIFFERENT = ("sliding_window", "softcap", "s_aux", "position_bias")
-"""What a family may ask of attention that is not causal attention over the whole row."""
+_UNSUPPORTED = ("sliding_window", "softcap", "s_aux", "position_bias")
+"""Arguments with which a model family requests something other than causal attention over the whole row."""
 
 
 def check_available() -> None:
-    """Raise `ModelError` unless this process's device and torch have the kernel."""
+    """Raise `ModelError` unless the device and the torch version of this process have the kernel."""
     import torch
 
     has_gpu = torch.version.cuda is not None and torch.cuda.is_available()
@@ -33,7 +33,7 @@ def check_available() -> None:
 
 
 def register() -> None:
-    """Make `varlen` known to transformers, for `set_attn_implementation`."""
+    """Register `varlen` with transformers, for `set_attn_implementation`."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
     AttentionInterface.register(VARLEN, _attend)
@@ -41,15 +41,15 @@ def register() -> None:
 
 
 def _mask(*args: Any, attention_mask: Any = None, local_size: int | None = None, **kwargs: Any) -> Any:
-    """None where rows stand in one sequence, which come without a mask.
+    """The mask of padded rows; None for concatenated rows, which come without one.
 
     Raises:
-        ValueError: the family has a window or chunks; some (Llama 4, Phi-MoE) say so by the mask alone.
+        ValueError: the family uses a window or chunks, which some (Llama 4, Phi-MoE) express in the mask only.
     """
     from transformers.masking_utils import sdpa_mask
 
     if local_size is not None:
-        raise ValueError(f"attention `{VARLEN}` is causal and knows no sliding_window or chunks")
+        raise ValueError(f"attention `{VARLEN}` is causal and does not support sliding_window or chunks")
     return None if attention_mask is None else sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
 
 
@@ -65,35 +65,37 @@ def _attend(
     max_length_q: int = 0,
     **kwargs: Any,
 ) -> tuple[Any, None]:
-    """Attention as transformers calls it: `query` of shape (rows, heads, tokens, size); returns (rows, tokens, heads,
-    size).
+    """Compute attention with the interface of transformers.
 
-    Padded rows, which come without `cu_seq_lens_q`, go to `sdpa`.
+    Padded rows, which come without `cu_seq_lens_q`, are passed on to `sdpa`.
+
+    Args:
+        query, key, value: of shape (rows, heads, tokens, head size).
+
+    Returns:
+        The output, of shape (rows, tokens, heads, head size), and None in place of the attention weights.
 
     Raises:
-        ValueError: the family wants more than causal attention.
+        ValueError: the family needs more than causal attention.
     """
     import torch
     from torch.nn.attention import varlen
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    asked = [name for name in _DIFFERENT if kwargs.get(name) is not None]
-    if asked or dropout or not getattr(module, "is_causal", True):
-        raise ValueError(f"attention `{VARLEN}` is causal and knows no {', '.join(asked) or 'dropout or other masks'}")
+    unsupported = [name for name in _UNSUPPORTED if kwargs.get(name) is not None]
+    if unsupported or dropout or not getattr(module, "is_causal", True):
+        features = ", ".join(unsupported) or "dropout or other masks"
+        raise ValueError(f"attention `{VARLEN}` is causal and does not support {features}")
     if cu_seq_lens_q is None:
         padded: tuple[Any, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, 0.0, scaling, **kwargs
         )
         return padded
     device = query.device.type
-    kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else query.dtype
-    groups = query.shape[1] // key.shape[1]  # of query heads that share a key; torch 2.11 takes as many keys as queries
-    shared: tuple[Any, ...] = (query, key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1))
-    asking, keys, values = (
-        states[0].transpose(0, 1).to(kind).contiguous() for states in shared
-    )  # (tokens, heads, size)
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else query.dtype
+    groups = query.shape[1] // key.shape[1]  # query heads per key head; torch 2.11 needs equal numbers of heads
+    states = (query, key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1))
+    q, k, v = (state[0].transpose(0, 1).to(dtype).contiguous() for state in states)  # (tokens, heads, head size)
     ends, longest = cu_seq_lens_q, int(max_length_q)
-    attended: Any = varlen.varlen_attn(
-        asking, keys, values, ends, ends, longest, longest, scale=scaling, window_size=(-1, 0)
-    )
-    return attended.unsqueeze(0), None
+    output: Any = varlen.varlen_attn(q, k, v, ends, ends, longest, longest, scale=scaling, window_size=(-1, 0))
+    return output.unsqueeze(0), None

@@ -400,7 +400,7 @@ def test_a_row_beyond_the_positions_of_the_student_is_told(tmp_path: Path, monke
 
     student = student_of(tmp_path)
     change(student / "config.json", max_position_embeddings=64)
-    with pytest.raises(WorkloadError, match=r"(?s)knows 64 positions.*SEDI_TRAINING_MAX_LENGTH to 64"):
+    with pytest.raises(WorkloadError, match=r"(?s)has only 64 positions.*SEDI_TRAINING_MAX_LENGTH to 64"):
         train(job_for(student, tmp_path / "out", rows=4), silent)
     monkeypatch.setenv("SEDI_TRAINING_STUDENT", str(student))
     monkeypatch.setenv("SEDI_TRAINING_MAX_LENGTH", "65")

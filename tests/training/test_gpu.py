@@ -90,13 +90,13 @@ def test_what_fits_into_memory_is_found_and_remembered(tmp_path: Path, student: 
     job = long_rows(job_for(Path(student), tmp_path / "job", rows=32))
     said: list[str] = []
     train(job, said.append)
-    tries = [line for line in said if "Memory ends" in line]
+    tries = [line for line in said if "Out of memory" in line]
     assert tries
     assert json.loads((tmp_path / FILE).read_text())
     again = long_rows(job_for(Path(student), tmp_path / "again", rows=32))
     said.clear()
     train(again, said.append)
-    assert not [line for line in said if "Memory ends" in line]
+    assert not [line for line in said if "Out of memory" in line]
 
 
 def long_rows(job: Job) -> Job:

@@ -35,7 +35,7 @@ def test_a_stop_saves_and_the_next_run_ends_as_if_there_had_been_none(tmp_path: 
     assert not (tmp_path / "stopped" / "checkpoint").exists()
     lines: list[str] = []
     train(job, lines.append)
-    assert "Going on from the state saved after step 6." in lines
+    assert "Resuming from the state saved after step 6." in lines
     assert (tmp_path / "stopped" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
     for name in ("steps", "examples"):
         whole, stopped = (pl.read_parquet(tmp_path / run / f"{name}.parquet") for run in ("whole", "stopped"))
@@ -52,9 +52,9 @@ def test_states_are_saved_by_time_and_the_less_often_the_longer_saving_takes(mon
 
     saving = SavingTimes()
     assert not is_due_at(59.0) and is_due_at(61.0)
-    saving.begins()
+    saving.start()
     clock[0] = 71.0  # it took ten seconds: a twentieth of the time is two hundred
-    saving.has_ended()
+    saving.finish()
     assert not is_due_at(270.0) and is_due_at(272.0)
 
 

@@ -118,8 +118,8 @@ def test_long_answers_are_left_to_the_trainers_own_head_with_the_same_loss_and_g
     labels = ids.clone()
     labels[:, :3] = -100
     found = []
-    for most in (head.LOGITS_AT_ONCE, 7):
-        monkeypatch.setattr(head, "LOGITS_AT_ONCE", most)
+    for most in (head.MAX_LOGITS, 7):
+        monkeypatch.setattr(head, "MAX_LOGITS", most)
         model = AutoModelForCausalLM.from_pretrained(tiny_student, dtype=torch.float32)
         add_fused_lm_head(model)
         assert head.use_answer_head(model)

@@ -71,7 +71,7 @@ def _raise(error: Exception) -> Callable[[], None]:
 def test_running_out_of_memory_or_disk_says_what_to_change(error: Exception, fix: str) -> None:
     with pytest.raises(WorkloadError) as raised, as_workload_error(TrainingSettings(micro_batch_size=4)):
         _raise(error)()
-    assert fix in raised.value.fix and "goes on from it" in raised.value.fix
+    assert fix in raised.value.fix and "resumes from the last saved state" in raised.value.fix
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), OSError(errno.EACCES, "denied"), KeyError("x")])
@@ -87,20 +87,20 @@ def test_the_guard_stops_before_a_micro_batch_that_was_not_composed() -> None:
         assert guard([{"example_id": name, "input_ids": [1], "labels": [1]}]) == 1
     guard.check_complete(2)
     assert guard([{"example_id": "a", "input_ids": [], "labels": []}]) == 1, "the next epoch begins anew"
-    with pytest.raises(WorkloadError, match=r"micro-batch 5.*'c' where 'b' was composed"):
+    with pytest.raises(WorkloadError, match=r"micro-batch 5.*'c' instead of 'b'"):
         guard([{"example_id": "c"}])
     with pytest.raises(WorkloadError, match="4 of 6"):
         guard.check_complete(4)
     resumed = OrderGuard([["a", "b"], ["c"]], 1)
     resumed._collate = len
-    resumed.go_on_after(3)
+    resumed.resume_after(3)
     assert resumed([{"example_id": "c"}]) == 1
 
 
 def test_the_first_difference_is_named() -> None:
-    with pytest.raises(WorkloadError, match=r"row 2: 'x' where 'b' was composed; 2 rows against 3"):
+    with pytest.raises(WorkloadError, match=r"row 2: 'x' instead of 'b' .2 rows, 3 composed"):
         check_same("here", ["a", "x"], ["a", "b", "c"])
-    with pytest.raises(WorkloadError, match=r"row 3: nothing where 'c' was composed"):
+    with pytest.raises(WorkloadError, match=r"row 3: nothing instead of 'c'"):
         check_same("here", ["a", "b"], ["a", "b", "c"])
 
 
@@ -159,10 +159,10 @@ def test_what_does_not_fit_is_halved_until_it_does_and_remembered(
     real = memory_trial._try_step
     monkeypatch.setattr(memory_trial, "_try_step", step)
     monkeypatch.setattr(memory_trial, "_device_name", lambda device: "a GPU")
-    monkeypatch.setattr(setup, "_kind_of_device", lambda: "cuda")
+    monkeypatch.setattr(setup, "_device_kind", lambda: "cuda")
     lines: list[str] = []
     train(make_job(tmp_path / "first", rows=4), lines.append)
-    assert asked == [4, 2] and any("Memory ends" in line for line in lines)
+    assert asked == [4, 2] and any("Out of memory" in line for line in lines)
     assert json.loads((tmp_path / "first" / "summary.json").read_text())["micro_batch_size"] == 2
     train(make_job(tmp_path / "second", rows=4), lines.append)
     assert asked == [4, 2, 2]
