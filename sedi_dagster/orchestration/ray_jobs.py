@@ -33,7 +33,7 @@ from sedi_dagster.settings import Settings
 from sedi_dagster.storage.store import Store
 from sedi_dagster.training.state import FOLDER as STATE
 from sedi_dagster.workloads.process import ERROR_FILE
-from sedi_dagster.workloads.remote import JOB, RESULTS, STORE_IS_AWAY, WORK
+from sedi_dagster.workloads.remote import JOB, RESULTS, STORE_UNAVAILABLE, WORK
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -228,7 +228,7 @@ def _failure(client: JobSubmissionClient, submission: str, module: str, said: st
     code = getattr(info, "driver_exit_code", None)
     message = " ".join(str(getattr(info, "message", "") or said).split())
     message = message if len(message) <= 600 else f"{message[:150]} ... {message[-450:]}"  # a traceback ends with why
-    if code == STORE_IS_AWAY:
+    if code == STORE_UNAVAILABLE:
         return StorageUnavailable(f"The worker of {module} cannot reach the data folder for now ({message}).")
     if getattr(info, "error_type", None) in _NO_ROOM:
         return ComputeUnavailable(

@@ -22,7 +22,7 @@ from sedi_dagster.orchestration.ray_jobs import run_on_ray
 from sedi_dagster.settings import PROJECT_ROOT, Settings, TrainingSettings
 from sedi_dagster.storage.store import Store
 from sedi_dagster.student.loading import is_local
-from sedi_dagster.workloads.process import ASKED_BY, ERROR_FILE, KEYS, this_process
+from sedi_dagster.workloads.process import CALLER, ERROR_FILE, KEYS, this_process
 from sedi_dagster.workloads.remote import WORK
 from sedi_dagster.workloads.warm_worker.address import is_possible, warm_worker_ready
 
@@ -66,7 +66,7 @@ def run_workload(
     command = [*_interpreter(settings.training, launcher), module, "--job", str(job_file)]
     try:
         # Workloads do not get the keys of the endpoints.
-        environment = {**dict.fromkeys(KEYS, ""), ASKED_BY: this_process()}
+        environment = {**dict.fromkeys(KEYS, ""), CALLER: this_process()}
         PIPES.run(command=command, context=context, cwd=str(PROJECT_ROOT), env=environment)
     except DagsterPipesExecutionError as error:
         error_file = output / ERROR_FILE

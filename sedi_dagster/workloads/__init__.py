@@ -1,4 +1,4 @@
-"""Heavy work in a process of its own: how a job is handed over, its progress told, its results brought back.
+"""Heavy work in a process of its own: passing the job, reporting progress, returning the results.
 
-The work itself is in the packages that do it (`training`, `evaluation`, `filtering`, `batching`).
+Belongs here: what all workloads share. Does not: the work itself (`training`, `evaluation`, `filtering`, `batching`).
 """

@@ -1,4 +1,4 @@
-"""One line of progress, as it stands in the Dagster log; `sedi run` reads it back for its display.
+"""Progress lines in the Dagster log, which `sedi run` parses for its display.
 
 progress train 12/40 loss=2.314 tokens=5120
 """
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-SECONDS_BETWEEN_LINES = 2.0
+_INTERVAL_S = 2.0
 _NUMBER = r"(?:[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?|[-+]?inf|nan)"
 _LINE = re.compile(
     rf"progress (?P<stage>[\w-]+) (?P<done>\d+)/(?P<total>\d+)(?P<figures>(?: \w+={_NUMBER})*)\s*$", re.ASCII
@@ -17,7 +17,7 @@ _LINE = re.compile(
 
 @dataclass(frozen=True)
 class ProgressLine:
-    """A stage with `done` of `total` steps, and its figures by name."""
+    """The progress of a stage: `done` of `total` steps, and further figures by name."""
 
     stage: str
     done: int
@@ -26,7 +26,7 @@ class ProgressLine:
 
 
 def format_progress(stage: str, done: int, total: int, figures: Mapping[str, int | float]) -> str:
-    """The line that `parse_progress` reads."""
+    """Return the line that `parse_progress` reads."""
     fields = "".join(
         f" {name}={value:.4g}" if isinstance(value, float) else f" {name}={int(value)}"
         for name, value in figures.items()
@@ -37,12 +37,16 @@ def format_progress(stage: str, done: int, total: int, figures: Mapping[str, int
 def throttled_progress(
     log: Callable[[str], None], stage: str, total_grows: bool = False
 ) -> Callable[[int, int, Mapping[str, int | float]], None]:
-    """A `Progress` that writes a line every few seconds, and the last one (its caller does if the total grows)."""
+    """Return a `Progress` that logs a line at most every two seconds, and always the last one.
+
+    Args:
+        total_grows: the total may still grow, so the last line cannot be recognised; the caller has to log it.
+    """
     reported_at = 0.0
 
     def report(done: int, total: int, figures: Mapping[str, int | float]) -> None:
         nonlocal reported_at
-        if (done == total and not total_grows) or time.monotonic() - reported_at > SECONDS_BETWEEN_LINES:
+        if (done == total and not total_grows) or time.monotonic() - reported_at > _INTERVAL_S:
             reported_at = time.monotonic()
             log(format_progress(stage, done, total, figures))
 
@@ -50,11 +54,10 @@ def throttled_progress(
 
 
 def parse_progress(text: str) -> ProgressLine | None:
-    """The progress in a log message, None if it tells none."""
-    found = _LINE.search(text)
-    if found is None:
+    """Return the progress in a log message; None if it contains none."""
+    match = _LINE.search(text)
+    if match is None:
         return None
-    figures = dict(pair.split("=", 1) for pair in found["figures"].split())
-    return ProgressLine(
-        found["stage"], int(found["done"]), int(found["total"]), {k: float(v) for k, v in figures.items()}
-    )
+    pairs = (pair.split("=", 1) for pair in match["figures"].split())
+    figures = {name: float(value) for name, value in pairs}
+    return ProgressLine(match["stage"], int(match["done"]), int(match["total"]), figures)

@@ -85,7 +85,7 @@ def test_a_backfill_names_the_partition_of_a_run_as_a_range_of_one(instance: dg.
 def test_the_log_has_a_line_of_progress_now_and_then_and_the_last_one_whatever_the_number_of_waves(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", math.inf)
+    monkeypatch.setattr(progress, "_INTERVAL_S", math.inf)
     monkeypatch.setenv("SEDI_GENERATION_METHODS", json.dumps({"self_instruct": 1.0}))
     result = generated(instance, opened(instance, 10))
     logged = [progress.parse_progress(entry.user_message) for entry in instance.all_logs(result.run_id)]

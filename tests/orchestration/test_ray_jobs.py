@@ -19,7 +19,7 @@ from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.ray_jobs import _failure, _submission, check_ray
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.settings import Settings, load_settings
-from sedi_dagster.workloads.remote import STORE_IS_AWAY
+from sedi_dagster.workloads.remote import STORE_UNAVAILABLE
 
 MODULES = {
     "training": "sedi_dagster.training",
@@ -79,7 +79,7 @@ def test_settings_that_cannot_be_are_refused(given: dict[str, Any]) -> None:
         ("FAILED", -9, "JOB_ENTRYPOINT_COMMAND_ERROR", WorkloadDied),
         ("FAILED", None, "JOB_SUPERVISOR_ACTOR_DIED", WorkloadDied),
         ("STOPPED", None, None, WorkloadDied),
-        ("FAILED", STORE_IS_AWAY, "JOB_ENTRYPOINT_COMMAND_ERROR", StorageUnavailable),
+        ("FAILED", STORE_UNAVAILABLE, "JOB_ENTRYPOINT_COMMAND_ERROR", StorageUnavailable),
         ("FAILED", None, "JOB_SUPERVISOR_ACTOR_START_TIMEOUT", ComputeUnavailable),
         ("FAILED", None, "JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE", ComputeUnavailable),
     ],

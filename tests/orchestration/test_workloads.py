@@ -96,12 +96,12 @@ def test_a_workload_ends_with_the_process_that_asked_for_it_whoever_stands_betwe
     pid_file = tmp_path / "told"
     between = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"  # such as `accelerate`
     workload = (
-        "import pathlib, time; from sedi_dagster.workloads.process import end_with_who_asked; end_with_who_asked();"
+        "import pathlib, time; from sedi_dagster.workloads.process import exit_with_caller; exit_with_caller();"
         f"import os; pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(120)"
     )
     asking = (
-        "import os, subprocess, sys; from sedi_dagster.workloads.process import ASKED_BY, this_process;"
-        "os.environ[ASKED_BY] = this_process(); subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+        "import os, subprocess, sys; from sedi_dagster.workloads.process import CALLER, this_process;"
+        "os.environ[CALLER] = this_process(); subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
     )
     with subprocess.Popen([sys.executable, "-c", asking, between, workload]) as process:
         until(lambda: pid_file.exists() and pid_file.read_text() != "")

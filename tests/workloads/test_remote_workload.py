@@ -19,7 +19,7 @@ from benchmarks.testbed.s3_server import S3Server
 from sedi_dagster.errors import StorageUnavailable
 from sedi_dagster.storage.store import Store
 from sedi_dagster.workloads import remote as remote_workload
-from sedi_dagster.workloads.remote import JOB, STORE_IS_AWAY, WORK, Mirror
+from sedi_dagster.workloads.remote import JOB, STORE_UNAVAILABLE, WORK, Mirror
 
 NAME = "train-round-0001"
 
@@ -108,7 +108,7 @@ def test_what_was_fetched_is_not_sent_back(tmp_path: Path) -> None:
 
 
 def test_results_wait_for_a_store_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_workload, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(remote_workload, "POLL_INTERVAL_S", 0.01)
     store, output, answers = Store(str(tmp_path / "data")), tmp_path / "out", [False, False, True]
     output.mkdir()
     mirror, put = Mirror(store, (WORK, "out"), output), store.put_files
@@ -129,7 +129,7 @@ def test_a_store_that_is_away_at_the_start_is_told_by_the_exit_code(s3: S3Server
     s3.refuse(1)
     process = start(s3_folder)
     told, _ = process.communicate(timeout=300)
-    assert process.returncode == STORE_IS_AWAY and "cannot be reached for now" in told
+    assert process.returncode == STORE_UNAVAILABLE and "cannot be reached for now" in told
 
 
 def test_the_keys_of_the_endpoints_do_not_reach_the_workload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

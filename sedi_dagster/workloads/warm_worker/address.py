@@ -1,8 +1,8 @@
-"""Which fork server fits a process, where it listens, and how it is started.
+"""Finding the fork server that is compatible with a process, and starting it.
 
-A job must behave as if its own interpreter had been started. A server is therefore shared only by processes with the
-same user, interpreter, installed packages, checkout, limits, processors, and values of the variables that libraries
-read at import. A hash over these is the name of its socket.
+A job must behave as if it ran in a new interpreter. Therefore a server is shared only by processes with the same user,
+interpreter, installed packages, checkout, resource limits, CPU affinity, and values of the environment variables that
+libraries read at import. A hash of these is the name of its socket.
 """
 
 import hashlib
@@ -33,8 +33,8 @@ PRELOADED = (
     "transformers.trainer",
     "trl.trainer.sft_trainer",
 )
-"""What a server imports. Nothing of this project, so that a job runs the code as it is now; nothing that starts a
-thread, as a fork has but one (polars does)."""
+"""The modules that a server imports: none of this project, so that jobs run the current code, and none that starts
+threads (polars does), which do not survive a fork."""
 
 _INHERITED = ("PATH", "HOME", "USER", "LANG", "LANGUAGE", "TMPDIR", "TZ", "VIRTUAL_ENV")
 _READ_AT_IMPORT = (
@@ -42,42 +42,42 @@ _READ_AT_IMPORT = (
     *("PEFT_", "ACCELERATE_", "DATASETS_", "CUDA_", "XDG_"),
 )
 _READ_LATER = ("OMP_NUM_THREADS", "HF_TOKEN")
-"""Set in the job: the number of threads by `set_num_threads`, the token when a hub is asked."""
+"""Variables that take effect in the job: through `set_num_threads`, and in requests to the hub."""
 
 _FORKABLE = {
-    "OPENBLAS_NUM_THREADS": "1",  # it would start its threads at import
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow's allocator would start one
-    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # torch looks for a GPU without initialising CUDA, which a fork cannot use
+    "OPENBLAS_NUM_THREADS": "1",  # otherwise it starts threads at import
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # otherwise pyarrow's allocator starts one
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # lets torch detect a GPU without initializing CUDA
 }
 _OTHER_GPUS = ("/dev/kfd", "/dev/dxg")
-BINDING_S = 5.0
+_BIND_TIMEOUT_S = 5.0
 
 
 def is_possible() -> bool:
-    """Whether this machine can have a fork server: Linux, without a GPU or with NVIDIA's."""
+    """Return whether this machine supports a fork server: Linux, without a GPU or with an NVIDIA GPU."""
     linux = sys.platform == "linux" and hasattr(os, "pidfd_open")
     return linux and not any(Path(gpu).exists() for gpu in _OTHER_GPUS)
 
 
 def server_environment(offline: bool) -> dict[str, str]:
-    """All variables that a server is started with. No key of an endpoint is among them."""
-    given = {**environment(offline), **os.environ}
+    """Return the environment of a server, which contains no API keys."""
+    variables = {**environment(offline), **os.environ}
     return {
         name: value
-        for name, value in sorted(given.items())
+        for name, value in sorted(variables.items())
         if (name in _INHERITED or name.startswith(_READ_AT_IMPORT)) and name not in _READ_LATER
     } | _FORKABLE
 
 
 def address(offline: bool, root: Path) -> Path:
-    """The socket of the server that fits this process.
+    """Return the path of the socket of the server that is compatible with this process.
 
     Args:
-        offline: whether its jobs keep the hub out, which is decided when libraries are imported.
-        root: folder that jobs run in, where `sedi_dagster` is imported from.
+        offline: whether its jobs work without the hub, which is determined when libraries are imported.
+        root: working folder of the jobs, from which `sedi_dagster` is imported.
 
     Raises:
-        SediError: the private folder for sockets cannot be had.
+        SediError: the folder for sockets is not private.
     """
     packages = sysconfig.get_path("purelib")
     limits = [
@@ -85,22 +85,22 @@ def address(offline: bool, root: Path) -> Path:
     ]
     mask = os.umask(0)
     os.umask(mask)
-    alike = [
+    properties = [
         (sys.executable, sys.version, packages, Path(packages).stat().st_mtime_ns, str(root), PRELOADED),
         (limits, mask, os.getpriority(os.PRIO_PROCESS, 0), sorted(os.sched_getaffinity(0))),
         Path("/proc/self/cgroup").read_text(),
         server_environment(offline),
     ]
-    return _private_folder() / f"{hashlib.sha256(repr(alike).encode()).hexdigest()[:16]}.sock"
+    return _private_folder() / f"{hashlib.sha256(repr(properties).encode()).hexdigest()[:16]}.sock"
 
 
 def connect(socket_path: Path, offline: bool, root: Path) -> socket.socket:
-    """A connection to the server, which is started if there is none. It may still be importing.
+    """Connect to the server, which may still be importing; start it if it is not running.
 
     Raises:
-        OSError: there is none, or it has declined: some library started a thread.
+        OSError: it could not be started, or refused to run because a fork would lose threads or the GPU.
     """
-    end = time.monotonic() + BINDING_S
+    end = time.monotonic() + _BIND_TIMEOUT_S
     started = False
     while True:
         connection = socket.socket(socket.AF_UNIX)
@@ -118,7 +118,7 @@ def connect(socket_path: Path, offline: bool, root: Path) -> socket.socket:
 
 
 def start(socket_path: Path, env: Mapping[str, str], root: Path, preloaded: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    """Start a server in a session of its own. Of several started at once, one stays."""
+    """Start a server in its own session. If several are started at once, only one keeps running."""
     command = [sys.executable, "-m", "sedi_dagster.workloads.warm_worker.server", str(socket_path), *preloaded]
     with socket_path.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
@@ -128,18 +128,18 @@ def start(socket_path: Path, env: Mapping[str, str], root: Path, preloaded: tupl
 
 @contextmanager
 def warm_worker_ready(offline: bool, root: Path) -> Iterator[None]:
-    """A server that imports while other work is done, and ends with the block unless another process uses it."""
+    """Keep a server running within the context, so that it imports meanwhile; unless used by others, it then ends."""
     with ExitStack() as stack:
-        with suppress(OSError, SediError):  # each job still runs, in an interpreter of its own
+        with suppress(OSError, SediError):  # without a server, jobs run in their own interpreters
             stack.enter_context(connect(address(offline, root), offline, root))
         yield
 
 
 def _private_folder() -> Path:
-    """A folder that only this user can look into: who can connect can run code as this user."""
+    """A folder that only this user can access, because anyone who can connect can run code as this user."""
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"sedi-workers-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077 or not folder.is_dir() or folder.is_symlink():
+    stat = folder.lstat()
+    if stat.st_uid != os.getuid() or stat.st_mode & 0o077 or not folder.is_dir() or folder.is_symlink():
         raise SediError(f"{folder} belongs to another user, or is accessible to others.", "Remove it.")
     return folder

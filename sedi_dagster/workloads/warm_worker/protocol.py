@@ -1,7 +1,8 @@
 """The protocol between client and fork server over a Unix socket.
 
-The client sends its descriptors 0 to 2 with the length of a JSON object (`Job`), then the object; later a line for each
-signal to pass on (its number). The server answers in lines: `started PID`, then `exited CODE` or `killed SIGNAL`.
+The client sends its file descriptors 0 to 2 together with the length of a JSON object (`Job`), then the object, and
+later a line with the number of each signal to forward. The server replies with the line `started PID`, and finally with
+`exited CODE` or `killed SIGNAL`.
 """
 
 import json
@@ -17,7 +18,7 @@ _LENGTH_BYTES = 4
 
 @dataclass(frozen=True)
 class Job:
-    """A module to run as `python -m` does."""
+    """A module to run as with `python -m`, and the environment to run it in."""
 
     module: str
     arguments: Sequence[str]
@@ -27,15 +28,15 @@ class Job:
 
 
 def send_job(connection: socket.socket, job: Job) -> None:
-    """Hand over a job and this process's standard streams."""
+    """Send a job with the standard streams of this process."""
     for descriptor in range(_DESCRIPTORS):
         try:
             os.fstat(descriptor)
-        except OSError:  # closed where this process was started
-            opened = os.open(os.devnull, os.O_RDWR)
-            if opened != descriptor:
-                os.dup2(opened, descriptor)
-                os.close(opened)
+        except OSError:  # this process was started with the stream closed
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
     request = json.dumps(asdict(job)).encode()
     head = len(request).to_bytes(_LENGTH_BYTES, "big")
     socket.send_fds(connection, [head], range(_DESCRIPTORS))
@@ -43,21 +44,21 @@ def send_job(connection: socket.socket, job: Job) -> None:
 
 
 def receive_job(connection: socket.socket) -> tuple[Job, list[int]]:
-    """The job and the descriptors to run it with, which are the caller's to close.
+    """Receive a job and the file descriptors of its standard streams, which the caller must close.
 
     Raises:
-        OSError: the client has gone, or is not one.
+        OSError: the connection was closed before a whole job was received.
     """
     head, descriptors, _, _ = socket.recv_fds(connection, _LENGTH_BYTES, _DESCRIPTORS)
     try:
         if len(head) < _LENGTH_BYTES or len(descriptors) < _DESCRIPTORS:
-            raise ConnectionError("no job was sent")
+            raise ConnectionError("no job was received")
         missing = int.from_bytes(head, "big")
         parts: list[bytes] = []
         while missing:
             parts.append(connection.recv(min(missing, 1 << 16)))
             if not parts[-1]:
-                raise ConnectionError("the job is not whole")
+                raise ConnectionError("the job is incomplete")
             missing -= len(parts[-1])
         return Job(**json.loads(b"".join(parts))), descriptors
     except BaseException:
@@ -67,8 +68,8 @@ def receive_job(connection: socket.socket) -> tuple[Job, list[int]]:
 
 
 def lines(connection: socket.socket) -> Iterator[str]:
-    """What the other side says, line by line, until the connection ends."""
+    """Yield the received lines until the connection is closed."""
     unread = b""
     while received := connection.recv(1024):
-        *whole, unread = (unread + received).split(b"\n")
-        yield from (line.decode() for line in whole)
+        *complete, unread = (unread + received).split(b"\n")
+        yield from (line.decode() for line in complete)

@@ -1,12 +1,12 @@
-"""The fork server: imports what workloads need, then forks for each job it receives.
+"""The fork server: imports the modules that workloads need, then forks for each job it receives.
 
     python -m sedi_dagster.workloads.warm_worker.server SOCKET MODULE...
 
-Single-threaded, and it runs no model, because a fork of a process with threads may find a lock held forever. It ends
-when it has not been used for `IDLE_S`, or when a connection that sent no job (`address.warm_worker_ready`) closes and
-was the last.
+The server has a single thread and runs no model, because in a fork of a process with threads, a lock may be held
+forever. It ends after `IDLE_S` without use, or when the last connection closes and was one without a job
+(`address.warm_worker_ready`).
 
-When a client ends, its job is killed; when the server ends, the kernel kills the jobs.
+If a client ends, its job is killed; if the server ends, the kernel kills its jobs.
 """
 
 import ctypes
@@ -42,7 +42,7 @@ class _Connection:
 
 
 class Server:
-    """Accepts connections, forks, passes signals on, and tells how jobs end."""
+    """Accepts connections, forks, forwards signals, and reports how jobs end."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._selector = selectors.DefaultSelector()
@@ -52,13 +52,13 @@ class Server:
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
 
     def serve(self) -> Job | None:
-        """The job to run, in each forked process; None in the server, when it is to end."""
+        """Serve until the server should end. Return the job in each forked process, None in the server itself."""
         while not self._ended:
             ready = self._selector.select(None if self._connections else IDLE_S)
             if not ready:
                 return None
             for key, _ in ready:
-                if self._selector.get_map().get(key.fd) is key:  # an event before this one may have closed it
+                if self._selector.get_map().get(key.fd) is key:  # the previous event may have closed it
                     job: Job | None = key.data()
                     if job is not None:
                         return job
@@ -87,15 +87,15 @@ class Server:
         return None
 
     def _start(self, connection: _Connection) -> Job | None:
-        """Fork for a job. Returns it in the new process, None in this one."""
+        """Fork for a job; return it in the new process, None in the server."""
         job, descriptors = receive_job(connection.socket)
         connection.pid = os.fork()
         if connection.pid == 0:
             try:
-                self._leave()
-                _become(job, descriptors)
+                self._release()
+                _prepare(job, descriptors)
                 return job
-            except BaseException:  # noqa: BLE001  it must not go on as a second server
+            except BaseException:  # noqa: BLE001 - the fork must not continue as a second server
                 traceback.print_exc()
                 os._exit(1)
         for descriptor in descriptors:
@@ -108,7 +108,7 @@ class Server:
     def _end(self, connection: _Connection) -> None:
         _, status = os.waitpid(connection.pid, 0)
         code = os.waitstatus_to_exitcode(status)
-        with suppress(OSError):  # nobody may be there to hear it
+        with suppress(OSError):  # the client may have ended
             connection.socket.sendall((f"{EXITED} {code}\n" if code >= 0 else f"{KILLED} {-code}\n").encode())
         self._selector.unregister(connection.pidfd)
         os.close(connection.pidfd)
@@ -116,7 +116,7 @@ class Server:
         self._close(connection)
 
     def _close(self, connection: _Connection) -> None:
-        if connection.pidfd >= 0:  # the client is gone: its job goes the same way, with what it started
+        if connection.pidfd >= 0:  # the client ended first: kill its job and the processes that it started
             with suppress(ProcessLookupError):
                 os.killpg(connection.pid, signal.SIGKILL)
             self._selector.unregister(connection.pidfd)
@@ -127,8 +127,8 @@ class Server:
         self._connections.discard(connection)
         self._ended = not connection.pid and not self._connections
 
-    def _leave(self) -> None:
-        """In a forked process: let go of all that is the server's."""
+    def _release(self) -> None:
+        """In a forked process, close everything that belongs to the server."""
         self._selector.close()
         self._listener.close()
         for connection in self._connections:
@@ -137,8 +137,8 @@ class Server:
                 os.close(connection.pidfd)
 
 
-def _become(job: Job, descriptors: Sequence[int]) -> None:
-    """Make a forked process what the job's own interpreter would have been."""
+def _prepare(job: Job, descriptors: Sequence[int]) -> None:
+    """Make a forked process equivalent to a new interpreter for the job."""
     server = os.getppid()
     os.setpgid(0, 0)
     libc = ctypes.CDLL(None, use_errno=True)
@@ -157,50 +157,50 @@ def _become(job: Job, descriptors: Sequence[int]) -> None:
     os.chdir(job.cwd)
     sys.path[0] = job.cwd
     threads = job.environment.get("OMP_NUM_THREADS", "").split(",")[0]
-    if threads.isdigit() and "torch" in sys.modules:  # libgomp read the variable when it was loaded
+    if threads.isdigit() and "torch" in sys.modules:  # libgomp has already read the variable
         sys.modules["torch"].set_num_threads(int(threads))
 
 
 def preload(modules: Sequence[str]) -> None:
-    """Import what is there: a job that needs what is missing says so itself."""
+    """Import the modules that are installed; a job that needs another one will report it."""
     for module in modules:
         with suppress(ImportError):
             importlib.import_module(module)
     gc.collect()
-    gc.freeze()  # a collection in a fork would else write to, and so copy, all of it
+    gc.freeze()  # otherwise, garbage collection in a fork would write to all objects and thereby copy them
 
 
 def threads() -> list[str]:
-    """Names of the threads of this process."""
+    """Return the names of the threads of this process."""
     return [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
 
 
 def cuda_is_initialized() -> bool:
-    """Whether a library has initialised NVIDIA's driver in this process; then no fork of it can use a GPU."""
+    """Return whether a library has initialized the CUDA driver in this process; its forks can then use no GPU."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return False
-    # Any error (not initialised, no device, a stub of the library in an image) leaves nothing that a fork could lose.
+    # On any error (not initialized, no device, a stub of the library), there is nothing that a fork could lose.
     return bool(driver.cuDeviceGetCount(ctypes.byref(ctypes.c_int())) == _CUDA_SUCCESS)
 
 
 def main(path: Path, modules: Sequence[str]) -> Job | None:
-    """Serve on a socket; see `Server.serve`."""
+    """Serve on a socket; return as `Server.serve` does, or None if another server runs or this one refuses to."""
     lock = path.with_suffix(".lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return None  # another one has just been started
+        return None  # another server has just been started
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen(16)  # clients wait while the libraries are imported
     preload(modules)
-    lost = [f"the threads {', '.join(threads())}"] if len(threads()) > 1 else []
-    lost += ["the GPU"] if cuda_is_initialized() else []
-    if lost:
-        path.with_suffix(".declined").write_text(f"A fork would lose {' and '.join(lost)}.\n")
+    problems = [f"the threads {', '.join(threads())}"] if len(threads()) > 1 else []
+    problems += ["the GPU"] if cuda_is_initialized() else []
+    if problems:
+        path.with_suffix(".declined").write_text(f"A fork would lose {' and '.join(problems)}.\n")
         path.unlink()
         return None
     server = os.getpid()
@@ -212,12 +212,8 @@ def main(path: Path, modules: Sequence[str]) -> Job | None:
     return job
 
 
-def _run(job: Job) -> None:
-    sys.argv = [job.module, *job.arguments]
-    runpy.run_module(job.module, run_name="__main__", alter_sys=True)
-
-
 if __name__ == "__main__":
-    asked = main(Path(sys.argv[1]), sys.argv[2:])
-    if asked is not None:
-        _run(asked)
+    received = main(Path(sys.argv[1]), sys.argv[2:])
+    if received is not None:
+        sys.argv = [received.module, *received.arguments]
+        runpy.run_module(received.module, run_name="__main__", alter_sys=True)
