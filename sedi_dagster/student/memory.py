@@ -1,4 +1,4 @@
-"""Out-of-memory errors: how libraries report them, and what to try next."""
+"""Recognizing out-of-memory errors, and freeing memory before another attempt."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "cannot
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ended: Python's own, or one of torch or safetensors on any device."""
+    """Return whether an error of Python, torch or safetensors means that memory ran out, on any device."""
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _SIGNS)
 
 
 def free_memory() -> None:
-    """Give back what is not referred to any more, also on a GPU."""
+    """Free memory that is no longer referenced, including that of a GPU."""
     import torch
 
     gc.collect()

@@ -1,7 +1,7 @@
-"""Whether a student can be used at all, and whether its rows can be padded: found out on a few tokens.
+"""Tests on a few tokens whether a student can be used at all, and whether its rows can be padded.
 
-Families differ in this, and so do versions of transformers: a forward pass that fails, that sees padding (a recurrent
-state), that looks ahead, or that changes the weights would else be found late, or never.
+Model families and versions of transformers differ in this. A forward pass that fails, is influenced by padding (through
+a recurrent state), sees later tokens, or changes the weights would otherwise be noticed late or never.
 """
 
 from __future__ import annotations
@@ -18,33 +18,31 @@ if TYPE_CHECKING:
 LENGTH, PADDING = 8, 3
 
 TOLERANCE, TOLERANCE_BF16 = 1e-3, 0.15
-"""What log-probabilities may differ by, on average, for two ways of reading to be the same: nats, and in bf16 a share
-of their standard deviation over the vocabulary, since it rounds large logits more. SmolLM2 in bf16 comes to 0.03; with
-a state that is lost, to 0.5 and more."""
-
+"""Allowed mean difference between the log-probabilities of two equivalent forward passes: in nats; in bf16, as a share
+of their standard deviation over the vocabulary, because it rounds large logits more. In bf16, SmolLM2 reaches 0.03, and
+a lost state causes 0.5 or more."""
 
 FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, AssertionError)
-"""What a forward pass raises that is not made for what it is given."""
-
+"""Exceptions that a forward pass raises for unsupported inputs."""
 
 NOT_PADDED = "This student reads padded rows differently: only rows of the same length are batched, which is slower."
 
 
 def takes_padding(model: PreTrainedModel, right: bool = False) -> bool:
-    """Whether rows that are padded, with a mask, are read as they are alone.
+    """Return whether padding, with a mask, leaves the logits of a row unchanged.
 
     Args:
-        model: in evaluation mode. One of bf16 is compared with more tolerance.
-        right: padded on the right, as for training; else on the left, with positions that begin after the padding.
+        model: in evaluation mode.
+        right: pad on the right, as in training; otherwise on the left, with positions that start after the padding.
 
     Raises:
-        ModelError: it is no model that can be a student: its forward pass fails or gives no numbers, it sees the
-            tokens that it predicts, or it changes its weights while it reads.
+        ModelError: the model cannot be a student: its forward pass fails or returns values that are not finite, it sees
+            the tokens that it predicts, or it changes its weights in a forward pass.
     """
     import torch
 
     row = sample(model)
-    alone = read_alone(model, row)
+    alone = checked_logits(model, row)
     mask = torch.ones_like(row).repeat(2, 1)
     padded = row.repeat(2, 1)
     if right:
@@ -66,66 +64,65 @@ def takes_padding(model: PreTrainedModel, right: bool = False) -> bool:
 
 
 def sample(model: PreTrainedModel) -> torch.Tensor:
-    """A row of a few tokens that every vocabulary has."""
+    """Return a row of a few tokens that are in every vocabulary, of shape (1, `LENGTH`)."""
     import torch
 
     return torch.arange(2, 2 + LENGTH, device=model.device)[None] % vocabulary(model)
 
 
 def vocabulary(model: PreTrainedModel) -> int:
-    """Tokens that the student has an embedding for."""
+    """Return the number of tokens for which the student has an embedding."""
     return int(model.get_input_embeddings().num_embeddings)
 
 
-def read_alone(model: PreTrainedModel, row: torch.Tensor) -> torch.Tensor:
-    """Logits of a row by itself; raises `ModelError` as `takes_padding` does."""
+def checked_logits(model: PreTrainedModel, row: torch.Tensor) -> torch.Tensor:
+    """Return the logits of a single row; raise `ModelError` if the model cannot be a student (see `takes_padding`)."""
     import torch
 
-    other = row.clone()
-    other[:, -1] = row[:, 0]
+    changed_row = row.clone()
+    changed_row[:, -1] = row[:, 0]
     before = _versions(model)
-    name = type(model).__name__
-    alone: torch.Tensor
+    logits: torch.Tensor
     try:
         with torch.no_grad():
-            alone, ahead = (
+            logits, changed = (
                 model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
-                for ids in (row, other)
+                for ids in (row, changed_row)
             )
     except FAILURES as error:
         if is_out_of_memory(error):
             raise
         raise unusable(model, f"its forward pass fails ({type(error).__name__}: {str(error)[:300]})") from None
     if _versions(model) != before:
-        raise unusable(model, "it changes its weights while it reads, so that they cannot be trained")
-    if alone.shape[:2] != row.shape:
+        raise unusable(model, "it changes its weights in a forward pass, so that they cannot be trained")
+    if logits.shape[:2] != row.shape:
         raise unusable(model, "it does not predict a next token for every token")
-    if not bool(torch.isfinite(alone).all()):
+    if not bool(torch.isfinite(logits).all()):
         raise ModelError(
-            f"The student ({name}) gives numbers that are not finite: its weights are damaged, or overflow.",
-            "Copy or download it again, or name another one in SEDI_TRAINING_STUDENT.",
+            f"The student ({type(model).__name__}) returns values that are not finite: damaged weights, or overflow.",
+            "Copy or download it again, or set SEDI_TRAINING_STUDENT to another model.",
         )
-    if not alike(alone[:, :-1], ahead[:, :-1]):
-        raise unusable(model, "it sees the tokens that it is to predict, as masked and diffusion models do")
-    return alone
+    if not alike(logits[:, :-1], changed[:, :-1]):
+        raise unusable(model, "it sees the tokens that it should predict, like masked and diffusion models")
+    return logits
 
 
-def unusable(model: Any, why: str) -> ModelError:
-    """The error for a model of a kind that cannot be a student."""
+def unusable(model: Any, reason: str) -> ModelError:
+    """Return the error for a model whose class cannot be a student."""
     return ModelError(
-        f"The student is a {type(model).__name__}, which cannot be used: {why}.",
-        "Set SEDI_TRAINING_STUDENT to a causal language model that this version of transformers runs.",
+        f"The student is a {type(model).__name__}, which cannot be used: {reason}.",
+        "Set SEDI_TRAINING_STUDENT to a causal language model that this version of transformers supports.",
     )
 
 
 def alike(logits: torch.Tensor, others: torch.Tensor) -> bool:
-    """Whether two computations of the same logits differ by no more than rounding."""
-    differ = (logits.float().log_softmax(-1) - others.float().log_softmax(-1)).abs()
-    return bool(differ.mean() <= tolerance(others))
+    """Return whether two computations of the same logits differ only by rounding."""
+    difference = (logits.float().log_softmax(-1) - others.float().log_softmax(-1)).abs()
+    return bool(difference.mean() <= tolerance(others))
 
 
 def tolerance(logits: torch.Tensor) -> float:
-    """Nats that log-probabilities of such logits may differ by, on average, because of rounding."""
+    """Return by how many nats, on average, the log-probabilities may differ because of rounding."""
     import torch
 
     return TOLERANCE if logits.dtype == torch.float32 else TOLERANCE_BF16 * float(logits.float().std(-1).mean())

@@ -66,11 +66,11 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("private", "or it is private.*SEDI_X; if it is private, set HF_TOKEN"),
+        ("private", "or is private.*SEDI_X; if the model is private, set HF_TOKEN"),
         ("gated", "is gated.*Accept them"),
         ("pickled", "no safetensors weights"),
         ("original", "no safetensors weights"),
-        ("adapter", "is an adapter.*base model in SEDI_X"),
+        ("adapter", "is an adapter.*SEDI_X to its base model"),
         ("broken", "cannot be reached"),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_file_is_no_student_and_a_folder_at_home_is_found(tmp_path: Path, monk
 
 def test_a_url_is_no_name_of_a_model() -> None:
     for name in ("https://huggingface.co/owner/model", "hf://owner/model", "file:///models/mine"):
-        with pytest.raises(ModelError, match=r"(?s)is a URL.*owner/model\) in SEDI_X"):
+        with pytest.raises(ModelError, match=r"(?s)is a URL.*SEDI_X to a folder or a hub name \(owner/model"):
             check_student(name, "SEDI_X")
 
 
@@ -184,6 +184,6 @@ def test_a_relative_folder_is_under_the_projects_root_from_wherever_a_command_is
         assert is_local(name) and student_source(name, tmp_path) == str(root / "models" / "mine")
     assert not is_local("./other")
     for refused in (lambda: check_student("./other", "SEDI_X"), lambda: student_source("./other", tmp_path)):
-        with pytest.raises(ModelError, match=f"(?s)no model folder {root}/other.*looked for in {root}"):
+        with pytest.raises(ModelError, match=f"(?s)no model folder {root}/other.*Folders are relative to {root}"):
             refused()
     assert student_source("owner/model", tmp_path) == "owner/model"
