@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from safetensors.torch import load_file, save_file
 
 from sedi_dagster.errors import ModelError, WorkloadError
 from sedi_dagster.training import setup
@@ -184,10 +186,14 @@ def test_a_finished_job_is_not_trained_again(tmp_path: Path, make_job: MakeJob) 
 
 
 def test_a_loss_that_is_no_number_ends_training_at_once_and_says_what_to_change(
-    tmp_path: Path, make_job: MakeJob
+    tmp_path: Path, make_job: MakeJob, tiny_student: Path
 ) -> None:
+    student = tmp_path / "student"
+    shutil.copytree(tiny_student, student)
+    weights = load_file(student / "model.safetensors")
+    save_file(weights | {"model.norm.weight": weights["model.norm.weight"] * 1e25}, student / "model.safetensors")
     with pytest.raises(WorkloadError, match="SEDI_TRAINING_LEARNING_RATE") as raised:
-        train(make_job(tmp_path, epochs=8, learning_rate=1e30, method="full"), silent)
+        train(make_job(tmp_path) | {"student": str(student)}, silent)
     assert "diverged" in raised.value.problem
     assert not (tmp_path / "checkpoint").exists()
 
