@@ -8,7 +8,6 @@ from pydantic import Field
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.checks import the_data_folder_is_as_recorded
 from sedi_dagster.orchestration.outputs import as_dagster_failure
-from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ROUNDS
 from sedi_dagster.orchestration.planning import describe_plan, next_plan, start_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
@@ -43,14 +42,12 @@ prepare = dg.define_asset_job(
 generate_batch = dg.define_asset_job(
     "generate_batch",
     selection=dg.AssetSelection.assets("generated_batches"),
-    partitions_def=CATEGORY_ROUNDS,
     description="Generate one category's candidates in a round with the teacher.",
 )
 train_round = dg.define_asset_job(
     "train_round",
     # Verification reads the whole data folder, so it has its own job.
     selection=dg.AssetSelection.assets(*ROUND_ASSETS) - dg.AssetSelection.checks(the_data_folder_is_as_recorded),
-    partitions_def=ROUNDS,
     tags=_POD,
     description="Filter a round's candidates, train and evaluate the student, and write the report.",
 )

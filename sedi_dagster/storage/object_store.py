@@ -14,6 +14,7 @@ from upath import UPath
 
 from sedi_dagster.errors import StorageError, StorageUnavailable
 
+_FOLDER_FIX = "Set SEDI_DATA (or --data) to a folder."
 _S3 = {
     # Botocore's pauses between 6 attempts come to 16 s on average; who asked then hears that the store is away.
     "config_kwargs": {"connect_timeout": 10, "read_timeout": 30, "retries": {"mode": "standard", "max_attempts": 6}}
@@ -56,6 +57,9 @@ def open_root(root: str) -> UPath:
             path = UPath(root, **options)
             path.fs.retries = 2  # s3fs repeats what botocore has repeated
         _ = path.fs
+        is_file = is_local(path) and path.exists() and not path.is_dir()
+    except OSError as error:
+        raise StorageError(f"The data folder {root} cannot be used: {error.strerror}.", _FOLDER_FIX) from None
     except (ValueError, ImportError) as error:
         extra = {"s3": "s3", "gs": "gcs", "az": "azure"}.get(_kind(protocol))
         fix = f"Run `pip install 'sedi-dagster[{extra}]'`." if extra else "Set SEDI_DATA to a folder, or to a URL"
@@ -63,8 +67,8 @@ def open_root(root: str) -> UPath:
             f"The data folder {root} cannot be opened: {error}.",
             fix if extra else f"{fix} such as s3://bucket/folder, gs://bucket/folder or az://container/folder.",
         ) from None
-    if is_local(path) and path.exists() and not path.is_dir():
-        raise StorageError(f"The data folder {root} is a file.", "Set SEDI_DATA (or --data) to a folder.")
+    if is_file:
+        raise StorageError(f"The data folder {root} is a file.", _FOLDER_FIX)
     if protocol and not is_local(path) and not path.fs._strip_protocol(path.path).strip("/"):
         raise StorageError(f"SEDI_DATA={root} names no bucket.", f"Write it as {protocol}://bucket/folder.")
     return path

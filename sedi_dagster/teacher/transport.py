@@ -33,7 +33,6 @@ _MOST_CONNECTIONS = 10_000
 _UNWRITABLE = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError)
 _UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 _PROXY = (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)
-_UNTRUSTED = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _TELEMETRY = "X-Stainless-"
@@ -163,7 +162,9 @@ def failed(error: Exception) -> NeverSent | AnswerLost:
     while cause.__cause__ is not None and not isinstance(cause, _ROOTS):
         cause = cause.__cause__
     name = type(getattr(cause, "os_error", cause)).__name__
-    if isinstance(cause, _UNTRUSTED):  # some of these are a ValueError, too
+    if isinstance(cause, aiohttp.ClientConnectorSSLError):
+        return NeverSent(f"it does not speak TLS as https needs it ({name}); its address may begin with http://")
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):  # some of these are a ValueError, too
         return NeverSent(
             f"its certificate is not trusted ({name}); where your network has one of its own, SSL_CERT_FILE names it"
         )

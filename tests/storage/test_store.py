@@ -178,6 +178,11 @@ def test_a_data_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
         Store(str(tmp_path / "data"))
 
 
+def test_a_data_folder_with_a_name_that_the_system_does_not_take_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="too long"):
+        Store(str(tmp_path / ("a" * 300)))
+
+
 def test_a_link_to_nowhere_does_not_hide_the_other_files_of_a_folder(tmp_path: Path) -> None:
     """As a temporary file that is renamed while the folder is listed: a plan would else seem not to be there."""
     store = Store(str(tmp_path))

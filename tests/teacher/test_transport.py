@@ -170,6 +170,19 @@ def test_a_certificate_that_is_not_trusted_is_told_as_such() -> None:
     assert "certificate is not trusted" in str(failed(aiohttp.ClientConnectorCertificateError(key, unknown)))
 
 
+def test_https_to_a_server_of_http_is_told_as_such() -> None:
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async def ask() -> None:
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            await post(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+
+    with pytest.raises(NeverSent, match="may begin with http://"):
+        asyncio.run(ask())
+
+
 def test_a_connection_that_takes_too_long_was_never_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sedi_dagster.teacher.transport.CONNECT_TIMEOUT_S", 0.2)
     with pytest.raises(NeverSent):  # the server takes the connection, but waits for the whole of a request
