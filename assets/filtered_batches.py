@@ -38,7 +38,7 @@ def filtered_batches(
     with as_dagster_failure():
         settings = sedi.settings()
         plan = sedi.plan(context.partition_key)
-        candidates = sedi.of_all_batches("candidates", plan, generated_batches)
+        candidates = sedi.concat_batches("candidates", plan, generated_batches)
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
         verdicts, ifd = judge_round(context, sedi, plan.round, seeds, candidates)
         check_something_was_kept(plan, candidates, verdicts)

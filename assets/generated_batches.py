@@ -16,7 +16,7 @@ from sedi_dagster.feedback.seed_update import prompting, seed_set
 from sedi_dagster.generation.generate import generate
 from sedi_dagster.generation.method import GenerationJob
 from sedi_dagster.orchestration.importing import imported_batch
-from sedi_dagster.orchestration.opening import plan_of_partition
+from sedi_dagster.orchestration.opening import open_partition
 from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ONE_BY_ONE
 from sedi_dagster.orchestration.planning import check_categories
@@ -42,7 +42,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
     keys = dict(zip(("category", "round"), str(context.partition_key).split("|"), strict=True))
     with as_dagster_failure():
         settings = sedi.settings()
-        plan = plan_of_partition(sedi, context.instance, keys["round"])
+        plan = open_partition(sedi, context.instance, keys["round"])
         categories = sedi.categories()
         check_categories(sedi, [keys["category"]])
         category = categories[keys["category"]]

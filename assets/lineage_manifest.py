@@ -42,7 +42,7 @@ def lineage_manifest(
     with as_dagster_failure():
         settings, store = sedi.settings(), sedi.store()
         plan = sedi.plan(context.partition_key)
-        candidates, calls = (sedi.of_all_batches(name, plan, generated_batches) for name in ("candidates", "calls"))
+        candidates, calls = (sedi.concat_batches(name, plan, generated_batches) for name in ("candidates", "calls"))
         promotion = evaluation_scores["promotion"].row(0, named=True)
         verdicts, items = filtered_batches["verdicts"], evaluation_scores["items"]
         outcome = round_outcome(plan, verdicts, calls, items, evaluation_scores["categories"], promotion["promoted"])

@@ -37,7 +37,7 @@ def round_report(
     with as_dagster_failure():
         settings, store, history = sedi.settings(), sedi.store(), sedi.history()
         plan = sedi.plan(context.partition_key)
-        candidates, calls = (sedi.of_all_batches(name, plan, generated_batches) for name in ("candidates", "calls"))
+        candidates, calls = (sedi.concat_batches(name, plan, generated_batches) for name in ("candidates", "calls"))
         data = RoundData(
             plan=plan,
             outcome=history.outcomes[plan.round],

@@ -45,7 +45,7 @@ def seed_feedback(
         settings = sedi.settings()
         feedback = settings.feedback
         plan = sedi.plan(context.partition_key)
-        candidates, calls = (sedi.of_all_batches(name, plan, generated_batches) for name in ("candidates", "calls"))
+        candidates, calls = (sedi.concat_batches(name, plan, generated_batches) for name in ("candidates", "calls"))
         measured = sft_checkpoint["examples"]
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
         shared = shared_instructions(seeds)

@@ -117,12 +117,12 @@ def plan(categories: str | None, candidates_per_category: int | None) -> None:
 def ui(host: str, port: int) -> None:
     """Start the Dagster UI and daemon (sensors and schedules), until Ctrl-C."""
     settings = load_settings()
-    from sedi_dagster.orchestration.home import ready_for_ui
+    from sedi_dagster.orchestration.home import prepare_for_ui
     from sedi_dagster.orchestration.webserver import develop
     from sedi_dagster.project_files import project_file
 
     _check_port(host, port)
-    ready_for_ui(settings.profile)
+    prepare_for_ui(settings.profile)
     if settings.teacher.is_simulated:
         click.echo(f"Rehearsal with the {SIMULATED}.")
     os.environ.setdefault("DAGSTER_GRPC_TIMEOUT_SECONDS", "300")  # beside a training a run may take minutes to start

@@ -10,7 +10,7 @@ import dagster as dg
 
 import assets
 from sedi_dagster.orchestration import checks  # noqa: F401 - registers the checks
-from sedi_dagster.orchestration.catalogue import presented
+from sedi_dagster.orchestration.catalogue import with_catalogue
 from sedi_dagster.orchestration.checking import CHECKS
 from sedi_dagster.orchestration.io_manager import TablesIOManager
 from sedi_dagster.orchestration.jobs import JOBS
@@ -25,7 +25,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """Fresh definitions; a test may swap resources."""
     sedi = SediResource.configure_at_launch()  # one resource: what the launchpad overrides holds for the storage too
     return dg.Definitions(
-        assets=presented(dg.load_assets_from_package_module(assets)),
+        assets=with_catalogue(dg.load_assets_from_package_module(assets)),
         asset_checks=CHECKS,
         jobs=JOBS,
         sensors=SENSORS,

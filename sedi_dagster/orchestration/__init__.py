@@ -1,11 +1,11 @@
 """Everything that imports Dagster: partitions, resources, asset storage, checks, sensors, schedules, jobs, the driver.
 
-Belongs here: starting work and recording it. Does not: deciding which work is worth doing (feedback) or doing it.
+Belongs here: starting and recording work. Does not: deciding which work is worth doing (feedback), or doing it.
 """
 
 import warnings
 
 import dagster as dg
 
-# Checks on partitions are in preview; without them a round's checks would hide those of the round before.
+# Partitioned checks are in preview. Without them, a round's check results would replace those of the previous round.
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)

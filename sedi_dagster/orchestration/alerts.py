@@ -17,7 +17,7 @@ from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.due import Wait, due
 from sedi_dagster.orchestration.planning import BY_SENSOR
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.runs import WORK, why_it_ended
+from sedi_dagster.orchestration.runs import WORK, end_cause
 from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.settings import SIMULATED, AlertSettings, load_settings
 
@@ -35,45 +35,48 @@ def alert_on_failure(context: dg.RunFailureSensorContext, sedi: SediResource) ->
     alerts = sedi.settings().alerts
     if not alerts.are_on:
         return dg.SkipReason("Neither SEDI_ALERTS_WEBHOOK nor SEDI_ALERTS_COMMAND is set.")
-    message = message_of(sedi, context.instance, context.dagster_run)
+    message = _alert_message(sedi, context.instance, context.dagster_run)
     if message["tried_again"] and not alerts.every_failure:
-        return dg.SkipReason("It will be retried automatically.")
-    for problem in tell(alerts, message):
+        return dg.SkipReason("The run will be retried automatically.")
+    for problem in send_alert(alerts, message):
         context.log.error(problem)
     return None
 
 
-def message_of(sedi: SediResource, instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, Any]:
-    """The message about a failed run. `text` is complete by itself, for receivers that show only that."""
-    cause, message = why_it_ended(instance, run)
-    what, gives_up = run.tags.get(WORK, run.job_name), _what_the_user_must_do(sedi, instance, run)
-    after = gives_up or "It will be retried automatically."
+def _alert_message(sedi: SediResource, instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, Any]:
+    """The alert about a failed run. `text` is self-contained, for receivers that show nothing else."""
+    cause, error = end_cause(instance, run)
+    work, user_action = run.tags.get(WORK, run.job_name), _user_action(sedi, instance, run)
+    outlook = user_action or "It will be retried automatically."
     rehearsal = f"[{SIMULATED}] " if sedi.settings().teacher.is_simulated else ""
     return {
-        "text": f"{rehearsal}sedi: {what} failed ({cause}). {message} {after} Run {run.run_id}.",
+        "text": f"{rehearsal}sedi: {work} failed ({cause}). {error} {outlook} Run {run.run_id}.",
         "run_id": run.run_id,
         "job": run.job_name,
-        "work": what,
+        "work": work,
         "cause": cause,
-        "said": message,
-        "tried_again": not gives_up,
+        "said": error,
+        "tried_again": not user_action,
     }
 
 
-def _what_the_user_must_do(sedi: SediResource, instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """What the user must do about a run; empty if it is retried."""
+def _user_action(sedi: SediResource, instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """What the user must do about a failed run; empty if it is retried."""
     if WORK not in run.tags:
         return "This run was not launched by the loop and is not retried: see its page in the UI."
     try:
         steps = due(read_state(sedi, instance, BY_SENSOR))
     except SediError as error:
         return str(error)
-    waits = [step for step in steps if isinstance(step, Wait) and step.person]
-    return next((wait.why for wait in waits if wait.attempt and wait.attempt.run_id == run.run_id), "")
+    waits = [step for step in steps if isinstance(step, Wait) and step.needs_user]
+    return next((wait.reason for wait in waits if wait.attempt and wait.attempt.run_id == run.run_id), "")
 
 
-def tell(alerts: AlertSettings, message: dict[str, Any]) -> list[str]:
-    """Send a message to all configured receivers. Returns the problems, without the URL, which may contain a secret."""
+def send_alert(alerts: AlertSettings, message: dict[str, Any]) -> list[str]:
+    """Send a message to all configured receivers and return the problems.
+
+    Problems name the host of the webhook but not its URL, which may contain a secret.
+    """
     body, url = json.dumps(message).encode(), alerts.webhook.get_secret_value()
     problems = [_post(url, body) if url else "", _run(alerts.command, body) if alerts.command else ""]
     return [problem for problem in problems if problem]

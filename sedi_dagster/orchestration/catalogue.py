@@ -16,8 +16,8 @@ STALE_AFTER = timedelta(days=8)
 """A nightly loop that has stopped writes no scores, so only more than a week without any suggests a failure."""
 
 
-def presented(assets: Sequence[Any]) -> list[Any]:
-    """The assets with what the catalogue says of them, and links to their source files."""
+def with_catalogue(assets: Sequence[Any]) -> list[Any]:
+    """Return the assets with their catalogue entries and links to their source files."""
     return list(dg.with_source_code_references([*dg.map_asset_specs(_spec, assets)]))
 
 
@@ -35,14 +35,14 @@ def _spec(spec: dg.AssetSpec) -> dg.AssetSpec:
     if name == "evaluation_scores":
         changed["freshness_policy"] = dg.FreshnessPolicy.time_window(fail_window=STALE_AFTER)
     if name in ("round_report", "sft_dataset"):
-        changed["automation_condition"] = rebuilt_after_its_manifest(name)
+        changed["automation_condition"] = _rebuild_after_manifest(name)
     return spec.replace_attributes(**changed)
 
 
-def rebuilt_after_its_manifest(name: str) -> dg.AutomationCondition[Any]:
-    """Cheap, and nothing else is built on them: kept in step with what a person makes again in a finished round.
+def _rebuild_after_manifest(name: str) -> dg.AutomationCondition[Any]:
+    """Rebuild the asset when a user rebuilt the manifest of a finished round, unless the same run rebuilds both.
 
-    Not by a run that makes them itself. Before there is a manifest nothing is asked for.
+    Only for assets that are cheap and have no downstream assets. Without a manifest nothing is requested.
     """
     manifest = dg.AssetSelection.assets("lineage_manifest")
     return (
@@ -55,10 +55,10 @@ def rebuilt_after_its_manifest(name: str) -> dg.AutomationCondition[Any]:
 
 
 def column_lineage(columns: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Column lineage as asset metadata, from the columns that each upstream asset gives; empty if there are none."""
-    found = {
+    """Return column lineage as asset metadata, given the columns taken from each upstream asset; empty if none are."""
+    dependencies = {
         name: [dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=name)]
         for asset, names in columns.items()
         for name in names
     }
-    return {"dagster/column_lineage": dg.TableColumnLineage(found)} if found else {}
+    return {"dagster/column_lineage": dg.TableColumnLineage(dependencies)} if dependencies else {}

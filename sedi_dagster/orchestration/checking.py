@@ -1,8 +1,8 @@
 """How asset checks run and how their results are stored.
 
 A result is written next to the data (`checks/<asset>/<partition>/<check>.json`) with the data version that was checked.
-The loop continues from a partition only if every blocking check passed on exactly the data that is there, even after a
-kill between writing the data and checking it, and after Dagster's own records were lost.
+The loop continues from a partition only if every blocking check passed on its current data. This also holds if the
+process was killed between writing the data and checking it, or if Dagster's own records were lost.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,13 +18,13 @@ from sedi_dagster.records import Tables
 from sedi_dagster.storage.store import Store
 
 CHECKS: list[Any] = []
-"""Every check that `check` made, for the definitions."""
+"""All registered checks, for the definitions."""
 
 NAMES: dict[str, list[str]] = {}
-"""Names of an asset's checks."""
+"""Names of the checks by asset."""
 
 BLOCKING: dict[str, list[str]] = {}
-"""Those of them that are blocking."""
+"""Names of the blocking checks by asset."""
 
 _PARTITIONS = {
     "generated_batches": CATEGORY_ROUNDS,
@@ -61,16 +61,16 @@ CheckFunction = Callable[[Checked], Finding]
 
 
 def check(asset: str, *, blocking: bool = False, name: str = "") -> Callable[[CheckFunction], dg.AssetChecksDefinition]:
-    """Make an asset check of a function; its name and docstring are the check's.
+    """Decorator that registers a function as an asset check, described by its docstring.
 
     Args:
         blocking: a failure prevents downstream work. Otherwise it is a warning.
-        name: of the check, where one function is several checks.
+        name: name of the check, if it differs from the function's because the function is used for several checks.
     """
     partitions = _PARTITIONS.get(asset, ROUNDS)
     severity = dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN
 
-    def made(function: CheckFunction) -> dg.AssetChecksDefinition:
+    def decorator(function: CheckFunction) -> dg.AssetChecksDefinition:
         check_name = name or function.__name__
 
         @dg.asset_check(
@@ -98,16 +98,19 @@ def check(asset: str, *, blocking: bool = False, name: str = "") -> Callable[[Ch
             BLOCKING.setdefault(asset, []).append(check_name)
         return run_check
 
-    return made
+    return decorator
 
 
 def checks_of(assets: Iterable[str]) -> list[dg.AssetCheckKey]:
-    """What judges the assets when they are made. Verification is not among it: it reads the whole data folder."""
+    """Return the checks that run when the assets are materialized.
+
+    The verification is not one of them, as it reads the whole data folder.
+    """
     return [dg.AssetCheckKey(dg.AssetKey(asset), name) for asset in assets for name in NAMES.get(asset, ())]
 
 
-def part_of(job: dg.JobDefinition, assets: Sequence[str]) -> dg.JobDefinition:
-    """The job for these of its assets and what judges them; for none, the job itself."""
+def job_subset(job: dg.JobDefinition, assets: Sequence[str]) -> dg.JobDefinition:
+    """Return the job restricted to the given assets and their checks; without assets, the whole job."""
     if not assets:
         return job
     return job.get_subset(
@@ -116,7 +119,7 @@ def part_of(job: dg.JobDefinition, assets: Sequence[str]) -> dg.JobDefinition:
 
 
 def not_passed(store: Store, asset: str, *parts: str) -> list[str]:
-    """Blocking checks that have not passed on the data that a partition holds now, or have not run on it."""
+    """Return the blocking checks that have not run, or not passed, on the current data of a partition."""
     marker = store.tables_marker(asset, *parts)
     version = marker["data_version"] if marker else None
     verdicts = {name: store.read_json("checks", asset, *parts, f"{name}.json") for name in BLOCKING.get(asset, ())}

@@ -14,10 +14,10 @@ from sedi_dagster.orchestration.training import verified_checkpoint
 from sedi_dagster.storage.superseding import disagreements
 from sedi_dagster.teacher.budget import Budget
 
-RARE = 0.05
-"""A keep rate as low as this round's would come by chance in so many rounds at most."""
+ALPHA = 0.05
+"""Significance level of the test for a falling keep rate."""
 LISTED = 20
-"""Findings of the verification that its result names."""
+"""Number of findings and notes that the result of the verification lists."""
 
 
 @check("generated_batches", blocking=True)
@@ -29,9 +29,9 @@ def every_candidate_has_its_call(checked: Checked) -> Finding:
         pl.col("output").is_null() & pl.col("problem").is_null() & pl.col("rejection_rule").is_null()
     ).height
     repeated = candidates.height - candidates["candidate_id"].n_unique()
-    nothing_to_ask = checked.tables["result"]["stopped"].to_list() == ["nothing"]
+    nothing_requested = checked.tables["result"]["stopped"].to_list() == ["nothing"]
     return Finding(
-        passed=unknown == undecided == repeated == 0 and (candidates.height > 0 or nothing_to_ask),
+        passed=unknown == undecided == repeated == 0 and (candidates.height > 0 or nothing_requested),
         figures={
             "candidates": candidates.height,
             "unknown_call": unknown,
@@ -109,8 +109,8 @@ def every_seed_task_is_whole(checked: Checked) -> Finding:
 def the_budget_held(checked: Checked) -> Finding:
     """The round used no more tokens than its plan allows; also fails if the budget cut a batch short."""
     plan, store = checked.sedi.plan(checked.round), checked.sedi.store()
-    there = [c for c in plan.category_ids if store.tables_marker("generated_batches", plan.round, c)]
-    calls = pl.concat([store.read_table("calls", "generated_batches", plan.round, c) for c in there])
+    generated = [c for c in plan.category_ids if store.tables_marker("generated_batches", plan.round, c)]
+    calls = pl.concat([store.read_table("calls", "generated_batches", plan.round, c) for c in generated])
     tokens = int(calls.unique("request_key").select(pl.sum("prompt_tokens") + pl.sum("completion_tokens")).item())
     cut = checked.tables["result"]["stopped"].to_list() == ["budget"]
     allowed = Budget.from_settings(checked.sedi.settings(), "", plan.max_tokens).max_tokens_per_round
@@ -126,7 +126,7 @@ def no_evaluation_item_is_trained_on(checked: Checked) -> Finding:
     prompts = checked.tables["batches"]["prompt"].to_list()
     found = [prompt for prompt in prompts if " ".join(prompt.split()).casefold() in items]
     return Finding(
-        not found, f"The prompt of an evaluation item: {found[0][:200]}" if found else "", {"items_found": len(found)}
+        not found, f"Prompt of an evaluation item: {found[0][:200]}" if found else "", {"items_found": len(found)}
     )
 
 
@@ -144,19 +144,19 @@ def kept_examples_are_novel(checked: Checked) -> Finding:
     }
     twice = kept.height - kept.unique(["instruction", "input"]).height
     again = twice + sum(text in known for text in set(kept["instruction"]))
-    return Finding(again == 0, f"{again} examples were kept before." if again else "", {"kept_again": again})
+    return Finding(again == 0, f"Examples kept more than once: {again}." if again else "", {"kept_again": again})
 
 
 @check("filtered_batches")
 def the_keep_rate_does_not_fall(checked: Checked) -> Finding:
-    """Warns if the keep rate is below half of the average of earlier rounds, by more than chance in a small round."""
+    """Warns if the keep rate is significantly below half of the average of earlier rounds."""
     earlier = [done.kept / done.candidates for done in checked.sedi.history().before(checked.round) if done.candidates]
     kept, candidates = checked.tables["examples"].height, checked.tables["verdicts"].height
     now = kept / max(1, candidates)
     usual = sum(earlier) / len(earlier) if earlier else now
     message = ""
     if keep_rate_fell(kept, candidates, usual):
-        message = f"{now:.0%} of the candidates were kept, {usual:.0%} in earlier rounds."
+        message = f"{now:.0%} of the candidates were kept, compared with {usual:.0%} in earlier rounds."
     return Finding(not message, message, {"keep_rate": now, "usual_keep_rate": usual})
 
 
@@ -201,8 +201,8 @@ def human_seeds_stay(checked: Checked) -> Finding:
 def no_category_is_stuck(checked: Checked) -> Finding:
     """Warns if targeted rounds did not improve a category and it was given up: it needs your attention."""
     categories = checked.tables["categories"].filter(pl.col("decision") == "stuck")["category"].to_list()
-    text = f"Stuck: {', '.join(categories)}. After a change, name them to try again (`sedi run --categories`)."
-    return Finding(not categories, text if categories else "", {"stuck": len(categories)})
+    message = f"Stuck: {', '.join(categories)}. After a change, name them to try again (`sedi run --categories`)."
+    return Finding(not categories, message if categories else "", {"stuck": len(categories)})
 
 
 @check("evaluation_scores")
@@ -261,15 +261,15 @@ def the_manifest_agrees_with_the_data(checked: Checked) -> Finding:
     )
 
 
-# In a run that makes the manifest by hand it comes last: until its other parts are judged, something is missing.
+# Low priority: if a user materializes the manifest, this must run after the other checks, whose results it verifies.
 @dg.asset_check(asset="lineage_manifest", op_tags={"dagster/priority": "-1"})
 def the_data_folder_is_as_recorded(sedi: SediResource) -> dg.AssetCheckResult:
-    """Every file, call and example against the manifests: what was changed, is missing or has no origin."""
+    """Every file, call and example agrees with the manifests: nothing was changed, is missing or has no origin."""
     report = verify(sedi.store(), sedi.settings().ledger_url)
     listed = [str(finding) for finding in report.findings[:LISTED]]
     return dg.AssetCheckResult(
         passed=report.passed,
-        description="; ".join(listed) or "All is as it was written.",
+        description="; ".join(listed) or "Everything is unchanged since it was written.",
         metadata={
             "findings": len(report.findings),
             "found": dg.MetadataValue.json(listed),
@@ -285,5 +285,5 @@ CHECKS.append(the_data_folder_is_as_recorded)
 
 
 def keep_rate_fell(kept: int, candidates: int, usual: float) -> bool:
-    """Whether fewer than half of the usual share were kept, and chance does not explain it (one-sided exact test)."""
-    return kept < candidates * usual / 2 and tail_below(kept, candidates, usual) < RARE
+    """Return whether the keep rate is below half of the usual one, and significantly so (one-sided exact test)."""
+    return kept < candidates * usual / 2 and tail_below(kept, candidates, usual) < ALPHA

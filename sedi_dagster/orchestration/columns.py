@@ -1,4 +1,4 @@
-"""Descriptions of all table columns, as the UI shows them next to name and type (`columns.yaml`)."""
+"""Descriptions of the table columns, shown in the UI (`columns.yaml`)."""
 
 from pathlib import Path
 
@@ -9,5 +9,5 @@ TABLES: dict[str, dict[str, str]] = _FILE["tables"]
 
 
 def description(table: str, column: str) -> str | None:
-    """The description of a column of a table; None if there is none."""
+    """Return the description of a table's column; None if it has none."""
     return TABLES.get(table, {}).get(column) or _FILE["everywhere"].get(column)

@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     import numpy as np
 
 DIVERSITY_SCHEMA = {
-    "scope": pl.String,  # batches: inside them; round: what it kept; pool: what all rounds kept so far
+    "scope": pl.String,  # batches: within batches; round: examples kept in it; pool: examples kept in all rounds so far
     "measure": pl.String,
     "value": pl.Float64,
-    "random": pl.Float64,  # the same of random batches of the same rows; null for whole sets
+    "random": pl.Float64,  # value for random batches of the same rows; null for whole sets
     "embedding_model": pl.String,
 }
 
 
 MAX_EMBEDDED_LOCALLY = 1000
-"""So many texts at most are embedded in the process that needs them: a Ray job takes seconds to start."""
+"""Larger numbers of texts are embedded by a Ray job, which takes seconds to start."""
 
 
 def stored_vectors(sedi: SediResource, context: dg.AssetExecutionContext | None = None) -> StoredVectors:
-    """Vectors of texts by the embedding model of the settings, each embedded once for all rounds.
+    """Return a function from texts to their vectors, with each text embedded only once over all rounds.
 
     Args:
-        context: of an asset that may have many texts embedded elsewhere, where the settings say so.
+        context: given by assets with many texts, which are embedded by a Ray job if `SEDI_COMPUTE` is `ray`.
     """
     settings = sedi.settings()
     uri, model = str(sedi.store().path("lance")), settings.batching.embedding_model
@@ -70,17 +70,17 @@ def compose_round(
     human_instructions: list[str],
     vectors_of: StoredVectors,
 ) -> tuple[Tables, dict[str, float]]:
-    """Compose a round's training batches, and measure them.
+    """Compose a round's training batches, and measure their diversity.
 
     Args:
-        examples: kept in this round: example_id, round, category, instruction, input, output.
-        rows: what the round trains on (`rows_to_train`), its examples first.
-        human_instructions: of all human seed tasks, what diversity is measured against.
+        examples: examples kept in this round: example_id, round, category, instruction, input, output.
+        rows: training rows of the round (`rows_to_train`), its own examples first.
+        human_instructions: instructions of all human seed tasks, the reference for diversity.
         vectors_of: see `stored_vectors`.
 
     Returns:
-        `batches` and `diversity`; and figures for the UI, with the diversity table as `in_batch_distance`,
-        `in_batch_distance_random`, `pool_novelsum`, ...
+        The tables `batches` and `diversity`; and figures for the UI, which include the diversity table as
+        `in_batch_distance`, `in_batch_distance_random`, `pool_novelsum`, ...
     """
     settings = sedi.settings()
     size, seed = settings.batching.batch_size, (settings.project_seed, plan.round)
@@ -105,18 +105,17 @@ def compose_round(
     for scope, measure, value, random in measured:
         name = f"{scope.replace('batches', 'in_batch')}_{measure}"
         figures |= {name: value} if random is None else {name: value, f"{name}_random": random}
-    rows_of_table = [(*row, vectors_of.model) for row in measured]
-    diversity = pl.DataFrame(rows_of_table, schema=DIVERSITY_SCHEMA, orient="row")
+    diversity = pl.DataFrame([(*row, vectors_of.model) for row in measured], schema=DIVERSITY_SCHEMA, orient="row")
     return {"batches": training_rows(rows, batches), "diversity": diversity}, figures
 
 
 def _equal_size_measures(pool: pl.DataFrame, vectors_of: StoredVectors, *seed: object) -> list[tuple[str, float]]:
-    """What the check of the pool follows over the rounds; nothing before there are enough examples."""
+    """The metrics that `the_pool_stays_diverse` tracks over rounds; empty until there are enough examples."""
     draws = equal_size_draws(pool, *seed)
     if not draws:
         return []
     drawn = sorted({row for draw in draws for row in draw})
-    place = {row: number for number, row in enumerate(drawn)}
+    index = {row: number for number, row in enumerate(drawn)}
     vectors = vectors_of(pool["instruction"].gather(drawn).to_list())
-    distance, error = equal_size_distance(vectors, [[place[row] for row in draw] for draw in draws])
+    distance, error = equal_size_distance(vectors, [[index[row] for row in draw] for draw in draws])
     return [("equal_size_distance", distance), ("equal_size_error", error)]

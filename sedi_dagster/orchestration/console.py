@@ -24,7 +24,7 @@ from sedi_dagster.errors import SediError
 from sedi_dagster.orchestration.driver import Driver, Stage
 from sedi_dagster.orchestration.filtering import empty_categories
 from sedi_dagster.orchestration.home import ensure_dagster_home
-from sedi_dagster.orchestration.ownership import only_driver
+from sedi_dagster.orchestration.ownership import driver_lock
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.summary import print_summary
 from sedi_dagster.settings import SIMULATED, Settings
@@ -36,11 +36,11 @@ SECONDS_BETWEEN_LINES = 15.0  # without a terminal
 def run_with_display(
     settings: Settings, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None
 ) -> int:
-    """Run the driver with a display. Returns the exit code."""
+    """Run the loop with a live display and return the exit code."""
     started = time.monotonic()
     home = ensure_dagster_home(settings.profile)
     log_file = home / "sedi-run.log"
-    with only_driver(home), _library_output_to(log_file) as console, dg.DagsterInstance.get() as instance:
+    with driver_lock(home), _library_output_to(log_file) as console, dg.DagsterInstance.get() as instance:
         warnings.simplefilter("ignore")
         from sedi_dagster.definitions import defs
 
@@ -64,21 +64,21 @@ def run_with_display(
         if console.is_terminal and len(history.finished) > first:
             open_report(sedi, history.finished[-1].round)
         ran = {outcome.round for outcome in history.finished[first:]}
-        empty = [one for plan in history.plans if plan.round in ran for one in empty_categories(sedi, plan)]
-        for one in empty:
-            console.print(f"  {one}", style="bold", soft_wrap=True)
-    return 2 if any(one.is_fault for one in empty) else 0
+        empty = [category for plan in history.plans if plan.round in ran for category in empty_categories(sedi, plan)]
+        for category in empty:
+            console.print(f"  {category}", style="bold", soft_wrap=True)
+    return 2 if any(category.is_fault for category in empty) else 0
 
 
 def open_report(sedi: SediResource, round_key: str) -> None:
-    """Show a round's page in the browser, where there is a desktop and the page is a file on it."""
+    """Open a round's report in the browser, if there is a desktop and the report is a local file."""
     page = Path(sedi.store().path("reports", f"{round_key}.html").path)
     if has_desktop() and page.is_file():
         webbrowser.open(page.resolve().as_uri())
 
 
 def has_desktop() -> bool:
-    """Whether this is a desktop session: not SSH, not CI."""
+    """Return whether this is a desktop session, not SSH or CI."""
     if os.environ.get("CI") or os.environ.get("SSH_CONNECTION"):
         return False
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
@@ -86,31 +86,30 @@ def has_desktop() -> bool:
 
 @contextmanager
 def _library_output_to(log_file: Path) -> Iterator[Console]:
-    """A console on the real stdout, while file descriptors 1 and 2 lead to the log file."""
+    """Redirect file descriptors 1 and 2 to the log file, and yield a console on the original stdout."""
     sys.stdout.flush()
-    kept = [os.dup(1), os.dup(2)]
+    originals = [os.dup(1), os.dup(2)]
     with log_file.open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         try:
-            with io.TextIOWrapper(os.fdopen(os.dup(kept[0]), "wb"), encoding="utf-8", write_through=True) as out:
+            with io.TextIOWrapper(os.fdopen(os.dup(originals[0]), "wb"), encoding="utf-8", write_through=True) as out:
                 yield _console(out)
         finally:
-            for number, descriptor in enumerate(kept, start=1):
+            for number, descriptor in enumerate(originals, start=1):
                 os.dup2(descriptor, number)
                 os.close(descriptor)
 
 
 def _console(out: TextIO) -> Console:
-    """Without a terminal the width is not known; tables then take what they need."""
     console = Console(file=out, highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = 140
+        console.width = 140  # Rich assumes 80 columns, too few for the tables
     return console
 
 
 class Display:
-    """A progress bar on a terminal; a line now and then elsewhere."""
+    """Shows progress: as a bar on a terminal, otherwise as a line every `SECONDS_BETWEEN_LINES`."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -131,7 +130,6 @@ class Display:
         self._stage = Stage("", "", 0, 1)
         self._step = ""
         self._began = self._printed_at = time.monotonic()
-        self._tokens = 0.0
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -141,13 +139,13 @@ class Display:
         self._progress.stop()
 
     def watch(self, stage: Stage, line: ProgressLine | None) -> None:
-        """A stage began (no line), or reported progress."""
+        """Show that a stage began (`line` is None), or its progress."""
         if line is None:
             self._stage, self._step, self._began = stage, "", time.monotonic()
             name = f"{stage.name} ({stage.number + 1}/{stage.of})" if stage.of > 1 else stage.name
             self._progress.reset(self._task, description=name, total=None, round=stage.round, figures="", left="")
             if not self._live:
-                self._say(f"{stage.round or 'prepare':<10} {name}")
+                self._print(f"{stage.round or 'prepare':<10} {name}")
             return
         if line.stage != self._step:
             self._step, self._began = line.stage, time.monotonic()
@@ -158,7 +156,7 @@ class Display:
             self._task, description=name, completed=line.done, total=line.total, figures=figures, left=left
         )
         if not self._live and (time.monotonic() - self._printed_at > SECONDS_BETWEEN_LINES or line.done == line.total):
-            self._say(f"{self._stage.round or 'prepare':<10} {name} {line.done}/{line.total}  {figures}  {left}")
+            self._print(f"{self._stage.round or 'prepare':<10} {name} {line.done}/{line.total}  {figures}  {left}")
 
     def _time_left(self, line: ProgressLine) -> str:
         elapsed = time.monotonic() - self._began
@@ -166,6 +164,6 @@ class Display:
             return ""
         return f"about {elapsed * (line.total - line.done) / line.done:.0f} s left"
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._printed_at = time.monotonic()
         self._console.print(text.rstrip(), soft_wrap=True)

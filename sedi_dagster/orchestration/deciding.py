@@ -1,6 +1,6 @@
 """The outcome of a round: category decisions, comparisons, and promotion of the checkpoint.
 
-Combines evaluation and feedback, which are both pure.
+Combines the packages evaluation and feedback, which do not import each other.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from sedi_dagster.targets import REFERENCE, asked_targets, in_words, resolve
 from sedi_dagster.texts.markdown import markdown_table
 
 Evaluate = Callable[[str | None], pl.DataFrame]
-"""Items as the student after a round answers them, or as the untrained one does (None). Costs nothing if known."""
+"""Maps a checkpoint (None: the untrained student) to its answers and scores; stored results are reused."""
 
 OUTCOME_TYPES: dict[str, Any] = {
     "errors": pl.List(pl.String),
@@ -35,12 +35,17 @@ OUTCOME_TYPES: dict[str, Any] = {
     "items_to_decide": pl.Int64,
     "gain_p": pl.Float64,
 }
-"""Columns of a table of outcomes whose type may not show in its rows."""
+"""Types of columns that may contain only nulls or empty lists, from which no type can be inferred."""
 
 
 @dataclass(frozen=True)
-class Decided:
-    """`before`: the items of the checkpoint that this one would replace."""
+class RoundDecisions:
+    """All decisions after a round.
+
+    Attributes:
+        before: items of the checkpoint that this one would replace.
+        promotion: reason why the checkpoint was promoted or not.
+    """
 
     outcomes: list[CategoryOutcome]
     before: pl.DataFrame
@@ -51,61 +56,62 @@ class Decided:
 
 def decide(
     sedi: SediResource, plan: RoundPlan, items: pl.DataFrame, reference: pl.DataFrame | None, evaluate: Evaluate
-) -> Decided:
-    """All decisions after a round.
+) -> RoundDecisions:
+    """Decide the outcome of each category and whether the checkpoint is promoted.
 
     Args:
-        items: as the student answers them after the round.
-        reference: as the reference model answers them, if there is one.
+        items: answers and scores of the student after the round.
+        reference: answers and scores of the reference model, if there is one.
     """
     settings, history = sedi.settings(), sedi.history()
     parent = promoted_checkpoint(sedi, plan.round)
     before = evaluate(parent)
-    rules_of_promotion = (settings.evaluation.alpha, settings.evaluation.max_drop)
-    promoted, promotion = judge_promotion(before, items, *rules_of_promotion, held_out_losses(sedi, plan.round, parent))
+    losses = held_out_losses(sedi, plan.round, parent)
+    alpha = settings.evaluation.alpha
+    promoted, promotion = judge_promotion(before, items, alpha, settings.evaluation.max_drop, losses)
     earlier = [outcome for outcome in history.before(plan.round) if is_of_this_student(sedi, outcome.round)]
-    against = {"untrained": None, "before": parent, "best": _best(earlier)}
+    baselines = {"untrained": None, "before": parent, "best": _best(earlier)}
     if settings.training.seed_epochs:
-        against["seed tasks"] = SEED_TASKS
-    comparisons = pl.concat([compare(name, evaluate(checkpoint), items) for name, checkpoint in against.items()])
-    rules = WeaknessRules(settings.evaluation.alpha, settings.evaluation.min_gap, settings.evaluation.confirm_alpha)
-    known = {"untrained": evaluate(None), "best": evaluate(_best(earlier) or starting_checkpoint(sedi))}
+        baselines["seed tasks"] = SEED_TASKS
+    comparisons = pl.concat([compare(name, evaluate(checkpoint), items) for name, checkpoint in baselines.items()])
+    rules = WeaknessRules(alpha, settings.evaluation.min_gap, settings.evaluation.confirm_alpha)
+    results = {"untrained": evaluate(None), "best": evaluate(_best(earlier) or starting_checkpoint(sedi))}
     if reference is not None:
-        known[REFERENCE] = reference
-    targets = resolve(sedi.categories(), {name: passed_by_category(frame) for name, frame in known.items()})
+        results[REFERENCE] = reference
+    targets = resolve(sedi.categories(), {name: passed_by_category(frame) for name, frame in results.items()})
     judged = judge_categories(items, targets, rules, first_half(plan.number), reference)
-    status_rules = StatusRules(settings.evaluation.alpha, settings.loop.cool_down_rounds, settings.loop.stuck_after)
-    last = earlier[-1] if earlier else None
-    stands_now = plan.round if promoted else (parent or "")
+    status_rules = StatusRules(alpha, settings.loop.cool_down_rounds, settings.loop.stuck_after)
+    current = plan.round if promoted else (parent or "")
     outcomes = []
     for outcome in judged:
-        seen = last.of(outcome.category) if last else None
-        if seen is not None and seen.decision in ("weak", "stuck"):
-            outcome = replace(outcome, gain_p=gain_p_value(evaluate(seen.since or None), items, outcome.category))
-        asked_for = outcome.category in plan.category_ids
-        outcomes.append(status_over_rounds(outcome, seen, asked_for, stands_now, status_rules))
-    return Decided(outcomes, before, comparisons, promoted, promotion)
+        previous = earlier[-1].of(outcome.category) if earlier else None
+        if previous is not None and previous.decision in ("weak", "stuck"):
+            outcome = replace(outcome, gain_p=gain_p_value(evaluate(previous.since or None), items, outcome.category))
+        requested = outcome.category in plan.category_ids
+        outcomes.append(status_over_rounds(outcome, previous, requested, current, status_rules))
+    return RoundDecisions(outcomes, before, comparisons, promoted, promotion)
 
 
 def held_out_losses(sedi: SediResource, round_key: str, parent: str | None) -> HeldOut | None:
-    """The held-out loss of the checkpoint that would be replaced, and of the new one; None if none was measured.
+    """Return the held-out loss of the parent checkpoint and of the new one; None if either was not measured.
 
-    Before any checkpoint there is the untrained student: what this round's training measured before its first step.
+    If the parent is the untrained student (None), its loss is what this round's training measured before its first
+    step.
     """
     store = sedi.store()
-    own = mean_losses(store.find_table(*table_of(round_key, "heldout")))
-    earlier = own[:1] if parent is None else mean_losses(store.find_table(*table_of(parent, "heldout")))
-    return HeldOut(earlier[-1], own[-1]) if own and earlier else None
+    losses = mean_losses(store.find_table(*table_of(round_key, "heldout")))
+    before = losses[:1] if parent is None else mean_losses(store.find_table(*table_of(parent, "heldout")))
+    return HeldOut(before[-1], losses[-1]) if losses and before else None
 
 
 def _best(earlier: list[RoundOutcome]) -> str | None:
-    """The promoted round with the best overall score so far; None: there is none but the untrained student."""
+    """The promoted round with the best overall score; None if no round was promoted."""
     promoted = [outcome for outcome in earlier if outcome.promoted]
     return max(promoted, key=lambda o: o.score).round if promoted else None
 
 
 def outcome_table(outcomes: list[CategoryOutcome]) -> pl.DataFrame:
-    """Outcomes as a table; `CategoryOutcome.from_json` reads its rows back."""
+    """Return outcomes as a table, whose rows `CategoryOutcome.from_json` can read."""
     rows = [{**vars(outcome), "errors": list(outcome.errors)} for outcome in outcomes]
     return pl.DataFrame(rows, schema_overrides=OUTCOME_TYPES)
 
@@ -118,10 +124,10 @@ def round_outcome(
     categories: pl.DataFrame,
     promoted: bool,
 ) -> RoundOutcome:
-    """What the planner will know of the round: scores, and by category what was asked for, kept and spent.
+    """Summarise a round for the planner: its score, and candidates, kept examples and tokens by category.
 
     Args:
-        categories: as `outcome_table` wrote it.
+        categories: an `outcome_table`.
     """
     calls = calls.with_columns(tokens=pl.col("prompt_tokens") + pl.col("completion_tokens"))
     candidates = dict(verdicts.group_by("category").len().iter_rows())
@@ -149,7 +155,7 @@ def round_outcome(
 
 
 def outcome_lines(outcomes: list[CategoryOutcome]) -> str:
-    """Outcomes as a Markdown table for the Dagster UI."""
+    """Return outcomes as a Markdown table for the Dagster UI."""
     return markdown_table(
         ("category", "passed", "95 % interval (Wilson)", "decision"),
         [
@@ -160,21 +166,21 @@ def outcome_lines(outcomes: list[CategoryOutcome]) -> str:
 
 
 def attention_needed(outcomes: Sequence[CategoryOutcome]) -> str:
-    """The message about categories that are given up; empty if there are none."""
-    stuck = [outcome for outcome in outcomes if outcome.decision == "stuck"]
+    """Return the message about stuck categories; empty if there are none."""
+    stuck = [outcome.category for outcome in outcomes if outcome.decision == "stuck"]
     if not stuck:
         return ""
+    pronoun = "them" if len(stuck) > 1 else "it"
     return (
-        f"Stuck: {', '.join(o.category for o in stuck)}. No more tokens are spent on "
-        f"{'them' if len(stuck) > 1 else 'it'} until you name {'them' if len(stuck) > 1 else 'it'} explicitly "
+        f"Stuck: {', '.join(stuck)}. No more tokens are spent on {pronoun} until you name {pronoun} explicitly "
         "(`sedi run --categories`). A better teacher, other seed tasks or another target may help."
     )
 
 
 def targets_in_words(sedi: SediResource, outcomes: Sequence[CategoryOutcome]) -> list[str]:
-    """What the categories are to reach, those asked alike together, with the rates that hold after a round."""
+    """Describe the targets, one line per kind of target with its categories and, after a round, their pass rates."""
     rates = {outcome.category: f" {outcome.target:.0%}" for outcome in outcomes}
     by_target: dict[str, list[str]] = {}
-    for name, asked in asked_targets(sedi.categories(), bool(sedi.settings().evaluation.reference)).items():
-        by_target.setdefault(in_words(asked), []).append(f"{name}{rates.get(name, '')}")
+    for name, target in asked_targets(sedi.categories(), bool(sedi.settings().evaluation.reference)).items():
+        by_target.setdefault(in_words(target), []).append(f"{name}{rates.get(name, '')}")
     return [f"Target {target}: {', '.join(names)}." for target, names in by_target.items()]

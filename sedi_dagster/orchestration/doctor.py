@@ -1,4 +1,4 @@
-"""`sedi doctor`: checks this machine and these settings, with a fix for each problem. Spends nothing."""
+"""`sedi doctor`: checks the machine and the settings, and gives a fix for each problem. Spends nothing."""
 
 import os
 import shutil
@@ -18,13 +18,13 @@ from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.budget import known_price
 from sedi_dagster.teacher.open import open_ledger
 
-LEAST_FREE_GB = 5.0
-FAMILY = ("dagster", "dagster-webserver", "dagster-dg-cli", "dagster-pipes", "dagster-graphql")
+MIN_FREE_GB = 5.0
+DAGSTER_PACKAGES = ("dagster", "dagster-webserver", "dagster-dg-cli", "dagster-pipes", "dagster-graphql")
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """`problem` is empty if all is well; `warning`: it works all the same."""
+    """The result of a check. `problem` is empty if it passed; a `warning` does not prevent work."""
 
     name: str
     problem: str = ""
@@ -33,19 +33,19 @@ class Diagnosis:
 
 
 def diagnose(settings: Settings) -> Iterator[Diagnosis]:
-    """One after the other, so that a slow one does not keep the others back."""
-    yield _tried("DAGSTER_HOME", lambda: ensure_dagster_home(settings.profile))
+    """Run the checks one by one, so that each result can be shown as soon as it is known."""
+    yield _run("DAGSTER_HOME", lambda: ensure_dagster_home(settings.profile))
     for name, check in preflight_checks(SediResource()):
-        yield _tried(name, check)
-    yield _tried("price and budget", lambda: known_price(settings))
-    yield _tried("ledger", lambda: open_ledger(settings).__exit__(None, None, None))
+        yield _run(name, check)
+    yield _run("price and budget", lambda: known_price(settings))
+    yield _run("ledger", lambda: open_ledger(settings).__exit__(None, None, None))
     yield from _disks(settings)
     yield _versions()
     yield _dagster_yaml()
 
 
 def print_diagnosis(settings: Settings) -> int:
-    """Print a line for each; returns the exit code: 2 if something must be fixed."""
+    """Print the result of each check. Return the exit code: 2 if something must be fixed, else 0."""
     console, failed = Console(highlight=False, markup=False), False
     for found in diagnose(settings):
         mark = "ok" if not found.problem else "warning" if found.warning else "FAILED"
@@ -57,7 +57,7 @@ def print_diagnosis(settings: Settings) -> int:
     return 2 if failed else 0
 
 
-def _tried(name: str, check: Callable[[], object]) -> Diagnosis:
+def _run(name: str, check: Callable[[], object]) -> Diagnosis:
     try:
         check()
     except SediError as error:
@@ -68,38 +68,37 @@ def _tried(name: str, check: Callable[[], object]) -> Diagnosis:
 
 
 def _disks(settings: Settings) -> Iterator[Diagnosis]:
-    places = {"cache": settings.path(settings.cache), "DAGSTER_HOME": Path(os.environ["DAGSTER_HOME"])}
+    folders = {"cache": settings.path(settings.cache), "DAGSTER_HOME": Path(os.environ["DAGSTER_HOME"])}
     if "://" not in settings.data_root:
-        places["data"] = Path(settings.data_root)
-    for name, place in places.items():
-        there = next(parent for parent in (place, *place.parents) if parent.exists())
-        free_gb, problem, fix = shutil.disk_usage(there).free / 1e9, "", ""
-        if free_gb < LEAST_FREE_GB:
-            problem = f"Less than {LEAST_FREE_GB:.0f} GB are free at {place}; a checkpoint or a model may not fit."
+        folders["data"] = Path(settings.data_root)
+    for name, folder in folders.items():
+        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        free_gb, problem, fix = shutil.disk_usage(existing).free / 1e9, "", ""
+        if free_gb < MIN_FREE_GB:
+            problem = f"Less than {MIN_FREE_GB:.0f} GB are free at {folder}; a checkpoint or a model may not fit."
             fix = "Free some space, or set another folder (SEDI_DATA, SEDI_CACHE, DAGSTER_HOME)."
         yield Diagnosis(f"disk of {name}: {free_gb:.0f} GB free", problem, fix, warning=True)
 
 
 def _versions() -> Diagnosis:
-    """Webserver, daemon and library match one patch only."""
-    found = {name: installed_version(name) for name in FAMILY}
-    kinds = {versions for versions in found.values() if versions}
-    if len(kinds) <= 1:
-        return Diagnosis(f"versions: dagster {found['dagster']}")
-    versions = ", ".join(f"{name} {number}" for name, number in found.items() if number)
+    """Dagster's packages only work together in the same patch version."""
+    installed = {name: version for name in DAGSTER_PACKAGES if (version := installed_version(name))}
+    if len(set(installed.values())) <= 1:
+        return Diagnosis(f"versions: dagster {installed.get('dagster')}")
+    versions = ", ".join(f"{name} {version}" for name, version in installed.items())
     return Diagnosis(
-        "versions", f"The packages of Dagster do not match: {versions}.", "Reinstall: make clean, make run."
+        "versions", f"The versions of Dagster's packages differ: {versions}.", "Reinstall: make clean, make run."
     )
 
 
 def _dagster_yaml() -> Diagnosis:
-    """A copy that an earlier version made lacks what the daemon needs now."""
-    ours, theirs = project_file("dagster.yaml"), Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
-    if not ours.exists() or not theirs.exists() or ours.read_text() == theirs.read_text():
+    """The copy in DAGSTER_HOME may come from an earlier version and lack what the daemon needs now."""
+    original, copy = project_file("dagster.yaml"), Path(os.environ["DAGSTER_HOME"]) / "dagster.yaml"
+    if not original.exists() or not copy.exists() or original.read_text() == copy.read_text():
         return Diagnosis("dagster.yaml")
     return Diagnosis(
         "dagster.yaml",
-        f"{theirs} is not the project's dagster.yaml: changed by hand, or copied by an earlier version.",
-        f"If it was not changed on purpose, delete it; it will be copied again. Compare: diff {theirs} {ours}",
+        f"{copy} differs from the project's dagster.yaml: it was edited, or copied by an earlier version.",
+        f"If it was not edited on purpose, delete it; it will be copied again. Compare: diff {copy} {original}",
         warning=True,
     )

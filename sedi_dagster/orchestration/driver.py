@@ -1,6 +1,6 @@
-"""`sedi run`: executes in its own process what is due, with the same jobs and instance as the sensors.
+"""`sedi run`: executes in its own process whatever is due, with the same jobs and instance as the sensors.
 
-Every step reads the state again, so an interrupted driver resumes where it stopped.
+The state is read anew before every step, so an interrupted driver resumes where it stopped.
 """
 
 import os
@@ -18,11 +18,11 @@ import dagster as dg
 
 from sedi_dagster.errors import SediError, WorkloadError
 from sedi_dagster.feedback.plan import Stop
-from sedi_dagster.orchestration.checking import part_of
-from sedi_dagster.orchestration.due import Launch, LoopState, Wait, Work, due, waiting
+from sedi_dagster.orchestration.checking import job_subset
+from sedi_dagster.orchestration.due import Attempt, Launch, LoopState, Wait, Work, describe_waits, due
 from sedi_dagster.orchestration.home import restore
 from sedi_dagster.orchestration.outputs import step_failures, user_error
-from sedi_dagster.orchestration.ownership import claim_loop, lease_held
+from sedi_dagster.orchestration.ownership import claim_loop, hold_lease
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, add_partitions, check_categories, start_round
 from sedi_dagster.orchestration.preflight import preflight
 from sedi_dagster.orchestration.resources import SediResource
@@ -31,27 +31,27 @@ from sedi_dagster.orchestration.runs import (
     PROCESS,
     ROUND,
     WORK,
+    cancel_queued_runs,
     close_dead_runs,
-    nobody_dequeues,
-    take_over_queue,
+    daemon_is_down,
 )
 from sedi_dagster.orchestration.state import ROUND_STAGE, read_state
-from sedi_dagster.orchestration.workloads import ready_for_workloads
+from sedi_dagster.orchestration.workloads import warm_worker
 from sedi_dagster.records import RoundPlan
 from sedi_dagster.storage.rounds import cut_short
 from sedi_dagster.workloads.progress import ProgressLine, parse_progress
 
 POLL_S = 0.5
 POLL_WAITING_S = 2.0
-PASSING = ("lost", "outage", "vanished")
+TRANSIENT_CAUSES = ("lost", "outage", "vanished")
 """Causes after which `sedi run` retries as the sensors do; any other ends it at once with an error."""
 REPOSITORY = {".dagster/repository": "__repository__@sedi_dagster"}
-"""The tag by which the UI finds a job's runs: `dg dev` and workspace.yaml name the code location so."""
+"""The tag by which the UI finds a job's runs. `dg dev` and workspace.yaml give the code location this name."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What is being worked on: for the display."""
+    """The work in progress, for the display. Stages of a round that run one after another are numbered from 0."""
 
     round: str
     name: str
@@ -60,7 +60,7 @@ class Stage:
 
 
 Watch = Callable[[Stage, ProgressLine | None], None]
-"""Called when a stage begins (no progress yet) and with each progress line of it."""
+"""Called when a stage begins (with None) and with each of its progress lines."""
 
 
 class Driver:
@@ -73,22 +73,22 @@ class Driver:
         self._interrupted: Callable[[], bool] = lambda: False
 
     def run(self, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None) -> str:
-        """Go on until `rounds` more rounds are finished, or the planner says stop. Returns why it ended.
+        """Run until `rounds` more rounds are finished or the planner stops, and return the reason.
 
-        A round that is open is finished first, whoever opened it, and is one of them. Of a target that an interrupted
-        `sedi run` left, what is missing is done, but never more than `rounds`.
+        An open round is finished first, whoever opened it, and counts as one of them. If an interrupted `sedi run` left
+        it open, only the rounds missing from that run's target are done, but never more than `rounds`.
 
         Raises:
-            SediError: what the user can fix. Everything finished so far stays.
+            SediError: something that the user can fix. Finished work is kept.
         """
         check_categories(self._sedi, categories)
         preflight(self._sedi)
         settings = self._sedi.settings()
-        with lease_held(settings, self._home), ready_for_workloads(settings), noted_interrupts() as self._interrupted:
+        with hold_lease(settings, self._home), warm_worker(settings), record_interrupts() as self._interrupted:
             return self._run(rounds, categories, candidates_per_category)
 
     def _run(self, rounds: int, categories: Sequence[str] | None, candidates_per_category: int | None) -> str:
-        close_dead_runs(self._instance, alone=not self._elsewhere())
+        close_dead_runs(self._instance, alone=not self._other_driver())
         restore(self._instance, self._sedi)
         target = self._target(rounds)
         last_message = ""
@@ -102,7 +102,7 @@ class Driver:
                 candidates_per_category,
                 target,
                 since=self._began,
-                elsewhere=self._elsewhere(),
+                other_driver=self._other_driver(),
             )
             if state.open is None and not state.pending and len(self._sedi.history().finished) >= target:
                 ended = "1 round is finished" if target == 1 else f"{target} rounds are finished"
@@ -118,11 +118,11 @@ class Driver:
             else:
                 last_message = self._wait(state, [step for step in steps if isinstance(step, Wait)], last_message)
 
-    def _elsewhere(self) -> str:
+    def _other_driver(self) -> str:
         return claim_loop(self._sedi.settings(), self._home)
 
     def _cut_short(self) -> str:
-        """Which batches of the last round a budget cut short, as the end of a sentence."""
+        """The end of a sentence that names the batches of the last round that a budget cut short."""
         finished = self._sedi.history().finished
         if not finished:
             return ""
@@ -132,28 +132,28 @@ class Driver:
 
     def _target(self, rounds: int) -> int:
         history = self._sedi.history()
-        wanted = len(history.finished) + rounds
+        target = len(history.finished) + rounds
         interrupted = history.open_round
         if interrupted is not None and interrupted.trigger == BY_SEDI_RUN:
-            return min(wanted, interrupted.target_round)
-        return wanted
+            return min(target, interrupted.target_round)
+        return target
 
     def _wait(self, state: LoopState, waits: Sequence[Wait], last_message: str) -> str:
-        """Wait for a run of the daemon, or for the next attempt. Returns the message shown, to show it once."""
-        failed = [wait for wait in waits if wait.attempt and (wait.person or wait.attempt.cause not in PASSING)]
-        if failed:
-            raise self._failure(failed[0])
-        why = waiting(waits)
-        if why != last_message:
-            self._watch(Stage(state.open.round if state.open else "", f"waiting. {why}", 0, 1), None)
-        close_dead_runs(self._instance, alone=not self._elsewhere())
-        if nobody_dequeues(self._instance):
-            take_over_queue(self._instance)
+        """Wait for a run of the daemon or the next attempt. Return the message shown, so that it is not repeated."""
+        for wait in waits:
+            if wait.attempt and (wait.needs_user or wait.attempt.cause not in TRANSIENT_CAUSES):
+                raise self._failure(wait, wait.attempt)
+        message = describe_waits(waits)
+        if message != last_message:
+            self._watch(Stage(state.open.round if state.open else "", f"waiting. {message}", 0, 1), None)
+        close_dead_runs(self._instance, alone=not self._other_driver())
+        if daemon_is_down(self._instance):
+            cancel_queued_runs(self._instance)
         time.sleep(POLL_WAITING_S)
-        return why
+        return message
 
     def _execute(self, state: LoopState, step: Launch) -> None:
-        """Execute a job in this process, watched through the event log that the UI shows too."""
+        """Execute a job in this process, and show the progress that it reports to the event log."""
         work, stage = step.work, _stage(state, step.work)
         self._watch(stage, None)
         run_id = str(uuid4())
@@ -164,8 +164,8 @@ class Driver:
             PROCESS: f"{os.uname().nodename}:{os.getpid()}",
             **REPOSITORY,
         }
-        with _watching(self._instance, run_id, lambda line: self._watch(stage, line)):
-            result = part_of(self._defs.resolve_job_def(work.job), work.assets).execute_in_process(
+        with _follow_progress(self._instance, run_id, lambda line: self._watch(stage, line)):
+            result = job_subset(self._defs.resolve_job_def(work.job), work.assets).execute_in_process(
                 instance=self._instance,
                 partition_key=work.partition,
                 tags=tags,
@@ -176,11 +176,8 @@ class Driver:
         if self._interrupted() or (not result.success and was_interrupted(result)):
             raise KeyboardInterrupt
 
-    def _failure(self, wait: Wait) -> SediError:
-        """The error that ended the last run, in its own words."""
-        attempt = wait.attempt
-        if attempt is None:
-            return SediError(wait.why)
+    def _failure(self, wait: Wait, attempt: Attempt) -> SediError:
+        """The error that failed the attempt, with its original message if it has one."""
         for failure in step_failures(self._instance, attempt.run_id):
             if found := user_error(failure):
                 return found[1]
@@ -198,9 +195,10 @@ def _stage(state: LoopState, work: Work) -> Stage:
 
 
 def was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Whether Ctrl-C is what ended a run, also where stopping a workload then failed.
+    """Return whether Ctrl-C ended a run.
 
-    It may also come where no step is under way: while resources are set up.
+    The interrupt may be the cause of another error, such as one raised while a workload was stopped, and it may come
+    outside of any step, while resources are set up.
     """
 
     def interrupted(error: object) -> bool:
@@ -214,32 +212,34 @@ def was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
 
 
 @contextmanager
-def noted_interrupts() -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether Ctrl-C was pressed, even if nothing was raised.
+def record_interrupts() -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether Ctrl-C was pressed since its last call, even if nothing was raised.
 
-    Dagster forgets one that comes behind the last step of a job, and Python cannot raise in every callback.
+    Dagster drops an interrupt that comes after the last step of a job, and Python cannot raise in every callback.
     """
-    noted, written = socket.socketpair()
-    with noted, written:
-        noted.setblocking(False)
-        written.setblocking(False)
-        before = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+    receiver, sender = socket.socketpair()
+    with receiver, sender:
+        receiver.setblocking(False)
+        sender.setblocking(False)
+        previous = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
 
-        def came() -> bool:
+        def interrupted() -> bool:
             try:
-                return signal.SIGINT in noted.recv(4096)
+                return signal.SIGINT in receiver.recv(4096)
             except BlockingIOError:
                 return False
 
         try:
-            yield came
+            yield interrupted
         finally:
-            signal.set_wakeup_fd(before)
+            signal.set_wakeup_fd(previous)
 
 
 @contextmanager
-def _watching(instance: dg.DagsterInstance, run_id: str, tell: Callable[[ProgressLine], None]) -> Iterator[None]:
-    """Follow a run's event log and pass on its progress lines."""
+def _follow_progress(
+    instance: dg.DagsterInstance, run_id: str, report: Callable[[ProgressLine], None]
+) -> Iterator[None]:
+    """Pass on the progress lines in a run's event log."""
     stop = threading.Event()
 
     def follow() -> None:
@@ -250,7 +250,7 @@ def _watching(instance: dg.DagsterInstance, run_id: str, tell: Callable[[Progres
             for record in connection.records:
                 line = parse_progress(record.event_log_entry.user_message)
                 if line is not None:
-                    tell(line)
+                    report(line)
 
     follower = threading.Thread(target=follow, daemon=True)
     follower.start()

@@ -1,8 +1,8 @@
 """What to do next: one pure function, shared by the sensors and `sedi run`.
 
 `round_ready_sensor` submits the result as runs, `sedi run` executes it in its own process, and `weak_category_sensor`
-opens rounds. The function depends only on the state (`state.look`), so missed ticks, restarts and lost cursors do no
-harm.
+opens rounds. The function depends only on the state (`state.read_state`), so missed ticks, restarts and lost cursors do
+no harm.
 
     prepare what is stale ─► generate each planned category ─► train, evaluate, report ─► open the next round, or stop
 """
@@ -22,21 +22,21 @@ other exception. vanished: the run succeeded but its data is missing. canceled: 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often work is retried after one cause, with backoff doubling from `first_s` to `most_s`."""
+    """Maximum number of attempts for one cause, with a pause that doubles from `first_s` up to `max_s` seconds."""
 
     attempts: int
     first_s: float
-    most_s: float = 3600.0
+    max_s: float = 3600.0
 
     def pause_s(self, failures: int) -> float:
-        """Seconds between the last of so many failures (1 or more) and the next attempt."""
-        return min(self.most_s, self.first_s * 2.0 ** (failures - 1))
+        """Return the pause before the next attempt, in seconds, after `failures` (at least 1) failures."""
+        return min(self.max_s, self.first_s * 2.0 ** (failures - 1))
 
 
 RETRY_POLICIES: dict[Cause, RetryPolicy] = {
     "lost": RetryPolicy(6, 10),
     "outage": RetryPolicy(10, 30),  # about three hours
-    "user error": RetryPolicy(3, 300),  # a change of settings or files is noticed at once and begins the count anew
+    "user error": RetryPolicy(3, 300),  # a change of settings or files resets the count
     "failed check": RetryPolicy(2, 60),
     "defect": RetryPolicy(3, 60),
     "vanished": RetryPolicy(3, 10),
@@ -46,7 +46,7 @@ RETRY_POLICIES: dict[Cause, RetryPolicy] = {
 
 @dataclass(frozen=True)
 class Work:
-    """Something that one run does. `key` names it in run keys and tags; `assets` is all of the job if empty."""
+    """The work of one run. `key` identifies it in run keys and tags; empty `assets` means all assets of the job."""
 
     key: str
     name: str
@@ -66,7 +66,7 @@ class Attempt:
     message: str = ""
 
     def describe(self) -> str:
-        """The run, the cause and the message, as messages show them."""
+        """Return the run, the cause and the error message as text."""
         return f"run {self.run_id[:8]} ({self.cause})" + (f": {self.message}" if self.message else "")
 
 
@@ -75,9 +75,9 @@ class PendingWork:
     """Work that is not done yet, with its attempts so far.
 
     Attributes:
-        active: the run in progress, empty if there is none.
-        attempts: runs that failed on the present settings and files, oldest first.
-        runs: number of runs so far, from which the next run's number follows.
+        active: id of the run in progress; empty if there is none.
+        attempts: runs that failed with the current settings and files, oldest first.
+        runs: number of all runs so far; the next run's number is one more.
     """
 
     work: Work
@@ -92,10 +92,10 @@ class LoopState:
 
     Attributes:
         open: the open round.
-        pending: what it needs next, or what the last finished round still lacks.
-        next: the planner's answer, if no round is open.
-        inputs: hash of the settings and files as they are now; runs that are started are tagged with it.
-        elsewhere: what else drives this loop; empty if nothing does.
+        pending: work that the open round needs next, or that the last finished round still lacks.
+        next: the planner's decision, if no round is open.
+        inputs: hash of the current settings and files, with which new runs are tagged.
+        other_driver: another process that drives the loop; empty if there is none.
         now: seconds since the epoch.
     """
 
@@ -104,12 +104,12 @@ class LoopState:
     next: RoundPlan | Stop
     now: float
     inputs: str = ""
-    elsewhere: str = ""
+    other_driver: str = ""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Start this work; `number` counts its runs from 1."""
+    """Start this work. Its runs are numbered from 1."""
 
     work: Work
     number: int
@@ -121,29 +121,30 @@ class Launch:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to start now.
+    """Nothing can be started now.
 
     Attributes:
-        until: when its next attempt is due; None: not by the clock.
-        person: nothing happens until the user acts.
-        work, attempt: what waits, and the run that it failed in.
+        until: time of the next attempt, in seconds since the epoch; None if no attempt is scheduled.
+        needs_user: nothing happens until the user acts.
+        work: the work that waits.
+        attempt: the failed or cancelled run of that work.
     """
 
-    why: str
+    reason: str
     until: float | None = None
-    person: bool = False
+    needs_user: bool = False
     work: Work | None = None
     attempt: Attempt | None = None
 
 
 Step = Launch | RoundPlan | Wait | Stop
-"""A plan: open this round, unless another plan was written in the meantime. Stop: the loop has stopped, and why."""
+"""`RoundPlan`: open this round, unless another plan was saved in the meantime. `Stop`: the loop has stopped."""
 
 
 def due(state: LoopState) -> list[Step]:
-    """What is due, most urgent first: work to start, or why there is none."""
-    if state.elsewhere:
-        return [Wait(f"{state.elsewhere} drives the loop.")]
+    """Return the next steps, work to start first. There is at least one."""
+    if state.other_driver:
+        return [Wait(f"{state.other_driver} drives the loop.")]
     steps = [_next_step(pending, state.now) for pending in state.pending]
     return sorted(steps, key=lambda step: not isinstance(step, Launch)) or [state.next]
 
@@ -159,7 +160,7 @@ def _next_step(pending: PendingWork, now: float) -> Step:
         return Wait(
             f"{work.name}: run {last.run_id[:8]} was cancelled. Re-execute it in the UI, or finish the "
             "round with `sedi run --rounds 1`.",
-            person=True,
+            needs_user=True,
             work=work,
             attempt=last,
         )
@@ -169,24 +170,24 @@ def _next_step(pending: PendingWork, now: float) -> Step:
             f"{work.name}: given up after {failures} attempts; the last was {last.describe()}. Fix the cause, then "
             "re-execute that run in the UI, or finish the round with `sedi run --rounds 1`. Changed settings or "
             "files are detected automatically.",
-            person=True,
+            needs_user=True,
             work=work,
             attempt=last,
         )
-    again = last.ended_at + policy.pause_s(failures)
-    if now >= again:
+    retry_at = last.ended_at + policy.pause_s(failures)
+    if now >= retry_at:
         return Launch(work, pending.runs + 1)
-    return Wait(f"{work.name}: {last.describe()}.", again, work=work, attempt=last)
+    return Wait(f"{work.name}: {last.describe()}.", retry_at, work=work, attempt=last)
 
 
-def waiting(steps: Sequence[Step], now: float | None = None) -> str:
-    """Why nothing is started, as one paragraph; with `now`, also when the next attempts are due."""
+def describe_waits(steps: Sequence[Step], now: float | None = None) -> str:
+    """Return why nothing is started, as one paragraph; given `now`, also when the next attempts are due."""
     messages = []
     for step in steps:
         if isinstance(step, Stop):
             messages.append(step.reason)
         if isinstance(step, Wait):
-            messages.append(step.why)
+            messages.append(step.reason)
             if step.until is not None and now is not None:
                 messages.append(f"Next attempt in {step.until - now:.0f} s.")
     return " ".join(messages)

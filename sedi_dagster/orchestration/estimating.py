@@ -40,21 +40,21 @@ def estimate_command(candidates: int | None, categories: int | None) -> None:
 
 
 def estimate_round(settings: Settings, candidates: int) -> dict[str, Estimate]:
-    """An estimate for each method of the mix, of its share of the candidates.
+    """Estimate the cost of each method of the mix for its share of the candidates.
 
     Raises:
-        SettingsError: the mix of methods is none.
+        SettingsError: the mix of methods is invalid.
     """
     mix = settings.generation.methods
     check_mix(mix)
     price = known_price(settings)
     with open_ledger(settings) as ledger:
         means = mean_calls(ledger, make_endpoint(settings).identity, settings.teacher.model)
-    written = _written(Store(settings.data_root), settings.teacher.model)
+    counts = _counts_by_method(Store(settings.data_root), settings.teacher.model)
     return {
         name: estimate_calls(
             candidates * share,
-            _as_seen(METHODS[name].call_shapes(settings.generation, settings.teacher.asks_in_chat), written.get(name)),
+            _observed(METHODS[name].call_shapes(settings.generation, settings.teacher.asks_in_chat), counts.get(name)),
             price,
             settings.teacher.max_concurrency,
             means,
@@ -63,8 +63,8 @@ def estimate_round(settings: Settings, candidates: int) -> dict[str, Estimate]:
     }
 
 
-def _written(store: Store, teacher: str) -> dict[str, tuple[int, Counter[str]]]:
-    """By method, what the teacher has written in all rounds: well-formed candidates, and calls by purpose."""
+def _counts_by_method(store: Store, teacher: str) -> dict[str, tuple[int, Counter[str]]]:
+    """By method, the teacher's well-formed candidates of all rounds, and the calls for them by purpose."""
     counts: dict[str, tuple[int, Counter[str]]] = {}
     for plan in load_history(store).plans:
         for category in plan.category_ids:
@@ -74,22 +74,22 @@ def _written(store: Store, teacher: str) -> dict[str, tuple[int, Counter[str]]]:
             for (method,), rows in tables["candidates"].filter(pl.col("teacher") == teacher).group_by("method"):
                 well_formed, calls = counts.setdefault(str(method), (0, Counter()))
                 keys = [rows["instruction_key"], rows["answer_key"], rows["further_keys"].explode()]
-                mine = pl.concat([k.alias("key") for k in keys]).unique().implode()
-                calls.update(tables["calls"].filter(pl.col("request_key").is_in(mine))["purpose"])
+                made_by = pl.concat([k.alias("key") for k in keys]).unique().implode()
+                calls.update(tables["calls"].filter(pl.col("request_key").is_in(made_by))["purpose"])
                 counts[str(method)] = (well_formed + int(rows["problem"].is_null().sum()), calls)
     return counts
 
 
-def _as_seen(shapes: Sequence[CallShape], written: tuple[int, Counter[str]] | None) -> list[CallShape]:
-    """The shapes with the calls a candidate that there really were, where candidates were written."""
-    if written is None or not written[0]:
+def _observed(shapes: Sequence[CallShape], counts: tuple[int, Counter[str]] | None) -> list[CallShape]:
+    """The shapes with the observed number of calls per candidate, if there are candidates so far."""
+    if counts is None or not counts[0]:
         return list(shapes)
-    candidates, calls = written
+    candidates, calls = counts
     return [replace(shape, per_candidate=calls[shape.purpose] / candidates) for shape in shapes]
 
 
 def print_estimate(settings: Settings, candidates: int) -> None:
-    """Print what so many candidates will take, method by method."""
+    """Print the estimated calls, tokens, cost and time of generating `candidates` candidates, by method."""
     estimates = estimate_round(settings, candidates)
     measured = any(estimate.measured for estimate in estimates.values())
     basis = "earlier calls of this teacher" if measured else "the settings' limits (no calls so far)"
@@ -107,7 +107,7 @@ def print_estimate(settings: Settings, candidates: int) -> None:
 
 
 def round_allowance(settings: Settings) -> Allowance:
-    """What the caps leave the next round: the upper bound of what it takes."""
+    """Return what the budget caps leave for the next round, the upper bound of its cost."""
     caps = Budget.from_settings(settings).caps("next", today())
     with open_ledger(settings) as ledger:
         return allowance(caps, ledger.account)
@@ -116,12 +116,12 @@ def round_allowance(settings: Settings) -> Allowance:
 def _bound(left: Allowance) -> str:
     if not left.settings:
         return (
-            "Worst case: every call at its token limit. No cap is set, so a round may take still more if answers "
-            "are unusable and calls are repeated; SEDI_LOOP_MAX_TOKENS_PER_ROUND limits it."
+            "Worst case: every call uses its token limit. No cap is set, so a round may cost even more if answers "
+            "are unusable and calls are repeated. Set SEDI_LOOP_MAX_TOKENS_PER_ROUND to limit it."
         )
     limits = [f"{left.tokens:,} tokens"] if left.tokens is not None else []
     limits += [f"{left.usd:.4f} USD"] if left.usd is not None else []
-    return f"Upper bound: {' and '.join(limits)}, by {', '.join(left.settings)}."
+    return f"Upper bound: {' and '.join(limits)}, set by {', '.join(left.settings)}."
 
 
 def _cells(estimates: list[Estimate]) -> list[str]:
@@ -140,7 +140,7 @@ def _sum(amounts: list[float | None]) -> float | None:
 
 
 def print_next_plan(settings: Settings, categories: Sequence[str] | None, candidates_per_category: int | None) -> None:
-    """The same answer that a sensor, the schedule, the job `open_round` and `sedi run` get now.
+    """Print the plan that a sensor, the schedule, the job `open_round` or `sedi run` would get now, and its cost.
 
     Raises:
         SediError: an unknown category was named, or a file cannot be read.
@@ -153,8 +153,8 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
         console.print(f"No round would be opened: {decided.reason}.", soft_wrap=True)
         if history.open_round is not None:
             console.print("`sedi status` shows what it is waiting for; `sedi run --rounds 1` finishes it.")
-        if finished and (needed := attention_needed(finished[-1].categories)):
-            console.print(needed, style="bold", soft_wrap=True)
+        if finished and (message := attention_needed(finished[-1].categories)):
+            console.print(message, style="bold", soft_wrap=True)
         return
     console.print(_plan_table(decided))
     for reason in _reasons(decided):
@@ -170,13 +170,13 @@ def _plan_table(plan: RoundPlan) -> Table:
     for name in ("category", "kept wanted", "candidates", "difficulty", "errors seen"):
         table.add_column(name, justify="right" if name in ("kept wanted", "candidates") else "left", no_wrap=True)
     for c in plan.categories:
-        wanted = "-" if c.wanted is None else str(c.wanted)
-        table.add_row(c.category, wanted, str(c.candidates), c.difficulty or "any", ", ".join(c.errors[:2]))
+        to_keep = "-" if c.wanted is None else str(c.wanted)
+        table.add_row(c.category, to_keep, str(c.candidates), c.difficulty or "any", ", ".join(c.errors[:2]))
     return table
 
 
 def _reasons(plan: RoundPlan) -> list[str]:
-    """The reason for each category; a reason shared by several is shown once."""
+    """The reasons, each with the categories that it applies to."""
     by_reason: dict[str, list[str]] = {}
     for c in plan.categories:
         by_reason.setdefault(c.reason, []).append(c.category)

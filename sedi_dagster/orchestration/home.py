@@ -18,19 +18,19 @@ from sedi_dagster.storage.rounds import load_history
 
 
 def ensure_dagster_home(profile: str) -> Path:
-    """Make DAGSTER_HOME and put `dagster.yaml` there; set the variable.
+    """Create DAGSTER_HOME with `dagster.yaml`, set the variable, and return the folder.
 
-    The default is `.dagster/` in the project, and a home of its own for rehearsals, as their data is apart too. A
-    relative one is taken from the project, as the data folder is, so that it is the same from wherever it is called.
+    The default is `.dagster/` in the project, or `.dagster-rehearsal/` for rehearsals, whose data is separate, too. A
+    relative path is relative to the project, like the data folder's, so that it does not depend on the working folder.
 
     Raises:
         StorageError: the folder cannot be used or written.
     """
     default = ".dagster-rehearsal" if profile == "rehearsal" else ".dagster"
     home = PROJECT_ROOT / local_path(os.environ.get("DAGSTER_HOME") or default)
-    if odd := odd_in_path(str(home)):
+    if character := odd_in_path(str(home)):
         raise StorageError(
-            f"DAGSTER_HOME {home} has {odd!r} in its path, which Dagster's databases read as part of a URL.",
+            f"DAGSTER_HOME {home} has {character!r} in its path, which Dagster's databases read as part of a URL.",
             "Set DAGSTER_HOME to another folder.",
         )
     try:
@@ -45,11 +45,13 @@ def ensure_dagster_home(profile: str) -> Path:
     return home
 
 
-def ready_for_ui(profile: str) -> None:
-    """Records that fit the data folder, before anyone looks at them: a lost home restored, the first round's cells.
+def prepare_for_ui(profile: str) -> None:
+    """Bring Dagster's records in line with the data folder before the UI starts.
+
+    Lost records are restored, and the partition of the first round is added if there is no round yet.
 
     Raises:
-        SediError: DAGSTER_HOME cannot be written, or a file of the user's cannot be read.
+        SediError: DAGSTER_HOME cannot be written, or a user's file cannot be read.
     """
     ensure_dagster_home(profile)
     sedi = SediResource()
@@ -59,27 +61,27 @@ def ready_for_ui(profile: str) -> None:
 
 
 def restore(instance: dg.DagsterInstance, sedi: SediResource) -> list[str]:
-    """Tell Dagster of partitions that lie in the data folder but not in its records (DAGSTER_HOME was lost).
+    """Record partitions of the data folder that are missing from Dagster's records, as after DAGSTER_HOME was lost.
 
     Returns:
-        What was restored, as `asset partition`. Nothing if the records are complete.
+        The restored partitions, as `asset partition`; empty if the records are complete.
     """
     store, restored = sedi.store(), list[str]()
     history = load_history(store)
     instance.add_dynamic_partitions(str(ROUNDS.name), [plan.round for plan in history.plans])
-    wanted: list[tuple[str, str | None]] = [(asset, None) for asset in PREPARE_ASSETS]
+    expected: list[tuple[str, str | None]] = [(asset, None) for asset in PREPARE_ASSETS]
     for plan in history.plans:
-        wanted += [("generated_batches", batch_key(c, plan.round)) for c in plan.category_ids]
-        wanted += [(asset, plan.round) for asset in ROUND_ASSETS if asset != "sft_dataset"]
-    wanted.append(("sft_dataset", None))
-    there = {asset: instance.get_materialized_partitions(dg.AssetKey(asset)) for asset, key in wanted if key}
-    for asset, partition in wanted:
+        expected += [("generated_batches", batch_key(c, plan.round)) for c in plan.category_ids]
+        expected += [(asset, plan.round) for asset in ROUND_ASSETS if asset != "sft_dataset"]
+    expected.append(("sft_dataset", None))
+    materialized = {asset: instance.get_materialized_partitions(dg.AssetKey(asset)) for asset, key in expected if key}
+    for asset, partition in expected:
         parts = (asset, *partition_path(partition))
         marker = store.tables_marker(*parts)
         if partition is None:
             recorded = instance.get_latest_materialization_event(dg.AssetKey(asset)) is not None
         else:
-            recorded = str(partition) in there[asset]
+            recorded = str(partition) in materialized[asset]
         if marker is not None and not recorded:
             rows = {f"rows/{name}": table["rows"] for name, table in marker["tables"].items()}
             event = dg.AssetMaterialization(

@@ -1,8 +1,8 @@
-"""`sedi import`: candidates that were made elsewhere become a round of the loop.
+"""`sedi import`: turns candidates that were generated elsewhere into a round of the loop.
 
-The round is planned like any other; its batches are kept beside the plan, and `generated_batches` takes them from there
-in place of asking a teacher. From then on they are candidates like all others: verdicts, composition, training,
-lineage. Each names its origin: the file by name and hash in place of the call, the model if the row names one, the row.
+The round is planned like any other. Its batches are stored with the plan, and `generated_batches` reads them instead of
+calling a teacher. After that they are treated like all other candidates: verdicts, composition, training, lineage. Each
+records its origin: the name and hash of the file in place of a call, the model if the row names one, and the raw row.
 """
 
 import json
@@ -36,7 +36,7 @@ from sedi_dagster.storage.store import Store
 BY_IMPORT = "sedi import"
 LIMITS = Limits(file_bytes=2_000_000_000, rows=2_000_000, text_chars=200_000)
 MODEL_FIELDS = ("model_name", "model", "generator", "teacher")
-"""Fields by which data sets name the model that wrote a row."""
+"""Fields in which data sets name the model that wrote a row."""
 
 
 @click.command("import")
@@ -58,17 +58,22 @@ def import_command(file: Path, into: str | None, columns: Columns) -> None:
     show_notes(console, problems.note_lines())
     show_problems(console, "row(s) skipped", problems, 5)
     counts = ", ".join(f"{c.category} ({c.candidates:,})" for c in plan.categories)
-    console.print(f"{plan.round} holds {sum(c.candidates for c in plan.categories):,} candidates: {counts}.")
-    console.print("Next: `sedi run --rounds 1`, or the daemon (`sedi ui`), filters them, trains and evaluates.")
+    console.print(f"{plan.round} has {sum(c.candidates for c in plan.categories):,} candidates: {counts}.")
+    console.print("Next: `sedi run --rounds 1` or the daemon (`sedi ui`) filters them, trains and evaluates.")
 
 
 def import_file(
     file: Path, settings: Settings, problems: Problems, columns: Columns | None = None, into: str | None = None
 ) -> RoundPlan:
-    """Plan a round of a file's candidates and keep its batches. Rows that cannot be read are noted in `problems`.
+    """Plan a round from the candidates in a file, and store its batches.
+
+    Args:
+        problems: collects the rows that cannot be used.
+        columns: names of the file's fields, if they are not recognised.
+        into: category of all rows; None: as named in the rows, or that of the most similar seed tasks.
 
     Raises:
-        SediError: another round is open, the category is unknown, or the file has no row that can be read.
+        SediError: another round is open, the category is unknown, or the file has no usable row.
     """
     categories = load_categories(settings.path(settings.categories))
     if into is not None and into not in categories:
@@ -78,24 +83,24 @@ def import_file(
     if history.open_round is not None:
         raise SediError(
             f"{history.open_round.round} is open, started by {history.open_round.trigger}.",
-            "Finish it first: sedi run --rounds 1",
+            "Finish it first with `sedi run --rounds 1`.",
         )
     read = clean_outputs(read_exchanges(file, problems, columns, LIMITS), settings.teacher.cleaning_rules, problems)
     exchanges = with_known_names(list(read), categories, problems)
     if not exchanges:
         problems.raise_any()
-        raise InputFileError(f"{file} has no usable row.", "Give at least one instruction and output.")
-    named = _named(exchanges, categories, problems, into)
+        raise InputFileError(f"{file} has no usable row.", "Provide an instruction and an output.")
+    assigned = _categories_of(exchanges, categories, problems, into)
     number = max((plan.number for plan in history.plans), default=0) + 1
-    counted = Counter(named)
+    counts = Counter(assigned)
     plan = RoundPlan(
         round=round_key(number),
         parent=history.plans[-1].round if history.plans else None,
         trigger=BY_IMPORT,
         categories=tuple(
-            CategoryPlan(category, counted[category], f"imported from {file.name}")
+            CategoryPlan(category, counts[category], f"imported from {file.name}")
             for category in categories
-            if counted[category]
+            if counts[category]
         ),
         target_round=number,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -103,9 +108,9 @@ def import_file(
     source = f"{file.name}@{file_sha256(file)[:16]}"
     store.remove("assets", IMPORTS, plan.round)
     for category in plan.category_ids:
-        rows = [row for row, name in zip(exchanges, named, strict=True) if name == category]
+        rows = [row for row, name in zip(exchanges, assigned, strict=True) if name == category]
         store.write_tables(_tables(rows, plan.round, category, source), IMPORTS, plan.round, category)
-    if not save_plan(store, plan):  # the plan comes last: what was interrupted before it is no round
+    if not save_plan(store, plan):  # last, so that an interrupted import leaves no round behind
         raise SediError(
             f"{plan.round} was opened by another process in the meantime.", "Import the file again once it is finished."
         )
@@ -113,14 +118,14 @@ def import_file(
 
 
 def imported_batch(store: Store, plan: RoundPlan, category: str) -> Tables | None:
-    """The batch of a round that was imported; None if a teacher is to be asked for it."""
+    """Return the batch of an imported round; None if the round was not imported and the teacher generates it."""
     return store.read_tables(IMPORTS, plan.round, category) if plan.trigger == BY_IMPORT else None
 
 
-def _named(
+def _categories_of(
     exchanges: Sequence[Exchange], categories: Collection[str], problems: Problems, into: str | None
 ) -> list[str]:
-    """The category of each row: the one for all, or its own, or that of the nearest of the project's seeds."""
+    """The category of each row: `into`, or the one that it names, or that of the most similar bundled seed tasks."""
     if into is not None:
         return [into] * len(exchanges)
     unknown = [row for row in exchanges if row.category not in categories]
@@ -136,15 +141,15 @@ def _named(
                 f"Name one of {', '.join(categories)} in each row, or one for all rows with --into.",
             )
         problems.notes["rows name no known category: each got the category of the most similar seeds"] += len(unknown)
-        found = assign_categories([as_seed_task(row) for row in unknown], known)
-        assigned = {row.number: category for row, (category, _) in zip(unknown, found, strict=True)}
+        nearest = assign_categories([as_seed_task(row) for row in unknown], known)
+        assigned = {row.number: category for row, (category, _) in zip(unknown, nearest, strict=True)}
     return [assigned.get(row.number, row.category) for row in exchanges]
 
 
 def _tables(rows: Sequence[Exchange], round_name: str, category: str, source: str) -> Tables:
-    """The tables of `generated_batches`, with one call that stands for the file and cost nothing."""
+    """The tables of `generated_batches`, with one call that represents the file and costs nothing."""
     key = content_id("file", source, round_name, category)
-    candidates = [_candidate(row, place, round_name, category, key, source) for place, row in enumerate(rows)]
+    candidates = [_candidate(row, position, round_name, category, key, source) for position, row in enumerate(rows)]
     call = {"request_key": key, "purpose": "import", "category": category, "finish_reason": "stop",
             "prompt_tokens": 0, "completion_tokens": 0, "cost_usd": 0.0, "latency_s": 0.0}  # fmt: skip
     reason = f"imported from {source}"
@@ -157,14 +162,14 @@ def _tables(rows: Sequence[Exchange], round_name: str, category: str, source: st
     }
 
 
-def _candidate(row: Exchange, place: int, round_name: str, category: str, key: str, source: str) -> dict[str, Any]:
-    """One row of `CANDIDATE_SCHEMA`; the row as it was read, with what the loop has no field for, is its raw text."""
+def _candidate(row: Exchange, position: int, round_name: str, category: str, key: str, source: str) -> dict[str, Any]:
+    """A row of `CANDIDATE_SCHEMA`. Its raw text is the whole row of the file, with the fields that the loop ignores."""
     raw = json.dumps(row.row, ensure_ascii=False, default=str)
     return {
         "candidate_id": content_id("cand", key, row.number, raw),
         "round": round_name,
         "category": category,
-        "position": place,
+        "position": position,
         "instruction_id": content_id("instr", key, row.instruction),
         "instruction": row.instruction,
         "input": row.input,

@@ -7,7 +7,7 @@ import dagster as dg
 
 from sedi_dagster.orchestration.checking import NAMES
 from sedi_dagster.orchestration.open_lineage import emit_open_lineage
-from sedi_dagster.orchestration.outputs import plain, restored_metadata
+from sedi_dagster.orchestration.outputs import metadata_from_json, metadata_to_json
 from sedi_dagster.orchestration.partitions import MANY, partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
@@ -18,16 +18,16 @@ from sedi_dagster.storage.superseding import supersede
 
 
 class TablesIOManager(dg.ConfigurableIOManager):
-    """Writes `Tables` with their completion marker; reads them back.
+    """Stores `Tables` as Parquet with a completion marker.
 
-    `inputs/` records the data versions of a partition's inputs, its metadata in Dagster, and its checks.
-    What a finished round made is not lost when it is made again (`superseding`).
+    `inputs/` records the data versions of a partition's inputs, its metadata in Dagster, and its checks. If a partition
+    of a finished round is rebuilt, its previous data is kept (`superseding`).
     """
 
     sedi: dg.ResourceDependency[SediResource]
 
     def handle_output(self, context: dg.OutputContext, obj: Tables) -> None:
-        """Write the record of the inputs of a partition, then its tables, the marker last."""
+        """Write the record of a partition's inputs, then its tables, and the marker last."""
         asset, store = context.asset_key.path[-1], self.sedi.store()
         parts = (asset, *partition_path(context.asset_partition_key if context.has_asset_partitions else None))
         upstream = [dep.asset_key.path[-1] for dep in context.asset_spec.deps]
@@ -35,13 +35,13 @@ class TablesIOManager(dg.ConfigurableIOManager):
             store, parts[1], parts, tables_version(obj), context.run_id
         )
         if replaced:
-            _tell_superseded(context, parts)
+            _report_superseded(context, parts)
         if self.sedi.settings().teacher.is_simulated and "teacher" not in context.output_metadata:
             context.add_output_metadata({"teacher": SIMULATED})
         record: dict[str, Any] = {
             "data_version": tables_version(obj),
             "inputs": dict(_input_versions(store, upstream, parts)),
-            "metadata": plain(context.output_metadata),
+            "metadata": metadata_to_json(context.output_metadata),
             "checks": NAMES.get(asset, []),
         }
         store.write_sealed(record, *_inputs_file(parts))
@@ -51,22 +51,22 @@ class TablesIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata({"dagster/uri": str(store.path("assets", *parts))})
 
     def load_input(self, context: dg.InputContext) -> Tables | dict[str, Tables]:
-        """The tables of the upstream partition, or of several by partition key (`MANY`)."""
+        """Return the tables of the upstream partition, or those of several by partition key (`MANY`)."""
         store = self.sedi.store()
         asset = context.asset_key.path[-1]
         if not context.has_asset_partitions:
             return store.read_tables(asset)
         if not (context.definition_metadata or {}).get(MANY):
             return store.read_tables(asset, *partition_path(context.asset_partition_key))
-        there = [key for key in context.asset_partition_keys if store.tables_marker(asset, *partition_path(key))]
-        return {key: store.read_tables(asset, *partition_path(key)) for key in there}
+        existing = [key for key in context.asset_partition_keys if store.tables_marker(asset, *partition_path(key))]
+        return {key: store.read_tables(asset, *partition_path(key)) for key in existing}
 
 
-def _tell_superseded(context: dg.OutputContext, parts: tuple[str, ...]) -> None:
-    """Say in the log, and on the round's manifest, that they disagree until the rest of the round is made again."""
+def _report_superseded(context: dg.OutputContext, parts: tuple[str, ...]) -> None:
+    """Report, in the log and as a check of the manifest, that the manifest no longer agrees with the data."""
     message = (
-        f"{parts[1]} was finished: the former data of {'/'.join(parts)} is kept in superseded/{parts[1]}. Materialize "
-        "what builds on it, lineage_manifest included, so that the round fits together again."
+        f"{parts[1]} was finished: the previous data of {'/'.join(parts)} is kept in superseded/{parts[1]}. "
+        "Materialize everything downstream, including lineage_manifest, to make the round consistent again."
     )
     context.log.warning(message)
     evaluation = dg.AssetCheckEvaluation(
@@ -86,10 +86,7 @@ def _tell_superseded(context: dg.OutputContext, parts: tuple[str, ...]) -> None:
 
 
 def _input_versions(store: Store, upstream: list[str], parts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """(path, data version) of the partitions that a partition of a round is made of.
-
-    An asset without partitions is made of those of every finished round.
-    """
+    """(path, data version) of the upstream partitions; without partitions of its own, those of all finished rounds."""
     round_key = parts[1] if len(parts) > 1 else None
     plan = load_plan(store, round_key) if round_key else None
     finished = [] if round_key else [outcome.round for outcome in load_history(store).finished]
@@ -104,17 +101,17 @@ def _input_versions(store: Store, upstream: list[str], parts: tuple[str, ...]) -
 
 
 def inputs_of(store: Store, *parts: str) -> dict[str, str]:
-    """Data version, by path, of each partition that a partition was made of; empty if that is not known."""
+    """Return the data version, by path, of each partition that a partition was made from; empty if unknown."""
     return dict(_record(store, parts).get("inputs", {}))
 
 
 def metadata_of(store: Store, *parts: str) -> dict[str, Any]:
-    """What a partition's materialization said of it; empty if that is not known."""
-    return restored_metadata(_record(store, parts).get("metadata", {}))
+    """Return the metadata of a partition's materialization; empty if unknown."""
+    return metadata_from_json(_record(store, parts).get("metadata", {}))
 
 
 def _record(store: Store, parts: tuple[str, ...]) -> dict[str, Any]:
-    """What was written with the data that is there now; empty if it was written with other data."""
+    """The record of a partition in `inputs/`; empty if there is none, or if it belongs to other data."""
     marker, record = store.tables_marker(*parts), store.read_json(*_inputs_file(parts))
     if marker is None or record is None or record["data_version"] != marker["data_version"]:
         return {}

@@ -76,7 +76,10 @@ class OpenRound(dg.Config):
 
 @dg.op(name="plan_next_round")
 def plan_next_round(context: dg.OpExecutionContext, config: OpenRound, sedi: SediResource) -> None:
-    """Open the next round: check everything, write its plan and add its partitions; nothing if the planner stops."""
+    """Open the next round: run the preflight checks, write the plan and add its partitions.
+
+    If the planner stops, nothing is done.
+    """
     with as_dagster_failure():
         decided = next_plan(sedi, config.trigger, config.categories or None, config.candidates_per_category or None)
         if isinstance(decided, Stop):

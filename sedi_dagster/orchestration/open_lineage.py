@@ -1,8 +1,8 @@
-"""OpenLineage events of the partitions that the loop makes, for who collects the lineage of many systems in one place.
+"""OpenLineage events for materialized partitions, to collect the lineage of many systems in one place.
 
-Off unless `SEDI_OPENLINEAGE` is set. Where the events go is for the client to know, as for all its users:
-`OPENLINEAGE_URL`, `OPENLINEAGE_API_KEY`, or a file `openlineage.yml`. The jobs are the assets; the datasets are the
-partitions, each with its data version. https://openlineage.io/docs/spec/object-model
+Off unless `SEDI_OPENLINEAGE` is set. The receiver is configured as usual for the OpenLineage client: by
+`OPENLINEAGE_URL` and `OPENLINEAGE_API_KEY`, or in a file `openlineage.yml`. Assets are jobs; partitions are datasets,
+each with its data version. https://openlineage.io/docs/spec/object-model
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ PRODUCER = f"urn:sedi-dagster:{__version__}"
 def emit_open_lineage(
     context: dg.OutputContext, root: str, path: str, marker: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> None:
-    """Send the START and the COMPLETE event of a partition. A receiver that cannot be reached is a warning.
+    """Send the START and COMPLETE events of a partition. If the receiver cannot be reached, a warning is logged.
 
     Args:
-        root: the data folder, a path or a URL.
-        path: below `assets/`, the asset first.
-        inputs: data version of each partition that it was made of, by path below `assets/`.
+        root: path or URL of the data folder.
+        path: path of the partition below `assets/`.
+        inputs: data versions of the upstream partitions, by path below `assets/`.
     """
     from openlineage.client import OpenLineageClient
 
@@ -48,7 +48,7 @@ def emit_open_lineage(
 def _events(
     context: dg.OutputContext, root: str, path: str, marker: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> list[RunEvent]:
-    """The step that made the partition began, and completed with these datasets."""
+    """The START and COMPLETE events of the step that materialized the partition."""
     from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
     from openlineage.client.facet_v2 import (
         dataset_version_dataset,
@@ -92,7 +92,7 @@ def _events(
 
 
 def dataset(root: str, path: str) -> tuple[str, str]:
-    """Namespace and name of a partition, by OpenLineage's rules for files and object stores."""
+    """Return the namespace and name of a partition, following OpenLineage's rules for files and object stores."""
     url = urlsplit(f"{root.rstrip('/')}/assets/{path}")
     if url.scheme in ("", "file"):
         return "file", url.path

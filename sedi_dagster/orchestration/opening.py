@@ -1,4 +1,4 @@
-"""Opening a round from the UI, by materializing a partition of it or adding its partition."""
+"""Opening a round from the UI, by materializing or adding one of its partitions."""
 
 import dagster as dg
 
@@ -13,13 +13,13 @@ from sedi_dagster.storage.rounds import load_plan
 BY_PERSON = "person"
 
 
-def plan_of_partition(sedi: SediResource, instance: dg.DagsterInstance, key: str) -> RoundPlan:
-    """The plan of the round that a batch is materialized for. The next round is opened by that, if none is open.
+def open_partition(sedi: SediResource, instance: dg.DagsterInstance, key: str) -> RoundPlan:
+    """Return the plan of the round that a batch is materialized for. If it is the next round, it is opened.
 
     Raises:
-        SediError: it is no round that could be opened, or the planner finds none worth opening.
+        SediError: the round does not exist and cannot be opened, or the planner finds no round worth opening.
     """
-    if load_plan(sedi.store(), key) is None and not not_a_round(sedi, key):
+    if load_plan(sedi.store(), key) is None and not invalid_partition(sedi, key):
         decided = next_plan(sedi, BY_PERSON)
         if isinstance(decided, Stop):
             raise SediError(f"{key} was not opened: {decided.reason}.", "Name categories in the job open_round.")
@@ -28,14 +28,14 @@ def plan_of_partition(sedi: SediResource, instance: dg.DagsterInstance, key: str
     return sedi.plan(key)
 
 
-def not_a_round(sedi: SediResource, key: str) -> str:
-    """Why no partition of that name can be made; empty if it is a planned round, or the next one."""
+def invalid_partition(sedi: SediResource, key: str) -> str:
+    """Return why no round partition of that name can be added; empty if it is a planned round or the next one."""
     history = sedi.history()
     following = round_key(history.plans[-1].number + 1 if history.plans else 1)
     if key in {plan.round for plan in history.plans} or (key == following and history.open_round is None):
         return ""
-    now = f"{history.open_round.round} is open" if history.open_round else f"The next one is {following}"
+    state = f"{history.open_round.round} is open" if history.open_round else f"The next round is {following}"
     return (
-        f"{key!r} is no round. {now}. Rounds are opened by the job open_round (Jobs, open_round, Launchpad, "
-        "Launch Run) and by the sensors; they add their partitions themselves."
+        f"{key!r} is not a round. {state}. Rounds are opened by the job open_round (Jobs, open_round, Launchpad, "
+        "Launch Run) and by the sensors, which also add the partitions."
     )

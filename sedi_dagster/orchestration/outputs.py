@@ -1,4 +1,4 @@
-"""What a step tells Dagster: its output with metadata (and its copy next to the data), or why it failed."""
+"""What steps report to Dagster: outputs with metadata, or the error that failed them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,30 +18,34 @@ USER_ERROR = "user_error"
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
 PREVIEW_CHARACTERS = 60
-LONGEST_KEPT = 20_000
-"""Characters of a text that is kept for `restore`."""
+MAX_STORED_CHARACTERS = 20_000
+"""Longer Markdown is not stored for `restore`."""
 
 
 def page_url(name: str) -> str:
-    """Of a report, as the UI serves it beside itself (`webserver`): the name of its round, or `index`, or `morning`."""
+    """Return the path of a report on the webserver.
+
+    Args:
+        name: a round, `index` or `morning`.
+    """
     return f"{PAGES}/reports/{name}.html"
 
 
 def plot(store: Store, png: bytes, *parts: str) -> dg.MarkdownMetadataValue:
-    """Keep a plot as a file of the data folder, `plots/<asset>/<partition>/<name>.png`; the UI shows it in place."""
+    """Store a plot as `plots/<asset>/<partition>/<name>.png`, and return metadata that shows it in the UI."""
     *folders, name = parts
     store.write_bytes(png, "plots", *folders, f"{name}.png")
     return dg.MetadataValue.md(f"![{name.replace('_', ' ')}]({PAGES}/plots/{'/'.join(parts)}.png)")
 
 
 def table_output(tables: Tables, metadata: Mapping[str, Any]) -> dg.Output[Tables]:
-    """An asset's output, with the hash of its content as Dagster's data version: equal data, nothing downstream stale.
+    """Return an asset's output, with the hash of the tables as data version.
 
-    The first table is the asset's main one: its row count, columns and first rows are shown; of the others, rows and
-    columns.
+    As equal data has the same version, rebuilding it makes nothing downstream stale.
 
     Args:
-        metadata: figures and texts of the asset's own.
+        tables: the first is the main one, of which the UI shows the first rows, too.
+        metadata: metadata specific to the asset.
     """
     main, *others = tables
     counts = ", ".join(f"`{name}` {tables[name].height:,} rows" for name in others)
@@ -57,46 +61,46 @@ def table_output(tables: Tables, metadata: Mapping[str, Any]) -> dg.Output[Table
 
 
 def table_schema(table: str, frame: pl.DataFrame) -> dg.TableSchema:
-    """Name, type and meaning of each column of the table of that name."""
+    """Return the name, type and description of each column."""
     columns = [dg.TableColumn(name, str(kind), description(table, name)) for name, kind in frame.schema.items()]
     return dg.TableSchema(columns=columns)
 
 
 def preview(frame: pl.DataFrame) -> str:
-    """The first rows as a Markdown table, long texts cut."""
+    """Return the first rows as a Markdown table, with long texts truncated."""
     shown = frame.select(frame.columns[:PREVIEW_COLUMNS]).head(PREVIEW_ROWS)
     table = markdown_table(shown.columns, [[_cell(value) for value in row] for row in shown.iter_rows()])
     more = frame.height - PREVIEW_ROWS
     return f"{table}\n\n{more:,} more rows" if more > 0 else table
 
 
-_AS_THEY_ARE = (dg.BoolMetadataValue, dg.IntMetadataValue, dg.FloatMetadataValue, dg.TextMetadataValue)
-"""What Dagster makes of plain figures and texts."""
+_SCALARS = (dg.BoolMetadataValue, dg.IntMetadataValue, dg.FloatMetadataValue, dg.TextMetadataValue)
+"""Classes in which Dagster wraps plain numbers and texts."""
 
 
-def plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures and texts as JSON, from which `restored_metadata` rebuilds them when Dagster's records are lost."""
-    kept: dict[str, Any] = {}
+def metadata_to_json(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return numbers, texts, Markdown and JSON as plain JSON, to be restored when Dagster's records are lost."""
+    stored: dict[str, Any] = {}
     for name, entry in metadata.items():
-        value = entry.value if isinstance(entry, _AS_THEY_ARE) else entry
+        value = entry.value if isinstance(entry, _SCALARS) else entry
         if isinstance(value, bool | int | float | str):
-            kept[name] = value
-        elif isinstance(value, dg.MarkdownMetadataValue) and len(value.value or "") < LONGEST_KEPT:
-            kept[name] = {"md": value.value}
+            stored[name] = value
+        elif isinstance(value, dg.MarkdownMetadataValue) and len(value.value or "") < MAX_STORED_CHARACTERS:
+            stored[name] = {"md": value.value}
         elif isinstance(value, dg.JsonMetadataValue):
-            kept[name] = {"json": value.data}
-    return kept
+            stored[name] = {"json": value.data}
+    return stored
 
 
-def restored_metadata(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `plain`."""
+def metadata_from_json(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `metadata_to_json`."""
 
-    def restored(value: Any) -> Any:
+    def restore(value: Any) -> Any:
         if not isinstance(value, dict):
             return value
         return dg.MetadataValue.md(value["md"]) if "md" in value else dg.MetadataValue.json(value["json"])
 
-    return {name: restored(value) for name, value in kept.items()}
+    return {name: restore(value) for name, value in stored.items()}
 
 
 def _few_digits(value: Any) -> Any:
@@ -110,7 +114,7 @@ def _cell(value: Any) -> str:
 
 @contextmanager
 def as_dagster_failure() -> Iterator[None]:
-    """Raise a `SediError` of the block as `dg.Failure`, with the problem and the fix as metadata."""
+    """Turn a `SediError` raised in the block into a `dg.Failure` with the problem and the fix as metadata."""
     try:
         yield
     except SediError as error:
@@ -119,14 +123,14 @@ def as_dagster_failure() -> Iterator[None]:
 
 
 def step_failures(instance: dg.DagsterInstance, run_id: str) -> Iterator[Any]:
-    """Data of the steps of a run that failed by themselves, first to last."""
+    """Yield the failure data of a run's failed steps, in order."""
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         if entry.dagster_event is not None:
             yield entry.dagster_event.step_failure_data
 
 
 def user_error(failure: Any) -> tuple[str, SediError] | None:
-    """The `SediError` that failed a step, with the name of its class; None for any other error."""
+    """Return the class name and the `SediError` that failed a step; None if it was another error."""
     data = failure.user_failure_data
     if data is None or USER_ERROR not in data.metadata:
         return None

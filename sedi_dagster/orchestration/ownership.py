@@ -1,6 +1,6 @@
 """Which process drives the loop: `sedi run` or the daemon's sensors, and on which machine.
 
-On one DAGSTER_HOME, a file lock decides; among machines that share a data folder, the lease in the ledger.
+Within one DAGSTER_HOME, a file lock decides; between machines that share a data folder, the lease in the ledger.
 """
 
 import fcntl
@@ -15,18 +15,18 @@ from sedi_dagster.settings import Settings
 from sedi_dagster.teacher.lease import renewed_lease, take_lease
 
 LOCK = "sedi-run.lock"
-SECONDS_TO_GET_IT = 2.0  # a sensor that only looks holds it for a moment
+LOCK_TIMEOUT_S = 2.0  # `driver_is_running` holds the lock for a moment
 
 
 @contextmanager
-def only_driver(home: Path) -> Iterator[None]:
-    """At most one `sedi run` on a DAGSTER_HOME. The lock goes with the process, also after kill -9.
+def driver_lock(home: Path) -> Iterator[None]:
+    """Allow at most one `sedi run` on a DAGSTER_HOME. The lock ends with the process, even after `kill -9`.
 
     Raises:
-        SediError: another `sedi run` is at work.
+        SediError: another `sedi run` holds the lock.
     """
     with (home / LOCK).open("a") as lock:
-        end = time.monotonic() + SECONDS_TO_GET_IT
+        end = time.monotonic() + LOCK_TIMEOUT_S
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -34,14 +34,14 @@ def only_driver(home: Path) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > end:
                     raise SediError(
-                        "Another `sedi run` is using this DAGSTER_HOME.", "Wait for it, or stop it first."
+                        "Another `sedi run` is using this DAGSTER_HOME.", "Wait until it ends, or stop it first."
                     ) from None
                 time.sleep(0.1)
         yield
 
 
-def is_driven(home: Path) -> bool:
-    """Whether a `sedi run` is at work on this DAGSTER_HOME now."""
+def driver_is_running(home: Path) -> bool:
+    """Return whether a `sedi run` is using this DAGSTER_HOME."""
     if not (home / LOCK).exists():
         return False
     with (home / LOCK).open("a") as lock:
@@ -53,7 +53,10 @@ def is_driven(home: Path) -> bool:
 
 
 def claim_loop(settings: Settings, home: Path) -> str:
-    """Take the loop for this DAGSTER_HOME, or keep it. Returns which other one has it, empty if none does.
+    """Take or renew the lease of the loop for this DAGSTER_HOME.
+
+    Returns:
+        The other DAGSTER_HOME that holds the lease; empty if it was taken.
 
     Raises:
         SediError: the ledger cannot be opened.
@@ -62,8 +65,8 @@ def claim_loop(settings: Settings, home: Path) -> str:
     return f"Another DAGSTER_HOME ({other})" if other else ""
 
 
-def lease_held(settings: Settings, home: Path) -> AbstractContextManager[None]:
-    """Within the block the loop stays with this DAGSTER_HOME, however long its work takes; after it, it is free."""
+def hold_lease(settings: Settings, home: Path) -> AbstractContextManager[None]:
+    """Keep renewing the lease of the loop within the block, and release it at the end."""
     return renewed_lease(settings.ledger_url, settings.data_root, _holder(home))
 
 

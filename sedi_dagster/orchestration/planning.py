@@ -1,4 +1,4 @@
-"""Calling the planner, in the same way for everything that opens a round, and what a round still needs."""
+"""Planning and opening rounds, in the same way from all entry points; what must be prepared first."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,10 +31,10 @@ def next_plan(
     candidates_per_category: int | None = None,
     target_round: int = 0,
 ) -> RoundPlan | Stop:
-    """The next round plan, not yet written down, or the reason why there is none.
+    """Return the next round plan, not saved yet, or the reason why there is none.
 
     Raises:
-        SediError: an unknown category was named.
+        SediError: `categories` contains an unknown one.
     """
     check_categories(sedi, categories)
     settings, history, known = sedi.settings(), sedi.history(), list(sedi.categories())
@@ -62,13 +62,13 @@ def next_plan(
 
 
 def starting_scores(sedi: SediResource) -> dict[str, float]:
-    """Share of each category's items that the student passed before the first round; empty before it was measured."""
+    """Return the student's pass rate by category before the first round; empty if it was not measured yet."""
     items = sedi.store().find_table(*table_of(starting_checkpoint(sedi), "items"))
     return {} if items is None else dict(items.group_by("category").agg(pl.mean("passed")).iter_rows())
 
 
 def check_categories(sedi: SediResource, categories: Sequence[str] | None) -> None:
-    """Raise `SediError` if a category is named that is not in categories.yaml."""
+    """Raise `SediError` if a category is not in categories.yaml."""
     known = list(sedi.categories())
     unknown = sorted(set(categories or ()) - set(known))
     if unknown:
@@ -76,26 +76,26 @@ def check_categories(sedi: SediResource, categories: Sequence[str] | None) -> No
 
 
 def describe_plan(plan: RoundPlan) -> str:
-    """The categories of a plan with their candidates: `math (20), coding (12)`."""
+    """Return the categories of a plan with their numbers of candidates, such as `math (20), coding (12)`."""
     return ", ".join(f"{c.category} ({c.candidates})" for c in plan.categories)
 
 
 def start_round(sedi: SediResource, instance: dg.DagsterInstance, plan: RoundPlan) -> bool:
-    """Write the plan down, where none is, and add the round's partition.
+    """Save the plan and add the round's partition.
 
     Returns:
         False if another process opened the round in the meantime; its plan is kept.
     """
-    written = save_plan(sedi.store(), plan)
+    saved = save_plan(sedi.store(), plan)
     add_partitions(sedi, instance)
     record_unplanned(sedi, instance, plan.round)
-    return written
+    return saved
 
 
 def record_unplanned(sedi: SediResource, instance: dg.DagsterInstance, round_key: str) -> None:
-    """Record the categories that a round does not ask for as empty partitions, each with its reason.
+    """Record the categories that are not in a round's plan as empty partitions, each with its reason.
 
-    Otherwise they would show as missing forever.
+    Otherwise the UI would show them as missing forever.
     """
     plan, before = sedi.plan(round_key), sedi.history().before(round_key)
     materialized = instance.get_materialized_partitions(dg.AssetKey("generated_batches"))
@@ -103,12 +103,12 @@ def record_unplanned(sedi: SediResource, instance: dg.DagsterInstance, round_key
         if category in plan.category_ids or str(batch_key(category, round_key)) in materialized:
             continue
         outcome = before[-1].of(category) if before else None
-        why = f"{outcome.decision} after {before[-1].round}: {outcome.reason}" if outcome else ""
+        reason = f" ({outcome.decision} after {before[-1].round}: {outcome.reason})." if outcome else "."
         instance.report_runless_asset_event(
             dg.AssetMaterialization(
                 "generated_batches",
                 partition=batch_key(category, round_key),
-                description=f"{round_key} does not include {category}" + (f" ({why})." if why else "."),
+                description=f"{round_key} does not include {category}{reason}",
                 metadata={"candidates": 0, "asked_for": ", ".join(plan.category_ids)},
                 tags={"dagster/data_version": "empty"},
             )
@@ -116,24 +116,23 @@ def record_unplanned(sedi: SediResource, instance: dg.DagsterInstance, round_key
 
 
 def add_partitions(sedi: SediResource, instance: dg.DagsterInstance) -> None:
-    """Keep Dagster's partitions in step with the plans.
+    """Synchronise Dagster's round partitions with the plans.
 
-    A planned round that Dagster does not know is added (it is new, or was deleted in the UI), and the first one before
-    there is any plan, so that its cells show as missing; a partition that was added by hand under a name that no round
-    can have is taken away.
+    Planned rounds that are missing (new, or deleted in the UI) are added. Before there is any plan, the first round is
+    added, so that the UI shows its partitions as missing. Partitions with invalid names, added by a user, are deleted.
     """
     name = str(ROUNDS.name)
     planned = [plan.round for plan in sedi.history().plans] or [round_key(1)]
     known = set(instance.get_dynamic_partitions(name))
     if not known.issuperset(planned):
         instance.add_dynamic_partitions(name, planned)
-    for stray in known.difference(planned):
-        if not is_round_key(stray):
-            instance.delete_dynamic_partition(name, stray)
+    for key in known.difference(planned):
+        if not is_round_key(key):
+            instance.delete_dynamic_partition(name, key)
 
 
 def needs_preparation(sedi: SediResource) -> list[str]:
-    """Of `seed_pool` and `baseline_scores`, those that are missing or no longer fit the files and settings."""
+    """Return which of `seed_pool` and `baseline_scores` are missing or out of date with the files and settings."""
     store = sedi.store()
     stale = []
     seeds = tables_version({"seeds": sedi.seeds()})

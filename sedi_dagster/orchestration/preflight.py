@@ -1,4 +1,4 @@
-"""Checks before anything is spent, each with one clear error."""
+"""Checks that run before anything is spent; each gives one clear error."""
 
 import asyncio
 import shlex
@@ -26,17 +26,17 @@ from sedi_dagster.training.varlen import VARLEN, check_available
 
 
 def preflight(sedi: SediResource) -> None:
-    """Check settings, files, models, the data folder, and the teacher endpoint.
+    """Check the settings, files, models, the data folder, and the teacher endpoint.
 
     Raises:
-        SediError: the first thing that is wrong, with its fix.
+        SediError: the first problem, with its fix.
     """
     for _, check in preflight_checks(sedi):
         check()
 
 
 def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]]]:
-    """The checks by what they look at, the quick ones first; each raises a `SediError`."""
+    """Return the checks with their names, quick ones first. A check that fails raises `SediError`."""
     settings = sedi.settings()
     return [
         ("generation methods", lambda: check_mix(settings.generation.methods)),
@@ -57,20 +57,21 @@ def preflight_checks(sedi: SediResource) -> list[tuple[str, Callable[[], object]
 
 
 def _check_seeds(sedi: SediResource, settings: Settings) -> None:
-    """The file can be used, and its tasks are of a kind that the filters let through."""
+    """The seed file is valid, and the filters do not reject tasks like its own."""
     for _, problem, fix in rules_that_drop_all(sedi.seeds().with_row_index("row"), settings.filtering):
         raise InputFileError(f"{settings.path(settings.seeds)}: {problem}.", f"Use {fix}.")
 
 
 def _check_sandbox(sedi: SediResource, settings: Settings) -> None:
-    """Where items are judged by running code, this machine can hold it. (Ray's workers judge what they evaluate.)"""
+    """The sandbox works on this machine, if items need it. (With Ray, it is the workers that run code.)"""
     if settings.compute == "ray" or not any(_runs_code(item.verifier, item.args) for item in sedi.all_items()):
         return
-    tried = run_tests("def one():\n    return 1", "one", ["assert one() == 1"])
-    if tried.reason == "unavailable":
+    result = run_tests("def one():\n    return 1", "one", ["assert one() == 1"])
+    if result.reason == "unavailable":
         raise SediError(
-            f"Some evaluation items are judged by running code, and this machine cannot hold it: {tried.detail}.",
-            "Run on another machine, or leave these items out of SEDI_ITEMS.",
+            "Some evaluation items are judged by running code, and the sandbox does not work on this machine: "
+            f"{result.detail}.",
+            "Use another machine, or remove these items from SEDI_ITEMS.",
         )
 
 
@@ -110,7 +111,7 @@ def _check_models(settings: Settings) -> None:
     _check_model(settings.training.student, "SEDI_TRAINING_STUDENT", settings)
     if settings.evaluation.reference:
         _check_model(settings.evaluation.reference, "SEDI_EVALUATION_REFERENCE", settings)
-    if settings.compute == "local" and not settings.training.python:  # else the GPU and the packages are elsewhere
+    if settings.compute == "local" and not settings.training.python:  # otherwise the GPU and packages are elsewhere
         if settings.training.method == "qlora":
             check_quantization()
         if settings.training.attention == VARLEN:
@@ -126,13 +127,13 @@ def _check_models(settings: Settings) -> None:
 
 
 def _check_model(name: str, setting: str, settings: Settings) -> None:
-    """A student or reference is there, with a chat template (a base model has none), and can be loaded."""
+    """A student or reference model exists, can be loaded, and has a chat template (base models have none)."""
     trained = setting == "SEDI_TRAINING_STUDENT"
     check_student(name, setting, trained)
     if name == BUNDLED_STUDENT:
         return
     source = student_source(name, settings.path(settings.cache))
-    if not settings.training.python:  # its transformers may know models that this one does not
+    if not settings.training.python:  # that interpreter's transformers may support other models
         config = load_config(source, setting, trained)
         if trained:
             check_max_length(name, config, settings.training.max_length)
@@ -140,9 +141,10 @@ def _check_model(name: str, setting: str, settings: Settings) -> None:
 
 
 async def _check_served(settings: Settings) -> None:
-    asked = settings.evaluation
-    if asked.base_url:
-        await check_served(asked.base_url, asked.model, asked.api_key.get_secret_value(), asked.timeout_s)
+    evaluation = settings.evaluation
+    if evaluation.base_url:
+        key = evaluation.api_key.get_secret_value()
+        await check_served(evaluation.base_url, evaluation.model, key, evaluation.timeout_s)
 
 
 async def _check_teacher(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Facts for the pages from Dagster and the planner: of a round's report, and of the morning page."""
+"""Facts from Dagster and the planner for the round report and the morning page."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from sedi_dagster.orchestration.jobs import JOB_ASSETS
 from sedi_dagster.orchestration.partitions import batch_key
 from sedi_dagster.orchestration.planning import BY_SENSOR, describe_plan, next_plan
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.runs import WORK, why_it_ended
+from sedi_dagster.orchestration.runs import WORK, end_cause
 from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.orchestration.status import describe_step
 from sedi_dagster.records import RoundPlan
@@ -27,11 +27,11 @@ from sedi_dagster.storage.store import Store
 
 _STAGES = ("filtered_batches", "sft_checkpoint", "seed_feedback", "evaluation_scores", "lineage_manifest")
 _SPAN = timedelta(days=1)
-_MOST_RUNS = 1000
+_MAX_RUNS = 1000
 
 
 def background(context: dg.AssetExecutionContext, sedi: SediResource, plan: RoundPlan) -> Background:
-    """What stands on the page besides what the round came to."""
+    """Collect the facts for a round's report that are not its results: costs, paths, settings, what comes next."""
     settings, store, history = sedi.settings(), sedi.store(), sedi.history()
     manifest: dict[str, Any] = store.read_json("manifests", f"{plan.round}.json") or {}
     path = f"manifests/{plan.round}.json"
@@ -56,7 +56,7 @@ def background(context: dg.AssetExecutionContext, sedi: SediResource, plan: Roun
 
 
 def spending(sedi: SediResource, history: LoopHistory, up_to: str = "") -> Spending:
-    """Of all finished rounds, or of those up to one."""
+    """Sum the spending of all finished rounds, or of those up to and including `up_to`."""
     settings = sedi.settings()
     rounds = [outcome for outcome in history.finished if not up_to or outcome.round <= up_to]
     costs = [outcome.cost_usd for outcome in rounds]
@@ -69,10 +69,10 @@ def spending(sedi: SediResource, history: LoopHistory, up_to: str = "") -> Spend
 
 
 def _what_comes_next(sedi: SediResource, history: LoopHistory, plan: RoundPlan) -> str:
-    """The plan that followed; of the newest round, what the planner says now."""
-    later = [other for other in history.plans if other.round > plan.round]
-    if later:
-        return f"{later[0].round} followed, with {describe_plan(later[0])}."
+    """The next round's plan; after the newest round, the planner's current decision."""
+    following = next((other for other in history.plans if other.round > plan.round), None)
+    if following is not None:
+        return f"{following.round} followed, with {describe_plan(following)}."
     try:
         decided = next_plan(sedi, "report")
     except SediError as error:
@@ -83,7 +83,7 @@ def _what_comes_next(sedi: SediResource, history: LoopHistory, plan: RoundPlan) 
 
 
 def _stages(instance: dg.DagsterInstance, plan: RoundPlan) -> tuple[Stage, ...]:
-    """How long the step of each asset took in the run that materialized it last; generation is summed over runs."""
+    """The duration of each asset's latest step; for generation, the sum over all categories."""
     generated = [_seconds(instance, "generated_batches", str(batch_key(c, plan.round))) for c in plan.category_ids]
     stages = [Stage("generated_batches", sum(filter(None, generated)) or None)]
     return (*stages, *(Stage(asset, _seconds(instance, asset, plan.round)) for asset in _STAGES))
@@ -101,13 +101,13 @@ def _seconds(instance: dg.DagsterInstance, asset: str, partition: str) -> float 
 
 
 def last_night(sedi: SediResource, instance: dg.DagsterInstance, now: datetime | None = None) -> Night:
-    """The day up to `now` (default: the present), in the time zone of the settings."""
+    """Collect the facts for the morning page on the 24 hours before `now` (default: the current time)."""
     settings, store, history = sedi.settings(), sedi.store(), sedi.history()
     now = (now or datetime.now(UTC)).astimezone(ZoneInfo(settings.loop.nightly_timezone))
     began = now - _SPAN
-    scores = [None, *(done.score for done in history.finished)]
-    with_before = zip(history.finished, scores, strict=False)
-    rounds = [(done, before) for done, before in with_before if _finished_at(store, done.round) >= began]
+    scores_before = [None, *(done.score for done in history.finished)]
+    with_score_before = zip(history.finished, scores_before, strict=False)
+    rounds = [(done, before) for done, before in with_score_before if _finished_at(store, done.round) >= began]
     return Night(
         began=f"{began:%A, %d %B, %H:%M %Z}",
         ended=f"{now:%A, %d %B %Y}",
@@ -126,16 +126,16 @@ def _finished_at(store: Store, round_key: str) -> datetime:
 
 
 def _runs(instance: dg.DagsterInstance, began: datetime) -> Iterator[NightRun]:
-    """Oldest first."""
-    records = instance.get_run_records(dg.RunsFilter(created_after=began), limit=_MOST_RUNS)
+    """The runs since `began`, oldest first."""
+    records = instance.get_run_records(dg.RunsFilter(created_after=began), limit=_MAX_RUNS)
     for record in reversed(records):
         run = record.dagster_run
-        message = why_it_ended(instance, run)[1] if run.status == dg.DagsterRunStatus.FAILURE else ""
-        yield NightRun(run.run_id, _what(run), run.status.value, message)
+        message = end_cause(instance, run)[1] if run.status == dg.DagsterRunStatus.FAILURE else ""
+        yield NightRun(run.run_id, _describe_run(run), run.status.value, message)
 
 
-def _what(run: dg.DagsterRun) -> str:
-    """The work of a run: its round, or its job; of one that a person launched, its assets."""
+def _describe_run(run: dg.DagsterRun) -> str:
+    """The work of a run launched by the loop; otherwise its job, or the assets that a user chose."""
     if WORK in run.tags:
         return run.tags[WORK].replace("|", " ")
     assets = sorted(key.path[-1] for key in run.asset_selection or ())
@@ -143,7 +143,7 @@ def _what(run: dg.DagsterRun) -> str:
 
 
 def _warnings(store: Store, round_key: str) -> Iterator[str]:
-    """Checks of a round's data that did not pass."""
+    """The checks of a round's data that did not pass, with their messages."""
     for path in store.files("checks"):
         parts = path.split("/")
         verdict = store.read_json(*parts) if round_key in parts else None

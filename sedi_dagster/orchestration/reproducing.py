@@ -9,7 +9,7 @@ from sedi_dagster.definitions import build_defs
 from sedi_dagster.errors import WorkloadError
 from sedi_dagster.lineage.manifest import ROUND_ASSETS
 from sedi_dagster.lineage.replica import Comparison, compare_round, make_replica, recorded_manifest, recorded_settings
-from sedi_dagster.orchestration.checking import part_of
+from sedi_dagster.orchestration.checking import job_subset
 from sedi_dagster.orchestration.io_manager import TablesIOManager
 from sedi_dagster.orchestration.outputs import step_failures, user_error
 from sedi_dagster.orchestration.partitions import ROUNDS, batch_key
@@ -18,14 +18,15 @@ from sedi_dagster.settings import Settings
 from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.open import recorded_answers_only
 
-Tell = Callable[[str], None]
 
+def reproduce(settings: Settings, round_key: str, report: Callable[[str], None]) -> list[Comparison]:
+    """Generate, filter, train and evaluate a round again, and compare the results with the recorded ones.
 
-def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Comparison]:
-    """Generate, filter, train and evaluate a round again, and compare what comes out with what was recorded.
+    Calls are answered from the ledger. Training and evaluation run again, from the checkpoint that the round started
+    from.
 
-    Calls are answered from the ledger; a call that is not there ends it. Training and evaluation are run anew, on the
-    checkpoint that the round was built on.
+    Args:
+        report: called with a line of text at the beginning of each step.
 
     Raises:
         SediError: the round is not finished, its input files have changed, or a call is not in the ledger.
@@ -36,7 +37,7 @@ def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Comparison
     folder = settings.path(settings.cache) / "reproduce" / round_key
     try:
         replica = make_replica(store, manifest, settings.ledger_url, folder / "data")
-        models = settings.path(settings.cache) / "models"  # the converted student is not converted again
+        models = settings.path(settings.cache) / "models"  # shared, so that the student is not converted again
         models.mkdir(parents=True, exist_ok=True)
         (folder / "cache").mkdir(parents=True, exist_ok=True)
         (folder / "cache" / "models").symlink_to(models, target_is_directory=True)
@@ -44,7 +45,7 @@ def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Comparison
             "data": str(folder / "data"),
             "cache": str(folder / "cache"),
             "openlineage": False,
-            "compute": "local",  # workers elsewhere do not see the folder
+            "compute": "local",  # remote workers cannot read the folder
             "ledger": f"sqlite:///{folder / 'data' / 'ledger.sqlite'}",
         }
         sedi = SediResource(recorded=overrides)
@@ -53,10 +54,10 @@ def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Comparison
         with dg.DagsterInstance.ephemeral() as instance, recorded_answers_only():
             instance.add_dynamic_partitions(str(ROUNDS.name), [round_key])
             for category in categories:
-                tell(f"{round_key}: generate {category} from the ledger")
+                report(f"{round_key}: generate {category} from the ledger")
                 _run(defs, instance, "generate_batch", str(batch_key(category, round_key)), ["generated_batches"])
             for asset in ROUND_ASSETS:
-                tell(f"{round_key}: {asset}")
+                report(f"{round_key}: {asset}")
                 _run(defs, instance, "train_round", round_key, [asset])
         return compare_round(store, replica, manifest)
     finally:
@@ -64,7 +65,7 @@ def reproduce(settings: Settings, round_key: str, tell: Tell) -> list[Comparison
 
 
 def _run(defs: dg.Definitions, instance: dg.DagsterInstance, job: str, partition: str, assets: list[str]) -> None:
-    result = part_of(defs.resolve_job_def(job), assets).execute_in_process(
+    result = job_subset(defs.resolve_job_def(job), assets).execute_in_process(
         instance=instance,
         partition_key=partition,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},

@@ -1,7 +1,7 @@
 """The resource shared by all assets: settings, the data folder, the user's files.
 
-The settings are run config for the launchpad, too: typed, with descriptions, completed and validated. Generated from
-`Settings`, except secrets, because run config is stored.
+In the launchpad, settings can be overridden per run. The config schema (types, descriptions) is generated from
+`Settings`, without secrets, because run config is stored.
 """
 
 from __future__ import annotations
@@ -27,37 +27,32 @@ from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.storage.rounds import LoopHistory, load_history, load_plan
 from sedi_dagster.storage.store import Store
 
-NEVER_WRITTEN = ("headers", "query")
+SECRET_FIELDS = ("headers", "query")
+"""Dictionaries that may contain secrets."""
 
 
-class _Checked(dg.Config):
-    """Unknown names are refused, in the launchpad and in Python."""
+class _StrictConfig(dg.Config):
+    """Rejects unknown names, in the launchpad and in Python."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 def overrides_model(settings: type[BaseModel] = Settings, name: str = "Overrides") -> type[dg.Config]:
-    """A class of optional fields, one a setting; groups are classes of their own. Empty: as it is without them."""
+    """Return a config class with one optional field per setting, nested by group. Unset fields override nothing."""
     fields: dict[str, Any] = {}
     for field, info in settings.model_fields.items():
-        kind = _kind(field, info)
-        if kind is None or field in NEVER_WRITTEN:
+        kind = _config_type(field, info)
+        if kind is None or field in SECRET_FIELDS:
             continue
         if isinstance(kind, type) and issubclass(kind, dg.Config):
             fields[field] = (kind, Field(default=kind(), description=f"Settings of {field}"))
         else:
             fields[field] = (kind | None, Field(default=None, description=info.description))
-    return create_model(name, __base__=_Checked, **fields)
+    return create_model(name, __base__=_StrictConfig, **fields)
 
 
-def given(overrides: dg.Config) -> dict[str, Any]:
-    """What was given, by group and field, as `load_settings` takes it."""
-    values: dict[str, Any] = overrides.model_dump(mode="json", exclude_none=True)
-    return {name: value for name, value in values.items() if value != {}}
-
-
-def _kind(field: str, info: FieldInfo) -> Any:
-    """The type in run config; None for a secret."""
+def _config_type(field: str, info: FieldInfo) -> Any:
+    """The type of a setting in run config; None for a secret."""
     kinds = [kind for kind in get_args(info.annotation) if kind is not NoneType]
     union = NoneType in get_args(info.annotation)
     kind = kinds[0] if union else info.annotation
@@ -81,7 +76,7 @@ else:
 class SediResource(dg.ConfigurableResource[None]):
     """Settings and storage of the loop.
 
-    `overrides` in the launchpad wins over `SEDI_*` variables for that run:
+    `overrides`, set in the launchpad, takes precedence over `SEDI_*` variables for one run:
     `{"training": {"learning_rate": 0.0002}}`.
     """
 
@@ -89,55 +84,60 @@ class SediResource(dg.ConfigurableResource[None]):
     recorded: dict[str, Any] = Field(default={}, description="Settings of a finished round, for `sedi reproduce`")
 
     def settings(self) -> Settings:
-        """Settings of this run: those of the environment with the overrides."""
-        return load_settings({**self.recorded, **given(self.overrides)})
+        """Return the settings of this run: those of the environment, with the overrides applied."""
+        overrides: dict[str, Any] = self.overrides.model_dump(mode="json", exclude_none=True)
+        return load_settings({**self.recorded, **{name: value for name, value in overrides.items() if value != {}}})
 
     def store(self) -> Store:
-        """The data folder."""
+        """Return the data folder."""
         return Store(self.settings().data_root)
 
     def categories(self) -> dict[str, Category]:
-        """The user's categories by id, in the order of the file."""
+        """Return the user's categories by id, in the order of the file."""
         settings = self.settings()
         return load_categories(settings.path(settings.categories))
 
     def seed_file(self) -> SeedFile:
-        """The user's seed tasks; a file without categories has got some, with how sure they are."""
+        """Read the user's seed tasks. Tasks without a category are assigned one, with a confidence.
+
+        Raises:
+            InputFileError: the file cannot be used.
+        """
         settings = self.settings()
         return read_seed_file(
             settings.path(settings.seeds), self.categories(), None, settings.seed_categories
         ).checked()
 
     def seeds(self) -> pl.DataFrame:
-        """The same as a frame (`SEED_SCHEMA`)."""
-        found = self.seed_file()
-        return seed_frame(found.tasks, found.confidence)
+        """Return the seed tasks as a frame (`SEED_SCHEMA`)."""
+        file = self.seed_file()
+        return seed_frame(file.tasks, file.confidence)
 
     def all_items(self) -> list[EvaluationItem]:
-        """All of the user's evaluation items."""
+        """Return all of the user's evaluation items."""
         settings = self.settings()
         return load_evaluation_items(settings.path(settings.items), self.categories())
 
     def items(self) -> list[EvaluationItem]:
-        """The fixed subset that rounds are measured on."""
+        """Return the fixed subset of the evaluation items on which rounds are measured."""
         settings = self.settings()
         return draw_items(self.all_items(), settings.evaluation.items_per_category, settings.project_seed)
 
     def guarded_texts(self) -> list[tuple[str, str]]:
-        """(id, text) of the user's files that no example may be near."""
+        """Return (id, text) pairs of the user's protected files, which no example may resemble."""
         settings = self.settings()
         names = (name.strip() for name in settings.filtering.decontaminate_files.split(","))
         return [text for name in names if name for text in read_guarded_texts(settings.path(Path(name)))]
 
     def history(self) -> LoopHistory:
-        """Plans and outcomes of all rounds."""
+        """Return the plans and outcomes of all rounds."""
         return load_history(self.store())
 
     def plan(self, round_key: str) -> RoundPlan:
-        """The plan of a round.
+        """Return the plan of a round.
 
         Raises:
-            SediError: there is none.
+            SediError: the round has no plan.
         """
         plan = load_plan(self.store(), round_key)
         if plan is None:
@@ -147,16 +147,16 @@ class SediResource(dg.ConfigurableResource[None]):
             )
         return plan
 
-    def of_all_batches(self, table: str, plan: RoundPlan, generated: Mapping[str, Tables]) -> pl.DataFrame:
-        """A table of the generated batches of every category that the round plans, in plan order.
+    def concat_batches(self, table: str, plan: RoundPlan, generated: Mapping[str, Tables]) -> pl.DataFrame:
+        """Concatenate a table of the generated batches of all planned categories, in plan order.
 
         Raises:
-            SediError: some are not there yet.
+            SediError: the batch of a category is missing.
         """
         missing = [c for c in plan.category_ids if f"{c}|{plan.round}" not in generated]
         if missing:
             raise SediError(
-                f"{plan.round} is not complete: no generated batch for {', '.join(missing)}.",
+                f"{plan.round} is incomplete: there is no generated batch for {', '.join(missing)}.",
                 "Materialize these partitions of generated_batches first.",
             )
         return pl.concat([generated[f"{c}|{plan.round}"][table] for c in plan.category_ids])

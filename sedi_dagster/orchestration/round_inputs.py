@@ -1,4 +1,4 @@
-"""Inputs that several assets need from earlier rounds: machine-made seeds, and kept instructions."""
+"""Inputs of a round that several assets need: kept examples, seeds and checkpoints of earlier rounds, filter rules."""
 
 import polars as pl
 
@@ -19,22 +19,22 @@ EXAMPLE_SCHEMA: dict[str, type[pl.DataType]] = {
 
 
 def machine_seeds(sedi: SediResource, round_key: str) -> pl.DataFrame | None:
-    """The seed set that the last finished round before this one left behind; None before the first."""
+    """Return the seed set after the last finished round before this one; None before the first round."""
     earlier = sedi.history().before(round_key)
     return sedi.store().read_tables("seed_feedback", earlier[-1].round)["seeds"] if earlier else None
 
 
 def shared_instructions(seeds: pl.DataFrame) -> SharedInstructions:
-    """The instructions that several human seed tasks share."""
+    """Return the instructions that several human seed tasks share."""
     return SharedInstructions(seeds.filter(pl.col("origin") == "human").select("instruction", "input").iter_rows())
 
 
 def evaluation_decontaminator(sedi: SediResource, seeds: pl.DataFrame, embed: Embed | None = None) -> Decontaminator:
-    """Knows every evaluation item, also those that this project's rounds are not measured on, and the user's files.
+    """Return a decontaminator for all evaluation items, measured or not, and the user's protected files.
 
     Args:
-        seeds: what several of them share of an item's prompt is not protected.
-        embed: makes sentence vectors; without it they are not compared, whatever the settings say.
+        seeds: seed tasks. An instruction that several of them share is not protected as part of an item's prompt.
+        embed: function that embeds texts. Without it, vectors are not compared, whatever the settings.
     """
     filtering = sedi.settings().filtering
     shared = shared_instructions(seeds)
@@ -49,12 +49,12 @@ def evaluation_decontaminator(sedi: SediResource, seeds: pl.DataFrame, embed: Em
 
 
 def kept_examples(sedi: SediResource, before: str | None = None) -> pl.DataFrame:
-    """The examples kept in all finished rounds, in their order (`EXAMPLE_SCHEMA`).
+    """Return the examples kept in all finished rounds, in order (`EXAMPLE_SCHEMA`).
 
-    The rounds are those of the data folder: what Dagster's partitions say does not matter.
+    They are read from the data folder, independently of Dagster's partitions.
 
     Args:
-        before: only of rounds before this one.
+        before: return only examples of rounds before this one.
     """
     history, store = sedi.history(), sedi.store()
     rounds = history.finished if before is None else history.before(before)
@@ -63,7 +63,7 @@ def kept_examples(sedi: SediResource, before: str | None = None) -> pl.DataFrame
 
 
 def task_pool(sedi: SediResource, seeds: pl.DataFrame, round_key: str) -> pl.DataFrame:
-    """What a new task is compared with, as `id`, `instruction` and `input`: all seeds, every example kept before."""
+    """Return all seeds and earlier examples, from which a new task must differ: `id`, `instruction`, `input`."""
     kept = kept_examples(sedi, round_key).select(pl.col("example_id").alias("id"), "instruction", "input")
     return pl.concat([seeds.select(pl.col("seed_id").alias("id"), "instruction", "input"), kept])
 
@@ -71,7 +71,7 @@ def task_pool(sedi: SediResource, seeds: pl.DataFrame, round_key: str) -> pl.Dat
 def generation_filter(
     sedi: SediResource, seeds: pl.DataFrame, round_key: str, decontaminator: Decontaminator | None = None
 ) -> GenerationFilter:
-    """The rules that generation applies before it pays for an answer."""
+    """Return the filter that generation applies to an instruction before it pays for the answer."""
     filtering = sedi.settings().filtering
     decontaminator = decontaminator or evaluation_decontaminator(sedi, seeds)
     pool = task_pool(sedi, seeds, round_key).iter_rows()
@@ -80,20 +80,21 @@ def generation_filter(
 
 
 def earlier_depths(sedi: SediResource, round_key: str) -> dict[str, int]:
-    """Generations from a human seed of the examples that feedback considered in earlier rounds."""
+    """Return the depth (generations from a human seed) of the examples that earlier rounds considered as seeds."""
     store = sedi.store()
-    found: dict[str, int] = {}
+    depths: dict[str, int] = {}
     for outcome in sedi.history().before(round_key):
         considered = store.read_tables("seed_feedback", outcome.round).get("considered")
         if considered is not None:
-            found |= dict(considered.select("example_id", "depth").iter_rows())
-    return found
+            depths |= dict(considered.select("example_id", "depth").iter_rows())
+    return depths
 
 
 def promoted_checkpoint(sedi: SediResource, round_key: str) -> str | None:
-    """The last promoted round before this one, if its checkpoint belongs to the student of the settings.
+    """Return the checkpoint that a round starts from and is compared with.
 
-    Before the first: the student of the human seed tasks, if it is better than the untrained one (None).
+    It is that of the last promoted round before this one, if that round trained the student of the settings. Otherwise
+    it is the `starting_checkpoint`.
     """
     promoted = sedi.history().promoted_before(round_key)
     if promoted is not None and is_of_this_student(sedi, promoted):
@@ -102,19 +103,23 @@ def promoted_checkpoint(sedi: SediResource, round_key: str) -> str | None:
 
 
 def mean_losses(heldout: pl.DataFrame | None) -> list[float]:
-    """Mean held-out loss over the categories at each step that measured it, in order; empty if none was measured."""
+    """Return the mean held-out loss at each step that measured it, in order; empty if it was not measured."""
     if heldout is None:
         return []
     return heldout.group_by("step").agg(pl.mean("loss")).sort("step")["loss"].to_list()
 
 
 def starting_checkpoint(sedi: SediResource) -> str | None:
-    """What the first round builds on: `SEED_TASKS` if training on the human seed tasks alone was a gain."""
+    """Return the checkpoint that the first round starts from.
+
+    Returns:
+        `SEED_TASKS` if training on the human seed tasks alone improved the student; None for the untrained student.
+    """
     origin = sedi.store().find_table("origin", "baseline_scores")
     return SEED_TASKS if origin is not None and origin.row(0, named=True).get("start") == SEED_TASKS else None
 
 
 def is_of_this_student(sedi: SediResource, round_key: str) -> bool:
-    """Whether a round trained the student of the settings; another one's checkpoints cannot be compared with."""
+    """Return whether a round trained the student of the settings. Checkpoints of other students are not comparable."""
     origin = sedi.store().read_table("origin", "sft_checkpoint", round_key).row(0, named=True)
     return bool(origin["student"] == sedi.settings().training.student)

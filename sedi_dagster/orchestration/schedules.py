@@ -35,7 +35,7 @@ _LOOP = _with_valid_crons(load_settings().loop)
     "planner finds one worth its cost within the budget. Turn on round_ready_sensor too, which runs the round.",
 )
 def nightly_regeneration(context: dg.ScheduleEvaluationContext, sedi: SediResource) -> dg.RunRequest | dg.SkipReason:
-    """Opens a round at night; round_ready_sensor, if on, runs it."""
+    """Open a round at night, if the planner finds one worth its cost."""
     try:
         decided = next_plan(sedi, BY_NIGHT)
     except SediError as error:
@@ -45,7 +45,7 @@ def nightly_regeneration(context: dg.ScheduleEvaluationContext, sedi: SediResour
     zone = ZoneInfo(sedi.settings().loop.nightly_timezone)
     night = context.scheduled_execution_time.astimezone(zone).date().isoformat()
     return dg.RunRequest(
-        run_key=f"{BY_NIGHT}|{night}",  # per night, not per round: what failed one night is retried the next
+        run_key=f"{BY_NIGHT}|{night}",  # per night, not per round, so that a failed night is retried the next
         tags={"sedi/night": night},
         run_config={"ops": {"plan_next_round": {"config": {"trigger": BY_NIGHT}}}},
     )

@@ -1,7 +1,7 @@
-"""Sensors: they submit the runs that are due, or give a skip reason why none is.
+"""Sensors that submit the runs that are due, or skip with the reason why none is.
 
-`round_ready_sensor` runs an open round to its report; `weak_category_sensor` opens the next one. Both depend on the
-state only (no cursor), so missed, repeated or restarted ticks do no harm.
+`round_ready_sensor` runs an open round to its report; `weak_category_sensor` opens the next one. Both depend only on
+the state (they have no cursor), so missed or repeated ticks and restarts do no harm.
 """
 
 import os
@@ -13,9 +13,9 @@ from sedi_dagster.errors import SediError
 from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.alerts import alert_on_failure
 from sedi_dagster.orchestration.checking import checks_of
-from sedi_dagster.orchestration.due import Launch, LoopState, due, waiting
+from sedi_dagster.orchestration.due import Launch, LoopState, describe_waits, due
 from sedi_dagster.orchestration.jobs import generate_batch, prepare, train_round
-from sedi_dagster.orchestration.ownership import claim_loop, is_driven
+from sedi_dagster.orchestration.ownership import claim_loop, driver_is_running
 from sedi_dagster.orchestration.planning import BY_SENSOR, add_partitions, describe_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.runs import HOST, INPUTS, ROUND, WORK, close_dead_runs
@@ -23,7 +23,7 @@ from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.records import RoundPlan
 
 SECONDS_BETWEEN_TICKS = 5
-"""The daemon's own pace. A round waits for two ticks: after its opening, and between generation and training."""
+"""As short as the daemon allows, because each round waits for two ticks: after it is opened and before training."""
 SECONDS_BETWEEN_PLANS = 15
 
 
@@ -34,20 +34,20 @@ SECONDS_BETWEEN_PLANS = 15
     "together with weak_category_sensor, and launch the job open_round to start the first round.",
 )
 def round_ready_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) -> dg.SensorResult | dg.SkipReason:
-    """Failed runs are retried by cause, with backoff; cancelled ones are not.
+    """Launch the work that is due. Failed runs are retried by cause, with backoff; cancelled ones are not.
 
-    Partitions are synchronised with the plans: deleted ones are restored, invalid ones removed.
+    Round partitions are synchronised with the plans: deleted ones are restored, invalid ones removed.
     """
     try:
-        elsewhere = _elsewhere(sedi, context.instance)
-        close_dead_runs(context.instance, alone=not elsewhere)
+        other_driver = _other_driver(sedi, context.instance)
+        close_dead_runs(context.instance, alone=not other_driver)
         add_partitions(sedi, context.instance)
-        state = read_state(sedi, context.instance, BY_SENSOR, elsewhere=elsewhere)
+        state = read_state(sedi, context.instance, BY_SENSOR, other_driver=other_driver)
         steps = due(state)
         requests = [_run_request(state, step) for step in steps if isinstance(step, Launch)]
         if requests:
             return dg.SensorResult(run_requests=requests)
-        return dg.SkipReason(_why_no_round_is_open(sedi, state) or waiting(steps, state.now))
+        return dg.SkipReason(_why_no_round_is_open(sedi, state) or describe_waits(steps, state.now))
     except SediError as error:
         return dg.SkipReason(str(error))
 
@@ -59,9 +59,9 @@ def round_ready_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) 
     "then runs it. The first round must be opened with the job open_round.",
 )
 def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource) -> dg.SkipReason:
-    """Opens rounds but starts no run, so a tick always ends with a skip reason."""
+    """Open the next round if it is due. No run is launched, so a tick always ends with a skip reason."""
     try:
-        state = read_state(sedi, context.instance, BY_SENSOR, elsewhere=_elsewhere(sedi, context.instance))
+        state = read_state(sedi, context.instance, BY_SENSOR, other_driver=_other_driver(sedi, context.instance))
         if state.open is not None:
             return dg.SkipReason(f"{state.open.round} is open; round_ready_sensor runs it.")
         if not sedi.history().plans:
@@ -70,7 +70,7 @@ def weak_category_sensor(context: dg.SensorEvaluationContext, sedi: SediResource
         if isinstance(step, Stop):
             return dg.SkipReason(f"The loop has stopped: {step.reason}.")
         if not isinstance(step, RoundPlan):
-            return dg.SkipReason(waiting(steps, state.now))
+            return dg.SkipReason(describe_waits(steps, state.now))
         if not start_round(sedi, context.instance, step):
             return dg.SkipReason(f"{step.round} was opened by another process in the meantime; its plan is kept.")
         return dg.SkipReason(f"Opened {step.round}: {describe_plan(step)}. round_ready_sensor runs it.")
@@ -92,7 +92,7 @@ def _run_request(state: LoopState, step: Launch) -> dg.RunRequest:
 
 def _why_no_round_is_open(sedi: SediResource, state: LoopState) -> str:
     """The skip reason when no round is open; empty if one is."""
-    if state.open is not None or state.pending or state.elsewhere:
+    if state.open is not None or state.pending or state.other_driver:
         return ""
     if not sedi.history().plans:
         return "No round yet: open the first one with the job open_round (Jobs, open_round, Launchpad, Launch Run)."
@@ -101,9 +101,9 @@ def _why_no_round_is_open(sedi: SediResource, state: LoopState) -> str:
     return f"No round is open, and none is due: {state.next.reason}."
 
 
-def _elsewhere(sedi: SediResource, instance: dg.DagsterInstance) -> str:
+def _other_driver(sedi: SediResource, instance: dg.DagsterInstance) -> str:
     home = Path(instance.root_directory)
-    return "`sedi run`" if is_driven(home) else claim_loop(sedi.settings(), home)
+    return "`sedi run`" if driver_is_running(home) else claim_loop(sedi.settings(), home)
 
 
 keep_pages_in_step = dg.AutomationConditionSensorDefinition(

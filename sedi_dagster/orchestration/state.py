@@ -1,4 +1,4 @@
-"""Reading the state that decisions depend on: plans, markers, checks, manifests and runs."""
+"""Reads the state that `due` decides on: plans, markers, checks, manifests and runs."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from sedi_dagster.orchestration.jobs import ROUND_ASSETS, generate_batch, prepar
 from sedi_dagster.orchestration.partitions import batch_key
 from sedi_dagster.orchestration.planning import needs_preparation, next_plan
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.runs import UNFINISHED, attempts_at, run_at, runs_of
+from sedi_dagster.orchestration.runs import UNFINISHED, active_run, count_runs, ended_runs
 from sedi_dagster.records import RoundPlan, content_id
 from sedi_dagster.storage.rounds import cut_short
 from sedi_dagster.storage.store import Store
@@ -32,36 +32,40 @@ def read_state(
     candidates_per_category: int | None = None,
     target_round: int = 0,
     since: float = 0.0,
-    elsewhere: str = "",
+    other_driver: str = "",
 ) -> LoopState:
-    """The state of the loop now.
+    """Return the current state of the loop.
 
     Args:
-        trigger: who asks, as a plan would name it.
-        since: runs made before are no reason to wait (`sedi run`: a person started it, knowing of them).
-        elsewhere: who else drives the loop.
+        trigger: recorded as the trigger of the next plan.
+        categories, candidates_per_category, target_round: see `next_plan`.
+        since: ignore failed runs created before, in seconds since the epoch. `sedi run` gives its own start, as its
+            user knows of earlier failures.
+        other_driver: another process that drives the loop; empty if there is none.
 
     Raises:
-        SediError: a file of the user's cannot be read, or an unknown category was named.
+        SediError: a user's file cannot be read, or `categories` contains an unknown one.
     """
     history = sedi.history()
     plan = history.open_round
     works = _works(sedi, plan, [outcome.round for outcome in history.finished])
     inputs, running = inputs_fingerprint(sedi, plan), list(instance.get_runs(UNFINISHED))
     pending = tuple(
-        PendingWork(work, run_at(work, running), attempts_at(instance, work, inputs, since), runs_of(instance, work))
+        PendingWork(
+            work, active_run(work, running), ended_runs(instance, work, inputs, since), count_runs(instance, work)
+        )
         for work in works
     )
-    ahead: RoundPlan | Stop = Stop("a round is open")
+    decided: RoundPlan | Stop = Stop("a round is open")
     if plan is None and not pending:
-        ahead = next_plan(sedi, trigger, categories, candidates_per_category, target_round)
-    return LoopState(plan, pending, ahead, time.time(), inputs, elsewhere)
+        decided = next_plan(sedi, trigger, categories, candidates_per_category, target_round)
+    return LoopState(plan, pending, decided, time.time(), inputs, other_driver)
 
 
 def inputs_fingerprint(sedi: SediResource, plan: RoundPlan | None) -> str:
-    """Hash of what a run depends on that a person may change: settings, the user's files, the plan.
+    """Return a hash of the inputs of a run that users can change: the settings, their files, and the plan.
 
-    A failed run counts only against what it failed on.
+    Failed runs are counted by this hash, so that a change resets the count.
     """
     settings = sedi.settings()
     files = [settings.path(path) for path in input_files(settings).values()]
@@ -71,14 +75,14 @@ def inputs_fingerprint(sedi: SediResource, plan: RoundPlan | None) -> str:
 
 
 def _works(sedi: SediResource, plan: RoundPlan | None, finished: list[str]) -> list[Work]:
-    """What is not done yet and can be begun, in order."""
+    """The work that is not done yet and can be started, in order."""
     store = sedi.store()
     if plan is None:
         return _closing(store, finished[-1]) if finished else []
     stale = needs_preparation(sedi)
     works = [Work(f"prepare|{asset}", asset, prepare.name, plan.round, assets=(asset,)) for asset in stale]
     if "seed_pool" in stale:
-        return works[:1]  # everything is built on it
+        return works[:1]  # everything else depends on it
     works += [
         Work(
             f"generate|{plan.round}|{category}",
@@ -93,12 +97,12 @@ def _works(sedi: SediResource, plan: RoundPlan | None, finished: list[str]) -> l
 
 
 def _closing(store: Store, last: str) -> list[Work]:
-    """What the last finished round still lacks: a run that ended between manifest and report left it so."""
-    lacking = [asset for asset in ("lineage_manifest", "round_report") if not _is_made(store, asset, last)]
+    """The work that the last finished round still lacks, if its run ended between the manifest and the report."""
+    missing = [asset for asset in ("lineage_manifest", "round_report") if not _is_complete(store, asset, last)]
     filtered = store.tables_marker("filtered_batches", last)
     if filtered and inputs_of(store, DATASET).get(f"filtered_batches/{last}") != filtered["data_version"]:
-        lacking.append(DATASET)
-    return [_round_work(last, tuple(lacking))] if lacking else []
+        missing.append(DATASET)
+    return [_round_work(last, tuple(missing))] if missing else []
 
 
 def _round_work(round_key: str, assets: tuple[str, ...]) -> Work:
@@ -106,8 +110,13 @@ def _round_work(round_key: str, assets: tuple[str, ...]) -> Work:
 
 
 def missing_batches(store: Store, plan: RoundPlan, caps: Sequence[Cap] | None = None) -> list[str]:
-    """Planned categories whose generated batch is not there, has not passed its blocking checks, or was cut short by a
-    budget that has room again (`caps`: the limits as they are now)."""
+    """Return the planned categories for which a batch must be generated.
+
+    Their batch is missing, or did not pass its blocking checks, or was cut short by a budget that was raised since.
+
+    Args:
+        caps: the current budget caps; None: a batch that was cut short counts as complete.
+    """
     return [
         category
         for category in plan.category_ids
@@ -118,15 +127,15 @@ def missing_batches(store: Store, plan: RoundPlan, caps: Sequence[Cap] | None = 
 
 
 def missing_assets(store: Store, round_key: str) -> list[str]:
-    """Assets of a round, in order, that are missing, failed a blocking check, or were made of other data than is there.
+    """Return the assets of a round that must be materialized, in order.
 
-    What is built on one of them is among them.
+    They are the first that is missing, failed a blocking check, or was made from outdated data, and all after it.
     """
-    made = [asset for asset in ROUND_ASSETS if asset != DATASET]
-    return next((made[n:] for n, asset in enumerate(made) if not _is_made(store, asset, round_key)), [])
+    assets = [asset for asset in ROUND_ASSETS if asset != DATASET]
+    return next((assets[n:] for n, asset in enumerate(assets) if not _is_complete(store, asset, round_key)), [])
 
 
-def _is_made(store: Store, asset: str, round_key: str) -> bool:
+def _is_complete(store: Store, asset: str, round_key: str) -> bool:
     marker = store.tables_marker(asset, round_key)
     if marker is None or not_passed(store, asset, round_key):
         return False

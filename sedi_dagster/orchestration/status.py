@@ -11,10 +11,10 @@ from sedi_dagster.feedback.plan import Stop
 from sedi_dagster.orchestration.deciding import attention_needed, targets_in_words
 from sedi_dagster.orchestration.due import Launch, Step, due
 from sedi_dagster.orchestration.home import ensure_dagster_home
-from sedi_dagster.orchestration.ownership import is_driven
+from sedi_dagster.orchestration.ownership import driver_is_running
 from sedi_dagster.orchestration.planning import BY_SENSOR, describe_plan
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.runs import nobody_dequeues
+from sedi_dagster.orchestration.runs import daemon_is_down
 from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.settings import SIMULATED, Settings
@@ -24,10 +24,10 @@ SENSORS = ("round_ready_sensor", "weak_category_sensor")
 
 
 def print_status(settings: Settings) -> None:
-    """Rounds, spending, and what is due.
+    """Print the finished rounds, the spending, and what is due.
 
     Raises:
-        SediError: a file of the user's cannot be read.
+        SediError: a user's file cannot be read.
     """
     console, sedi = Console(highlight=False, markup=False), SediResource()
     history = sedi.history()
@@ -48,12 +48,16 @@ def print_status(settings: Settings) -> None:
         say(f"Driven by: {_driver(instance, home)}")
         for step in due(read_state(sedi, instance, BY_SENSOR)):
             say(f"Due: {describe_step(step, time.time())}")
-    if history.finished and (needed := attention_needed(history.finished[-1].categories)):
-        console.print(needed, style="bold")
+    if history.finished and (message := attention_needed(history.finished[-1].categories)):
+        console.print(message, style="bold")
 
 
 def describe_step(step: Step, now: float) -> str:
-    """A step in words."""
+    """Return a step as text.
+
+    Args:
+        now: seconds since the epoch.
+    """
     if isinstance(step, Launch):
         again = f" (attempt {step.number})" if step.number > 1 else ""
         return f"{step.work.round or 'preparation'}: {step.work.name}{again}."
@@ -62,8 +66,8 @@ def describe_step(step: Step, now: float) -> str:
     if isinstance(step, Stop):
         return f"nothing. The loop has stopped: {step.reason}."
     if step.until is not None:
-        return f"wait. {step.why} Next attempt in {max(0.0, step.until - now):.0f} s."
-    return f"wait. {step.why}"
+        return f"wait. {step.reason} Next attempt in {max(0.0, step.until - now):.0f} s."
+    return f"wait. {step.reason}"
 
 
 def _rounds(finished: list[RoundOutcome]) -> Table:
@@ -80,22 +84,20 @@ def _rounds(finished: list[RoundOutcome]) -> Table:
 
 def _spending(settings: Settings, finished: list[RoundOutcome]) -> str:
     tokens, usd = sum(done.tokens for done in finished), sum(done.cost_usd or 0.0 for done in finished)
-    most_tokens, most_usd = settings.loop.max_tokens, settings.budget.max_usd
-    of_tokens = f" of {most_tokens:,}" if most_tokens else " (no limit)"
-    of_usd = f" of {most_usd:.2f}" if most_usd else " (no limit)"
+    max_tokens, max_usd = settings.loop.max_tokens, settings.budget.max_usd
+    of_tokens = f" of {max_tokens:,}" if max_tokens else " (no limit)"
+    of_usd = f" of {max_usd:.2f}" if max_usd else " (no limit)"
     return f"Spent in {len(finished)} finished rounds: {tokens:,} tokens{of_tokens}, {usd:.2f} USD{of_usd}."
 
 
 def _driver(instance: dg.DagsterInstance, home: Path) -> str:
-    """What drives the loop now."""
-    if is_driven(home):
+    """What drives the loop now, as text."""
+    if driver_is_running(home):
         return "`sedi run`."
-    if nobody_dequeues(instance):
+    if daemon_is_down(instance):
         return "nothing. `sedi run` or `sedi ui` continues."
     states = {state.instigator_name: state.is_running for state in instance.all_instigator_state()}
     off = [name for name in SENSORS if not states.get(name)]
-    return (
-        f"the daemon, but turned off: {', '.join(off)} (Automation in the UI)."
-        if off
-        else "the daemon; both sensors are on."
-    )
+    if off:
+        return f"the daemon, but these sensors are off: {', '.join(off)} (turn them on under Automation in the UI)."
+    return "the daemon; both sensors are on."

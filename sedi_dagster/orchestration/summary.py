@@ -23,12 +23,13 @@ from sedi_dagster.storage.rounds import table_of
 def print_summary(
     console: Console, settings: Settings, sedi: SediResource, first: int, ended: str, seconds: float
 ) -> None:
-    """Rounds, cost, score by category; then in words what happened, what it shows, where everything is, what next.
+    """Print tables of the rounds and scores, then what happened, the results, the output paths, and the next steps.
 
     Args:
-        console: that takes texts as they are, without markup.
-        first: how many rounds were finished before this run.
-        ended: why the loop ended.
+        console: a console with markup turned off.
+        first: number of rounds that were finished before this run.
+        ended: reason why the loop ended.
+        seconds: duration of the run.
     """
     history = sedi.history()
     console.print()
@@ -47,26 +48,26 @@ def print_summary(
     for decision in ("weak", "stuck"):
         if names := [outcome.category for outcome in last.categories if outcome.decision == decision]:
             say(f"  {decision}: {', '.join(names)} (see the report for reasons)")
-    if needed := attention_needed(last.categories):
-        say(f"  {needed}", "bold")
+    if message := attention_needed(last.categories):
+        say(f"  {message}", "bold")
     for line in recovered(history.finished):
         say(f"  recovered: {line}")
     say("\nWhat happened", "bold")
-    for line in what_happened(sedi, ran):
+    for line in steps_with_scores(sedi, ran):
         say(f"  {line}")
     say("Results", "bold")
-    for line in what_it_shows(sedi, settings, ran):
+    for line in results(sedi, settings, ran):
         say(f"  {line}")
     store = sedi.store()
     say("Output", "bold")
-    for name, place in {
+    for name, path in {
         "report": store.path("reports", f"{last.round}.html"),
         "dataset": store.path("exports", "sft_dataset.jsonl"),
         "manifest": store.path("manifests", f"{last.round}.json"),
     }.items():
-        say(f"  {name:<18}{place}")
+        say(f"  {name:<18}{path}")
     say("Next steps", "bold")
-    for aim, how in what_next(settings):
+    for aim, how in next_steps(settings):
         say(f"  {aim:<18}{how}")
 
 
@@ -85,7 +86,7 @@ def _rounds(outcomes: list[RoundOutcome], sedi: SediResource) -> Table:
 
 
 def _passed_before(sedi: SediResource, finished: list[RoundOutcome], first: int) -> dict[str, tuple[int, int]]:
-    """(passed, items) by category before this run: of the round before it, or of what the first one built on."""
+    """(passed, items) by category before this run: after the previous round, or of the starting checkpoint."""
     if first:
         return {o.category: (o.passed, o.items) for o in finished[first - 1].categories}
     return passed_by_category(_items(sedi, starting_checkpoint(sedi)))
@@ -106,7 +107,7 @@ def _scores(last: RoundOutcome, before: dict[str, tuple[int, int]], sedi: SediRe
 
 
 def recovered(finished: list[RoundOutcome]) -> list[str]:
-    """Categories that were weak and have reached their target, with the last round after which they were weak."""
+    """Describe the categories that were weak and have reached their target since."""
     weak_after = {o.category: outcome.round for outcome in finished for o in outcome.categories if o.decision == "weak"}
     return [
         f"{o.category}: weak after {weak_after[o.category]}, now {o.passed} of {o.items} ({o.decision})"
@@ -122,8 +123,8 @@ def _interval(passed: int, items: int) -> str:
     return f"{passed}/{items} {passed / items:.0%} ({100 * low:.0f}-{100 * high:.0f})"
 
 
-def what_happened(sedi: SediResource, ran: list[RoundOutcome]) -> list[str]:
-    """The steps of a run in their order, with the score after each."""
+def steps_with_scores(sedi: SediResource, ran: list[RoundOutcome]) -> list[str]:
+    """Describe the steps of a run in order, with the score after each."""
     tables = sedi.store().read_tables("baseline_scores")
     lines = [f"The untrained student: {_passed(tables['items'])}."]
     if "seed_items" in tables:
@@ -137,8 +138,8 @@ def what_happened(sedi: SediResource, ran: list[RoundOutcome]) -> list[str]:
     return lines
 
 
-def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome]) -> list[str]:
-    """What the seed tasks gave, and what the teacher's examples added, each with its test."""
+def results(sedi: SediResource, settings: Settings, ran: list[RoundOutcome]) -> list[str]:
+    """Describe the effect of the seed tasks and of the teacher's examples, each with its significance."""
     tables = sedi.store().read_tables("baseline_scores")
     alpha = settings.evaluation.alpha
     lines = []
@@ -159,8 +160,8 @@ def what_it_shows(sedi: SediResource, settings: Settings, ran: list[RoundOutcome
     return lines
 
 
-def what_next(settings: Settings) -> list[tuple[str, str]]:
-    """What to do now, as (aim, how)."""
+def next_steps(settings: Settings) -> list[tuple[str, str]]:
+    """Return suggestions as (aim, how)."""
     steps = [("next round", command("run --rounds 1", settings)), ("preview it", command("plan", settings))]
     if settings.teacher.base_url is None:
         steps.append(("rehearsal", f"{_program()} run --profile rehearsal --rounds 3   (simulated; costs nothing)"))
@@ -175,13 +176,13 @@ def what_next(settings: Settings) -> list[tuple[str, str]]:
 
 
 def command(words: str, settings: Settings) -> str:
-    """A command for the data that this one worked on: with the profile, which may have been an option of it."""
+    """Return a `sedi` command for the same data, with the profile, which may have been set by an option."""
     default = Settings.model_fields["profile"].default
     return f"{_program()} {words}" + (f" --profile {settings.profile}" if settings.profile != default else "")
 
 
 def _program() -> str:
-    """How this program is called from where it was called: it need not be on the path."""
+    """The command that starts this program from the working folder, in case it is not on the path."""
     script = Path(sys.argv[0])
     if script.name != "sedi" or not script.is_file() or shutil.which("sedi"):
         return "sedi"
@@ -198,7 +199,7 @@ def _passed(items: pl.DataFrame) -> str:
 
 
 def _change(before: pl.DataFrame, after: pl.DataFrame, alpha: float) -> str:
-    """`+9 items (12 won, 3 lost; p = 0.018), a gain`."""
+    """The change in passed items, such as `+9 items (12 won, 3 lost; p = 0.018), a gain`."""
     row = compare("", before, after).row(0, named=True) if before.height and after.height else None
     if row is None or row["category"] != ALL:
         return "nothing to compare"
@@ -212,19 +213,19 @@ def _change(before: pl.DataFrame, after: pl.DataFrame, alpha: float) -> str:
 
 
 def _graded(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:
-    """The mean score with partial credit, and how likely the right answers are: they say more than so few passes."""
+    """The change of the mean score and of the reference loss, which are more sensitive than the few passed items."""
     row = compare("", before, after).row(0, named=True) if before.height and after.height else None
     if row is None:
         return []
     lines = []
-    for what, column, measure, good in (
+    for name, column, measure, sign in (
         ("Score with partial credit", "score", "score", 1),
         ("Loss of the reference answers", "reference_loss", "loss", -1),
     ):
         low, high = row[f"{measure}_low"], row[f"{measure}_high"]
-        if low is not None:  # a served student tells no losses
+        if low is not None:  # a served student returns no losses
             was, now = (frame.select(pl.mean(column)).item() for frame in (before, after))
-            verdict = "a gain" if min(good * low, good * high) > 0 else "could be chance"
-            verdict = "a loss" if max(good * low, good * high) < 0 else verdict
-            lines.append(f"  {what}: {was:.2f}, now {now:.2f} (change {low:+.2f} to {high:+.2f}, 95 %), {verdict}.")
+            verdict = "a gain" if min(sign * low, sign * high) > 0 else "could be chance"
+            verdict = "a loss" if max(sign * low, sign * high) < 0 else verdict
+            lines.append(f"  {name}: {was:.2f}, now {now:.2f} (change {low:+.2f} to {high:+.2f}, 95 %), {verdict}.")
     return lines

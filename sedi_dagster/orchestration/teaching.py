@@ -1,6 +1,6 @@
-"""Calling the teacher, or the optional judge, from an asset, with progress in the Dagster log.
+"""Calling the teacher, or the optional judge, from an asset, with progress in Dagster's log.
 
-The judge has an endpoint of its own; its calls go through the same client, ledger and budget.
+The judge has its own endpoint, but uses the same client, ledger and budget.
 """
 
 import asyncio
@@ -25,29 +25,29 @@ async def ask_teacher(
     plan: RoundPlan,
     work: Callable[[AskTeacher], Awaitable[Tables]],
 ) -> tuple[Tables, dict[str, int | float | str]]:
-    """Run `work` with a teacher; its calls share the round's budget.
+    """Run `work` with a function that calls the teacher within the round's budget.
 
     Returns:
-        The tables, and as metadata who the teacher was and what it did, in numbers.
+        The tables that `work` returns, and metadata: the teacher, its usage, and notes on it.
     """
     nightly = plan.trigger == BY_NIGHT
     async with open_teacher(
         settings, run=context.run_id, max_tokens_per_round=plan.max_tokens, nightly=nightly
     ) as teacher:
-        counted, figures = Counter[str](), Counter[str](tokens=0, reused=0)
+        calls, figures = Counter[str](), Counter[str](tokens=0, reused=0)
         report = throttled_progress(context.log.info, "generate", total_grows=True)
 
         def count(_: int, answer: TeacherAnswer) -> None:
-            counted["done"] += 1
+            calls["done"] += 1
             figures.update(tokens=answer.total_tokens, reused=answer.cached)
-            report(counted["done"], counted["total"], figures)
+            report(calls["done"], calls["total"], figures)
 
         async def ask(requests: Sequence[TeacherRequest]) -> list[TeacherAnswer]:
-            counted["total"] += len(requests)
+            calls["total"] += len(requests)
             return await teacher.ask(requests, on_answer=count)
 
         tables = await work(ask)
-        context.log.info(format_progress("generate", counted["done"], counted["total"], figures))
+        context.log.info(format_progress("generate", calls["done"], calls["total"], figures))
         for note in teacher.usage.notes:
             context.log.warning(note)
         notes: dict[str, str] = {"teacher_notes": " ".join(teacher.usage.notes)} if teacher.usage.notes else {}
@@ -55,16 +55,20 @@ async def ask_teacher(
 
 
 def check_judge(settings: Settings) -> None:
-    """Raise `SettingsError` if a judge is wanted but not named, or is the teacher, who must not see the items."""
-    chosen = settings.evaluation
-    if not chosen.judge:
+    """Check that a judge, if it is turned on, is configured and is not the teacher.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    evaluation = settings.evaluation
+    if not evaluation.judge:
         return
-    if not chosen.judge_base_url or not chosen.judge_model:
+    if not evaluation.judge_base_url or not evaluation.judge_model:
         raise SettingsError(
-            "SEDI_EVALUATION_JUDGE is on, but no judge is named.",
-            "Set SEDI_EVALUATION_JUDGE_BASE_URL and SEDI_EVALUATION_JUDGE_MODEL. The judge is sent evaluation items.",
+            "SEDI_EVALUATION_JUDGE is on, but no judge is configured.",
+            "Set SEDI_EVALUATION_JUDGE_BASE_URL and SEDI_EVALUATION_JUDGE_MODEL. The judge receives evaluation items.",
         )
-    if (chosen.judge_base_url, chosen.judge_model) == (settings.teacher.base_url, settings.teacher.model):
+    if (evaluation.judge_base_url, evaluation.judge_model) == (settings.teacher.base_url, settings.teacher.model):
         raise SettingsError(
             "The judge is the teacher: evaluation items must never reach the model that writes the training data.",
             "Set SEDI_EVALUATION_JUDGE_MODEL (or SEDI_EVALUATION_JUDGE_BASE_URL) to another model.",
@@ -74,9 +78,13 @@ def check_judge(settings: Settings) -> None:
 def judgements(
     context: dg.AssetExecutionContext, settings: Settings, plan: RoundPlan, before: pl.DataFrame, after: pl.DataFrame
 ) -> pl.DataFrame:
-    """What the judge says of the new checkpoint's answers beside those before (`JUDGEMENT_SCHEMA`); empty without one.
+    """Let the judge compare answers before and after the round; its calls count against the round's budget.
 
-    Its calls count against the round's budget.
+    Args:
+        before, after: tables of items with the answers of the previous and the new checkpoint.
+
+    Returns:
+        The judgements (`JUDGEMENT_SCHEMA`); empty if the judge is off.
     """
     check_judge(settings)
     if not settings.evaluation.judge:
@@ -85,10 +93,10 @@ def judgements(
     async def work(ask: AskTeacher) -> Tables:
         return {"judgements": await judge_pairs(ask, before, after, plan.round)}
 
-    chosen = settings.evaluation
+    options = settings.evaluation
     judge = settings.teacher.model_copy(
-        update={"base_url": chosen.judge_base_url, "model": chosen.judge_model, "api_key": chosen.judge_api_key}
+        update={"base_url": options.judge_base_url, "model": options.judge_model, "api_key": options.judge_api_key}
     )
-    in_its_place = settings.model_copy(update={"teacher": judge})  # same ledger, same caps
-    tables, _ = asyncio.run(ask_teacher(context, in_its_place, plan, work))
+    with_judge = settings.model_copy(update={"teacher": judge})  # same ledger, same caps
+    tables, _ = asyncio.run(ask_teacher(context, with_judge, plan, work))
     return tables["judgements"]

@@ -1,4 +1,4 @@
-"""Training: the rows that fit the student, the workload, and the student of the human seed tasks alone."""
+"""Training: selecting rows that fit the student, running the workload, and training on the human seed tasks alone."""
 
 from pathlib import Path
 
@@ -19,18 +19,19 @@ from sedi_dagster.storage.store import tables_version
 from sedi_dagster.student.loading import student_source, token_counter
 
 CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja")
-"""Files of a checkpoint that are hashed. Not its card, which is written again once it is evaluated."""
+"""Files of a checkpoint that are hashed; not its card, which is rewritten after the evaluation."""
 
 
 def replay_rules(settings: Settings) -> ReplayRules:
-    """The shares of the settings; a round that starts from the untrained student trains on everything."""
-    everything = settings.training.start == "base"
-    human, earlier = settings.batching.human_replay, settings.batching.earlier_replay
-    return ReplayRules(1.0 if everything else human, 1.0 if everything else earlier, settings.batching.batch_size)
+    """Return the replay shares. A round that starts from the untrained student trains on everything."""
+    batching = settings.batching
+    if settings.training.start == "base":
+        return ReplayRules(1.0, 1.0, batching.batch_size)
+    return ReplayRules(batching.human_replay, batching.earlier_replay, batching.batch_size)
 
 
 def fitting(sedi: SediResource, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows (`instruction`, `input`, `output`, ...) that the student's training length has room for."""
+    """Return the rows (`instruction`, `input`, `output`, ...) that are not longer than the training's `max_length`."""
     settings = sedi.settings()
     count_tokens = token_counter(student_source(settings.training.student, settings.path(settings.cache)))
     tokens = count_tokens(rows.select(task_prompts()).to_series().to_list(), rows["output"].to_list())
@@ -38,7 +39,7 @@ def fitting(sedi: SediResource, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def as_prompts(seeds: pl.DataFrame) -> pl.DataFrame:
-    """Seed tasks as the student sees them: example_id, category, prompt, output."""
+    """Return seed tasks as the student sees them: example_id, category, prompt, output."""
     return seeds.select(pl.col("seed_id").alias("example_id"), "category", task_prompts(), "output")
 
 
@@ -53,21 +54,21 @@ def train_student(
     held_out_every: int = 0,
     ifd: bool = False,
 ) -> Path:
-    """Train in a process of its own; a run that was killed goes on from its last saved state.
+    """Train the student in a separate process. A training that was killed resumes from its last saved state.
 
     Args:
-        name: of the checkpoint: a round, or `SEED_TASKS`.
+        name: name of the new checkpoint: a round, or `SEED_TASKS`.
         batches: rows in training order (`training_rows`).
-        heldout: rows whose loss is measured and which are never trained on.
-        parent: checkpoint to go on from; None: the untrained student.
-        held_out_every: steps between two measurements of the held-out loss; 0: before and after only.
-        ifd: measure each answer's loss without its instruction too.
+        heldout: rows that are never trained on and whose loss is measured.
+        parent: checkpoint to start from; None: the untrained student.
+        held_out_every: steps between two measurements of the held-out loss; 0: only before and after the training.
+        ifd: also measure each answer's loss without its instruction.
 
     Returns:
         The folder with `checkpoint/`, `steps.parquet`, `examples.parquet`, `heldout.parquet` and `summary.json`.
 
     Raises:
-        WorkloadError: training failed; what was paid for is kept.
+        WorkloadError: training failed. The data of the round is kept.
     """
     settings = sedi.settings()
     cache = settings.path(settings.cache)
@@ -93,7 +94,7 @@ def train_student(
                 "parent": parent,
                 "parent_files": folder_hashes(start, ["*.safetensors"]) if start else {},
                 "data_version": tables_version({"batches": batches, "heldout": heldout}),
-                "location": f"checkpoints/{name}",  # under the data folder: a card names no path of this machine
+                "location": f"checkpoints/{name}",  # relative, because the card should not reveal local paths
             },
         },
         launcher=training.launcher,
@@ -102,10 +103,10 @@ def train_student(
 
 
 def verified_checkpoint(sedi: SediResource, name: str) -> Path:
-    """A checkpoint's weights as a local folder, once every file is what training wrote.
+    """Return a local folder with a checkpoint, after verifying the hash of every file.
 
     Raises:
-        StorageError: a file is missing or was changed since.
+        StorageError: a file is missing or was changed.
     """
     settings, store = sedi.settings(), sedi.store()
     folder = store.local_copy(settings.path(settings.cache), "checkpoints", name)
@@ -113,16 +114,17 @@ def verified_checkpoint(sedi: SediResource, name: str) -> Path:
     for file, sha256 in store.read_table(table, *asset).iter_rows():
         if not (folder / file).is_file() or file_sha256(folder / file) != sha256:
             raise StorageError(
-                f"{store.path('checkpoints', name, file)} is missing, or not what training wrote.",
+                f"{store.path('checkpoints', name, file)} is missing or was changed since training.",
                 f"Restore checkpoints/{name} from a backup, or materialize {'/'.join(asset)} again.",
             )
     return folder
 
 
 def train_on_seed_tasks(context: dg.AssetExecutionContext, sedi: SediResource, seeds: pl.DataFrame) -> Tables:
-    """Train on all human seed tasks but the held-out ones, and store the checkpoint as `SEED_TASKS`.
+    """Train on all human seed tasks except the held-out ones, and store the checkpoint as `SEED_TASKS`.
 
-    Scores are compared with it, to tell what the teacher's tokens added; the first round starts from the better one.
+    Rounds are compared with it, to show what the teacher's examples add. The first round starts from it if it is better
+    than the untrained student.
 
     Returns:
         `seed_steps`, `seed_heldout` (as in `sft_checkpoint`) and `seed_files` (SHA-256 of each file).

@@ -1,6 +1,6 @@
 """Running a heavy workload (training, evaluation) in its own process through Dagster Pipes.
 
-If possible, the process is a fork of a warm worker with its libraries already imported (`warm_worker/`).
+If possible, the process is forked from a warm worker, which has already imported the libraries (`warm_worker/`).
 """
 
 import json
@@ -28,7 +28,7 @@ from sedi_dagster.workloads.warm_worker.address import is_possible, warm_worker_
 
 CLIENT = "sedi_dagster.workloads.warm_worker.client"
 PIPES = dg.PipesSubprocessClient(termination_timeout_seconds=120)
-"""A cancelled training ends its step and saves its state before it stops."""
+"""The timeout lets a cancelled training finish its step and save its state."""
 
 
 def run_workload(
@@ -40,32 +40,34 @@ def run_workload(
     launcher: str = "",
     resume: bool = False,
 ) -> Path:
-    """Run a module on a job, as `python -m <module>` does, and return its output folder in the cache.
+    """Run a module with a job file, as `python -m <module>` does, and return its output folder in the cache.
 
     Args:
+        name: name of the work, such as `train-round-0001`.
+        job: arguments of the workload, as JSON.
         launcher: command that starts the module in several processes, such as `accelerate launch --num_processes 2`.
-        resume: leave what an earlier run of the very same job wrote, so that the workload can go on from it.
+        resume: keep what an earlier run of the identical job wrote, so that the workload can continue from it.
 
     Raises:
-        WorkloadError: it failed; with its own words if it had any.
+        WorkloadError: the workload failed; with its own error message if it reported one.
+        WorkloadDied: its process was killed.
     """
     output = _folder(settings, name)
     job_file = output / "job.json"
-    asked = json.dumps(
-        {**job, "output": str(output), "offline": is_local(str(job.get("student", settings.training.student)))}
-    )
-    if not (resume and job_file.exists() and job_file.read_text(encoding="utf-8") == asked):
+    offline = is_local(str(job.get("student", settings.training.student)))
+    content = json.dumps({**job, "output": str(output), "offline": offline})
+    if not (resume and job_file.exists() and job_file.read_text(encoding="utf-8") == content):
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
-        job_file.write_text(asked, encoding="utf-8")
+        job_file.write_text(content, encoding="utf-8")
     (output / ERROR_FILE).unlink(missing_ok=True)
     if settings.compute == "ray":
         command = _remote_command(settings.training, launcher)
-        run_on_ray(context, settings, module, name, json.loads(asked), command, output, resume)
+        run_on_ray(context, settings, module, name, json.loads(content), command, output, resume)
         return output
     command = [*_interpreter(settings.training, launcher), module, "--job", str(job_file)]
     try:
-        # Workloads do not get the keys of the endpoints.
+        # Workloads must not see the API keys.
         environment = {**dict.fromkeys(KEYS, ""), CALLER: this_process()}
         PIPES.run(command=command, context=context, cwd=str(PROJECT_ROOT), env=environment)
     except DagsterPipesExecutionError as error:
@@ -75,13 +77,14 @@ def run_workload(
         kind = WorkloadDied if _was_killed(str(error)) else WorkloadError
         raise kind(
             f"{module} ended without an error message ({error}).",
-            "See its stderr. Out of memory: lower SEDI_TRAINING_MICRO_BATCH_SIZE, SEDI_EVALUATION_BATCH_SIZE.",
+            "See its stderr. If it ran out of memory, lower SEDI_TRAINING_MICRO_BATCH_SIZE or "
+            "SEDI_EVALUATION_BATCH_SIZE.",
         ) from None
     return output
 
 
 def rows_file(settings: Settings, name: str, rows: pl.DataFrame) -> str:
-    """Write the rows that a workload is to read; returns the path for its job."""
+    """Write the input rows of a workload, and return the path for its job."""
     file = _folder(settings, f"{name}.parquet")
     file.parent.mkdir(parents=True, exist_ok=True)
     rows.write_parquet(file)
@@ -89,13 +92,13 @@ def rows_file(settings: Settings, name: str, rows: pl.DataFrame) -> str:
 
 
 def _was_killed(message: str) -> bool:
-    """Whether a signal ended it: its code is negative, or 128 and the signal where a shell tells it."""
+    """Whether a signal ended the process: its exit code is negative, or above 128 if a shell reported it."""
     code = re.search(r"code (-?\d+)", message)
     return code is not None and (int(code[1]) < 0 or int(code[1]) > 128)
 
 
 def clear_workload(settings: Settings, name: str) -> None:
-    """Forget a workload's results and saved state; for when they are stored."""
+    """Delete a workload's results and saved state, after the results were stored."""
     shutil.rmtree(_folder(settings, name), ignore_errors=True)
     if settings.compute == "ray":
         Store(settings.data_root).remove(WORK, name)
@@ -105,21 +108,21 @@ def _folder(settings: Settings, name: str) -> Path:
     return settings.path(settings.cache) / "work" / name
 
 
-def ready_for_workloads(settings: Settings) -> AbstractContextManager[None]:
-    """A warm worker that imports its libraries while generation is under way, and ends with the block."""
-    if settings.compute == "local" and _forks(settings.training, ""):
+def warm_worker(settings: Settings) -> AbstractContextManager[None]:
+    """Run a warm worker within the block, if possible. It imports the libraries while candidates are generated."""
+    if settings.compute == "local" and _uses_warm_worker(settings.training, ""):
         return warm_worker_ready(is_local(settings.training.student), PROJECT_ROOT)
     return nullcontext()
 
 
-def _forks(training: TrainingSettings, launcher: str) -> bool:
+def _uses_warm_worker(training: TrainingSettings, launcher: str) -> bool:
     return training.warm_worker and not training.python and not launcher and is_possible()
 
 
 def _interpreter(training: TrainingSettings, launcher: str) -> list[str]:
-    """The command before the module. `accelerate` is run by the workload's interpreter, wherever that is."""
+    """The command before the module. `accelerate` is run by the interpreter of the workload."""
     interpreter = training.python or sys.executable
-    if _forks(training, launcher):
+    if _uses_warm_worker(training, launcher):
         return [interpreter, "-m", CLIENT]
     if not launcher:
         return [interpreter, "-m"]
@@ -130,7 +133,7 @@ def _interpreter(training: TrainingSettings, launcher: str) -> list[str]:
 
 
 def _remote_command(training: TrainingSettings, launcher: str) -> list[str]:
-    """The same on a worker elsewhere, which has no warm worker; empty: the interpreter that it has."""
+    """The same on a Ray worker, where there is no warm worker; empty: the worker's interpreter."""
     if training.python:
         return _interpreter(training.model_copy(update={"warm_worker": False}), launcher)
     return [*shlex.split(launcher), "-m"] if launcher else []

@@ -74,7 +74,7 @@ class Walk:
         self.text("Add a partition").first.click()
         self.page.get_by_placeholder("name").fill("banana")
         self.page.get_by_role("button", name="Save").click()
-        self.seen("ui_banana", self.text("'banana' is no round"))
+        self.seen("ui_banana", self.text("'banana' is not a round"))
 
     def open_round(self) -> None:
         """The form of the job open_round: what may be said is listed beside it; the planner decides the rest."""

@@ -71,7 +71,7 @@ MUTATIONS = [
     Mutation(
         "no retries on sensor runs",
         "sedi_dagster/orchestration/due.py",
-        "if now >= again:",
+        "if now >= retry_at:",
         "if False:",
         DUE,
     ),

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from sedi_dagster.definitions import defs
-from sedi_dagster.orchestration.alerts import alert_on_failure, tell
+from sedi_dagster.orchestration.alerts import alert_on_failure, send_alert
 from sedi_dagster.orchestration.due import RETRY_POLICIES
 from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
@@ -112,16 +112,16 @@ def test_a_command_gets_the_message_on_its_standard_input(tmp_path: Path) -> Non
     script = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read())"
     kept = tmp_path / "told; touch no-shell"
     alerts = AlertSettings(command=f"{sys.executable} -c '{script}' '{kept}'")
-    assert tell(alerts, {"text": "it's down"}) == []
+    assert send_alert(alerts, {"text": "it's down"}) == []
     assert json.loads(kept.read_text()) == {"text": "it's down"}
-    assert tell(AlertSettings(command="/no/such/program"), {}) == [
+    assert send_alert(AlertSettings(command="/no/such/program"), {}) == [
         "SEDI_ALERTS_COMMAND cannot be run (FileNotFoundError)."
     ]
-    assert tell(AlertSettings(command="false"), {}) == ["SEDI_ALERTS_COMMAND ended with 1."]
+    assert send_alert(AlertSettings(command="false"), {}) == ["SEDI_ALERTS_COMMAND ended with 1."]
 
 
 def test_a_webhook_that_does_not_work_is_told_without_its_address(webhook: Webhook) -> None:
     webhook.status = 500
     for url in (webhook.url, f"http://127.0.0.1:9/{SECRET}"):
-        (problem,) = tell(AlertSettings(webhook=url), {"text": "x"})  # type: ignore[arg-type]
+        (problem,) = send_alert(AlertSettings(webhook=url), {"text": "x"})  # type: ignore[arg-type]
         assert SECRET not in problem

@@ -16,8 +16,8 @@ from sedi_dagster.orchestration.due import (
     PendingWork,
     Wait,
     Work,
+    describe_waits,
     due,
-    waiting,
 )
 from sedi_dagster.records import CategoryPlan, RoundPlan
 
@@ -41,14 +41,14 @@ def test_work_that_was_never_asked_for_is_started_as_its_first_run() -> None:
 
 def test_work_that_a_run_is_at_is_waited_for() -> None:
     (step,) = due(state(PendingWork(WORK, active="abcdef0123")))
-    assert isinstance(step, Wait) and "abcdef01" in step.why and not step.person
+    assert isinstance(step, Wait) and "abcdef01" in step.reason and not step.needs_user
 
 
 @pytest.mark.parametrize("cause", RETRY_POLICIES)
 def test_a_failed_run_is_asked_for_again_under_a_key_of_its_own_after_a_pause(cause: Cause) -> None:
     pause = RETRY_POLICIES[cause].pause_s(1)
     (early,) = due(state(PendingWork(WORK, attempts=failed(cause, pause - 1), runs=1)))
-    assert isinstance(early, Wait) and early.until == NOW + 1 and "it broke" in early.why and "run0" in early.why
+    assert isinstance(early, Wait) and early.until == NOW + 1 and "it broke" in early.reason and "run0" in early.reason
     (later,) = due(state(PendingWork(WORK, attempts=failed(cause, pause), runs=1)))
     assert isinstance(later, Launch) and later.number == 2
 
@@ -57,8 +57,8 @@ def test_a_failed_run_is_asked_for_again_under_a_key_of_its_own_after_a_pause(ca
 def test_attempts_are_bounded_and_then_a_person_is_told_what_to_do(cause: Cause) -> None:
     tries = RETRY_POLICIES[cause].attempts
     (step,) = due(state(PendingWork(WORK, attempts=failed(cause, *[9e9] * tries), runs=tries)))
-    assert isinstance(step, Wait) and step.person
-    assert f"run{tries - 1}" in step.why and "re-execute" in step.why
+    assert isinstance(step, Wait) and step.needs_user
+    assert f"run{tries - 1}" in step.reason and "re-execute" in step.reason
 
 
 def test_causes_are_counted_apart() -> None:
@@ -69,7 +69,7 @@ def test_causes_are_counted_apart() -> None:
 
 def test_a_cancelled_run_is_left_to_who_cancelled_it() -> None:
     (step,) = due(state(PendingWork(WORK, attempts=failed("canceled", 9e9), runs=1)))
-    assert isinstance(step, Wait) and step.person and "cancelled" in step.why and "Re-execute" in step.why
+    assert isinstance(step, Wait) and step.needs_user and "cancelled" in step.reason and "Re-execute" in step.reason
 
 
 def test_a_run_after_the_cancelled_one_decides() -> None:
@@ -89,12 +89,12 @@ def test_what_can_start_comes_before_what_waits() -> None:
 def test_pauses_grow_up_to_a_limit() -> None:
     patience = RETRY_POLICIES["outage"]
     pauses = [patience.pause_s(n) for n in range(1, patience.attempts)]
-    assert pauses == sorted(pauses) and pauses[-1] <= patience.most_s and pauses[1] == 2 * pauses[0]
+    assert pauses == sorted(pauses) and pauses[-1] <= patience.max_s and pauses[1] == 2 * pauses[0]
 
 
 def test_nothing_is_started_while_somebody_else_drives() -> None:
-    (step,) = due(state(PendingWork(WORK), elsewhere="`sedi run`"))
-    assert isinstance(step, Wait) and "sedi run" in step.why
+    (step,) = due(state(PendingWork(WORK), other_driver="`sedi run`"))
+    assert isinstance(step, Wait) and "sedi run" in step.reason
 
 
 def test_without_an_open_round_the_planners_answer_is_due() -> None:
@@ -109,4 +109,4 @@ def test_what_a_finished_round_lacks_comes_before_the_next_round() -> None:
 
 def test_the_reason_to_wait_says_when_the_next_attempt_is_due() -> None:
     steps = due(state(PendingWork(WORK, attempts=failed("lost", 4), runs=1)))
-    assert "Next attempt in 6 s" in waiting(steps, NOW)
+    assert "Next attempt in 6 s" in describe_waits(steps, NOW)

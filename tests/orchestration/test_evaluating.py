@@ -109,7 +109,7 @@ def test_items_that_run_code_need_a_machine_that_can_hold_it(project: Path, monk
     file.write_text(
         "\n".join(json.dumps(i) for i in [items[0] | {"verifier": "all", "args": {"of": [code]}}, *items[1:]])
     )
-    with pytest.raises(SediError, match="judged by running code"):
+    with pytest.raises(SediError, match="items are judged by running code, and the sandbox does not work"):
         preflight(SediResource())
 
 
@@ -238,7 +238,7 @@ def test_a_drop_in_one_category_stops_promotion_whatever_the_others_gained(proje
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({}, "no judge is named"),
+        ({}, "no judge is configured"),
         ({"SEDI_EVALUATION_JUDGE_BASE_URL": "same", "SEDI_EVALUATION_JUDGE_MODEL": "same"}, "The judge is the teacher"),
     ],
 )

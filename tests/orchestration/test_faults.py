@@ -19,7 +19,7 @@ from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from benchmarks.testbed.planted_student import PACE, SPOILT
 from sedi_dagster.orchestration.outputs import step_failures
 from sedi_dagster.orchestration.partitions import ROUNDS
-from sedi_dagster.orchestration.runs import why_it_ended
+from sedi_dagster.orchestration.runs import end_cause
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +83,7 @@ class Trial:
     def cause(self, run_id: str) -> str:
         """What the loop makes of the end of a run, once it has ended."""
         self.until(lambda: self._run(run_id).is_finished, f"the end of run {run_id}")
-        return why_it_ended(self.records, self._run(run_id))[0]
+        return end_cause(self.records, self._run(run_id))[0]
 
     def _run(self, run_id: str) -> dg.DagsterRun:
         run = self.records.get_run_by_id(run_id)

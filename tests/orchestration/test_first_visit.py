@@ -10,7 +10,7 @@ import pytest
 from loops import Loop
 
 from sedi_dagster.orchestration.columns import TABLES
-from sedi_dagster.orchestration.home import ready_for_ui
+from sedi_dagster.orchestration.home import prepare_for_ui
 from sedi_dagster.orchestration.partitions import ROUNDS, partition_path
 from sedi_dagster.settings import SIMULATED
 
@@ -72,7 +72,7 @@ def test_a_cell_of_no_round_says_what_to_press(loop: Loop) -> None:
 
 
 def test_the_ui_finds_the_cells_of_the_first_round_missing_not_green(project: object) -> None:
-    ready_for_ui("local")
+    prepare_for_ui("local")
     with dg.DagsterInstance.get() as instance:
         assert instance.get_dynamic_partitions(str(ROUNDS.name)) == ["round-0001"]
     assert "DAGSTER_HOME" in os.environ

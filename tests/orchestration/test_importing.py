@@ -51,7 +51,7 @@ def test_an_imported_round_goes_through_the_loop_without_a_teacher(
 ) -> None:
     done = CliRunner().invoke(main, ["import", str(made_elsewhere), "--into", "math"])
     assert done.exit_code == 0, done.output
-    assert "round-0001 holds 7 candidates: math (7)" in done.output
+    assert "round-0001 has 7 candidates: math (7)" in done.output
     assert "7 rows have fields that are ignored: model_name (7), distilabel_metadata (7)" in done.output
 
     assert "1 round is finished" in loop.run(1)

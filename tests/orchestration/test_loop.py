@@ -80,7 +80,7 @@ def test_a_failed_blocking_check_and_a_changed_byte_in_a_promoted_checkpoint_are
     (loop.project / "manifests").rename(data / "manifests")
     weights = data / "checkpoints" / ROUND / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes() + b" ")
-    with pytest.raises(SediError, match=f"{ROUND}/adapter_model.safetensors is missing, or not what training wrote"):
+    with pytest.raises(SediError, match=f"{ROUND}/adapter_model.safetensors is missing or was changed since training"):
         loop.run(1)
     assert len(loop.trainings()) == 1
 

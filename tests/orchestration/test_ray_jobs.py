@@ -134,7 +134,7 @@ def test_an_address_where_nobody_answers_is_told_before_the_teacher_is_asked(
 
 @pytest.mark.usefixtures("ray_client")
 def test_an_address_that_takes_connections_and_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sedi_dagster.orchestration.ray_jobs.SECONDS_TO_ANSWER", 0.2)
+    monkeypatch.setattr("sedi_dagster.orchestration.ray_jobs.ANSWER_TIMEOUT_S", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

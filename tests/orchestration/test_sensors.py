@@ -20,7 +20,7 @@ from sedi_dagster.orchestration import runs, state
 from sedi_dagster.orchestration.checking import BLOCKING
 from sedi_dagster.orchestration.due import RETRY_POLICIES
 from sedi_dagster.orchestration.evaluating import evaluation_fingerprint
-from sedi_dagster.orchestration.ownership import only_driver
+from sedi_dagster.orchestration.ownership import driver_lock
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.planning import BY_SEDI_RUN, BY_SENSOR, needs_preparation, next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
@@ -248,7 +248,7 @@ def test_the_sensors_leave_the_loop_to_a_sedi_run_that_is_at_work_and_take_it_up
 ) -> None:
     prepared(sedi)
     opened(sedi, instance, BY_SEDI_RUN)
-    with only_driver(Path(instance.root_directory)):
+    with driver_lock(Path(instance.root_directory)):
         assert "`sedi run`" in said(tick(round_ready_sensor, sedi, instance))
     assert len(requests(tick(round_ready_sensor, sedi, instance))) == 2
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sedi_dagster.cli import main
 from sedi_dagster.feedback.plan import PlanRequest, Stop
 from sedi_dagster.orchestration import planning
-from sedi_dagster.orchestration.doctor import _tried
+from sedi_dagster.orchestration.doctor import _run
 from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundPlan
@@ -50,7 +50,7 @@ def test_doctor_goes_on_where_a_check_needs_a_folder_that_cannot_be_used() -> No
     def check() -> None:
         raise PermissionError(13, "Permission denied", "/cache")
 
-    assert _tried("teacher", check).problem == "[Errno 13] Permission denied: '/cache'."
+    assert _run("teacher", check).problem == "[Errno 13] Permission denied: '/cache'."
 
 
 def _commands(command: click.Command) -> list[click.Command]:

@@ -11,7 +11,7 @@ import pytest
 
 from sedi_dagster.orchestration.console import open_report
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.summary import recovered, what_happened, what_it_shows, what_next
+from sedi_dagster.orchestration.summary import next_steps, recovered, results, steps_with_scores
 from sedi_dagster.records import CategoryOutcome, Decision, RoundOutcome
 from sedi_dagster.storage.rounds import SEED_TASKS
 
@@ -66,13 +66,13 @@ def test_the_seed_tasks_gain_is_told_apart_from_what_the_teacher_added(project: 
     sedi = SediResource()
     written(sedi, answers(0, 1, loss=3.0), answers(*range(1, 10)), answers(*range(2, 11)))
     ran = [RoundOutcome("round-0001", 10, 20, 1234, 0.5, True, ())]
-    assert what_happened(sedi, ran) == [
+    assert steps_with_scores(sedi, ran) == [
         "The untrained student: 2 of 20 evaluation items passed (10%).",
         "After training on 3 human seed tasks, without a teacher: 9 of 20 evaluation items passed (45%).",
         "round-0001: the teacher wrote 20 candidates for 1,234 tokens, 10 passed the filters. "
         "After training on these too: 9 of 20 evaluation items passed (45%).",
     ]
-    assert what_it_shows(sedi, sedi.settings(), ran) == [
+    assert results(sedi, sedi.settings(), ran) == [
         "Your seed tasks: +7 items (8 won, 1 lost; p = 0.02), a gain.",
         "  Score with partial credit: 0.10, now 0.45 (change +0.10 to +0.60, 95 %), a gain.",
         "  Loss of the reference answers: 3.00, now 2.00 (change -1.00 to -1.00, 95 %), a gain.",
@@ -85,7 +85,7 @@ def test_a_loss_is_called_a_loss_and_answers_that_stayed_are_not_a_gain(project:
     sedi = SediResource()
     written(sedi, answers(*range(8)), answers(), answers())
     ran = [RoundOutcome("round-0001", 10, 20, 1234, 0.5, True, ())]
-    seeds, score, right_answers, _, teacher = what_it_shows(sedi, sedi.settings(), ran)
+    seeds, score, right_answers, _, teacher = results(sedi, sedi.settings(), ran)
     assert "-8 items (0 won, 8 lost; p = 0.0039), a loss" in seeds
     assert score.endswith("a loss.") and right_answers.endswith("could be chance.")
     assert teacher == "The teacher's examples, in addition: no answer changed."
@@ -96,11 +96,11 @@ def test_only_the_bundled_teacher_is_said_to_be_no_better_than_its_student(
 ) -> None:
     sedi = SediResource()
     written(sedi, answers(), answers(), answers())
-    assert not any("no better" in text for text in what_it_shows(sedi, sedi.settings(), []))
-    assert not any("rehearsal" in how for _, how in what_next(sedi.settings()))
+    assert not any("no better" in text for text in results(sedi, sedi.settings(), []))
+    assert not any("rehearsal" in how for _, how in next_steps(sedi.settings()))
     monkeypatch.delenv("SEDI_TEACHER_BASE_URL")
-    assert any("no better than the student" in text for text in what_it_shows(sedi, sedi.settings(), []))
-    how = [how for _, how in what_next(sedi.settings())]
+    assert any("no better than the student" in text for text in results(sedi, sedi.settings(), []))
+    how = [how for _, how in next_steps(sedi.settings())]
     assert any("--profile rehearsal" in one for one in how)
     assert [one.split("=")[0] for one in how if one.startswith("SEDI_TEACHER")] == [
         "SEDI_TEACHER_BASE_URL",
@@ -119,16 +119,16 @@ def test_the_commands_are_those_that_work_where_the_program_is_not_on_the_path(
     monkeypatch.setattr(sys, "argv", [str(script), "run"])
     monkeypatch.setenv("PATH", "/nowhere")
     settings = SediResource().settings()
-    assert ("preview it", "bin/sedi plan") in what_next(settings)
+    assert ("preview it", "bin/sedi plan") in next_steps(settings)
     monkeypatch.setenv("PATH", str(script.parent))
-    assert ("preview it", "sedi plan") in what_next(settings)
+    assert ("preview it", "sedi plan") in next_steps(settings)
 
 
 def test_the_commands_name_the_profile_that_may_have_been_an_option(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def named() -> list[str]:
-        how = dict(what_next(SediResource().settings()))
+        how = dict(next_steps(SediResource().settings()))
         return [how[aim] for aim in ("next round", "preview it", "Dagster UI") if "--profile rehearsal" in how[aim]]
 
     monkeypatch.setenv("SEDI_PROFILE", "local")

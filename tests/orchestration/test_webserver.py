@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from sedi_dagster.orchestration.webserver import Webserver, develop, refuse_partitions_that_are_no_round
+from sedi_dagster.orchestration.webserver import Webserver, develop, reject_invalid_partition
 from sedi_dagster.storage.store import Store
 
 ADD = """mutation($key: String!) { addDynamicPartition(partitionsDefName: "rounds", partitionKey: $key,
@@ -71,7 +71,7 @@ def test_a_report_that_is_not_there_yet_says_what_to_press(
 
 @pytest.mark.parametrize("key", ["banana", "round-0007", "round-1", "math|round-0001"])
 def test_a_partition_that_is_no_round_is_refused_with_what_to_press(project: Path, key: str) -> None:
-    text = create_schema().execute(ADD, variables={"key": key}, middleware=[refuse_partitions_that_are_no_round])
+    text = create_schema().execute(ADD, variables={"key": key}, middleware=[reject_invalid_partition])
     assert text.errors is None and text.data["addDynamicPartition"]["__typename"] == "PythonError"
     message = text.data["addDynamicPartition"]["message"]
     assert key in message and "open_round" in message and "round-0001" in message
@@ -84,9 +84,7 @@ def test_the_next_round_may_be_added(project: Path) -> None:
     def resolve(root: object, info: object, **arguments: object) -> str:
         return f"added {arguments['partitionKey']}"
 
-    text = refuse_partitions_that_are_no_round(
-        resolve, None, Info(), partitionsDefName="rounds", partitionKey="round-0001"
-    )
+    text = reject_invalid_partition(resolve, None, Info(), partitionsDefName="rounds", partitionKey="round-0001")
     assert text == "added round-0001"
 
 

@@ -19,7 +19,7 @@ from teacher_bench import Bench, chats
 from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from benchmarks.testbed.postgres import PostgresServer
 from sedi_dagster.errors import StorageUnavailable
-from sedi_dagster.orchestration.ownership import claim_loop, lease_held
+from sedi_dagster.orchestration.ownership import claim_loop, hold_lease
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
@@ -112,7 +112,7 @@ def test_one_machine_drives_a_data_folder_and_another_takes_it_up_when_that_one_
     here, there = tmp_path / "here", tmp_path / "there"
     settings, other = load_settings({"data": "s3://sedi/loop"}), load_settings({"data": "s3://sedi/other"})
     assert not claim_loop(settings, here) and not claim_loop(other, there)
-    with lease_held(settings, here):
+    with hold_lease(settings, here):
         assert str(here) in claim_loop(settings, there)
     assert not claim_loop(settings, there), "it was given back"
 
