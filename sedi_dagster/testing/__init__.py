@@ -1,4 +1,5 @@
 """The simulated teacher of the profile `rehearsal`.
 
-Belongs here: what it writes, and its server. Does not: faults and other servers for tests (`benchmarks/testbed`).
+Belongs here: its templates and its server. Does not: simulated faults and other servers for tests
+(`benchmarks/testbed`).
 """

@@ -1,4 +1,4 @@
-"""The simulated teacher as an endpoint of the client: for the profile `rehearsal`."""
+"""The simulated teacher as an endpoint for the client, used by the profile `rehearsal`."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ _LATENCY_S = 0.05
 
 
 class SimulatedEndpoint(Endpoint):
-    """Runs the server in a thread of this process; its name says that it is simulated."""
+    """Runs the server in a thread of this process, under a name that says that it is simulated."""
 
     identity = "simulated:"
     shown = f"The {SIMULATED}"

@@ -1,7 +1,7 @@
-"""A simulated teacher: a server on loopback that speaks chat and text completions.
+"""A simulated teacher: a server on loopback for chat and text completions.
 
-What a request gets depends on its body and its Idempotency-Key alone, not on time or order. It keeps a meter of what it
-would have billed. Everything that it writes says that it is simulated. As a process of its own:
+The answer to a request depends only on its body and its Idempotency-Key, not on time or order. The server meters the
+tokens that it would have billed. Its responses say that they are simulated. To run it as a separate process:
 `python -m sedi_dagster.testing.simulated_teacher --port 8099`.
 """
 
@@ -35,7 +35,7 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 @dataclass
 class Meter:
-    """`billed` counts the answers that were worked out, by Idempotency-Key; `replayed` those that were sent again."""
+    """`billed` counts new answers by Idempotency-Key; `replayed` counts answers that were sent again."""
 
     billed: Counter[str] = field(default_factory=Counter)
     replayed: int = 0
@@ -59,7 +59,7 @@ class Meter:
 
 @dataclass(frozen=True)
 class Completion:
-    """What is answered to a request: the text as its token limit leaves it, and what it costs."""
+    """The answer to a request, truncated to its token limit, and its token counts."""
 
     text: str
     cut: bool
@@ -68,16 +68,16 @@ class Completion:
 
 
 Complete = Callable[[Mapping[str, Any], random.Random], Completion]
-"""Completes a request, given its body and a source of chance that is the same whenever the request is."""
+"""Completes a request, given its body and a random generator that is seeded by the request."""
 
 
 class SimulatedTeacher:
-    """The server, in a thread of its own; a context manager.
+    """The server, run in a thread by a context manager.
 
     Args:
-        port: on loopback; 0: any free one.
-        complete: in place of what this teacher writes by itself, and of how it counts tokens.
-        latency_s: how long an answer takes, give or take half of it.
+        port: port on loopback; 0: any free one.
+        complete: function that writes answers and counts tokens; default: `write_completion`.
+        latency_s: mean latency of answers in seconds; it varies by up to half.
     """
 
     http: type[asyncio.Protocol] | Literal["auto"] = "auto"
@@ -124,16 +124,16 @@ class SimulatedTeacher:
         self._thread.join()
 
     def forget(self) -> None:
-        """Start anew: an empty meter, and no memory of what was answered."""
+        """Reset the meter, and forget all answers."""
         self.meter = type(self.meter)()
         self._answered.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The server as an ASGI application; without a router, as there are three paths and benchmarks wait for it."""
+        """Serve a request as an ASGI application. There is no router, for speed in benchmarks."""
         request = Request(scope, receive)
         try:
             response = await self.respond(request)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:  # a call that is not as the API has it
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # an invalid request body
             response = _error(400, f"Bad request: {error!r}")
         await response(scope, receive, send)
 
@@ -149,49 +149,50 @@ class SimulatedTeacher:
         return _error(404, "Not found")
 
     def answer(self, path: str, body: bytes, key: str) -> bytes:
-        """Work the answer to a call out and bill it, or give the one that was billed before under the same key."""
+        """Return a new answer and bill it, or replay the answer that was billed under the same key."""
         if key in self._answered:
             self.meter.replayed += 1
             return self._answered[key]
         digest = hashlib.blake2b(body + key.encode(), digest_size=8).hexdigest()
-        asked = json.loads(body)
-        written = self._complete(asked, random.Random(f"0 {digest}"))
+        parameters = json.loads(body)
+        completion = self._complete(parameters, random.Random(f"0 {digest}"))
         self.meter.billed[key or digest] += 1
-        self.meter.prompt_tokens += written.prompt_tokens
-        self.meter.completion_tokens += written.completion_tokens
-        answer = _response_body(path.endswith("/chat/completions"), asked.get("model", MODEL), written)
+        self.meter.prompt_tokens += completion.prompt_tokens
+        self.meter.completion_tokens += completion.completion_tokens
+        answer = _response_body(path.endswith("/chat/completions"), parameters.get("model", MODEL), completion)
         if key:
             self._answered[key] = answer
         return answer
 
 
-def write_completion(asked: Mapping[str, Any], rng: random.Random) -> Completion:
-    """What this teacher writes by itself."""
-    return limited(asked, write_text(asked, rng))
+def write_completion(parameters: Mapping[str, Any], rng: random.Random) -> Completion:
+    """Answer a request from the templates."""
+    return limited(parameters, write_text(parameters, rng))
 
 
-def write_text(asked: Mapping[str, Any], rng: random.Random) -> str:
-    """The whole text, before the request's token limit."""
-    schema = (asked.get("response_format") or {}).get("json_schema", {}).get("schema", {"type": "object"})
-    if asked.get("response_format") is not None and "examples" not in schema.get("properties", {}):
+def write_text(parameters: Mapping[str, Any], rng: random.Random) -> str:
+    """Return the whole text of an answer, before the request's token limit is applied."""
+    schema = (parameters.get("response_format") or {}).get("json_schema", {}).get("schema", {"type": "object"})
+    if parameters.get("response_format") is not None and "examples" not in schema.get("properties", {}):
         return json.dumps(sample_of(schema, rng))
-    return write(asked["messages"][-1]["content"] if "messages" in asked else asked["prompt"], rng)
+    return write(parameters["messages"][-1]["content"] if "messages" in parameters else parameters["prompt"], rng)
 
 
-def limited(asked: Mapping[str, Any], text: str, bytes_per_token: float = BYTES_PER_TOKEN) -> Completion:
-    """The text cut at the request's token limit, its tokens counted by bytes."""
-    most = int(int(asked.get("max_tokens") or asked.get("max_completion_tokens") or 16) * bytes_per_token)
-    read = json.dumps(asked["messages"]) if "messages" in asked else asked["prompt"]
+def limited(parameters: Mapping[str, Any], text: str, bytes_per_token: float = BYTES_PER_TOKEN) -> Completion:
+    """Truncate a text to the request's token limit, with tokens estimated from bytes."""
+    max_tokens = int(parameters.get("max_tokens") or parameters.get("max_completion_tokens") or 16)
+    limit = int(max_tokens * bytes_per_token)
+    prompt = json.dumps(parameters["messages"]) if "messages" in parameters else parameters["prompt"]
     return Completion(
-        text[:most],
-        len(text) > most,
-        max(1, int(len(read.encode()) / bytes_per_token)),
-        -(-len(text[:most].encode()) // max(1, int(bytes_per_token))),
+        text[:limit],
+        len(text) > limit,
+        max(1, int(len(prompt.encode()) / bytes_per_token)),
+        -(-len(text[:limit].encode()) // max(1, int(bytes_per_token))),
     )
 
 
 def sample_of(schema: Mapping[str, Any], rng: random.Random) -> Any:
-    """A value that fits a simple schema."""
+    """Return a value that matches a simple JSON schema."""
     match schema.get("type"):
         case "object":
             return {name: sample_of(inner, rng) for name, inner in schema.get("properties", {}).items()}
@@ -208,11 +209,10 @@ def _error(status: int, message: str) -> Response:
     return JSONResponse({"error": {"message": message, "type": "invalid_request_error", "code": None}}, status)
 
 
-def _response_body(chat: bool, model: str, written: Completion) -> bytes:
-    choice: dict[str, Any] = {"index": 0, "finish_reason": "length" if written.cut else "stop", "logprobs": None}
-    choice |= (
-        {"message": {"role": "assistant", "content": written.text, "refusal": None}} if chat else {"text": written.text}
-    )
+def _response_body(chat: bool, model: str, completion: Completion) -> bytes:
+    message = {"role": "assistant", "content": completion.text, "refusal": None}
+    choice: dict[str, Any] = {"index": 0, "finish_reason": "length" if completion.cut else "stop", "logprobs": None}
+    choice |= {"message": message} if chat else {"text": completion.text}
     data = {
         "id": f"{STAMP}-1",
         "object": "chat.completion" if chat else "text_completion",
@@ -221,9 +221,9 @@ def _response_body(chat: bool, model: str, written: Completion) -> bytes:
         "system_fingerprint": STAMP,
         "choices": [choice],
         "usage": {
-            "prompt_tokens": written.prompt_tokens,
-            "completion_tokens": written.completion_tokens,
-            "total_tokens": written.prompt_tokens + written.completion_tokens,
+            "prompt_tokens": completion.prompt_tokens,
+            "completion_tokens": completion.completion_tokens,
+            "total_tokens": completion.prompt_tokens + completion.completion_tokens,
         },
     }
     return _ENCODER.encode(data).encode()

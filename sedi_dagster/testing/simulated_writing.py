@@ -1,8 +1,7 @@
-"""What the simulated teacher writes: small tasks of the twelve categories, right answers to them, and what the methods
-of generation ask for besides.
+"""The texts of the simulated teacher: small tasks of the twelve categories, correct answers, and what else methods ask.
 
-It knows each prompt of `generation/prompts` by a phrase of it, and answers as a fair teacher would: mostly right, with
-some of the flaws that the methods have rules for.
+It recognises each prompt of `generation/prompts` by a phrase, and answers like a decent teacher: mostly correctly, with
+some of the flaws for which the methods have rules.
 """
 
 import json
@@ -18,7 +17,7 @@ from sedi_dagster.testing.skills import CLASSIFICATION, SKILLS, Skill
 CATEGORIES = tuple(dict.fromkeys(skill.category for skill in SKILLS))
 
 _FIRST_TASK = re.compile(r"\bTask \d+:")
-_WANTED_FROM = re.compile(r"Write (\d+) more tasks of this kind, numbered from (\d+)")
+_TASKS_FROM = re.compile(r"Write (\d+) more tasks of this kind, numbered from (\d+)")
 _LAST_NUMBER = re.compile(r"Task (\d+):\s*$")
 _CONTINUED = 3
 _FLAWED = 0.1
@@ -28,7 +27,7 @@ _TO_EVOLVE = re.compile(
 _LAST_INSTRUCTION = re.compile(r"^Task: (.*)", re.MULTILINE)
 _PAIR = re.compile(r"^First: ((?:.|\n)*?)\n+Second: ((?:.|\n)*?)(?:\n\n|\nVerdict)", re.MULTILINE)
 _KIND = re.compile(r"(?:of one kind: |series of different |of this kind: )([A-Za-z ]+?)(?:\.| tasks)")
-_WANTED = re.compile(r"Write (\d+) more")
+_REQUESTED = re.compile(r"Write (\d+) more")
 _CONDITIONS = (
     "Answer on a single line and add nothing that was not asked for here.",
     "Keep the wording plain enough for a child of ten to follow it.",
@@ -38,7 +37,7 @@ _CONDITIONS = (
 
 
 def write(prompt: str, rng: random.Random) -> str:
-    """The text for a prompt: by the phrase it is known by, else a series of tasks or an answer."""
+    """Return the text for a prompt that is recognised by its phrase; otherwise tasks or an answer."""
     for phrase, writer in _WRITERS:
         if phrase in prompt:
             return writer(prompt, rng)
@@ -46,10 +45,10 @@ def write(prompt: str, rng: random.Random) -> str:
 
 
 def _tasks_or_answer(prompt: str, rng: random.Random) -> str:
-    """Tasks if the prompt asks for some, else the answer to a task."""
+    """Tasks if the prompt requests them, otherwise the answer to a task."""
     series = _FIRST_TASK.search(prompt)
     if series is not None:
-        return _write_tasks(prompt, _asked_for(prompt[: series.start()].lower()), rng)
+        return _write_tasks(prompt, _requested_skills(prompt[: series.start()].lower()), rng)
     for skill in SKILLS:
         answer = skill.answer_to(prompt)
         if answer is not None:
@@ -57,25 +56,25 @@ def _tasks_or_answer(prompt: str, rng: random.Random) -> str:
     return f"This is a simulated answer, number {rng.randrange(10_000)}."
 
 
-def _asked_for(head: str) -> list[Skill]:
-    """The skills of the category that is named first in what stands before the tasks; all, if none is."""
+def _requested_skills(head: str) -> list[Skill]:
+    """The skills of the category that is named first in the text before the tasks; all skills if none is named."""
     named = [category for category in CATEGORIES if category in head]
     first = min(named, key=head.index, default=None)
     return [skill for skill in SKILLS if first in (None, skill.category)]
 
 
 def _write_tasks(prompt: str, skills: list[Skill], rng: random.Random) -> str:
-    wanted = _WANTED_FROM.search(prompt)
+    requested = _TASKS_FROM.search(prompt)
     last = _LAST_NUMBER.search(prompt)
-    count, number = (int(wanted[1]), int(wanted[2])) if wanted else (_CONTINUED, int(last[1]) if last else 1)
-    pieces = []
-    for place in range(count):
+    count, number = (int(requested[1]), int(requested[2])) if requested else (_CONTINUED, int(last[1]) if last else 1)
+    tasks = []
+    for index in range(count):
         instruction, text = rng.choice(skills).task(rng)
         if rng.random() < _FLAWED:
             instruction = rng.choice(("", "Draw a picture of it.", "Sum it up."))
-        head = "" if last is not None and place == 0 else f"Task {number + place}:"
-        pieces.append(f"{head} {instruction}\nInput: {text or '<noinput>'}\n")
-    return "\n".join(pieces)
+        head = "" if last is not None and index == 0 else f"Task {number + index}:"
+        tasks.append(f"{head} {instruction}\nInput: {text or '<noinput>'}\n")
+    return "\n".join(tasks)
 
 
 def _evolved(prompt: str, rng: random.Random) -> str:
@@ -125,14 +124,14 @@ def _labelled(prompt: str, rng: random.Random) -> str:
 
 def _examples(prompt: str, rng: random.Random) -> str:
     skills = _skills_of_kind(prompt)
-    wanted = _WANTED.search(prompt)
+    requested = _REQUESTED.search(prompt)
     examples = []
-    for _ in range(int(wanted[1]) if wanted else 3):
+    for _ in range(int(requested[1]) if requested else 3):
         skill = rng.choice(skills)
         instruction, text = skill.task(rng)
         answer = "" if rng.random() < _FLAWED else _answer(skill, task_prompt(instruction, text), rng)
         examples.append({"instruction": instruction, "input": text, "output": answer})
-    if wanted:
+    if requested:
         return json.dumps({"examples": examples}, ensure_ascii=False)
     message = "\n".join(
         f"Task {number}: {e['instruction']}\nInput: {e['input'] or '<noinput>'}\nOutput: {e['output']}\n"
@@ -142,17 +141,18 @@ def _examples(prompt: str, rng: random.Random) -> str:
 
 
 def _skills_of_kind(prompt: str) -> list[Skill]:
-    """The skills of the category that a prompt names; all if it names none."""
+    """The skills of the category that a prompt names; all skills if it names none."""
     kind = _KIND.search(prompt)
     return [skill for skill in SKILLS if kind and skill.category == kind[1].strip().lower()] or list(SKILLS)
 
 
 def _skill_of(instruction: str) -> Skill:
-    """The skill that an instruction is of: the one whose wording it looks most like."""
-    alike = {
-        skill: max(fuzz.token_set_ratio(instruction, w.partition("\n")[0]) for w in skill.wordings) for skill in SKILLS
-    }
-    return max(alike, key=lambda skill: alike[skill])
+    """The skill whose wording is most similar to the instruction."""
+
+    def similarity(skill: Skill) -> float:
+        return max(fuzz.token_set_ratio(instruction, wording.partition("\n")[0]) for wording in skill.wordings)
+
+    return max(SKILLS, key=similarity)
 
 
 def _answer(skill: Skill, text: str, rng: random.Random) -> str:

@@ -1,9 +1,9 @@
-"""Skills that the simulated teacher can teach: tasks by template, each with the answer that follows from its text.
+"""Skills of the simulated teacher: task templates, with answers that follow from the text of the task.
 
-A skill has wordings with slots (`skills.yaml`). Who knows a wording can make a task of it and read the slots back out
-of a task, so a server that was started anew answers a task that another wrote. The tasks are simple and of few forms;
-they show how the loop moves, not how good data looks. Five skills have wordings held out, which with words held out
-make the evaluation items of the rehearsal (`seeds/rehearsal/`): those the simulated teacher never writes.
+A skill has wordings with slots (`skills.yaml`). A task is written by filling the slots, and answered by reading them
+from its text, so the server can answer tasks that it wrote before a restart. The tasks are simple and have few forms;
+they show how the loop behaves, not what good data looks like. Five skills have held-out wordings, which together with
+held-out words form the evaluation items of the rehearsal (`seeds/rehearsal/`). The simulated teacher never writes them.
 """
 
 import json
@@ -28,7 +28,7 @@ CAPITALS = {
 
 @dataclass(frozen=True)
 class Words:
-    """What fills the slots."""
+    """Words for the slots."""
 
     people: tuple[str, ...]
     things: tuple[str, ...]
@@ -42,7 +42,7 @@ _DATA: dict[str, Any] = read_yaml(Path(__file__).with_name("skills.yaml"))
 TAUGHT, HELD_OUT = (
     Words(**{kind: tuple(words.split()) for kind, words in _DATA[name].items()}) for name in ("taught", "held_out")
 )
-"""The simulated teacher's own words, and those of evaluation items, which it never writes."""
+"""The words that the simulated teacher uses, and those of evaluation items, which it never uses."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Skill:
     """A kind of task.
 
     Attributes:
-        category: its name, in lower case.
-        wordings: with `{slots}`; instruction and input, if there is one, are parted by a line break.
-        draw: fills the slots.
-        answer: follows from the slots alone.
-        held_out: wordings of evaluation items.
+        category: name of the category, in lower case.
+        wordings: templates with `{slots}`. A line break separates the instruction from the input, if there is one.
+        draw: draws words for the slots.
+        answer: returns the answer, given the slots.
+        held_out: templates of evaluation items.
     """
 
     category: str
@@ -64,17 +64,17 @@ class Skill:
     held_out: tuple[str, ...] = ()
 
     def task(self, rng: random.Random) -> tuple[str, str]:
-        """A task: instruction and input (empty: none)."""
-        instruction, _, given = rng.choice(self.wordings).format(**self.draw(rng, TAUGHT)).partition("\n")
-        return instruction, given
+        """Write a task: its instruction and input (empty if it has none)."""
+        instruction, _, text = rng.choice(self.wordings).format(**self.draw(rng, TAUGHT)).partition("\n")
+        return instruction, text
 
     def answer_to(self, prompt: str) -> str | None:
-        """The answer, if the prompt is a task of this skill, or an input of it under another instruction."""
+        """Return the answer if the prompt is a task of this skill (or has an input of one), else None."""
         for wording in self.wordings:
-            _, _, given = wording.partition("\n")
-            found = _pattern(given or wording).search(prompt)
-            if found is not None:
-                return self.answer(found.groupdict())
+            _, _, text = wording.partition("\n")
+            match = _pattern(text or wording).search(prompt)
+            if match is not None:
+                return self.answer(match.groupdict())
         return None
 
 
@@ -82,15 +82,15 @@ _SIGNS = {"add": "+", "subtract": "-", "multiply": "*"}
 _WORDS = r"[^\n.:;]+?"
 _FORMS = dict.fromkeys(("count", "a", "b", "year"), r"\d+")
 _FORMS |= {"day": "|".join(DAYS), "country": "|".join(CAPITALS), "verb": "|".join(_SIGNS)}
-"""What a slot can hold that an answer counts or looks up with; any words where it is not told."""
+"""Patterns of slots whose content is calculated with or looked up. Other slots match any words."""
 
 
 @cache
 def _pattern(wording: str) -> re.Pattern[str]:
-    """Finds a task of this wording; its groups are the slots."""
+    """A pattern that matches tasks of this wording, with a group for each slot."""
     pattern, seen = "", set[str]()
-    for place, part in enumerate(re.split(r"\{(\w+)\}", wording)):
-        if place % 2 == 0:
+    for index, part in enumerate(re.split(r"\{(\w+)\}", wording)):
+        if index % 2 == 0:
             pattern += re.escape(part)
         else:
             pattern += f"(?P={part})" if part in seen else f"(?P<{part}>{_FORMS.get(part, _WORDS)})"
@@ -122,7 +122,7 @@ def _two_numbers(rng: random.Random, words: Words) -> dict[str, str]:
     return _delivery(rng, words) | {"a": str(rng.randrange(2, 10)), "b": str(rng.randrange(2, 10))}
 
 
-def _all_sorts(rng: random.Random, words: Words) -> dict[str, str]:
+def _mixed(rng: random.Random, words: Words) -> dict[str, str]:
     first, second, third = rng.sample(words.people, 3)
     verb = rng.choice(tuple(_SIGNS))
     return _delivery(rng, words) | {
@@ -159,7 +159,7 @@ MATH = _rehearsed("math", _two_numbers, lambda slots: str(int(slots["a"]) + int(
 
 
 def _other(category: str, answer: Callable[[Slots], str], *wordings: str) -> Skill:
-    return Skill(category, wordings, _all_sorts, answer)
+    return Skill(category, wordings, _mixed, answer)
 
 
 OTHERS = (
@@ -213,6 +213,6 @@ OTHERS = (
     ),
 )
 REHEARSED = (EXTRACTION, CLASSIFICATION, REWRITING, FORMAT_FOLLOWING, MATH)
-"""The skills of the rehearsal."""
+"""The skills with evaluation items in the rehearsal."""
 
 SKILLS = (*REHEARSED, *OTHERS)
