@@ -43,7 +43,7 @@ def baseline_scores(context: dg.AssetExecutionContext, sedi: SediResource, seed_
 
 
 def _is_better(tables: Tables) -> bool:
-    """Whether training on the seed tasks was a gain: in items passed, or, if as many, in held-out loss."""
+    """Whether training on the seed tasks improved the student: more items passed, or as many and a lower loss."""
     before, after = (int(tables[name]["passed"].sum()) for name in ("items", "seed_items"))
     heldout = mean_losses(tables["seed_heldout"])
     return after > before or (after == before and len(heldout) > 1 and heldout[-1] < heldout[0])

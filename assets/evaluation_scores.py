@@ -37,7 +37,7 @@ def evaluation_scores(
 ) -> dg.Output[Tables]:
     round_key = context.partition_key
     with as_dagster_failure():
-        clear_workload(sedi.settings(), f"train-{round_key}")  # its results are stored; training it again begins anew
+        clear_workload(sedi.settings(), f"train-{round_key}")  # its results are stored
         items = evaluate_student(context, sedi, round_key)
         decided = decide(
             sedi,
@@ -49,8 +49,8 @@ def evaluation_scores(
         judged = judgements(context, sedi.settings(), sedi.plan(round_key), decided.before, items)
     seed_items = baseline_scores.get("seed_items")
     weak, stuck = ([o.category for o in decided.outcomes if o.decision == name] for name in ("weak", "stuck"))
-    if needed := attention_needed(decided.outcomes):
-        context.log.warning(needed)
+    if message := attention_needed(decided.outcomes):
+        context.log.warning(message)
     return table_output(
         {
             "items": items,
@@ -69,7 +69,7 @@ def evaluation_scores(
             **{f"pass_rate/{o.category}": o.score for o in decided.outcomes},
             "weak_categories": dg.MetadataValue.json(weak),
             "stuck_categories": dg.MetadataValue.json(stuck),
-            **({"attention_needed": needed} if needed else {}),
+            **({"attention_needed": message} if message else {}),
             **({f"judge/{name}": value for name, value in vars(rate).items()} if (rate := win_rate(judged)) else {}),
             "promoted": decided.promoted,
             "promotion": decided.promotion,

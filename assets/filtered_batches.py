@@ -52,7 +52,9 @@ def filtered_batches(
         earlier = fitting(sedi, kept_examples(sedi, plan.round))
         too_long = seed_pool["seeds"].height - human.height
         if too_long:
-            context.log.warning(f"{too_long} human seed tasks are longer than the student's training length.")
+            context.log.warning(
+                f"{too_long} human seed tasks are not trained on, as they are longer than SEDI_TRAINING_MAX_LENGTH."
+            )
         heldout = held_out_seeds(human, settings.training.held_out_share, settings.project_seed)
         rows = rows_to_train(
             examples,

@@ -21,11 +21,7 @@ from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.partitions import CATEGORY_ROUNDS, ONE_BY_ONE
 from sedi_dagster.orchestration.planning import check_categories
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.round_inputs import (
-    generation_filter,
-    kept_examples,
-    machine_seeds,
-)
+from sedi_dagster.orchestration.round_inputs import generation_filter, kept_examples, machine_seeds
 from sedi_dagster.orchestration.teaching import ask_teacher
 from sedi_dagster.records import AskTeacher, Tables
 from sedi_dagster.texts.markdown import markdown_table
@@ -50,7 +46,7 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
         if planned is None:
             raise dg.Failure(
                 f"{plan.round} does not include {category.id}; it includes {', '.join(plan.category_ids)}. "
-                "Open a round that names it: the job open_round, `categories` in its config.",
+                "Open a round that includes it with the job open_round (`categories` in its config).",
                 allow_retries=False,
             )
         seeds = seed_set(seed_pool["seeds"], machine_seeds(sedi, plan.round))
@@ -101,9 +97,8 @@ def generated_batches(context: dg.AssetExecutionContext, sedi: SediResource, see
 
 
 def _purposes_table(calls: pl.DataFrame) -> str:
-    """What each kind of call took; further samples of an answer are a kind of their own (`answer_sample`)."""
+    """Number of calls and tokens by purpose."""
     tokens = (pl.col("prompt_tokens") + pl.col("completion_tokens")).sum()
     summed = calls.group_by("purpose", maintain_order=True).agg(pl.len(), tokens)
-    return markdown_table(
-        ("purpose", "calls", "tokens"), [(purpose, count, f"{used:,}") for purpose, count, used in summed.iter_rows()]
-    )
+    rows = [(purpose, count, f"{used:,}") for purpose, count, used in summed.iter_rows()]
+    return markdown_table(("purpose", "calls", "tokens"), rows)

@@ -83,9 +83,9 @@ def lineage_manifest(
 
 
 def _complete_card(store: Store, outcome: RoundOutcome) -> None:
-    """The checkpoint's model card with what the evaluation found; an old checkpoint may be gone."""
+    """Add the evaluation results to the checkpoint's model card."""
     card = ("checkpoints", outcome.round, "README.md")
-    if store.exists(*card):
+    if store.exists(*card):  # old checkpoints are deleted
         categories = ((c.category, c.passed, c.items) for c in outcome.categories)
         written = store.read_bytes(*card).decode("utf-8")
         store.write_text(with_scores(written, outcome.score, outcome.promoted, categories), *card)

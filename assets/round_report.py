@@ -9,10 +9,17 @@ import polars as pl
 from sedi_dagster.lineage.contents import file_hashes
 from sedi_dagster.orchestration.outputs import as_dagster_failure, page_url, plot, table_output
 from sedi_dagster.orchestration.partitions import MANY, ONE_BY_ONE, ROUNDS
-from sedi_dagster.orchestration.reporting import background, spending
+from sedi_dagster.orchestration.reporting import report_facts, spending
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
-from sedi_dagster.reporting.report import RoundData, bought, plot_scores, render_index, render_report, starts
+from sedi_dagster.reporting.report import (
+    RoundData,
+    plot_scores,
+    render_index,
+    render_report,
+    starting_rates,
+    teacher_gain,
+)
 
 
 @dg.asset(
@@ -62,7 +69,7 @@ def round_report(
             comparisons=evaluation_scores["comparisons"],
             considered=seed_feedback["considered"],
             heldout=sft_checkpoint["heldout"],
-            background=background(context, sedi, plan),
+            facts=report_facts(context, sedi, plan),
         )
         is_newest = plan.round == history.finished[-1].round
         pages = {
@@ -70,10 +77,10 @@ def round_report(
             "reports/index.html": render_index(
                 history.finished,
                 history.plans,
-                starts(data),
+                starting_rates(data),
                 spending(sedi, history),
-                data.background.next if is_newest else "",
-                bought(data) if is_newest else None,
+                data.facts.next if is_newest else "",
+                teacher_gain(data) if is_newest else None,
                 settings.teacher.is_simulated,
             ),
         }

@@ -94,7 +94,7 @@ def seed_feedback(
         )
     after, changes = updated.seeds, updated.changes
     if scores.is_empty():
-        context.log.warning(f"The signal {feedback.signal} has no value for this round's examples: none is promoted.")
+        context.log.warning(f"No example is promoted: the signal {feedback.signal} has no values for this round.")
     count = Counter(changes["change"])
     return table_output(
         {"seeds": after, "changes": changes, "considered": updated.considered, "seed_statistics": statistics},
@@ -113,7 +113,7 @@ def seed_feedback(
 
 
 def _known_ifd(measured: pl.DataFrame, filtered: pl.DataFrame) -> pl.DataFrame:
-    """`example_id`, `ifd`: the loss ratio as training measured it, else as the filter did, else null."""
+    """`example_id` and `ifd`: the loss ratio measured in training, otherwise that of the filter, otherwise null."""
     by_filter = filtered.select(example_id="candidate_id", by_filter="ifd_loss_ratio").unique("example_id")
     by_training = measured.select("example_id", ifd="ifd_loss_ratio").unique("example_id")
     both = by_training.join(by_filter, on="example_id", how="left")

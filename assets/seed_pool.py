@@ -22,7 +22,7 @@ def seed_pool(context: dg.AssetExecutionContext, sedi: SediResource) -> dg.Outpu
         context.log.warning(note)
     by_category = seeds.group_by("category").len().sort("category")
     counts = {f"seeds/{category}": count for category, count in by_category.iter_rows()}
-    notes = "\n".join(f"- {note}" for note in all_notes) or "Every seed task names its category."
+    notes = "\n".join(f"- {note}" for note in all_notes) or "Every seed task has a category."
     return table_output(
         {"seeds": seeds}, metadata={"seeds": seeds.height, **counts, "notes": dg.MetadataValue.md(notes)}
     )

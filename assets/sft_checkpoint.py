@@ -43,7 +43,7 @@ def sft_checkpoint(
     round_key = context.partition_key
     with as_dagster_failure():
         settings, store = sedi.settings(), sedi.store()
-        clear_workload(settings, f"train-{SEED_TASKS}")  # what it made is stored in baseline_scores
+        clear_workload(settings, f"train-{SEED_TASKS}")  # its results are stored in baseline_scores
         training, feedback = settings.training, settings.feedback
         parent = promoted_checkpoint(sedi, round_key) if training.start == "previous" else None
         output = train_student(
@@ -67,14 +67,14 @@ def sft_checkpoint(
                 {"student": [training.student], "parent": [parent]}, schema={"student": pl.String, "parent": pl.String}
             ),
         }
-        place = ("sft_checkpoint", round_key)
-        supersede(store, round_key, place, tables_version(tables), context.run_id)  # before its weights are replaced
+        parts = ("sft_checkpoint", round_key)
+        supersede(store, round_key, parts, tables_version(tables), context.run_id)  # before the weights are replaced
         store.upload(output / "checkpoint", "checkpoints", round_key)
         summary = json.loads((output / "summary.json").read_text())
         history = sedi.history()
         promoted = [outcome.round for outcome in history.finished if outcome.promoted]
-        there = [name for name in store.names("checkpoints") if is_round_key(name)]
-        pruned = checkpoints_to_prune(there, promoted, round_key, training.keep_checkpoints)
+        existing = [name for name in store.names("checkpoints") if is_round_key(name)]
+        pruned = checkpoints_to_prune(existing, promoted, round_key, training.keep_checkpoints)
         for old in pruned:
             store.remove("checkpoints", old)
     steps, examples, heldout = (tables[name] for name in TABLES)
@@ -99,7 +99,7 @@ def sft_checkpoint(
 
 
 def _losses(examples: pl.DataFrame, heldout: pl.DataFrame) -> str:
-    """A table of losses by category before and after the round; of rows trained on only where they were measured."""
+    """A Markdown table of losses by category before and after the round; those of training rows only if measured."""
     last = heldout["step"].max()
     held = {(c, s): loss for c, s, loss in heldout.select("category", "step", "loss").iter_rows()}
     measured = examples["loss_before"].count() > 0

@@ -24,11 +24,8 @@ def sft_dataset(sedi: SediResource) -> dg.Output[Tables]:
         settings, store = sedi.settings(), sedi.store()
         examples = kept_examples(sedi)
         rows = [messages(row) | {n: row[n] for n in KEPT_COLUMNS} for row in examples.iter_rows(named=True)]
-        whole = {
-            "sft_dataset.jsonl": json_lines(rows),
-            "sft_dataset.parquet": parquet_bytes(examples),
-        }
-        hashes = export_dataset(store, settings, examples, store.below("exports"), further=whole)
+        all_rows = {"sft_dataset.jsonl": json_lines(rows), "sft_dataset.parquet": parquet_bytes(examples)}
+        hashes = export_dataset(store, settings, examples, store.below("exports"), further=all_rows)
     files = pl.DataFrame({"path": [f"exports/{name}" for name in hashes], "sha256": list(hashes.values())})
     return table_output(
         {"examples": examples, "files": files},

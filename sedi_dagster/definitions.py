@@ -18,25 +18,25 @@ from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.orchestration.schedules import SCHEDULES
 from sedi_dagster.orchestration.sensors import SENSORS
 
-warnings.filterwarnings("ignore", category=dg.BetaWarning)  # versions are pinned; the user can do nothing about them
+warnings.filterwarnings("ignore", category=dg.BetaWarning)  # versions are pinned, and users cannot act on the warnings
 
 
 def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """Fresh definitions; a test may swap resources."""
-    sedi = SediResource.configure_at_launch()  # one resource: what the launchpad overrides holds for the storage too
+    """Build the definitions.
+
+    Args:
+        resources: replace resources of the same name, as in tests and `sedi reproduce`.
+    """
+    sedi = SediResource.configure_at_launch()  # shared, so that overrides in the launchpad apply to the storage, too
     return dg.Definitions(
         assets=with_catalogue(dg.load_assets_from_package_module(assets)),
         asset_checks=CHECKS,
         jobs=JOBS,
         sensors=SENSORS,
         schedules=SCHEDULES,
-        # The steps of a run are cheap or have processes of their own; one more for each would cost seconds a step.
+        # Steps are cheap or run in separate processes anyway; a further process would cost seconds per step.
         executor=dg.in_process_executor,
-        resources={
-            "sedi": sedi,
-            "io_manager": TablesIOManager(sedi=sedi),
-            **(resources or {}),
-        },
+        resources={"sedi": sedi, "io_manager": TablesIOManager(sedi=sedi), **(resources or {})},
     )
 
 

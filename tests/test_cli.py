@@ -13,15 +13,15 @@ from sedi_dagster.cli import main
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["run", "--categories", ""], "--categories names none"),  # else every weak category would be paid for
-        (["run", "--categories", " , "], "--categories names none"),
-        (["plan", "--categories", ","], "--categories names none"),
+        (["run", "--categories", ""], "--categories names no category"),  # else every weak category would be paid for
+        (["run", "--categories", " , "], "--categories names no category"),
+        (["plan", "--categories", ","], "--categories names no category"),
         (["status", "--data", ""], "'--data': It is empty"),
         (["status", "--profile", " "], "'--profile': It is empty"),
         (["ui", "--port", "99999"], "99999 is not in the range"),
         (["ui", "--port", "-1"], "-1 is not in the range"),
         (["ui", "--host", ""], "--host is empty"),
-        (["ui", "--host", "nowhere.invalid"], "leave --host out"),
+        (["ui", "--host", "nowhere.invalid"], "omit --host"),
         (["reproduce", "\u00b2"], "is not finished"),
         (["rejected", "--round", "\u00b2"], "has been filtered"),
         (["estimate", "--candidates", "-3"], "-3 is not in the range"),

@@ -20,7 +20,7 @@ from sedi_dagster.orchestration.runs import WORK, end_cause
 from sedi_dagster.orchestration.state import read_state
 from sedi_dagster.orchestration.status import describe_step
 from sedi_dagster.records import RoundPlan
-from sedi_dagster.reporting.costs import Background, Spending, Stage
+from sedi_dagster.reporting.costs import ReportFacts, Spending, Stage
 from sedi_dagster.reporting.morning import Night, NightRun
 from sedi_dagster.storage.rounds import LoopHistory
 from sedi_dagster.storage.store import Store
@@ -30,13 +30,13 @@ _SPAN = timedelta(days=1)
 _MAX_RUNS = 1000
 
 
-def background(context: dg.AssetExecutionContext, sedi: SediResource, plan: RoundPlan) -> Background:
+def report_facts(context: dg.AssetExecutionContext, sedi: SediResource, plan: RoundPlan) -> ReportFacts:
     """Collect the facts for a round's report that are not its results: costs, paths, settings, what comes next."""
     settings, store, history = sedi.settings(), sedi.store(), sedi.history()
     manifest: dict[str, Any] = store.read_json("manifests", f"{plan.round}.json") or {}
     path = f"manifests/{plan.round}.json"
     run_id = str(manifest.get("run_id", ""))
-    return Background(
+    return ReportFacts(
         next=_what_comes_next(sedi, history, plan),
         run_id=run_id,
         run_url=f"/runs/{run_id}" if run_id else "",

@@ -22,7 +22,7 @@ from sedi_dagster.orchestration.opening import invalid_partition
 from sedi_dagster.orchestration.outputs import PAGES
 from sedi_dagster.orchestration.partitions import ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.reporting.page import fill
+from sedi_dagster.reporting.page import render_page
 from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.store import Store
 
@@ -58,7 +58,7 @@ def page(request: Request) -> Response:
     kind = SERVED.get(parts[0]) if len(parts) > 1 and ".." not in parts else None
     file = Store(load_settings().data_root).path(*parts) if kind else None
     if file is None or not file.is_file():
-        missing = fill("missing.html.j2", path="/".join(parts), simulated=load_settings().teacher.is_simulated)
+        missing = render_page("missing.html.j2", path="/".join(parts), simulated=load_settings().teacher.is_simulated)
         return Response(missing, 404, HEADERS, SERVED["reports"])
     return Response(file.read_bytes(), 200, HEADERS, kind)
 

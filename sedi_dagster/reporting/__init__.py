@@ -1,5 +1,5 @@
-"""Reports: one HTML page per round, an index of all rounds, plots as PNG, and what the commands print.
+"""Reports: one HTML page per round, an index of all rounds, plots as PNG, and the output of commands.
 
-Belongs here: counting, wording, drawing and layout of what other packages decided. Does not: decisions or tests of
-its own, reading or writing data (the caller passes data frames and stores the page).
+Belongs here: counts, wording, plots and layout of results. Does not: decisions or statistical tests; reading or writing
+the data of a report (the caller passes data frames and stores the page).
 """

@@ -1,7 +1,7 @@
-"""The ground that plots are drawn on, and writing them out as SVG for a page or as PNG.
+"""Creating figures in the style of all plots, and writing them as SVG for a page or as PNG.
 
-Figures are made without pyplot, so nothing here keeps state, and in the light palette. In SVG every colour
-of the palette becomes a CSS variable, so that a page can show the same plot on a dark ground.
+Figures use the light palette, and no pyplot, so there is no global state. In SVG, every colour of the palette becomes a
+CSS variable, so that a page can show the same plot in dark mode.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _RC: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text: selectable, and in the page's font
-    "svg.hashsalt": "sedi",  # the same plot gives the same bytes
+    "svg.fonttype": "none",  # keep text as text: selectable, and in the page's font
+    "svg.hashsalt": "sedi",  # equal plots give equal bytes
     "text.parse_math": False,
     "font.size": 9.5,
     "text.color": LIGHT["ink"],
@@ -45,7 +45,7 @@ _FONT_SHORT = re.compile(r"(font: [\d.]+px )[^;\"]*")
 
 
 def blank(width: float, height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of that many inches with panels above each other, in the style of all plots."""
+    """Return an empty figure of the given size in inches, with its panels stacked vertically."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -55,7 +55,7 @@ def blank(width: float, height: float, panels: int = 1) -> tuple[Figure, list[Ax
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as PNG on a light ground, as wide as a column of the Dagster UI."""
+    """Return the figure as PNG in light colours, as wide as a column of the Dagster UI."""
     target = io.BytesIO()
     figure.set_size_inches(_UI_INCHES, figure.get_figheight())
     _save(figure, target, format="png", dpi=_UI_DPI, metadata={"Software": None})
@@ -63,14 +63,14 @@ def to_png(figure: Figure) -> bytes:
 
 
 def to_svg(figure: Figure, label: str) -> str:
-    """The figure as an `<svg>` element for a page, its colours as CSS variables and its font the page's."""
+    """Return the figure as an `<svg>` element with CSS variables for its colours and the font of the page."""
     target = io.StringIO()
-    left_out: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    _save(figure, target, format="svg", transparent=True, metadata=left_out)
+    no_metadata: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    _save(figure, target, format="svg", transparent=True, metadata=no_metadata)
     text = target.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
-    # Ids of groups are never referred to, and would not be unique on a page of several plots.
+    # Nothing refers to the ids of groups, which would not be unique on a page with several plots.
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = _FONT_SHORT.sub(r"\1inherit", _FONT.sub("font-family: inherit", text))
     width, height = re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2]
@@ -86,6 +86,6 @@ def _save(figure: Figure, target: io.BytesIO | io.StringIO, **options: Any) -> N
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a dollar sign in a name is a dollar sign
+        text.set_parse_math(False)  # names may contain dollar signs
     with matplotlib.rc_context(_RC):
         figure.savefig(target, **options)

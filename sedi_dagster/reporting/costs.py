@@ -1,4 +1,4 @@
-"""Cost and time of a round, its place among the rounds, and what the loop has spent."""
+"""Cost and time of a round, the history of rounds, and the total spending."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ from sedi_dagster.reporting.numbers import Rate, count, percent, usd
 from sedi_dagster.texts.endings import ending_of
 
 PURPOSES = {"instructions": "write new tasks", "answer": "answer a task"}
-"""What a call was for, in words; an unknown purpose is shown by its name."""
+"""Descriptions of call purposes. Other purposes are shown by name."""
 
 
 @dataclass(frozen=True)
 class CostRow:
-    """Calls of one purpose or category. `usd` is words: an amount, a lower bound, or no price known."""
+    """The calls of one purpose or category. `usd` is text: an amount, a lower bound, or that no price is known."""
 
     name: str
     calls: int
@@ -39,14 +39,14 @@ class CostRow:
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """A round, and its change of score against the round before."""
+    """A round, and its change in score since the previous round."""
 
     outcome: RoundOutcome
     change: float | None
 
     @property
     def rate(self) -> Rate:
-        """Over all categories; the interval of the score."""
+        """The pass rate over all categories, with its interval."""
         return Rate(sum(c.passed for c in self.outcome.categories), sum(c.items for c in self.outcome.categories))
 
     @property
@@ -59,25 +59,25 @@ class HistoryRow:
 
 
 def history(outcomes: Sequence[RoundOutcome]) -> list[HistoryRow]:
-    """A row for each round, in their order."""
+    """Return a row for each round, in order."""
     return [HistoryRow(o, o.score - outcomes[i - 1].score if i else None) for i, o in enumerate(outcomes)]
 
 
 def cost_by_purpose(calls: pl.DataFrame) -> list[CostRow]:
-    """A row a purpose, in the order in which they were first needed."""
+    """Return a row per purpose, in order of first use."""
     by_purpose = calls.group_by("purpose", maintain_order=True)
     return [total_cost(part, name=PURPOSES.get(str(purpose), str(purpose))) for (purpose,), part in by_purpose]
 
 
 def cost_by_category(calls: pl.DataFrame, examples: pl.DataFrame) -> list[CostRow]:
-    """A row a category, with the number of examples kept."""
+    """Return a row per category, with the number of kept examples."""
     kept = Counter(examples["category"])
     by_category = calls.group_by("category", maintain_order=True)
     return [total_cost(part, kept[str(name)], str(name)) for (name,), part in by_category]
 
 
 def total_cost(calls: pl.DataFrame, kept: int | None = None, name: str = "all") -> CostRow:
-    """All these calls as one row, with the number of examples kept of them."""
+    """Return the sums over all given calls as one row."""
     latency = calls["latency_s"].mean()
     cut = [reason for reason in calls["finish_reason"].unique() if ending_of(reason) == "cut"]
     return CostRow(
@@ -93,7 +93,7 @@ def total_cost(calls: pl.DataFrame, kept: int | None = None, name: str = "all") 
 
 
 def _money(costs: pl.Series) -> str:
-    """A price that is not known is never 0: the sum, a lower bound, or words."""
+    """The sum of the costs as text. Unknown prices are mentioned, not counted as 0."""
     known = costs.drop_nulls()
     if not len(known):
         return "no price known" if len(costs) else "no calls"
@@ -104,7 +104,7 @@ def _money(costs: pl.Series) -> str:
 
 @dataclass(frozen=True)
 class Spending:
-    """Of the whole loop so far. `tokens_cap`, `usd_cap`: None without a limit; `usd`: None if no price is known."""
+    """The spending of the whole loop. `usd` is None if a price is unknown; caps are None if there is no limit."""
 
     tokens: int = 0
     usd: float | None = None
@@ -113,7 +113,7 @@ class Spending:
 
     @property
     def lines(self) -> list[str]:
-        """A line for tokens and one for money, each beside its limit."""
+        """One text for tokens and one for money, each with its limit."""
         tokens = f"{count(self.tokens)} teacher tokens"
         tokens += f" of {count(self.tokens_cap)} ({percent(self.tokens / self.tokens_cap)})" if self.tokens_cap else ""
         if self.usd is None:
@@ -127,7 +127,7 @@ class Spending:
 
     @property
     def share(self) -> float | None:
-        """The larger share of a limit that is spent; None without a limit."""
+        """The share of the budget that is spent, by the limit closest to being reached; None without a limit."""
         shares = [self.tokens / self.tokens_cap] if self.tokens_cap else []
         if self.usd_cap and self.usd is not None:
             shares.append(self.usd / self.usd_cap)
@@ -135,21 +135,21 @@ class Spending:
 
 
 class Stage(NamedTuple):
-    """A stage of the round and how long it took; None if that was not recorded."""
+    """A stage of a round and its duration; None if it was not recorded."""
 
     name: str
     seconds: float | None
 
 
 @dataclass(frozen=True)
-class Background:
-    """For the engineer, and for who decides what happens next.
+class ReportFacts:
+    """Facts for a round's report that are not results of the round: costs, paths, settings, what comes next.
 
     Attributes:
-        next: one sentence; empty if it is not known.
-        run_url: the run's page, where the report is seen in the Dagster UI; empty without a run.
-        settings: without secrets, as the manifest has them.
-        paths: under the data folder, by what they are.
+        next: what comes next, in one sentence; empty if unknown.
+        run_url: path of the run's page in the Dagster UI; empty without a run.
+        settings: settings of the round, without secrets.
+        paths: paths in the data folder, by name.
     """
 
     next: str = ""
@@ -165,6 +165,6 @@ class Background:
 
     @property
     def seconds(self) -> float | None:
-        """Of all stages whose time is known."""
+        """The total duration of all stages whose duration is known; None if there are none."""
         known = [stage.seconds for stage in self.stages if stage.seconds is not None]
         return sum(known) if known else None

@@ -1,4 +1,4 @@
-"""The plots. Each function draws one and returns it; `canvas` writes it out."""
+"""The plots. Each function returns a figure, which `canvas` converts to SVG or PNG."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-WIDE, HALF, THIRD = 9.2, 5.2, 3.7  # inches, of 96 pixels on a page: what fills a row of one, two, three plots
+WIDE, HALF, THIRD = 9.2, 5.2, 3.7  # width in inches of one, two or three plots in a row
 LOSS_TITLE = "loss (nats per answer token)"
 NORM_TITLE = "gradient norm, before clipping"
-COLOURED_REASONS = 4  # rules with a colour of their own; the others share one
+COLOURED_REASONS = 4  # rules with their own colour; the others share one
 
 
 def score_figure(scores: Sequence[CategoryScore]) -> Figure:
-    """Pass rates by category against the target, with Wilson intervals; the weak ones on top."""
+    """Plot pass rates by category against the targets, with Wilson intervals, weak categories first."""
     from matplotlib.ticker import PercentFormatter
 
     seed_tasks = any(score.seed_tasks for score in scores)
@@ -55,7 +55,7 @@ def score_figure(scores: Sequence[CategoryScore]) -> Figure:
 
 
 def funnel_figure(funnel: Funnel) -> Figure:
-    """What became of each category's candidates: kept, dropped by rule, malformed. The legend is apart."""
+    """Plot the candidates of each category by outcome: kept, rejected by rule, malformed. See `funnel_legend`."""
     figure, (axes,) = blank(WIDE, 0.7 + 0.32 * max(len(funnel.rows), 1))
     names = [words(row.category) for row in funnel.rows]
     left, colours = [0] * len(names), reason_colours(funnel)
@@ -80,7 +80,7 @@ def funnel_figure(funnel: Funnel) -> Figure:
 
 
 def reason_colours(funnel: Funnel) -> list[str]:
-    """A colour (by role) for each reason: malformed ones alike, the most frequent rules apart."""
+    """Return a colour name for each reason. Malformed ones share a colour; the most frequent rules have their own."""
     colours, coloured = [], 0
     for reason in funnel.reasons:
         if reason.state == "malformed":
@@ -92,7 +92,7 @@ def reason_colours(funnel: Funnel) -> list[str]:
 
 
 def funnel_legend(funnel: Funnel) -> list[tuple[str, str]]:
-    """(label, colour by role) for each colour in `funnel_figure`."""
+    """Return (label, colour name) for each colour in `funnel_figure`."""
     shared = {"malformed": "malformed", "reason-rest": "other rules"}
     named = zip(reason_colours(funnel), funnel.reasons, strict=True)
     labels = {colour: shared.get(colour, reason.name) for colour, reason in named}
@@ -100,12 +100,12 @@ def funnel_legend(funnel: Funnel) -> list[tuple[str, str]]:
 
 
 def loss_figure(steps: pl.DataFrame) -> Figure:
-    """Training loss by optimizer step."""
+    """Plot the training loss by optimizer step."""
     return _steps_figure(steps, "loss", LOSS_TITLE, "accent")
 
 
 def norm_figure(steps: pl.DataFrame) -> Figure:
-    """Gradient norm by optimizer step; the highest is marked."""
+    """Plot the gradient norm by optimizer step, with the highest marked."""
     figure = _steps_figure(steps, "grad_norm", NORM_TITLE, "reason-2")
     finite = steps.filter(pl.col("grad_norm").is_finite()).sort("grad_norm", descending=True)
     if finite.height:
@@ -116,7 +116,7 @@ def norm_figure(steps: pl.DataFrame) -> Figure:
 
 
 def training_figure(steps: pl.DataFrame) -> Figure:
-    """Loss and gradient norm above each other, on the same steps."""
+    """Plot loss and gradient norm by optimizer step, one above the other."""
     figure, (above, below) = blank(WIDE, 5.0, panels=2)
     _draw_steps(above, steps, "loss", LOSS_TITLE, "accent")
     _draw_steps(below, steps, "grad_norm", NORM_TITLE, "reason-2")
@@ -124,10 +124,10 @@ def training_figure(steps: pl.DataFrame) -> Figure:
 
 
 def score_history_figure(rows: Sequence[HistoryRow], starts: Mapping[str, Rate]) -> Figure:
-    """Overall pass rate by round; a checkpoint that was not promoted is hollow.
+    """Plot the overall pass rate by round, with hollow markers for checkpoints that were not promoted.
 
     Args:
-        starts: pass rates that the loop began with, by name: dashed lines.
+        starts: pass rates before the first round, by name, drawn as dashed lines.
     """
     from matplotlib.ticker import PercentFormatter
 
@@ -142,7 +142,7 @@ def score_history_figure(rows: Sequence[HistoryRow], starts: Mapping[str, Rate])
     for number, (name, rate) in enumerate(starts.items()):
         colour, side = (LIGHT["seed-tasks"], 1) if number else (LIGHT["before"], 0)
         axes.axhline(rate.share, color=colour, linewidth=1.1, linestyle=(0, (4, 3)), zorder=0)
-        axes.annotate(  # one at the left, one at the right: they may lie close to each other
+        axes.annotate(  # one on the left, one on the right, as they may be close to each other
             name, (side, rate.share), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
             ha="right" if side else "left", color=LIGHT["muted"], fontsize=8,
         )  # fmt: skip
@@ -154,7 +154,7 @@ def score_history_figure(rows: Sequence[HistoryRow], starts: Mapping[str, Rate])
 
 
 def kept_history_figure(rows: Sequence[HistoryRow]) -> Figure:
-    """Candidates and, of these, kept examples, by round."""
+    """Plot the number of candidates and of kept examples by round."""
     bars = {"tint": [row.outcome.candidates for row in rows], "kept": [row.outcome.kept for row in rows]}
     figure = _bars(rows, bars, "candidates (light) and kept (dark)")
     _whole_numbers(figure.axes[0].yaxis)
@@ -162,7 +162,7 @@ def kept_history_figure(rows: Sequence[HistoryRow]) -> Figure:
 
 
 def token_history_figure(rows: Sequence[HistoryRow]) -> Figure:
-    """Teacher tokens per kept example, by round; a round that kept nothing has no bar."""
+    """Plot teacher tokens per kept example by round. A round in which nothing was kept has no bar."""
     bars = {"reason-3": [row.tokens_per_kept or 0.0 for row in rows]}
     figure = _bars(rows, bars, "teacher tokens per kept example")
     figure.axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

@@ -1,4 +1,4 @@
-"""What was found while a file was read, on the console."""
+"""Console output on problems found while reading a file."""
 
 from collections.abc import Iterable
 
@@ -9,17 +9,17 @@ from sedi_dagster.datafiles import Problems
 
 
 def show_notes(console: Console, notes: Iterable[str]) -> None:
-    """What a person should know of how the file was read."""
+    """Print notes on how the file was read."""
     for note in notes:
         console.print(f"Note: {escape(note)}.")
 
 
-def show_problems(console: Console, what: str, problems: Problems, most: int | None = None) -> None:
-    """The number of problems and the first ones; nothing if there is none."""
+def show_problems(console: Console, title: str, problems: Problems, limit: int | None = None) -> None:
+    """Print the number of problems and the first `limit` of them; nothing if there are none."""
     if not problems.count:
         return
-    console.print(f"[bold]{problems.count:,} {what}:[/bold]")
-    shown = problems.found[:most]
+    console.print(f"[bold]{problems.count:,} {title}:[/bold]")
+    shown = problems.found[:limit]
     for problem in shown:
         console.print(f"  {escape(str(problem))}")
     if problems.count > len(shown):

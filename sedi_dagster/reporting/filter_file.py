@@ -22,13 +22,13 @@ from sedi_dagster.filtering.guarded_texts import read_guarded_texts
 from sedi_dagster.filtering.shared_instructions import SharedInstructions
 from sedi_dagster.reporting.file_problems import show_notes, show_problems
 from sedi_dagster.reporting.funnel import RULES
-from sedi_dagster.reporting.page import fill
+from sedi_dagster.reporting.page import render_page
 from sedi_dagster.seed_pool.loading import read_seed_file
 from sedi_dagster.settings import FilteringSettings, Settings, load_settings
 
 LIMITS = Limits(file_bytes=2_000_000_000, rows=5_000_000, text_chars=200_000)
 SHOWN = 3
-"""Rows of each rule that the page shows."""
+"""Number of rows per rule that the page shows."""
 
 
 @click.command("filter")
@@ -49,7 +49,7 @@ def filter_command(file: Path, out: Path | None, against: tuple[Path, ...], colu
     console = Console(soft_wrap=True, highlight=False)
     with console.status("Reading and judging"):
         problems = Problems(file)
-        verdicts = _judged(file, against, columns, settings, problems)
+        verdicts = _judge(file, against, columns, settings, problems)
         _write(folder, file, verdicts, problems, settings.filtering)
     counted = verdicts.group_by("rule").len().drop_nulls().sort("len", descending=True)
     kept = verdicts.filter(pl.col("state") == "kept").height
@@ -61,37 +61,37 @@ def filter_command(file: Path, out: Path | None, against: tuple[Path, ...], colu
     console.print(f"Written to {escape(str(folder))}: verdicts.parquet, kept.jsonl, report.html")
 
 
-def _judged(
+def _judge(
     file: Path, against: Sequence[Path], columns: Columns, settings: Settings, problems: Problems
 ) -> pl.DataFrame:
-    """A verdict for each row; `problems` takes rows that cannot be read, and what was left out of others.
+    """A verdict for each row. `problems` collects unreadable rows, and notes on text that was removed.
 
     Raises:
-        InputFileError: the file cannot be read, or none of its rows can.
+        InputFileError: the file cannot be read, or has no usable row.
     """
     read = read_exchanges(file, problems, columns, LIMITS)
     rows = data_set_frame(clean_outputs(read, settings.teacher.cleaning_rules, problems), problems.place)
     if rows.is_empty():
         problems.raise_any()
-        raise InputFileError(f"{file} has no usable row.", "Give at least one instruction and output.")
+        raise InputFileError(f"{file} has no usable row.", "Provide an instruction and an output.")
     pool = [pl.DataFrame(schema=dict.fromkeys(("id", "instruction", "input"), pl.String))]
     for other in against:
-        of_other = Problems(other)
-        frame = data_set_frame(read_exchanges(other, of_other, None, LIMITS), of_other.place)
-        named = pl.format("{} {}", pl.lit(other.name), "candidate_id").alias("id")
-        pool.append(frame.select(named, "instruction", "input"))
+        other_problems = Problems(other)
+        frame = data_set_frame(read_exchanges(other, other_problems, None, LIMITS), other_problems.place)
+        row_id = pl.format("{} {}", pl.lit(other.name), "candidate_id").alias("id")
+        pool.append(frame.select(row_id, "instruction", "input"))
     categories = load_categories(settings.path(settings.categories))
     seeds = read_seed_file(settings.path(settings.seeds), categories, None, settings.seed_categories).tasks
     shared = SharedInstructions((seed.instruction, seed.input) for seed in seeds)
-    known = load_evaluation_items(settings.path(settings.items), categories)
-    items = [(item.id, shared.own_part(item.prompt)) for item in known]
+    evaluation_items = load_evaluation_items(settings.path(settings.items), categories)
+    items = [(item.id, shared.own_part(item.prompt)) for item in evaluation_items]
     for name in filter(None, map(str.strip, settings.filtering.decontaminate_files.split(","))):
         items += read_guarded_texts(settings.path(Path(name)))
     return judge_data_set(rows, pl.concat(pool), items, settings.filtering, shared)
 
 
 def _write(folder: Path, file: Path, verdicts: pl.DataFrame, problems: Problems, filtering: FilteringSettings) -> None:
-    """Write verdicts, the rows that were kept, and the page.
+    """Write the verdicts, the kept rows, and the page.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -106,8 +106,7 @@ def _write(folder: Path, file: Path, verdicts: pl.DataFrame, problems: Problems,
     except OSError as error:
         message = f"{folder} cannot be written: {error.strerror}."
         raise StorageError(message, "Name another folder with --out.") from None
-    named = ("instruction", "input", "output", "category")
-    rows = kept.select(*named).iter_rows(named=True)
+    rows = kept.select("instruction", "input", "output", "category").iter_rows(named=True)
     write_jsonl(folder / "kept.jsonl", ({k: v for k, v in row.items() if v is not None} for row in rows))
 
 
@@ -129,7 +128,7 @@ def _page(name: str, verdicts: pl.DataFrame, problems: Problems, filtering: Filt
         .sort("category")
         .to_dicts()
     )
-    return fill(
+    return render_page(
         "filter_file.html.j2",
         name=name,
         rows=verdicts.height,

@@ -1,4 +1,4 @@
-"""From candidates to kept examples: rejections by rule and category, in counts that add up."""
+"""From candidates to kept examples: counts of rejections by rule and category."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ import polars as pl
 from sedi_dagster.yaml_file import read_yaml
 
 RULES: dict[str, str] = read_yaml(Path(__file__).with_name("rules.yaml"))
-"""What the rules mean, in words. A rule that is not here is shown by its name alone."""
+"""Descriptions of the rules. Other rules are shown by name only."""
 
 
 @dataclass(frozen=True)
 class Reason:
-    """A rule that dropped candidates. `name` ends before a colon, so that refusals count as one."""
+    """A rule that rejected candidates. `name` is the part before a colon, so that all refusals count as one rule."""
 
     name: str
     state: str  # rejected, malformed
@@ -29,7 +29,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class FunnelRow:
-    """One category: planned, what became of every candidate. `dropped` goes along with `Funnel.reasons`."""
+    """The counts of one category. `dropped` has one count for each of `Funnel.reasons`."""
 
     category: str
     planned: int
@@ -42,7 +42,7 @@ class FunnelRow:
 
 @dataclass(frozen=True)
 class Funnel:
-    """What became of the candidates, by category and in all."""
+    """The outcomes of all candidates, by category and in total."""
 
     reasons: tuple[Reason, ...]
     rows: tuple[FunnelRow, ...]
@@ -50,7 +50,7 @@ class Funnel:
 
     @property
     def adds_up(self) -> bool:
-        """Whether every candidate has exactly one state, and every dropped one a reason."""
+        """Whether every candidate has exactly one state, and every rejected or malformed one a reason."""
         return all(
             row.candidates == row.malformed + row.rejected + row.kept
             and row.malformed + row.rejected == sum(row.dropped)
@@ -62,9 +62,9 @@ def funnel(planned: Mapping[str, int], candidates: pl.DataFrame, verdicts: pl.Da
     """Count the verdicts.
 
     Args:
-        planned: candidates asked for, by category.
-        candidates: what the teacher wrote, one row each (`candidate_id`, `category`, `raw`).
-        verdicts: what became of each (`state`, `rule`, and what the rule measured).
+        planned: number of requested candidates by category.
+        candidates: with `candidate_id`, `category`, `raw`.
+        verdicts: with `state`, `rule`, and the rule's measurements.
     """
     judged = verdicts.with_columns(pl.col("rule").str.split(":").list.first().alias("reason"))
     raw = candidates.select("candidate_id", "raw").unique("candidate_id")
@@ -73,32 +73,32 @@ def funnel(planned: Mapping[str, int], candidates: pl.DataFrame, verdicts: pl.Da
     extra = [c for c in candidates["category"].unique(maintain_order=True) if c not in planned]
     rows = []
     for name in (*planned, *extra):
-        mine = pl.col("category") == name
-        rows.append(_row(name, planned.get(name, 0), candidates.filter(mine), judged.filter(mine), reasons))
+        matches = pl.col("category") == name
+        rows.append(_row(name, planned.get(name, 0), candidates.filter(matches), judged.filter(matches), reasons))
     return Funnel(reasons, tuple(rows), _row("all", sum(planned.values()), candidates, judged, reasons))
 
 
 def _reasons(judged: pl.DataFrame) -> tuple[Reason, ...]:
-    """Malformed first, then rejected, the most frequent first; each with a candidate as the example."""
+    """The reasons with an example each, malformed ones first, then by frequency."""
     dropped = judged.filter(pl.col("state") != "kept").group_by("state", "reason", maintain_order=True)
     reasons = [
-        Reason(str(reason or "no rule given"), str(state), rows.height, _clearest(rows))
+        Reason(str(reason or "no rule given"), str(state), rows.height, _example(rows))
         for (state, reason), rows in dropped
     ]
     return tuple(sorted(reasons, key=lambda reason: (reason.state, -reason.count, reason.name)))
 
 
-def _clearest(rows: pl.DataFrame) -> dict[str, Any]:
-    """The first row that has a text to show, else the first."""
+def _example(rows: pl.DataFrame) -> dict[str, Any]:
+    """The first row with an instruction, or the first row if there is none."""
     readable = rows.filter(pl.col("instruction").fill_null("").str.strip_chars() != "")
     return (readable if readable.height else rows).row(0, named=True)
 
 
 def _row(
-    category: str, planned: int, candidates: pl.DataFrame, mine: pl.DataFrame, reasons: Sequence[Reason]
+    category: str, planned: int, candidates: pl.DataFrame, judged: pl.DataFrame, reasons: Sequence[Reason]
 ) -> FunnelRow:
-    states = dict(mine.group_by("state").len().iter_rows())
-    by_reason = mine.group_by("state", pl.col("reason").fill_null("no rule given")).len()
+    states = dict(judged.group_by("state").len().iter_rows())
+    by_reason = judged.group_by("state", pl.col("reason").fill_null("no rule given")).len()
     counts = {(state, reason): number for state, reason, number in by_reason.iter_rows()}
     return FunnelRow(
         category=category,

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from sedi_dagster.records import RoundOutcome
 from sedi_dagster.reporting.costs import Spending
 from sedi_dagster.reporting.numbers import count, percent
-from sedi_dagster.reporting.page import fill
+from sedi_dagster.reporting.page import render_page
 
 
 @dataclass(frozen=True)
 class NightRun:
-    """A run that ended, or is still at work. `said`: why it failed, else empty."""
+    """A finished or active run. `message` is the error of a failed run."""
 
     run_id: str
-    what: str
+    work: str
     status: str
     message: str = ""
 
@@ -26,11 +26,13 @@ class NightRun:
 
 @dataclass(frozen=True)
 class Night:
-    """Attributes:
-    began, ended: the span that the page is about, as people there write it.
-    rounds: finished in it, each with the score before.
-    warnings: checks of these rounds that did not pass, in words.
-    next_steps: what is due now, in words.
+    """Facts for the morning page.
+
+    Attributes:
+        began, ended: begin and end of the day that the page describes, as text.
+        rounds: rounds that finished on that day, each with the previous score.
+        warnings: texts about the checks of these rounds that did not pass.
+        next_steps: texts about what is due now.
     """
 
     began: str
@@ -44,7 +46,7 @@ class Night:
 
     @property
     def sentence(self) -> str:
-        """The night in one line."""
+        """The summary in one sentence."""
         failed = [run for run in self.runs if run.failed]
         counts = f"{_counted(self.rounds, 'round')} finished, {_counted(failed, 'run')} failed"
         if not self.rounds:
@@ -55,9 +57,9 @@ class Night:
 
     @property
     def by_job(self) -> list[tuple[str, str]]:
-        """(work, how its runs ended), failures named."""
-        jobs = dict.fromkeys(run.what for run in self.runs)
-        return [(job, _statuses([run.status for run in self.runs if run.what == job])) for job in jobs]
+        """(work, counts of its runs by status)."""
+        works = dict.fromkeys(run.work for run in self.runs)
+        return [(work, _statuses([run.status for run in self.runs if run.work == work])) for work in works]
 
     @property
     def tokens(self) -> int:
@@ -65,22 +67,22 @@ class Night:
 
 
 def render_morning(night: Night) -> str:
-    """The page."""
-    return fill("morning.html.j2", night=night, simulated=night.simulated)
+    """Return the morning page as HTML."""
+    return render_page("morning.html.j2", night=night, simulated=night.simulated)
 
 
 def morning_lines(night: Night) -> str:
-    """The same in a few lines of Markdown, for the UI."""
+    """Return a short version in Markdown for the Dagster UI."""
     lines = [f"**{night.sentence}** {count(night.tokens)} teacher tokens in the rounds that finished."]
     for run in [run for run in night.runs if run.failed][-3:]:
-        lines.append(f"- {run.what} failed: {run.message or 'see the run'} ([run](/runs/{run.run_id}))")
+        lines.append(f"- {run.work} failed: {run.message or 'see the run'} ([run](/runs/{run.run_id}))")
     lines += [f"- {warning}" for warning in night.warnings[:3]]
     lines += [f"- Next: {step}" for step in night.next_steps]
     return "\n".join(lines)
 
 
-def _counted(things: Sequence[object], name: str) -> str:
-    return f"{count(len(things)) if things else 'no'} {name}{'' if len(things) == 1 else 's'}"
+def _counted(items: Sequence[object], name: str) -> str:
+    return f"{count(len(items)) if items else 'no'} {name}{'' if len(items) == 1 else 's'}"
 
 
 def _statuses(statuses: Sequence[str]) -> str:

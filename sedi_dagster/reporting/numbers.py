@@ -1,4 +1,4 @@
-"""Figures as they are shown: pass rates with their intervals, counts, and text made safe to show."""
+"""Formatting of pass rates, counts and other figures, and making text safe to show."""
 
 import math
 import re
@@ -10,12 +10,12 @@ import polars as pl
 from sedi_dagster.evaluation.statistics import wilson_interval
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ud800-\udfff\ufffe\uffff]")
-LONGEST_TEXT = 1200
+MAX_TEXT_LENGTH = 1200
 
 
 @dataclass(frozen=True)
 class Rate:
-    """So many of so many, with the Wilson score interval (Wilson 1927)."""
+    """A pass rate with its Wilson score interval (Wilson 1927)."""
 
     passed: int
     items: int
@@ -37,17 +37,17 @@ class Rate:
 
 
 def pass_rate(items: pl.DataFrame) -> Rate | None:
-    """The pass rate over evaluation items; None if there are none (not measured is not 0)."""
+    """Return the pass rate over evaluation items; None if there are none, as not measured differs from 0."""
     return Rate(int(items["passed"].sum()), items.height) if items.height else None
 
 
 def count(number: float | None) -> str:
-    """A whole number with thousands separators."""
+    """Format a whole number with thousands separators."""
     return "-" if number is None else f"{number:,.0f}"
 
 
 def percent(share: float | None) -> str:
-    """A share as whole percent. A positive share never reads 0%, one below 1 never 100%."""
+    """Format a share as whole percent. Only 0 gives 0%, and only 1 gives 100%."""
     if share is None:
         return "-"
     if 0 < share < 0.005:
@@ -58,7 +58,7 @@ def percent(share: float | None) -> str:
 
 
 def points(difference: float | None) -> str:
-    """A difference of shares in percentage points, with its sign."""
+    """Format a difference of shares in percentage points, with its sign."""
     if difference is None:
         return "-"
     text = f"{100 * difference:+.0f}"
@@ -66,31 +66,31 @@ def points(difference: float | None) -> str:
 
 
 def decimal(number: float | None, digits: int = 2) -> str:
-    """A number with a fixed number of digits; very small ones in scientific form."""
+    """Format a number with a fixed number of digits, or in scientific notation if it is very small."""
     if number is None or math.isnan(number):
         return "-"
     return f"{number:.{digits}f}" if number == 0 or abs(number) >= 10**-digits / 2 else f"{number:.1e}"
 
 
 def measured(number: float | None) -> str:
-    """What a rule measured: whole numbers without digits, others with two."""
+    """Format a rule's measurement: whole numbers without decimals, others with two."""
     if number is None:
         return "-"
     return count(number) if number == int(number) and abs(number) != 1 else decimal(number)
 
 
 def p_value(p: float) -> str:
-    """A p-value with two digits that tell; a tiny one as a bound."""
+    """Format a p-value with two significant digits, or as `< 0.0001`."""
     return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
 def p_equation(p: float) -> str:
-    """The same with its sign: `= 0.02`, `< 0.0001`."""
+    """Format a p-value with its relation: `= 0.02` or `< 0.0001`."""
     return p_value(p) if p < 0.0001 else f"= {p_value(p)}"
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
+    """Format a duration in seconds, minutes or hours."""
     if seconds is None:
         return "-"
     if seconds < 120:
@@ -99,17 +99,17 @@ def duration(seconds: float | None) -> str:
 
 
 def usd(amount: float) -> str:
-    """An amount of money; cents of cents when it is small."""
+    """Format an amount in USD, with four decimals if it is below $1."""
     return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
 
 
 def words(name: str) -> str:
-    """An identifier as words: `closed_qa` to `closed qa`."""
+    """Format an identifier as words, such as `closed_qa` as `closed qa`."""
     return name.replace("_", " ")
 
 
 def moment(iso: str) -> str:
-    """An ISO 8601 time to the minute; any other text as it is."""
+    """Format an ISO 8601 time to the minute. Other text is returned unchanged."""
     try:
         when = datetime.fromisoformat(iso)
     except ValueError:
@@ -118,15 +118,15 @@ def moment(iso: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without what no page can carry: control characters and lone surrogates become U+FFFD."""
+    """Replace control characters and lone surrogates, which a page cannot contain, by U+FFFD."""
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
-def one_line(text: str, longest: int) -> str:
-    """The text for a line of a terminal: white space and what is not printable replaced, its end cut."""
-    return clip(printable(" ".join(text.split())), longest)
+def one_line(text: str, limit: int) -> str:
+    """Return text for one line of a terminal: with single spaces, printable and clipped."""
+    return clip(printable(" ".join(text.split())), limit)
 
 
-def clip(text: str, longest: int = LONGEST_TEXT) -> str:
-    """The text, or its start and how much is left out."""
-    return text if len(text) <= longest else f"{text[:longest].rstrip()} [{len(text) - longest:,} more characters]"
+def clip(text: str, limit: int = MAX_TEXT_LENGTH) -> str:
+    """Truncate text to `limit` characters, and say how many were removed."""
+    return text if len(text) <= limit else f"{text[:limit].rstrip()} [{len(text) - limit:,} more characters]"

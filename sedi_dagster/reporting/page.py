@@ -1,4 +1,4 @@
-"""Filling a page template. Whatever a model wrote is escaped here, in one place, for every page."""
+"""Rendering page templates. All text, including a model's output, is escaped here."""
 
 from functools import cache
 from typing import Any
@@ -10,10 +10,10 @@ from sedi_dagster.reporting import numbers
 from sedi_dagster.reporting.palette import DARK, DECISION_COLOUR, LIGHT
 
 
-def fill(template: str, **values: Any) -> str:
-    """The page made from `templates/<template>`. Plots come as `Markup`; every other text is escaped.
+def render_page(template: str, **values: Any) -> str:
+    """Render `templates/<template>`. All values are escaped except `Markup`, which plots are.
 
-    `simulated=True`: the page says at the top that the teacher was simulated.
+    With `simulated=True`, a banner says that the teacher was simulated.
     """
     return str(_environment().get_template(template).render({"simulated": False, **values}))
 

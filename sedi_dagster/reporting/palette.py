@@ -1,4 +1,4 @@
-"""The colours, by role. Plots are drawn in the light ones; pages swap these for CSS variables so named."""
+"""Colours by role. Plots use the light ones; pages replace them by CSS variables of the same names."""
 
 _COLOURS = {
     "page": ("#f6f7f9", "#0f141b"),
@@ -22,8 +22,8 @@ _COLOURS = {
     "reason-rest": ("#a58e6f", "#b8a387"),
     "malformed": ("#a3abb9", "#6b7687"),
 }
-"""On a light and on a dark ground."""
+"""For light and for dark mode."""
 LIGHT = {name: light for name, (light, _) in _COLOURS.items()}
 DARK = {name: dark for name, (_, dark) in _COLOURS.items()}
 DECISION_COLOUR = {"weak": "bad", "stuck": "warn", "fine": "good", "cooling": "muted", "not enough evidence": "accent"}
-"""How a category's decision is coloured, in plots and on the page."""
+"""The colour of a category by its decision, in plots and on pages."""

@@ -18,7 +18,7 @@ from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
 
-LONGEST_SHOWN = 300
+MAX_LENGTH = 300
 DROPPED_SCHEMA: dict[str, Any] = {
     "round": pl.String,
     **VERDICT_SCHEMA,
@@ -66,25 +66,24 @@ def _print_json(rows: pl.DataFrame) -> None:
 
 
 def _print_candidate(console: Console, row: dict[str, Any]) -> None:
-    """Rule and measure, the candidate, and the text that it was too close to."""
+    """Print the rule with its measurement, the candidate, and the text that it was too close to."""
     head = Text(row["rule"] if row["state"] == "rejected" else f"malformed: {row['rule']}", style="bold")
     if row["score"] is not None:
         head.append(f"  {measured(row['score'])} (threshold {measured(row['threshold'])})", style="not bold")
     head.append(f"  {row['round']} {row['category']} {row['candidate_id']}", style="not bold dim")
     console.print(head, soft_wrap=True)
-    names = ("instruction", "input", "output") if (row["instruction"] or "").strip() else ("raw",)
-    for name in names:
-        if (text := one_line(row[name] or "", LONGEST_SHOWN)) or name == "raw":
+    for name in ("instruction", "input", "output") if (row["instruction"] or "").strip() else ("raw",):
+        if (text := one_line(row[name] or "", MAX_LENGTH)) or name == "raw":
             console.print(Text.assemble((f"  {name:11} ", "dim"), text), soft_wrap=True)
     if row["neighbour"] is not None:
-        fate = f", itself rejected: {row['neighbour_rule']}" if row["neighbour_rule"] else ""
-        near, name = one_line(row["neighbour"], LONGEST_SHOWN), f"  {row['neighbour_id']}{fate}"
+        rejected = f", itself rejected: {row['neighbour_rule']}" if row["neighbour_rule"] else ""
+        near, name = one_line(row["neighbour"], MAX_LENGTH), f"  {row['neighbour_id']}{rejected}"
         console.print(Text.assemble(("  too close   ", "dim"), near, (name, "dim")), soft_wrap=True)
     console.print()
 
 
 def _print_summary(counted: pl.DataFrame) -> None:
-    """By rule, over all that was chosen; then a line a round and category."""
+    """Print the counts by rule, then one line per round and category."""
     console = Console(highlight=False)
     candidates = int(counted["candidates"].sum())
     by_rule = Table("rule", "state", title=f"{count(candidates)} candidates", title_justify="left")
@@ -107,49 +106,53 @@ def _print_summary(counted: pl.DataFrame) -> None:
     console.print(table)
 
 
-def judged_rounds(store: Store, wanted: str) -> list[str]:
-    """Keys of the rounds that were filtered: the wanted one (`3` or `round-0003`), or all.
+def judged_rounds(store: Store, requested: str) -> list[str]:
+    """Return the keys of the filtered rounds, or only the requested one (`3` or `round-0003`).
 
     Raises:
-        SediError: there is none.
+        SediError: no round, or not the requested one, was filtered.
     """
     judged = [plan.round for plan in load_history(store).plans if store.tables_marker("filtered_batches", plan.round)]
     if not judged:
         raise SediError(
-            "No round has been filtered yet.", "`sedi run` makes one; SEDI_DATA says which data to look at."
+            "No round has been filtered yet.", "Start one with `sedi run`, or set SEDI_DATA to another data folder."
         )
-    if not wanted:
+    if not requested:
         return judged
-    key = round_named(wanted)
+    key = round_named(requested)
     if key not in judged:
         raise SediError(f"{key} has not been filtered.", f"Choose from {', '.join(judged)}.")
     return [key]
 
 
 def choose(verdicts: pl.DataFrame, category: str, rule: str) -> pl.DataFrame:
-    """The verdicts of a category and a rule (its name, or what stands before a colon); empty: of all.
+    """Return the verdicts with the given category and rule; empty strings match all.
+
+    Args:
+        rule: name of a rule, without the part after a colon.
 
     Raises:
-        SediError: no candidate has that category, or none was dropped by that rule.
+        SediError: no candidate has the category, or no candidate was rejected by the rule.
     """
-    for name, column, wanted in (("category", "category", category), ("rule", "reason", rule)):
-        if wanted:
+    for name, column, value in (("category", "category", category), ("rule", "reason", rule)):
+        if value:
             known = verdicts[column].drop_nulls().unique().sort().to_list()
-            if wanted not in known:
-                raise SediError(f"No candidate has the {name} {wanted!r} there.", f"There are: {', '.join(known)}.")
-            verdicts = verdicts.filter(pl.col(column) == wanted)
+            if value not in known:
+                raise SediError(f"No candidate has the {name} {value!r}.", f"Choose from {', '.join(known)}.")
+            verdicts = verdicts.filter(pl.col(column) == value)
     return verdicts
 
 
 def dropped_candidates(store: Store, verdicts: pl.DataFrame, chosen: pl.DataFrame, limit: int) -> pl.DataFrame:
-    """The first `limit` of the chosen that were not kept (`DROPPED_SCHEMA`).
+    """Return the first `limit` chosen candidates that were not kept (`DROPPED_SCHEMA`).
 
     Args:
-        verdicts: all of the rounds, to tell what became of a neighbour.
+        verdicts: all verdicts of the rounds, to look up the rules that rejected neighbours.
+        chosen: verdicts to choose from.
     """
-    fates = verdicts.select(neighbour_id="candidate_id", neighbour_rule="rule").drop_nulls()
+    neighbours = verdicts.select(neighbour_id="candidate_id", neighbour_rule="rule").drop_nulls()
     shown = chosen.filter(pl.col("state") != "kept").head(limit)
-    shown = shown.join(fates.unique("neighbour_id"), on="neighbour_id", how="left", maintain_order="left")
+    shown = shown.join(neighbours.unique("neighbour_id"), on="neighbour_id", how="left", maintain_order="left")
     texts = [pl.DataFrame(schema=dict.fromkeys(("candidate_id", "input", "output", "raw"), pl.String))]
     for key, category in shown.select("round", "category").unique(maintain_order=True).iter_rows():
         texts.append(store.read_table("candidates", "generated_batches", key, category).select(texts[0].columns))
@@ -158,7 +161,7 @@ def dropped_candidates(store: Store, verdicts: pl.DataFrame, chosen: pl.DataFram
 
 
 def count_by_rule(verdicts: pl.DataFrame) -> pl.DataFrame:
-    """`round`, `category`, `state`, `rule`, `candidates`: how many ended so; kept ones have no rule."""
+    """Return the number of candidates by round, category, state and rule (null for kept ones)."""
     return (
         verdicts.group_by("round", "category", "state", rule="reason", maintain_order=True)
         .agg(candidates=pl.len())

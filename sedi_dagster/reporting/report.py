@@ -1,7 +1,7 @@
 """The report of a round, and the index of all rounds.
 
-A page is one HTML file that needs nothing else: styles and plots are inside, there is no script and no
-address to fetch from. Reports are named after their round (`round-0001.html`); `index.html` lies beside them.
+Pages are self-contained HTML files: they include styles and plots, and no scripts. Reports are named after their round
+(`round-0001.html`), with `index.html` next to them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from sedi_dagster.evaluation.comparison import shared_items, swaps
 from sedi_dagster.records import RoundOutcome, RoundPlan
 from sedi_dagster.reporting import costs, figures, learning
 from sedi_dagster.reporting.canvas import to_png, to_svg
-from sedi_dagster.reporting.costs import Background, Spending
+from sedi_dagster.reporting.costs import ReportFacts, Spending
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, pass_rate, percent
-from sedi_dagster.reporting.page import fill
+from sedi_dagster.reporting.page import render_page
 from sedi_dagster.reporting.scores import (
     CategoryScore,
     Conclusion,
-    beyond_seed_tasks,
     category_scores,
     forgotten,
+    gain_over_seed_tasks,
     measures,
     round_conclusion,
     same_answers,
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RoundData:
-    """All that is known of a finished round. The frames are the assets' tables (`orchestration.columns`).
+    """The data of a finished round. The frames are tables of the assets (`orchestration/columns.yaml`).
 
     Attributes:
-        promotion: words why the checkpoint was or was not promoted.
-        items_before: of the checkpoint that the round started from.
-        items_baseline: of the untrained student.
+        promotion: reason why the checkpoint was or was not promoted.
+        items_before: items of the checkpoint that the round is compared with.
+        items_baseline: items of the untrained student.
         earlier: outcomes of the earlier rounds, in order.
-        teacher: its name, such as `smollm2-135m-instruct (bundled)`.
-        simulated: the teacher is simulated; the page says so at the top.
-        items_seed_tasks: of the student trained on the human seed tasks alone; empty if there is none.
+        teacher: name of the teacher, such as `smollm2-135m-instruct (bundled)`.
+        simulated: whether the teacher is simulated.
+        items_seed_tasks: items of the student trained on the human seed tasks alone; empty if there is none.
     """
 
     plan: RoundPlan
@@ -74,19 +74,19 @@ class RoundData:
     comparisons: pl.DataFrame = field(default_factory=pl.DataFrame)
     considered: pl.DataFrame = field(default_factory=pl.DataFrame)
     heldout: pl.DataFrame = field(default_factory=pl.DataFrame)
-    background: Background = field(default_factory=Background)
+    facts: ReportFacts = field(default_factory=ReportFacts)
 
 
 def render_report(data: RoundData) -> str:
-    """The report of a round as one HTML page."""
-    return fill(
+    """Return the report of a round as one HTML page."""
+    return render_page(
         "report.html.j2",
         simulated=data.simulated,
         data=data,
         plan=data.plan,
         outcome=data.outcome,
-        background=data.background,
-        settings=json.dumps(data.background.settings, indent=2, ensure_ascii=False),
+        facts=data.facts,
+        settings=json.dumps(data.facts.settings, indent=2, ensure_ascii=False),
         **_generation_view(data),
         **_score_view(data),
         **_learning_view(data),
@@ -100,28 +100,30 @@ def render_index(
     starts: Mapping[str, Rate] | None = None,
     spending: Spending | None = None,
     next_step: str = "",
-    bought: Conclusion | None = None,
+    teacher_gain: Conclusion | None = None,
     simulated: bool = False,
 ) -> str:
-    """The index of all rounds, planned and finished, as one HTML page beside the reports.
+    """Return the index of all planned and finished rounds as one HTML page.
 
     Args:
-        outcomes, plans: in order.
-        starts: pass rates of what the loop began with (`starts`).
-        spending: of all rounds.
-        next_step: one sentence.
-        bought: what the teacher's tokens added to the human seed tasks, as of the last round.
+        outcomes: outcomes of the finished rounds, in order.
+        plans: all plans, in order.
+        starts: pass rates before the first round (`starting_rates`).
+        spending: spending of all rounds.
+        next_step: what comes next, in one sentence.
+        teacher_gain: what the teacher's data added (`teacher_gain`), as of the last round.
+        simulated: whether the teacher is simulated.
     """
     rows = costs.history(outcomes)
     decisions = {outcome.round: {c.category: c for c in outcome.categories} for outcome in outcomes}
-    return fill(
+    return render_page(
         "index.html.j2",
         simulated=simulated,
         plans=plans,
         starts=starts or {},
         spending=spending,
         next_step=next_step,
-        bought=bought,
+        teacher_gain=teacher_gain,
         finished={row.outcome.round: row for row in rows},
         rows=rows,
         best=max(rows, key=lambda row: row.outcome.score, default=None),
@@ -131,26 +133,26 @@ def render_index(
     )
 
 
-def starts(data: RoundData) -> dict[str, Rate]:
-    """Pass rates of what the loop began with, by name, as far as they were measured."""
+def starting_rates(data: RoundData) -> dict[str, Rate]:
+    """Return the pass rates measured before the first round, by name."""
     rates = {"untrained": pass_rate(data.items_baseline), "seed tasks alone": pass_rate(data.items_seed_tasks)}
     return {name: rate for name, rate in rates.items() if rate is not None}
 
 
-def bought(data: RoundData) -> Conclusion | None:
-    """What the teacher's tokens of all rounds so far added to the human seed tasks; None: not measured."""
+def teacher_gain(data: RoundData) -> Conclusion | None:
+    """Return what the teacher's data of all rounds added to the human seed tasks; None if it was not measured."""
     tokens = sum(outcome.tokens for outcome in (*data.earlier, data.outcome))
     seed_tasks, after = pass_rate(data.items_seed_tasks), pass_rate(data.items)
-    return beyond_seed_tasks(seed_tasks, after, tokens, data.comparisons, data.background.alpha)
+    return gain_over_seed_tasks(seed_tasks, after, tokens, data.comparisons, data.facts.alpha)
 
 
 def plot_scores(data: RoundData) -> bytes:
-    """Pass rates by category against the target, as PNG."""
+    """Return a plot of the pass rates by category against the targets, as PNG."""
     return to_png(figures.score_figure(_scores(data)))
 
 
 def plot_training(steps: pl.DataFrame) -> bytes:
-    """Loss and gradient norm by step, as PNG."""
+    """Return a plot of loss and gradient norm by step, as PNG."""
     return to_png(figures.training_figure(steps))
 
 
@@ -178,8 +180,8 @@ def _score_view(data: RoundData) -> dict[str, Any]:
     points |= {} if data.items_seed_tasks.is_empty() else {"Seed tasks alone": data.items_seed_tasks}
     points |= {"Before": data.items_before, "After": data.items}
     return {
-        "bought": bought(data),
-        "conclusion": round_conclusion(before, after, data.comparisons, data.background.alpha),
+        "teacher_gain": teacher_gain(data),
+        "conclusion": round_conclusion(before, after, data.comparisons, data.facts.alpha),
         "forgotten": forgotten(data.comparisons),
         "scores": scores,
         "score_plot": _plot(figures.score_figure(scores), "Pass rates by category against their targets"),
@@ -209,19 +211,19 @@ def _learning_view(data: RoundData) -> dict[str, Any]:
 
 def _account_view(data: RoundData) -> dict[str, Any]:
     rows = costs.history([*data.earlier, data.outcome])
-    begun = starts(data)
+    starts = starting_rates(data)
     return {
         "cost_rows": costs.cost_by_purpose(data.calls),
         "cost_categories": costs.cost_by_category(data.calls, data.examples),
         "cost_total": costs.total_cost(data.calls, data.examples.height),
         "history": rows,
-        "starts": begun,
-        "history_plots": _history_plots(rows, begun),
+        "starts": starts,
+        "history_plots": _history_plots(rows, starts),
     }
 
 
 def _history_plots(rows: Sequence[costs.HistoryRow], starts: Mapping[str, Rate]) -> list[Markup]:
-    """No plots of a single round: a line needs two points, and the figures stand in the table."""
+    """Plots over rounds, if there are at least two."""
     if len(rows) < 2:
         return []
     values = ", ".join(f"round {row.outcome.round[-4:].lstrip('0')} {percent(row.outcome.score)}" for row in rows)
@@ -233,12 +235,12 @@ def _history_plots(rows: Sequence[costs.HistoryRow], starts: Mapping[str, Rate])
 
 
 def _plot(figure: Figure, label: str) -> Markup:
-    """A plot as markup, with a label for who cannot see it. matplotlib escapes the names it writes into an SVG."""
+    """A plot as markup with a label for screen readers. matplotlib escapes the text in an SVG."""
     return Markup(to_svg(figure, label))
 
 
 def _kept_examples(examples: pl.DataFrame, categories: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Up to two kept examples a category, in the order of `categories`; by id: effectively random, but reproducible."""
+    """Up to two kept examples per category, chosen by id: effectively random, but reproducible."""
     names = dict.fromkeys([*categories, *examples["category"].to_list()])
     chosen = [
         (name, examples.filter(pl.col("category") == name).sort("example_id").head(2).to_dicts()) for name in names
@@ -247,7 +249,7 @@ def _kept_examples(examples: pl.DataFrame, categories: Sequence[str]) -> list[tu
 
 
 def best_examples(examples: pl.DataFrame, considered: pl.DataFrame) -> list[dict[str, Any]]:
-    """The four kept examples with the highest training signal that became seeds, with `why`."""
+    """Return up to four examples that became seeds, by descending training signal, with the reason (`why`)."""
     if considered.is_empty():
         return []
     chosen = considered.filter(pl.col("refused").is_null()).sort("signal", descending=True, nulls_last=True)
@@ -256,7 +258,7 @@ def best_examples(examples: pl.DataFrame, considered: pl.DataFrame) -> list[dict
 
 
 def _answers(items: pl.DataFrame) -> list[tuple[str, list[dict[str, Any]]]]:
-    """A right and a wrong answer of the trained student for each category, where there is one."""
+    """A right and a wrong answer of the trained student per category, if available."""
     chosen = items.sort("item_id").group_by("category", "passed", maintain_order=True).head(1)
     chosen = chosen.sort("category", "passed", descending=[False, True])
     return [(str(name), rows.to_dicts()) for (name,), rows in chosen.group_by("category", maintain_order=True)]

@@ -1,4 +1,4 @@
-"""Pass rates by category and point, and what they come to: a conclusion in one sentence, and forgetting."""
+"""Pass rates by category and checkpoint, the conclusion on a round in one sentence, and forgetting."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sedi_dagster.reporting.numbers import Rate, count, p_equation, pass_rate, p
 
 @dataclass(frozen=True)
 class CategoryScore:
-    """A category's pass rates; `baseline` and `before` are None where nothing was measured."""
+    """Pass rates of a category; None if not measured."""
 
     outcome: CategoryOutcome
     baseline: Rate | None
@@ -36,7 +36,7 @@ def category_scores(
     baseline: pl.DataFrame,
     seed_tasks: pl.DataFrame | None = None,
 ) -> list[CategoryScore]:
-    """One row a category: weak ones first, then by the gap to the target, widest first."""
+    """Return the scores by category: weak ones first, then by the gap to the target, widest first."""
     scores = [
         CategoryScore(
             outcome=outcome,
@@ -55,13 +55,13 @@ def _of_category(items: pl.DataFrame | None, category: str) -> Rate | None:
 
 
 def measures(frames: Sequence[pl.DataFrame]) -> list[tuple[str, str, list[Any]]]:
-    """What the pass rate alone does not show: partial scores, loss on the references, answers cut off.
+    """Return metrics of several evaluations: pass rate, partial credit, reference loss, truncation, answer length.
 
     Args:
-        frames: evaluated items at each point.
+        frames: items of each evaluation.
 
     Returns:
-        (name, how to write it: rate, share or decimal; the value at each point).
+        (name, format (rate, share or decimal), values of the evaluations).
     """
 
     def means(column: str) -> list[Any]:
@@ -77,24 +77,25 @@ def measures(frames: Sequence[pl.DataFrame]) -> list[tuple[str, str, list[Any]]]
 
 
 def same_answers(one: pl.DataFrame, other: pl.DataFrame) -> bool:
-    """Whether two evaluations are the same one: the round started from the untrained student."""
+    """Return whether two evaluations gave the same answers: the round started from the untrained student."""
     columns = ["item_id", "answer", "passed"]
     return bool(one.height) and one.select(columns).sort("item_id").equals(other.select(columns).sort("item_id"))
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a report concludes, in a sentence. `tone`: good, bad or muted, as pages colour it."""
+    """A report's conclusion in one sentence. `tone` is its colour on the page: good, bad or muted."""
 
     sentence: str
     tone: str
 
 
 def round_conclusion(before: Rate | None, after: Rate | None, comparisons: pl.DataFrame, alpha: float) -> Conclusion:
-    """Whether there is evidence of a gain or a drop against the checkpoint before, at the level `alpha`.
+    """Conclude whether there is evidence of a gain or a loss since the previous checkpoint.
 
     Args:
-        comparisons: as evaluation made them (`compare`): one-sided exact tests over the same items.
+        comparisons: one-sided exact tests over the same items (`evaluation.comparison.compare`).
+        alpha: significance level.
     """
     if after is None:
         return Conclusion("Nothing was evaluated.", "muted")
@@ -104,17 +105,17 @@ def round_conclusion(before: Rate | None, after: Rate | None, comparisons: pl.Da
             "muted",
         )
     statement = f"{percent(before.share)} of the evaluation items passed before, {percent(after.share)} after"
-    return _judged(statement, _rows(comparisons, "before", pl.col("category") == ALL), alpha)
+    return _conclude(statement, _rows(comparisons, "before", pl.col("category") == ALL), alpha)
 
 
-def beyond_seed_tasks(
+def gain_over_seed_tasks(
     seed_tasks: Rate | None, after: Rate | None, tokens: int, comparisons: pl.DataFrame, alpha: float
 ) -> Conclusion | None:
-    """What the teacher's tokens added to the human seed tasks; None if that was not measured.
+    """Return what the teacher's data added to the human seed tasks; None if it was not measured.
 
     Args:
-        seed_tasks: of the student trained on the human seed tasks alone.
-        tokens: of the teacher, over all rounds so far.
+        seed_tasks: pass rate of the student trained on the human seed tasks alone.
+        tokens: teacher tokens of all rounds so far.
     """
     if seed_tasks is None or after is None:
         return None
@@ -122,17 +123,17 @@ def beyond_seed_tasks(
         f"After training on the human seed tasks alone, the student passes {percent(seed_tasks.share)}; "
         f"with {count(tokens)} teacher tokens, {percent(after.share)}"
     )
-    return _judged(statement, _rows(comparisons, "seed tasks", pl.col("category") == ALL), alpha)
+    return _conclude(statement, _rows(comparisons, "seed tasks", pl.col("category") == ALL), alpha)
 
 
 def forgotten(comparisons: pl.DataFrame) -> list[dict[str, Any]]:
-    """The categories that lost more items than they won since the checkpoint before, clearest first."""
+    """Return the categories that lost more items than they won since the previous checkpoint, lowest p-value first."""
     rows = _rows(comparisons, "before", (pl.col("category") != ALL) & (pl.col("lost") > pl.col("won")))
     return sorted(rows, key=lambda row: (row["p_drop"], row["category"]))
 
 
-def _judged(statement: str, rows: list[dict[str, Any]], alpha: float) -> Conclusion:
-    """The two pass rates in words, and what the test over the same items says of them."""
+def _conclude(statement: str, rows: list[dict[str, Any]], alpha: float) -> Conclusion:
+    """The statement about two pass rates, followed by the result of the test over the same items."""
     if not rows:
         return Conclusion(f"{statement}.", "muted")
     row = rows[0]

@@ -1,7 +1,7 @@
-"""`sedi seeds check`: the contents and problems of a file of seed tasks, and remarks.
+"""`sedi seeds check`: the contents of a file of seed tasks, its problems, and remarks.
 
-A problem makes the file unusable (a broken line) or its results worthless (a task close to an evaluation item). A
-remark is worth a look: the filters would reject an example like that seed.
+A problem makes the file unusable (a broken line) or the results worthless (a task close to an evaluation item). A
+remark is only worth a look: for example, the filters would reject an example like that seed.
 """
 
 import re
@@ -38,7 +38,7 @@ from sedi_dagster.texts.control import garbled
 
 @dataclass
 class CategoryRow:
-    """A row of the table. `near_items`: tasks near an evaluation item."""
+    """Counts of a category. `near_items` is the number of tasks that are too close to an evaluation item."""
 
     category: str
     tasks: int = 0
@@ -54,7 +54,7 @@ class CategoryRow:
 
 @dataclass(frozen=True)
 class SeedReport:
-    """The findings on one file; `rows` in the order of the categories, unknown ones last."""
+    """The findings on a file. `rows` are in the order of the categories, unknown ones last."""
 
     rows: list[CategoryRow]
     problems: Problems
@@ -65,11 +65,11 @@ class SeedReport:
 def check_seeds(
     seeds: SeedFile, categories: Collection[str], items: Iterable[tuple[str, str]], settings: Settings
 ) -> SeedReport:
-    """Report on a file of seed tasks.
+    """Check a file of seed tasks.
 
     Args:
         items: (id, prompt) of the evaluation items.
-        settings: those of the loop; its thresholds and models decide.
+        settings: settings of the loop, whose thresholds and models are used.
     """
     counts = {category: CategoryRow(category) for category in categories}
     problems, remarks = seeds.problems, seeds.problems.empty_copy()
@@ -83,8 +83,8 @@ def check_seeds(
         orient="row",
     ).with_row_index("row")
     duplicates = _near_duplicates(shared.with_compared(tasks), seeds.lines, filtering.threshold, remarks)
-    told = shared.with_compared(tasks).with_columns(input=shared.telling_input(tasks))
-    near_items = _near_items(told, seeds.lines, decontaminator, problems)
+    compared = shared.with_compared(tasks).with_columns(input=shared.telling_input(tasks))
+    near_items = _near_items(compared, seeds.lines, decontaminator, problems)
     for name, rules in _rules(filtering):
         for number, rule in first_broken(tasks, rules).select("row", "rule").iter_rows():
             remarks.add(seeds.lines[number], name, f"violates the filter rule {rule}", "text that the filters keep")
@@ -100,42 +100,40 @@ def check_seeds(
         if task.id in seeds.confidence:
             row.confidence.append(seeds.confidence[task.id])
     no_answers = first_broken(tasks, answer_rules(AnswerForm.of(filtering)))["rule"].value_counts().sort("rule").rows()
-    remarked = [
+    notes = [*seeds.notes]
+    notes += [
         f"{count:,} outputs are not answers ({rule}); the filters would reject them" for rule, count in no_answers
     ]
     if marked:
-        remarked.append(f"{marked:,} texts contain chat-template tokens or reasoning, which would be trained on")
+        notes.append(f"{marked:,} texts contain chat-template tokens or reasoning, which would be trained on")
     if garbled_texts:
-        remarked.append(
-            f"{garbled_texts:,} texts were decoded or escaped wrongly before (`Ã¼`, `&amp;`): save the file again"
-        )
-    notes = [*seeds.notes, *remarked, *language_notes(tasks["instruction"].to_list(), settings)]
+        notes.append(f"{garbled_texts:,} texts are wrongly decoded or escaped (`Ã¼`, `&amp;`): export the file again")
+    notes += language_notes(tasks["instruction"].to_list(), settings)
     return SeedReport(list(counts.values()), problems, remarks, notes)
 
 
 def _near_items(
     tasks: pl.DataFrame, lines: Sequence[int], decontaminator: Decontaminator, problems: Problems
 ) -> set[int]:
-    """Lines of tasks of which the instruction or the input is near an evaluation item."""
+    """Lines of tasks whose instruction or input is too close to an evaluation item."""
     found: set[int] = set()
     for name in ("instruction", "input"):
         for row, rule, score, _, item_id, _ in decontaminator.near(tasks.select("row", text=name)).sort("row").rows():
             if lines[row] not in found:
                 found.add(lines[row])
-                how = f"ROUGE-L {score:.2f}" if rule == "evaluation_rouge_l" else f"{score:.0f} consecutive words"
-                problems.add(
-                    lines[row], name, f"is too close to evaluation item {item_id} ({how})", "another task, or none"
-                )
+                overlap = f"ROUGE-L {score:.2f}" if rule == "evaluation_rouge_l" else f"{score:.0f} consecutive words"
+                message = f"is too close to evaluation item {item_id} ({overlap})"
+                problems.add(lines[row], name, message, "another task, or none")
     return found
 
 
 def _near_duplicates(tasks: pl.DataFrame, lines: Sequence[int], threshold: float, remarks: Problems) -> set[int]:
-    """Lines of tasks that the greedy procedure would drop, as near that of an earlier line."""
+    """Lines of tasks that are near duplicates of an earlier task, as the novelty filter would find."""
     found: set[int] = set()
-    for (shared,), alike in tasks.group_by("shared", maintain_order=True):
+    for (shared,), group in tasks.group_by("shared", maintain_order=True):
         name = "input" if shared else "instruction"
-        rows = alike["row"].to_list()
-        verdicts = greedy_novelty(alike["text"].to_list(), [], threshold)
+        rows = group["row"].to_list()
+        verdicts = greedy_novelty(group["text"].to_list(), [], threshold)
         for row, (novel, _, earlier, score) in zip(rows, verdicts.iter_rows(), strict=True):
             if not novel:
                 found.add(lines[row])
@@ -152,10 +150,13 @@ _FIX = {
 
 
 def rules_that_drop_all(tasks: pl.DataFrame, filtering: FilteringSettings) -> list[tuple[str, str, str]]:
-    """(field, what is wrong, fix) of each filter rule that every task breaks: nothing like them would be kept.
+    """Find fields in which every task violates a filter rule, so that nothing generated from them would be kept.
 
     Args:
-        tasks: `row`, `instruction`, `input`, `output`, `is_classification`.
+        tasks: frame with `row`, `instruction`, `input`, `output`, `is_classification`.
+
+    Returns:
+        (field, problem, fix) of each.
     """
     found = []
     for name, rules in _rules(filtering):
@@ -177,9 +178,9 @@ def _rules(filtering: FilteringSettings) -> tuple[tuple[str, tuple[Rule, ...]], 
 
 
 def _text_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) -> tuple[int, int]:
-    """Remark on texts that hold what is taken off a teacher's answers, and on garbled ones; how many texts of each.
+    """Remark on texts with parts that are removed from a teacher's answers, and on garbled texts; return both counts.
 
-    Garbled: letters, or HTML's escapes in a task that is not about HTML.
+    Garbled texts have wrongly decoded characters, or HTML escapes although the task is not about HTML.
     """
     marked, garbled_texts, names = 0, 0, ("instruction", "input", "output")
     for line, *texts in zip(lines, *(tasks[name] for name in names), strict=True):
@@ -188,8 +189,8 @@ def _text_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) 
             cleaned = clean(text)
             if cleaned.problem or cleaned.applied:
                 marked += 1
-                what = cleaned.problem or " and ".join(cleaned.applied).replace("_", " ")
-                remarks.add(line, name, f"contains {what}", "only the text")
+                content = cleaned.problem or " and ".join(cleaned.applied).replace("_", " ")
+                remarks.add(line, name, f"contains {content}", "only the text")
             if not about_markup and (found := garbled(text) or _ESCAPED.findall(text)):
                 garbled_texts += 1
                 remarks.add(line, name, f"contains {found[0]!r}", "text as it was before it was decoded or escaped")
@@ -197,7 +198,7 @@ def _text_remarks(tasks: pl.DataFrame, lines: Sequence[int], remarks: Problems) 
 
 
 _ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|nbsp|#39|#x27);")
-"""Of a text that was escaped for HTML."""
+"""Escapes that remain in a text which was escaped for HTML."""
 _MARKUP = re.compile(r"</?\w+[^<>]*>|\b(?:html|xml|entit|escape)", re.IGNORECASE)
 
 
@@ -233,7 +234,7 @@ def check(ctx: click.Context, file: Path | None, remarks: bool, write: Path | No
     show_report(console, path, report, remarks)
     if write is not None:
         write_jsonl(write, ({**vars(task)} for task in found.tasks))
-        console.print(f"Wrote {len(found.tasks):,} tasks without a problem to {escape(str(write))}.", highlight=False)
+        console.print(f"Wrote {len(found.tasks):,} tasks without problems to {escape(str(write))}.", highlight=False)
     elif report.problems.count and found.tasks:
         console.print("--write FILE writes the tasks without problems in the project's own format.")
     if report.problems.count:
@@ -241,17 +242,17 @@ def check(ctx: click.Context, file: Path | None, remarks: bool, write: Path | No
 
 
 def show_report(console: Console, path: Path, report: SeedReport, with_remarks: bool) -> None:
-    """Print table, notes and problems; remarks line by line only if asked for."""
+    """Print the table, the notes and the problems; with `with_remarks` also all remarks."""
     console.print(_table(path, report))
     show_notes(console, report.notes)
     show_problems(console, "problem(s) to fix", report.problems)
     if with_remarks:
         show_problems(console, "remark(s)", report.remarks)
     elif report.remarks.count:
-        what = "near duplicates, filter rules and missing answers"
-        console.print(f"{report.remarks.count} remark(s) on {what}: --remarks shows them.")
+        subjects = "near duplicates, filter rules and missing answers"
+        console.print(f"{report.remarks.count} remark(s) on {subjects}: --remarks shows them.")
     if not report.problems.count:
-        console.print("[green]No problem: the file can be used as SEDI_SEEDS.[/green]")
+        console.print("[green]No problems: the file can be used as SEDI_SEEDS.[/green]")
 
 
 def _table(path: Path, report: SeedReport) -> Table:

@@ -19,8 +19,8 @@ from sedi_dagster.reporting.numbers import count, one_line
 from sedi_dagster.settings import Settings, load_settings
 from sedi_dagster.storage.store import Store
 
-LONGEST_LINE = 160
-LONGEST_FACT = 2000
+MAX_LINE_LENGTH = 160
+MAX_FACT_LENGTH = 2000
 PIPED_WIDTH = 200
 
 
@@ -60,56 +60,56 @@ def trace_command(wanted: str, as_json: bool, page: Path | None, all_of_it: bool
 
 @contextmanager
 def open_archive(settings: Settings) -> Iterator[Archive]:
-    """All that a trace is read from. Updates the index first, with a note on stderr if that takes long."""
+    """Open the data that a trace is read from, after updating the index. Slow updates show progress on stderr."""
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         if done % 100 == 0 and total > 100:
             click.echo(f"Indexing {total:,} new or changed partitions: {done:,} done.", err=True)
 
     store = Store(settings.data_root)
     ledger = settings.ledger_url if settings.ledger or "://" not in settings.data_root else None
-    with LineageIndex(store, settings.path(settings.cache), tell) as index:
+    with LineageIndex(store, settings.path(settings.cache), report) as index:
         yield Archive(store, index, ledger)
 
 
 def tree(node: Node) -> Tree:
-    """The trace for a terminal: what it is, what it came from, what it led to."""
+    """Return the trace for a terminal: the node, what it came from, and what it led to."""
     root = Tree(_line(node), guide_style="dim")
     for name, value in node.facts.items():
-        root.add(Text.assemble((f"{name}: ", "dim"), one_line(_as_text(value), LONGEST_FACT)))
+        root.add(Text.assemble((f"{name}: ", "dim"), one_line(_as_text(value), MAX_FACT_LENGTH)))
     for label, links in (("came from", node.came_from), ("led to", node.led_to)):
         if links:
-            _grow(root.add(Text(label, style="bold cyan")), links)
+            _add_links(root.add(Text(label, style="bold cyan")), links)
     return root
 
 
 def trace_page(node: Node, simulated: bool = False) -> str:
-    """The trace as one HTML page."""
-    from sedi_dagster.reporting.page import fill
+    """Return the trace as one HTML page."""
+    from sedi_dagster.reporting.page import render_page
 
-    return fill("trace.html.j2", node=node, simulated=simulated)
+    return render_page("trace.html.j2", node=node, simulated=simulated)
 
 
-def _grow(branch: Tree, links: list[Link]) -> None:
+def _add_links(branch: Tree, links: list[Link]) -> None:
     for link in links:
         label = Text(link.relation, style="cyan")
         if link.total > len(link.nodes):
             label.append(f"  {count(len(link.nodes))} of {count(link.total)}", style="dim")
-        below = branch.add(label)
+        group = branch.add(label)
         for node in link.nodes:
-            twig = below.add(_line(node))
+            child = group.add(_line(node))
             if node.facts:
-                facts = (f"{name} {one_line(_as_text(value), LONGEST_LINE)}" for name, value in node.facts.items())
-                twig.add(Text("  ".join(facts), style="dim"))
-            _grow(twig, node.came_from)
-            _grow(twig, node.led_to)
+                facts = (f"{name} {one_line(_as_text(value), MAX_LINE_LENGTH)}" for name, value in node.facts.items())
+                child.add(Text("  ".join(facts), style="dim"))
+            _add_links(child, node.came_from)
+            _add_links(child, node.led_to)
 
 
 def _line(node: Node) -> Text:
-    named = node.id.startswith(node.kind)  # "seed seed-3f..." says it twice
-    line = Text.assemble(("" if named else f"{node.kind} ", "dim"), (node.id, "bold"))
+    kind = "" if node.id.startswith(node.kind) else f"{node.kind} "  # not "seed seed-3f..."
+    line = Text.assemble((kind, "dim"), (node.id, "bold"))
     if node.text:
-        line.append(f"  {one_line(node.text, LONGEST_LINE)}")
+        line.append(f"  {one_line(node.text, MAX_LINE_LENGTH)}")
     return line
 
 
@@ -129,4 +129,4 @@ def _print_descendants(archive: Archive, node: Node, as_json: bool) -> None:
             click.echo(json.dumps(child.to_json(), ensure_ascii=False))
         else:
             head = "  ".join((child.id, child.facts.get("round", ""), child.facts.get("state", "")))
-            click.echo(f"{head}  {one_line(child.text, LONGEST_LINE)}")
+            click.echo(f"{head}  {one_line(child.text, MAX_LINE_LENGTH)}")

@@ -34,7 +34,7 @@ def verify_command(head: str | None, as_json: bool) -> None:
 
 
 class _Counter:
-    """Shows on a terminal how much was hashed."""
+    """Shows the amount of hashed data on a terminal."""
 
     def __init__(self) -> None:
         self._bytes, self._printed_at = 0, time.monotonic()

@@ -37,7 +37,7 @@ def test_the_last_day_and_no_more_is_told(
 
     night = last_night(sedi, instance, now)
     assert [(done.round, before) for done, before in night.rounds] == [("round-0002", 0.2)]
-    assert [(text.what, text.failed) for text in night.runs] == [("prepare seed_pool", True)]
+    assert [(run.work, run.failed) for run in night.runs] == [("prepare seed_pool", True)]
     assert len(night.warnings) == 1 and "round-0002" in night.warnings[0] and "Few were kept." in night.warnings[0]
     assert "JST" in night.began and night.next_steps
     later = last_night(sedi, instance, now + timedelta(days=2))

@@ -39,4 +39,4 @@ def test_a_night_in_which_nothing_happened_says_so() -> None:
 
 
 def test_what_a_run_said_is_shown_as_text() -> None:
-    assert HOSTILE not in render_morning(replace(NIGHT, runs=(replace(FAILED, message=HOSTILE, what=HOSTILE),)))
+    assert HOSTILE not in render_morning(replace(NIGHT, runs=(replace(FAILED, message=HOSTILE, work=HOSTILE),)))

@@ -19,7 +19,7 @@ from scipy.stats import binomtest
 from sedi_dagster.records import RoundPlan
 from sedi_dagster.reporting import costs, figures, learning, report
 from sedi_dagster.reporting.canvas import to_svg
-from sedi_dagster.reporting.costs import Background, Spending, Stage
+from sedi_dagster.reporting.costs import ReportFacts, Spending, Stage
 from sedi_dagster.reporting.figures import funnel_figure
 from sedi_dagster.reporting.funnel import funnel
 from sedi_dagster.reporting.numbers import Rate, clip, decimal, measured, pass_rate, percent, points, printable
@@ -27,12 +27,12 @@ from sedi_dagster.reporting.palette import DARK, LIGHT
 from sedi_dagster.reporting.report import (
     RoundData,
     best_examples,
-    bought,
     plot_scores,
     plot_training,
     render_index,
     render_report,
-    starts,
+    starting_rates,
+    teacher_gain,
 )
 from sedi_dagster.reporting.scores import category_scores, round_conclusion
 
@@ -473,13 +473,15 @@ def test_what_the_teacher_bought_beyond_the_seed_tasks_is_told_everywhere(
     assert sentence in page.sections["verdict"]
     assert page.sections["scores"].count("Seed tasks alone") == 2 and "seed tasks alone" in page.sections["history"]
     assert f"{rate.passed}/{rate.items}" in page.sections["scores"]
-    index = render_index([*data.earlier, data.outcome], [data.plan], starts(given), None, "", bought(given))
+    index = render_index(
+        [*data.earlier, data.outcome], [data.plan], starting_rates(given), None, "", teacher_gain(given)
+    )
     assert sentence in Page(index).sections["verdict"] and f"seed tasks alone: {percent(rate.share)}" in index
     assert re.search(r"<text[^>]*>seed tasks alone</text>", index), "the curve has its line"
 
 
 def test_without_a_student_of_the_seed_tasks_nothing_is_said_of_it(html: str, data: RoundData) -> None:
-    assert bought(data) is None and "seed tasks alone" not in html and "Seed tasks alone" not in html
+    assert teacher_gain(data) is None and "seed tasks alone" not in html and "Seed tasks alone" not in html
 
 
 def test_what_was_forgotten_is_told_with_and_without_evidence(data: RoundData) -> None:
@@ -496,12 +498,12 @@ def test_what_was_forgotten_is_told_with_and_without_evidence(data: RoundData) -
 
 
 def test_the_engineer_finds_run_commit_settings_times_and_the_command_for_each_id(data: RoundData) -> None:
-    known = Background(
+    known = ReportFacts(
         next="The next round would ask for math (20).", run_id="run-17", run_url="http://127.0.0.1:3000/runs/run-17",
         commit="c0ffee", manifest_sha256="ab" * 32, spending=Spending(40_000, 1.5, 80_000, 6.0),
         stages=(Stage("sft_checkpoint", 300.0), Stage("lineage_manifest", None)), settings={"profile": "local"},
     )  # fmt: skip
-    text = render_report(replace(data, background=known))
+    text = render_report(replace(data, facts=known))
     page = Page(text)
     for message in ("run-17", "c0ffee", "ab" * 32, '"profile": "local"', "5 min", "sedi reproduce round-0004"):
         assert message in page.sections["engineering"]

@@ -119,7 +119,7 @@ def test_a_category_whose_items_would_all_have_one_answer_is_left_out(write_json
     for number, row in enumerate(grades):
         row["output"] = ("A+", "A", "B")[number % 3]
     result = split(write_jsonl(grades + towns()), tmp_path / "own")
-    assert result.exit_code == 0 and "g (12 tasks, 'B' is right for all that can be items)" in result.output
+    assert result.exit_code == 0 and "g (12 tasks, 'B' is the answer to all possible items)" in result.output
     assert list(load_categories(tmp_path / "own" / "categories.yaml")) == ["towns_of_the_world"]
 
 

@@ -132,7 +132,7 @@ def test_texts_that_were_decoded_or_escaped_wrongly_are_told(write_jsonl: Write,
     rows[2]["output"] = "In HTML, write &amp; for &."
     rows[3]["output"] = "The ÂNGELUS, a château, São Paulo and MANHÃ."
     result = _check(write_jsonl(rows), "--remarks")
-    assert "2 texts were decoded or escaped wrongly" in result.output
+    assert "2 texts are wrongly decoded or escaped" in result.output
     assert "line 1, field 'output': contains 'Ã¤'" in result.output
     assert "line 2, field 'instruction': contains '&lt;'" in result.output
 
