@@ -12,7 +12,7 @@ from sedi_dagster.errors import InputFileError
 from sedi_dagster.records import Category
 from sedi_dagster.targets import EXPECTED, target_problem
 
-_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")  # also a partition key: no | [ ] ,
+_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")  # excludes | [ ] and comma, which partition keys must not contain
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "id": str,
     "name": str,
@@ -23,39 +23,39 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "max_answer_tokens": int,
     "verifiers": list,
 }
-
-
 _OPTIONAL: dict[str, type] = {"is_classification": bool}
 
 
 def load_categories(path: Path) -> dict[str, Category]:
-    """Categories by id, in the file's order.
+    """Return the categories by id, in the file's order.
 
     Raises:
-        InputFileError: names the entry, the field, and what was expected.
+        InputFileError: the file is invalid. The message names each wrong entry and field, and the expected value.
     """
     if not path.is_file():
         raise InputFileError(
-            f"There is no file {path}.", "Set SEDI_CATEGORIES to a file that exists; `sedi init` writes a new project."
+            f"{path} does not exist.", "Set SEDI_CATEGORIES to an existing file, or create a project with `sedi init`."
         )
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputFileError(f"{path} is not YAML: {error}", "Correct the file; nothing was spent.") from None
+        raise InputFileError(f"{path} is not valid YAML: {error}", "Correct the file. Nothing was spent.") from None
     if not isinstance(entries, list) or not entries:
-        raise InputFileError(f"{path} must be a list of categories.", "See seeds/categories.yaml in the repository.")
+        raise InputFileError(
+            f"{path} must contain a list of categories.", "See seeds/categories.yaml in the repository."
+        )
     problems = [problem for number, entry in enumerate(entries, 1) for problem in _problems(number, entry)]
     ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
-    problems += [f"id {name!r} stands there more than once" for name in {i for i in ids if ids.count(i) > 1}]
+    problems += [f"id {name!r} is not unique" for name in {i for i in ids if ids.count(i) > 1}]
     if problems:
         listing = "".join(f"\n  {problem}" for problem in problems)
-        raise InputFileError(f"{path} has {len(problems)} problem(s):{listing}", "Correct these; nothing was spent.")
+        raise InputFileError(f"{path} has {len(problems)} problem(s):{listing}", "Correct them. Nothing was spent.")
     return {e["id"]: Category(**{**e, "verifiers": tuple(e["verifiers"])}) for e in entries}
 
 
 def _problems(number: int, entry: Any) -> list[str]:
     if not isinstance(entry, dict):
-        return [f"category {number} is {entry!r}; expected fields"]
+        return [f"category {number} is {entry!r}; expected a mapping of fields"]
     known = _FIELDS | _OPTIONAL
     name = f"category {number} ({entry.get('id', 'no id')})"
     found = [f"{name}: unknown field {extra!r}; known: {', '.join(known)}" for extra in entry.keys() - known.keys()]
@@ -66,7 +66,9 @@ def _problems(number: int, entry: Any) -> list[str]:
     if isinstance(entry.get("max_answer_tokens"), int) and entry["max_answer_tokens"] < 1:
         found.append(f"{name}: field 'max_answer_tokens' is {entry['max_answer_tokens']}; expected 1 or more")
     if isinstance(entry.get("id"), str) and not _ID.fullmatch(entry["id"]):
-        found.append(f"{name}: field 'id' must be lower-case letters, digits and _ (at most 40)")
+        found.append(
+            f"{name}: field 'id' must have at most 40 lower-case letters, digits and _, starting with a letter"
+        )
     if isinstance(entry.get("target"), int | float | str | list) and (problem := target_problem(entry["target"])):
         found.append(f"{name}: {problem}")
     return found

@@ -85,17 +85,13 @@ def init(folder: Path) -> None:
 @click.option("--rounds", type=click.IntRange(1), default=2, show_default=True, help="Number of rounds to finish.")
 @click.option("--categories", metavar="A,B", help="Only these categories, weak or not.")
 @click.option("--candidates-per-category", type=click.IntRange(1), help="Number of candidates per category.")
-def run(
-    rounds: int,
-    categories: str | None,
-    candidates_per_category: int | None,
-) -> None:
+def run(rounds: int, categories: str | None, candidates_per_category: int | None) -> None:
     """Run the loop: generate, filter, train and evaluate, until the rounds are finished or the planner stops.
 
     An interrupted run resumes where it stopped. Nothing is paid for twice.
     """
     settings = load_settings()
-    from sedi_dagster.orchestration.console import run_with_display  # Dagster: only where it is needed
+    from sedi_dagster.orchestration.console import run_with_display  # imports Dagster
 
     sys.exit(run_with_display(settings, rounds, _names(categories), candidates_per_category))
 
@@ -106,7 +102,7 @@ def run(
 def plan(categories: str | None, candidates_per_category: int | None) -> None:
     """Preview the next round: categories, reasons and cost. Changes nothing and calls no teacher."""
     settings = load_settings()
-    from sedi_dagster.orchestration.estimating import print_next_plan  # Dagster: only where it is needed
+    from sedi_dagster.orchestration.estimating import print_next_plan  # imports Dagster
 
     print_next_plan(settings, _names(categories), candidates_per_category)
 
@@ -139,12 +135,11 @@ def reproduce(round_key: str) -> None:
     ROUND is a name or number, such as round-0002 or 2. Trains and evaluates again; the data folder is only read. The
     exit status is 2 if any hash differs.
     """
+    settings = load_settings()
+    from sedi_dagster.orchestration.reproducing import reproduce as reproduce_round  # imports Dagster
     from sedi_dagster.records import round_named
 
-    settings = load_settings()
     key = round_named(round_key)
-    from sedi_dagster.orchestration.reproducing import reproduce as reproduce_round  # Dagster: only where needed
-
     compared = reproduce_round(settings, key, lambda line: click.echo(line, err=True))
     different = [comparison for comparison in compared if not comparison.same]
     for comparison in different:
@@ -158,7 +153,7 @@ def reproduce(round_key: str) -> None:
 def status() -> None:
     """Show rounds, spending, and what the loop is waiting for. Changes nothing."""
     settings = load_settings()
-    from sedi_dagster.orchestration.status import print_status  # Dagster: only where it is needed
+    from sedi_dagster.orchestration.status import print_status  # imports Dagster
 
     print_status(settings)
 

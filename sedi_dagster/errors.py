@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class SediError(Exception):
-    """A problem with what the user gave us (file, setting, endpoint), not a defect of the program.
+    """A problem that the user can fix (a file, setting or endpoint), not a defect of the program.
 
     Shown as text without a traceback; `sedi` exits with code 2.
     """
@@ -26,11 +26,11 @@ class SettingsError(SediError):
 
 
 class InputFileError(SediError):
-    """A file of the user's (seed tasks, categories, evaluation items) is not as expected."""
+    """A user's file (seed tasks, categories, evaluation items) is missing or invalid."""
 
 
 class ModelError(SediError):
-    """A model (wheel, folder, weights) is missing or not usable."""
+    """A model (wheel, folder, weights) is missing or unusable."""
 
 
 class StorageError(SediError):
@@ -38,7 +38,7 @@ class StorageError(SediError):
 
 
 class StorageUnavailable(StorageError):
-    """The data folder, or the database of calls, cannot be reached for now: an outage, which passes."""
+    """The data folder or the ledger is temporarily unavailable."""
 
 
 class TeacherError(SediError):
@@ -46,14 +46,15 @@ class TeacherError(SediError):
 
 
 class TeacherUnavailable(TeacherError):
-    """The endpoint cannot be reached for now, or answers nothing: an outage, which passes."""
+    """The teacher endpoint is temporarily unavailable: it cannot be reached, or does not answer."""
 
 
 class BudgetExceeded(SediError):
-    """The next call's worst case does not fit into what is left of a budget.
+    """The worst case of the next call exceeds what is left of a budget.
 
-    `answers` are those that came in the same request for answers, None where there was no room: they are paid for.
-    `cap` is the limit that stopped it: account, tokens, nano-dollars (`Cap.text`).
+    Attributes:
+        answers: answers to the requests of the same batch, which are paid for; None for requests beyond the budget.
+        cap: the limit that was reached: account, tokens, nano-dollars (`Cap.text`).
     """
 
     cap = ""
@@ -61,12 +62,12 @@ class BudgetExceeded(SediError):
 
 
 class WorkloadError(SediError):
-    """Training or evaluation failed in its own process."""
+    """A workload (training, evaluation, embedding) failed in its process."""
 
 
 class ComputeUnavailable(WorkloadError):
-    """The cluster that workloads run on cannot be reached for now: an outage, which passes."""
+    """The cluster for workloads is temporarily unavailable."""
 
 
 class WorkloadDied(WorkloadError):
-    """The process of training or evaluation ended without a word: killed, or out of memory."""
+    """The process of a workload ended without an error message: it was killed, or ran out of memory."""

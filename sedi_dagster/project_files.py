@@ -9,19 +9,19 @@ from sedi_dagster.errors import StorageError
 from sedi_dagster.settings import PROJECT_ROOT
 
 PACKED = Path(__file__).with_name("project")
-"""The files as packaged in the wheel (`setup.py`); a checkout has none here, they are at its root."""
+"""The files as packaged in the wheel (`setup.py`). In a checkout, they are at its root instead."""
 CHECKOUT = Path(__file__).resolve().parent.parent
 NAMES = ("seeds", "workspace.yaml", "dagster.yaml", ".env.example", "requirements/models.txt")
 
 
 def project_file(name: str) -> Path:
-    """A file of the project, or the one that came with the installation where the project has none."""
+    """Return the path of a project's file, or of the installed default if the project does not have it."""
     own = PROJECT_ROOT / name
     return own if own.exists() else (PACKED if PACKED.is_dir() else CHECKOUT) / name
 
 
 def project_files(source: Path) -> list[Path]:
-    """The files of a project under `source`, relative to it: settings, seeds, categories, items; no programs."""
+    """Return the data and settings files of a project under `source`, relative to it, without programs."""
     found = [
         file for name in NAMES for file in ([source / name] if (source / name).is_file() else _data(source / name))
     ]
@@ -33,20 +33,20 @@ def _data(folder: Path) -> list[Path]:
 
 
 def write_project(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Copy the files of a project into a folder. What is there already stays as it is.
+    """Copy the files of a project into a folder, and keep existing files.
 
     Returns:
-        Files written, and files that were there.
+        The files written, and the files that existed.
 
     Raises:
         StorageError: the folder cannot be written.
     """
     source = PACKED if PACKED.is_dir() else CHECKOUT
-    written, there = [], []
+    written, existing = [], []
     for name in project_files(source):
         target = folder / name
         if target.exists():
-            there.append(name)
+            existing.append(name)
             continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -54,4 +54,4 @@ def write_project(folder: Path) -> tuple[list[Path], list[Path]]:
         except OSError as error:
             raise StorageError(f"{target} cannot be written: {error}.", "Name another folder.") from None
         written.append(name)
-    return written, there
+    return written, existing

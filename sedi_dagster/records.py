@@ -1,7 +1,7 @@
 """Records shared between packages, and their ids.
 
-Only plain data: no I/O, no model, no Dagster. Every id is a content hash, so the same work done twice gives the same
-ids (re-running a partition replaces its output, see docs/architecture.md).
+Only plain data: no I/O, no models, no Dagster. Ids are content hashes, so repeating the same work gives the same ids
+(rerunning a partition replaces its output, see docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -19,45 +19,45 @@ import polars as pl
 from sedi_dagster.texts.endings import ending_of
 
 Tables = dict[str, pl.DataFrame]
-"""What an asset partition holds: named Polars frames."""
+"""The data of an asset partition: Polars frames by name."""
 
 Progress = Callable[[int, int, Mapping[str, int | float]], None]
-"""`report(done, total, figures)`: called by long work so that a person can watch it."""
+"""`report(done, total, figures)`: called by long-running work to show its progress."""
 
 
 def content_id(prefix: str, *parts: object) -> str:
-    """An id from content: `prefix-` and 16 hex digits of BLAKE2b over the JSON of the parts."""
+    """Return `prefix-` and 16 hex digits of BLAKE2b over the JSON of the parts."""
     text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return f"{prefix}-{hashlib.blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=8).hexdigest()}"
 
 
 def derived_rng(*parts: object) -> random.Random:
-    """A random generator that depends on (project seed, round, category, purpose) and nothing else."""
+    """Return a random generator seeded by the parts alone, such as project seed, round, category and purpose."""
     return random.Random(content_id("rng", *parts))
 
 
 def derived_seed(*parts: object) -> int:
-    """A 31-bit seed for a library, derived like `derived_rng`."""
+    """Return a 31-bit seed for a library, derived like `derived_rng`."""
     return derived_rng(*parts).randrange(2**31)
 
 
 def round_key(number: int) -> str:
-    """Partition key of a round: `round-0001` for 1. Sorts as it counts."""
+    """Return the partition key of a round: `round-0001` for 1. Keys sort by number."""
     return f"round-{number:04d}"
 
 
 def round_named(text: str) -> str:
-    """The key of a round as people name it: by its key, or by its number alone."""
+    """Return the key of a round that a user named by its key or number."""
     return round_key(int(text)) if text.isascii() and text.isdecimal() else text
 
 
 def round_number(key: str) -> int:
-    """Inverse of `round_key`."""
+    """Return the number of a round: the inverse of `round_key`."""
     return int(key.removeprefix("round-"))
 
 
 def is_round_key(text: str) -> bool:
-    """Whether a round can have this key."""
+    """Return whether a text has the form of a round's key."""
     return re.fullmatch(r"round-\d{4,}", text) is not None
 
 
@@ -77,7 +77,7 @@ class SeedTask:
 
 
 class Rejection(NamedTuple):
-    """The rule that a candidate breaks, what the rule measured and, for texts too close to another, that other."""
+    """The rule that a candidate violates, with its measurement and, if it is too close to another text, that text."""
 
     rule: str
     score: float | None = None
@@ -87,20 +87,20 @@ class Rejection(NamedTuple):
 
 
 def task_prompt(instruction: str, text_input: str) -> str:
-    """A task as one user message: what the teacher answers and what the student is trained on."""
+    """Return a task as one user message, as the teacher answers it and the student is trained on it."""
     return f"{instruction}\n\n{text_input}" if text_input else instruction
 
 
 def task_prompts() -> pl.Expr:
-    """`task_prompt` of the columns `instruction` and `input`, as a column `prompt`."""
-    given = pl.col("input").fill_null("")
-    both = pl.format("{}\n\n{}", "instruction", given)
-    return pl.when(given == "").then("instruction").otherwise(both).alias("prompt")
+    """Return the expression for `task_prompt` of the columns `instruction` and `input`, named `prompt`."""
+    text_input = pl.col("input").fill_null("")
+    both = pl.format("{}\n\n{}", "instruction", text_input)
+    return pl.when(text_input == "").then("instruction").otherwise(both).alias("prompt")
 
 
 @dataclass(frozen=True)
 class EvaluationItem:
-    """A question with a verifier that can tell a right answer from a wrong one."""
+    """A question with a verifier for its answers."""
 
     id: str
     category: str
@@ -112,23 +112,23 @@ class EvaluationItem:
     cluster: str
 
 
-AskedTarget = float | str | Sequence[float | str]
-"""A target as `categories.yaml` has it: a pass rate, a relative one, or several (`sedi_dagster.targets`)."""
+TargetSpec = float | str | Sequence[float | str]
+"""A target in `categories.yaml`: a pass rate, a relative target, or a list of these (see `sedi_dagster.targets`)."""
 
 
 @dataclass(frozen=True)
 class Category:
-    """A kind of task: how to describe it to a teacher and when the student is good enough at it."""
+    """A kind of task, with its description for the teacher and the student's target."""
 
     id: str
     name: str
     definition: str
     hint: str
     share: float
-    target: AskedTarget
+    target: TargetSpec
     max_answer_tokens: int
     verifiers: tuple[str, ...] = ()
-    is_classification: bool | None = None  # whether all its tasks are, or none; None: each task is looked at
+    is_classification: bool | None = None  # of all its tasks; None: decided for each task
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,9 @@ class Message:
 
 @dataclass(frozen=True)
 class TeacherRequest:
-    """One call to the teacher. Exactly one of `prompt` (completion) and `messages` (chat) is given.
+    """One call to the teacher. Either `prompt` (completion) or `messages` (chat) is set.
 
-    `purpose`, `round` and `category` are for the accounts and do not enter the request key.
+    `purpose`, `round` and `category` are for accounting and not part of the request key.
     """
 
     purpose: str
@@ -160,10 +160,13 @@ class TeacherRequest:
 
 @dataclass(frozen=True)
 class TeacherAnswer:
-    """What came back. The ledger has it as it was sent; `text` is the cleaned one, see `texts.cleaning`.
+    """The answer to a request. The ledger stores the original text.
 
-    `cost_usd` is None if no price is known. `cleaned` names the rules that changed the text. `error` says why there is
-    no text to use.
+    Attributes:
+        text: the cleaned text (see `texts.cleaning`).
+        cost_usd: None if no price is known.
+        error: reason why there is no usable text; empty if there is.
+        cleaned: cleaning rules that changed the text.
     """
 
     request_key: str
@@ -183,20 +186,20 @@ class TeacherAnswer:
 
     @property
     def is_cut(self) -> bool:
-        """Whether a limit of length stopped it, in whatever words the endpoint says so."""
+        """Whether the answer was cut off by a length limit, however the endpoint reports that."""
         return ending_of(self.finish_reason) == "cut"
 
 
 AskTeacher = Callable[[Sequence[TeacherRequest]], Awaitable[list[TeacherAnswer]]]
-"""Send requests, get the answers in the same order. An answer with `error` was refused for itself alone
-(content policy, too long); what concerns all calls (key, quota, endpoint) is raised as `TeacherError`."""
+"""Sends requests and returns the answers in the same order. Problems of a single request (content policy, too long) are
+in the `error` of its answer; problems of all calls (key, quota, endpoint) are raised as `TeacherError`."""
 
 
 @dataclass(frozen=True)
 class CallShape:
-    """A kind of call that generation makes: how many a candidate takes, and how long they are, before any is made.
+    """A kind of call that generation makes, for estimates before any call.
 
-    `per_candidate` may be below 1, if one call gives several candidates.
+    `per_candidate` is the number of calls per candidate, which is below 1 if one call gives several candidates.
     """
 
     purpose: str
@@ -207,11 +210,14 @@ class CallShape:
 
 @dataclass(frozen=True)
 class CategoryPlan:
-    """How much of a category a round asks for, and why.
+    """The amount that a round generates in a category, and why.
 
-    `wanted` kept examples (None: no goal but the candidates), from at most `candidates`. `difficulty` is the band to
-    aim at (empty: any). `errors` are the kinds of error the student makes ("wrong number"), most frequent first:
-    never an evaluation item or an answer to one.
+    Attributes:
+        candidates: maximum number of candidates.
+        wanted: number of kept examples after which generation stops; None: all candidates are generated.
+        difficulty: difficulty band to aim at; empty: any.
+        errors: the student's kinds of error ("wrong number"), most frequent first. They never contain text from an
+            evaluation item or from an answer to one.
     """
 
     category: str
@@ -224,7 +230,7 @@ class CategoryPlan:
 
 @dataclass(frozen=True)
 class RoundPlan:
-    """The record that starts a round; the feedback edge that a lineage graph cannot have (it would be a cycle)."""
+    """The record that starts a round. It carries feedback, which would be a cycle in the asset graph."""
 
     round: str
     parent: str | None
@@ -243,11 +249,11 @@ class RoundPlan:
         return [c.category for c in self.categories]
 
     def for_category(self, category: str) -> CategoryPlan | None:
-        """What is planned for the category; None if the round does not ask for it."""
+        """Return the plan for a category; None if the round does not include it."""
         return next((c for c in self.categories if c.category == category), None)
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as it is stored."""
+        """Return the plan in its stored form."""
         return {
             "round": self.round,
             "parent": self.parent,
@@ -260,7 +266,7 @@ class RoundPlan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RoundPlan:
-        """Inverse of `to_json`."""
+        """Read the stored form."""
         return cls(
             round=data["round"],
             parent=data["parent"],
@@ -273,19 +279,24 @@ class RoundPlan:
 
 
 Decision = Literal["weak", "stuck", "cooling", "fine", "not enough evidence"]
-"""weak: on evidence; stuck: weak, and targeted rounds gained nothing; cooling: lately left weakness, left alone."""
+"""weak: significantly below its target; stuck: weak, and targeted rounds brought no gain; cooling: no longer weak, and
+not targeted for some rounds."""
 
 
 @dataclass(frozen=True)
 class CategoryOutcome:
-    """How the student did in a category after a round, and what was decided about it.
+    """The student's result in a category after a round, and the decision about it.
 
-    `low`, `high`: 95 % Wilson interval of the pass rate. `errors` and `difficulty` say where it fails, see
-    `CategoryPlan`. `items_to_decide`: how many items would decide what these leave open. `since`: the round whose
-    checkpoint a weak category's gain is counted from (empty: the untrained student), `gain_p` the p-value of that
-    gain, `targeted` the rounds spent on it since. `cooling`: further rounds in which it is left alone. `candidates`,
-    `kept`, `tokens`: what the round asked for, got and spent on it. `target_told`: where the target comes from, in
-    words; empty for a rate that `categories.yaml` names.
+    Attributes:
+        low, high: 95 % Wilson interval of the pass rate.
+        errors, difficulty: where the student fails (see `CategoryPlan`).
+        items_to_decide: estimated number of items that would allow a decision, if there is not enough evidence.
+        since: round whose checkpoint the gain of a weak category is measured from; empty: the untrained student.
+        gain_p: p-value of that gain.
+        targeted: number of rounds that targeted the category since then.
+        cooling: number of further rounds in which the category is not targeted.
+        candidates, kept, tokens: candidates, kept examples and tokens of the category in this round.
+        target_told: what the target is derived from, as text; empty for a fixed rate.
     """
 
     category: str
@@ -298,7 +309,7 @@ class CategoryOutcome:
     adjusted_p: float
     decision: Decision
     reason: str
-    errors: tuple[str, ...] = ()  # kinds of error seen, most frequent first
+    errors: tuple[str, ...] = ()
     difficulty: str = ""
     reference_loss: float | None = None
     items_to_decide: int | None = None
@@ -322,18 +333,18 @@ class CategoryOutcome:
 
     @property
     def gap(self) -> float:
-        """How far the score is below the target; negative above it. 0.5 - 9 / 20 is 0.05, whatever floats say."""
+        """How far the score is below the target (negative: above), rounded so that 0.5 - 9 / 20 is exactly 0.05."""
         return round(self.target - self.score, 9)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CategoryOutcome:
-        """From a JSON object or a row of a table; fields that an older version did not write have their defaults."""
+        """Read a JSON object or a row of a table. Fields that earlier versions did not write get their defaults."""
         return cls(**{**data, "errors": tuple(data.get("errors") or ())})
 
 
 @dataclass(frozen=True)
 class RoundOutcome:
-    """What a finished round came to; with the plans this is all that the planner needs to know."""
+    """The result of a finished round. The planner needs only these and the plans."""
 
     round: str
     kept: int
@@ -345,14 +356,14 @@ class RoundOutcome:
     cost_usd: float | None = None
 
     def of(self, category: str) -> CategoryOutcome | None:
-        """What came of a category; None if it was not measured."""
+        """Return the outcome of a category; None if it was not measured."""
         return next((c for c in self.categories if c.category == category), None)
 
     def to_json(self) -> dict[str, Any]:
-        """The outcome as it is stored."""
+        """Return the outcome in its stored form."""
         return {**vars(self), "categories": [vars(c) for c in self.categories]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RoundOutcome:
-        """Inverse of `to_json`."""
+        """Read the stored form."""
         return cls(**{**data, "categories": tuple(CategoryOutcome.from_json(c) for c in data["categories"])})

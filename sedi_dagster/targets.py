@@ -1,4 +1,4 @@
-"""A category's target: the pass rate that the student is to reach, alone or relative to a student that is known.
+"""Targets of categories: pass rates that the student should reach, absolute or relative to another student's.
 
 In `categories.yaml`:
 
@@ -8,7 +8,7 @@ In `categories.yaml`:
     target: reference                  as good as the reference model (SEDI_EVALUATION_REFERENCE)
     target: [0.6, untrained + 0.2]     the lowest of several
 
-What a target is relative to was measured on the same items. The words of a target go wherever its figure goes.
+Relative targets use pass rates on the same items. Messages and reports show a target with its source.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sedi_dagster.errors import InputFileError
-from sedi_dagster.records import AskedTarget, Category
+from sedi_dagster.records import Category, TargetSpec
 
 REFERENCE = "reference"
 MODELS = {
@@ -26,7 +26,7 @@ MODELS = {
     "best": "the best checkpoint before",
     REFERENCE: "the reference model",
 }
-"""What a target may be relative to, and its name in messages."""
+"""Students that a target may be relative to, with their names in messages."""
 
 _RELATIVE = re.compile(rf"({'|'.join(MODELS)})(?:\s*\+\s*(0?\.\d+))?")
 EXPECTED = (
@@ -35,17 +35,17 @@ EXPECTED = (
 )
 
 Rates = Mapping[str, Mapping[str, tuple[int, int]]]
-"""By what was measured (`MODELS`), then by category: items passed, and items."""
+"""(items passed, items) by student (a key of `MODELS`) and category."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A target as it holds in a round.
+    """The target of a category in a round.
 
     Attributes:
-        rate: share of the items to pass.
-        source: where it comes from, in words; empty for a rate that the user named.
-        is_paired: the aim is to do as well as the reference model, so the two are compared item by item.
+        rate: pass rate to reach.
+        source: what the rate is derived from, as text; empty for a fixed rate.
+        is_paired: the target is the reference model's own rate, so the two are compared item by item.
     """
 
     rate: float
@@ -56,13 +56,13 @@ class Target:
         return f"{self.rate:.0%} ({self.source})" if self.source else f"{self.rate:.0%}"
 
 
-def target_problem(asked: object) -> str | None:
-    """What is wrong with a target as `categories.yaml` has it; None: nothing."""
-    parts = asked if isinstance(asked, list | tuple) else [asked]
+def target_problem(spec: object) -> str | None:
+    """Return what is wrong with a target in `categories.yaml`; None if it is valid."""
+    parts = spec if isinstance(spec, list | tuple) else [spec]
     wrong = [part for part in parts if not _is_target(part)]
     if parts and not wrong:
         return None
-    return f"field 'target' is {wrong[0] if wrong else asked!r}; expected {EXPECTED}"
+    return f"field 'target' is {wrong[0] if wrong else spec!r}; expected {EXPECTED}"
 
 
 def _is_target(part: object) -> bool:
@@ -71,65 +71,64 @@ def _is_target(part: object) -> bool:
     return isinstance(part, int | float) and not isinstance(part, bool) and 0 < part <= 1
 
 
-def asked_targets(categories: Mapping[str, Category], has_reference: bool) -> dict[str, AskedTarget]:
-    """What each category's target is asked to be.
+def target_specs(categories: Mapping[str, Category], has_reference: bool) -> dict[str, TargetSpec]:
+    """Return the target of each category before anything is measured.
 
-    A reference model that no category names is the target of all of them.
+    If a reference model is set and no category mentions it, it is the target of all categories.
     """
-    asked = {category.id: category.target for category in categories.values()}
-    if has_reference and not any(_names_reference(_parts(target)) for target in asked.values()):
-        return dict.fromkeys(asked, REFERENCE)
-    return asked
+    specs = {category.id: category.target for category in categories.values()}
+    if has_reference and not any(_uses_reference(spec) for spec in specs.values()):
+        return dict.fromkeys(specs, REFERENCE)
+    return specs
 
 
 def resolve(categories: Mapping[str, Category], measured: Rates) -> dict[str, Target]:
-    """The target of each category as it holds now."""
-    asked = asked_targets(categories, REFERENCE in measured)
-    return {name: _lowest(name, _parts(target), measured) for name, target in asked.items()}
+    """Return the target of each category, given the measured pass rates."""
+    specs = target_specs(categories, REFERENCE in measured)
+    return {
+        name: min((_resolve(name, part, measured) for part in _parts(spec)), key=lambda target: target.rate)
+        for name, spec in specs.items()
+    }
 
 
 def check_reference(categories: Mapping[str, Category], reference: str) -> None:
-    """Raise `InputFileError` if a target names the reference model and the settings name none."""
-    wanting = [c.id for c in categories.values() if _names_reference(_parts(c.target))]
-    if wanting and not reference:
+    """Raise `InputFileError` if a target mentions the reference model, but none is set (`reference` is empty)."""
+    dependent = [category.id for category in categories.values() if _uses_reference(category.target)]
+    if dependent and not reference:
         raise InputFileError(
-            f"The target of {', '.join(wanting)} is the reference model's pass rate, but no reference model is set.",
+            f"The target of {', '.join(dependent)} is the reference model's pass rate, but no reference model is set.",
             "Set SEDI_EVALUATION_REFERENCE to bundled:..., a folder or a hub name, or change the target.",
         )
 
 
-def in_words(asked: AskedTarget) -> str:
-    """A target before anything was measured: `60 %, or 20 points above the untrained student if that is less`."""
-    parts = [_part_in_words(part) for part in _parts(asked)]
+def describe_target(spec: TargetSpec) -> str:
+    """Return a target as text, such as `60%, or 20 points above the untrained student if that is less`."""
+    parts = [_describe_part(part) for part in _parts(spec)]
     return parts[0] if len(parts) == 1 else f"{parts[0]}, or {' or '.join(parts[1:])} if that is less"
 
 
-def _part_in_words(part: float | str) -> str:
+def _describe_part(part: float | str) -> str:
     if not isinstance(part, str):
         return f"{part:.0%}"
     model, points = _split(part)
     return f"{100 * points:.0f} points above {MODELS[model]}" if points else f"as good as {MODELS[model]}"
 
 
-def _parts(asked: AskedTarget) -> Sequence[float | str]:
-    return [asked] if isinstance(asked, int | float | str) else asked
+def _parts(spec: TargetSpec) -> Sequence[float | str]:
+    return [spec] if isinstance(spec, int | float | str) else spec
 
 
 def _split(part: str) -> tuple[str, float]:
-    found = _RELATIVE.fullmatch(part.strip())
-    assert found is not None, part  # checked when the file was read
-    return found[1], float(found[2] or 0)
+    match = _RELATIVE.fullmatch(part.strip())
+    assert match is not None, part  # checked when the file was read
+    return match[1], float(match[2] or 0)
 
 
-def _names_reference(parts: Sequence[float | str]) -> bool:
-    return any(isinstance(part, str) and _split(part)[0] == REFERENCE for part in parts)
+def _uses_reference(spec: TargetSpec) -> bool:
+    return any(isinstance(part, str) and _split(part)[0] == REFERENCE for part in _parts(spec))
 
 
-def _lowest(category: str, parts: Sequence[float | str], measured: Rates) -> Target:
-    return min((_resolved(category, part, measured) for part in parts), key=lambda target: target.rate)
-
-
-def _resolved(category: str, part: float | str, measured: Rates) -> Target:
+def _resolve(category: str, part: float | str, measured: Rates) -> Target:
     if not isinstance(part, str):
         return Target(float(part))
     model, points = _split(part)

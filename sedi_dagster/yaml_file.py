@@ -6,9 +6,9 @@ from typing import Any
 import yaml
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's, where PyYAML has it: ten times as fast, in files that every command and every run reads."""
+"""The loader based on libyaml, if available: ten times as fast, for files that every command and run reads."""
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file of the package holds."""
+    """Return the content of one of the package's YAML files."""
     return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)

@@ -8,15 +8,15 @@ import pytest
 
 from sedi_dagster.categories import load_categories
 from sedi_dagster.errors import InputFileError
-from sedi_dagster.records import AskedTarget, Category
+from sedi_dagster.records import Category, TargetSpec
 from sedi_dagster.settings import PROJECT_ROOT
-from sedi_dagster.targets import Rates, Target, check_reference, in_words, resolve
+from sedi_dagster.targets import Rates, Target, check_reference, describe_target, resolve
 
 MEASURED: Rates = {"untrained": {"math": (2, 10)}, "best": {"math": (4, 10)}}
 WITH_REFERENCE: Rates = {**MEASURED, "reference": {"math": (7, 10)}}
 
 
-def categories(*asked: AskedTarget) -> dict[str, Category]:
+def categories(*asked: TargetSpec) -> dict[str, Category]:
     names = ("math", "coding")
     return {name: Category(name, name, "", "", 0.1, one, 64) for name, one in zip(names, asked, strict=False)}
 
@@ -33,7 +33,7 @@ def categories(*asked: AskedTarget) -> dict[str, Category]:
         ("reference + 0.5", 1.0, "100% (50 points above the reference model's 7 of 10)"),
     ],
 )
-def test_a_target_is_a_rate_or_relative_or_the_lowest_of_several(asked: AskedTarget, rate: float, message: str) -> None:
+def test_a_target_is_a_rate_or_relative_or_the_lowest_of_several(asked: TargetSpec, rate: float, message: str) -> None:
     measured = WITH_REFERENCE if "reference" in str(asked) else MEASURED
     target = resolve(categories(asked), measured)["math"]
     assert target.rate == rate and str(target) == message
@@ -55,8 +55,8 @@ def test_a_target_by_a_reference_that_the_settings_do_not_name_is_refused_before
 
 
 def test_words_before_anything_is_measured() -> None:
-    assert in_words([0.6, "untrained + 0.2"]) == "60%, or 20 points above the untrained student if that is less"
-    assert in_words("reference") == "as good as the reference model"
+    assert describe_target([0.6, "untrained + 0.2"]) == "60%, or 20 points above the untrained student if that is less"
+    assert describe_target("reference") == "as good as the reference model"
 
 
 @pytest.mark.parametrize("wrong", ["0", "1.5", "true", "[]", "untrained - 0.1", "untrained + 20", "parent", "[0.6, 7]"])

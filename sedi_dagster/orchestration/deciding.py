@@ -23,7 +23,7 @@ from sedi_dagster.orchestration.round_inputs import (
 )
 from sedi_dagster.records import CategoryOutcome, RoundOutcome, RoundPlan
 from sedi_dagster.storage.rounds import SEED_TASKS, table_of
-from sedi_dagster.targets import REFERENCE, asked_targets, in_words, resolve
+from sedi_dagster.targets import REFERENCE, describe_target, resolve, target_specs
 from sedi_dagster.texts.markdown import markdown_table
 
 Evaluate = Callable[[str | None], pl.DataFrame]
@@ -181,6 +181,6 @@ def targets_in_words(sedi: SediResource, outcomes: Sequence[CategoryOutcome]) ->
     """Describe the targets, one line per kind of target with its categories and, after a round, their pass rates."""
     rates = {outcome.category: f" {outcome.target:.0%}" for outcome in outcomes}
     by_target: dict[str, list[str]] = {}
-    for name, target in asked_targets(sedi.categories(), bool(sedi.settings().evaluation.reference)).items():
-        by_target.setdefault(in_words(target), []).append(f"{name}{rates.get(name, '')}")
+    for name, target in target_specs(sedi.categories(), bool(sedi.settings().evaluation.reference)).items():
+        by_target.setdefault(describe_target(target), []).append(f"{name}{rates.get(name, '')}")
     return [f"Target {target}: {', '.join(names)}." for target, names in by_target.items()]
