@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import traceback
@@ -16,18 +17,43 @@ from sedi_dagster.errors import SediError
 from sedi_dagster.settings import PROJECT_ROOT, SIMULATED, load_settings
 
 COMMANDS = {
-    "calls": "sedi_dagster.teacher.commands:calls_group",
-    "export": "sedi_dagster.lineage.commands:export_command",
-    "estimate": "sedi_dagster.orchestration.estimating:estimate_command",
-    "filter": "sedi_dagster.reporting.filter_file:filter_command",
-    "import": "sedi_dagster.orchestration.importing:import_command",
-    "rejected": "sedi_dagster.reporting.rejected:rejected_command",
-    "similar": "sedi_dagster.lineage.commands:similar_command",
-    "seeds": "sedi_dagster.reporting.seed_check:seeds",
-    "trace": "sedi_dagster.reporting.tracing:trace_command",
-    "verify": "sedi_dagster.reporting.verifying:verify_command",
+    "calls": ("sedi_dagster.teacher.commands:calls_group", "Inspect the ledger of teacher calls."),
+    "export": (
+        "sedi_dagster.lineage.commands:export_command",
+        "Export the kept examples of finished rounds as a dataset with card, splits and checksums.",
+    ),
+    "estimate": (
+        "sedi_dagster.orchestration.estimating:estimate_command",
+        "Estimate calls, tokens, cost and time of a round.",
+    ),
+    "filter": (
+        "sedi_dagster.reporting.filter_file:filter_command",
+        "Filter any dataset: a verdict for every row of FILE, kept or rejected by a named rule.",
+    ),
+    "import": (
+        "sedi_dagster.orchestration.importing:import_command",
+        "Start a round from candidates in FILE that were generated elsewhere.",
+    ),
+    "rejected": (
+        "sedi_dagster.reporting.rejected:rejected_command",
+        "List rejected and malformed candidates with the rule and the nearest neighbour.",
+    ),
+    "similar": (
+        "sedi_dagster.lineage.commands:similar_command",
+        "Find the kept examples whose instructions are closest in meaning to TEXT, with their cosine similarity.",
+    ),
+    "seeds": ("sedi_dagster.reporting.seed_check:seeds", "Work with human seed tasks."),
+    "trace": (
+        "sedi_dagster.reporting.tracing:trace_command",
+        "Show where something came from and what it led to.",
+    ),
+    "verify": (
+        "sedi_dagster.reporting.verifying:verify_command",
+        "Recompute all hashes in the data folder and compare them with the manifests.",
+    ),
 }
-"""Commands defined in other modules, which are imported only when the command is called."""
+"""Commands defined in other modules, with what `sedi --help` says of each: a module is imported only when its command
+is called."""
 
 
 class _Group(click.Group):
@@ -39,10 +65,16 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
-        module, name = COMMANDS[cmd_name].split(":")
+        module, name = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), name)
         _add_common_options(command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        described = {name: text for name, (_, text) in COMMANDS.items()}
+        described |= {name: first_sentence(command) for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(described.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -52,6 +84,11 @@ class _Group(click.Group):
                 traceback.print_exc()
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2)
+
+
+def first_sentence(command: click.Command) -> str:
+    """What a list of commands says of one."""
+    return re.split(r"(?<=\.)\s", (command.help or "").strip())[0].replace("\n", " ")
 
 
 @click.group(cls=_Group)

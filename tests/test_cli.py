@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from sedi_dagster.cli import main
+from sedi_dagster.cli import COMMANDS, first_sentence, main
 
 
 @pytest.mark.parametrize(
@@ -49,3 +53,18 @@ def test_nothing_is_exported_into_the_data_folder(project: Path, monkeypatch: py
     for target in (project / "data", project / "data" / "assets" / "mine"):
         ended = CliRunner().invoke(main, ["export", "--to", str(target)], catch_exceptions=False)
         assert ended.exit_code == 2 and "is in the data folder" in ended.output
+
+
+def test_the_list_of_commands_is_shown_without_importing_them() -> None:
+    code = "import sys\nfrom sedi_dagster.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([m for m in ('dagster', 'polars', 'openai') if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "[]"
+    listed = main.list_commands(click.Context(main))
+    assert [line.split()[0] for line in shown.splitlines() if re.match(r"  [a-z]", line)][-len(listed) :] == listed
+
+
+def test_the_list_of_commands_says_of_each_what_its_help_begins_with() -> None:
+    for name, (_, text) in COMMANDS.items():
+        command = main.get_command(click.Context(main), name)
+        assert command is not None and first_sentence(command) == text

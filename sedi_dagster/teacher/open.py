@@ -1,15 +1,20 @@
 """A teacher as the settings describe it."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from sedi_dagster.settings import Settings, secrets_in
 from sedi_dagster.teacher.budget import Budget, known_price
-from sedi_dagster.teacher.client import Teacher
 from sedi_dagster.teacher.endpoint import Endpoint, RemoteEndpoint
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.local_server import BundledEndpoint
+
+if TYPE_CHECKING:
+    from sedi_dagster.teacher.client import Teacher
 
 
 def open_ledger(settings: Settings) -> Ledger:
@@ -69,6 +74,8 @@ async def open_teacher(
     Raises:
         SettingsError: ledger or prices cannot be used. ModelError, TeacherError: the bundled model does not start.
     """
+    from sedi_dagster.teacher.client import Teacher  # with the openai client, which most commands do without
+
     price = known_price(settings)
     budget = Budget.from_settings(settings, run, max_tokens_per_round)
     endpoint = make_endpoint(settings)

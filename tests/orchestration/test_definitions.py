@@ -17,6 +17,8 @@ from sedi_dagster.settings import PROJECT_ROOT, LoopSettings
 from sedi_dagster.settings.env_example import env_example
 
 HEAVY = (
+    "openai",
+    "aiohttp",
     "torch",
     "transformers",
     "trl",
