@@ -167,8 +167,8 @@ def print_next_plan(settings: Settings, categories: Sequence[str] | None, candid
 
 def _plan_table(plan: RoundPlan) -> Table:
     table = Table(title=f"Plan of {plan.round}", title_justify="left")
-    for name in ("category", "kept wanted", "candidates", "difficulty", "errors seen"):
-        table.add_column(name, justify="right" if name in ("kept wanted", "candidates") else "left", no_wrap=True)
+    for name in ("category", "to keep", "candidates", "difficulty", "errors seen"):
+        table.add_column(name, justify="right" if name in ("to keep", "candidates") else "left", no_wrap=True)
     for c in plan.categories:
         to_keep = "-" if c.wanted is None else str(c.wanted)
         table.add_row(c.category, to_keep, str(c.candidates), c.difficulty or "any", ", ".join(c.errors[:2]))

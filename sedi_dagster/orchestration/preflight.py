@@ -63,7 +63,7 @@ def _check_seeds(sedi: SediResource, settings: Settings) -> None:
 
 
 def _check_sandbox(sedi: SediResource, settings: Settings) -> None:
-    """The sandbox works on this machine, if items need it. (With Ray, it is the workers that run code.)"""
+    """The sandbox works on this machine, if items need it and are not evaluated by Ray workers."""
     if settings.compute == "ray" or not any(_runs_code(item.verifier, item.args) for item in sedi.all_items()):
         return
     result = run_tests("def one():\n    return 1", "one", ["assert one() == 1"])
@@ -94,15 +94,15 @@ def _check_cache(settings: Settings) -> None:
 
 
 def _check_programs(settings: Settings) -> None:
-    """The programs that start workloads are there, if workloads run on this machine."""
+    """The programs that start workloads exist, if workloads run on this machine."""
     if settings.compute != "local" or settings.pod:
         return
     launcher = shlex.split(settings.training.launcher)[:1]
     programs = {"SEDI_TRAINING_PYTHON": settings.training.python, "SEDI_TRAINING_LAUNCHER": "".join(launcher)}
     for setting, program in programs.items():
-        place = str(PROJECT_ROOT / program) if "/" in program else program
-        if program and program != "accelerate" and shutil.which(place) is None:  # the interpreter runs accelerate
-            raise SettingsError(f"{setting}: there is no program {place}.", "Correct it, or write its absolute path.")
+        path = str(PROJECT_ROOT / program) if "/" in program else program
+        if program and program != "accelerate" and shutil.which(path) is None:  # the interpreter runs accelerate
+            raise SettingsError(f"{setting}: there is no program {path}.", "Correct it, or give the absolute path.")
 
 
 def _check_models(settings: Settings) -> None:

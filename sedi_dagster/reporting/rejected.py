@@ -34,8 +34,8 @@ DROPPED_SCHEMA: dict[str, Any] = {
 @click.option("--category", default="", help="Only this category.")
 @click.option("--rule", default="", help="Only this rule, such as near_duplicate.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Number of candidates to show.")
-@click.option("--summary", is_flag=True, help="Counts by round, category and rule instead of candidates.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+@click.option("--summary", is_flag=True, help="Print counts by round, category and rule instead of candidates.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def rejected_command(round_: str, category: str, rule: str, limit: int, summary: bool, as_json: bool) -> None:
     """List rejected and malformed candidates with the rule and the nearest neighbour."""
     store = Store(load_settings().data_root)

@@ -145,7 +145,7 @@ def _near_duplicates(tasks: pl.DataFrame, lines: Sequence[int], threshold: float
 _FIX = {
     "too_short": "more words, or a lower SEDI_FILTERING_MIN_WORDS",
     "too_long": "fewer words, or a higher SEDI_FILTERING_MAX_WORDS",
-    "starts_with_non_ascii": "SEDI_FILTERING_MODE=sedi, whose rules are for any language",
+    "starts_with_non_ascii": "SEDI_FILTERING_MODE=sedi, whose rules work for any language",
 }
 
 
@@ -212,7 +212,7 @@ seeds.add_command(split)
 
 @seeds.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--remarks", is_flag=True, help="Also list remarks: not problems, but worth a look.")
+@click.option("--remarks", is_flag=True, help="Also list remarks, which are worth a look but not problems.")
 @click.option("--write", type=click.Path(path_type=Path), help="Write the tasks without problems to this file.")
 @column_options
 @click.pass_context

@@ -39,8 +39,8 @@ FEW_ITEMS = 30
 FILES = ("categories.yaml", "seed_tasks.jsonl", "evaluation_items.jsonl")
 TARGET = (0.6, "untrained + 0.2")
 _HEAD = """\
-# Written by `sedi seeds split`. `definition` and `hint` go into the prompts to the teacher: say there what these tasks
-# are and what a good one is like. The documentation describes every field (docs/categories.md).
+# Written by `sedi seeds split`. `definition` and `hint` are part of the prompts to the teacher: describe there what
+# these tasks are and what a good one looks like. The documentation describes every field (docs/categories.md).
 """
 _DEFINITION = "Tasks of the kind that the examples show."
 _HINT = "Vary the subject, the wording, the length and the difficulty as the examples do, and keep their form."
@@ -67,15 +67,17 @@ class Split:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to.  [default: FILE.seeds]")
-@click.option("--items", type=click.IntRange(1), default=100, show_default=True, help="Most items of a category.")
+@click.option(
+    "--items", type=click.IntRange(1), default=100, show_default=True, help="Maximum number of items per category."
+)
 @click.option("--single-category", metavar="NAME", help="Put all tasks into one category of this name.")
 @column_options
 def split(file: Path, out: Path | None, items: int, single_category: str | None, columns: Columns) -> None:
     """Split a file of your tasks into seed tasks and evaluation items, and write categories for them.
 
-    Up to half of the tasks of each category become items: the student is asked them, and their outputs are what is
-    right. They are never shown to the teacher. Categories are those that FILE names, those of the most similar bundled
-    seeds if it names none, or a single one.
+    Up to half of the tasks of each category become items, with their outputs as the correct answers. Items are never
+    shown to the teacher. Categories are those named in FILE, otherwise those of the most similar bundled seeds, or a
+    single one with --single-category.
     """
     settings = load_settings()
     console = Console(soft_wrap=True, highlight=False)

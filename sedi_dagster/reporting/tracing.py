@@ -30,8 +30,8 @@ PIPED_WIDTH = 200
 @click.option(
     "--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write the trace as an HTML page."
 )
-@click.option("--descendants", "all_of_it", is_flag=True, help="List everything derived from it, one per line.")
-def trace_command(wanted: str, as_json: bool, page: Path | None, all_of_it: bool) -> None:
+@click.option("--descendants", is_flag=True, help="List everything derived from it, one per line.")
+def trace_command(wanted: str, as_json: bool, page: Path | None, descendants: bool) -> None:
     """Show where something came from and what it led to.
 
     ID: the id (or a prefix) of an example, candidate, seed, teacher call or evaluation item; a batch
@@ -40,7 +40,7 @@ def trace_command(wanted: str, as_json: bool, page: Path | None, all_of_it: bool
     settings = load_settings()
     with open_archive(settings) as archive:
         node = trace(archive, wanted)
-        if all_of_it:
+        if descendants:
             _print_descendants(archive, node, as_json)
             return
         for partition, error in archive.index.unreadable.items():

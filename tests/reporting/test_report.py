@@ -258,12 +258,12 @@ def test_a_round_that_kept_and_trained_nothing_still_has_a_report() -> None:
     assert page.open == []
     for section, text in {
         "rules": "No candidate was rejected",
-        "training": "No training step was made",
-        "batches": "No batch was composed",
+        "training": "There were no training steps",
+        "batches": "There are no training batches",
         "seeds": "No seed changed",
         "examples": "No example was kept",
         "answers": "Nothing was evaluated",
-        "cost": "No call to the teacher was made",
+        "cost": "The teacher was not called",
     }.items():
         assert text in page.sections[section]
     assert "none kept" in page.sections[""]
@@ -296,7 +296,7 @@ def test_the_index_links_finished_rounds_and_shows_open_ones_without_a_link(data
 
 def test_the_index_of_no_rounds_says_so() -> None:
     page = Page(render_index([], []))
-    assert "No round was planned yet" in page.sections["rounds"]
+    assert "No round has been planned yet" in page.sections["rounds"]
 
 
 def test_the_index_escapes_what_a_plan_says() -> None:
