@@ -1,6 +1,6 @@
-"""Rules for outputs that are not answers: refusals, placeholders, one answer for many tasks, special tokens.
+"""Rules against outputs that are not answers: refusals, placeholders, one output for many tasks, special tokens.
 
-Each can be turned off in the settings. `texts.refusals` detects refusals and placeholders.
+Each rule can be turned off in the settings. `texts.refusals` has the patterns of refusals and placeholders.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from sedi_dagster.texts.refusals import (
 )
 
 _SHORTEST_REPEATED = 16
-"""Bytes from which on an output that many tasks share is no coincidence of labels, numbers and names."""
+"""Bytes of the shortest output that tasks may not share; shorter ones are labels, numbers and names."""
 
 
 @dataclass(frozen=True)
 class AnswerForm:
-    """Which of the rules are on.
+    """Which rules on outputs apply.
 
     Attributes:
-        most_tasks: tasks that may have the very same output; None: any number.
-        special_tokens: of the student's tokenizer; a text with one is not trained on.
+        most_tasks: most tasks that may have the same output; None: any number.
+        special_tokens: special tokens of the student's tokenizer; examples that contain one are rejected.
     """
 
     refusals: bool = True
@@ -45,35 +45,39 @@ class AnswerForm:
 
     @classmethod
     def of(cls, settings: FilteringSettings, special_tokens: Sequence[str] = ()) -> AnswerForm:
-        """The rules that the settings turn on; `special_tokens` are those of the student's tokenizer."""
+        """Return the rules that the settings turn on; `special_tokens` are those of the student's tokenizer."""
         tokens = tuple(special_tokens) if settings.special_tokens else ()
         return cls(settings.refusals, settings.placeholders, settings.most_tasks_per_output, tokens)
 
     def problem(self, output: str, task: str = "") -> str | None:
-        """The rule that an output breaks by itself, or None. `task`: its instruction and input."""
+        """Return the rule that an output breaks, judged without other outputs; None if it breaks none.
+
+        Args:
+            task: instruction and, on the lines below it, the input.
+        """
         if self.refusals and is_refusal(output) and not is_asked_for(output, task):
             return "refusal"
         return "placeholder" if self.placeholders and is_placeholder(output, task) else None
 
 
 def answer_rules(form: AnswerForm) -> tuple[Rule, ...]:
-    """The rules that are on, for the columns `output`, `instruction`, `input` and `is_classification`.
+    """Return the rules that apply, for the columns `output`, `instruction`, `input` and `is_classification`.
 
-    A placeholder that the task itself names ("Write N/A where there is no date") is an answer, and so is a refusal that
-    it names, asks for or has as its input ("Decline the invitation", "Make this more polite").
+    A placeholder that the task names ("Write N/A where there is no date") is an answer. So is a refusal that the task
+    names, asks for or has as its input ("Decline the invitation", "Make this more polite").
 
-    The score of a refusal is its length in bytes, that of a repeated output the number of tasks that have it.
+    The score of a refusal is its length in bytes, the score of a repeated output the number of tasks that have it.
     """
     output, one = pl.col("output").str.strip_chars(), pl.lit(1.0)
     length = output.str.len_bytes()
     tasks = pl.col("instruction").n_unique().over(output.str.to_lowercase())
     task = pl.concat_str("instruction", "input", separator="\n").str.to_lowercase()
     named = (output != "") & task.str.contains(output.str.to_lowercase(), literal=True)
-    given = pl.col("instruction").str.extract(GIVEN_IN_LINE, 1).fill_null("")
-    asked = named | task.str.contains(REFUSAL_ASKED) | _refuses(pl.col("input")) | _refuses(given)
-    refusal = _refuses(output) & ~asked
-    stands_for_one = output.str.contains(PLACEHOLDER) | output.str.contains(DOTS)
-    placeholder = stands_for_one & ~named & ((output == "") | ~task.str.contains(PLACEHOLDER_ASKED))
+    input_in_line = pl.col("instruction").str.extract(GIVEN_IN_LINE, 1).fill_null("")
+    requested = named | task.str.contains(REFUSAL_ASKED) | _refuses(pl.col("input")) | _refuses(input_in_line)
+    refusal = _refuses(output) & ~requested
+    placeholder = output.str.contains(PLACEHOLDER) | output.str.contains(DOTS)
+    placeholder &= ~named & ((output == "") | ~task.str.contains(PLACEHOLDER_ASKED))
     rules = []
     if form.refusals:
         rules.append(Rule("refusal", refusal, length, LONGEST_REFUSAL_BYTES))
@@ -90,7 +94,7 @@ def _refuses(texts: pl.Expr) -> pl.Expr:
 
 
 def with_special_tokens(candidates: pl.DataFrame, special_tokens: Sequence[str]) -> pl.DataFrame:
-    """Candidates that spell out a special token (`FOUND_SCHEMA`, the token as `neighbour`)."""
+    """Find candidates whose text contains a special token (`FOUND_SCHEMA`; `neighbour` is the token)."""
     if not special_tokens or not candidates.height:
         return pl.DataFrame(schema=FOUND_SCHEMA)
     text = pl.concat_str("instruction", "input", "output", separator="\n")

@@ -1,4 +1,4 @@
-"""Verdicts for any dataset, outside the loop: the rules that need no model."""
+"""Verdicts on any dataset, outside the loop, by the rules that need no model."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from sedi_dagster.filtering.shared_instructions import SharedInstructions
 from sedi_dagster.filtering.verdicts import Rules, judge_candidates
 from sedi_dagster.settings import FilteringSettings
 
-_GIVEN = ("candidate_id", "instruction_id", "category", "instruction", "input", "output")
-_NOT_YET_JUDGED: dict[str, Any] = {
+_COLUMNS = ("candidate_id", "instruction_id", "category", "instruction", "input", "output")
+# What generation would have noted on a candidate.
+_EMPTY_COLUMNS: dict[str, Any] = {
     "problem": pl.String,
     "rejection_rule": pl.String,
     "rejection_score": pl.Float64,
@@ -27,14 +28,16 @@ _NOT_YET_JUDGED: dict[str, Any] = {
 
 
 def data_set_frame(exchanges: Iterable[Exchange], name_of: Callable[[int], str]) -> pl.DataFrame:
-    """The rows of a file as candidates. Those of one instruction are its instances: it is compared with others once.
+    """Return the rows of a file as candidates.
+
+    Rows with the same instruction are its instances: the instruction is compared with others once.
 
     Args:
-        name_of: the name of a row by its number ("line 3"), which becomes its id.
+        name_of: returns the id of a row from its number, such as "line 3".
     """
     rows = [(name_of(e.number), e.instruction, e.category or None, e.instruction, e.input, e.output) for e in exchanges]
-    frame = pl.DataFrame(rows, schema=dict.fromkeys(_GIVEN, pl.String), orient="row")
-    return frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in _NOT_YET_JUDGED.items())
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(_COLUMNS, pl.String), orient="row")
+    return frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in _EMPTY_COLUMNS.items())
 
 
 def judge_data_set(
@@ -44,13 +47,13 @@ def judge_data_set(
     settings: FilteringSettings,
     shared: SharedInstructions | None = None,
 ) -> pl.DataFrame:
-    """A verdict for every row (`VERDICT_SCHEMA`, in order), with its `input` and `output`.
+    """Return a verdict for every row (`VERDICT_SCHEMA`, in order), with its `input` and `output`.
 
     Args:
-        rows: as `data_set_frame` makes them.
-        pool: `id`, `instruction` and `input` of tasks that the data set must differ from.
-        items: (id, text) of what no row may be near.
-        shared: the instructions whose tasks are compared by their input.
+        rows: as `data_set_frame` returns them.
+        pool: `id`, `instruction` and `input` of the tasks that rows may not duplicate.
+        items: (id, text) of each protected text, which no row may be near.
+        shared: instructions whose tasks are compared by their input.
     """
     rules = Rules(
         decontaminator=Decontaminator(items, settings.decontamination_threshold, settings.decontamination_ngram),

@@ -1,15 +1,15 @@
 """Decontamination: nothing close to an evaluation item is kept.
 
-Any of three measures suffices: 13 consecutive words shared with an item (Brown and others 2020, appendix C), ROUGE-L F1
-with an item at or above a threshold, and, if enabled, the cosine of sentence embeddings. Items are the prompts of the
+A text is near an item if they share 13 consecutive words (Brown and others 2020, appendix C), if their ROUGE-L F1
+reaches a threshold or, if enabled, if the cosine of their sentence embeddings does. Items are the prompts of the
 evaluation items and the texts of the user's protected files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from sedi_dagster.filtering.novelty import NoveltyIndex
@@ -17,18 +17,15 @@ from sedi_dagster.filtering.rules import FOUND_SCHEMA, found_frame
 from sedi_dagster.filtering.semantic import Embed, nearest_by_cosine
 from sedi_dagster.texts.words import tokens
 
-if TYPE_CHECKING:
-    import numpy as np
-
 TEXTS_AT_ONCE = 50_000
-"""Texts whose runs of words are in memory at once: some 2 GB for texts of 300 words."""
+"""Texts whose runs of words are in memory at once: about 2 GB for texts of 300 words."""
 
-# Any odd number makes the hash of a run depend on the order of its words; this one is that of Knuth's hashing.
+# With any odd number, the hash of a run depends on the order of its words; this is Knuth's (multiplicative hashing).
 _MULTIPLIER = 0x9E3779B97F4A7C15
 
 
 class Decontaminator:
-    """Knows the items; finds the texts that are near one of them."""
+    """Finds the texts that are near one of its items."""
 
     def __init__(
         self,
@@ -38,13 +35,13 @@ class Decontaminator:
         cosine: float | None = None,
         embed: Embed | None = None,
     ) -> None:
-        """Compare with `items`, (id, text) pairs.
+        """Compare texts with `items`, (id, text) pairs.
 
         Args:
             threshold: ROUGE-L F1 at or above which a text is near an item.
-            ngram: words in a row that may not be shared.
-            cosine: of sentence vectors, at or above which a text is near; None: vectors are not compared.
-            embed: makes the vectors; needed with `cosine`.
+            ngram: consecutive words that a text may not share with an item.
+            cosine: cosine at or above which a text is near an item; None: embeddings are not compared.
+            embed: computes the embeddings; without it they are not compared.
         """
         pairs = list(items)
         self._items = pl.DataFrame(pairs, schema={"neighbour_id": pl.String, "neighbour": pl.String}, orient="row")
@@ -57,10 +54,12 @@ class Decontaminator:
         self._vectors: np.ndarray | None = None
 
     def near(self, texts: pl.DataFrame) -> pl.DataFrame:
-        """Texts near an item by words (`FOUND_SCHEMA`): by a shared run, else by ROUGE-L, the nearest item each.
+        """Find the texts that are near an item by their words (`FOUND_SCHEMA`).
+
+        A text that shares a run of words with an item is not compared by ROUGE-L, which names the nearest item.
 
         Args:
-            texts: `row` and `text`; a row may have several texts, of which the first that is near decides.
+            texts: `row` and `text`. If a row has several texts, the first one that is near decides.
         """
         texts = texts.filter(pl.col("text") != "").unique(maintain_order=True)
         by_run = self._near_by_run(texts)
@@ -68,13 +67,13 @@ class Decontaminator:
         return pl.concat([by_run, self._near_by_rouge_l(rest)])
 
     def contamination(self, text: str) -> tuple[str, float, float, str, str] | None:
-        """(rule, score, threshold, item id, item text) if one text is near an item by words, else None."""
+        """Return (rule, score, threshold, item id, item text) if a text is near an item by its words, else None."""
         one = pl.DataFrame({"row": [0], "text": [text]}, schema={"row": pl.UInt32, "text": pl.String})
         found = self.near(one)
         return found.drop("row").row(0) if found.height else None
 
     def near_by_cosine(self, texts: pl.DataFrame) -> pl.DataFrame:
-        """Texts (`row`, `text`) whose vectors are near an item's, the nearest item each; none without a threshold."""
+        """Find the texts (`row`, `text`) whose embedding is near that of an item; none if that is not enabled."""
         if self._cosine is None or self._embed is None or texts.is_empty() or self._items.is_empty():
             return pl.DataFrame(schema=FOUND_SCHEMA)
         if self._vectors is None:
@@ -101,7 +100,7 @@ class Decontaminator:
         return self._matches("evaluation_rouge_l", self._threshold, texts, nearest)
 
     def _matches(self, rule: str, threshold: float, texts: pl.DataFrame, nearest: pl.DataFrame) -> pl.DataFrame:
-        """One verdict a row, of its first near text; `nearest`: `query` (place in `texts`), `pool` (item), `score`."""
+        """Keep the first near text of each row; `nearest` has `query` (place in `texts`), `pool` (item) and `score`."""
         rows = texts.with_row_index("query").select("query", "row")
         found = nearest.join(rows, on="query").join(self._items, left_on="pool", right_on="item")
         first = found.sort("query").unique("row", keep="first", maintain_order=True)
@@ -109,11 +108,11 @@ class Decontaminator:
 
 
 def word_runs(texts: pl.Series, length: int) -> pl.DataFrame:
-    """Every run of `length` tokens of every text, as a hash.
+    """Hash every run of `length` consecutive tokens of every text.
 
     Returns:
-        `row` (place of the text) and `run` (64-bit hash). Two runs with one hash: about 1e-7 likely in a comparison
-        of 1e6 with 1e6 runs.
+        `row` (place of the text) and `run` (64-bit hash). If 1e6 runs are compared with 1e6 others, the probability
+        that two different ones have the same hash is about 1e-7.
     """
     words = pl.DataFrame(
         {"row": pl.Series(range(len(texts)), dtype=pl.UInt32), "word": [tokens(text) for text in texts]},
@@ -121,8 +120,8 @@ def word_runs(texts: pl.Series, length: int) -> pl.DataFrame:
     )
     word = pl.col("word").hash(seed=0)
     run = pl.lit(0, pl.UInt64)
-    for ahead in range(length):
-        run = run + word.shift(-ahead) * pl.lit(pow(_MULTIPLIER, ahead + 1, 2**64), pl.UInt64)
+    for offset in range(length):
+        run = run + word.shift(-offset) * pl.lit(pow(_MULTIPLIER, offset + 1, 2**64), pl.UInt64)
     exploded = words.lazy().filter(pl.col("word").list.len() >= length).explode("word")
     whole = pl.col("row").shift(1 - length) == pl.col("row")
     return exploded.select("row", run=pl.when(whole).then(run)).drop_nulls().collect()

@@ -1,7 +1,7 @@
-"""ROUGE-L novelty: how close an instruction is to what is there already.
+"""ROUGE-L novelty: how similar an instruction is to the ones that exist already.
 
-ROUGE-L F1 (Lin 2004) of two token lists of m and n tokens with longest common subsequence L is 2L / (m + n). Scores
-are exact, and so are the searches: `similarity_join` says how they find every pair without comparing all.
+ROUGE-L F1 (Lin 2004) of two texts of m and n tokens with a longest common subsequence of L tokens is 2L / (m + n).
+Scores and searches are exact; `similarity_join` describes how they avoid comparing all pairs.
 """
 
 from __future__ import annotations
@@ -20,49 +20,49 @@ from sedi_dagster.filtering.similarity_join import Array, Index, Texts, Vocabula
 __all__ = ["NoveltyIndex", "greedy_novelty", "near_duplicates"]
 
 _UNINDEXED = 1_024
-"""Texts that are compared one by one before they become an index of their own."""
+"""Most recent texts of a pool that are compared one by one, before they become an index."""
 
 
 def greedy_novelty(candidates: list[str], pool: list[str], threshold: float) -> pl.DataFrame:
-    """Self-Instruct's greedy procedure: each candidate, in order, against the pool and the candidates kept before it.
+    """Compare each candidate, in order, with the pool and the candidates kept before it (as Self-Instruct does).
 
     Args:
-        threshold: a candidate with ROUGE-L F1 above it is dropped.
+        threshold: ROUGE-L F1 above which a candidate is dropped.
 
     Returns:
-        A row for each candidate: `novel`; where it is not, `score` and its nearest neighbour, a row of the pool
-        (`pool`) or an earlier candidate (`candidate`), the first one where several are equally near.
+        One row a candidate: `novel` and, if it is not, the `score` with its nearest neighbour, which is row `pool` of
+        the pool or row `candidate` of the candidates; the first one if several are equally near.
     """
     index = NoveltyIndex()
     for row, text in enumerate(pool):
         index.add(str(row), text)
     names = [f"c{row}" for row in range(len(candidates))]
     near = index.add_novel(zip(names, candidates, strict=True), threshold)
-    neighbours = [found[0] if found else "" for found in near]
+    neighbours = [neighbour[0] if neighbour else "" for neighbour in near]
     return pl.DataFrame(
         {
-            "novel": [found is None for found in near],
+            "novel": [neighbour is None for neighbour in near],
             "pool": [int(name) if name and name[0] != "c" else None for name in neighbours],
             "candidate": [int(name[1:]) if name.startswith("c") else None for name in neighbours],
-            "score": [found[2] if found else None for found in near],
+            "score": [neighbour[2] if neighbour else None for neighbour in near],
         },
         schema={"novel": pl.Boolean, "pool": pl.UInt32, "candidate": pl.UInt32, "score": pl.Float64},
     )
 
 
 class _Part(NamedTuple):
-    """Some of the texts of a `NoveltyIndex`, indexed. `first`: the row of the first of them."""
+    """Consecutive texts of a `NoveltyIndex`, indexed. `first` is the row of the first one."""
 
     first: int
     texts: Texts
-    searched: Index
+    indexed: Index
 
 
 class NoveltyIndex:
-    """A growing pool of texts; finds the nearest one to a new text. For one thread at a time.
+    """A growing pool of texts that finds the text nearest to a new one. Not thread-safe.
 
-    Texts that were added are first compared one by one; every `_UNINDEXED` of them become an index of their own, and
-    indexes of like size are merged, so that adding costs little whatever is there (a log-structured merge).
+    The most recent texts are compared one by one. Every `_UNINDEXED` of them become an index, and indexes of similar
+    size are merged, so that the cost of adding a text hardly depends on the size of the pool (a log-structured merge).
     """
 
     def __init__(self) -> None:
@@ -80,76 +80,77 @@ class NoveltyIndex:
         self._texts.append(text)
 
     def nearest(self, text: str, threshold: float, or_equal: bool = False) -> tuple[str, str, float] | None:
-        """(id, text, ROUGE-L F1) of the nearest text above the threshold (`or_equal`: or at it), or None.
+        """Find the nearest text of the pool, the one added first if several are equally near.
 
-        The one that was added first, if several are equally near.
+        Args:
+            threshold: ROUGE-L F1 that must be exceeded.
+            or_equal: a score equal to the threshold is enough.
+
+        Returns:
+            (id, text, ROUGE-L F1), or None if no text is near enough.
         """
         return self.nearest_of([text], threshold, or_equal)[0]
 
     def nearest_of(
         self, texts: list[str], threshold: float, or_equal: bool = False
     ) -> list[tuple[str, str, float] | None]:
-        """`nearest` of each text; for many, faster."""
-        self._take_in(threshold)
-        return self._matches(*self._search(self._vocabulary.encode(texts), threshold, or_equal))
+        """Return `nearest` of each text, faster than one by one."""
+        self._update(threshold)
+        return self._search(self._vocabulary.encode(texts), threshold, or_equal)
 
     def add_novel(self, texts: Iterable[tuple[str, str]], threshold: float) -> list[tuple[str, str, float] | None]:
-        """Add those of the (id, text) pairs that have nothing above the threshold here or among those added before.
-
-        The same as `nearest` and, if there is none, `add`, one after another.
+        """Add each of the (id, text) pairs that has no neighbour above the threshold when its turn comes.
 
         Returns:
-            `nearest` of each text when its turn came.
+            The neighbour of each text, as `nearest` returns it; None for a text that was added.
         """
-        named = list(texts)
-        near: list[tuple[str, str, float] | None] = []
-        for begin in range(0, len(named), _UNINDEXED):
-            block = named[begin : begin + _UNINDEXED]
-            self._take_in(threshold)
+        pairs = list(texts)
+        neighbours: list[tuple[str, str, float] | None] = []
+        for start in range(0, len(pairs), _UNINDEXED):
+            block = pairs[start : start + _UNINDEXED]
+            self._update(threshold)
             encoded = self._vocabulary.encode([text for _, text in block])
-            among = _scores(encoded, encoded)
-            joined = np.zeros(len(block), bool)
-            for place, found in enumerate(self._matches(*self._search(encoded, threshold))):
-                scores = among[place] * joined
+            scores_in_block = _scores(encoded, encoded)
+            added = np.zeros(len(block), bool)
+            for row, neighbour in enumerate(self._search(encoded, threshold)):
+                scores = scores_in_block[row] * added
                 best = int(scores.argmax())  # the first of those that are equally near
-                if scores[best] > max(threshold, found[2] if found else 0.0):
-                    found = (*block[best], float(scores[best]))
-                near.append(found)
-                if found is None:
-                    joined[place] = True
-                    self.add(*block[place])
-        return near
+                if scores[best] > max(threshold, neighbour[2] if neighbour else 0.0):
+                    neighbour = (*block[best], float(scores[best]))
+                neighbours.append(neighbour)
+                if neighbour is None:
+                    added[row] = True
+                    self.add(*block[row])
+        return neighbours
 
-    def _matches(self, rows: Array, scores: Array) -> list[tuple[str, str, float] | None]:
+    def _search(self, texts: Texts, threshold: float, or_equal: bool = False) -> list[tuple[str, str, float] | None]:
+        rows, scores = np.full(texts.lengths.size, -1), np.zeros(texts.lengths.size)
+
+        def keep_nearest(query: Array, row: Array, score: Array) -> None:
+            order = np.lexsort((row, -score, query))
+            query, first = np.unique(query[order], return_index=True)
+            row, score = row[order][first], score[order][first]
+            nearer = score > scores[query]
+            rows[query[nearer]], scores[query[nearer]] = row[nearer], score[nearer]
+
+        for part in self._parts:
+            for query, place, common in part.indexed.search(texts, threshold, above=not or_equal):
+                row = part.indexed.rows[place]
+                keep_nearest(query, row + part.first, 2 * common / (texts.lengths[query] + part.texts.lengths[row]))
+        if self._recent.lengths.size and texts.lengths.size:
+            near = _scores(texts, self._recent)
+            query, row = np.nonzero(near >= threshold if or_equal else near > threshold)
+            keep_nearest(query, row + len(self._ids) - self._recent.lengths.size, near[query, row])
         return [
             (self._ids[row], self._texts[row], score) if row >= 0 else None
             for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
         ]
 
-    def _search(self, texts: Texts, threshold: float, or_equal: bool = False) -> tuple[Array, Array]:
-        """Row and score of the nearest text to each; -1 where none is near enough."""
-        rows, scores = np.full(texts.lengths.size, -1), np.zeros(texts.lengths.size)
+    def _update(self, threshold: float) -> None:
+        """Encode the texts added since the last search, and bring the indexes up to date.
 
-        def better(query: Array, row: Array, score: Array) -> None:
-            """Take what is nearer than before; of several that are equally near, the first."""
-            order = np.lexsort((row, -score, query))
-            query, first = np.unique(query[order], return_index=True)
-            row, score = row[order][first], score[order][first]
-            taken = score > scores[query]
-            rows[query[taken]], scores[query[taken]] = row[taken], score[taken]
-
-        for part in self._parts:
-            for query, place, common in part.searched.search(texts, threshold, above=not or_equal):
-                row = part.searched.rows[place]
-                better(query, row + part.first, 2 * common / (texts.lengths[query] + part.texts.lengths[row]))
-        if self._recent.lengths.size and texts.lengths.size:
-            near = _scores(texts, self._recent)
-            query, row = np.nonzero(near >= threshold if or_equal else near > threshold)
-            better(query, row + len(self._ids) - self._recent.lengths.size, near[query, row])
-        return rows, scores
-
-    def _take_in(self, threshold: float) -> None:
-        """Encode the texts that were added since; index them when they are many, and all anew for a lower threshold."""
+        An index serves its own threshold and higher ones; for a lower one, all are built again.
+        """
         new = self._texts[self._encoded :]
         if new:
             self._recent = Texts.joined([self._recent, self._vocabulary.encode(new)])
@@ -169,7 +170,7 @@ class NoveltyIndex:
 
 
 def _scores(texts: Texts, others: Texts) -> Array:
-    """ROUGE-L F1 of each text with each other one, shape (texts, others)."""
-    common = process.cdist(texts.spelled, others.spelled, scorer=LCSseq.similarity, dtype=np.int64, workers=-1)
+    """Return ROUGE-L F1 of each text with each other one, shape (texts, others)."""
+    common = process.cdist(texts.strings, others.strings, scorer=LCSseq.similarity, dtype=np.int64, workers=-1)
     scores: Array = 2.0 * common / np.maximum(1, texts.lengths[:, None] + others.lengths[None])
     return scores
