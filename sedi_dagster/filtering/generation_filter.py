@@ -1,6 +1,6 @@
-"""The rules that generation applies to a candidate before it pays for more.
+"""The rules that generation applies to a candidate before it pays for its answer.
 
-The final verdict may be another: a candidate that passes may turn out malformed later.
+The verdict may differ: a candidate that passes here may turn out to be malformed, for example.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class GenerationFilter:
     """A `generation.candidates.CandidateFilter`.
 
     Tasks are judged by the form of their instruction, nearness to evaluation items, exact duplicates and novelty, in
-    the order in which verdicts are given.
+    the order of the verdicts.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class GenerationFilter:
         answers: AnswerForm | None = None,
         shared: SharedInstructions | None = None,
     ) -> None:
-        """Compare with `pool`, (id, instruction, input) of the seeds and of all examples kept before."""
+        """Compare tasks with `pool`: (id, instruction, input) of the seeds and of all examples kept before."""
         self._decontaminator = decontaminator
         self._threshold, self._form, self._answers = novelty_threshold, form, answers or AnswerForm()
         self._shared = shared or SharedInstructions()
@@ -43,7 +43,7 @@ class GenerationFilter:
             self._add(task_id, *self._shared.compared(instruction, text_input))
 
     def task(self, candidate_id: str, instruction: str, text_input: str) -> Rejection | None:
-        """Why the task is not worth an answer; one that passes joins the pool."""
+        """Return why a task is rejected before it is answered, or None; a task that passes joins the pool."""
         shared, text = self._shared.compared(instruction, text_input)
         rejection = self._rejection(instruction, shared, text)
         if rejection is None:
@@ -51,7 +51,7 @@ class GenerationFilter:
         return rejection
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:
-        """The rule that a finished example breaks, if any."""
+        """Return the rule that a finished example breaks, or None."""
         task = f"{instruction}\n{text_input}"
         return instance_problem(text_input, output, instruction) or self._answers.problem(output, task)
 

@@ -1,7 +1,7 @@
-"""Protected texts from the user's files (benchmarks, held-out data), which no example may be close to.
+"""Protected texts from the user's files (benchmarks, held-out data), which no example may be near.
 
-Every text through which a row could leak is protected: its question, also with its choices; its context or passage; the
-turns of a conversation. Answers are not: the answer to one question says nothing about others.
+Every text through which a row could leak is protected: its question, also together with its choices; its context or
+passage; the user's turns of a conversation. Answers are not, because examples may well share a short answer.
 """
 
 from __future__ import annotations
@@ -36,19 +36,22 @@ _NO_TEXTS = re.compile(
     r"source|license|language|type|split|tests?$|^test_|patch|_?id$|idx$|index$|hash|reference|^role$).*"
 )
 FEWEST_WORDS = 4
-"""Words of a text besides the question, below which it says nothing: half the answers in the world are "yes"."""
+"""Fewest words of a protected text that is not a question; shorter ones, such as "yes", occur everywhere."""
 TEMPLATE_SHARE = 0.5
-"""Share of the rows that have the same text above which it is the template of the benchmark, and not an item."""
+"""Share of the rows above which a text that they have in common is the benchmark's template, not an item."""
+FEWEST_ROWS = 4
+"""Fewest rows of a file in which a template can be told from items."""
 LIMITS = Limits(file_bytes=500_000_000, rows=1_000_000, text_chars=200_000)
 
 
 def read_guarded_texts(path: Path) -> list[tuple[str, str]]:
-    """(id, text) of each text of a file; the id is the file's name and the number of its row, for one or several texts.
+    """Read the protected texts of a file: of rows in any format (`datafiles`), or one text a line (`.txt`, `.md`).
 
-    Takes files of rows of any kind (`datafiles`), or plain text with one text a line (`.txt`, `.md`).
+    Returns:
+        (id, text) pairs. The id is the file's name and the number of the row; all texts of a row have the same id.
 
     Raises:
-        InputFileError: names every row that has no text, with its fields; or nothing was taken from the file.
+        InputFileError: names every row without text, with its fields; or the file has no text to protect.
     """
     problems = Problems(path)
     if re.search(r"\.(?:txt|md)\b", path.name.lower()):
@@ -70,13 +73,13 @@ def read_guarded_texts(path: Path) -> list[tuple[str, str]]:
 
 
 def _texts_of(row: Mapping[str, Any], number: int, problems: Problems) -> list[str]:
-    """The texts of a row, each once; if it has none, that is noted."""
+    """Return the texts of a row, each once; a row without any is noted as a problem."""
     before = problems.count
-    found = [text for text in _known(row, number, problems) if text.strip()]
+    found = [text for text in _in_known_fields(row, number, problems) if text.strip()]
     if problems.count > before:
         return []
-    found += [text for text in _others(row) if word_count(text) >= FEWEST_WORDS]
-    # A table without a line of names: its first row is taken for them.
+    found += [text for text in _in_other_fields(row) if word_count(text) >= FEWEST_WORDS]
+    # In a table without a header, the first row was read as the names of the columns.
     found += [name for name in row if word_count(name) >= FEWEST_WORDS]
     if not found:
         fields = ", ".join(list(row)[:8]) or "none"
@@ -84,43 +87,43 @@ def _texts_of(row: Mapping[str, Any], number: int, problems: Problems) -> list[s
     return list(dict.fromkeys(found))
 
 
-def _known(row: Mapping[str, Any], number: int, problems: Problems) -> Iterator[str]:
-    named = {name.lower(): value for name, value in row.items()}
-    conversation = next((named[name] for name in CONVERSATION_FIELDS if named.get(name) is not None), None)
+def _in_known_fields(row: Mapping[str, Any], number: int, problems: Problems) -> Iterator[str]:
+    fields = {name.lower(): value for name, value in row.items()}
+    conversation = next((fields[name] for name in CONVERSATION_FIELDS if fields.get(name) is not None), None)
     if conversation is not None:
         for role, text in as_messages(conversation) or ():
             if role == "user" and isinstance(text, str):
                 yield text
         return
-    instruction = named.get("instruction")
+    instruction = fields.get("instruction")
     if isinstance(instruction, str) and instruction.strip():
-        text_input = next((named[n] for n in ("input", *CONTEXTS) if isinstance(named.get(n), str)), "")
+        text_input = next((fields[n] for n in ("input", *CONTEXTS) if isinstance(fields.get(n), str)), "")
         yield task_prompt(instruction, text_input)
-    question, choices = _question(named, number, problems)
-    yield from question
-    if question and choices:
-        yield "\n".join([question[0], *choices])
-    for name, value in named.items():
+    questions, choices = _questions(fields, number, problems)
+    yield from questions
+    if questions and choices:
+        yield "\n".join([questions[0], *choices])
+    for name, value in fields.items():
         if _CONTEXT.fullmatch(name):
             yield from (text for text in _strings(value) if word_count(text) >= FEWEST_WORDS)
 
 
-def _question(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[list[str], list[str]]:
-    """The texts that ask, and the choices that belong to them."""
-    choices = [text for name in CHOICES for text in _strings(row.get(name))]
-    choices += [value for name, value in row.items() if _CHOICE.fullmatch(name) and isinstance(value, str)]
-    taken = ("input", "instruction") if "instruction" in row and row.get("input") else ("input",)
-    given = [name for name in QUESTIONS if row.get(name) is not None]
-    given = [name for name in given if name not in taken or "instruction" not in row]
-    texts = [name for name in given if isinstance(row[name], str) and word_count(row[name]) >= FEWEST_WORDS]
-    name = next((name for name in given if not isinstance(row[name], str)), next(iter(given), None))
+def _questions(fields: Mapping[str, Any], number: int, problems: Problems) -> tuple[list[str], list[str]]:
+    """Return the questions of a row and its choices."""
+    choices = [text for name in CHOICES for text in _strings(fields.get(name))]
+    choices += [value for name, value in fields.items() if _CHOICE.fullmatch(name) and isinstance(value, str)]
+    names = [name for name in QUESTIONS if fields.get(name) is not None]
+    if "instruction" in fields:  # protected together with its input already
+        names = [name for name in names if name != "input" and not (name == "instruction" and fields.get("input"))]
+    long = [name for name in names if isinstance(fields[name], str) and word_count(fields[name]) >= FEWEST_WORDS]
+    name = next((name for name in names if not isinstance(fields[name], str)), next(iter(names), None))
     if name is None:
         return [], choices
-    if isinstance(row[name], str) and texts:  # a question of a word ("cause") says nothing without its premise
-        return [text for one in texts if (text := checked_text(row[one], one, number, problems))], choices
-    value = row[name]
+    value = fields[name]
+    if isinstance(value, str) and long:  # without short ones: "cause" means nothing without its premise
+        return [text for name in long if (text := checked_text(fields[name], name, number, problems))], choices
     if isinstance(value, dict):  # ARC: the question is an object with its own choices
-        inner, more = _question({key.lower(): held for key, held in value.items()}, number, problems)
+        inner, more = _questions({key.lower(): field for key, field in value.items()}, number, problems)
         return inner or _strings(value), choices + more
     if isinstance(value, list):
         return _strings(value), choices
@@ -129,21 +132,19 @@ def _question(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[
 
 
 def _strings(value: Any) -> list[str]:
-    """All strings inside a value that are texts, in order."""
+    """Return all strings inside a value, in order, without the fields that are not texts to protect."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
-        return [
-            text for name, inner in value.items() if not _NO_TEXTS.fullmatch(name.lower()) for text in _strings(inner)
-        ]
+        value = [inner for name, inner in value.items() if not _NO_TEXTS.fullmatch(name.lower())]
     return [text for inner in value for text in _strings(inner)] if isinstance(value, list) else []
 
 
-def _others(row: Mapping[str, Any]) -> list[str]:
-    """Texts in fields of any other name, or that lie deeper, as SQuAD's paragraphs with their questions."""
+def _in_other_fields(row: Mapping[str, Any]) -> list[str]:
+    """Return texts in fields with other names, also nested ones, such as SQuAD's paragraphs with their questions."""
     known = {*QUESTIONS, *CHOICES, *CONVERSATION_FIELDS}
     if any(row.get(name) for name in QUESTIONS if name != "input"):
-        known.add("code")  # an answer, as MBPP's; without a question in words it is what is asked about
+        known.add("code")  # the answer, as in MBPP; in a row without a question, the question is about the code
     return _strings(
         {
             name: value
@@ -154,16 +155,16 @@ def _others(row: Mapping[str, Any]) -> list[str]:
 
 
 def _is_choice_list(value: Any) -> bool:
-    """Whether a list holds plain values, not objects."""
-    return isinstance(value, list) and not any(isinstance(one, dict | list) for one in value)
+    """Return whether a value is a list of plain values."""
+    return isinstance(value, list) and not any(isinstance(element, dict | list) for element in value)
 
 
 def _without_templates(texts: list[tuple[int, str]]) -> list[tuple[int, str]]:
     rows = len({number for number, _ in texts})
-    counted = Counter(text for _, text in texts)
-    if rows < FEWEST_WORDS:
+    if rows < FEWEST_ROWS:
         return texts
-    return [(number, text) for number, text in texts if counted[text] <= max(1, TEMPLATE_SHARE * rows)]
+    counts = Counter(text for _, text in texts)
+    return [(number, text) for number, text in texts if counts[text] <= TEMPLATE_SHARE * rows]
 
 
 def _lines(path: Path, problems: Problems) -> Iterator[tuple[int, str]]:

@@ -1,10 +1,9 @@
-"""Words that ask for what a text-only model cannot serve: pictures, sound, video, files, maps, drawing.
+"""Words that ask for what a text-only model cannot provide: pictures, sound, video, files, maps, drawings.
 
-English has Self-Instruct's list (its released code; arXiv 2212.10560). The other lists say the same of pictures,
-photographs, video, sound, drawing and maps in words that mean little else: a rule that misses is better than one
-that takes good tasks away. A list counts only in a text of its own language, since words mean other things
-elsewhere: the German "Bild" is a picture and "Karte" a map, the Dutch "map" is a folder and the French "file" a queue.
-A text in a language without a list, or in an unknown one, is not checked.
+The English list is that of Self-Instruct (its released code; arXiv 2212.10560). The other lists name pictures,
+photographs, video, sound, drawings and maps by words that hardly mean anything else, because missing some such tasks
+is better than rejecting good ones. A list applies only to texts in its own language: the Dutch "map" is a folder, and
+the French "file" a queue. Texts in other languages are not checked.
 """
 
 from __future__ import annotations
@@ -41,16 +40,16 @@ KEYWORDS: dict[str, str] = {
     "ja": r"(?:画像|写真|動画|ビデオ|音声|地図|図を描|絵を描|フローチャート)",
     "zh": r"(?:图[片像]|圖[片像]|照片|视频|影片|音频|音頻|录音|地[图圖]|流程[图圖]|画一[张幅个]|画出|畫出|绘制|繪製)",
 }  # fmt: skip
-"""Language code and a regular expression over lower-case text."""
+"""By language code: a regular expression for lower-case text."""
 
 
 def asks_for_what_text_cannot_serve(texts: pl.Series) -> pl.Series:
-    """Whether each text has a keyword of its own language."""
+    """Return whether each text contains a keyword of its own language."""
     lowered = texts.str.to_lowercase()
     found = pl.DataFrame({code: lowered.str.contains(pattern) for code, pattern in KEYWORDS.items()})
     suspects = found.select(pl.any_horizontal(pl.all())).to_series().fill_null(False)
-    broken = [
-        bool(row.get(language_of(text), False))
+    confirmed = [
+        row.get(language_of(text), False)
         for text, row in zip(texts.filter(suspects), found.filter(suspects).iter_rows(named=True), strict=True)
     ]
-    return pl.repeat(False, len(texts), eager=True).scatter(suspects.arg_true(), broken)
+    return pl.repeat(False, len(texts), eager=True).scatter(suspects.arg_true(), confirmed)

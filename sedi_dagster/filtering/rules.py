@@ -1,8 +1,7 @@
-"""The rules for instructions and instances: those of Self-Instruct (arXiv 2212.10560, section 2.2 and its released
-code), which are for English, and the same in any language.
+"""The rules for instructions and instances: those of Self-Instruct, and the same adapted to any language.
 
-Each rule is a Polars expression that is true where the rule is broken, so that a million candidates are judged in
-one pass over the columns.
+Self-Instruct's rules (arXiv 2212.10560, section 2.2, and its released code) assume English. Each rule is a Polars
+expression that is true where the rule is broken, so that all candidates are judged in one pass over the columns.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ FOUND_SCHEMA: dict[str, Any] = {
     "neighbour_id": pl.String,
     "neighbour": pl.String,
 }
-"""What a rule finds: one line a row that it rejects, with what it measured and, for near texts, the neighbour."""
+"""One row a rejected candidate: its rule, what the rule measured and, if the text is near another, that neighbour."""
 
 _ONE = pl.lit(1.0)
 _BYTES_PER_WORD = 5
@@ -34,7 +33,7 @@ _BYTES_PER_WORD = 5
 
 @dataclass(frozen=True)
 class InstructionForm:
-    """What the rules of form need to know: the fewest and the most words of an instruction, and whose rules."""
+    """Parameters of the rules of form: the fewest and the most words of an instruction, and which set of rules."""
 
     min_words: int = 4
     max_words: int = 150
@@ -42,13 +41,13 @@ class InstructionForm:
 
     @classmethod
     def of(cls, settings: FilteringSettings) -> InstructionForm:
-        """The limits and the mode of the settings."""
+        """Return the limits and the mode of the settings."""
         return cls(settings.min_words, settings.max_words, settings.mode)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A named rule. `score` is what it measures where it is broken; null if there is nothing to measure."""
+    """A named rule. `score` is what it measures where it is broken, null if it measures nothing."""
 
     name: str
     broken: pl.Expr
@@ -56,14 +55,15 @@ class Rule:
     threshold: float | None
 
 
-# What a task may begin with besides letters and digits: brackets, quotation marks, Spanish ones.
+# Signs that an instruction may begin with: brackets, quotation marks, inverted question and exclamation marks.
 _OPENING = r"\p{Ps}\p{Pi}\"'`¿¡"
 
 
 def form_rules(form: InstructionForm) -> tuple[Rule, ...]:
-    """The rules of form for the column `instruction`. The score is words for the length rules, otherwise 1.
+    """Return the rules of form for the column `instruction`.
 
-    In the mode self_instruct the published rules, which are for English alone; else the same in every script.
+    The mode self_instruct has the published rules, which assume English; the other mode has rules for any script. The
+    score is the number of words for the rules on length, otherwise 1.
     """
     instruction = pl.col("instruction")
     words = instruction.map_batches(word_counts, return_dtype=pl.UInt32)
@@ -93,7 +93,7 @@ def form_rules(form: InstructionForm) -> tuple[Rule, ...]:
 
 
 def instance_rules() -> tuple[Rule, ...]:
-    """The rules for the columns `instruction`, `input` and `output` of one answered task."""
+    """Return the rules for the columns `instruction`, `input` and `output` of answered tasks."""
     instruction, text_input, output = (pl.col(name).str.strip_chars() for name in ("instruction", "input", "output"))
     nothing = pl.lit(None, pl.Float64)
     return (
@@ -109,44 +109,42 @@ def instance_rules() -> tuple[Rule, ...]:
 
 
 def contradiction_rule() -> Rule:
-    """Instances of one instruction with one input and different outputs: Self-Instruct trusts none of them."""
+    """Return Self-Instruct's rule that rejects all instances of an instruction with one input but different outputs."""
     answers = pl.col("output").n_unique().over("instruction_id", "input")
     return Rule("same_input_different_outputs", answers > 1, answers, 1.0)
 
 
 def first_broken(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
-    """The first rule that each row breaks (`FOUND_SCHEMA`); a row that breaks none is not in it.
+    """Return the first rule that each row breaks (`FOUND_SCHEMA`), without the rows that break none.
 
     Args:
-        frame: with `row` and the columns that the rules read.
+        frame: `row`, and the columns that the rules read.
     """
-    verdict: Any = pl
+    first: Any = pl
     for rule in rules:
         finding = pl.struct(
-            pl.lit(rule.name).alias("rule"),
-            rule.score.cast(pl.Float64).alias("score"),
-            pl.lit(rule.threshold, pl.Float64).alias("threshold"),
+            rule=pl.lit(rule.name), score=rule.score.cast(pl.Float64), threshold=pl.lit(rule.threshold, pl.Float64)
         )
-        verdict = verdict.when(rule.broken).then(finding)
-    found = frame.lazy().select("row", found=verdict).filter(pl.col("found").is_not_null()).unnest("found").collect()
+        first = first.when(rule.broken).then(finding)
+    found = frame.lazy().select("row", found=first).filter(pl.col("found").is_not_null()).unnest("found").collect()
     return found_frame(found)
 
 
 def found_frame(found: pl.DataFrame) -> pl.DataFrame:
-    """The frame in the columns and types of `FOUND_SCHEMA`; what is missing is null."""
+    """Return the frame with the columns and types of `FOUND_SCHEMA`; missing columns are null."""
     missing = [pl.lit(None).alias(name) for name in FOUND_SCHEMA if name not in found.columns]
     return found.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in FOUND_SCHEMA.items())
 
 
 def instruction_problem(instruction: str, form: InstructionForm) -> tuple[str, float, float] | None:
-    """Why one instruction is dropped for its form: (rule, score, threshold), or None."""
+    """Return the rule of form that one instruction breaks, as (rule, score, threshold), or None."""
     frame = pl.DataFrame({"row": [0], "instruction": [instruction]})
     found = first_broken(frame, form_rules(form))
     return found.select("rule", "score", "threshold").row(0) if found.height else None
 
 
 def instance_problem(text_input: str, output: str, instruction: str = "") -> str | None:
-    """Why one instance (input and output) of an instruction is dropped by itself, or None."""
+    """Return the rule that one instance (input and output) of an instruction breaks, or None."""
     frame = pl.DataFrame({"row": [0], "instruction": [instruction], "input": [text_input], "output": [output]})
     found = first_broken(frame, instance_rules())
     return str(found["rule"][0]) if found.height else None

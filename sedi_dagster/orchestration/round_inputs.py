@@ -38,7 +38,7 @@ def evaluation_decontaminator(sedi: SediResource, seeds: pl.DataFrame, embed: Em
     """
     filtering = sedi.settings().filtering
     shared = shared_instructions(seeds)
-    items = [(item.id, shared.own_part(item.prompt)) for item in sedi.all_items()] + sedi.guarded_texts()
+    items = [(item.id, shared.without_instruction(item.prompt)) for item in sedi.all_items()] + sedi.guarded_texts()
     return Decontaminator(
         items,
         filtering.decontamination_threshold,

@@ -84,7 +84,7 @@ def _judge(
     seeds = read_seed_file(settings.path(settings.seeds), categories, None, settings.seed_categories).tasks
     shared = SharedInstructions((seed.instruction, seed.input) for seed in seeds)
     evaluation_items = load_evaluation_items(settings.path(settings.items), categories)
-    items = [(item.id, shared.own_part(item.prompt)) for item in evaluation_items]
+    items = [(item.id, shared.without_instruction(item.prompt)) for item in evaluation_items]
     for name in filter(None, map(str.strip, settings.filtering.decontaminate_files.split(","))):
         items += read_guarded_texts(settings.path(Path(name)))
     return judge_data_set(rows, pl.concat(pool), items, settings.filtering, shared)

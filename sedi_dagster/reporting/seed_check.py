@@ -76,14 +76,16 @@ def check_seeds(
     filtering = settings.filtering
     threshold, ngram = filtering.decontamination_threshold, filtering.decontamination_ngram
     shared = SharedInstructions((task.instruction, task.input) for task in seeds.tasks)
-    decontaminator = Decontaminator([(name, shared.own_part(prompt)) for name, prompt in items], threshold, ngram)
+    decontaminator = Decontaminator(
+        [(name, shared.without_instruction(prompt)) for name, prompt in items], threshold, ngram
+    )
     tasks = pl.DataFrame(
         [(task.instruction, task.input, task.output, bool(task.is_classification)) for task in seeds.tasks],
         schema={"instruction": pl.String, "input": pl.String, "output": pl.String, "is_classification": pl.Boolean},
         orient="row",
     ).with_row_index("row")
     duplicates = _near_duplicates(shared.with_compared(tasks), seeds.lines, filtering.threshold, remarks)
-    compared = shared.with_compared(tasks).with_columns(input=shared.telling_input(tasks))
+    compared = shared.with_compared(tasks).with_columns(input=shared.reciting_input(tasks))
     near_items = _near_items(compared, seeds.lines, decontaminator, problems)
     for name, rules in _rules(filtering):
         for number, rule in first_broken(tasks, rules).select("row", "rule").iter_rows():

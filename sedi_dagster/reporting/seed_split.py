@@ -192,7 +192,7 @@ def _return_near_items(result: Split, task_of: Mapping[str, SeedTask], settings:
     while new:
         items = [item for of_category in result.items.values() for item in of_category]
         decontaminator = Decontaminator(
-            [(item.id, shared.own_part(item.prompt)) for item in items],
+            [(item.id, shared.without_instruction(item.prompt)) for item in items],
             filtering.decontamination_threshold,
             filtering.decontamination_ngram,
         )
@@ -202,7 +202,7 @@ def _return_near_items(result: Split, task_of: Mapping[str, SeedTask], settings:
             orient="row",
         )
         tasks = shared.with_compared(tasks).with_row_index("row")
-        texts = pl.concat([tasks.select("row", text=p) for p in (pl.col("instruction"), shared.telling_input(tasks))])
+        texts = pl.concat([tasks.select("row", text=p) for p in (pl.col("instruction"), shared.reciting_input(tasks))])
         near = dict.fromkeys(decontaminator.near(texts)["neighbour_id"].sort())
         new = [task_of[item_id] for item_id in near]
         for task in new:

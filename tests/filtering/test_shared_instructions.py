@@ -83,13 +83,13 @@ def test_verdicts_compare_inputs(shared: SharedInstructions) -> None:
 
 
 def test_a_shared_instruction_does_not_make_a_task_an_item(shared: SharedInstructions) -> None:
-    own = [("item", shared.own_part(ITEM))]
+    own = [("item", shared.without_instruction(ITEM))]
     assert own[0][1].startswith("The rake")
     tasks = [(SORT, "Do you sell gift cards?"), (SORT, own[0][1]), (SORT, f"Hello! {own[0][1]} Bye.")]
     assert judged(*tasks, shared=shared, items=own) == [None, "evaluation_ngram", "evaluation_ngram"]
     assert judged(tasks[0], shared=shared, items=[("item", ITEM)]) == ["evaluation_ngram"]
-    assert shared.own_part(SORT) == SORT
-    assert shared.own_part(SEEDS[4][0]) == SEEDS[4][0]
+    assert shared.without_instruction(SORT) == SORT
+    assert shared.without_instruction(SEEDS[4][0]) == SEEDS[4][0]
 
 
 def test_a_rejection_before_the_answer_is_judged_by_the_input_too(shared: SharedInstructions) -> None:
@@ -111,8 +111,8 @@ def test_a_rejection_before_the_answer_is_judged_by_the_input_too(shared: Shared
 
 def test_a_shared_instruction_is_no_part_of_another_word_and_has_words() -> None:
     shared = SharedInstructions([("Sort", "b a"), ("Sort", "d c"), ("\u200b", "One."), ("\u200b", "Two.")])
-    assert shared.own_part("Sorting is what this text is about: say how.").startswith("Sorting")
-    assert shared.own_part("Sort: z y x") == ": z y x"
+    assert shared.without_instruction("Sorting is what this text is about: say how.").startswith("Sorting")
+    assert shared.without_instruction("Sort: z y x") == ": z y x"
     assert shared.compared("Name a tool.", "") == ("", "Name a tool.")
 
 
@@ -120,6 +120,6 @@ def test_an_item_of_one_word_keeps_no_other_task_with_that_word_out() -> None:
     """What is asked of France may be the answer to another question; the same question stays an item."""
     capital, country = "What is the capital of the country?", "Which country has this capital?"
     shared = SharedInstructions([(capital, "Norway"), (capital, "Egypt"), (country, "Oslo"), (country, "Cairo")])
-    own = [("item", shared.own_part(f"{capital}\n\nother 0"))]
+    own = [("item", shared.without_instruction(f"{capital}\n\nother 0"))]
     tasks = [(country, "Paris"), (capital, "other 0"), (capital, "Spain"), ("Say what comes first.", "other 0")]
     assert judged(*tasks, shared=shared, items=own) == [None, "evaluation_rouge_l", None, None]
