@@ -56,7 +56,7 @@ _FORMS = (
         sure=False,
     ),
     _form(rf"{_ESCAPED[0]}(?:{_NAMES}){_ESCAPED[1]}", rf"{_ESCAPED[0]}/(?:{_NAMES}){_ESCAPED[1]}"),
-    _form(rf"(?-i:\[{_BRACKETED}\])", rf"(?-i:\[/{_BRACKETED}\])", inside=True),
+    _form(r"(?-i:\[THINK\])", r"(?-i:\[/THINK\])", inside=True),
     _form(rf"\[{_BRACKETED}\]", rf"\[/{_BRACKETED}\]", sure=False),
     _form(r"◁think▷", r"◁/think▷", inside=True),
     _form(
@@ -270,8 +270,8 @@ def _without_further(text: str) -> tuple[str, bool, bool]:
                     return "", found, True
                 continue
             inner = text[opening.end() : closing.start()].strip()
-            if _is_spoken_of(text, opening, closing):
-                continue
+            if _is_spoken_of(text, opening, closing) or text[: opening.start()].rstrip()[-1:] in (":", "："):
+                continue  # the second: shown
             if inner and not any(character.isalpha() for character in inner):
                 continue  # spoken of: <think>...</think>
             parts.append(text[done : opening.start()])

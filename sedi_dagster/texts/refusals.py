@@ -34,6 +34,7 @@ _ENGLISH = _expanded(_WORDS.pop("en"))
 _SPEECH = re.compile(r"\s*[\"“„«「『][^\"“”„«»」』]*[\"”“»」』]\s*\w")
 """What somebody says in a story: the text goes on behind it."""
 _SENTENCE_END = re.compile(r"[.!?。！？।။\n]+")
+_STOPS = " \n,.!،，、。！"
 _SENTENCES = 2
 """Of an answer that may hold what it cannot do: an apology, and what it is for."""
 _BY_ITSELF = 24
@@ -44,15 +45,20 @@ class _Language:
     """The words of a language (`refusals.yaml`) as patterns."""
 
     def __init__(self, words: Mapping[str, str]) -> None:
-        self.sorry, self.cannot, self.task, self.model, self.asks = (
+        self.sorry, self.cannot, self.task, self.model, self.asks, self.willing = (
             re.compile(f"(?:{words.get(name, '(?!)')})", re.IGNORECASE)
-            for name in ("sorry", "cannot", "task", "model", "asks")
+            for name in ("sorry", "cannot", "task", "model", "asks", "willing")
         )
 
     def refuses(self, answer: str) -> bool:
         if self.model.match(answer) or self.asks.match(answer):
             return True
         apology = self.sorry.match(answer)
+        rest = answer[apology.end() if apology else 0 :].lstrip(_STOPS)
+        while (willing := self.willing.match(rest)) is not None:
+            rest = rest[willing.end() :].lstrip(_STOPS)
+        if self.asks.match(rest):
+            return True
         if apology and self.model.search(answer, apology.end(), apology.end() + 60):
             return True
         for number, sentence in enumerate(_SENTENCE_END.split(answer, _SENTENCES)[:_SENTENCES]):
@@ -96,7 +102,7 @@ _placeholder, _dots = re.compile(PLACEHOLDER), re.compile(DOTS)
 _MAY_BE_ENGLISH = (
     r"^[\s\"'“”‘’*_>#\[(]*(?:oh|hm|well|i\b|we\b|as\b|being|since|because|my|sorry|apologies|unfortunately|regrettably|it|"
     r"this|that|your|let|sure|of|certainly|absolutely|please|can|could|the|no|an?\b|there|you|to|hello|hi|hey|how|what|"
-    r"which|thank|great|good|interesting|excellent|while|although|even|against|unable)"
+    r"which|thank|great|good|interesting|excellent|while|although|even|against|unable|understood|ok|alright|got)"
 )
 _MAY_BE_OTHER = "|".join(
     f"(?:{words[name]})" for words in _WORDS.values() for name in ("cannot", "model", "asks") if name in words
@@ -138,6 +144,7 @@ PLACEHOLDER_ASKED = r"placeholder|platzhalter|lorem|dummy text|filler text|blind
 
 REFUSAL_ASKED = (
     r"\b(?:refus|declin|apolog|turn(?:ing|s)? down|reject|say(?:ing)? no|verweiger|ablehn|absage|rechaz|recus|rifiut)|"
+    r"\b(?:chat)?bots?\b|\bcustomer (?:service|support)|\bhelp ?desk|"
     r"отказ|отклон|拒绝|拒絕|婉拒|断り|断る|거절"
 )
 """In a task, in lower case: it asks for a refusal, or is about one."""

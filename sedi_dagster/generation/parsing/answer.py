@@ -6,7 +6,7 @@ A label, tags, a fence or JSON come off only where they hold the whole answer an
 import re
 
 from sedi_dagster.generation.parsing import asks_for, words
-from sedi_dagster.generation.parsing.json_form import FIELDS, read_object
+from sedi_dagster.generation.parsing.json_form import field_of, read_object
 from sedi_dagster.generation.parsing.parsed_task import without_lone_bold
 from sedi_dagster.texts.no_input import means_no_input
 
@@ -20,6 +20,8 @@ _SENTENCES = re.compile(r"[^\W\d_][^{}<>;=|]*[.!?。！？…][\"'”’)]*")
 _IN_CODE = re.compile(r"\[|\{\s*'")
 """A list, or an object as Python writes it."""
 
+_BOX = re.compile(r"(?:\$\$?|\\[\[(])?\s*\\boxed\{(?:\\text\{([^{}\\]+)\}|([^{}\\]+))\}\s*(?:\$\$?|\\[\])])?\.?")
+"""A box that LaTeX draws around the result."""
 _THOUGHTS = ("thought", "thoughts", "thinking", "reasoning", "rationale", "chain_of_thought", "confidence")
 """Fields of an object in which a model thinks of its answer."""
 _NEXT_TURN = re.compile(
@@ -126,6 +128,9 @@ def _unwrapped(answer: str, instruction: str, text_input: str) -> str:
     asked = asks_for.JSON.search(task) or (_IN_CODE.match(inner or answer) and asks_for.CODE.search(task))
     if not asked and (held := _of_object(inner or answer, instruction, text_input)):
         return held
+    box = _BOX.fullmatch(answer)
+    if box and not asks_for.A_BOX.search(task):
+        return (box[1] or box[2]).strip()
     if not inner or asks_for.A_FENCE.search(task):
         return answer
     is_text = language in _OF_TEXT and not _LAID_OUT.search(inner)
@@ -173,9 +178,7 @@ def _of_object(text: str, instruction: str, text_input: str) -> str:
         data = {"output": data["content"]}
     if not asks_for.THOUGHTS.search(instruction):
         data = {key: value for key, value in data.items() if key.casefold() not in _THOUGHTS}
-    outputs = [
-        value for key, value in data.items() if key.casefold() in FIELDS["output"] or words.OUTPUT.match(f"{key}:")
-    ]
+    outputs = [value for key, value in data.items() if field_of(key) == "output"]
     again = {instruction.strip(), text_input.strip(), ""}
     if any(str(value or "").strip() not in again for value in data.values() if value not in outputs):
         return ""

@@ -5,6 +5,7 @@ import re
 TAGS = re.compile(r"\btags?\b|xml|html|<\w|\belements?\b", re.IGNORECASE)
 STEPS = re.compile(r"step[ -]by[ -]step|reasoning|show (?:your|the|all) (?:work|steps)", re.IGNORECASE)
 A_FENCE = re.compile(r"markdown|fence|code|block|```|verbatim|terminal|readme|plain ?text", re.IGNORECASE)
+A_BOX = re.compile(r"\bbox|latex|\btex\b", re.IGNORECASE)
 JSON = re.compile(
     r"json|\bdict(?:ionary)?\b|\bobjects?\b|\bkeys?\b|schema|payload|\bapi\b|config|[{}]|machine[- ]readable|"
     r"structured|\brecords?\b|\bfields?\b|\bobje[tk]t\b|objeto|oggetto|obiekt|объект|对象|對象|オブジェクト|객체|字典|"

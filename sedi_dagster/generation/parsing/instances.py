@@ -22,16 +22,17 @@ def parse_instances(text: str, cut_off: bool, begins_inside: bool = True) -> lis
         begins_inside: the prompt ended where the first instance begins. Otherwise what stands before the first label
             is talk.
     """
-    starts = [m.start() for m in words.EXAMPLE.finditer(text)]
+    shown = words.without_code(text)
+    starts = [m.start() for m in words.EXAMPLE.finditer(shown)]
     if not starts:
-        starts = _inputs_after_outputs(text)
-        first = words.INPUT.search(text)
+        starts = _inputs_after_outputs(shown)
+        first = words.INPUT.search(shown)
         if first and not begins_inside:
             starts.append(first.start())
-    answer = words.OUTPUT.search(text)
+    answer = words.OUTPUT.search(shown)
     pieces, rest = _split(text, starts, answer.end() if answer else len(text))
     last = len(pieces) - 1 if not rest else None
-    return [*(_parse_instance(piece, cut_off and i == last) for i, piece in enumerate(pieces)), *rest]
+    return [*(_parse_instance(piece, i == last, cut_off and i == last) for i, piece in enumerate(pieces)), *rest]
 
 
 def parse_labelled_instances(text: str, cut_off: bool, begins_inside: bool = False) -> list[ParsedTask]:
@@ -72,10 +73,11 @@ def _inputs_after_outputs(text: str) -> list[int]:
     return [later[0] for before, later in pairwise(sorted(labels)) if later[1] and not before[1]]
 
 
-def _parse_instance(raw: str, cut_off: bool) -> ParsedTask:
-    head = words.EXAMPLE.match(raw)
-    body = raw[head.end() :] if head else raw
-    answer = words.OUTPUT.search(body)
+def _parse_instance(raw: str, is_last: bool, cut_off: bool) -> ParsedTask:
+    text = words.without_closing_talk(raw, answered=True) if is_last else raw
+    head = words.EXAMPLE.match(text)
+    body = text[head.end() :] if head else text
+    answer = words.OUTPUT.search(words.without_code(body))
     if answer is None:
         return ParsedTask("", "", CUT if cut_off else "no output", raw)
     given = body[: answer.start()].strip()

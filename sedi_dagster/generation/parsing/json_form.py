@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sedi_dagster.generation.parsing import words
@@ -21,8 +22,13 @@ BROKEN = "broken JSON"
 
 FIELDS = {
     "instruction": ("instruction", "instructions", "task", "prompt", "question"),
-    "input": ("input", "context", "text", "passage"),
+    "input": ("input", "context", "text", "passage", "document", "article", "paragraph", "options", "choices"),
     "output": ("output", "response", "answer", "completion"),
+}
+_LABELS = {
+    "instruction": (words.INSTRUCTION, words.QUESTION),
+    "input": (words.INPUT,),
+    "output": (words.OUTPUT,),
 }
 _STRING = r'"(?:[^"\\]++|\\.)*+"?'  # possessive: an unclosed string runs to the end once, not once for each quote
 _SINGLE = r"'(?:[^'\\]++|\\.)*+'?"  # as Python quotes
@@ -122,7 +128,7 @@ def _example_spans(text: str, start: int, end: int) -> list[_Span]:
             if still_open[opening]:
                 _close(stack, still_open, opening, position, found)
         elif token == ":" and stack[-1].bracket == "{":
-            stack[-1].is_example |= last_string in FIELDS["instruction"]
+            stack[-1].is_example |= field_of(last_string) == "instruction"
         last_string = token.strip("\"' ").casefold() if token[0] in "\"'" and len(token) <= _LONGEST_KEY else ""
     unclosed = next((o.start for o in stack if o.is_example), None)
     if unclosed is not None:
@@ -215,7 +221,7 @@ def _parse_object(text: str, span: _Span, raw: str, cut_off: bool, answered: boo
     if data is None:
         return ParsedTask("", "", CUT if cut_off and not span.closed else BROKEN, raw)
     try:
-        values = {field: _field(data, names) for field, names in FIELDS.items()}
+        values = _values(data)
     except RecursionError:
         return ParsedTask("", "", BROKEN, raw)
     instruction = values["instruction"]
@@ -230,13 +236,38 @@ def _parse_object(text: str, span: _Span, raw: str, cut_off: bool, answered: boo
     return ParsedTask(instruction, given, problem, raw, output)
 
 
-def _field(data: dict[str, Any], names: tuple[str, ...]) -> str:
-    by_name = {key.strip().casefold(): value for key, value in data.items()}
-    for name in names:
-        if by_name.get(name) is not None:
-            value = by_name[name]
-            return _storable(value if isinstance(value, str) else _as_json(value)).strip()
-    return ""
+@lru_cache(1000)
+def field_of(key: str) -> str:
+    """Which of `FIELDS` a key in any language names; empty if none."""
+    name = key.strip().casefold().replace("_", " ")
+    known = (field for field, names in FIELDS.items() if name in names)
+    labelled = (field for field, labels in _LABELS.items() if any(label.match(f"{name}:") for label in labels))
+    return next(known, "") or next(labelled, "")
+
+
+def _values(data: dict[str, Any]) -> dict[str, str]:
+    """The text of each field. What a task works on may stand under several keys, such as a context and a question."""
+    found: dict[str, list[str]] = {field: [] for field in FIELDS}
+    for key, value in sorted(data.items(), key=_rank):
+        field, text = field_of(key), "" if value is None else _text_of(value)
+        if field == "instruction" and (not isinstance(value, str) or isinstance(value, _Numeral)):
+            continue
+        if field == "instruction" and found[field] and text not in found[field]:
+            field = "input" if words.QUESTION.match(f"{key}:") else ""
+        if field and text and text not in found[field]:
+            found[field].append(text)
+    given = "\n\n".join(found.pop("input"))
+    return {"input": given} | {field: texts[0] if texts else "" for field, texts in found.items()}
+
+
+def _rank(item: tuple[str, Any]) -> int:
+    """The best known names of a field come first."""
+    name = item[0].strip().casefold()
+    return min((names.index(name) for names in FIELDS.values() if name in names), default=99)
+
+
+def _text_of(value: Any) -> str:
+    return _storable(value if isinstance(value, str) else _as_json(value)).strip()
 
 
 def _as_json(value: Any) -> str:

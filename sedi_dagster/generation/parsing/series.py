@@ -47,15 +47,15 @@ def _parse(text: str, cut_off: bool, begins_inside: bool, answered: bool) -> lis
     in_json = parse_json(text, cut_off, answered)
     if in_json is not None:
         return in_json
-    plain = text.translate(_BLANKS)
+    plain = words.without_code(text.translate(_BLANKS))
     head, starts = _heads(plain, begins_inside)
     pieces = split_at(_without_fence_behind(text, starts), starts)
     label_of_all = _label_of_all([plain[a:b] for a, b in pairwise([*starts, len(plain)])], head)
     label = words.OUTPUT if answered else words.INPUT
-    unnumbered = begins_inside or (not starts and label.search(text) is not None)  # one task needs no number
+    unnumbered = begins_inside or (not starts and label.search(plain) is not None)  # one task needs no number
     return [
         _parse_piece(
-            words.CLOSING_TALK.sub("", piece) if i == len(pieces) - 1 else piece,
+            words.without_closing_talk(piece, answered) if i == len(pieces) - 1 else piece,
             piece,
             head,
             cut_off and i == len(pieces) - 1,
@@ -148,15 +148,16 @@ def _parse_piece(
     if started and "**" in started[0] and (title := _TITLE.match(body)) and not words.INPUT.match(body, title.end()):
         body = body[title.end() :]
     output = ""
-    answer = words.OUTPUT.search(body) or (words.INLINE_OUTPUT.search(body) if answered else None)
+    shown = words.without_code(body)
+    answer = words.OUTPUT.search(shown) or (words.INLINE_OUTPUT.search(shown) if answered else None)
     if answer:
         output = body[answer.end() :].strip()
-        body = body[: answer.start()]
+        body, shown = body[: answer.start()], shown[: answer.start()]
         # A task is whole where the teacher went on to answer it; a later call asks for the answer properly.
         cut_off = cut_off and answered
-    text_input = words.INPUT.search(body) or words.INLINE_INPUT.search(body)
+    text_input = words.INPUT.search(shown) or words.INLINE_INPUT.search(shown)
     if text_input is None and label_of_all is not None:
-        text_input = label_of_all.search(body)
+        text_input = label_of_all.search(shown)
     asked = words.REMARK.sub("", body[: text_input.start()] if text_input else body)
     label = words.INSTRUCTION.match(asked)
     instruction = without_lone_bold(instruction_text(_NO_INPUT.sub("", asked[label.end() if label else 0 :])))
@@ -177,14 +178,14 @@ def _parse_piece(
     elif answered and not output:
         problem = "no output"
     else:
-        problem = label_problem(instruction) or ("a label within the input" if words.INPUT.search(given) else "")
+        problem = label_problem(instruction) or ("a label within the input" if words.INPUT.search(words.without_code(given)) else "")
     return ParsedTask(instruction, given, problem, raw, output if answered else "")
 
 
 def label_problem(instruction: str) -> str:
     """Why an instruction is none: it still holds the label of an input, so where it ends is not known."""
     patterns = (words.INPUT, words.INLINE_INPUT, words.LEFT_INPUT)
-    left = any(pattern.search(instruction) for pattern in patterns)
+    left = any(pattern.search(words.without_code(instruction)) for pattern in patterns)
     return "a label within the instruction" if left else ""
 
 

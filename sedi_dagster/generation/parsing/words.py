@@ -55,9 +55,10 @@ ANY_HEAD = _line(
 """`Question 9:`, `T9.`, `កិច្ចការ ៩:`, `Example 9` alone on its line: a word of any language and a number. A head
 only where it counts on."""
 UNNUMBERED_HEAD = _line(
-    rf"(?:#{{1,6}}[ \t]*)?{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}[ \t]{{0,3}}{_COLON}{_BOLD}[ \t]*"
+    rf"(?:#{{1,6}}[ \t]*)?{_MARK}{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}[ \t]{{0,3}}{_COLON}{_BOLD}"
+    r"[ \t]*"
 )
-"""`### Instruction:`, `Task:`. A head only where it comes again."""
+"""`### Instruction:`, `Task:`, `- instruction:`. A head only where it comes again."""
 ANY_LABEL = _line(rf"{_MARK}{_BOLD}(?P<word>{ANY_WORDS}){_BOLD}[ \t]?{_ANY_COLON}{_BOLD}(?=[ \t\n])")
 """A word of any language before a colon. A label only where every task has it."""
 REMARK = _line(
@@ -117,6 +118,18 @@ CLOSING_TALK = re.compile(
     re.IGNORECASE,
 )
 """A last paragraph that offers more or hopes to have helped."""
+_OF_EXAMPLES = re.compile(
+    rf"(?!\W*(?:these|each|all|note)\b).*?(?:{_any_of('example')}|{_any_of('task')}|\bmore[.!?]|\bhelps?[.!])|"
+    r"\W*note:.*?\b(?:input|task)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def without_closing_talk(text: str, answered: bool) -> str:
+    """Without a last paragraph to the user; behind an answer, which may be a letter, only if it is of the examples."""
+    talk = CLOSING_TALK.search(text)
+    return text if talk is None or (answered and not _OF_EXAMPLES.match(talk[0])) else text[: talk.start()]
+
 
 OTHER_TASK = _line(rf"(?:#{{1,6}}[ \t]*)?{_BOLD}{_any_of('task')}[ \t]{{0,3}}#?\d{{0,3}}{_BOLD}[ \t]{{0,3}}{_COLON}")
 """The head of a further task, where a model that was asked about one runs on."""
@@ -137,3 +150,19 @@ SPEAKS_OF_TASKS = re.compile(
 )
 
 FENCE = _line(r"```[\w+-]*[ \t]*\r?$")
+_NO_CODE = ("text", "txt", "plaintext", "markdown", "md", "yaml", "yml")
+
+
+def without_code(text: str) -> str:
+    """The text with its blocks of code blotted out, as long as before: in one `# Input:` is a comment, not a label."""
+    parts: list[str] = []
+    done, opened = 0, None
+    for fence in FENCE.finditer(text):
+        language = fence[0].strip("` \t\r").lower()
+        if language:
+            opened = None if language in _NO_CODE else fence.end() + 1
+        elif opened is not None:
+            inner = fence.start() - 1 - opened
+            parts += [text[done:opened], "x" * inner]
+            done, opened = opened + max(0, inner), None
+    return "".join([*parts, text[done:]])
