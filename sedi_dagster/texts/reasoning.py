@@ -270,8 +270,8 @@ def _without_further(text: str) -> tuple[str, bool, bool]:
                     return "", found, True
                 continue
             inner = text[opening.end() : closing.start()].strip()
-            if _is_spoken_of(text, opening, closing) or text[: opening.start()].rstrip()[-1:] in (":", "："):
-                continue  # the second: shown
+            if _is_spoken_of(text, opening, closing):
+                continue
             if inner and not any(character.isalpha() for character in inner):
                 continue  # spoken of: <think>...</think>
             parts.append(text[done : opening.start()])

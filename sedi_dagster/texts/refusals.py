@@ -94,7 +94,7 @@ PLACEHOLDER = (
 )
 """A whole answer that says there is none."""
 
-DOTS = r"^(?:[\s.…]*(?:\.\s?\.\s?\.|…)[\s.…]*|[\s\-–—]{3,}|[\s_]{3,}|[\s*]{3,}|[\s?？]{3,}|[\s□]{3,})$"
+DOTS = r"^(?:[\s.]{0,9}(?:\.\s?\.\s?\.|…)[\s.…]*|[\s\-–—]{3,}|[\s_]{3,}|[\s*]{3,}|[\s?？]{3,}|[\s□]{3,})$"
 """A whole answer of dots or dashes, of one kind (of both it is Morse code)."""
 
 _placeholder, _dots = re.compile(PLACEHOLDER), re.compile(DOTS)
@@ -144,7 +144,7 @@ PLACEHOLDER_ASKED = r"placeholder|platzhalter|lorem|dummy text|filler text|blind
 
 REFUSAL_ASKED = (
     r"\b(?:refus|declin|apolog|turn(?:ing|s)? down|reject|say(?:ing)? no|verweiger|ablehn|absage|rechaz|recus|rifiut)|"
-    r"\b(?:chat)?bots?\b|\bcustomer (?:service|support)|\bhelp ?desk|"
+    r"\b(?:chat)?bots?\b|"
     r"отказ|отклон|拒绝|拒絕|婉拒|断り|断る|거절"
 )
 """In a task, in lower case: it asks for a refusal, or is about one."""

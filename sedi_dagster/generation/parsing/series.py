@@ -178,14 +178,15 @@ def _parse_piece(
     elif answered and not output:
         problem = "no output"
     else:
-        problem = label_problem(instruction) or ("a label within the input" if words.INPUT.search(words.without_code(given)) else "")
+        inside = words.INPUT.search(words.without_code(given))
+        problem = label_problem(instruction) or ("a label within the input" if inside else "")
     return ParsedTask(instruction, given, problem, raw, output if answered else "")
 
 
 def label_problem(instruction: str) -> str:
     """Why an instruction is none: it still holds the label of an input, so where it ends is not known."""
-    patterns = (words.INPUT, words.INLINE_INPUT, words.LEFT_INPUT)
-    left = any(pattern.search(words.without_code(instruction)) for pattern in patterns)
+    patterns, shown = (words.INPUT, words.INLINE_INPUT, words.LEFT_INPUT), words.without_code(instruction)
+    left = any(pattern.search(shown) for pattern in patterns)
     return "a label within the instruction" if left else ""
 
 
