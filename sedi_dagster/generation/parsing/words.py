@@ -55,8 +55,8 @@ ANY_HEAD = _line(
 """`Question 9:`, `T9.`, `កិច្ចការ ៩:`, `Example 9` alone on its line: a word of any language and a number. A head
 only where it counts on."""
 UNNUMBERED_HEAD = _line(
-    rf"(?:#{{1,6}}[ \t]*)?{_MARK}{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}[ \t]{{0,3}}{_COLON}{_BOLD}"
-    r"[ \t]*"
+    rf"(?:#{{1,6}}[ \t]*)?{_MARK}{_BOLD}(?:{_any_of('instruction')}|{_any_of('task')}){_BOLD}"
+    rf"[ \t]{{0,3}}{_COLON}{_BOLD}[ \t]*"
 )
 """`### Instruction:`, `Task:`, `- instruction:`. A head only where it comes again."""
 ANY_LABEL = _line(rf"{_MARK}{_BOLD}(?P<word>{ANY_WORDS}){_BOLD}[ \t]?{_ANY_COLON}{_BOLD}(?=[ \t\n])")
@@ -118,17 +118,13 @@ CLOSING_TALK = re.compile(
     re.IGNORECASE,
 )
 """A last paragraph that offers more or hopes to have helped."""
-_OF_EXAMPLES = re.compile(
-    rf"(?!\W*(?:these|each|all|note)\b).*?(?:{_any_of('example')}|{_any_of('task')}|\bmore[.!?]|\bhelps?[.!])|"
-    r"\W*note:.*?\b(?:input|task)\b",
-    re.IGNORECASE | re.DOTALL,
-)
+_OF_EXAMPLES = re.compile(rf"(?:{_any_of('example')}|{_any_of('task')})", re.IGNORECASE)
 
 
 def without_closing_talk(text: str, answered: bool) -> str:
     """Without a last paragraph to the user; behind an answer, which may be a letter, only if it is of the examples."""
     talk = CLOSING_TALK.search(text)
-    return text if talk is None or (answered and not _OF_EXAMPLES.match(talk[0])) else text[: talk.start()]
+    return text if talk is None or (answered and not _OF_EXAMPLES.search(talk[0])) else text[: talk.start()]
 
 
 OTHER_TASK = _line(rf"(?:#{{1,6}}[ \t]*)?{_BOLD}{_any_of('task')}[ \t]{{0,3}}#?\d{{0,3}}{_BOLD}[ \t]{{0,3}}{_COLON}")
