@@ -112,13 +112,13 @@ INLINE_INPUT = _inline("input")
 INLINE_OUTPUT = _inline("output")
 
 CLOSING_TALK = re.compile(
-    rf"\n[ \t]*\n(?:[ \t]*[-*_=]{{3,}}[ \t]*\n\s*)?[ \t*_>]*"
+    rf"\n[ \t]*+\n(?:[ \t]*+[-*_=]{{3,}}+[ \t]*+\n\s*+)?[ \t*_>]*+"
     rf"(?:{'|'.join(_WORDS['offers'])})"
-    r"[^\n]{0,300}(?:\n[^\n]{0,300})?\s*\Z",
+    r"[^\n]{0,300}(?:\n[^\n]{0,300})?\s*+\Z",
     re.IGNORECASE,
 )
 """A last paragraph that offers more or hopes to have helped."""
-_OF_EXAMPLES = re.compile(rf"(?:{_any_of('example')}|{_any_of('task')})", re.IGNORECASE)
+_OF_EXAMPLES = re.compile(rf"{_any_of('example')}|{_any_of('task')}|\bhelps?[.!]", re.IGNORECASE)
 
 
 def without_closing_talk(text: str, answered: bool) -> str:
