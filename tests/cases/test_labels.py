@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sedi_dagster.generation.parsing import parse_answer, parse_examples, parse_tasks
+from sedi_dagster.generation.parsing import parse_answer, parse_examples, parse_instances, parse_tasks
 
 A, B, BI = "Name two rivers of the north.", "Say what this is about.", "The harbour opened late."
 
@@ -56,6 +56,7 @@ FORMS = {
     "input text": f"Task 9: {A}\nInput text: None\nTask 10: {B}\nInput text: {BI}",
     "input quoted": f'Task 9: {A}\nInput: ""\nTask 10: {B}\nInput: {BI}',
     "yaml": f"- task: 9\n  instruction: {A}\n  input: null\n- task: 10\n  instruction: {B}\n  input: {BI}\n",
+    "list of parts": f"- Instruction: {A}\n  Input: None\n- Instruction: {B}\n  Input: {BI}",
     "hash no": f"Task #9: {A}\nInput: None\nTask #10: {B}\nInput: {BI}",
     "task no.": f"Task No. 9: {A}\nInput: None\nTask No. 10: {B}\nInput: {BI}",
     "with output": f"Task 9: {A}\nInput: None\nOutput: Ob, Lena\nTask 10: {B}\nInput: {BI}\nOutput: harbour",
@@ -145,9 +146,32 @@ def test_steps_inside_an_answer_are_no_row_of_tasks() -> None:
     ]
 
 
-def test_the_good_wishes_at_the_end_of_a_letter_stay() -> None:
-    letter = "Dear Ann,\nI am fine.\n\nHope it all goes well,\nBen"
+@pytest.mark.parametrize(
+    "end", ["Hope it all goes well,\nBen", "let me know if six is too early.", "Note: bring the keys."]
+)
+def test_the_good_wishes_at_the_end_of_a_letter_stay(end: str) -> None:
+    letter = f"Dear Ann,\nI am fine.\n\n{end}"
     assert parse_examples(f"Instruction: Write to Ann.\nOutput: {letter}", cut_off=False)[0].output == letter
+    talk = "\n\nLet me know if you need more examples!"
+    for text, parse in (
+        (f"Task 1: Write to Ann.\nOutput: {letter}", parse_examples),
+        (f"Output: {letter}", parse_instances),
+    ):
+        assert [found.output for found in parse(text + talk, cut_off=False)] == [letter]
+
+
+def test_code_is_not_searched_for_labels() -> None:
+    code = "```python\n# Task 1: add\n# Input: a\n# Output: b\nprint(1 + 1)\n```"
+    tasks = parse_tasks(f"Task 9: {B}\nInput:\n{code}\n\nTask 10: {A}\nInput: None", False, begins_inside=False)
+    assert [(t.instruction, t.input, t.problem) for t in tasks] == [(B, code, ""), (A, "", "")]
+    found = parse_instances(f"Example 1\nInput:\n{code}\nOutput: 2\n\nExample 2\nInput: a\nOutput: b", cut_off=False)
+    assert [(i.input, i.output, i.problem) for i in found] == [(code, "2", ""), ("a", "b", "")]
+
+
+def test_a_fence_around_all_tasks_is_no_code() -> None:
+    text = f"```markdown\nTask 9: {A}\nInput: None\n\nTask 10: {B}\nInput: {BI}\n```"
+    tasks = [t for t in parse_tasks(text, False, begins_inside=False) if not t.problem]
+    assert [(t.instruction, t.input) for t in tasks] == [(A, ""), (B, BI)]
 
 
 def test_a_list_inside_a_task_is_no_row_of_tasks() -> None:
@@ -266,6 +290,9 @@ AROUND_AN_ANSWER = {
     "json in german": f'{{"antwort": "{T}"}}',
     "json in japanese": f'{{"回答": "{T}", "確信": ""}}',
     "a message": f'{{"role": "assistant", "content": "{T}"}}',
+    "a box of latex": f"\\boxed{{{T}}}",
+    "a box of latex with text": f"$$\\boxed{{\\text{{{T}}}}}$$",
+    "a box of latex on its line": f"\\[\n\\boxed{{{T}}}\n\\]",
     "a further turn": f"{T}\n\nUser: And yellow?\nAssistant: Another pigment.",
 }
 
@@ -292,6 +319,7 @@ def test_a_value_alone_is_left_of_an_object() -> None:
     ("asked", "answer"),
     [
         ("Is 12 even? Write 'Answer: ...' and nothing else.", "Answer: yes"),
+        ("Write the LaTeX code of a boxed 7.", "\\boxed{7}"),
         ("Is 12 even? Answer with a reason.", "Answer: yes\nReason: it ends in an even digit."),
         ("Solve it.", "**Solution:** add the two\n\n**Check:** it is four"),
         ("Solve it.", "### Solution\nadd the two\n### Check\nit is four"),

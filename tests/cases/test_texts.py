@@ -291,6 +291,7 @@ def test_reasoning_that_does_not_end_is_no_answer(text: str) -> None:
         "# Reasoning\nWe see A.\n# Conclusion\nB.",
         "```python\nx='<think>'\n```",
         "Thought: a poem.\nBy me",
+        "[THOUGHT] If I tell her, she leaves. [PAUSE] If I don't, I do.",
         "Answer: 4",
         "**Reasoning:** The sum is 4.",
         "<output>5</output>",
@@ -574,7 +575,28 @@ def test_a_finish_reason_has_one_meaning_in_any_spelling(ending: str, word: str 
     assert ending_of(word) == ending
 
 
-REFUSALS = """很遗憾，该请求违反了我们的使用政策。
+REFUSALS = """看起来您还没有粘贴文章内容。请把需要总结的文章发给我。
+好的，请提供您要改写的句子。
+申し訳ありませんが、記事の本文が見当たりません。要約したい記事を貼り付けてください。
+訳したい文を入力してください。
+요약할 글이 제공되지 않았습니다.
+بالطبع! لكن يبدو أنك لم ترفق المقال. يرجى إرساله لي.
+ज़रूर! लेकिन आपने कोई अनुच्छेद नहीं दिया है।
+Конечно! Кажется, вы забыли приложить текст. Пришлите его, пожалуйста.
+Natürlich! Bitte schicken Sie mir den Satz, den ich übersetzen soll.
+Gerne! Allerdings sehe ich hier keinen Artikel.
+Bien sûr ! Pourriez-vous me donner la phrase que vous souhaitez traduire ?
+Il semble que vous n'ayez pas inclus le texte à corriger.
+Por supuesto. Sin embargo, parece que no has incluido ningún texto.
+Claro! Parece que você não enviou o texto.
+Certo! Sembra che tu non abbia incluso il testo.
+Oczywiście! Nie widzę tekstu.
+Tabii ki! Herhangi bir metin sağlanmamış.
+Vâng! Có vẻ như bạn chưa cung cấp văn bản.
+Got it! Please go ahead and share the paragraph you want me to edit.
+I'd be glad to correct the grammar, but the paragraph seems to be missing.
+What's the text you'd like me to translate?
+很遗憾，该请求违反了我们的使用政策。
 I cannot, in good conscience, provide those instructions.
 I'm not going to help with that.
 That's outside what I can help with.
@@ -748,7 +770,25 @@ Silakan berikan teks yang ingin Anda terjemahkan.
 申し訳ありませんが、その依頼には対応できません。
 I don't see any report attached. Could you please paste the text?
 No email was provided. Please share the email you would like me to summarize."""
-ANSWERS = """Kun je de tekst morgen delen?
+ANSWERS = """我没有看到那篇文章。
+请把修改好的段落发给我，谢谢！
+好的，我们明天见。
+您还没有填写收货地址，请补充后再提交订单。
+この雑誌には英語の記事が含まれていません。
+はい、その案に賛成です。
+안개 때문에 글이 보이지 않아요.
+لم تقدم أي نصيحة.
+Вы не указали, кем хотите стать.
+Похоже, вы ещё не прислали вторую главу.
+Bitte markieren Sie den Text, den Sie kopieren möchten.
+Leider hat der Zusteller kein Paket übergeben.
+Je ne vois pas le moindre livre.
+Claro que sí, enseguida le traigo la cuenta.
+Parece que no has entregado tu ensayo.
+What is the photo you like best?
+I'd love to help you, but I can't on Saturday: I'm at my sister's wedding.
+Okay, no problem. Two flat whites coming right up!
+Kun je de tekst morgen delen?
 Silakan berikan teks ini kepada Ani.
 Proszę podać tekst do piątku.
 I don't see an invoice attached. Could you please send it again?
@@ -956,13 +996,14 @@ def test_a_refusal_that_the_task_asks_for_is_an_answer() -> None:
         ("Translate into English.", "Lo siento, pero no puedo ayudarte con eso."),
         ("Answer, or say 'I'm sorry, but I can't help with that.'", ""),
         ("Translate into English: Lo siento, no puedo ayudarte.", ""),
+        ("What does a chatbot say to a question about medicine?", ""),
         ("Explain how a kite flies.", ""),
     )
     said = "I'm sorry, but I can't help with that."
     rows = pl.DataFrame([{"row": n, "instruction": task, "input": text, "output": said, "is_classification": False}
                          for n, (task, text) in enumerate(tasks)])  # fmt: skip
-    assert first_broken(rows, answer_rules(AnswerForm(most_tasks=None)))["row"].to_list() == [4]
-    assert [AnswerForm().problem(said, "\n".join(task)) for task in tasks] == [None, None, None, None, "refusal"]
+    assert first_broken(rows, answer_rules(AnswerForm(most_tasks=None)))["row"].to_list() == [5]
+    assert [AnswerForm().problem(said, "\n".join(task)) for task in tasks] == [*[None] * 5, "refusal"]
 
 
 def test_a_placeholder_that_the_task_names_is_an_answer() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from sedi_dagster.generation.parsing import (
 from sedi_dagster.texts.cleaning import clean
 from sedi_dagster.texts.control import without_control_characters
 from sedi_dagster.texts.no_input import means_no_input
+from sedi_dagster.texts.refusals import is_placeholder
 
 Parse = Callable[[str, bool, bool], list[ParsedTask]]
 PARSERS: list[Parse] = [parse_tasks, parse_examples, parse_instances, parse_labelled_instances]
@@ -145,6 +147,38 @@ def test_tasks_without_answers_are_read_from_json_too() -> None:
     pieces = parse_tasks(json.dumps(THREE), cut_off=False, begins_inside=False)
     assert [p.instruction for p in pieces] == [e["instruction"] for e in THREE]
     assert {p.output for p in pieces} == {""}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("Anweisung", "Eingabe", "Ausgabe"),
+        ("instrucción", "entrada", "salida"),
+        ("instruction", "entrée", "sortie"),
+        ("инструкция", "ввод", "вывод"),
+        ("指令", "输入", "输出"),
+        ("指示", "入力", "出力"),
+        ("Question", "options", "Answer"),
+    ],
+)
+def test_keys_of_json_may_be_in_any_language(keys: tuple[str, str, str]) -> None:
+    values = ("Which is bigger?", "Ulm or Berlin", "Berlin")
+    written = json.dumps({"list": [dict(zip(keys, values, strict=True))]}, ensure_ascii=False)
+    assert fields(parse_examples(written, False)) == [
+        dict(zip(("instruction", "input", "output"), values, strict=True))
+    ]
+
+
+def test_all_that_a_task_works_on_is_its_input() -> None:
+    example = {"id": 1, "question": "How old is Ben?", "passage": "Ben is nine.", "output": "Nine"}
+    asked = {"instruction": "Answer from the passage."}
+    for made, instruction, text_input in (
+        (example, example["question"], "Ben is nine."),
+        (asked | example, asked["instruction"], "Ben is nine.\n\nHow old is Ben?"),
+        ({"task": 9} | asked | example, asked["instruction"], "Ben is nine.\n\nHow old is Ben?"),
+    ):
+        expected = {"instruction": instruction, "input": text_input, "output": "Nine"}
+        assert fields(parse_examples(json.dumps(made), False)) == [expected]
 
 
 def test_examples_in_text_form_have_outputs_of_several_lines() -> None:
@@ -347,16 +381,16 @@ UNITS = ["1", "\n", " ", "1 ", "\t\n", "*", "**", "#", "`", "```", "```\n", "Tas
          '{"instruction":1,', '{"a":', '{"instruction":"a "b" c"', "[[", "{}", "}", "]", ", ", '" ', "Example 1\n",
          "Class label:", "Class label: a\n", "Task:", "Output:\n", "Input:\nOutput:\n", "ا", "\u200f",
          "任务", "\n\nTask 2: a", "A b c.", "<answer>", "'", "{'a':", '"a": "<', "例",
-         '"answer": "<', '{"output":"[']  # fmt: skip
+         '"answer": "<', '{"output":"[', "```py\n```\n", "…"]  # fmt: skip
 
 
-@pytest.mark.parametrize("start", ["", '[{"instruction": "'])
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize(("unit", "start"), [*itertools.product(UNITS, ["", '[{"instruction": "']), (" ", "\n\n---\n")])
 def test_a_long_text_of_anything_is_read_in_linear_time(unit: str, start: str) -> None:
     def seconds(size: int) -> float:
         text = start + unit * (size // len(unit))
         started = time.process_time()
         clean(text)
+        is_placeholder(text)
         for parse in PARSERS:
             parse(text, True, False)
         for answer in (text, f"```\n{text};\n```", f"<answer>{text}</answer>", f"{text}\nA.\n\nUser: A\nAI: b"):
