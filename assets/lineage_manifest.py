@@ -17,7 +17,7 @@ from sedi_dagster.orchestration.outputs import as_dagster_failure, table_output
 from sedi_dagster.orchestration.partitions import MANY, ONE_BY_ONE, ROUNDS
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import RoundOutcome, Tables
-from sedi_dagster.storage.rounds import remember_history
+from sedi_dagster.storage.rounds import cache_history
 from sedi_dagster.storage.store import Store
 from sedi_dagster.training.card import with_scores
 
@@ -59,7 +59,7 @@ def lineage_manifest(
             run_id=context.run_id,
         )
         manifest = write_manifest(store, settings, records)
-        remember_history(store)
+        cache_history(store)
         path = f"manifests/{plan.round}.json"
         sha256 = file_hashes(store, [path])[path]
     partitions = [(name, version) for name, version in manifest["partitions"].items() if version]

@@ -27,7 +27,7 @@ from benchmarks.testbed.postgres import PostgresServer
 from benchmarks.testbed.s3_server import S3Server
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
 from sedi_dagster.settings import load_settings
-from sedi_dagster.storage.rounds import load_history, remember_history, save_plan
+from sedi_dagster.storage.rounds import cache_history, load_history, save_plan
 from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.budget import Budget
 from sedi_dagster.teacher.ledger import Ledger
@@ -77,7 +77,7 @@ def measure_look(server: S3Server, rounds: int) -> None:
         save_plan(store, RoundPlan(key, None, "benchmark", (CategoryPlan("math", 4, "because"),), rounds))
         outcome = RoundOutcome(key, 1, 2, 3, 0.5, True)
         store.write_json({"outcome": outcome.to_json()}, "manifests", f"{key}.json")
-    remember_history(store)
+    cache_history(store)
     server.forget()
     began = time.process_time()
     load_history(store)

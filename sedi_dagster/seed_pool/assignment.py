@@ -1,10 +1,9 @@
-"""Categories for seed tasks whose file names none: from their neighbours among seeds of known category.
+"""Assignment of categories to seed tasks whose file names none, learned from seeds of known category.
 
-A kind of task shows in its words and in its form, so the neighbourhood is that of the words of instruction and output
-(TF-IDF) and a few measures of form together. Every seed of known category votes with the weight that kernel ridge
-regression gives it: right for 60 % of the project's own seeds (12-fold cross-validation), where a guess would be right
-for 8 %. The confidence is the softmax of the votes, at the temperature under which the categories of left-out seeds are
-most likely (Guo and others, arXiv 1706.04599).
+The category of a task shows in its words and in its form. The features are therefore the words of instruction and
+output (TF-IDF) and a few measures of form, and the classifier is ridge regression. It is right for 60 % of the
+project's own seeds (12-fold cross-validation), compared with 8 % for a guess. The confidence is the softmax of the
+predictions, with the temperature that maximises the likelihood of left-out seeds (Guo and others, arXiv 1706.04599).
 """
 
 from __future__ import annotations
@@ -24,31 +23,31 @@ Assigned = list[tuple[str, float]]
 
 RIDGE = 2.0
 COMPARED_CHARS = 400
-"""The kind of a task shows at its beginning; longer texts would only take longer."""
+"""Characters of a text that are used; the rest would take time without telling more."""
 TASKS_AT_ONCE = 4_096
-"""Tasks whose features are in memory at once: some 200 MB."""
+"""Tasks whose features are in memory at once: about 200 MB."""
 
 _DIGIT = re.compile(r"\d")
 _SYMBOL = re.compile(r"[{}()\[\]=]")
 
 
 def assign_categories(tasks: Sequence[SeedTask], known: Sequence[SeedTask]) -> Assigned:
-    """Category and confidence of each of `tasks`, from `known` ones."""
+    """Return category and confidence of each of `tasks`, learned from the `known` ones."""
     names = sorted({task.category for task in known})
     features = Features(known)
-    votes = Votes(features.of(known), [names.index(task.category) for task in known], len(names))
+    classifier = Classifier(features.of(known), [names.index(task.category) for task in known], len(names))
     assigned: Assigned = []
     for start in range(0, len(tasks), TASKS_AT_ONCE):
-        shares = votes.shares(features.of(tasks[start : start + TASKS_AT_ONCE]))
-        assigned += [(names[int(row.argmax())], round(float(row.max()), 4)) for row in shares]
+        probabilities = classifier.probabilities(features.of(tasks[start : start + TASKS_AT_ONCE]))
+        assigned += [(names[int(row.argmax())], round(float(row.max()), 4)) for row in probabilities]
     return assigned
 
 
-class Votes:
-    """Votes of known neighbours: linear-kernel ridge regression onto one indicator a category.
+class Classifier:
+    """Ridge regression onto one indicator per category, with calibrated probabilities.
 
-    With centred features X, indicators Y and G = (X X^T + RIDGE I)^-1, the prediction for row i by the others
-    alone is Y_i - [G Y]_i / G_ii (`left_out`).
+    With centred features X, indicators Y and G = (X X^T + RIDGE I)^-1, the prediction for row i from all other rows
+    is Y_i - [G Y]_i / G_ii (`left_out`).
     """
 
     def __init__(self, vectors: np.ndarray, labels: Sequence[int], categories: int) -> None:
@@ -65,30 +64,31 @@ class Votes:
         losses = [-np.log(_softmax(self.left_out / t)[rows, list(labels)]).mean() for t in temperatures]
         self.temperature = float(temperatures[int(np.argmin(losses))])
 
-    def shares(self, vectors: np.ndarray) -> np.ndarray:
-        """One row a task, one column a category; a row sums to 1."""
+    def probabilities(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the probability of each category, shape (tasks, categories)."""
         return _softmax(((vectors - self._centre) @ self._weights + self._mean) / self.temperature)
 
 
 def _softmax(values: np.ndarray) -> np.ndarray:
     powers = np.exp(values - values.max(axis=1, keepdims=True))
-    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return shares
+    probabilities: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 class Features:
-    """What tasks are compared by: words, weighted as among known tasks, and measures of form, side by side."""
+    """Features of tasks: their words, weighted by their frequency among known tasks, and measures of form."""
 
     def __init__(self, known: Sequence[SeedTask]) -> None:
-        self._columns: list[dict[str, int]] = []  # of instruction and output: the column of each word
-        self._weights: list[np.ndarray] = []  # of each column: inverse document frequency
+        # For instruction and output each: the column of each word, and its inverse document frequency.
+        self._columns: list[dict[str, int]] = []
+        self._weights: list[np.ndarray] = []
         for texts in zip(*map(_parts, known), strict=True):
             frequency = Counter(word for words in texts for word in set(words))
             self._columns.append({word: column for column, word in enumerate(frequency)})
             self._weights.append(np.log((1 + len(known)) / (1 + np.array(list(frequency.values())))) + 1)
 
     def of(self, tasks: Sequence[SeedTask]) -> np.ndarray:
-        """One row a task; the words of each text are a unit vector."""
+        """Return features of shape (tasks, columns); the words of each text form a unit vector."""
         blocks = [np.zeros((len(tasks), len(columns))) for columns in self._columns]
         for row, task in enumerate(tasks):
             for block, columns, words in zip(blocks, self._columns, _parts(task), strict=True):
@@ -106,10 +106,10 @@ def _parts(task: SeedTask) -> tuple[list[str], list[str]]:
 
 
 def _form(task: SeedTask) -> list[float]:
-    """Measures of form, none above 0.75: what is given, how long it is, and how the answer relates to it."""
-    given = set((task.input or task.instruction).lower().split())
-    said = set(task.output.lower().split())
-    found = [
+    """Return measures of form, most of them at most 0.75: lengths, signs, and words that the output repeats."""
+    source = set((task.input or task.instruction).lower().split())
+    output = set(task.output.lower().split())
+    measures = [
         float(bool(task.input)),
         _length(task.instruction),
         _length(task.input),
@@ -121,9 +121,9 @@ def _form(task: SeedTask) -> list[float]:
         float(bool(_DIGIT.search(task.instruction))),
         float(bool(_DIGIT.search(task.output))),
         float(bool(_SYMBOL.search(task.input + task.output))),
-        len(given & said) / max(1, len(said)),
+        len(source & output) / max(1, len(output)),
     ]
-    return [0.75 * value for value in found]
+    return [0.75 * value for value in measures]
 
 
 def _length(text: str) -> float:

@@ -13,16 +13,16 @@ MULTILINGUAL_EXAMPLE = "sentence-transformers/paraphrase-multilingual-MiniLM-L12
 
 
 def language_notes(texts: list[str], settings: Settings) -> list[str]:
-    """Remarks on the languages of some instructions, for people; none if all is as in English."""
+    """Return remarks for the user on the languages of some instructions; none if all of them are English."""
     notes = []
-    found = main_languages(texts)
-    if found and found != ["en"] and not settings.generation.language:
-        named = " or ".join(language_name(code) for code in found)
-        notes.append(f"the teacher is asked to write in {named}; set SEDI_GENERATION_LANGUAGE for another language")
+    codes = main_languages(texts)
+    if codes and codes != ["en"] and not settings.generation.language:
+        names = " or ".join(language_name(code) for code in codes)
+        notes.append(f"the teacher is asked to write in {names}; set SEDI_GENERATION_LANGUAGE for another language")
     foreign = int(mostly_foreign(pl.Series(texts, dtype=pl.String)).sum())
     if foreign and settings.batching.embedding_model == BUNDLED_EMBEDDING:
         notes.append(
-            f"{foreign} of {len(texts)} are not in the Latin script, which is all that the bundled embedding model "
+            f"{foreign} of {len(texts)} are not in the Latin script, the only one that the bundled embedding model "
             "reads: they are not compared by meaning, and training batches of them are hardly more diverse than "
             f"random ones. Set SEDI_BATCHING_EMBEDDING_MODEL to a multilingual model, such as {MULTILINGUAL_EXAMPLE}"
         )

@@ -1,4 +1,4 @@
-"""Reading a file of seed tasks in any format, with validation and categories."""
+"""Reading and validating a file of seed tasks in any format, and finding the categories of its rows."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ SEED_SCHEMA = {
 OUR_SEEDS = project_file("seeds/seed_tasks.jsonl")
 
 OTHER_NAMES = {
-    "information_extraction": "extraction",  # Dolly's names for what the project's categories mean
+    "information_extraction": "extraction",  # this and the next one are names of Dolly
     "general_qa": "open_qa",
     "summarisation": "summarization",
     "rewrite": "rewriting",
     "code": "coding",
 }
-"""Names of categories in data sets that people have, and the category that each is taken as, if there is one."""
+"""Common names of categories in public datasets, and the category that each stands for, if the project has it."""
 
 
 @dataclass(frozen=True)
 class SeedFile:
-    """What a file of seed tasks holds.
+    """The contents of a file of seed tasks.
 
     Attributes:
         tasks: the rows without a problem.
-        lines: the number of each task's row: its line, its element in a list, its row in a table.
-        confidence: by seed id, how sure its category is; only for tasks whose category was assigned.
-        notes: what was left out of rows, and what else a person should know.
-        problems: what keeps the file from being used.
+        lines: the number of each task's row: its line, its element in a list, or its row in a table.
+        confidence: confidence of the category by seed id, for tasks whose category was assigned.
+        notes: remarks for the user, such as what was left out.
+        problems: what prevents the file from being used.
     """
 
     tasks: list[SeedTask]
@@ -57,7 +57,7 @@ class SeedFile:
     problems: Problems
 
     def checked(self) -> Self:
-        """The same, if nothing is wrong with it.
+        """Return the file itself if it has no problem.
 
         Raises:
             InputFileError: names every bad row, its field, and what was expected.
@@ -72,14 +72,14 @@ def read_seed_file(
     columns: Columns | None = None,
     names: Mapping[str, str] | None = None,
 ) -> SeedFile:
-    """Read a file of seed tasks and note all that is wrong with it.
+    """Read a file of seed tasks and collect all its problems.
 
-    If no row names a category, each is given that of the nearest of the seeds that come with the project.
+    If no row names a category, categories are assigned by similarity to the project's own seeds.
 
     Args:
-        categories: those that are known; None: the ones that the file names, whatever they are.
-        columns: the fields of the file, if their names do not tell what they hold.
-        names: what names of categories in the file are taken as; "" leaves their rows out.
+        categories: the known categories; None accepts any that the file names.
+        columns: what the fields of the file hold, if their names do not show it.
+        names: by name of a category in the file, the category that it stands for; "" leaves out its rows.
 
     Raises:
         InputFileError: the file as a whole cannot be read.
@@ -101,7 +101,7 @@ def read_seed_file(
 
 
 def _rows(path: Path, problems: Problems, columns: Columns | None = None) -> list[Exchange]:
-    """The rows without a problem, each task once."""
+    """Return the rows without a problem, each task once."""
     rows: list[Exchange] = []
     ids: dict[str, int] = {}
     contents: dict[tuple[str, str, str], int] = {}
@@ -133,30 +133,32 @@ def _renamed(rows: Sequence[Exchange], names: Mapping[str, str], problems: Probl
 
 
 def with_known_names(rows: Sequence[Exchange], categories: Collection[str], problems: Problems) -> list[Exchange]:
-    """The rows with the ids of their categories: `Open QA` is open_qa. Others stay as they are.
+    """Return the rows with the id of their category instead of another spelling or name (`Open QA` becomes open_qa).
+
+    Rows of unknown categories are not changed.
 
     Args:
-        categories: the ids, or the categories by id: then their names are known, too.
+        categories: the ids, or the categories by id, whose names are then recognised too.
     """
     by_id = categories.items() if isinstance(categories, Mapping) else ()
-    names = {_plain(category.name): id_ for id_, category in by_id}
-    found = []
+    names = {_normalised(category.name): id_ for id_, category in by_id}
+    renamed = []
     for row in rows:
-        plain = _plain(row.category)
-        candidates = (row.category, plain, OTHER_NAMES.get(plain, ""), names.get(plain, ""))
+        normalised = _normalised(row.category)
+        candidates = (row.category, normalised, OTHER_NAMES.get(normalised, ""), names.get(normalised, ""))
         name = next((name for name in candidates if name in categories), row.category)
         if name != row.category:
             problems.notes[f"rows are of category {row.category[:60]!r}, which is read as {name}"] += 1
-        found.append(replace(row, category=name))
-    return found
+        renamed.append(replace(row, category=name))
+    return renamed
 
 
-def _plain(name: str) -> str:
+def _normalised(name: str) -> str:
     return "_".join(name.lower().replace("-", " ").split())
 
 
 def _check_categories(rows: Sequence[Exchange], categories: Collection[str], problems: Problems) -> None:
-    """One problem for each kind of thing that is wrong, however many rows have it."""
+    """Note one problem for each unknown category, however many rows have it, and one for missing categories."""
     known = ", ".join(sorted(categories))
     for category, count in Counter(row.category for row in rows if row.category not in categories).most_common():
         first = next(row.number for row in rows if row.category == category)
@@ -185,7 +187,7 @@ def _with_assigned_categories(
         return list(tasks), {}
     assigned = assign_categories(tasks, known)
     named = [replace(task, category=category) for task, (category, _) in zip(tasks, assigned, strict=True)]
-    return named, {task.id: sure for task, (_, sure) in zip(named, assigned, strict=True)}
+    return named, {task.id: confidence for task, (_, confidence) in zip(named, assigned, strict=True)}
 
 
 def _notes_on_assignment(
@@ -202,15 +204,15 @@ def _notes_on_assignment(
 
 
 def as_seed_task(row: Exchange, category: str = "") -> SeedTask:
-    """The exchange as a seed task; without `category`, of none yet."""
+    """Convert a row to a seed task; its category may still be empty."""
     return SeedTask(row.instruction, row.input, row.output, category, row.is_classification)
 
 
 def seed_frame(seeds: Sequence[SeedTask], confidence: Mapping[str, float] | None = None) -> pl.DataFrame:
-    """Seed tasks as a frame (`SEED_SCHEMA`), in the file's order.
+    """Return seed tasks as a frame (`SEED_SCHEMA`), in the file's order.
 
     Args:
-        confidence: `SeedFile.confidence`; the column is null where the file itself names the category.
+        confidence: `SeedFile.confidence`; the column is null where the file names the category.
     """
     rows = [
         {

@@ -1,4 +1,4 @@
-"""The data folder: tables, JSON, files and checkpoints by path or URL; plans and outcomes; what replaced what.
+"""The data folder: tables, JSON, files and checkpoints by path or URL; plans and outcomes; superseded data.
 
-What a table means is the business of its package; here is how it is kept whole.
+Belongs here: reading and writing data safely. Does not: what a table means, which is up to the package that writes it.
 """

@@ -1,6 +1,6 @@
-"""Files, JSON records and folders of the data folder, on a local path or any fsspec URL.
+"""Files, JSON records and folders of the data folder, at a local path or any fsspec URL.
 
-An object store has no folders and no rename, but puts an object whole or not at all; nothing is read from a cache.
+An object store has no folders and no rename, but writes an object completely or not at all. Listings are not cached.
 """
 
 from __future__ import annotations
@@ -27,31 +27,32 @@ if TYPE_CHECKING:
     from io import BufferedIOBase
 
 CONFLICTS = 25
-"""So often a write that must not replace anything is tried while others write in the same place."""
+"""Attempts to create an object while other processes are writing it."""
 
 
 class Files:
     """Reads and writes under one root, such as `data` or `s3://bucket/prefix`."""
 
     def __init__(self, root: str) -> None:
-        """Raise `StorageError` if there is no file system for that kind of URL."""
+        """Open the root. Raises `StorageError` if there is no file system for that kind of URL."""
         self.root = open_root(root)
         self.is_local = is_local(self.root)
-        self._bucket_seen = self.is_local
+        self._bucket_checked = self.is_local
         self._in_one_request = {"max_concurrency": 1} if self.root.protocol in ("s3", "s3a") else {}
 
     def path(self, *parts: str) -> UPath:
-        """The path of a file or folder under the root. Here as everywhere below, a part may be a path with slashes."""
+        """Return the path of a file or folder under the root. In all methods, a part may contain slashes."""
         return self.root.joinpath(*parts)
 
     def below(self, *parts: str) -> Self:
-        """A folder under the root as a root of its own."""
+        """Return a folder under the root as a root."""
         return type(self)(str(self.path(*parts)))
 
     def check_writable(self) -> None:
-        """Raise `StorageError` if the root cannot be written; called before anything is spent.
+        """Make sure, before anything is spent, that files can be created under the root but not created twice.
 
-        A store that would replace a plan that is there is refused too.
+        Raises:
+            StorageError: the root cannot be written, or the store replaces an object that should only be created.
         """
         probe = f".write-probe-{uuid.uuid4().hex[:8]}"
         if not self.is_local:
@@ -59,7 +60,7 @@ class Files:
         try:
             if not (self.create_json("ok", probe) and not self.create_json("other", probe)):
                 raise StorageError(
-                    f"{self.root} writes over an object that must not be replaced (If-None-Match is ignored).",
+                    f"{self.root} replaces existing objects although it is told not to (it ignores If-None-Match).",
                     "Use a store with conditional writes; otherwise two processes could overwrite each other's plan.",
                 )
             self.remove_file(probe)
@@ -70,27 +71,27 @@ class Files:
             ) from None
 
     def exists(self, *parts: str) -> bool:
-        """Whether the file or folder is there."""
+        """Return whether the file or folder exists."""
         with as_storage_error(self.root):
             return bool(self.path(*parts).exists())
 
     def read_bytes(self, *parts: str) -> bytes:
-        """Raise `FileNotFoundError` if there is no such file."""
+        """Read a file. Raises `FileNotFoundError` if there is no such file."""
         path = self.path(*parts)
         with as_storage_error(self.root):
             return bytes(path.fs.cat_file(path.path, **self._in_one_request))
 
     @contextmanager
     def reading(self, *parts: str) -> Iterator[IO[bytes]]:
-        """A file open for reading; `FileNotFoundError` if there is none."""
+        """Open a file for reading. Raises `FileNotFoundError` if there is no such file."""
         with as_storage_error(self.root), self.path(*parts).open("rb") as opened:
             yield opened
 
     def write_bytes(self, content: bytes, *parts: str) -> None:
-        """Write a file whole or not at all: under a name of its own and then renamed, or as one object."""
+        """Write a file atomically: as a temporary file that is then renamed, or as one object."""
         target = self.path(*parts)
         if self.is_local:
-            temporary = _beside(Path(target.path))
+            temporary = _temporary_path(Path(target.path))
             temporary.write_bytes(content)
             temporary.replace(target.path)
         else:
@@ -98,25 +99,25 @@ class Files:
                 target.fs.pipe_file(target.path, content)
 
     def write_text(self, text: str, *parts: str) -> None:
-        """Write a UTF-8 text, whole or not at all."""
+        """Write a UTF-8 text atomically."""
         self.write_bytes(text.encode("utf-8"), *parts)
 
     def write_json(self, value: Any, *parts: str) -> None:
-        """Write a JSON value, whole or not at all."""
+        """Write a JSON value atomically."""
         self.write_text(json_text(value), *parts)
 
     def write_sealed(self, record: Mapping[str, Any], *parts: str) -> None:
-        """Write a JSON record that tells if it is changed or put elsewhere (`sealing`)."""
+        """Write a JSON record with a seal, which shows if it was changed or moved (`sealing`)."""
         self.write_json(sealed(record, *parts), *parts)
 
     def create_json(self, value: Any, *parts: str) -> bool:
-        """Write a JSON file only where none is. False if there is one already."""
+        """Write a JSON file if it does not exist. Returns False if it does."""
         content, target = json_text(value).encode("utf-8"), self.path(*parts)
         if self.is_local:
-            temporary = _beside(Path(target.path))
+            temporary = _temporary_path(Path(target.path))
             temporary.write_bytes(content)
             try:
-                os.link(temporary, target.path)  # whole or not at all, and never over another
+                os.link(temporary, target.path)  # atomic, and fails if the file exists
             except FileExistsError:
                 return False
             finally:
@@ -133,12 +134,12 @@ class Files:
                         continue
                     if not is_taken(error):
                         raise
-                    # The answer to our own write may have been lost on the way, and the write repeated.
+                    # The response to our own write may have been lost, and the write repeated.
                     return self.read_bytes(*parts) == content
-        raise StorageUnavailable(f"{target} is being written by others all the time.", "Try again.")
+        raise StorageUnavailable(f"{target} is being written by other processes.", "Try again.")
 
     def read_json(self, *parts: str) -> Any:
-        """The JSON value, or None if there is no such file."""
+        """Read a JSON value; None if there is no such file."""
         try:
             content = self.read_bytes(*parts)
         except (FileNotFoundError, NotADirectoryError):
@@ -153,40 +154,43 @@ class Files:
     # listings
 
     def names(self, *parts: str) -> list[str]:
-        """Sorted names of what lies in a folder; empty if there is none."""
+        """Return the sorted names of the files and folders in a folder; empty if it does not exist."""
         return sorted(self.stamps(*parts))
 
     def record_names(self, *parts: str) -> list[str]:
-        """Sorted names of the JSON files in a folder, without `.json`."""
+        """Return the sorted names of the JSON files in a folder, without `.json`."""
         return [name.removesuffix(".json") for name in self.names(*parts) if name.endswith(".json")]
 
     def stamps(self, *parts: str) -> dict[str, str]:
-        """What lies in a folder, each with what tells whether it was written anew since; one request a thousand."""
+        """Return the files and folders in a folder, each with a stamp that changes when it is written.
+
+        Costs one request per thousand names.
+        """
         folder = self.path(*parts)
         if self.is_local:
             try:
                 entries = list(os.scandir(folder.path))
             except (FileNotFoundError, NotADirectoryError):
                 return {}
-            stats: dict[str, str] = {}
+            stamps: dict[str, str] = {}
             for entry in entries:
-                with suppress(FileNotFoundError):  # a temporary file that has gone since, a link to nowhere
-                    stats[entry.name] = f"{entry.stat().st_mtime_ns} {entry.stat().st_size}"
-            return stats
+                with suppress(FileNotFoundError):  # a temporary file that is gone by now, a broken link
+                    stamps[entry.name] = f"{entry.stat().st_mtime_ns} {entry.stat().st_size}"
+            return stamps
         with as_storage_error(self.root):
             try:
                 listed = folder.fs.ls(folder.path, detail=True)
             except FileNotFoundError:
                 listed = []
-        if not listed and not self._bucket_seen:
-            check_bucket(self.root)  # else a mistyped bucket would look like a loop that has not begun
-        self._bucket_seen = True
-        own = folder.path.strip("/")
-        found = {str(entry["name"]).rstrip("/"): entry for entry in listed}
-        return {path.rpartition("/")[2]: _stamp(entry) for path, entry in found.items() if path.strip("/") != own}
+        if not listed and not self._bucket_checked:
+            check_bucket(self.root)  # otherwise a mistyped bucket would look like an empty data folder
+        self._bucket_checked = True
+        by_path = {str(entry["name"]).strip("/"): entry for entry in listed}
+        by_path.pop(folder.path.strip("/"), None)  # some stores list the folder itself
+        return {path.rpartition("/")[2]: _stamp(entry) for path, entry in by_path.items()}
 
     def files(self, *parts: str) -> list[str]:
-        """All files in a folder and below it, as sorted paths under the root; empty if there is none."""
+        """Return all files in a folder and below it, as sorted paths under the root; empty if there are none."""
         folder = self.path(*parts)
         if self.is_local:
             root = Path(self.root.path)
@@ -199,29 +203,28 @@ class Files:
     # folders, such as checkpoints
 
     def upload(self, folder: Path, *parts: str) -> None:
-        """Put a local folder under the root. What was there stays until its replacement is whole."""
-        beside = (*parts[:-1], f".{parts[-1]}.new")
-        self.remove(*beside)
-        self.put_files({file: (*beside, *file.relative_to(folder).parts) for file in files_below(folder)})
-        target = self.path(*parts)
+        """Copy a local folder to the root. A folder that it replaces is kept until the copy is complete."""
+        temporary = (*parts[:-1], f".{parts[-1]}.new")
+        self.remove(*temporary)
+        self.put_files({file: (*temporary, *file.relative_to(folder).parts) for file in files_below(folder)})
         if self.is_local:
             self.remove(*parts)
-            Path(self.path(*beside).path).rename(target.path)
+            Path(self.path(*temporary).path).rename(self.path(*parts).path)
             return
-        # An object store copies by itself, object by object; what is half there fails by its hashes until it is whole.
-        self.copy(beside, parts)
-        wanted = {file.relative_to(folder).as_posix() for file in files_below(folder)}
+        # An object store copies object by object. An incomplete folder does not match its recorded hashes.
+        self.copy(temporary, parts)
+        uploaded = {"/".join((*parts, *file.relative_to(folder).parts)) for file in files_below(folder)}
         for file in self.files(*parts):
-            if file.removeprefix(f"{'/'.join(parts)}/") not in wanted:
+            if file not in uploaded:
                 self.remove_file(file)
-        self.remove(*beside)
+        self.remove(*temporary)
 
     def put_files(self, files: Mapping[Path, tuple[str, ...]]) -> None:
-        """Copy local files to their places under the root, several at once."""
+        """Copy local files to paths under the root, in parallel on an object store."""
         if self.is_local:
             for file, parts in files.items():
                 target = Path(self.path(*parts).path)
-                temporary = _beside(target)
+                temporary = _temporary_path(target)
                 shutil.copyfile(file, temporary)
                 temporary.replace(target)
         elif files:
@@ -229,7 +232,7 @@ class Files:
                 self.root.fs.put([str(file) for file in files], [self.path(*parts).path for parts in files.values()])
 
     def get(self, target: Path, *parts: str, without: tuple[str, ...] = ()) -> None:
-        """Copy all files of a folder to a local one, but for these folders in it; nothing happens if there are none."""
+        """Copy the files of a folder, if it exists, to a local folder, without the subfolders named in `without`."""
         prefix = "/".join(parts) + "/"
         files = [file for file in self.files(*parts) if file.removeprefix(prefix).split("/")[0] not in without]
         pairs = [(file, target / file.removeprefix(prefix)) for file in files]
@@ -240,7 +243,7 @@ class Files:
                 self.root.fs.get([self.path(file).path for file, _ in pairs], [str(local) for _, local in pairs])
 
     def copy(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
-        """Copy a folder with all that is in it; nothing happens if it is not there."""
+        """Copy a folder recursively, if it exists."""
         for file in self.files(*source):
             destination = self.path(*target, *file.split("/")[len(source) :])
             if self.is_local:
@@ -249,7 +252,7 @@ class Files:
                 self.root.fs.copy(self.path(file).path, destination.path)
 
     def remove_file(self, *parts: str) -> None:
-        """Delete a file; nothing happens if there is none."""
+        """Delete a file if it exists."""
         target = self.path(*parts)
         with as_storage_error(self.root):
             try:
@@ -258,7 +261,7 @@ class Files:
                 return
 
     def remove(self, *parts: str) -> None:
-        """Delete a file, or a folder and what is in it; nothing happens if there is none."""
+        """Delete a file or folder if it exists."""
         target = self.path(*parts)
         with as_storage_error(self.root):
             try:
@@ -267,7 +270,7 @@ class Files:
                 return
 
     def local_copy(self, cache: Path, *parts: str) -> Path:
-        """The folder as a local path: itself when the root is local, else a copy in `cache`."""
+        """Return a folder as a local path: its own if the root is local, otherwise that of a copy in `cache`."""
         if self.is_local:
             return Path(self.path(*parts).path)
         target = cache.joinpath("copies", *parts)
@@ -276,13 +279,13 @@ class Files:
         return target
 
     def parts_of(self, local: Path, cache: Path) -> tuple[str, ...] | None:
-        """Where a local path lies under the root, if it is there, or is a copy that `local_copy` made."""
+        """Return the path under the root of a local path, also of one from `local_copy`; None if it is elsewhere."""
         root = Path(self.root.path) if self.is_local else cache / "copies"
         return local.relative_to(root).parts if local.is_relative_to(root) else None
 
 
-def _beside(target: Path) -> Path:
-    """A name of this thread's own, so that two that write the same file do not mix their contents."""
+def _temporary_path(target: Path) -> Path:
+    """Return a path next to the target that no other thread or process uses."""
     target.parent.mkdir(parents=True, exist_ok=True)
     return Path(f"{target}.{os.getpid()}-{threading.get_ident()}.tmp")
 
@@ -295,21 +298,21 @@ def _stamp(entry: Mapping[str, Any]) -> str:
 
 
 def files_below(folder: Path, *patterns: str) -> list[Path]:
-    """All files in a local folder and below it, or those that match one of the patterns, sorted."""
+    """Return all files in a local folder and below it, or those that match one of the patterns, sorted."""
     return sorted({file for pattern in patterns or ("*",) for file in folder.rglob(pattern) if file.is_file()})
 
 
 def folder_hashes(folder: Path, patterns: Sequence[str] = ()) -> dict[str, str]:
-    """SHA-256 of each file in a folder, by relative path."""
+    """Return the SHA-256 of each file in a folder, by relative path."""
     return {str(file.relative_to(folder)): file_sha256(file) for file in files_below(folder, *patterns)}
 
 
 def file_sha256(file: Path | UPath) -> str:
-    """SHA-256 of a file in hex, read in blocks."""
+    """Return the SHA-256 of a file in hex, reading it in blocks."""
     with file.open("rb") as opened:
         return sha256_of(opened)
 
 
 def sha256_of(opened: IO[bytes]) -> str:
-    """SHA-256 of what an open file holds, in hex."""
+    """Return the SHA-256 of an open file in hex."""
     return hashlib.file_digest(cast("BufferedIOBase", opened), "sha256").hexdigest()

@@ -1,7 +1,7 @@
-"""Data at a URL: opening object stores for fsspec and Lance, and interpreting their errors.
+"""Data at a URL: opening object stores with fsspec and Lance, and interpreting their errors.
 
-Credentials, region and endpoint come from the provider's own variables and files (`AWS_*`, `GOOGLE_*`, `AZURE_*`); none
-of them is a setting of this project.
+Credentials, region and endpoint come from the provider's own variables and files (`AWS_*`, `GOOGLE_*`, `AZURE_*`). They
+are not settings of this project.
 """
 
 import errno
@@ -16,7 +16,7 @@ from sedi_dagster.errors import StorageError, StorageUnavailable
 
 _FOLDER_FIX = "Set SEDI_DATA (or --data) to a folder."
 _S3 = {
-    # Botocore's pauses between 6 attempts come to 16 s on average; who asked then hears that the store is away.
+    # Botocore's pauses between 6 attempts add up to 16 s on average; then the store counts as unavailable.
     "config_kwargs": {"connect_timeout": 10, "read_timeout": 30, "retries": {"mode": "standard", "max_attempts": 6}}
 }
 _CREDENTIALS = {
@@ -25,6 +25,7 @@ _CREDENTIALS = {
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (or the identity of the machine)",
 }
 _KINDS = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az", "adl": "az"}
+_URLS = "a URL such as s3://bucket/folder, gs://bucket/folder or az://container/folder"
 _PROVIDERS = ("botocore", "aiobotocore", "aiohttp", "google", "gcsfs", "azure", "adlfs", "asyncio")
 _NO_CREDENTIALS = (
     "NoCredentialsError",
@@ -38,15 +39,16 @@ _PASSING_NAMES = ("Timeout", "Connection", "ServerDisconnected", "ServiceRequest
 
 
 def is_local(path: UPath) -> bool:
-    """Whether the path is on a local file system."""
+    """Return whether the path is on a local file system."""
     return path.protocol in ("", "file", "local")
 
 
 def open_root(root: str) -> UPath:
-    """The root of a data folder, without any cache of listings: other processes write there too.
+    """Open the root of a data folder. Listings are not cached, because other processes write there too.
 
     Raises:
-        StorageError: there is no file system for that kind of URL, or its package is not installed.
+        StorageError: there is no file system for that kind of URL, or its package is not installed; the root is a file,
+            or names no bucket.
     """
     protocol = root.partition("://")[0] if "://" in root else ""
     try:
@@ -55,18 +57,15 @@ def open_root(root: str) -> UPath:
         else:
             options: dict[str, Any] = {"use_listings_cache": False, **(_S3 if _kind(protocol) == "s3" else {})}
             path = UPath(root, **options)
-            path.fs.retries = 2  # s3fs repeats what botocore has repeated
+            path.fs.retries = 2  # botocore has retried already
         _ = path.fs
         is_file = is_local(path) and path.exists() and not path.is_dir()
     except OSError as error:
         raise StorageError(f"The data folder {root} cannot be used: {error.strerror}.", _FOLDER_FIX) from None
     except (ValueError, ImportError) as error:
         extra = {"s3": "s3", "gs": "gcs", "az": "azure"}.get(_kind(protocol))
-        fix = f"Run `pip install 'sedi-dagster[{extra}]'`." if extra else "Set SEDI_DATA to a folder, or to a URL"
-        raise StorageError(
-            f"The data folder {root} cannot be opened: {error}.",
-            fix if extra else f"{fix} such as s3://bucket/folder, gs://bucket/folder or az://container/folder.",
-        ) from None
+        fix = f"Run `pip install 'sedi-dagster[{extra}]'`." if extra else f"Set SEDI_DATA to a folder, or to {_URLS}."
+        raise StorageError(f"The data folder {root} cannot be opened: {error}.", fix) from None
     if is_file:
         raise StorageError(f"The data folder {root} is a file.", _FOLDER_FIX)
     if protocol and not is_local(path) and not path.fs._strip_protocol(path.path).strip("/"):
@@ -75,7 +74,7 @@ def open_root(root: str) -> UPath:
 
 
 def lance_database(uri: str) -> Any:
-    """The Lance database in a folder or at a URL, opened with the same variables as everything else."""
+    """Open the Lance database in a folder or at a URL, with the same variables as other data."""
     import lancedb
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
@@ -85,12 +84,12 @@ def lance_database(uri: str) -> Any:
 
 
 def bucket(root: UPath) -> str:
-    """The name of the bucket (or container) that a root lies in."""
+    """Return the name of the bucket (or container) that contains a root."""
     return str(root.fs._strip_protocol(root.path)).strip("/").partition("/")[0]
 
 
 def check_bucket(root: UPath) -> None:
-    """Raise `StorageError` if the bucket is not there; none is ever made."""
+    """Raise `StorageError` if the bucket does not exist; buckets are never created."""
     if root.protocol == "memory":
         return
     with as_storage_error(root):
@@ -102,11 +101,11 @@ def check_bucket(root: UPath) -> None:
 
 @contextmanager
 def as_storage_error(root: UPath) -> Iterator[None]:
-    """What goes wrong with an object store as one clear error; a file that is not there stays `FileNotFoundError`.
+    """Turn the errors of an object store into `StorageError`; for a missing file, `FileNotFoundError` remains.
 
     Raises:
-        StorageUnavailable: it cannot be reached, or says that it is busy: that passes.
-        StorageError: anything else.
+        StorageUnavailable: the store cannot be reached or is busy.
+        StorageError: any other error of the store.
     """
     if is_local(root):
         yield
@@ -114,20 +113,20 @@ def as_storage_error(root: UPath) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        of_a_store = isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _PROVIDERS
-        of_a_file = isinstance(error, FileNotFoundError | FileExistsError | IsADirectoryError)
-        if not of_a_store or (of_a_file and _code(error) != "NoSuchBucket"):
+        is_of_store = isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _PROVIDERS
+        is_of_file = isinstance(error, FileNotFoundError | FileExistsError | IsADirectoryError)
+        if not is_of_store or (is_of_file and _code(error) != "NoSuchBucket"):
             raise
         raise _storage_error(root, error) from None
 
 
 def is_taken(error: OSError) -> bool:
-    """Whether a write that must not replace anything was refused because something is there."""
+    """Return whether an object could not be created because it exists."""
     return isinstance(error, FileExistsError) or _code(error) in ("PreconditionFailed", "412")
 
 
 def is_conflict(error: OSError) -> bool:
-    """Whether another such write is under way at this moment."""
+    """Return whether an object could not be created because another process is creating it right now."""
     return _code(error) in ("ConditionalRequestConflict", "409")
 
 
@@ -150,9 +149,8 @@ def _storage_error(root: UPath, error: Exception) -> StorageError:
     if (isinstance(error, OSError) and error.errno in _PASSING) or any(p in n for n in names for p in _PASSING_NAMES):
         return StorageUnavailable(
             f"{root} cannot be reached for now ({message}).",
-            "It is asked again. If it lasts: check the network, and AWS_ENDPOINT_URL where the store is not AWS's."
-            if kind == "s3"
-            else "It is asked again. If it lasts: check the network and the store's own status.",
+            "It will be tried again. If this lasts, check the network and "
+            + ("AWS_ENDPOINT_URL (for a store that is not AWS's)." if kind == "s3" else "the store's own status."),
         )
     return StorageError(f"{root} cannot be used ({message}).", "Check bucket, credentials and the store's own log.")
 
@@ -165,7 +163,7 @@ def _no_bucket(root: UPath) -> StorageError:
 
 
 def _code(error: BaseException) -> str:
-    """The provider's own code of an error, where fsspec kept it as the cause."""
+    """Return the provider's own code of an error, also where fsspec raised another error from it."""
     response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 

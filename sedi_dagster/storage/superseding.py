@@ -1,10 +1,10 @@
-"""What becomes of a finished round whose partition is made again: the former data is kept, on record.
+"""Superseded data: what a partition of a finished round held before it was materialized again.
 
     superseded/<round>/<number>.json            what was replaced by what, when, by which run; SHA-256 of each file
     superseded/<round>/<number>/...             the tables (and weights) as they were
 
-So an example that was exported before still has its trace, and an audit sees what happened. The former manifest is kept
-where the chain of manifests looks for it (`lineage.manifest`).
+Examples that were exported earlier can therefore still be traced, and an audit shows what happened. The former manifest
+is kept where the chain of manifests expects it (`lineage.manifest`).
 """
 
 from datetime import UTC, datetime
@@ -17,14 +17,17 @@ FOLDER = "superseded"
 
 
 def supersede(store: Store, round_key: str, parts: tuple[str, ...], now: str, run_id: str) -> bool:
-    """Put a finished round's partition aside before other data replaces it. False if there was nothing to keep.
+    """Keep a copy of a finished round's partition before other data replaces it.
 
-    Doing it twice for the same replacement keeps it once.
+    A second call for the same replacement keeps no second copy.
 
     Args:
-        parts: the partition's path below `assets/`, the asset included.
-        now: data version of what takes its place.
-        run_id: the run that makes it.
+        parts: the partition's path below `assets/`, including the asset.
+        now: data version of the new data.
+        run_id: the run that writes the new data.
+
+    Returns:
+        False if there was nothing to keep: the round is not finished, or the data is the same.
     """
     marker = store.tables_marker(*parts)
     if marker is None or marker["data_version"] == now or not store.exists("manifests", f"{round_key}.json"):
@@ -44,17 +47,17 @@ def supersede(store: Store, round_key: str, parts: tuple[str, ...], now: str, ru
 
 
 def superseded(store: Store, round_key: str) -> list[dict[str, Any]]:
-    """What was replaced in a round after it was finished, oldest first."""
+    """Return the records of what was replaced in a round after it was finished, oldest first."""
     return [store.read_json(FOLDER, round_key, f"{name}.json") for name in store.record_names(FOLDER, round_key)]
 
 
 def disagreements(store: Store, manifest: dict[str, Any]) -> list[str]:
-    """Partitions that are not, or no longer, what a manifest says they are."""
+    """Return the partitions that are missing or differ from what a manifest records, in words."""
     differences = []
     for name, version in manifest["partitions"].items():
         marker = store.tables_marker(name)
         if version is None or marker is None:
-            differences.append(f"{name} is not there")
+            differences.append(f"{name} is missing")
         elif marker["data_version"] != version:
             differences.append(f"{name} was {version[:8]}, is {marker['data_version'][:8]}")
     return differences

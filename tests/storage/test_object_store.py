@@ -18,7 +18,7 @@ from sedi_dagster.lineage.contents import example_digests
 from sedi_dagster.records import CategoryPlan, RoundOutcome, RoundPlan, round_key
 from sedi_dagster.storage.files import folder_hashes
 from sedi_dagster.storage.object_store import as_storage_error
-from sedi_dagster.storage.rounds import HISTORY, load_history, remember_history, save_plan
+from sedi_dagster.storage.rounds import HISTORY, cache_history, load_history, save_plan
 from sedi_dagster.storage.store import Store
 
 
@@ -139,20 +139,20 @@ def test_looking_at_the_loop_reads_as_many_objects_after_twelve_rounds_as_after_
     for count in (2, 12):
         store = Store(f"{s3_folder}/{count}")
         finished_rounds(store, count)
-        remember_history(store)
+        cache_history(store)
         save_plan(store, RoundPlan(round_key(count + 1), round_key(count), "test", (), count + 1))
         s3.forget()
         history = load_history(store)
         asked.append(s3.requests())
         assert len(history.plans) == count + 1 and len(history.finished) == count
-        assert history == load_history(store, remembered=False)
+        assert history == load_history(store, cached=False)
     assert asked[0] == asked[1] and sum(asked[0].values()) <= 6
 
 
 def test_a_history_that_is_behind_or_cut_does_not_hide_a_round(s3_folder: str) -> None:
     store = Store(s3_folder)
     finished_rounds(store, 2)
-    remember_history(store)
+    cache_history(store)
     finished_rounds(store, 3)
     assert len(load_history(store).finished) == 3
     changed = store.read_json("manifests", "round-0001.json")

@@ -63,7 +63,9 @@ def test_a_record_of_another_shape_is_told_with_its_file(tmp_path: Path, folder:
     store = Store(str(tmp_path))
     history(store, True, True)
     store.path(folder, "round-0002.json").write_text(content)
-    with pytest.raises(StorageError, match=rf"(?s){folder}.round-0002.json is not what this version writes.*backup"):
+    with pytest.raises(
+        StorageError, match=rf"(?s){folder}.round-0002.json is not in the format of this version.*backup"
+    ):
         load_history(store)
 
 

@@ -168,7 +168,7 @@ def test_a_marker_of_another_shape_is_told(tmp_path: Path, content: str) -> None
     store = Store(str(tmp_path))
     store.path("assets", "seed_pool").mkdir(parents=True)
     store.path("assets", "seed_pool", "_tables.json").write_text(content)
-    with pytest.raises(StorageError, match="is no marker of tables"):
+    with pytest.raises(StorageError, match="is not a marker of tables"):
         store.read_tables("seed_pool")
 
 

@@ -56,7 +56,7 @@ def check_files(chain: Chain, report: Verification, progress: Callable[[int], No
             report.missing(path, f"the table of {partition} lists it")
         elif hashes[path] != sha256:
             report.changed(path, f"the table of {partition} has another SHA-256")
-    if report.passed and load_history(store) != load_history(store, remembered=False):
+    if report.passed and load_history(store) != load_history(store, cached=False):
         report.changed(HISTORY, "it contradicts the plans and manifests; remove it, it will be rebuilt")
     known.update(report.names())
     for path in paths:
