@@ -25,7 +25,7 @@ MAX_OUTPUT_BYTES = 1_200
 _THRESHOLDS = (0.35, 0.8)
 """Lowest and highest threshold of the word F1 of free text; a higher one would reject other wordings."""
 _MARGIN = 0.1
-_DIGITS = r"\d+(?:[.,]\d+)?|\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?"
+_DIGITS = r"\d+(?:[.,]\d+)?|\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?|\d{1,3}(?:[.'’ ]\d{3})+(?:,\d+)?"
 _NUMBER = re.compile(
     rf"[-+]?[$€£¥]?\s?(?:{_DIGITS})\.?\s?(?:%|[$€£¥])?"
 )  # not a list, date or version, such as "12.05.2024"
@@ -80,7 +80,8 @@ def _verifiers(task: SeedTask, labels: Sequence[str], wrong: Sequence[str]) -> I
     if label := next((label for label in labels if normalise(label) == own), None):
         yield "label", {"labels": [*labels], "answer": label} | _limit(task, labels)
         return
-    if _NUMBER.fullmatch(output) and (numbers := final_number(output)):
+    # 1.234 may be 1234, which only the language could tell.
+    if _NUMBER.fullmatch(output) and (numbers := final_number(output)) and len(numbers) == 1 + ("%" in output):
         yield "numeric", {"value": numbers[0]}
     if fields := _fields(output):
         yield "json_fields", {"fields": fields}

@@ -137,11 +137,48 @@ def test_match_finds_an_alias_of_punctuation_alone():
         (5, "The answer is 5. That took 2 steps."),
         (3.14, "3.14."),
         (1e6, "1e6"),
+        (1_234_567, "1,234,567"),
+        (1234.5, "1,234.50"),
+        (0.125, "0.125"),
+        (2024, "12.05.2024"),
+        (3, "1,2,3"),
     ],
 )
 def test_numeric_reads_the_final_number(value: float, answer: str):
     result = verify("numeric", {"value": value}, answer)
     assert result.passed, result
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [
+        (3.5, "3,5"),
+        (-0.25, "-0,25 m"),
+        (1234.56, "Das macht 1.234,56 €."),
+        (1234, "Es sind 1.234 Äpfel."),
+        (1_234_567, "1.234.567"),
+        (12.3456, "12,3456"),
+        (1234.56, "1\u202f234,56 €"),
+        (12_500, "Zusammen 12 500 Kronen"),
+        (1234.5, "CHF 1’234.50"),
+        (1_234_567, "₹12,34,567"),
+        (42, "الجواب هو ٤٢"),
+        (3.5, "۳٫۵"),
+        (1500, "١٬٥٠٠"),
+        (42, "उत्तर ४२ है।"),
+        (42, "答案是４２。"),
+        (0.5, "½"),
+        (1234, "1{,}234"),
+        (0.125, "12,5 %"),
+    ],
+)
+def test_numeric_reads_numbers_as_other_languages_write_them(value: float, answer: str):
+    assert verify("numeric", {"value": value}, answer).passed
+
+
+@pytest.mark.parametrize(("value", "answer"), [(5, "3,5"), (56, "1.234,56"), (1.234, "1,234"), (1e-3, "10.000")])
+def test_numeric_takes_no_part_of_a_number_for_it(value: float, answer: str):
+    assert not verify("numeric", {"value": value}, answer).passed
 
 
 @pytest.mark.parametrize("answer", ["41", "42 or 43", "no idea", "4 2", "one hundred", "1/0", "9" * 9000, "42e999"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from sedi_dagster.evaluation.verifiers import verify
 from sedi_dagster.evaluation.verifiers.text import normalise, occurs, words
 
 SENTENCES = {
@@ -43,3 +46,25 @@ def test_an_expected_answer_is_found_in_its_script(phrase: str, text: str, is_th
 
 def test_vowel_signs_tell_words_apart() -> None:
     assert normalise("की") != normalise("का") and normalise("เก้า") != normalise("เก่า")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "good", "bad"),
+    [
+        ({"kind": "sentences", "count": 2}, "आज मौसम अच्छा है। चलो पार्क चलें।", "आज मौसम अच्छा है।"),
+        ({"kind": "sentences", "count": 2}, "هل أنت بخير؟ نعم أنا بخير.", "نعم أنا بخير."),
+        ({"kind": "sentences", "count": 2}, "یہ کتاب ہے۔ وہ قلم ہے۔", "یہ کتاب ہے۔"),
+        ({"kind": "sentences", "count": 2}, "ዛሬ ዝናብ ነው። ነገ ፀሐይ ነው።", "ዛሬ ዝናብ ነው።"),
+        ({"kind": "sentences", "count": 2}, "ថ្ងៃនេះក្តៅ។ ខ្ញុំនៅផ្ទះ។", "ថ្ងៃនេះក្តៅ។"),
+        ({"kind": "numbered", "count": 2}, "1、苹果\n2、香蕉", "苹果\n香蕉"),
+        ({"kind": "numbered", "count": 2}, "（１）りんご\n（２）みかん", "りんご"),
+        ({"kind": "numbered", "count": 2}, "١. تفاح\n٢. موز", "تفاح\nموز"),
+        ({"kind": "quoted"}, "„Guten Tag“", "Er sagte „Guten Tag“"),
+        ({"kind": "quoted"}, "«Bonjour à tous»", "Il dit «bonjour»"),
+        ({"kind": "quoted"}, "「こんにちは」", "彼は「こんにちは」"),
+        ({"kind": "ends_question"}, "«Ça va ?»", "Ça va."),
+    ],
+)
+def test_form_is_judged_by_the_signs_of_each_language(constraint: dict[str, Any], good: str, bad: str) -> None:
+    args = {"constraints": [constraint]}
+    assert verify("format", args, good).passed and not verify("format", args, bad).passed

@@ -60,6 +60,8 @@ def towns(category: str | None = "Towns of the world") -> list[dict[str, str]]:
         ("1, 2, 3", "match"),
         ("1.2.3", "match"),
         ("1,234,567.5", "numeric"),
+        ("1.234,56 €", "numeric"),
+        ("1.234", "match"),  # 1234 in German
         ("Ada Lovelace", "match"),
         ("She wrote the first program for a machine that was never built in her lifetime.", "token_f1"),
     ],

@@ -16,11 +16,12 @@ from .text import Args, Score, failed, normalise, occurs, passed, shown, words
 Constraint = Callable[[str, Args], bool]
 
 _BULLET = re.compile(r"[-*•]\s+\S")
-_NUMBERED = re.compile(r"\(?[0-9]{1,3}[.)]\s+\S")
-_SENTENCE_END = re.compile(r"(?<![.!?…。！？])(?:[.!?…]++[\"'”’)\]*_]{0,3}(?=\s|\Z)|[。！？]++)")
+_NUMBERED = re.compile(r"[(（]?\d{1,3}(?:[.)]\s+|[、．）]\s*)\S")
+_SENTENCE_END = re.compile(r"(?<![.!?…。！？])(?:[.!?…؟۔]++[\"'”’»)\]*_]{0,3}(?=\s|\Z)|[。！？।॥።፧។៕။]++)")
 _ABBREVIATION = re.compile(r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|jr|sr|no)|\b[A-Z])\Z", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\]")
 _HIGHLIGHT = re.compile(r"\*(?![\s*])[^*\n]+(?<!\s)\*")
+_QUOTES = ('""', "“”", "„“", "„”", "«»", "»«", "「」", "『』")
 _FENCED = re.compile(r"\A```\w*\n(.*)\n```\Z", re.DOTALL)
 _MINOR_WORDS = "a an and as at but by for from in nor of on or so the to up yet with"
 _SCRIPTS: dict[str, tuple[str, ...]] = {
@@ -122,7 +123,7 @@ def _json(answer: str, args: Args) -> bool:
 
 def _quoted(answer: str, args: Args) -> bool:
     text = answer.strip()
-    return len(text) > 2 and (text[0], text[-1]) in {('"', '"'), ("“", "”")}
+    return len(text) > 2 and text[0] + text[-1] in _QUOTES
 
 
 def _letters(answer: str, args: Args) -> bool:
@@ -164,7 +165,7 @@ CONSTRAINTS: Mapping[str, Constraint] = {
     "end": lambda answer, args: _folded(answer).endswith(_folded(args["text"])),
     "json": _json,
     "placeholders": lambda answer, args: _within(len(_PLACEHOLDER.findall(answer)), args),
-    "no_commas": lambda answer, args: not set(",،，、") & set(answer),
+    "no_commas": lambda answer, args: not set(",،，、፣") & set(answer),
     "quoted": _quoted,
     "letters": _letters,
     "separator": _separator,
@@ -172,7 +173,7 @@ CONSTRAINTS: Mapping[str, Constraint] = {
     "sections": _sections,
     "letter_count": lambda answer, args: _within(answer.casefold().count(args["letter"].casefold()), args),
     "no_digits": lambda answer, args: not any(map(str.isdigit, answer)),
-    "ends_question": lambda answer, args: answer.rstrip(" \t\n\"'”’*)").endswith(("?", "？", "؟")),
+    "ends_question": lambda answer, args: answer.rstrip(" \t\n\"'”’»」*)").endswith(("?", "？", "؟", "፧")),
     "highlighted": lambda answer, args: _within(len(_HIGHLIGHT.findall(answer)), args),
 }
 """Constraints by kind. `arguments.yaml` has their parameters."""

@@ -7,14 +7,17 @@ from bisect import bisect_left
 
 from .text import Args, Score, failed, passed, shown
 
-_PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?(?:e[-+]?[0-9]{1,3}(?![\w]))?|\.[0-9]+"
+_DIGITS = r"[0-9]+(?:[.,][0-9]+|['’ ][0-9]{3}(?![0-9]))*|\.[0-9]+"
 _NUMBER = re.compile(
-    rf"(?P<sign>(?<![\w)])[-+])?(?:(?P<whole>[0-9]{{1,9}})\s(?=[0-9]{{1,9}}/[0-9]))?(?P<top>{_PLAIN})"
-    rf"(?:\s?/\s?(?P<bottom>{_PLAIN}))?(?P<percent>\s?%)?"
+    rf"(?P<sign>(?<![\w)])[-+])?(?:(?P<whole>[0-9]{{1,9}})\s(?=[0-9]{{1,9}}/[0-9]))?"
+    rf"(?P<top>{_DIGITS})(?P<exponent>e[-+]?[0-9]{{1,3}}(?![\w]))?"
+    rf"(?:\s?/\s?(?P<bottom>{_DIGITS}))?(?P<percent>\s?%)?"
 )
+_INDIAN = re.compile(r"[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}")
+_SEPARATORS = str.maketrans("\u2212\u2013\u2044\u066b\u066c\u066a", "--/.,%")  # the last three are Arabic
 _MARKER = re.compile(r"answer\W{0,4}is|answer\W{0,4}:|=|\\boxed|####")
 _FRACTION = re.compile(r"\\[dt]?frac\{([0-9.,]{1,40})\}\{([0-9.,]{1,40})\}")
-_LATEX_NOISE = re.compile(r"\\[,!; ]|\\text\{|[$€£¥]")
+_LATEX_NOISE = re.compile(r"\{,\}|\\[,!; ]|\\text\{|[$€£¥]")
 _SMALL = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
 sixteen seventeen eighteen nineteen"""
 _TENS = {word: 20 + 10 * i for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
@@ -27,8 +30,10 @@ def numeric(args: Args, answer: str, prompt: str) -> Score:
     """The final number of an answer.
 
     The final number is the first one after the last "answer is", "answer:", "=", "\\boxed{" or "####" that
-    has one after it, else the last number of the text. Reads 1,234  -3  3.5  1/2  2 1/2  45%  $12  1e6, and
-    number words when there is no digit. A percentage stands for itself and for its hundredth. Score 1 or 0.
+    has one after it, else the last number of the text. Reads 1,234  -3  3.5  1/2  2 1/2  45%  $12  1e6, also as
+    other languages write them: 3,5  1.234,56  1 234,56  1'234  12,34,567 and the digits of any script; and English
+    number words when there is no digit. A percentage stands for itself and for its hundredth, and 1.234 for 1234 too.
+    Score 1 or 0.
     Passes when the number is within `tolerance` (1e-6) of `value`.
     """
     values = final_number(answer)
@@ -42,9 +47,10 @@ def numeric(args: Args, answer: str, prompt: str) -> Score:
 
 
 def final_number(answer: str) -> list[float]:
-    """The readings of the final number (a percentage has two), or none when there is no number."""
-    text = unicodedata.normalize("NFKC", answer).lower()
-    text = text.replace("\u2212", "-").replace("\u2013", "-").replace("\u2044", "/")
+    """The readings of the final number (a percentage has two), the likeliest first; none when there is no number."""
+    text = unicodedata.normalize("NFKC", answer).lower().translate(_SEPARATORS)
+    if not text.isascii():
+        text = re.sub(r"\d", lambda digit: str(unicodedata.decimal(digit[0])), text)
     text = _LATEX_NOISE.sub("", _FRACTION.sub(r"\1/\2", text)).replace("\\%", "%")
     matches = list(_NUMBER.finditer(text))
     if not matches:
@@ -58,21 +64,35 @@ def final_number(answer: str) -> list[float]:
 
 
 def _read(found: re.Match[str]) -> list[float]:
-    top, bottom = _float(found["top"]), _float(found["bottom"])
-    if top is None or bottom == 0:
+    bottom = _plain(found["bottom"])[0] if found["bottom"] else 1.0
+    if bottom == 0:
         return []
-    value = float(found["whole"] or 0) + (top / bottom if bottom else top)
-    if not math.isfinite(value):
-        return []
-    if (found["sign"] or "").startswith("-"):
-        value = -value
-    return [value, value / 100] if found["percent"] else [value]
+    sign = -1 if (found["sign"] or "").startswith("-") else 1
+    power = float(f"1{found['exponent'] or ''}")
+    values = [sign * (float(found["whole"] or 0) + top * power / bottom) for top in _plain(found["top"])]
+    values = [value for value in values if math.isfinite(value)]
+    return [reading for value in values for reading in (value, value / 100)] if found["percent"] else values
 
 
-def _float(digits: str | None) -> float | None:
-    if digits is None:
-        return None
-    return float(digits.replace(",", "")) if len(digits) <= _MAX_DIGITS else math.inf
+def _plain(digits: str) -> list[float]:
+    """The values of digits with separators: of thousands where groups of three follow one, else of decimals."""
+    if len(digits) > _MAX_DIGITS:
+        return [math.inf]
+    separators = re.findall(r"[.,'’ ]", digits)
+    first, *groups = re.split(r"[.,'’ ]", digits)
+    whole = float("".join([first, *groups]))
+    if not groups:
+        return [whole]
+    decimal = float(f"{''.join([first, *groups[:-1]])}.{groups[-1]}")
+    are_thousands = first[:1] not in ("", "0") and len(first) <= 3 and all(len(group) == 3 for group in groups)
+    if separators == ["."]:
+        return [decimal, whole] if are_thousands else [decimal]
+    if len({*separators}) == 1 and (are_thousands or _INDIAN.fullmatch(digits)):
+        return [whole]
+    *earlier, last = separators
+    if last in ".," and last not in earlier and len({*earlier}) < 2 and all(len(g) == 3 for g in groups[:-1]):
+        return [decimal]
+    return [float(groups[-1])]  # a list, a date or a version
 
 
 def _number_word(text: str) -> list[float]:
