@@ -160,16 +160,20 @@ def test_the_good_wishes_at_the_end_of_a_letter_stay(end: str) -> None:
         assert [found.output for found in parse(text + talk, cut_off=False)] == [letter]
 
 
-def test_code_is_not_searched_for_labels() -> None:
+@pytest.mark.parametrize("before", ["\n", " "])
+def test_code_is_not_searched_for_labels(before: str) -> None:
     code = "```python\n# Task 1: add\n# Input: a\n# Output: b\nprint(1 + 1)\n```"
-    tasks = parse_tasks(f"Task 9: {B}\nInput:\n{code}\n\nTask 10: {A}\nInput: None", False, begins_inside=False)
+    tasks = parse_tasks(f"Task 9: {B}\nInput:{before}{code}\n\nTask 10: {A}\nInput: None", False, begins_inside=False)
     assert [(t.instruction, t.input, t.problem) for t in tasks] == [(B, code, ""), (A, "", "")]
-    found = parse_instances(f"Example 1\nInput:\n{code}\nOutput: 2\n\nExample 2\nInput: a\nOutput: b", cut_off=False)
+    found = parse_instances(
+        f"Example 1\nInput:{before}{code}\nOutput: 2\n\nExample 2\nInput: a\nOutput: b", cut_off=False
+    )
     assert [(i.input, i.output, i.problem) for i in found] == [(code, "2", ""), ("a", "b", "")]
 
 
-def test_a_fence_around_all_tasks_is_no_code() -> None:
-    text = f"```markdown\nTask 9: {A}\nInput: None\n\nTask 10: {B}\nInput: {BI}\n```"
+@pytest.mark.parametrize("name", ["markdown", "tasks", ""])
+def test_a_fence_around_all_tasks_is_no_code(name: str) -> None:
+    text = f"```{name}\nTask 9: {A}\nInput: None\n\nTask 10: {B}\nInput: {BI}\n```"
     tasks = [t for t in parse_tasks(text, False, begins_inside=False) if not t.problem]
     assert [(t.instruction, t.input) for t in tasks] == [(A, ""), (B, BI)]
 

@@ -145,8 +145,13 @@ SPEAKS_OF_TASKS = re.compile(
     rf"{_any_of('task')}|{_any_of('instruction')}|prompt|template|language model|\bllm|few-shot", re.IGNORECASE
 )
 
-FENCE = _line(r"```[\w+-]*[ \t]*\r?$")
-_NO_CODE = ("text", "txt", "plaintext", "markdown", "md", "yaml", "yml")
+FENCE = re.compile(rf"(?:^|(?<={_COLON})[*_]{{0,3}}){_BLANK}```([\w+#-]*+)[ \t]*+\r?$", re.MULTILINE)
+"""Alone on its line or behind a label."""
+_CODE = frozenset(
+    "bash c c# c++ cpp cs csharp css dart go golang haskell html java javascript js jsx julia kotlin lua matlab perl "
+    "php powershell py python python3 r rb ruby rust scala sh shell sql swift ts tsx typescript".split()
+)
+"""Languages of blocks. Of any other name, a fence may stand around all tasks."""
 
 
 def without_code(text: str) -> str:
@@ -154,11 +159,9 @@ def without_code(text: str) -> str:
     parts: list[str] = []
     done, opened = 0, None
     for fence in FENCE.finditer(text):
-        language = fence[0].strip("` \t\r").lower()
-        if language:
-            opened = None if language in _NO_CODE else fence.end() + 1
+        if fence[1]:
+            opened = fence.end() if fence[1].lower() in _CODE else None
         elif opened is not None:
-            inner = fence.start() - 1 - opened
-            parts += [text[done:opened], "x" * inner]
-            done, opened = opened + max(0, inner), None
+            parts += [text[done:opened], re.sub(".", "x", text[opened : fence.start()])]
+            done, opened = fence.start(), None
     return "".join([*parts, text[done:]])
