@@ -37,6 +37,10 @@ def test_words_are_counted(sentence: str) -> None:
         ("पेरिस", "उत्तर पेरिस है।", True),
         ("पेरस", "उत्तर पेरिस है।", False),
         ("서울", "답은 서울 입니다", True),
+        ("서울", "답은 서울입니다.", True),
+        ("서울", "서울은 대한민국의 수도이다.", True),
+        ("서울", "서울대학교", False),
+        ("1947", "भारत १९४७ में स्वतंत्र हुआ", True),
         ("cat", "concatenate", False),
     ],
 )
@@ -68,3 +72,30 @@ def test_vowel_signs_tell_words_apart() -> None:
 def test_form_is_judged_by_the_signs_of_each_language(constraint: dict[str, Any], good: str, bad: str) -> None:
     args = {"constraints": [constraint]}
     assert verify("format", args, good).passed and not verify("format", args, bad).passed
+
+
+@pytest.mark.parametrize(
+    "answer", ["答案是B。", "选B", "정답은 B입니다.", "答えはBです。", "B、因为它最大", "คำตอบคือB"]
+)
+def test_a_letter_is_chosen_beside_a_script_without_spaces(answer: str) -> None:
+    options = {"A": "地球", "B": "木星", "C": "火星"}
+    assert verify("choice", {"options": options, "answer": "B"}, answer).passed
+    assert not verify("choice", {"options": options, "answer": "A"}, answer).passed
+
+
+@pytest.mark.parametrize(
+    ("labels", "answer"),
+    [
+        (["긍정", "부정"], "이 문장은 긍정입니다."),
+        (["正面", "负面"], "这条评论是正面的。"),
+        (["肯定的", "否定的"], "この文は肯定的です。"),
+        (["บวก", "ลบ"], "ความคิดเห็นนี้เป็นบวก"),
+    ],
+)
+def test_a_label_is_found_in_its_script(labels: list[str], answer: str) -> None:
+    assert verify("label", {"labels": labels, "answer": labels[0]}, answer).passed
+
+
+def test_the_items_of_a_list_are_found_by_the_marks_of_each_language() -> None:
+    for answer in ("水果：\n1、苹果\n2、香蕉", "果物\n・りんご\n・みかん", "الفواكه\n١. تفاح\n٢. موز"):
+        assert verify("list_items", {"min_items": 2, "max_items": 2}, answer).passed, answer

@@ -15,7 +15,7 @@ from .text import Args, Score, failed, normalise, occurs, passed, shown, words
 
 Constraint = Callable[[str, Args], bool]
 
-_BULLET = re.compile(r"[-*•]\s+\S")
+_BULLET = re.compile(r"(?:[-*•]\s+|・\s*)\S")
 _NUMBERED = re.compile(r"[(（]?\d{1,3}(?:[.)]\s+|[、．）]\s*)\S")
 _SENTENCE_END = re.compile(r"(?<![.!?…。！？])(?:[.!?…؟۔]++[\"'”’»)\]*_]{0,3}(?=\s|\Z)|[。！？।॥።፧។៕။]++)")
 _ABBREVIATION = re.compile(r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|jr|sr|no)|\b[A-Z])\Z", re.IGNORECASE)

@@ -7,6 +7,10 @@ They read words, not meaning: "not Paris" contains "Paris". `forbidden`, `max_wo
 import re
 from collections import Counter
 
+import regex
+
+from sedi_dagster.texts.words import UNSPACED
+
 from .text import (
     Args,
     Score,
@@ -23,6 +27,11 @@ from .text import token_f1 as f1
 
 _NOT_ARTICLE = r"(?:(?<![AIa])|(?!\s+[a-z])|(?=\s+(?:or|and|is|was|because|but|since|as)\b))"
 """After a stand-alone letter: it is no "A" or "I" which begins a phrase ("A dog", "I think")."""
+
+
+_NO_SPACES = rf"(?:{UNSPACED}|\p{{Hangul}})"
+_BESIDE_LETTERS = regex.compile(rf"(?<={_NO_SPACES})(?=\p{{Latin}})|(?<=\p{{Latin}})(?={_NO_SPACES})")
+"""Where a letter stands beside a script that puts no space there: 答案是B, B입니다."""
 
 
 def match(args: Args, answer: str, prompt: str) -> Score:
@@ -71,6 +80,7 @@ def choice(args: Args, answer: str, prompt: str) -> Score:
 
 def _letters(options: list[str], answer: str) -> set[str]:
     by_fold = {option.casefold(): option for option in options}
+    answer = _BESIDE_LETTERS.sub(" ", answer)
     keys = "|".join(sorted((re.escape(option) for option in options), key=len, reverse=True))
     said = re.findall(
         rf"(?:answer|option|choice)(?:\s{{0,3}}is)?\s{{0,3}}:?\s{{0,3}}[*(\[\"']{{0,3}}({keys})(?![\w'])",

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from bisect import bisect_left
 
-from .text import Args, Score, failed, passed, shown
+from .text import Args, Score, european_digits, failed, passed, shown
 
 _DIGITS = r"[0-9]+(?:[.,][0-9]+|['’ ][0-9]{3}(?![0-9]))*|\.[0-9]+"
 _NUMBER = re.compile(
@@ -48,9 +48,7 @@ def numeric(args: Args, answer: str, prompt: str) -> Score:
 
 def final_number(answer: str) -> list[float]:
     """The readings of the final number (a percentage has two), the likeliest first; none when there is no number."""
-    text = unicodedata.normalize("NFKC", answer).lower().translate(_SEPARATORS)
-    if not text.isascii():
-        text = re.sub(r"\d", lambda digit: str(unicodedata.decimal(digit[0])), text)
+    text = european_digits(unicodedata.normalize("NFKC", answer)).lower().translate(_SEPARATORS)
     text = _LATEX_NOISE.sub("", _FRACTION.sub(r"\1/\2", text)).replace("\\%", "%")
     matches = list(_NUMBER.finditer(text))
     if not matches:

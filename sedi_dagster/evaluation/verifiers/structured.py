@@ -11,7 +11,7 @@ from .text import Args, ErrorKind, Score, failed, normalise, passed, shown, toke
 _MAX_OBJECT_STARTS = 50  # how many "{" are tried; a right answer has its object at the first or second
 _MAX_ITEMS_COMPARED = 60  # near-duplicates are looked for among the first items, since the cost is quadratic
 _SAME_ITEM_F1 = 0.8
-_LIST_MARK = re.compile(r"(?:[-*•‣–]|\(?[0-9]{1,3}[.):]|\(?[A-Za-z][.)])\s+(?=\S)")
+_LIST_MARK = re.compile(r"(?:(?:[-*•‣–]|\(?\d{1,3}[.):]|\(?[A-Za-z][.)])\s+|(?:・|[(（]?\d{1,3}[、．）：])\s*)(?=\S)")
 
 
 def json_fields(args: Args, answer: str, prompt: str) -> Score:

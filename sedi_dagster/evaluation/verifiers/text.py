@@ -10,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import regex
@@ -25,6 +26,12 @@ _MAX_MARKS_IN_A_ROW = 30  # the limit of Unicode's stream-safe text format (UAX 
 _ARTICLES = frozenset({"a", "an", "the"})
 _THOUSANDS_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _MINUS = re.compile(r"(?<![\w)])-(?=[0-9])")
+_KOREAN = re.compile(r"[가-힣]\Z")
+_KOREAN_ENDING = (
+    "(?:입니다|이에요|예요|이다|이며|이고|이라고|라고|에서는|에서|에게|에는|에|으로|로|부터|까지|처럼|보다|은|는|이|가|"
+    "을|를|의|와|과|도|만|요)?"
+)
+"""Particles and forms of "to be" that Korean writes to a noun without a space."""
 _NOT_A_WORD = regex.compile(r"(?:[^\w.]|_|(?<![0-9])\.|\.(?![0-9]))+")
 
 
@@ -92,14 +99,20 @@ def is_too_long(answer: str) -> bool:
     return len(unicodedata.normalize("NFKC", harden(answer))) > 2 * MAX_ANSWER_CHARS
 
 
+def european_digits(text: str) -> str:
+    """The text with the digits 0 to 9 for those of other scripts."""
+    return text if text.isascii() else re.sub(r"\d", lambda digit: str(unicodedata.decimal(digit[0])), text)
+
+
 def normalise(text: str) -> str:
     """NFKC, casefold, punctuation to spaces, no articles, single spaces.
 
-    Numbers stay whole ("1,200" is "1200", "3.5" stays, "-3" is "minus 3"), so that "3" is not found in "3.5".
+    Numbers stay whole ("1,200" is "1200", "3.5" stays, "-3" is "minus 3"), so that "3" is not found in "3.5", and have
+    European digits in every script.
     A text made of articles alone keeps them, so that the option "A" does not vanish. Scripts without spaces between
     words (Chinese, Japanese, Thai ...) are given them, so that words are counted and compared in every script.
     """
-    text = unicodedata.normalize("NFKC", text).replace("\u2212", "-").casefold()
+    text = european_digits(unicodedata.normalize("NFKC", text)).replace("\u2212", "-").casefold()
     text = _MINUS.sub(" minus ", _THOUSANDS_COMMA.sub("", text))
     tokens = [word for token in _NOT_A_WORD.sub(" ", text).split() for word in segments(token)]
     return " ".join([token for token in tokens if token not in _ARTICLES] or tokens)
@@ -125,10 +138,16 @@ def occurs(phrase: str, text: str, normalised: str | None = None) -> bool:
     wanted = normalise(phrase)
     if not wanted:
         return bool(phrase.strip()) and phrase.strip().casefold() in text.casefold()
-    haystack = normalise(text) if normalised is None else normalised
-    if has_unspaced(wanted):  # where a word ends there depends on what surrounds it
-        return wanted.replace(" ", "") in haystack.replace(" ", "")
-    return f" {wanted} " in f" {haystack} "
+    return _words_pattern(wanted).search(normalise(text) if normalised is None else normalised) is not None
+
+
+@lru_cache(maxsize=4096)
+def _words_pattern(phrase: str) -> re.Pattern[str]:
+    """Finds a normalised phrase as whole words in a normalised text."""
+    if has_unspaced(phrase):  # where a word ends there depends on what surrounds it
+        return re.compile(" ?".join(map(re.escape, phrase.replace(" ", ""))))
+    ending = _KOREAN_ENDING if _KOREAN.search(phrase) else ""
+    return re.compile(rf"(?<!\S){re.escape(phrase)}{ending}(?!\S)")
 
 
 def first_occurring(phrases: Iterable[str], text: str, normalised: str) -> str | None:
@@ -146,7 +165,7 @@ def names_occurring(spellings: Mapping[str, Sequence[str]], normalised: str) -> 
     for spelling, name in sorted(pairs, key=lambda pair: -len(pair[0])):
         if not spelling:
             continue
-        rest = re.sub(rf"(?<!\S){re.escape(spelling)}(?!\S)", "|", normalised)
+        rest = _words_pattern(spelling).sub("|", normalised)
         if rest != normalised:
             found.add(name)
             normalised = rest
