@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from sedi_dagster.errors import SediError
 from sedi_dagster.records import derived_rng, derived_seed, task_prompts
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Composition = Literal["random", "clusters", "sequential"]
 
@@ -48,7 +46,6 @@ def _in_turn_by_cluster(vectors: np.ndarray, clusters: int, *seed: object) -> li
     The paper's summary does not give the number of clusters. With as many as rows in a batch, each batch contains one
     row of every cluster until a cluster runs out.
     """
-    import numpy as np
     from sklearn.cluster import KMeans
 
     broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
@@ -57,9 +54,9 @@ def _in_turn_by_cluster(vectors: np.ndarray, clusters: int, *seed: object) -> li
             f"{len(broken)} of {len(vectors)} embeddings contain non-finite values, the first in row {broken[0]}.",
             "Check the model in SEDI_BATCHING_EMBEDDING_MODEL, and delete its table from the lance folder.",
         )
-    found = KMeans(clusters, n_init=3, random_state=derived_seed(*seed, "clusters")).fit_predict(vectors)
+    labels = KMeans(clusters, n_init=3, random_state=derived_seed(*seed, "clusters")).fit_predict(vectors)
     members: dict[int, list[int]] = {}
-    for row, cluster in enumerate(found):
+    for row, cluster in enumerate(labels):
         members.setdefault(int(cluster), []).append(row)
     for cluster in sorted(members):
         derived_rng(*seed, "clusters", cluster).shuffle(members[cluster])

@@ -7,14 +7,11 @@ over rounds, `equal_size_distance`, uses samples of a fixed size and category mi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from sedi_dagster.records import derived_seed
-
-if TYPE_CHECKING:
-    import numpy as np
 
 NEIGHBOURS = 10
 DENSITY_POWER = 0.5
@@ -52,8 +49,6 @@ def vendi_score(vectors: np.ndarray) -> float:
     It is the exponential of the entropy of the eigenvalues of the cosine matrix divided by n (Friedman and Dieng, arXiv
     2210.02410, definition 3.1). X X^T and X^T X have the same non-zero eigenvalues; the smaller matrix is used.
     """
-    import numpy as np
-
     rows, dimensions = vectors.shape
     if not rows:
         return 0.0
@@ -77,8 +72,6 @@ def in_batch(vectors: np.ndarray, batches: Sequence[Sequence[int]]) -> dict[str,
 
 def nearest_neighbour_distances(vectors: np.ndarray) -> np.ndarray:
     """Return the cosine distance of each row to its nearest neighbour, shape (rows,); 0 for a single row."""
-    import numpy as np
-
     nearest = np.ones(len(vectors))
     for start in range(0, len(vectors) if len(vectors) > 1 else 0, 1024):
         cosines = vectors[start : start + 1024] @ vectors.T
@@ -98,8 +91,6 @@ def novelsum(vectors: np.ndarray, reference: np.ndarray) -> float:
     Args:
         reference: vectors that represent the distribution of information; here those of the human seed tasks.
     """
-    import numpy as np
-
     n = len(vectors)
     if n < 2 or not len(reference):
         return 0.0
@@ -125,7 +116,6 @@ def cluster_entropy(vectors: np.ndarray, reference: np.ndarray) -> float | None:
     Returns:
         None if there are no rows, or fewer than twenty in the reference.
     """
-    import numpy as np
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
@@ -174,8 +164,6 @@ def equal_size_draws(pool: pl.DataFrame, *seed: object) -> list[list[int]]:
     Returns:
         The row numbers of 10 draws; empty if the pool has fewer than 50 rows.
     """
-    import numpy as np
-
     rng = np.random.default_rng(derived_seed(*seed, "equal size"))
     sizes = pool.group_by("round").len().sort("round").with_columns(pl.col("len").cum_sum().alias("so_far"))
     reached = sizes.filter(pl.col("so_far") >= BASE_ROWS)
@@ -185,9 +173,10 @@ def equal_size_draws(pool: pl.DataFrame, *seed: object) -> list[list[int]]:
     if len(base) > SAMPLED_ROWS:
         base = np.random.default_rng(0).choice(base, SAMPLED_ROWS, replace=False)
     categories = pool["category"].to_numpy()
-    wanted = [(np.flatnonzero(categories == c), int((base == c).sum())) for c in sorted(set(base))]
+    rows_and_counts = [(np.flatnonzero(categories == c), int((base == c).sum())) for c in sorted(set(base))]
     return [
-        [int(row) for rows, count in wanted for row in rng.choice(rows, count, replace=False)] for _ in range(DRAWS)
+        [int(row) for rows, count in rows_and_counts for row in rng.choice(rows, count, replace=False)]
+        for _ in range(DRAWS)
     ]
 
 
@@ -197,8 +186,6 @@ def equal_size_distance(vectors: np.ndarray, draws: Sequence[Sequence[int]]) -> 
     The standard error counts each distinct row of all draws once, as more draws from the same pool do not reduce the
     chance variation between pools.
     """
-    import numpy as np
-
     distances = np.concatenate([nearest_neighbour_distances(vectors[list(draw)]) for draw in draws])
     independent = len({row for draw in draws for row in draw})
     return float(distances.mean()), float(distances.std() / np.sqrt(independent))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from sedi_dagster.batching.embedding import embed
@@ -26,15 +27,13 @@ def embed_rows(job: Mapping[str, Any], log: Log) -> None:
         rows: Parquet file with the column `text`
         output: folder for `vectors.npy`
     """
-    import numpy as np
-
     texts = pl.read_parquet(job["rows"])["text"].to_list()
     report = progress_log(log, "embed")
-    made = []
+    vectors = []
     for start in range(0, len(texts), TEXTS_BETWEEN_LINES):
-        made.append(embed(texts[start : start + TEXTS_BETWEEN_LINES], job["model"]))
+        vectors.append(embed(texts[start : start + TEXTS_BETWEEN_LINES], job["model"]))
         report(min(start + TEXTS_BETWEEN_LINES, len(texts)), len(texts), {})
-    np.save(Path(job["output"]) / VECTORS, np.concatenate(made), allow_pickle=False)
+    np.save(Path(job["output"]) / VECTORS, np.concatenate(vectors), allow_pickle=False)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from sedi_dagster.errors import ModelError
 from sedi_dagster.models import BUNDLED_EMBEDDING, bundled_minilm, file_digest
 from sedi_dagster.settings import PROJECT_ROOT, local_path
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def embed(texts: Sequence[str], model_name: str) -> np.ndarray:
@@ -21,8 +20,6 @@ def embed(texts: Sequence[str], model_name: str) -> np.ndarray:
     Raises:
         ModelError: the model is missing or not a sentence-transformers model.
     """
-    import numpy as np
-
     model = _loaded(model_name)
     if not texts:
         return np.empty((0, model.get_embedding_dimension()), dtype=np.float32)

@@ -7,15 +7,13 @@ concurrency pool `examples` admits one writer at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import polars as pl
 
 from sedi_dagster.errors import StorageError
 from sedi_dagster.storage.object_store import lance_database
-
-if TYPE_CHECKING:
-    import numpy as np
 
 TABLE = "examples"
 
@@ -49,8 +47,8 @@ def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.
         pa.field("embedding_model", pa.string(), nullable=False), pa.array([model] * len(data), pa.string())
     )
     database = lance_database(uri)
-    there = TABLE in database.list_tables(limit=10_000).tables
-    table = database.open_table(TABLE) if there else database.create_table(TABLE, schema=data.schema)
+    exists = TABLE in database.list_tables(limit=10_000).tables
+    table = database.open_table(TABLE) if exists else database.create_table(TABLE, schema=data.schema)
     _check_model(table, uri, round_key, model, dimensions)
     (
         table.merge_insert(["round", "example_id"])

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from sedi_dagster.batching.embedding import embed, model_identity
 from sedi_dagster.storage.object_store import lance_database
-
-if TYPE_CHECKING:
-    import numpy as np
 
 STORED_AT_ONCE = 8192
 """Texts embedded between two writes, which is what an interrupted run loses at most."""
@@ -49,19 +48,19 @@ class StoredVectors:
         import numpy as np
 
         keys = [text_hash(text) for text in texts]
-        wanted = dict(zip(keys, texts, strict=True))
+        texts_by_key = dict(zip(keys, texts, strict=True))
         database = lance_database(self._uri)
         name = _table_name(self.model)
         table = database.open_table(name) if name in database.list_tables(limit=10_000).tables else None
-        found = _look_up(table, list(wanted)) if table is not None else {}
-        missing = [key for key in wanted if key not in found]
+        found = _look_up(table, list(texts_by_key)) if table is not None else {}
+        missing = [key for key in texts_by_key if key not in found]
         for start in range(0, len(missing), STORED_AT_ONCE):
             part = missing[start : start + STORED_AT_ONCE]
-            made = self._make([wanted[key] for key in part], self.model)
-            rows = _rows(part, made, self.model)
+            vectors = self._make([texts_by_key[key] for key in part], self.model)
+            rows = _rows(part, vectors, self.model)
             table = table or database.create_table(name, schema=rows.schema, exist_ok=True)
             table.add(rows)
-            found |= zip(part, made, strict=True)
+            found |= zip(part, vectors, strict=True)
             self.embedded += len(part)
         if missing and table is not None and table.stats()["fragment_stats"]["num_fragments"] > MOST_FRAGMENTS:
             table.optimize()
@@ -78,8 +77,6 @@ def _table_name(model_name: str) -> str:
 
 
 def _look_up(table: Any, keys: Sequence[str]) -> dict[str, np.ndarray]:
-    import numpy as np
-
     found: dict[str, np.ndarray] = {}
     dimensions = table.schema.field("vector").type.list_size
     for start in range(0, len(keys), LOOKED_UP_AT_ONCE):

@@ -48,10 +48,10 @@ def depths(candidates: pl.DataFrame, known: Mapping[str, int]) -> dict[str, int]
     }
     found = dict(known)
 
-    def depth(name: str, on_the_way: frozenset[str]) -> int:
+    def depth(name: str, visited: frozenset[str]) -> int:
         if name not in found:
-            above = [p for p in parents.get(name, ()) if p not in on_the_way]
-            found[name] = 1 + max((depth(p, on_the_way | {name}) for p in above), default=0)
+            above = [p for p in parents.get(name, ()) if p not in visited]
+            found[name] = 1 + max((depth(p, visited | {name}) for p in above), default=0)
         return found[name]
 
     return {name: depth(name, frozenset()) for name in parents}
@@ -87,23 +87,23 @@ def pass_gate(
         seed_like = [(s, n) for s, n in near.get(i, ()) if n < len(pool) or n - len(pool) in passed]
         of_category = sum(ranked[p]["category"] == row["category"] for p in passed)
         if row["example_id"] in known:
-            why = "is a seed already"
+            reason = "is a seed already"
         elif not row["kept"]:
-            why = "not kept by the filters"
+            reason = "not kept by the filters"
         elif row["ifd"] is not None and row["ifd"] > rules.max_ifd:
-            why = f"IFD {row['ifd']:.2f} is above {rules.max_ifd:g}"
+            reason = f"IFD {row['ifd']:.2f} is above {rules.max_ifd:g}"
         elif row["depth"] > rules.max_depth:
-            why = f"{row['depth']} generations from a human seed, more than {rules.max_depth}"
+            reason = f"{row['depth']} generations from a human seed, more than {rules.max_depth}"
         elif seed_like:
             score, number = max(seed_like)
             other = seed_ids[number] if number < len(pool) else ranked[number - len(pool)]["example_id"]
-            why = f"near duplicate of seed {other} (ROUGE-L {score:.2f})"
+            reason = f"near duplicate of seed {other} (ROUGE-L {score:.2f})"
         elif of_category >= rules.per_category:
-            why = f"{rules.per_category} of {row['category']} were promoted already"
+            reason = f"{rules.per_category} of {row['category']} were promoted already"
         elif len(passed) >= rules.in_all:
-            why = f"{rules.in_all} were promoted already"
+            reason = f"{rules.in_all} were promoted already"
         else:
-            why = ""
+            reason = ""
             passed.append(i)
-        verdicts.append((row, why))
+        verdicts.append((row, reason))
     return verdicts

@@ -161,36 +161,36 @@ def _by_expected_gain(
     status = {o.category: o for o in _status(known, finished)}
     if request.goal == "targets" and not any(o.decision == "weak" for o in status.values()):
         return Stop(_nothing_to_do(finished[-1]))
-    wanting = [c for c in known if _may_gain(status.get(c), request.goal)]
+    eligible = [c for c in known if _may_gain(status.get(c), request.goal)]
     rates, each = keep_rates(known, finished), tokens_per_candidate(known, finished)
-    weak = {c for c in wanting if c in status and status[c].decision == "weak"}
-    prices = {c: (each[c] if each else 1.0) / rates[c] for c in wanting}
+    weak = {c for c in eligible if c in status and status[c].decision == "weak"}
+    prices = {c: (each[c] if each else 1.0) / rates[c] for c in eligible}
     calls = math.ceil(int(request.candidates_per_category * request.most_per_category) / request.per_call)
     allowed = calls * request.per_call
-    most = {c: allowed * rates[c] for c in wanting}
-    a_portion = max(1, request.candidates_per_category * len(known) // FEWEST_PORTIONS)
-    lots = {c: min(request.per_call, allowed, a_portion) * rates[c] for c in wanting}
+    most = {c: allowed * rates[c] for c in eligible}
+    portion = max(1, request.candidates_per_category * len(known) // FEWEST_PORTIONS)
+    lots = {c: min(request.per_call, allowed, portion) * rates[c] for c in eligible}
     budget = request.candidates_per_category * sum((each[c] if each else 1.0) for c in known)
     for_weak = sum(lots[c] * prices[c] for c in weak)
     half = budget / 2 * (1 + 1e-9)  # a small round often needs exactly half; rounding must not decide
     for_floor = max(request.floor_share * budget, for_weak if for_weak <= half else 0.0)
-    floor = _left_alone_longest(wanting, weak, finished, for_floor, prices, lots)
+    floor = _left_alone_longest(eligible, weak, finished, for_floor, prices, lots)
     curves = {
         c: learning_curve(c, finished, start.get(c, 0.0), _most_that_counts(status.get(c), request.goal))
-        for c in wanting
+        for c in eligible
     }
     beyond = {c: replace(o, examples=o.examples + floor[c]) for c, o in curves.items()}
-    left = max(0.0, budget - sum(floor[c] * prices[c] for c in wanting))  # the floor's last call may exceed it
-    best = shared_by_gain(beyond, prices, left, {c: most[c] - floor[c] for c in wanting}, lots)
-    wanted = {c: floor[c] + best[c] for c in wanting}
-    items = {c: status[c].items if c in status else 0 for c in wanting}
-    gains = {c: items[c] * curves[c].gain(wanted[c]) for c in wanting}
+    left = max(0.0, budget - sum(floor[c] * prices[c] for c in eligible))  # the floor's last call may exceed it
+    best = shared_by_gain(beyond, prices, left, {c: most[c] - floor[c] for c in eligible}, lots)
+    wanted = {c: floor[c] + best[c] for c in eligible}
+    items = {c: status[c].items if c in status else 0 for c in eligible}
+    gains = {c: items[c] * curves[c].gain(wanted[c]) for c in eligible}
     if sum(gains.values()) < LEAST_GAIN and len(finished) > 1:
         return Stop(
             f"another round is expected to gain {sum(gains.values()):.1f} of {sum(items.values())} items, less than "
             f"{LEAST_GAIN:g}"
         )
-    ranked = sorted((c for c in wanting if round(wanted[c])), key=lambda c: (-wanted[c], c))
+    ranked = sorted((c for c in eligible if round(wanted[c])), key=lambda c: (-wanted[c], c))
     return [
         _planned(c, round(wanted[c]), rates, allowed, _gain_in_words(status.get(c), gains[c]), status.get(c))
         for c in ranked
@@ -198,7 +198,7 @@ def _by_expected_gain(
 
 
 def _left_alone_longest(
-    wanting: Sequence[str],
+    eligible: Sequence[str],
     weak: Collection[str],
     finished: Sequence[RoundOutcome],
     tokens: float,
@@ -208,11 +208,11 @@ def _left_alone_longest(
     """Kept examples for the categories not targeted for longest: one call each, while the tokens last."""
 
     def order(category: str) -> tuple[bool, int, str]:
-        asked = [n for n, o in enumerate(finished) if (seen := o.of(category)) is not None and seen.candidates]
-        return category not in weak, max(asked, default=-1), category
+        targeted = [n for n, o in enumerate(finished) if (seen := o.of(category)) is not None and seen.candidates]
+        return category not in weak, max(targeted, default=-1), category
 
-    floor = dict.fromkeys(wanting, 0.0)
-    for category in sorted(wanting, key=order):
+    floor = dict.fromkeys(eligible, 0.0)
+    for category in sorted(eligible, key=order):
         price = lots[category] * prices[category]
         if price / 2 > tokens:
             break

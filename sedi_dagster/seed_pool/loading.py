@@ -122,14 +122,14 @@ def _rows(path: Path, problems: Problems, columns: Columns | None = None) -> lis
 
 
 def _renamed(rows: Sequence[Exchange], names: Mapping[str, str], problems: Problems) -> list[Exchange]:
-    left_out = [row for row in rows if row.category and not names.get(row.category, row.category)]
-    for category, count in Counter(row.category for row in left_out).items():
-        problems.notes[f"rows are of category {category[:60]!r}, which is excluded (SEDI_SEED_CATEGORIES)"] += count
-    return [
-        replace(row, category=names.get(row.category, row.category))
-        for row in rows
-        if not row.category or names.get(row.category, row.category)
-    ]
+    renamed = []
+    for row in rows:
+        category = names.get(row.category, row.category)
+        if row.category and not category:
+            problems.notes[f"rows are of category {row.category[:60]!r}, which is excluded (SEDI_SEED_CATEGORIES)"] += 1
+        else:
+            renamed.append(replace(row, category=category))
+    return renamed
 
 
 def with_known_names(rows: Sequence[Exchange], categories: Collection[str], problems: Problems) -> list[Exchange]:
@@ -214,17 +214,9 @@ def seed_frame(seeds: Sequence[SeedTask], confidence: Mapping[str, float] | None
     Args:
         confidence: `SeedFile.confidence`; the column is null where the file names the category.
     """
+    confidence = confidence or {}
     rows = [
-        {
-            "seed_id": s.id,
-            "category": s.category,
-            "instruction": s.instruction,
-            "input": s.input,
-            "output": s.output,
-            "is_classification": s.is_classification,
-            "origin": "human",
-            "category_confidence": (confidence or {}).get(s.id),
-        }
-        for s in seeds
+        {"seed_id": seed.id, **vars(seed), "origin": "human", "category_confidence": confidence.get(seed.id)}
+        for seed in seeds
     ]
     return pl.DataFrame(rows, schema=SEED_SCHEMA)
