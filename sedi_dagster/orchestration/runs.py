@@ -6,7 +6,7 @@ time). Runs launched by a user are identified by their assets and partition.
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import cast, get_args
 
 import dagster as dg
@@ -28,7 +28,6 @@ PROCESS = "sedi/process"
 HOST = "sedi/host"
 """The machine whose sensor requested the run. With the default launcher, it also executes it."""
 
-UNFINISHED = dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)
 MAX_ATTEMPTS_READ = 30
 DAEMON_TIMEOUT_S = 60.0
 SUBMIT_TIMEOUT_S = 300.0  # long enough for a restarted daemon to resume a submission that was interrupted
@@ -110,19 +109,27 @@ def close_dead_runs(instance: dg.DagsterInstance, *, alone: bool) -> list[str]:
         alone: no other process drives the loop (`ownership`), so a `sedi run` of another machine must be gone.
             Otherwise only processes of this machine are checked.
     """
-    closed = []
-    for record in instance.get_run_records(UNFINISHED):
+    dead = [(run, message) for run, message in _unfinished(instance, alone) if message]
+    for run, message in dead:
+        instance.add_run_tags(run.run_id, {CAUSE: "lost"})
+        if run.status == dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, message)
+        else:
+            instance.report_run_failed(run, message)
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return [run.run_id for run, _ in dead]
+
+
+def live_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Return the unfinished runs, without those whose process on this machine is gone."""
+    return [run for run, message in _unfinished(instance, alone=False) if not message]
+
+
+def _unfinished(instance: dg.DagsterInstance, alone: bool) -> Iterator[tuple[dg.DagsterRun, str]]:
+    """Each unfinished run, and why it cannot be in progress any more (empty if it may be)."""
+    for record in instance.get_run_records(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
         run = record.dagster_run
-        message = _why_dead(instance, run, record.create_timestamp.timestamp(), alone)
-        if message:
-            instance.add_run_tags(run.run_id, {CAUSE: "lost"})
-            if run.status == dg.DagsterRunStatus.CANCELING:
-                instance.report_run_canceled(run, message)
-            else:
-                instance.report_run_failed(run, message)
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-            closed.append(run.run_id)
-    return closed
+        yield run, _why_dead(instance, run, record.create_timestamp.timestamp(), alone)
 
 
 def _why_dead(instance: dg.DagsterInstance, run: dg.DagsterRun, created: float, alone: bool) -> str:

@@ -14,7 +14,7 @@ from sedi_dagster.orchestration.jobs import ROUND_ASSETS, generate_batch, prepar
 from sedi_dagster.orchestration.partitions import batch_key
 from sedi_dagster.orchestration.planning import needs_preparation, next_plan
 from sedi_dagster.orchestration.resources import SediResource
-from sedi_dagster.orchestration.runs import UNFINISHED, active_run, count_runs, ended_runs
+from sedi_dagster.orchestration.runs import active_run, count_runs, ended_runs, live_runs
 from sedi_dagster.records import RoundPlan, content_id
 from sedi_dagster.storage.rounds import cut_short
 from sedi_dagster.storage.store import Store
@@ -49,7 +49,7 @@ def read_state(
     history = sedi.history()
     plan = history.open_round
     works = _works(sedi, plan, [outcome.round for outcome in history.finished])
-    inputs, running = inputs_fingerprint(sedi, plan), list(instance.get_runs(UNFINISHED))
+    inputs, running = inputs_fingerprint(sedi, plan), live_runs(instance)
     pending = tuple(
         PendingWork(
             work, active_run(work, running), ended_runs(instance, work, inputs, since), count_runs(instance, work)

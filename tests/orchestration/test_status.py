@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -10,11 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from sedi_dagster.cli import main
+from sedi_dagster.definitions import defs
 from sedi_dagster.feedback.plan import PlanRequest, Stop
 from sedi_dagster.orchestration import planning
 from sedi_dagster.orchestration.doctor import _run
 from sedi_dagster.orchestration.planning import next_plan, start_round
 from sedi_dagster.orchestration.resources import SediResource
+from sedi_dagster.orchestration.runs import PROCESS, WORK
 from sedi_dagster.records import RoundPlan
 
 
@@ -33,6 +36,17 @@ def test_status_says_what_is_due_and_who_does_it(project: Path) -> None:
     code, after = printed("status")
     assert code == 0 and "Due: round-0001: seed_pool." in after
     assert all(len(line) <= 80 or str(project) in line for line in after.splitlines())
+
+
+def test_a_run_whose_process_was_killed_is_not_said_to_be_in_progress(project: Path) -> None:
+    plan = next_plan(SediResource(), "person")
+    assert isinstance(plan, RoundPlan)
+    tags = {WORK: "prepare|seed_pool", PROCESS: f"{os.uname().nodename}:999999999"}
+    printed("status")  # makes the home
+    with dg.DagsterInstance.get() as instance:
+        start_round(SediResource(), instance, plan)
+        instance.create_run_for_job(defs().resolve_job_def("prepare"), status=dg.DagsterRunStatus.STARTED, tags=tags)
+    assert "Due: round-0001: seed_pool (attempt 2)." in printed("status")[1]
 
 
 def test_doctor_names_each_thing_that_is_wrong_with_its_fix(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
