@@ -240,34 +240,31 @@ def _parse_object(text: str, span: _Span, raw: str, cut_off: bool, answered: boo
 def field_of(key: str) -> str:
     """Which of `FIELDS` a key in any language names; empty if none."""
     name = key.strip().casefold().replace("_", " ")
-    known = (field for field, names in FIELDS.items() if name in names)
-    labelled = (field for field, labels in _LABELS.items() if any(label.match(f"{name}:") for label in labels))
-    return next(known, "") or next(labelled, "")
+    for field, names in FIELDS.items():
+        if name in names or any(label.match(f"{name}:") for label in _LABELS[field]):
+            return field
+    return ""
 
 
 def _values(data: dict[str, Any]) -> dict[str, str]:
     """The text of each field. What a task works on may stand under several keys, such as a context and a question."""
     found: dict[str, list[str]] = {field: [] for field in FIELDS}
     for key, value in sorted(data.items(), key=_rank):
-        field, text = field_of(key), "" if value is None else _text_of(value)
-        if field == "instruction" and (not isinstance(value, str) or isinstance(value, _Numeral)):
+        field = field_of(key)
+        if not field or value is None or (field == "instruction" and type(value) is not str):  # `task` may be a number
             continue
+        text = _storable(value if isinstance(value, str) else _as_json(value)).strip()
         if field == "instruction" and found[field] and text not in found[field]:
             field = "input" if words.QUESTION.match(f"{key}:") else ""
         if field and text and text not in found[field]:
             found[field].append(text)
-    given = "\n\n".join(found.pop("input"))
-    return {"input": given} | {field: texts[0] if texts else "" for field, texts in found.items()}
+    return {field: "\n\n".join(found[field] if field == "input" else found[field][:1]) for field in FIELDS}
 
 
 def _rank(item: tuple[str, Any]) -> int:
     """The best known names of a field come first."""
     name = item[0].strip().casefold()
     return min((names.index(name) for names in FIELDS.values() if name in names), default=99)
-
-
-def _text_of(value: Any) -> str:
-    return _storable(value if isinstance(value, str) else _as_json(value)).strip()
 
 
 def _as_json(value: Any) -> str:
