@@ -48,9 +48,7 @@ class Decontaminator:
         self._items = self._items.with_row_index("item")
         self._threshold, self._ngram, self._cosine, self._embed = threshold, ngram, cosine, embed
         self._runs = word_runs(self._items["neighbour"], ngram).group_by("run").agg(item=pl.col("row").min())
-        self._index = NoveltyIndex()
-        for item, text in self._items.select("item", "neighbour").iter_rows():
-            self._index.add(str(item), text)
+        self._index = NoveltyIndex((str(item), text) for item, (_, text) in enumerate(pairs))
         self._vectors: np.ndarray | None = None
 
     def near(self, texts: pl.DataFrame) -> pl.DataFrame:

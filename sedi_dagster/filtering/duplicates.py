@@ -12,6 +12,8 @@ duplicate, the near duplicate is judged again, against everything that was kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from sedi_dagster.filtering.novelty import NoveltyIndex
@@ -49,7 +51,9 @@ def duplicates(
         vectors = pl.DataFrame({"text": texts, "vector": pl.Series(embed(texts.to_list()))})
         undecided, pool = (f.join(vectors, on="text", how="left", maintain_order="left") for f in (undecided, pool))
     while undecided.height:
-        near = _near(undecided, pool, novelty_threshold)
+        index = NoveltyIndex(pool.select("id", "text").iter_rows())
+        neighbours = index.add_novel(undecided.select("id", "text").iter_rows(), novelty_threshold)
+        near = near_duplicates_found(undecided["row"], neighbours, novelty_threshold)
         novel = undecided.join(near, on="row", how="anti")
         similar = near.clear()
         if semantic_threshold is not None and embed is not None:
@@ -82,17 +86,16 @@ def _exact(texts: pl.DataFrame) -> pl.DataFrame:
     return found_frame(texts.with_columns(rule=pl.lit("exact_duplicate"), score=1.0, threshold=1.0))
 
 
-def _near(instructions: pl.DataFrame, pool: pl.DataFrame, threshold: float) -> pl.DataFrame:
-    index = NoveltyIndex()
-    for text_id, text in pool.select("id", "text").iter_rows():
-        index.add(text_id, text)
-    neighbours = index.add_novel(instructions.select("id", "text").iter_rows(), threshold)
-    rows = [
-        (row, "near_duplicate", found[2], threshold, found[0], found[1])
-        for row, found in zip(instructions["row"], neighbours, strict=True)
-        if found
+def near_duplicates_found(
+    rows: pl.Series, neighbours: Sequence[tuple[str, str, float] | None], threshold: float
+) -> pl.DataFrame:
+    """Return the rows that have a neighbour, as `NoveltyIndex` finds it, as near duplicates (`FOUND_SCHEMA`)."""
+    found = [
+        (row, "near_duplicate", neighbour[2], threshold, neighbour[0], neighbour[1])
+        for row, neighbour in zip(rows, neighbours, strict=True)
+        if neighbour
     ]
-    return pl.DataFrame(rows, schema=FOUND_SCHEMA, orient="row")
+    return pl.DataFrame(found, schema=FOUND_SCHEMA, orient="row")
 
 
 def _similar(texts: pl.DataFrame, pool: pl.DataFrame, threshold: float, latin_only: bool) -> pl.DataFrame:

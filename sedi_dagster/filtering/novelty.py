@@ -33,11 +33,8 @@ def greedy_novelty(candidates: list[str], pool: list[str], threshold: float) -> 
         One row a candidate: `novel` and, if it is not, the `score` with its nearest neighbour, which is row `pool` of
         the pool or row `candidate` of the candidates; the first one if several are equally near.
     """
-    index = NoveltyIndex()
-    for row, text in enumerate(pool):
-        index.add(str(row), text)
-    names = [f"c{row}" for row in range(len(candidates))]
-    near = index.add_novel(zip(names, candidates, strict=True), threshold)
+    index = NoveltyIndex((str(row), text) for row, text in enumerate(pool))
+    near = index.add_novel(((f"c{row}", text) for row, text in enumerate(candidates)), threshold)
     neighbours = [neighbour[0] if neighbour else "" for neighbour in near]
     return pl.DataFrame(
         {
@@ -65,7 +62,8 @@ class NoveltyIndex:
     size are merged, so that the cost of adding a text hardly depends on the size of the pool (a log-structured merge).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, texts: Iterable[tuple[str, str]] = ()) -> None:
+        """Begin with (id, text) pairs."""
         self._ids: list[str] = []
         self._texts: list[str] = []
         self._vocabulary = Vocabulary()
@@ -73,6 +71,8 @@ class NoveltyIndex:
         self._recent = self._vocabulary.encode([])
         self._encoded = 0
         self._threshold = math.inf
+        for text_id, text in texts:
+            self.add(text_id, text)
 
     def add(self, text_id: str, text: str) -> None:
         """Add a text under its id."""

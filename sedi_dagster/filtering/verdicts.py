@@ -19,7 +19,7 @@ import polars as pl
 
 from sedi_dagster.filtering.answer_rules import AnswerForm, answer_rules, with_special_tokens
 from sedi_dagster.filtering.decontamination import Decontaminator
-from sedi_dagster.filtering.duplicates import duplicates
+from sedi_dagster.filtering.duplicates import duplicates, near_duplicates_found
 from sedi_dagster.filtering.novelty import NoveltyIndex
 from sedi_dagster.filtering.rules import (
     FOUND_SCHEMA,
@@ -185,17 +185,10 @@ def _rejected_unanswered(
     not_kept = candidates.join(kept, on="row", how="anti").select(neighbour_id="candidate_id")
     outdated = verdicts.join(not_kept, on="neighbour_id", how="semi")
     texts = unanswered.join(outdated, on="row", how="semi", maintain_order="left").select("row", "shared", "text")
-    near = []
+    replaced = pl.DataFrame(schema=FOUND_SCHEMA)
     for (shared,), group in texts.group_by("shared", maintain_order=True):
-        index = NoveltyIndex()
-        for candidate_id, text in kept.filter(pl.col("shared") == shared).select("candidate_id", "text").iter_rows():
-            index.add(candidate_id, text)
-        nearest = index.nearest_of(group["text"].to_list(), novelty_threshold)
-        near += [
-            (row, "near_duplicate", found[2], novelty_threshold, found[0], found[1])
-            for row, found in zip(group["row"], nearest, strict=True)
-            if found
-        ]
-    replaced = pl.DataFrame(near, schema=FOUND_SCHEMA, orient="row")
+        known = kept.filter(pl.col("shared") == shared).select("candidate_id", "text")
+        nearest = NoveltyIndex(known.iter_rows()).nearest_of(group["text"].to_list(), novelty_threshold)
+        replaced = pl.concat([replaced, near_duplicates_found(group["row"], nearest, novelty_threshold)])
     distant = outdated.join(replaced, on="row", how="anti").with_columns(rule=pl.lit("unanswered_duplicate"))
     return pl.concat([verdicts.join(outdated, on="row", how="anti"), replaced, distant])
