@@ -52,8 +52,7 @@ COMMANDS = {
         "Recompute all hashes in the data folder and compare them with the manifests.",
     ),
 }
-"""Commands defined in other modules, with what `sedi --help` says of each: a module is imported only when its command
-is called."""
+"""Commands in other modules, with their descriptions in `sedi --help`. A module is imported when its command is run."""
 
 
 class _Group(click.Group):
@@ -87,7 +86,7 @@ class _Group(click.Group):
 
 
 def first_sentence(command: click.Command) -> str:
-    """What a list of commands says of one."""
+    """Return the first sentence of a command's help, its description in the list of commands."""
     return re.split(r"(?<=\.)\s", (command.help or "").strip())[0].replace("\n", " ")
 
 

@@ -166,7 +166,7 @@ def _generation_view(data: RoundData) -> dict[str, Any]:
     return {
         "funnel": counted,
         "legend": figures.funnel_legend(counted),
-        "funnel_plot": _plot(figures.funnel_figure(counted), "Candidates by category and what became of them"),
+        "funnel_plot": _plot(figures.funnel_figure(counted), "Candidates by category and outcome"),
         "best_examples": best_examples(data.examples, data.considered),
         "kept_examples": _kept_examples(data.examples, data.plan.category_ids),
     }
