@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from sedi_dagster.errors import StorageError
-from sedi_dagster.storage.object_store import lance_database
+from sedi_dagster.storage.object_store import lance_database, lance_table
 
 TABLE = "examples"
 
@@ -47,8 +47,7 @@ def replace_round(uri: str, round_key: str, examples: pl.DataFrame, vectors: np.
         pa.field("embedding_model", pa.string(), nullable=False), pa.array([model] * len(data), pa.string())
     )
     database = lance_database(uri)
-    exists = TABLE in database.list_tables(limit=10_000).tables
-    table = database.open_table(TABLE) if exists else database.create_table(TABLE, schema=data.schema)
+    table = lance_table(database, TABLE) or database.create_table(TABLE, schema=data.schema)
     _check_model(table, uri, round_key, model, dimensions)
     (
         table.merge_insert(["round", "example_id"])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sedi_dagster.batching.embedding import embed, model_identity
-from sedi_dagster.storage.object_store import lance_database
+from sedi_dagster.storage.object_store import lance_database, lance_table
 
 STORED_AT_ONCE = 8192
 """Texts embedded between two writes, which is what an interrupted run loses at most."""
@@ -51,7 +51,7 @@ class StoredVectors:
         texts_by_key = dict(zip(keys, texts, strict=True))
         database = lance_database(self._uri)
         name = _table_name(self.model)
-        table = database.open_table(name) if name in database.list_tables(limit=10_000).tables else None
+        table = lance_table(database, name)
         found = _look_up(table, list(texts_by_key)) if table is not None else {}
         missing = [key for key in texts_by_key if key not in found]
         for start in range(0, len(missing), STORED_AT_ONCE):

@@ -15,7 +15,7 @@ from sedi_dagster.lineage.dataset.forms import FORMS
 from sedi_dagster.lineage.dataset.selection import SHARES, parse_shares
 from sedi_dagster.records import round_named
 from sedi_dagster.settings import Settings, load_settings
-from sedi_dagster.storage.object_store import lance_database
+from sedi_dagster.storage.object_store import lance_database, lance_table
 from sedi_dagster.storage.store import Store
 
 if TYPE_CHECKING:
@@ -170,10 +170,9 @@ def similar_examples(
 
 def _open_table(store: Store, as_of: str) -> Any:
     """Open the table of examples as it was after the round `as_of`; empty: as it is now."""
-    database = lance_database(str(store.path("lance")))
-    if TABLE not in database.list_tables(limit=10_000).tables:
+    table = lance_table(lance_database(str(store.path("lance"))), TABLE)
+    if table is None:
         raise SediError("No example has been kept yet.", "Run `sedi run` first.")
-    table = database.open_table(TABLE)
     if as_of:
         rounds = sorted(table.tags.list())
         if as_of not in rounds:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from sedi_dagster.storage.files import sha256_of
-from sedi_dagster.storage.object_store import lance_database
+from sedi_dagster.storage.object_store import lance_database, lance_table
 from sedi_dagster.storage.store import Store
 
 CALL_DIGEST_SCHEMA: dict[str, Any] = {
@@ -85,9 +85,10 @@ def example_digests(uri: str, round_key: str | None = None) -> dict[str, dict[st
     from sedi_dagster.batching.example_table import TABLE
 
     database = lance_database(uri)
-    if TABLE not in database.list_tables(limit=10_000).tables:
+    table = lance_table(database, TABLE)
+    if table is None:
         return {}
-    query = database.open_table(TABLE).search()
+    query = table.search()
     rows = (query.where(f"round = '{round_key}'") if round_key else query).to_arrow()
     digests: dict[str, dict[str, str]] = {}
     for batch in rows.to_batches():

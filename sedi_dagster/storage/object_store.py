@@ -83,6 +83,16 @@ def lance_database(uri: str) -> Any:
     return lancedb.connect(uri, storage_options={"aws_endpoint": endpoint, "allow_http": "true"})
 
 
+def lance_table(database: Any, name: str) -> Any:
+    """Open a table; None if there is none, or if creating it was interrupted: a folder without a version."""
+    try:
+        return database.open_table(name)
+    except ValueError as error:
+        if "was not found" in str(error):
+            return None
+        raise
+
+
 def bucket(root: UPath) -> str:
     """Return the name of the bucket (or container) that contains a root."""
     return str(root.fs._strip_protocol(root.path)).strip("/").partition("/")[0]

@@ -10,6 +10,7 @@ import pytest
 
 from sedi_dagster.batching.example_table import TABLE, replace_round
 from sedi_dagster.errors import StorageError
+from sedi_dagster.lineage.contents import example_digests
 
 
 def examples(round_key: str, count: int) -> tuple[pl.DataFrame, np.ndarray]:
@@ -45,6 +46,14 @@ def test_a_round_that_is_written_again_is_replaced_and_tagged(tmp_path: Path) ->
 def test_a_round_that_kept_nothing_is_tagged_too(tmp_path: Path) -> None:
     assert replace_round(str(tmp_path), "round-0001", *examples("round-0001", 0), "m") == 0
     assert ids(tmp_path, "round-0001") == []
+
+
+def test_a_table_whose_creation_was_interrupted_is_created_again(tmp_path: Path) -> None:
+    """A full disk or a kill leaves folders without a version, which Lance lists as a table."""
+    (tmp_path / f"{TABLE}.lance" / "_versions").mkdir(parents=True)
+    assert example_digests(str(tmp_path)) == {}
+    assert replace_round(str(tmp_path), "round-0001", *examples("round-0001", 3), "m") == 3
+    assert len(example_digests(str(tmp_path))["round-0001"]) == 3
 
 
 def test_another_embedding_model_gets_one_clear_error_and_loses_nothing(tmp_path: Path) -> None:

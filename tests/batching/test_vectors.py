@@ -42,6 +42,13 @@ def test_each_distinct_text_is_embedded_once_and_rows_come_in_order(tmp_path: Pa
     assert again([]).shape == (0, 3)
 
 
+def test_a_table_whose_creation_was_interrupted_is_created_again(tmp_path: Path, asked: list[str]) -> None:
+    (tmp_path / f"{vectors._table_name('one')}.lance" / "_versions").mkdir(parents=True)
+    for _ in range(2):
+        StoredVectors(str(tmp_path), "one")(["a text"])
+    assert asked == ["a text"]
+
+
 def test_two_models_do_not_share_vectors(tmp_path: Path, asked: list[str]) -> None:
     StoredVectors(str(tmp_path), "one")(["Add."])
     StoredVectors(str(tmp_path), "other")(["Add."])
