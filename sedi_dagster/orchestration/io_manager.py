@@ -7,7 +7,7 @@ import dagster as dg
 
 from sedi_dagster.orchestration.checking import NAMES
 from sedi_dagster.orchestration.open_lineage import emit_open_lineage
-from sedi_dagster.orchestration.outputs import metadata_from_json, metadata_to_json
+from sedi_dagster.orchestration.outputs import as_dagster_failure, metadata_from_json, metadata_to_json
 from sedi_dagster.orchestration.partitions import MANY, partition_path
 from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.records import Tables
@@ -26,6 +26,7 @@ class TablesIOManager(dg.ConfigurableIOManager):
 
     sedi: dg.ResourceDependency[SediResource]
 
+    @as_dagster_failure()
     def handle_output(self, context: dg.OutputContext, obj: Tables) -> None:
         """Write the record of a partition's inputs, then its tables, and the marker last."""
         asset, store = context.asset_key.path[-1], self.sedi.store()
@@ -50,6 +51,7 @@ class TablesIOManager(dg.ConfigurableIOManager):
             emit_open_lineage(context, str(store.root), "/".join(parts), marker, record["inputs"])
         context.add_output_metadata({"dagster/uri": str(store.path("assets", *parts))})
 
+    @as_dagster_failure()
     def load_input(self, context: dg.InputContext) -> Tables | dict[str, Tables]:
         """Return the tables of the upstream partition, or those of several by partition key (`MANY`)."""
         store = self.sedi.store()

@@ -1,5 +1,8 @@
 """What steps report to Dagster: outputs with metadata, or the error that failed them."""
 
+import errno
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -7,13 +10,14 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from sedi_dagster.errors import SediError
+from sedi_dagster.errors import SediError, StorageError
 from sedi_dagster.orchestration.columns import description
 from sedi_dagster.records import Tables
 from sedi_dagster.storage.store import Store, tables_version
 from sedi_dagster.texts.markdown import markdown_table
 
 PAGES = "/sedi"
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 USER_ERROR = "user_error"
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 8
@@ -114,12 +118,36 @@ def _cell(value: Any) -> str:
 
 @contextmanager
 def as_dagster_failure() -> Iterator[None]:
-    """Turn a `SediError` raised in the block into a `dg.Failure` with the problem and the fix as metadata."""
+    """Turn a `SediError` raised in the block into a `dg.Failure` with the problem and the fix as metadata.
+
+    A full or read-only disk is one, too, whether Python or Lance reports it.
+    """
     try:
         yield
     except SediError as error:
-        metadata = {"problem": error.problem, "fix": error.fix, USER_ERROR: type(error).__name__}
-        raise dg.Failure(description=str(error), metadata=metadata) from None
+        raise _failure(error) from None
+    except (OSError, RuntimeError) as error:
+        if disk_error := _disk_error(error):
+            raise _failure(disk_error) from error
+        raise
+
+
+def _failure(error: SediError) -> dg.Failure:
+    metadata = {"problem": error.problem, "fix": error.fix, USER_ERROR: type(error).__name__}
+    return dg.Failure(description=str(error), metadata=metadata)
+
+
+def _disk_error(error: OSError | RuntimeError) -> StorageError | None:
+    """The error of a disk that refuses to write or read; None for any other."""
+    in_lance = re.search(r"\(os error (\d+)\)", str(error))
+    code = error.errno if isinstance(error, OSError) else int(in_lance[1]) if in_lance else None
+    if code not in _DISK_ERRORS:
+        return None
+    where = getattr(error, "filename", None) or "The data folder or the cache"
+    return StorageError(
+        f"{where} cannot be written or read: {os.strerror(code)}.",
+        "Free some space, or make the folder writable (SEDI_DATA, SEDI_CACHE). Finished work is kept; run again.",
+    )
 
 
 def step_failures(instance: dg.DagsterInstance, run_id: str) -> Iterator[Any]:

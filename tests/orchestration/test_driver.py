@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -25,6 +26,9 @@ from benchmarks.testbed.faulty_teacher import FaultyTeacher
 from benchmarks.testbed.planted_student import interpreter
 from sedi_dagster.cli import main
 from sedi_dagster.orchestration.driver import was_interrupted
+from sedi_dagster.orchestration.io_manager import TablesIOManager
+from sedi_dagster.orchestration.outputs import as_dagster_failure
+from sedi_dagster.orchestration.resources import SediResource
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
 
@@ -263,6 +267,30 @@ def test_bad_input_is_one_clear_error_before_anything_is_spent(
     assert "Fix:" in done.output
     assert "Traceback" not in done.output
     assert simulated_teacher.meter.as_dict()["billed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "", "/data/x.parquet"), "/data/x.parquet cannot be written or read: No space left"),
+        (RuntimeError("lance error: LanceError(IO): ... (os error 30), /root/commit.rs:1663"), "Read-only file system"),
+    ],
+)
+def test_a_disk_that_refuses_is_one_error_with_its_fix(error: Exception, told: str) -> None:
+    with pytest.raises(dg.Failure) as raised, as_dagster_failure():
+        raise error
+    problem = str(raised.value.metadata["problem"].value)
+    assert told in problem and "commit.rs" not in problem and raised.value.metadata["fix"].value
+    for other in (OSError("a bug"), RuntimeError("a bug")):
+        with pytest.raises(type(other), match="a bug"), as_dagster_failure():
+            raise other
+
+
+def test_a_damaged_table_of_an_input_is_one_error_with_its_fix(project: Path) -> None:
+    Store(str(project / "data")).write_tables({"seeds": pl.DataFrame({"a": [1]})}, "seed_pool")
+    (project / "data" / "assets" / "seed_pool" / "seeds.parquet").write_bytes(b"")
+    with pytest.raises(dg.Failure, match="is missing or was changed"):
+        TablesIOManager(sedi=SediResource()).load_input(dg.build_input_context(asset_key=dg.AssetKey("seed_pool")))
 
 
 @pytest.mark.usefixtures("planted")
