@@ -22,7 +22,7 @@ from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.rendering import RenderedRequest, StructuredOutput, render
 from sedi_dagster.teacher.sending import Sender
 from sedi_dagster.teacher.usage import TeacherUsage
-from sedi_dagster.teacher.worker_pool import InFlight, run_workers, until_silent
+from sedi_dagster.teacher.worker_pool import InFlight, run_workers, watch_endpoint
 
 OnAnswer = Callable[[int, TeacherAnswer], None]
 """`on_answer(index, answer)`: called as answers come, with the index of the request."""
@@ -162,7 +162,7 @@ class Teacher:
         exceeded: BudgetExceeded | None = None
         if await self._asks_in_batches():
             pending, exceeded = await self._send_in_batches([wanted async for wanted in pending], deliver)
-        health_check = until_silent(self._sender.limiter, self.endpoint, self._names, self.settings.silence_s)
+        health_check = watch_endpoint(self._sender.limiter, self.endpoint, self._names, self.settings.silence_s)
         try:
             most = max(1, min(len(requests), 4 * self.settings.max_concurrency))
             await run_workers(pending, answer, most, health_check)

@@ -1,15 +1,15 @@
 """Rate limiting: requests and tokens per minute if known, and adaptive concurrency.
 
 Concurrency grows with successes and shrinks with every 429 and timeout while those are more than a tenth of all
-answers. After several refusals or failures in a row the limiter pauses; then it lets one call through at a time, after
-Retry-After or a growing pause, until a success resumes normal sending. Refusals are tolerated for as long as the
+responses. After several refusals or failures in a row the limiter pauses; then it lets one call through at a time,
+after Retry-After or a growing pause, until a success resumes normal sending. Refusals are tolerated for as long as the
 settings say, an endpoint that fails every call for half a minute.
 """
 
 import asyncio
+import contextlib
 import random
 import time
-from collections import deque
 from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
@@ -18,8 +18,8 @@ from sedi_dagster.errors import TeacherError
 from sedi_dagster.teacher.failures import EndpointNames, Failure, rate_limit_error, unavailable_error
 
 _START, _GROWTH = 8, 0.1
-_TOLERATED, _MEMORY = 0.1, 1 / 128
-"""Share of refusals and timeouts tolerated without slowing down, and the weight of the newest answer in it."""
+_TOLERATED, _SMOOTHING = 0.1, 1 / 128
+"""Share of refusals and timeouts tolerated without slowing down, and the weight of the newest response in it."""
 _REFUSALS_IN_A_ROW, _FAILURES_IN_A_ROW = 3, 5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 5.0
 BREAKER_S = 30.0
@@ -29,58 +29,61 @@ BREAKER_S = 30.0
 class Concurrency:
     """Adaptive concurrency: one more call with every success until too many were refused, then slower growth."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._limit, self._threshold, self._refused = float(min(most, _START)), float(most), 0.0
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._limit, self._threshold, self._refused_share = float(min(maximum, _START)), float(maximum), 0.0
 
     @property
     def limit(self) -> int:
-        """Calls that may be under way at once."""
+        """The number of calls that may be in flight at once."""
         return int(self._limit)
 
     def grow(self) -> None:
         """Count a success; the limit grows unless too many calls were refused lately."""
-        self._refused -= self._refused * _MEMORY
-        if self._refused <= _TOLERATED:
-            self._limit = min(self.most, self._limit + (1.0 if self._limit < self._threshold else _GROWTH))
+        self._refused_share -= self._refused_share * _SMOOTHING
+        if self._refused_share <= _TOLERATED:
+            self._limit = min(self._maximum, self._limit + (1.0 if self._limit < self._threshold else _GROWTH))
 
     def shrink(self) -> None:
         """Count a refused call; the limit falls if too many were refused lately."""
-        self._refused += (1.0 - self._refused) * _MEMORY
-        if self._refused > _TOLERATED:
+        self._refused_share += (1.0 - self._refused_share) * _SMOOTHING
+        if self._refused_share > _TOLERATED:
             self._limit = self._threshold = max(1.0, self._limit - 1.0)
 
-    def recover(self, before: int) -> None:
-        """After a pause: return quickly to the previous limit."""
-        self._limit, self._threshold, self._refused = 1.0, float(before), 0.0
+    def recover(self, previous: int) -> None:
+        """Start again after a pause: from 1, and quickly back to the previous limit."""
+        self._limit, self._threshold, self._refused_share = 1.0, float(previous), 0.0
 
 
 class Rate:
     """A limit per minute without bursts: at most one second's worth at once. None: no limit."""
 
     def __init__(self, per_minute: int | None) -> None:
-        self._second = max(1.0, (per_minute or 0) / 60.0)
-        self._limiter = AsyncLimiter(self._second, 60.0 * self._second / per_minute) if per_minute else None
-        self._unused = 0.0
+        self._burst = max(1.0, (per_minute or 0) / 60.0)
+        self._limiter = AsyncLimiter(self._burst, 60.0 * self._burst / per_minute) if per_minute else None
+        self._refunded = 0.0
 
     async def take(self, amount: float) -> None:
-        """Wait for an amount. A large one is taken bit by bit, and the next ones wait for it."""
-        spared = min(amount, self._unused)
-        self._unused -= spared
-        amount -= spared
+        """Wait until the amount is available. A large one is taken bit by bit, and later callers wait for it."""
+        refunded = min(amount, self._refunded)
+        self._refunded -= refunded
+        amount -= refunded
         while self._limiter is not None and amount > 0:
-            await self._limiter.acquire(min(amount, self._second))
-            amount -= self._second
+            await self._limiter.acquire(min(amount, self._burst))
+            amount -= self._burst
 
-    def give_back(self, amount: float) -> None:
-        """What was taken and not used; it is spared the next ones."""
-        self._unused = max(0.0, self._unused + amount)
+    def refund(self, amount: float) -> None:
+        """Return an amount that was taken but not used, for later callers."""
+        self._refunded = max(0.0, self._refunded + amount)
 
 
 @dataclass
 class _FailureStreak:
-    """Failures without a success in between. `is_open`: so many that the circuit breaker opens, and one call at a time
-    probes the endpoint, from `probe_at` on."""
+    """Failures without a success in between.
+
+    `is_open`: there were so many that the circuit breaker is open. Then one call at a time probes the endpoint, from
+    `probe_at` on.
+    """
 
     since: float
     limit_before: int
@@ -92,13 +95,18 @@ class _FailureStreak:
 
     @property
     def is_open(self) -> bool:
-        some = self.limit_before // 4  # of many at once a few come back early, and the bad ones do so first
-        return self.refusals >= max(_REFUSALS_IN_A_ROW, some) or self.failures >= max(_FAILURES_IN_A_ROW, some)
+        # Of many calls in flight, failures tend to come back first, so a few in a row mean nothing.
+        tolerated = self.limit_before // 4
+        return self.refusals >= max(_REFUSALS_IN_A_ROW, tolerated) or self.failures >= max(
+            _FAILURES_IN_A_ROW, tolerated
+        )
 
 
 class CallLimiter:
-    """Grants slots to calls, first come, first served: `await acquire(...)`, then exactly one of `succeeded`, `failed`
-    and `release`."""
+    """Grants slots to calls, first come, first served.
+
+    Every `await acquire(...)` is followed by exactly one of `succeeded`, `failed` and `release`.
+    """
 
     def __init__(
         self,
@@ -112,53 +120,59 @@ class CallLimiter:
         self.in_flight = 0
         self._names, self._patience_s = names, patience_s
         self._requests, self._tokens = Rate(requests_per_minute), Rate(tokens_per_minute)
-        self._queue: deque[asyncio.Future[None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._head_of_queue = asyncio.Lock()
+        self._released = asyncio.Event()
         self._streak: _FailureStreak | None = None
+        self._error: TeacherError | None = None
         self._succeeded_at = self._active_at = 0.0
 
     async def acquire(self, tokens: int) -> None:
         """Wait for a slot.
 
         Raises:
-            TeacherError: the endpoint failed or refused every call for too long. All that wait get it; later calls
-                try anew.
+            TeacherError: the endpoint has failed or refused every call for too long. It is raised in all waiting
+                callers; later calls try again.
         """
         await self._requests.take(1)
         await self._tokens.take(tokens)
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(place)
-        self._admit()
-        try:
-            await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled() and place.exception() is None:
-                self.release()
-            raise
+        earlier_error = self._error
+        async with self._head_of_queue:
+            while (wait_s := self._wait_s(earlier_error)) != 0.0:
+                self._released.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._released.wait()
+            if not self.in_flight:
+                self.mark_active()  # silence begins with the first call
+            self.in_flight += 1
 
-    def succeeded(self, tokens_over: int = 0) -> None:
-        """An answer came. `tokens_over`: tokens estimated on acquiring but not used."""
+    def succeeded(self, unused_tokens: int = 0) -> None:
+        """Release the slot of a call that was answered, with the tokens that `acquire` counted but it did not use."""
         if self._streak is not None and self._streak.is_open:
             self.concurrency.recover(self._streak.limit_before)
         self._streak = None
         self._succeeded_at = time.monotonic()
         self.concurrency.grow()
-        self._tokens.give_back(tokens_over)
+        self._tokens.refund(unused_tokens)
         self.release()
 
     def failed(self, failure: Failure, sent_at: float, timed_out: bool = False) -> bool:
-        """A 429, a 5xx, a reset or a timeout came of a call sent at the time (monotonic).
+        """Release the slot of a call that failed with a 429, a 5xx, a reset or a timeout.
 
-        Returns: whether it counts as an attempt of the call itself. A 429 never does, nor does a failure while
-        every call fails: then the endpoint is to blame.
+        Args:
+            sent_at: when it was sent (monotonic clock).
+
+        Returns:
+            Whether this counts as an attempt of the call. A 429 does not, nor does a failure while every call fails:
+            then the endpoint is to blame.
         """
         now, refused = time.monotonic(), failure.kind == "rate_limited"
-        before = self.concurrency.limit
+        limit_before = self.concurrency.limit
         if refused or timed_out:
             self.concurrency.shrink()
         counts = not refused
-        if sent_at >= self._succeeded_at:  # else the endpoint has worked since: this says nothing about it now
-            streak = self._streak = self._streak or _FailureStreak(now, before)
+        if sent_at >= self._succeeded_at:  # else a call succeeded since, and this says nothing about the endpoint now
+            streak = self._streak = self._streak or _FailureStreak(now, limit_before)
             streak.message = failure.message
             streak.refusals += refused
             streak.failures += not refused
@@ -172,28 +186,46 @@ class CallLimiter:
         self.release()
         return counts
 
-    def pause_s(self, wanted_s: float, retry_after_s: float | None = None) -> float:
-        """A pause before a call comes again: what the endpoint asks for, but never past the end of patience."""
-        since = self._streak.since if self._streak is not None else time.monotonic()
-        left_s = max(0.0, since + self._patience_s - time.monotonic())
-        asked_s = retry_after_s or 0.0
-        return min(left_s, max(wanted_s, asked_s if asked_s <= left_s else 0.0))
-
-    def mark_active(self) -> None:
-        """The endpoint gave a sign of life: an answer of any kind."""
-        self._active_at = time.monotonic()
-
-    def silent_s(self) -> float:
-        """Time that calls have been under way without any sign of life; 0 if none is under way."""
-        return time.monotonic() - self._active_at if self.in_flight else 0.0
-
     def release(self) -> None:
         """Release the slot without recording an outcome."""
         self.in_flight -= 1
-        self._admit()
+        self._released.set()
 
-    def _error(self) -> TeacherError | None:
-        """Why nothing more is to be sent: patience is at its end, or would be before the endpoint takes calls again."""
+    def pause_s(self, backoff_s: float, retry_after_s: float | None = None) -> float:
+        """Return how long to pause before a retry, in seconds.
+
+        This is the backoff, or what the endpoint asks for if that is longer, but it never exceeds the patience left.
+        """
+        since = self._streak.since if self._streak is not None else time.monotonic()
+        left_s = max(0.0, since + self._patience_s - time.monotonic())
+        requested_s = retry_after_s or 0.0
+        return min(left_s, max(backoff_s, requested_s if requested_s <= left_s else 0.0))
+
+    def mark_active(self) -> None:
+        """Record a sign of life: a response of any kind."""
+        self._active_at = time.monotonic()
+
+    def silent_s(self) -> float:
+        """Return for how long calls have been in flight without any sign of life; 0 if there are none."""
+        return time.monotonic() - self._active_at if self.in_flight else 0.0
+
+    def _wait_s(self, earlier_error: TeacherError | None) -> float | None:
+        """Return how long the first in the queue has to wait: 0 for not at all, None for until a slot is released.
+
+        Raises:
+            TeacherError: nothing more is to be sent, now or since the caller saw `earlier_error`.
+        """
+        error = self._final_error()
+        if error is not None:
+            self._streak, self._error = None, error
+        if self._error is not None and self._error is not earlier_error:
+            raise self._error
+        if self._streak is None or not self._streak.is_open:
+            return 0.0 if self.in_flight < self.concurrency.limit else None
+        return None if self.in_flight else max(0.0, self._streak.probe_at - time.monotonic())
+
+    def _final_error(self) -> TeacherError | None:
+        """Return the error if patience has run out, or would before the endpoint takes calls again."""
         streak, now = self._streak, time.monotonic()
         if streak is None:
             return None
@@ -201,36 +233,7 @@ class CallLimiter:
         if not streak.refusals:
             is_dead = streak.is_open and waited_s > BREAKER_S
             return unavailable_error(streak.message, self._names) if is_dead else None
-        probes_late = streak.is_open and streak.probe_at > streak.since + self._patience_s
-        if not probes_late and waited_s < self._patience_s:
+        is_too_late = streak.is_open and streak.probe_at > streak.since + self._patience_s
+        if not is_too_late and waited_s < self._patience_s:
             return None
-        return rate_limit_error(waited_s, self._names, streak.message, streak.probe_at - now if probes_late else None)
-
-    def _admit(self) -> None:
-        """Grant free slots, all at once; if a pause is all that prevents it, try again when it ends."""
-        error = self._error() if self._queue else None
-        if error is not None:
-            self._streak = None
-            for place in self._queue:
-                if not place.done():
-                    place.set_exception(error)
-            self._queue.clear()
-        streak = self._streak if self._streak is not None and self._streak.is_open else None
-        while self._queue:
-            if self._queue[0].done():  # cancelled
-                self._queue.popleft()
-                continue
-            if self.in_flight >= (self.concurrency.limit if streak is None else 1):
-                return
-            if streak is not None and (wait_s := streak.probe_at - time.monotonic()) > 0.0:
-                if self._timer is None:
-                    self._timer = asyncio.get_running_loop().call_later(wait_s + 0.001, self._admit_later)
-                return
-            self._queue.popleft().set_result(None)
-            if not self.in_flight:
-                self.mark_active()  # silence begins with the first call
-            self.in_flight += 1
-
-    def _admit_later(self) -> None:
-        self._timer = None
-        self._admit()
+        return rate_limit_error(waited_s, self._names, streak.message, streak.probe_at - now if is_too_late else None)

@@ -81,8 +81,8 @@ def shown(models: Sequence[str]) -> str:
     return ", ".join(models[:_SHOWN_MODELS]) + (", ..." if len(models) > _SHOWN_MODELS else "")
 
 
-async def answers(endpoint: Endpoint, within_s: float) -> bool:
-    """Whether it answers the same question within the time, with whatever status."""
+async def responds(endpoint: Endpoint, within_s: float) -> bool:
+    """Return whether the endpoint responds to a request for its models within the time, with any status."""
     try:
         async with asyncio.timeout(within_s), open_client(endpoint) as client:
             await client.models.list()

@@ -6,10 +6,9 @@ which is free. After three such requests without a response, the endpoint is con
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, TypeVar
 
-from sedi_dagster.errors import SediError, TeacherError
 from sedi_dagster.teacher import preflight
 from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, unresponsive_error
@@ -21,9 +20,9 @@ Item = TypeVar("Item")
 
 
 class InFlight:
-    """Which workers of a pool have a call in flight: a context manager around the current task's call.
+    """The workers of a pool that have a call in flight: a context manager around the current task's call.
 
-    `is_over`: a worker of the pool has failed, so no call is sent again.
+    `is_over`: a worker has failed, so no further call is sent.
     """
 
     def __init__(self) -> None:
@@ -41,68 +40,62 @@ async def run_workers(
     items: AsyncIterator[Item],
     work: Callable[[Item, InFlight], Awaitable[None]],
     max_workers: int,
-    health_check: Awaitable[SediError],
+    health_check: Coroutine[Any, Any, NoReturn],
 ) -> None:
     """Work on all items with at most `max_workers` workers; each fetches its next item itself.
 
     Args:
-        health_check: awaited beside the workers. If it returns an error, all workers are cancelled at once.
+        health_check: runs beside the workers. If it raises an error, all workers are cancelled at once.
 
     Raises:
-        SediError: the first error of a worker. The other workers are cancelled, except those with a call in flight:
-            their answers are paid for.
+        SediError: the first error of a worker, or that of the health check. After an error of a worker, the others are
+            cancelled except those with a call in flight: their answers are paid for.
     """
     in_flight = InFlight()
     fetching = asyncio.Lock()
+    errors: list[Exception] = []
 
     async def worker() -> None:
-        while not in_flight.is_over:
-            async with fetching:
-                item = await anext(items, None)
-            if item is None:
-                return
-            await work(item, in_flight)
+        try:
+            while not in_flight.is_over:
+                async with fetching:
+                    item = await anext(items, None)
+                if item is None:
+                    return
+                await work(item, in_flight)
+        except Exception as error:
+            errors.append(error)
+            if not in_flight.is_over:
+                in_flight.is_over = True
+                for task in workers - in_flight.tasks - {asyncio.current_task()}:
+                    task.cancel()
 
-    async def first_error() -> BaseException | None:
-        ended, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
-        in_flight.is_over = True
-        _cancel(workers - in_flight.tasks)
-        await asyncio.wait(workers)
-        return next((e for task in ended if not task.cancelled() and (e := task.exception()) is not None), None)
-
-    workers = {asyncio.create_task(worker()) for _ in range(max_workers)}
-    ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(health_check), asyncio.create_task(first_error())]
     try:
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        error = next(end for end in ends if end.done()).result()
-    finally:
-        _cancel(workers)
-        for end in ends:
-            end.cancel()
-        await asyncio.gather(*workers, *ends, return_exceptions=True)
-    if error is not None:
-        raise error
+        async with asyncio.TaskGroup() as group:
+            health = group.create_task(health_check)
+            workers = {group.create_task(worker()) for _ in range(max_workers)}
+            await asyncio.wait(workers)
+            health.cancel()
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    if errors:
+        raise errors[0]
 
 
-def _cancel(workers: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel each worker once: a second time would interrupt the release of what it had reserved."""
-    for task in workers:
-        if not task.cancelling():
-            task.cancel()
+async def watch_endpoint(limiter: CallLimiter, endpoint: Endpoint, names: EndpointNames, silence_s: float) -> NoReturn:
+    """Raise when the endpoint is dead: no response for `silence_s`, then three probes unanswered for half of it each.
 
-
-async def until_silent(
-    limiter: CallLimiter, endpoint: Endpoint, names: EndpointNames, silence_s: float
-) -> TeacherError:
-    """Wait until the endpoint is dead: no answer for `silence_s`, then three probes unanswered for half of it each."""
+    Raises:
+        TeacherUnavailable: the endpoint is dead.
+    """
     unanswered = 0
     while unanswered < PROBES:
         silent_s = limiter.silent_s()
         if silent_s < silence_s:
             unanswered = 0
             await asyncio.sleep(max(0.05, silence_s - silent_s))
-        elif await preflight.answers(endpoint, silence_s / 2):
+        elif await preflight.responds(endpoint, silence_s / 2):
             limiter.mark_active()
         else:
             unanswered += 1
-    return unresponsive_error(limiter.silent_s(), names)
+    raise unresponsive_error(limiter.silent_s(), names)

@@ -108,7 +108,7 @@ def test_a_large_call_makes_the_next_ones_wait_for_it_and_what_it_did_not_use_is
         began = now()
         await rate.take(1_500)
         assert now() - began == pytest.approx(0.5, abs=0.01)
-        rate.give_back(1_400)
+        rate.refund(1_400)
         began = now()
         await rate.take(1_300)
         assert now() == began
