@@ -1,8 +1,8 @@
-"""Sending calls through the endpoint's batch API, with the same ledger and budget as all others.
+"""Sending calls through the endpoint's batch API, with the same ledger and budget as all other calls.
 
 The batch is recorded before its calls, the calls before the file is uploaded, and the file before the batch is created.
-A process killed at any moment leaves a row with its progress, and whoever needs one of the calls next resumes from
-there. Calls belong to the batch, which outlives the process that created it.
+A process killed at any moment leaves a row with its progress, and the next process that needs one of the calls resumes
+from there. Calls belong to the batch, which outlives the process that created it.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 from sedi_dagster.errors import BudgetExceeded, TeacherError
 from sedi_dagster.records import TeacherAnswer, TeacherRequest
 from sedi_dagster.teacher.answers import ReadAnswer
-from sedi_dagster.teacher.batch_api import MOST_BYTES, MOST_REQUESTS, BatchApi
+from sedi_dagster.teacher.batch_api import MAX_BYTES, MAX_REQUESTS, BatchApi
 from sedi_dagster.teacher.batch_rows import (
     BatchCall,
     BatchRow,
@@ -31,16 +31,22 @@ from sedi_dagster.teacher.sending import Sender
 from sedi_dagster.teacher.transaction import Answered, Busy, EndedCall, NoRoom, Reserved, is_batch
 
 FIRST_POLL_S, LONGEST_POLL_S = 2.0, 60.0
-_AT_ONCE = 512
+_CHUNK = 512
 _LINE_BYTES = 200
-"""What a line of the file holds besides the body of its call, generously."""
+"""A generous bound of what a line of the file contains besides the body of its call."""
 
-Asked = tuple[TeacherRequest, RenderedRequest]
+Call = tuple[TeacherRequest, RenderedRequest]
 
 
 @dataclass
 class Outcome:
-    """What batches brought: answers by key, and why no more fits into a budget, if that is so."""
+    """The result of batches.
+
+    Attributes:
+        answers: by request key.
+        exceeded: set if a call did not fit in the budget.
+        refused: set if the endpoint refused a batch.
+    """
 
     answers: dict[str, TeacherAnswer] = field(default_factory=dict)
     exceeded: BudgetExceeded | None = None
@@ -54,39 +60,39 @@ class Batches:
         self._sender, self._api, self._factor = sender, api, price_factor
         self._ledger = sender.ledger
 
-    async def send(self, asked: Sequence[Asked]) -> Outcome:
-        """Send the calls; what has no answer then is left to be sent one by one, or to a further batch.
+    async def send(self, requested: Sequence[Call]) -> Outcome:
+        """Send the calls and wait; those without an answer then have to be sent one by one or in another batch.
 
         Raises:
-            TeacherError: the endpoint cannot be used, or the calls brought nothing.
+            TeacherError: the endpoint cannot be used, or the calls of a purpose keep failing.
         """
         outcome = Outcome()
         batch_ids: set[str] = set()
-        for part in _parts(asked):
-            batch_ids |= await self._begin(part, outcome)
+        for calls in _files(requested):
+            batch_ids |= await self._begin(calls, outcome)
         errors: list[TeacherError] = []
         for batch_id in sorted(batch_ids):
             errors += await self._follow(batch_id, outcome)
-        left = [rendered.key for _, rendered in asked if rendered.key not in outcome.answers]
-        for start in range(0, len(left), _AT_ONCE):  # settled by another process
-            found = await self._ledger.lookup(left[start : start + _AT_ONCE])
+        left = [rendered.key for _, rendered in requested if rendered.key not in outcome.answers]
+        for start in range(0, len(left), _CHUNK):  # another process may have settled them
+            found = await self._ledger.lookup(left[start : start + _CHUNK])
             outcome.answers |= {key: self._sender.recall(call) for key, call in found.items()}
         if errors:
             raise errors[0]
         return outcome
 
-    async def _begin(self, part: Sequence[Asked], outcome: Outcome) -> set[str]:
-        """Write calls of one path down under a new batch; returns the batches that have them."""
+    async def _begin(self, requested: Sequence[Call], outcome: Outcome) -> set[str]:
+        """Record calls of one path under a new batch; return the ids of the batches that contain them."""
         identity, model = self._sender.endpoint.identity, self._sender.settings.model
         batch_id = await asyncio.to_thread(add_batch, self._ledger, identity, model)
         batches: set[str] = set()
         count = 0
-        for start in range(0, len(part), _AT_ONCE):
-            news = [
+        for start in range(0, len(requested), _CHUNK):
+            calls = [
                 self._sender.new_call(request, rendered, batch_id, self._factor)
-                for request, rendered in part[start : start + _AT_ONCE]
+                for request, rendered in requested[start : start + _CHUNK]
             ]
-            for begun in await asyncio.gather(*map(self._ledger.begin, news)):
+            for begun in await asyncio.gather(*map(self._ledger.begin, calls)):
                 if isinstance(begun, Reserved):
                     count += 1
                 elif isinstance(begun, Busy) and is_batch(begun.owner):
@@ -101,7 +107,7 @@ class Batches:
         return batches | ({batch_id} if count else set())
 
     async def _follow(self, batch_id: str, outcome: Outcome) -> list[TeacherError]:
-        """See a batch through, from wherever it is; wait if another process does so."""
+        """Handle a batch to its end, from its present state; if another process does so, wait for it."""
         while True:
             row = await asyncio.to_thread(read_batch, self._ledger, batch_id)
             if row is None or row.state == "ended":
@@ -121,8 +127,8 @@ class Batches:
             row = await self._upload(row)
         if row.state == "uploaded":
             path = _path_of(await asyncio.to_thread(open_calls, self._ledger, batch_id))
-            made = await self._api.make(row.remote_file, path, row.id, row.begun_at)
-            row = await asyncio.to_thread(change_batch, self._ledger, batch_id, remote_batch=made.id, state="running")
+            batch = await self._api.create(row.remote_file, path, row.id, row.begun_at)
+            row = await asyncio.to_thread(change_batch, self._ledger, batch_id, remote_batch=batch.id, state="running")
         remote = await self._api.retrieve(row.remote_batch)
         while not remote.has_ended:
             await asyncio.sleep(pause_s)
@@ -135,11 +141,13 @@ class Batches:
         await asyncio.to_thread(change_batch, self._ledger, batch_id, state="ended", error=why, ended_at=time.time())
         if remote.status == "failed":
             outcome.refused = TeacherError(
-                f"{self._sender.names.endpoint} refuses a batch of {row.requests:,} calls: {why}.",
+                f"{self._sender.names.endpoint} refused a batch of {row.requests:,} calls: {why}.",
                 "Set SEDI_TEACHER_BATCH=off to send calls one by one.",
             )
         elif remote.status != "completed":
-            self._sender.note(f"{self._sender.names.endpoint}: a batch {remote.status}; what it left is sent again.")
+            self._sender.note(
+                f"{self._sender.names.endpoint}: a batch {remote.status}; calls without answer are resent."
+            )
         return errors
 
     async def _upload(self, row: BatchRow) -> BatchRow:
@@ -156,13 +164,13 @@ class Batches:
         return await asyncio.to_thread(change_batch, self._ledger, row.id, remote_file=file_id, state="uploaded")
 
     async def _settle(self, batch_id: str, lines: Iterable[Mapping[str, Any]], outcome: Outcome) -> list[TeacherError]:
-        """Write every result to the ledger. A line for a call that is settled already changes nothing."""
+        """Write every result to the ledger. A line for a call that is already settled changes nothing."""
         calls = {call.key: call for call in await asyncio.to_thread(open_calls, self._ledger, batch_id)}
         known = [(calls[line["custom_id"]], line) for line in lines if line.get("custom_id") in calls]
         errors: list[TeacherError] = []
-        for start in range(0, len(known), _AT_ONCE):
-            part = known[start : start + _AT_ONCE]
-            for settled in await asyncio.gather(*(self._settle_line(*one) for one in part), return_exceptions=True):
+        for start in range(0, len(known), _CHUNK):
+            settling = (self._settle_line(call, line) for call, line in known[start : start + _CHUNK])
+            for settled in await asyncio.gather(*settling, return_exceptions=True):
                 if isinstance(settled, TeacherAnswer):
                     outcome.answers[settled.request_key] = settled
                 elif isinstance(settled, TeacherError):
@@ -172,7 +180,7 @@ class Batches:
         return errors
 
     async def _settle_line(self, call: BatchCall, line: Mapping[str, Any]) -> TeacherAnswer | None:
-        """One result; None if the call is to be sent again."""
+        """Write one result to the ledger; return None if the call has to be sent again."""
         request = TeacherRequest(call.purpose, call.round, call.category, 0, prompt="")
         rendered = rendered_again(call.key, call.request)
         response = line.get("response")
@@ -190,29 +198,29 @@ class Batches:
         return await self._sender.fail(request, rendered, read)
 
     async def _release(self, batch_id: str, why: str) -> None:
-        """Calls without a result were not worked on: they are free of charge."""
+        """Settle calls without a result: the endpoint did no work for them, so they are free of charge."""
         left = await asyncio.to_thread(open_calls, self._ledger, batch_id)
-        for start in range(0, len(left), _AT_ONCE):
-            ends = [EndedCall(c.key, "failed", attempts=0, error=why[:300]) for c in left[start : start + _AT_ONCE]]
+        for start in range(0, len(left), _CHUNK):
+            ends = [EndedCall(c.key, "failed", attempts=0, error=why[:300]) for c in left[start : start + _CHUNK]]
             await asyncio.gather(*map(self._ledger.end, ends))
 
 
-def _parts(asked: Sequence[Asked]) -> Iterable[Sequence[Asked]]:
-    """The calls in files: each of one path, and within the limits of the API."""
-    for path in sorted({rendered.path for _, rendered in asked}):
-        part: list[Asked] = []
+def _files(requested: Sequence[Call]) -> Iterable[Sequence[Call]]:
+    """Yield the calls by file: each file has calls of one path and is within the limits of the API."""
+    for path in sorted({rendered.path for _, rendered in requested}):
+        file: list[Call] = []
         size = 0
-        for one in asked:
-            if one[1].path != path:
+        for call in requested:
+            if call[1].path != path:
                 continue
-            length = len(one[1].body) + _LINE_BYTES
-            if part and (len(part) >= MOST_REQUESTS or size + length > MOST_BYTES):
-                yield part
-                part, size = [], 0
-            part.append(one)
+            length = len(call[1].body) + _LINE_BYTES
+            if file and (len(file) >= MAX_REQUESTS or size + length > MAX_BYTES):
+                yield file
+                file, size = [], 0
+            file.append(call)
             size += length
-        if part:
-            yield part
+        if file:
+            yield file
 
 
 def _path_of(calls: Sequence[BatchCall]) -> str:

@@ -1,8 +1,8 @@
 """The batch API of an endpoint: files of calls that are answered within a day, at a lower price.
 
-A file has one call a line, up to 50,000 and 200 MB. What became of each is in two files afterwards: answers, and
-errors. Reference: platform.openai.com/docs/guides/batch. Every step but one may be repeated without harm; before a
-batch is made a second time, the endpoint is asked whether the first one is there.
+A file has one call per line, up to 50,000 calls and 200 MB. The results are two files: answers and errors. Reference:
+platform.openai.com/docs/guides/batch. Every step can be repeated without harm except the creation of a batch; before
+that is repeated, the endpoint's batches are searched for the first one.
 """
 
 import asyncio
@@ -19,21 +19,21 @@ from sedi_dagster.teacher.endpoint import Endpoint
 from sedi_dagster.teacher.failures import EndpointNames, from_status, unavailable_error
 from sedi_dagster.teacher.transport import FAILURES, failed, open_client
 
-MOST_REQUESTS = 50_000
-MOST_BYTES = 200_000_000
+MAX_REQUESTS = 50_000
+MAX_BYTES = 200_000_000
 TAG = "sedi_batch"
-"""Under this name the batch's own id is in its metadata, so that it is found again."""
+"""Metadata field of a remote batch that contains our id of it, by which it is found again."""
 
 _ENDED = ("completed", "failed", "expired", "cancelled")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
-_LOOKED_BACK_S = 3600.0
+_CLOCK_TOLERANCE_S = 3600.0
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteBatch:
-    """A batch as the endpoint tells of it."""
+    """A batch as the endpoint reports it."""
 
     id: str
     status: str
@@ -60,7 +60,7 @@ class BatchApi:
         await self._client.close()
 
     async def exists(self) -> bool:
-        """Whether the endpoint has a batch API that the key may use. Asking costs nothing."""
+        """Return whether the endpoint has a batch API that the key may use. The request is free."""
         try:
             page = await self._client.batches.list(limit=1)
         except openai.APIStatusError as error:
@@ -72,36 +72,42 @@ class BatchApi:
         return isinstance(getattr(page, "data", None), list)
 
     async def upload(self, name: str, content: bytes) -> str:
-        """Upload a file of calls; returns its id."""
-        file = await self._steadily(
+        """Upload a file of calls and return its id."""
+        file = await self._with_retries(
             lambda: self._client.files.create(file=(name, content, "application/jsonl"), purpose="batch")
         )
         return file.id
 
-    async def make(self, file_id: str, path: str, tag: str, since: float) -> RemoteBatch:
-        """Make a batch of an uploaded file, or find the one that was made of it before."""
-        wanted: Any = f"/v1{path}"
+    async def create(self, file_id: str, path: str, tag: str, since: float) -> RemoteBatch:
+        """Create a batch from an uploaded file, or find the one that was created from it before.
 
-        async def find_or_make() -> RemoteBatch:
+        Args:
+            path: of the calls, such as `/chat/completions`.
+            tag: our id of the batch.
+            since: when the batch was recorded (seconds since 1970); older ones are not searched.
+        """
+        endpoint: Any = f"/v1{path}"
+
+        async def find_or_create() -> RemoteBatch:
             found = await self._find(file_id, tag, since)
             if found is not None:
                 return found
-            made = await self._client.batches.create(
-                input_file_id=file_id, endpoint=wanted, completion_window="24h", metadata={TAG: tag}
+            created = await self._client.batches.create(
+                input_file_id=file_id, endpoint=endpoint, completion_window="24h", metadata={TAG: tag}
             )
-            return _remote_batch(made)
+            return _remote_batch(created)
 
-        return await self._steadily(find_or_make)
+        return await self._with_retries(find_or_create)
 
     async def retrieve(self, batch_id: str) -> RemoteBatch:
-        """How far a batch is."""
-        return _remote_batch(await self._steadily(lambda: self._client.batches.retrieve(batch_id)))
+        """Return the present state of a batch."""
+        return _remote_batch(await self._with_retries(lambda: self._client.batches.retrieve(batch_id)))
 
     async def lines(self, file_id: str) -> Sequence[Mapping[str, Any]]:
-        """The lines of a file of results, but for what is no JSON object; none if there is no such file."""
+        """Return the JSON objects of a file of results; none if `file_id` is empty."""
         if not file_id:
             return ()
-        content = await self._steadily(lambda: self._client.files.content(file_id))
+        content = await self._with_retries(lambda: self._client.files.content(file_id))
         found = []
         for line in content.content.splitlines():
             try:
@@ -116,15 +122,15 @@ class BatchApi:
         async for batch in self._client.batches.list(limit=100):
             if batch.input_file_id == file_id or (batch.metadata or {}).get(TAG) == tag:
                 return _remote_batch(batch)
-            if (batch.created_at or 0) < since - _LOOKED_BACK_S:
+            if (batch.created_at or 0) < since - _CLOCK_TOLERANCE_S:
                 return None
         return None
 
-    async def _steadily(self, step: Callable[[], Awaitable[Result]]) -> Result:
-        """Do a step, again and again while the endpoint is busy or away, as long as patience lasts.
+    async def _with_retries(self, step: Callable[[], Awaitable[Result]]) -> Result:
+        """Do a step, and repeat it while the endpoint is busy or unreachable, as long as patience lasts.
 
         Raises:
-            TeacherError: it will not work.
+            TeacherError: another attempt would not help, or patience has run out.
         """
         began, pause_s = time.monotonic(), _FIRST_PAUSE_S
         while True:
@@ -134,10 +140,10 @@ class BatchApi:
                 failure = from_status(error.status_code, error.body, error.response.headers, self._names)
                 if failure.kind not in ("rate_limited", "passing"):
                     raise self._error(error) from None
-                why, asked_s = failure.message, failure.retry_after_s or 0.0
+                why, requested_s = failure.message, failure.retry_after_s or 0.0
             except FAILURES as error:
-                why, asked_s = str(failed(error)), 0.0
-            pause_s = max(min(_LONGEST_PAUSE_S, pause_s * 2), asked_s)
+                why, requested_s = str(failed(error)), 0.0
+            pause_s = max(min(_LONGEST_PAUSE_S, pause_s * 2), requested_s)
             if time.monotonic() + pause_s - began > self._patience_s:
                 raise unavailable_error(why, self._names)
             await asyncio.sleep(pause_s)
@@ -145,7 +151,7 @@ class BatchApi:
     def _error(self, error: openai.APIStatusError) -> TeacherError:
         failure = from_status(error.status_code, error.body, error.response.headers, self._names)
         return failure.fatal or TeacherError(
-            f"The batch API of {self._names.endpoint} refuses: {failure.message}.",
+            f"The batch API of {self._names.endpoint} refused a request: {failure.message}.",
             "Set SEDI_TEACHER_BATCH=off to send calls one by one.",
         )
 

@@ -1,4 +1,4 @@
-"""The ledger's rows of batches: state, and which process handles them."""
+"""The ledger's rows of batches: their state, and which process handles them."""
 
 import time
 import uuid
@@ -16,7 +16,10 @@ from sedi_dagster.teacher.transaction import BATCH_PREFIX
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """`state`: made (its calls are written down), uploaded, running (the endpoint has it), ended."""
+    """A batch in the ledger.
+
+    `state`: made (its calls are recorded), uploaded, running (at the endpoint), ended.
+    """
 
     id: str
     state: str
@@ -28,7 +31,7 @@ class BatchRow:
 
 @dataclass(frozen=True, slots=True)
 class BatchCall:
-    """A call of a batch that is not settled yet."""
+    """An unsettled call of a batch."""
 
     key: str
     purpose: str
@@ -41,22 +44,22 @@ _columns = [batches.c[field.name] for field in fields(BatchRow)]
 
 
 def add_batch(ledger: Ledger, endpoint: str, model: str) -> str:
-    """Write down a new batch, before the calls that it is to have; returns its id."""
+    """Record a new batch, before its calls, and return its id."""
     batch_id = f"{BATCH_PREFIX}{uuid.uuid4().hex}"
     begun = {"endpoint": endpoint, "model": model, "carrier": ledger.owner.id, "begun_at": time.time(), "requests": 0}
-    made = batches.insert().values(id=batch_id, state="made", **begun)
-    ledger.write(lambda connection: connection.execute(made))
+    insert = batches.insert().values(id=batch_id, state="made", **begun)
+    ledger.write(lambda connection: connection.execute(insert))
     return batch_id
 
 
 def read_batch(ledger: Ledger, batch_id: str) -> BatchRow | None:
-    """A batch as it stands."""
+    """Return a batch; None if there is none with this id."""
     rows = ledger.read(select(*_columns).where(batches.c.id == batch_id))
     return BatchRow(**rows[0]._mapping) if rows else None
 
 
 def change_batch(ledger: Ledger, batch_id: str, **values: Any) -> BatchRow:
-    """Write down how far it is."""
+    """Change columns of a batch and return its row."""
     ledger.write(lambda connection: connection.execute(update(batches).where(batches.c.id == batch_id).values(values)))
     row = read_batch(ledger, batch_id)
     assert row is not None
@@ -64,7 +67,7 @@ def change_batch(ledger: Ledger, batch_id: str, **values: Any) -> BatchRow:
 
 
 def claim_batch(ledger: Ledger, batch_id: str) -> bool:
-    """Become the one who sees it through, unless another process that lives is."""
+    """Make this process the one that handles the batch, unless another live process does; return whether it is."""
 
     def claim(connection: Connection) -> bool:
         carrier = connection.scalar(select(batches.c.carrier).where(batches.c.id == batch_id))
@@ -78,11 +81,11 @@ def claim_batch(ledger: Ledger, batch_id: str) -> bool:
 
 
 def open_calls(ledger: Ledger, batch_id: str) -> Sequence[BatchCall]:
-    """Its calls that are not settled, in the order of their keys."""
-    chosen = (
+    """Return the unsettled calls of a batch, ordered by key."""
+    query = (
         select(calls.c.key, calls.c.purpose, calls.c.round, calls.c.category, texts.c.body.label("request"))
         .join(texts, (texts.c.key == calls.c.key) & (texts.c.kind == "request"))
         .where(calls.c.owner == batch_id, calls.c.state == "pending")
         .order_by(calls.c.key)
     )
-    return [BatchCall(**row._mapping) for row in ledger.read(chosen)]
+    return [BatchCall(**row._mapping) for row in ledger.read(query)]

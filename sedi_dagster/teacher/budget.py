@@ -24,23 +24,25 @@ NANO = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """An account that a call is charged to, with the limits that hold for it (None: no limit)."""
+    """An account that a call is charged to, with its limits (None: no limit).
+
+    `setting` names the settings that the limits come from, for error messages.
+    """
 
     account: str
     tokens: int | None = None
     nanousd: int | None = None
     setting: str = ""
-    """The settings that the limits come from, for the error that names the fix."""
 
     @property
     def text(self) -> str:
-        """The limit as it is kept beside what it stopped; `is_raised` reads it."""
+        """The limit as text, which is stored with what it stopped, and which `is_raised` reads."""
         return f"{self.account} {self.tokens} {self.nanousd}"
 
 
 @dataclass(slots=True)
 class Account:
-    """What was spent, and what is set aside for calls under way."""
+    """What was spent, and what is reserved for calls in flight."""
 
     name: str
     spent_tokens: int = 0
@@ -49,43 +51,43 @@ class Account:
     reserved_nanousd: int = 0
 
     def overrun(self, cap: Cap, tokens: int, nanousd: int) -> str | None:
-        """None if the call fits; "full" if it never will; "busy" if it may once calls under way are settled."""
+        """Return None if the call fits, "full" if it never will, "busy" if it may once calls in flight are settled."""
         state = None
-        for limit, spent, reserved, wanted in (
+        for limit, spent, reserved, amount in (
             (cap.tokens, self.spent_tokens, self.reserved_tokens, tokens),
             (cap.nanousd, self.spent_nanousd, self.reserved_nanousd, nanousd),
         ):
-            if limit is None or spent + reserved + wanted <= limit:
+            if limit is None or spent + reserved + amount <= limit:
                 continue
-            if spent + wanted > limit:
+            if spent + amount > limit:
                 return "full"
             state = "busy"
         return state
 
 
 def today() -> str:
-    """The date (UTC) that the daily caps go by: `2026-11-26`."""
+    """Return the date (UTC) of the daily caps, such as `2026-11-26`."""
     return datetime.now(UTC).strftime("%Y-%m-%d")
 
 
 def nanousd(usd: float) -> int:
-    """An amount of USD in whole nano-USD, as the ledger counts."""
+    """Convert USD to whole nano-dollars."""
     return int(Decimal(str(usd)) * NANO)
 
 
 def usd(amount: int | None) -> float | None:
-    """An amount of nano-USD in USD; None stays None."""
+    """Convert nano-dollars to USD; None stays None."""
     return None if amount is None else amount / NANO
 
 
 def cost_nanousd(
     price: Price | None, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0, factor: float = 1.0
 ) -> int | None:
-    """Cost of a call, rounded up; None if no price is known.
+    """Return the cost of a call in nano-dollars, rounded up; None if no price is known.
 
     Args:
         cached_tokens: how many of the prompt tokens came from a cache.
-        factor: of the whole; below 1 for a batch.
+        factor: multiplies the cost; below 1 for a batch.
     """
     if price is None:
         return None
@@ -97,7 +99,7 @@ def cost_nanousd(
 
 @cache
 def listed_prices() -> Mapping[str, Price]:
-    """The prices that come with this version (`prices.yaml`), by model name."""
+    """Return the built-in prices (`prices.yaml`) by model name."""
     data = yaml.safe_load(resources.files(__package__).joinpath("prices.yaml").read_text(encoding="utf-8"))
     return {
         model: Price(as_of=group["as_of"], **price)
@@ -107,7 +109,7 @@ def listed_prices() -> Mapping[str, Price]:
 
 
 def known_price(settings: Settings) -> Price | None:
-    """Price of the settings' teacher; the bundled and the simulated one cost nothing.
+    """Return the price of the teacher in the settings; the bundled and the simulated one are free.
 
     Raises:
         SettingsError: a cap in USD is set and no price is known.
@@ -118,27 +120,30 @@ def known_price(settings: Settings) -> Price | None:
     if price is None and settings.budget.caps_usd:
         raise SettingsError(
             f"A budget in USD is set, but no price is known for the model {settings.teacher.model!r}."
-            + _like(settings.teacher.model),
+            + _similar_price(settings.teacher.model),
             f'Set SEDI_BUDGET_PRICES=\'{{"{settings.teacher.model}": {{"input": IN, "output": OUT, "as_of": '
-            f'"{today()}"}}}}\' with what a million tokens in and out cost in USD, or unset SEDI_BUDGET_MAX_USD*.',
+            f'"{today()}"}}}}\' with the price of a million prompt and completion tokens in USD, or unset '
+            "SEDI_BUDGET_MAX_USD*.",
         )
     return price
 
 
-def _like(model: str) -> str:
-    """The listed model that the name holds, to compare with. Its price it is not: a dated snapshot, a tuned model and
-    one behind a gateway or in a region may cost more."""
-    held = [name for name in listed_prices() if name in model.lower()]
-    if not held:
+def _similar_price(model: str) -> str:
+    """Return a hint with the price of the listed model whose name is part of this one; "" if there is none.
+
+    It is only a hint, because a dated snapshot, a tuned model or one behind a gateway may cost more.
+    """
+    similar = [name for name in listed_prices() if name in model.lower()]
+    if not similar:
         return ""
-    name = max(held, key=len)
+    name = max(similar, key=len)
     price = listed_prices()[name]
     return f" (The list has {name}: {price.input:g} in, {price.output:g} out in {price.as_of}; yours may cost more.)"
 
 
 @dataclass(frozen=True)
 class Budget:
-    """All limits of a run. `run` may be empty: then no account of its own is kept for it."""
+    """All limits of a run. If `run` is empty, no account is kept for it."""
 
     max_tokens: int | None = None
     max_tokens_per_round: int | None = None
@@ -152,19 +157,22 @@ class Budget:
 
     @classmethod
     def from_settings(cls, settings: Settings, run: str = "", max_tokens_per_round: int | None = None) -> Budget:
-        """The limits of the settings as they are now; a round's own (from its plan) where they have none.
+        """Return the present limits of the settings.
 
-        So a limit that was raised lets a round go on that was planned before.
+        They take precedence over the limit in the round's plan, so that a round continues after a limit was raised.
+
+        Args:
+            max_tokens_per_round: the limit in the round's plan.
         """
         if settings.loop.max_tokens_per_round is not None:
             max_tokens_per_round = settings.loop.max_tokens_per_round
         elif settings.loop.max_tokens is not None:
-            max_tokens_per_round = None  # what was left of it; the loop's own account tells what is left now
+            max_tokens_per_round = None  # derived from the loop's limit, whose own account is up to date
         caps = settings.budget.model_dump(exclude={"prices"})
         return cls(max_tokens=settings.loop.max_tokens, max_tokens_per_round=max_tokens_per_round, run=run, **caps)
 
     def caps(self, round_key: str, day: str) -> Sequence[Cap]:
-        """The accounts that a call of the round is charged to on the day."""
+        """Return the accounts that a call of this round and day is charged to, with their limits."""
         kinds = [
             ("", LOOP_ACCOUNT, self.max_tokens, self.max_usd, "LOOP"),
             ("_PER_ROUND", f"round:{round_key}", self.max_tokens_per_round, self.max_usd_per_round, "LOOP"),
@@ -183,7 +191,7 @@ def _cap(account: str, tokens: int | None, money: float | None, tokens_name: str
 
 
 def budget_exceeded(cap: Cap, account: Account) -> BudgetExceeded:
-    """The error that names the account, what it spent, and the setting to raise."""
+    """Return an error that names the account, what it has spent, and the setting to raise."""
     spent = [f"{account.spent_tokens:,} of {cap.tokens:,} tokens"] if cap.tokens is not None else []
     if cap.nanousd is not None:
         spent.append(f"{account.spent_nanousd / NANO:.4f} of {cap.nanousd / NANO:.4f} USD")
@@ -191,16 +199,20 @@ def budget_exceeded(cap: Cap, account: Account) -> BudgetExceeded:
     where = f"the {kind} {name}" if name else "the whole loop"
     error = BudgetExceeded(
         f"The budget of {where} is used up: {' and '.join(spent)}, and the next call may take more than is left.",
-        f"Raise {cap.setting}. Everything so far is saved; run again and it goes on where it stopped.",
+        f"Raise {cap.setting}. Everything so far is saved; run again to continue.",
     )
     error.cap = cap.text
     return error
 
 
 def is_raised(cap_text: str, now: Sequence[Cap]) -> bool:
-    """Whether the limit that once stopped something leaves more room now: it is higher, gone, or of another day.
+    """Return whether a limit that stopped something has been raised or removed since, or was that of another day.
 
-    A run's own limit never does: every run has another one.
+    A run's own limit never counts as raised, as every run has an account of its own.
+
+    Args:
+        cap_text: the limit at that time (`Cap.text`).
+        now: the present limits.
     """
     account, tokens, money = cap_text.rsplit(" ", 2)
     if account.startswith("run:"):
@@ -208,7 +220,7 @@ def is_raised(cap_text: str, now: Sequence[Cap]) -> bool:
     cap = next((cap for cap in now if cap.account == account), None)
     if cap is None:
         return True
-    then = [None if limit == "None" else int(limit) for limit in (tokens, money)]
-    pairs = list(zip(then, (cap.tokens, cap.nanousd), strict=True))
+    before = [None if limit == "None" else int(limit) for limit in (tokens, money)]
+    pairs = list(zip(before, (cap.tokens, cap.nanousd), strict=True))
     higher = any(old is not None and (new is None or new > old) for old, new in pairs)
     return higher and not any(new is not None and (old is None or new < old) for old, new in pairs)

@@ -1,4 +1,4 @@
-"""Reading the ledger: lists, sums and what the caps leave for the next round. Read-only."""
+"""Read-only queries of the ledger: lists, sums and averages of calls."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from sedi_dagster.teacher.answers import Reading, read_answer
 from sedi_dagster.teacher.ledger import Ledger, StoredCall, stored_columns
 from sedi_dagster.teacher.schema import calls
 
-_AT_ONCE = 500
+_CHUNK = 500
 
 SumBy = Literal["round", "category", "purpose", "day", "model", "state"]
 SUM_BY: tuple[SumBy, ...] = ("round", "category", "purpose", "day", "model", "state")
 STATES = ("pending", "done", "refused", "failed", "pruned")
-"""Of a call in the ledger."""
+"""The states of a call in the ledger."""
 
 
 @dataclass(frozen=True)
 class CallFilter:
-    """Which calls; empty: all."""
+    """A selection of calls; an empty field selects all."""
 
     round: str = ""
     category: str = ""
@@ -30,13 +30,13 @@ class CallFilter:
     state: str = ""
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """SQL conditions on the calls, one for each field that is set."""
+        """Return SQL conditions on the calls, one for each non-empty field."""
         return [calls.c[name] == value for name, value in vars(self).items() if value]
 
 
 @dataclass(frozen=True)
 class CallSum:
-    """Calls under one name. `nanousd` is None if a price is missing for any of them."""
+    """Sums of calls with one value of a column. `nanousd` is None if the price of any of them is unknown."""
 
     name: str
     calls: int
@@ -50,7 +50,7 @@ class CallSum:
 
 
 def sum_calls(ledger: Ledger, by: SumBy, chosen: CallFilter | None = None) -> list[CallSum]:
-    """Sums of the chosen calls by a column, in its order."""
+    """Return sums of the chosen calls for each value of a column, in order."""
     answered = calls.c.state.in_(("done", "pruned"))
     unpriced = func.count().filter(answered & calls.c.nanousd.is_(None))
     query = (
@@ -73,23 +73,23 @@ def sum_calls(ledger: Ledger, by: SumBy, chosen: CallFilter | None = None) -> li
 
 
 def _total(amount: ColumnElement[int]) -> ColumnElement[int]:
-    return cast(func.sum(amount), BigInteger)  # not a decimal, which PostgreSQL makes of it
+    return cast(func.sum(amount), BigInteger)  # PostgreSQL would return a decimal
 
 
 def list_calls(ledger: Ledger, chosen: CallFilter | None = None, limit: int = 50) -> list[StoredCall]:
-    """The chosen calls, newest first, without their texts."""
+    """Return the chosen calls, newest first, without their texts."""
     query = select(*stored_columns).where(*(chosen or CallFilter()).conditions())
     return [StoredCall(**row._mapping) for row in ledger.read(query.order_by(calls.c.begun_at.desc()).limit(limit))]
 
 
 def useless_calls(ledger: Ledger, chosen: CallFilter, reading: Reading) -> list[str]:
-    """Keys of the chosen calls that were refused for good, or whose answer as it is read now has no text."""
+    """Return the keys of the chosen calls that were refused for good, or whose answer has no usable text."""
     ended = calls.c.state.in_(("done", "refused"))
     rows = ledger.read(select(calls.c.key, calls.c.state, calls.c.error).where(ended, *chosen.conditions()))
     keys = [row.key for row in rows if row.state == "refused" or row.error]
     rest = [row.key for row in rows if row.state == "done" and not row.error]
-    for start in range(0, len(rest), _AT_ONCE):
-        for key, call in ledger.read_answered(rest[start : start + _AT_ONCE]).items():
+    for start in range(0, len(rest), _CHUNK):
+        for key, call in ledger.read_answered(rest[start : start + _CHUNK]).items():
             if read_answer(call.response or "", reading).error:
                 keys.append(key)
     return keys
@@ -97,7 +97,7 @@ def useless_calls(ledger: Ledger, chosen: CallFilter, reading: Reading) -> list[
 
 @dataclass(frozen=True)
 class Means:
-    """What an answered call of a purpose took on average."""
+    """Averages over the answered calls of a purpose."""
 
     purpose: str
     calls: int
@@ -107,7 +107,7 @@ class Means:
 
 
 def mean_calls(ledger: Ledger, endpoint: str, model: str) -> Sequence[Means]:
-    """Averages by purpose of what the endpoint's model has answered so far."""
+    """Return averages by purpose over the calls that the endpoint's model has answered so far."""
     query = (
         select(
             calls.c.purpose,

@@ -1,7 +1,7 @@
-"""The client of the teacher: requests in, answers out, through the ledger.
+"""The teacher's client: it answers requests from the ledger or the endpoint.
 
-Requests are looked up by key first; only unanswered ones are sent (`sending`). Cancellation, crashes and errors lose
-nothing that arrived, and a repeated request sends only what is missing.
+Requests are looked up by key first; only unanswered ones are sent (`sending`). No answer that arrived is lost by
+cancellation, a crash or an error, and after a repeated `ask` only the missing calls are sent.
 """
 
 import asyncio
@@ -25,16 +25,16 @@ from sedi_dagster.teacher.usage import TeacherUsage
 from sedi_dagster.teacher.worker_pool import InFlight, run_workers, watch_endpoint
 
 OnAnswer = Callable[[int, TeacherAnswer], None]
-"""`on_answer(index, answer)`: called as answers come, with the index of the request."""
+"""`on_answer(index, answer)`: called for each answer as it arrives, with the index of its request."""
 
 _CHUNK = 256
-_FEW = 20
-"""Calls that are not worth a batch, where it is not asked for."""
+_MIN_BATCH = 20
+"""Fewer calls are not worth a batch, unless the settings ask for batches."""
 
 
 @dataclass(slots=True)
 class PendingRequest:
-    """A request under way in this process, and everyone in it who wants the answer."""
+    """A distinct request of an `ask`, and the indexes at which it occurs."""
 
     request: TeacherRequest
     rendered: RenderedRequest
@@ -58,8 +58,12 @@ class Teacher:
         recorded_only: bool = False,
         nightly: bool = False,
     ) -> None:
-        """`recorded_only`: answer from the ledger alone; the endpoint is not even started. `nightly`: nobody waits, so
-        calls may go in batches where the settings leave it open."""
+        """Create a client.
+
+        Args:
+            recorded_only: answer from the ledger alone; the endpoint is not even started.
+            nightly: nobody waits for the answers, so batches may be used if the settings leave it open.
+        """
         self.settings = settings
         self.ledger = ledger
         self.endpoint = endpoint
@@ -87,17 +91,17 @@ class Teacher:
 
     @property
     def usage(self) -> TeacherUsage:
-        """What was asked and paid since it was opened."""
+        """Calls and costs since the client was opened."""
         return self._sender.usage
 
     async def check(self) -> None:
-        """Make sure, before anything is spent, that the endpoint is there, takes the key and has the model.
+        """Check, before anything is spent, that the endpoint is available, accepts the key and has the model.
 
-        A model that it does not list (a deployment, an alias, a variant, a wildcard), or that it may have without
-        saying so, is asked a word: one small call, which stays in the ledger, so that it is made once.
+        A model that the endpoint does not list (a deployment, an alias, a variant, a wildcard) is tried with one small
+        call, which the ledger keeps so that it is made only once.
 
         Raises:
-            TeacherError: what is wrong, and how to fix it.
+            TeacherError: a check failed.
         """
         try:
             doubt = await preflight.check(self.endpoint, self._names)
@@ -108,10 +112,10 @@ class Teacher:
 
     async def _try_model(self, doubt: preflight.Doubt) -> None:
         chat, purpose = self.settings.asks_in_chat, structured.PURPOSE
-        asked = {"messages": (Message("user", "Say yes."),)} if chat else {"prompt": "One, two,"}
+        prompt = {"messages": (Message("user", "Say yes."),)} if chat else {"prompt": "One, two,"}
         try:
-            word = TeacherRequest(purpose, purpose, purpose, 16, temperature=0.0, **asked)
-            answer = await self._try_form(word, "prompt")
+            request = TeacherRequest(purpose, purpose, purpose, 16, temperature=0.0, **prompt)
+            answer = await self._try_form(request, "prompt")
         except BudgetExceeded:
             answer = None
         except TeacherError as error:
@@ -121,51 +125,52 @@ class Teacher:
             raise type(error)(error.problem, fix) from None
         why = self._sender.mask(doubt.why)
         if answer is None or (answer.error and not answer.total_tokens):
-            self._sender.note(f"{why}; whether it has it will show: {answer.error if answer else 'no budget to try'}.")
+            outcome = answer.error if answer else "no budget for a trial"
+            self._sender.note(f"{why}; whether it has the model is not known yet ({outcome}).")
         else:
-            self._sender.note(f"{why}, but answers for it.")
+            self._sender.note(f"{why}, but it answers calls to it.")
 
     async def ask(self, requests: Sequence[TeacherRequest], on_answer: OnAnswer | None = None) -> list[TeacherAnswer]:
-        """Answers in the order of the requests. Equal requests are asked once.
+        """Return the answers in the order of the requests. Equal requests are sent once.
 
-        On an error or a cancellation nothing more is sent; what came is in the ledger. On an error, calls that
-        are under way are waited for first, as they are paid for; not if the endpoint has fallen silent.
+        After an error or a cancellation nothing more is sent; answers that arrived are in the ledger. After an error,
+        calls in flight are awaited first, as they are paid for, unless the endpoint has stopped responding.
 
         Raises:
-            TeacherError: the endpoint cannot be used; BudgetExceeded: the next call does not fit in (it has the
-                answers that came).
+            TeacherError: the endpoint cannot be used.
+            BudgetExceeded: the next call does not fit in the budget. The error contains the answers so far.
         """
         answers: list[TeacherAnswer | None] = [None] * len(requests)
 
-        def deliver(wanted: PendingRequest, answer: TeacherAnswer) -> None:
-            for place, index in enumerate(wanted.indexes):
+        def deliver(pending: PendingRequest, answer: TeacherAnswer) -> None:
+            for place, index in enumerate(pending.indexes):
                 answers[index] = answer if place == 0 else replace(answer, cached=True)
                 if on_answer is not None:
                     on_answer(index, answers[index] or answer)
 
-        async def missing() -> AsyncIterator[PendingRequest]:
-            """Requests that are not in the ledger; recorded answers are delivered in bulk."""
+        async def unanswered() -> AsyncIterator[PendingRequest]:
+            """Yield requests that are not in the ledger; recorded answers are delivered in bulk."""
             for start in range(0, len(requests), _CHUNK):
                 chunk = requests[start : start + _CHUNK]
-                pending: dict[str, PendingRequest] = {}
+                by_key: dict[str, PendingRequest] = {}
                 for index, (request, one) in enumerate(zip(chunk, await self.render_all(chunk), strict=True), start):
-                    pending.setdefault(one.key, PendingRequest(request, one)).indexes.append(index)
-                for key, call in (await self.ledger.lookup(pending)).items():
-                    deliver(pending.pop(key), self._sender.recall(call))
-                for wanted in pending.values():
-                    yield wanted
+                    by_key.setdefault(one.key, PendingRequest(request, one)).indexes.append(index)
+                for key, call in (await self.ledger.lookup(by_key)).items():
+                    deliver(by_key.pop(key), self._sender.recall(call))
+                for pending in by_key.values():
+                    yield pending
 
-        async def answer(wanted: PendingRequest, in_flight: InFlight) -> None:
-            deliver(wanted, await self._answer(wanted.request, wanted.rendered, in_flight))
+        async def answer(pending: PendingRequest, in_flight: InFlight) -> None:
+            deliver(pending, await self._answer(pending.request, pending.rendered, in_flight))
 
-        pending = missing()
+        remaining = unanswered()
         exceeded: BudgetExceeded | None = None
-        if await self._asks_in_batches():
-            pending, exceeded = await self._send_in_batches([wanted async for wanted in pending], deliver)
+        if await self._uses_batches():
+            remaining, exceeded = await self._send_in_batches([pending async for pending in remaining], deliver)
         health_check = watch_endpoint(self._sender.limiter, self.endpoint, self._names, self.settings.silence_s)
         try:
-            most = max(1, min(len(requests), 4 * self.settings.max_concurrency))
-            await run_workers(pending, answer, most, health_check)
+            max_workers = max(1, min(len(requests), 4 * self.settings.max_concurrency))
+            await run_workers(remaining, answer, max_workers, health_check)
         except BudgetExceeded as error:
             error.answers = answers
             raise
@@ -174,38 +179,38 @@ class Teacher:
             raise exceeded
         return [answer for answer in answers if answer is not None]
 
-    async def _asks_in_batches(self) -> bool:
-        """Whether calls go through the batch API: as set, or in a nightly round where there is one.
+    async def _uses_batches(self) -> bool:
+        """Return whether calls go through the batch API: as set, or in a nightly round if the endpoint has one.
 
         Raises:
-            TeacherError: it is asked for, and the endpoint has none.
+            TeacherError: the settings require it, and the endpoint has none.
         """
         if self._in_batches is None:
-            wanted = self.settings.batch == "on"
+            in_batches = self.settings.batch == "on"
             if self.settings.batch == "auto":
-                wanted = self._nightly and self.endpoint.is_remote
-            wanted = wanted and not self._recorded_only
-            if wanted:
+                in_batches = self._nightly and self.endpoint.is_remote
+            in_batches = in_batches and not self._recorded_only
+            if in_batches:
                 async with self._batch_api as api:
-                    wanted = await api.exists()
-                if not wanted and self.settings.batch == "on":
+                    in_batches = await api.exists()
+                if not in_batches and self.settings.batch == "on":
                     raise TeacherError(
                         f"{self._names.endpoint} has no batch API for this key.",
                         "Set SEDI_TEACHER_BATCH=auto (use batches if available) or off.",
                     )
-            self._in_batches = wanted
+            self._in_batches = in_batches
         return self._in_batches
 
     async def _send_in_batches(
         self, pending: Sequence[PendingRequest], deliver: Callable[[PendingRequest, TeacherAnswer], None]
     ) -> tuple[AsyncIterator[PendingRequest], BudgetExceeded | None]:
-        """Send in batches as long as they bring something; what is left goes one by one."""
-        left = {wanted.rendered.key: wanted for wanted in pending}
+        """Send in batches as long as they bring answers; return what is left to be sent one by one."""
+        left = {one.rendered.key: one for one in pending}
         exceeded: BudgetExceeded | None = None
-        while len(left) >= (1 if self.settings.batch == "on" else _FEW) and exceeded is None:
+        while len(left) >= (1 if self.settings.batch == "on" else _MIN_BATCH) and exceeded is None:
             async with self._batch_api as api:
                 batches = Batches(self._sender, api, self._batch_price)
-                outcome = await batches.send([(wanted.request, wanted.rendered) for wanted in left.values()])
+                outcome = await batches.send([(one.request, one.rendered) for one in left.values()])
             for key, answer in outcome.answers.items():
                 if key in left:
                     deliver(left.pop(key), answer)
@@ -216,13 +221,13 @@ class Teacher:
             exceeded = outcome.exceeded
 
         async def rest() -> AsyncIterator[PendingRequest]:
-            for wanted in left.values() if exceeded is None else ():
-                yield wanted
+            for one in left.values() if exceeded is None else ():
+                yield one
 
         return rest(), exceeded
 
     async def structured_output(self) -> StructuredOutput:
-        """How the form of an answer is requested from this endpoint: by the settings, or probed once and remembered."""
+        """Return how JSON is requested from this endpoint: as set, or by trying once and remembering."""
         if self.settings.structured_output != "auto":
             return self.settings.structured_output
         async with self._probing:
@@ -231,7 +236,7 @@ class Teacher:
         return self._structured
 
     async def render_all(self, requests: Sequence[TeacherRequest]) -> list[RenderedRequest]:
-        """The requests as they are sent, with their keys."""
+        """Return the requests as they are sent, with their keys."""
         form: StructuredOutput = "prompt"
         if any(r.json_schema is not None for r in requests):
             form = await self.structured_output()
@@ -241,7 +246,7 @@ class Teacher:
         return await self._answer(request, render(request, self.settings, self.endpoint.identity, form), InFlight())
 
     async def _answer(self, request: TeacherRequest, rendered: RenderedRequest, in_flight: InFlight) -> TeacherAnswer:
-        """One answer, from the ledger or the endpoint; a call that is under way in this process is shared."""
+        """Return one answer, from the ledger or the endpoint; concurrent calls with the same key share one."""
         if self._recorded_only:
             return await self._recorded(rendered.key)
         while (other := self._in_flight.get(rendered.key)) is not None:
@@ -249,23 +254,23 @@ class Teacher:
             if shared is not None:
                 self.usage.cached += 1
                 return replace(shared, cached=True)
-        mine = asyncio.get_running_loop().create_future()
-        self._in_flight[rendered.key] = mine
+        future = asyncio.get_running_loop().create_future()
+        self._in_flight[rendered.key] = future
         answer = None
         try:
             answer = await self._sender.send(request, rendered, in_flight)
             return answer
         finally:
             del self._in_flight[rendered.key]
-            mine.set_result(answer)
+            future.set_result(answer)
 
     async def _recorded(self, key: str) -> TeacherAnswer:
-        known = (await self.ledger.lookup([key])).get(key)
-        if known is None:  # one without a text is not final, and was an answer all the same
-            known = await asyncio.to_thread(self.ledger.read_call, key)
-        if known is None or (known.state != "refused" and known.response is None):
+        call = (await self.ledger.lookup([key])).get(key)
+        if call is None:  # an answer without text is not final, but it was used
+            call = await asyncio.to_thread(self.ledger.read_call, key)
+        if call is None or (call.state != "refused" and call.response is None):
             raise TeacherError(
                 f"Call {key} has no answer in the ledger, and calls are disabled.",
                 "It was made with other prompts or settings, was pruned, or did not finish.",
             )
-        return self._sender.recall(known)
+        return self._sender.recall(call)

@@ -24,13 +24,14 @@ _DAY_S = 86_400.0
 
 
 def empty_batches(store: Store, category: str = "") -> list[tuple[str, str]]:
-    """Round and category of the batches of the round under way of which no candidate passed, or that a budget cut."""
+    """Return round and category of the open round's batches without passed candidates or cut short by a budget."""
     plan = load_history(store).open_round
-    wanted = [c for c in plan.category_ids if category in ("", c)] if plan is not None else []
+    if plan is None:
+        return []
     return [
         (plan.round, c)
-        for c in wanted
-        if plan is not None
+        for c in plan.category_ids
+        if category in ("", c)
         and store.tables_marker("generated_batches", plan.round, c) is not None
         and (
             not store.read_table("result", "generated_batches", plan.round, c)["passed"].sum()
@@ -40,24 +41,22 @@ def empty_batches(store: Store, category: str = "") -> list[tuple[str, str]]:
 
 
 def _filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    one_of = click.Choice(("", *STATES))
-    command = click.option("--state", type=one_of, default="", metavar="STATE", help=_OF_STATE)(command)
+    help_text = f"Only calls of this state: {', '.join(STATES)}."
+    choice = click.Choice(("", *STATES))
+    command = click.option("--state", type=choice, default="", metavar="STATE", help=help_text)(command)
     for name in ("run", "day", "purpose", "category", "round"):
         command = click.option(f"--{name}", default="", help=f"Only calls of this {name}.")(command)
     return command
 
 
-_OF_STATE = f"Only calls of this state: {', '.join(STATES)}."
-
-
-def _chosen(ledger: Ledger, chosen: dict[str, str]) -> CallFilter:
-    """The calls that the options choose; a value that no call has would show an empty table."""
-    chosen = chosen | {"round": round_named(chosen["round"])}
+def _call_filter(ledger: Ledger, options: dict[str, str]) -> CallFilter:
+    """Return the filter that the options describe; raise `SettingsError` for a value that no call has."""
+    options = options | {"round": round_named(options["round"])}
     for name in ("round", "category", "purpose", "day"):
-        value = chosen[name]
+        value = options[name]
         if value and value not in (known := [line.name for line in sum_calls(ledger, name)]):
             raise SettingsError(f"No call has the {name} {value!r}.", f"There are: {', '.join(known) or 'no calls'}.")
-    return CallFilter(**chosen)
+    return CallFilter(**options)
 
 
 def _ledger() -> Ledger:
@@ -65,7 +64,7 @@ def _ledger() -> Ledger:
 
 
 def loaded_settings() -> Settings:
-    """The settings; a rehearsal says on stderr that it is one."""
+    """Load the settings; with the simulated teacher, say so on stderr."""
     settings = load_settings()
     if settings.teacher.is_simulated:
         click.echo(f"Rehearsal with the {SIMULATED}.", err=True)
@@ -80,11 +79,11 @@ def calls_group() -> None:
 @calls_group.command("list")
 @_filter_options
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Number of calls to show.")
-def list_command(limit: int, **chosen: str) -> None:
+def list_command(limit: int, **options: str) -> None:
     """List calls, newest first."""
     table = Table(Column("key", no_wrap=True), "state", "round", "category", "purpose", "tokens", "USD", "s", "end")
     with _ledger() as ledger:
-        for line in list_calls(ledger, _chosen(ledger, chosen), limit):
+        for line in list_calls(ledger, _call_filter(ledger, options), limit):
             table.add_row(
                 line.key[:8],
                 line.state,
@@ -120,11 +119,11 @@ def show_command(key: str) -> None:
 @calls_group.command("sum")
 @click.argument("by", type=click.Choice(SUM_BY), default="round")
 @_filter_options
-def sum_command(by: SumBy, **chosen: str) -> None:
+def sum_command(by: SumBy, **options: str) -> None:
     """Sum calls, tokens and cost by round, category, purpose, day, model or state."""
     table = Table(by, "calls", "answered", "prompt", "completion", "lost", "estimated", "USD", "model time, s")
     with _ledger() as ledger:
-        for line in sum_calls(ledger, by, _chosen(ledger, chosen)):
+        for line in sum_calls(ledger, by, _call_filter(ledger, options)):
             table.add_row(
                 line.name,
                 f"{line.calls:,}",
@@ -141,7 +140,7 @@ def sum_command(by: SumBy, **chosen: str) -> None:
 
 @calls_group.command("retry")
 @_filter_options
-def retry_command(**chosen: str) -> None:
+def retry_command(**options: str) -> None:
     """Send refused calls and calls without a text again in the next run.
 
     What was paid stays in the accounts. Answers with a text are kept. Batches of the open round that have no
@@ -149,15 +148,15 @@ def retry_command(**chosen: str) -> None:
     """
     settings = loaded_settings()
     with open_ledger(settings) as ledger:
-        keys = useless_calls(ledger, _chosen(ledger, chosen), Reading(settings.teacher.cleaning_rules))
+        keys = useless_calls(ledger, _call_filter(ledger, options), Reading(settings.teacher.cleaning_rules))
         ledger.forget(keys)
     store = Store(settings.data_root)
-    anew = empty_batches(store, chosen["category"])
-    for plan, category in anew:
-        store.remove("assets", "generated_batches", plan, category)
+    batches = empty_batches(store, options["category"])
+    for round_key, category in batches:
+        store.remove("assets", "generated_batches", round_key, category)
     click.echo(f"{len(keys):,} calls will be sent again when they are next needed.")
-    for plan, category in anew:
-        click.echo(f"{category} of {plan} will be generated again.")
+    for round_key, category in batches:
+        click.echo(f"{category} of {round_key} will be generated again.")
 
 
 @calls_group.command("parameters")
@@ -189,5 +188,5 @@ def prune_command(older_than_days: float) -> None:
 
 
 def money(amount: float | None) -> str:
-    """An amount for people; `unknown` if no price is known."""
+    """Format an amount in USD; `unknown` if it is None."""
     return "unknown" if amount is None else f"{amount:.4f}"

@@ -1,4 +1,4 @@
-"""Consecutive failures of calls of one purpose: the endpoint or a setting is at fault, not the calls."""
+"""Detection of consecutive failures of one purpose, which mean that the endpoint or a setting is at fault."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from sedi_dagster.teacher.answers import ReadAnswer
 from sedi_dagster.teacher.failures import EndpointNames, Failure
 
 IN_A_ROW = 5
-"""Consecutive calls of one purpose without usable text after which no more are sent."""
+"""Number of consecutive calls of one purpose without usable text after which no more are sent."""
 
 _LIMITS = {
     "instructions": "SEDI_GENERATION_MAX_INSTRUCTION_TOKENS",
@@ -17,7 +17,7 @@ _LIMITS = {
     "instances": "SEDI_GENERATION_MAX_EXAMPLE_TOKENS",
     "evolve": "SEDI_GENERATION_MAX_EXAMPLE_TOKENS",
 }
-_SAVED = "Nothing of this is final: run again and these calls are sent again."
+_SAVED = "None of these calls is final: they are sent again in the next run."
 
 
 class ConsecutiveFailures:
@@ -29,62 +29,62 @@ class ConsecutiveFailures:
         self._succeeded: set[str] = set()
 
     def succeeded(self, purpose: str) -> None:
-        """A call of this purpose gave usable text: its count starts anew."""
+        """Reset the count of a purpose: one of its calls returned usable text."""
         self._in_a_row[purpose] = 0
         self._succeeded.add(purpose)
 
-    def failed(self, purpose: str, came: Failure | ReadAnswer) -> None:
-        """A call of this purpose gave no usable text.
+    def failed(self, purpose: str, outcome: Failure | ReadAnswer) -> None:
+        """Count a call of a purpose that returned no usable text.
 
         Raises:
             TeacherError: it is the last of `IN_A_ROW` such calls in a row.
         """
-        if isinstance(came, Failure) and came.kind not in ("invalid", "too_long", "rejected", "parameters"):
+        if isinstance(outcome, Failure) and outcome.kind not in ("invalid", "too_long", "rejected", "parameters"):
             return
-        if isinstance(came, Failure) and came.kind == "too_long" and purpose in self._succeeded:
-            return  # some fit in and some do not
+        if isinstance(outcome, Failure) and outcome.kind == "too_long" and purpose in self._succeeded:
+            return  # only some calls are too long
         self._in_a_row[purpose] += 1
         if self._in_a_row[purpose] >= IN_A_ROW:
             self._in_a_row[purpose] = 0
-            raise self._error(purpose, came)
+            raise self._error(purpose, outcome)
 
-    def _error(self, purpose: str, came: Failure | ReadAnswer) -> TeacherError:
-        at, limit = self._names.endpoint, _LIMITS.get(purpose)
-        if isinstance(came, ReadAnswer):
-            why = came.error.partition(": ")[2]
-            problem = f"{at} answers, but {IN_A_ROW} calls in a row ({purpose}) brought no text: {why}."
-            if came.ending == "cut":
-                raised = f", or raise {limit}" if limit else ""
+    def _error(self, purpose: str, outcome: Failure | ReadAnswer) -> TeacherError:
+        endpoint, limit = self._names.endpoint, _LIMITS.get(purpose)
+        if isinstance(outcome, ReadAnswer):
+            why = outcome.error.partition(": ")[2]
+            problem = f"{endpoint} answers, but {IN_A_ROW} calls in a row ({purpose}) returned no text: {why}."
+            if outcome.ending == "cut":
+                or_raise = f", or raise {limit}" if limit else ""
                 return TeacherError(
                     problem,
                     "The model's reasoning uses up the token limit: set "
-                    f"SEDI_TEACHER_REASONING_TOKENS (such as 4000){raised}. {_SAVED}",
+                    f"SEDI_TEACHER_REASONING_TOKENS (such as 4000){or_raise}. {_SAVED}",
                 )
-            if came.ending == "unknown":
-                known = 'SEDI_TEACHER_FINISH_REASONS={"' + came.finish_reason + '": "whole"}'
-                return TeacherError(problem, f"If such an answer is whole, set {known}. {_SAVED}")
-            if came.ending == "whole" and why.startswith("reasoning without"):
+            if outcome.ending == "unknown":
+                setting = 'SEDI_TEACHER_FINISH_REASONS={"' + outcome.finish_reason + '": "whole"}'
+                return TeacherError(problem, f"If such an answer is whole, set {setting}. {_SAVED}")
+            if outcome.ending == "whole" and why.startswith("reasoning without"):
                 return TeacherError(
                     problem,
-                    "The server takes the whole answer for a thought: turn its reasoning parser off, or thinking on or "
-                    f"off in SEDI_TEACHER_EXTRA_BODY. {_SAVED}",
+                    "The server treats the whole answer as reasoning: turn off its reasoning parser, or turn thinking "
+                    f"on or off in SEDI_TEACHER_EXTRA_BODY. {_SAVED}",
                 )
-            return TeacherError(problem, f"Look at one with `sedi calls list`. {_SAVED}")
-        message = came.message.partition(": ")[2] or came.message
-        if came.kind == "too_long":
+            return TeacherError(problem, f"Inspect one with `sedi calls list` and `sedi calls show`. {_SAVED}")
+        message = outcome.message.partition(": ")[2] or outcome.message
+        if outcome.kind == "too_long":
             return TeacherError(
-                f"{at} says that every call of {purpose} is too long: {message[:300]}",
+                f"{endpoint} says that every call of {purpose} is too long: {message[:300]}",
                 f"Serve the model with a larger context, or lower {limit or 'SEDI_TEACHER_REASONING_TOKENS'} or "
                 f"SEDI_GENERATION_DEMONSTRATIONS. {_SAVED}",
             )
-        if came.kind == "invalid":
+        if outcome.kind == "invalid":
             return TeacherError(
-                f"{at} does not answer like the API. {message[:300]}",
+                f"{endpoint} does not respond like the API. {message[:300]}",
                 "Set SEDI_TEACHER_BASE_URL to the base URL of the API (usually ending in /v1), and "
                 f"check that no login page or proxy is in between. {_SAVED}",
             )
         return TeacherError(
-            f"{at} rejects every request: {message[:300]}",
+            f"{endpoint} rejects every request: {message[:300]}",
             "Check SEDI_TEACHER_PROMPT_STYLE, _TOKEN_PARAMETER, _STRUCTURED_OUTPUT and _EXTRA_BODY; null in "
             f"SEDI_TEACHER_EXTRA_BODY removes a field. {_SAVED}",
         )

@@ -1,4 +1,4 @@
-"""The endpoint of the client: a given URL, or the bundled model's server, which is started for it."""
+"""The endpoint that the client calls: a URL, or a server that is started for it."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
@@ -7,14 +7,14 @@ from sedi_dagster.teacher.rendering import endpoint_identity
 
 
 class Endpoint:
-    """Where calls go.
+    """Where calls are sent.
 
     Attributes:
-        identity: enters request keys, so it is the same in every run; `base_url` need not be.
-        shown: how messages to people call it.
-        is_remote: it runs without us.
+        identity: part of the request keys, so it must be the same in every run; `base_url` need not be.
+        shown: its name in messages.
+        is_remote: whether it runs independently of this process.
         headers, query: sent with every request, besides the client's own.
-        secrets: what must not be written anywhere, should the endpoint repeat it.
+        secrets: texts that must not be written anywhere, even if the endpoint repeats them.
     """
 
     identity: str
@@ -30,14 +30,14 @@ class Endpoint:
         """Make it ready to be called."""
 
     async def stop(self) -> None:
-        """Give up what `start` began."""
+        """Release what `start` acquired."""
 
     async def revive(self) -> None:
-        """Called after a failed call: start it again if it is ours and has ended."""
+        """Restart a server of our own that has ended; called after each failed call."""
 
 
 class RemoteEndpoint(Endpoint):
-    """An endpoint that runs without us."""
+    """An endpoint at a URL."""
 
     is_remote = True
 
@@ -59,5 +59,5 @@ class RemoteEndpoint(Endpoint):
         self.shown = self.identity
         password = [unquote(parts.password)] if parts.password else []
         known = [api_key, *password, *self.headers.values(), *self.query.values(), *secrets]
-        # Long enough to be a secret, and so that masking it does not eat plain words.
+        # Short values are no secrets, and masking them would destroy ordinary words.
         self.secrets = [value for value in known if len(value) >= 8]

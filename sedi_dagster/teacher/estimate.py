@@ -1,7 +1,7 @@
-"""Estimates of calls: tokens, cost and time.
+"""Estimates of the tokens, cost and time of calls.
 
-Based on earlier calls of the same purpose if there are any; otherwise on the method's prompts and the token limits,
-which overestimates.
+They are based on earlier calls of the same purpose if there are any, otherwise on the method's prompts and token
+limits, which overestimates.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,14 +13,19 @@ from sedi_dagster.teacher.budget import Account, Cap, cost_nanousd, usd
 from sedi_dagster.teacher.calls import Means
 
 _FIRST_S, _S_PER_TOKEN = 1.0, 0.03
-"""Time of a call, before anything is known: until it begins, and for a token that is written."""
+"""Assumed time of a call before any was measured: until the first token, and for each token."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`measured` tells whether it rests on earlier calls. `usd` and `most_usd` are None if no price is known.
-    `most_*`: as many calls, every one at its limit. No bound: there may be more calls. Only a cap is one
-    (`allowance`)."""
+    """An estimate of several calls.
+
+    Attributes:
+        usd, most_usd: None if no price is known.
+        most_tokens, most_usd: if each of these calls reaches its token limit. This is not an upper bound, as there may
+            be more calls; only a cap is one (`allowance`).
+        measured: whether it is based on earlier calls.
+    """
 
     calls: int
     prompt_tokens: int
@@ -38,7 +43,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What the caps leave a next round at the very most; None: no cap. `settings`: those that the caps come from."""
+    """The most that the caps leave for the next round; None: no cap. `settings` names the settings of the caps."""
 
     tokens: int | None
     usd: float | None
@@ -46,7 +51,13 @@ class Allowance:
 
 
 def allowance(caps: Sequence[Cap], account: Callable[[str], Account]) -> Allowance:
-    """What is left under all caps. The ledger reserves a call's worst case before it is sent, so no more is spent."""
+    """Return what is left under all caps.
+
+    No more can be spent, as the ledger reserves the worst-case cost of a call before it is sent.
+
+    Args:
+        account: returns the account of a name.
+    """
     accounts = {cap.account: account(cap.account) for cap in caps}
     tokens = [cap.tokens - accounts[cap.account].spent_tokens for cap in caps if cap.tokens is not None]
     money = [cap.nanousd - accounts[cap.account].spent_nanousd for cap in caps if cap.nanousd is not None]
@@ -60,18 +71,25 @@ def allowance(caps: Sequence[Cap], account: Callable[[str], Account]) -> Allowan
 def estimate_calls(
     candidates: float, shapes: Sequence[CallShape], price: Price | None, concurrency: int, means: Sequence[Means] = ()
 ) -> Estimate:
-    """Estimate the calls that so many candidates take, each the calls of `shapes`."""
+    """Estimate the calls for a number of candidates.
+
+    Args:
+        candidates: number of candidates.
+        shapes: the calls that each candidate takes.
+        concurrency: number of calls in flight at once, for the time.
+        means: averages of earlier calls.
+    """
     known = {m.purpose: m for m in means}
     count = prompt = completion = most = seconds = 0.0
     for shape in shapes:
         calls = candidates * shape.per_candidate
-        seen = known.get(shape.purpose)
-        prompt_tokens = seen.prompt_tokens if seen else shape.prompt_tokens
+        mean = known.get(shape.purpose)
+        prompt_tokens = mean.prompt_tokens if mean else shape.prompt_tokens
         count += calls
         prompt += calls * prompt_tokens
-        completion += calls * (seen.completion_tokens if seen else shape.max_tokens)
+        completion += calls * (mean.completion_tokens if mean else shape.max_tokens)
         most += calls * (prompt_tokens + shape.max_tokens)
-        seconds += calls * (seen.latency_s if seen else _FIRST_S + _S_PER_TOKEN * shape.max_tokens) / concurrency
+        seconds += calls * (mean.latency_s if mean else _FIRST_S + _S_PER_TOKEN * shape.max_tokens) / concurrency
     return Estimate(
         calls=round(count),
         prompt_tokens=round(prompt),

@@ -1,4 +1,4 @@
-"""Classification of failed attempts: retry, give up the call, or stop. Pure.
+"""Classification of failed attempts: retry, give up the call, or stop. Pure functions.
 
 OpenAI, vLLM, llama.cpp and gateways report the same errors in different formats (`reasons`), which are unified here.
 """
@@ -15,10 +15,10 @@ from sedi_dagster.teacher.answers import REFUSED_BY_POLICY, Usage
 from sedi_dagster.teacher.reasons import Reason, error_reason, pointed_fields, refused_parameters
 
 Kind = Literal["rate_limited", "passing", "invalid", "refused", "too_long", "parameters", "rejected", "fatal"]
-"""rate_limited: too fast (429, or a 5xx that asks to wait), or a model that is still loading. passing: the endpoint's
-trouble (5xx, reset, timeout). invalid: not an answer of the API. refused: this call, for good (content policy).
-too_long: this call, or all of them. parameters: without the named ones it may work. rejected: a bad request, perhaps
-all are. fatal: concerns every call."""
+"""rate_limited: too many requests (429, or a 5xx that asks to wait), or a model that is still loading. passing: a
+temporary fault of the endpoint (5xx, reset, timeout). invalid: not a response of the API. refused: this call is refused
+for good (content policy). too_long: this call, or all calls of its purpose, are too long. parameters: the call may work
+without the named ones. rejected: a bad request, as all others may be. fatal: concerns every call."""
 
 TOO_LONG = "too_long"
 BAD_REQUEST = "bad_request"
@@ -29,30 +29,34 @@ _STATUS_OF = {
     "not found": 404, "not found error": 404, "resource exhausted": 429, "rate limit error": 429,
     "unavailable": 503, "deadline exceeded": 504,
 }  # fmt: skip
-"""HTTP statuses of the codes of gRPC, as Google's servers send them, and of Anthropic's."""
+"""HTTP statuses of error codes of gRPC, which Google's servers send, and of Anthropic."""
 _COUNT = re.compile(r"\b\d[\d,]{2,8}\b")
-_SAVED = "Everything so far is saved; run again and it goes on where it stopped."
-
+_SAVED = "Everything so far is saved; run again to continue."
 
 _FATAL = {
     "quota": ("The quota at {endpoint} is exhausted.", f"Add credit or raise the limit. {_SAVED}"),
     "key": ("{endpoint} does not accept the key.", "Set SEDI_TEACHER_API_KEY to a valid key."),
     "model": ("{endpoint} does not know the model {model!r}.", "Set SEDI_TEACHER_MODEL to one it has."),
     "address": (
-        "{endpoint} does not answer where the API should be ({status}).",
-        "Set SEDI_TEACHER_BASE_URL to the address that the API's paths are added to; most end in /v1.",
+        "There is no API at {endpoint} ({status}).",
+        "Set SEDI_TEACHER_BASE_URL to the base URL of the API, which usually ends in /v1.",
     ),
-    "proxy": ("A proxy before {endpoint} asks for a password.", "Put it into HTTPS_PROXY."),
+    "proxy": ("A proxy before {endpoint} requires a password.", "Add it to the URL in HTTPS_PROXY."),
     "rights": ("{endpoint} does not allow this call (403).", "Check the key's rights and region."),
 }
-"""Problem and fix for what concerns every call."""
+"""Problem and fix of the errors that concern every call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`lost`: the endpoint may have done (and billed) the work although no answer came.
+    """Why an attempt failed.
 
-    `parameters`: those that it does not take. `raw`, `usage`: what came instead of an answer, and what it cost.
+    Attributes:
+        retry_after_s: how long the endpoint asks to wait, in seconds.
+        lost: the endpoint may have done (and billed) the work although no answer arrived.
+        fatal: the error to raise if all calls are concerned.
+        parameters: request fields that the endpoint does not support.
+        raw, usage: the response that was not an answer, and its tokens.
     """
 
     kind: Kind
@@ -66,13 +70,13 @@ class Failure:
 
     @property
     def is_charged(self) -> bool:
-        """Whether it is written down at once: it cost something, or there is something to look at."""
+        """Whether the ledger records it at once, because it may have cost something or has a response to keep."""
         return self.lost or self.raw is not None
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointNames:
-    """How errors call the endpoint."""
+    """The names of the endpoint and the model in errors."""
 
     endpoint: str
     model: str
@@ -81,17 +85,18 @@ class EndpointNames:
 def from_status(
     status: int, body: Any, headers: Mapping[str, str], names: EndpointNames, optional: Collection[str] = ()
 ) -> Failure:
-    """Read an error response.
+    """Classify an error response.
 
     Args:
-        optional: fields of the request that it could go without.
+        body: the parsed JSON, or text.
+        optional: request fields that could be omitted.
     """
     reason = error_reason(body)
-    status = _told_status(status, reason)
-    asked_s = retry_after.from_headers(headers)
-    wait_s = reason.wait_s if asked_s is None else asked_s
-    told_s = wait_s if status == 429 else reason.wait_s  # a 403 may have the headers of any answer
-    renews = status in (403, 429) and (told_s is not None or reason.says("per_minute"))  # soon, or in hours or a day
+    status = _specific_status(status, reason)
+    header_s = retry_after.from_headers(headers)
+    wait_s = reason.wait_s if header_s is None else header_s
+    limit_s = wait_s if status == 429 else reason.wait_s  # a 403 may have rate limit headers that do not matter
+    renews = status in (403, 429) and (limit_s is not None or reason.says("per_minute"))
     is_spent = (status <= 500 and reason.says("quota")) or (status < 500 and status != 429 and reason.says("money"))
     fatal = {401: "key", 402: "quota", 407: "proxy"}.get(status)
     if is_spent and not renews:
@@ -106,8 +111,8 @@ def from_status(
     if too_fast or (status == 429 and not reason.says("too_large")):
         return Failure("rate_limited", f"{status} {reason.message}".strip()[:300], wait_s)
     if 300 <= status < 400:
-        fix = f"Set SEDI_TEACHER_BASE_URL to where it leads: {headers.get('location', 'not told')}."
-        error = TeacherError(f"{names.endpoint} answers with a redirection ({status}).", fix)
+        fix = f"Set SEDI_TEACHER_BASE_URL to its target: {headers.get('location', 'unknown')}."
+        error = TeacherError(f"{names.endpoint} responds with a redirect ({status}).", fix)
         return Failure("fatal", error.problem, fatal=error)
     is_bad = reason.is_coded("policy") or (status == 500 and reason.says("too_long", "keyword"))
     if status < 500 or is_bad or (status == 501 and refused_parameters(reason, optional)):
@@ -116,9 +121,9 @@ def from_status(
 
 
 def from_error_in_success(error: Any, names: EndpointNames, optional: Collection[str] = ()) -> Failure:
-    """Read an error that came with the status of a success, as some gateways send it.
+    """Classify an error that came with the status of a success, as some gateways send it.
 
-    Without a status of its own it passes, unless its words say that it will not.
+    If neither a code nor the message says that it is permanent, it counts as temporary.
     """
     failure = from_status(400, error, {}, names, optional)
     if failure.kind == "rejected" and not {"400", "422"} & {*error_reason(error).tags}:
@@ -126,32 +131,32 @@ def from_error_in_success(error: Any, names: EndpointNames, optional: Collection
     return failure
 
 
-def _told_status(status: int, reason: Reason) -> int:
-    """The status that an error tells in its codes, where that of the response is a general one, as of gateways."""
+def _specific_status(status: int, reason: Reason) -> int:
+    """Return the status that the error's codes name if that of the response is a general one, as of gateways."""
     if status not in (400, 500):
         return status
-    told = [int(tag) if re.fullmatch(r"[45]\d\d", tag) else _STATUS_OF.get(tag, status) for tag in reason.tags]
-    other = next((one for one in told if one != status), status)
-    return status if (status, other) == (500, 404) else other  # a part of the server was not found: it may be again
+    codes = [int(tag) if re.fullmatch(r"[45]\d\d", tag) else _STATUS_OF.get(tag, status) for tag in reason.tags]
+    other = next((code for code in codes if code != status), status)
+    return status if (status, other) == (500, 404) else other  # 404: a backend of the gateway is missing for now
 
 
 def _bad_request(status: int, reason: Reason, names: EndpointNames, optional: Collection[str]) -> Failure:
-    """What is wrong with a request, by what the error says, then by its status, then by what it is about."""
+    """Classify a bad request by its message, then by its status, then by the fields that it names."""
     if (reason.says("policy") and "firewall" not in reason.words) or status == 451:
         return Failure("refused", f"{REFUSED_BY_POLICY}: {reason.message[:300]}")
     if status in (408, 409, 424, 425, 499):
         return _passing(status, reason)
     parameters = refused_parameters(reason, optional)
-    of_a_value = any(not name.endswith("tokens") and name != "stop" for name in parameters)
+    about_a_value = any(not name.endswith("tokens") and name != "stop" for name in parameters)
     too_long = Failure("too_long", f"{TOO_LONG}: {reason.message[:300]}")
     bad_request = f"{BAD_REQUEST}: {status} {reason.message[:300]}".strip()
-    if status in (413, 429) or (reason.says("too_long") and not of_a_value):
+    if status in (413, 429) or (reason.says("too_long") and not about_a_value):
         return too_long
     if parameters & pointed_fields(reason, optional):
         return Failure("parameters", bad_request, parameters=parameters)
-    of_the_model = "model" in reason.fields and not parameters
+    about_the_model = "model" in reason.fields and not parameters
     is_named = "model" in reason.words or (names.model and names.model in reason.message)
-    if of_the_model or reason.says("model") or (status in (404, 410) and is_named):
+    if about_the_model or reason.says("model") or (status in (404, 410) and is_named):
         return _fatal("model", status, reason, names)
     if status in (404, 405) or reason.says("address"):
         return _fatal("address", status, reason, names)
@@ -165,7 +170,7 @@ def _bad_request(status: int, reason: Reason, names: EndpointNames, optional: Co
         return _passing(status, reason)
     if status == 403:
         return _fatal("rights", status, reason, names)
-    if reason.says("counted") and len(_COUNT.findall(reason.message)) > 1:  # what there is, and what is allowed
+    if reason.says("counted") and len(_COUNT.findall(reason.message)) > 1:  # the number of tokens, and the limit
         return too_long
     return Failure("rejected", bad_request)
 
@@ -175,33 +180,34 @@ def _passing(status: int, reason: Reason) -> Failure:
 
 
 def unavailable_error(message: str, names: EndpointNames) -> TeacherUnavailable:
-    """The error for an endpoint that cannot be reached or fails every call."""
+    """Return the error for an endpoint that cannot be reached or fails every call."""
     return TeacherUnavailable(
-        f"{names.endpoint} cannot be reached or fails every call: {message}.", f"Check it. {_SAVED}"
+        f"{names.endpoint} cannot be reached or fails every call: {message}.", f"Check the endpoint. {_SAVED}"
     )
 
 
 def unresponsive_error(silent_s: float, names: EndpointNames) -> TeacherUnavailable:
-    """The error for an endpoint that accepts calls and answers none for `silent_s` seconds."""
+    """Return the error for an endpoint that accepts calls but has not responded for `silent_s` seconds."""
     return TeacherUnavailable(
-        f"{names.endpoint} takes calls but answers nothing: no call for {silent_s:.0f} s, nor which models it has.",
-        f"Check it. If it works on one request at a time and takes longer, raise SEDI_TEACHER_SILENCE_S. {_SAVED}",
+        f"{names.endpoint} accepts calls but has not responded for {silent_s:.0f} s, not even with its list of models.",
+        "Check the endpoint. If it handles one request at a time and needs longer, raise SEDI_TEACHER_SILENCE_S. "
+        f"{_SAVED}",
     )
 
 
 def rate_limit_error(
     waited_s: float, names: EndpointNames, message: str, until_s: float | None = None
 ) -> TeacherUnavailable:
-    """The error for an endpoint that takes no call for now.
+    """Return the error for an endpoint that has accepted no call for `waited_s` seconds.
 
     Args:
-        until_s: seconds from now that it asks to wait, if that is longer than patience lasts.
+        until_s: how long it asks to wait, in seconds from now, if that is longer than patience lasts.
     """
     if until_s is not None:
-        asks = f"{names.endpoint} asks to wait until {_clock(until_s)}: {message}."
-        return TeacherUnavailable(asks, f"Run again then, or raise SEDI_TEACHER_PATIENCE_S. {_SAVED}")
+        problem = f"{names.endpoint} asks to wait until {_clock(until_s)}: {message}."
+        return TeacherUnavailable(problem, f"Run again then, or raise SEDI_TEACHER_PATIENCE_S. {_SAVED}")
     return TeacherUnavailable(
-        f"{names.endpoint} has taken no call for {waited_s:.0f} s: {message}.",
+        f"{names.endpoint} has accepted no call for {waited_s:.0f} s: {message}.",
         f"Wait, lower SEDI_TEACHER_MAX_CONCURRENCY, or raise SEDI_TEACHER_PATIENCE_S. {_SAVED}",
     )
 

@@ -1,4 +1,4 @@
-"""A lease: among several machines that share a ledger, one holds it while it is alive."""
+"""Leases: of several machines that share a ledger, the one that holds a lease keeps it while it is alive."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -13,43 +13,43 @@ from sedi_dagster.teacher.owners import Owner
 from sedi_dagster.teacher.schema import leases, open_engines, storage_error, upsert
 from sedi_dagster.teacher.transaction import lock
 
-RENEWED_S = 20.0
-"""Well within `owners.STALE_S`, after which a holder without a heartbeat is considered gone."""
+RENEWAL_S = 20.0
+"""Time between renewals, well below `owners.STALE_S`, after which a holder without a heartbeat counts as dead."""
 
 
 def take_lease(url: str, name: str, holder: str) -> str:
-    """Take a lease or renew it. Returns who has it if that is another holder, else nothing.
+    """Take a lease or renew it. Return "" on success, or else the id of its present holder.
 
     Args:
         url: of the ledger.
-        holder: who asks; its processes share the lease.
+        holder: id of the caller; all processes with this id share the lease.
 
     Raises:
         SettingsError, StorageError: the ledger cannot be opened.
     """
 
     def take(connection: Connection) -> str:
-        asking = Owner(holder)
+        caller = Owner(holder)
         row = connection.execute(select(leases).where(leases.c.name == name)).one_or_none()
-        if row is not None and row.id != holder and asking.sees_alive(row):
+        if row is not None and row.id != holder and caller.sees_alive(row):
             return str(row.id)
-        upsert(connection, leases, [{"name": name, **asking.row()}])
+        upsert(connection, leases, [{"name": name, **caller.row()}])
         return ""
 
-    return _written(url, take)
+    return _in_transaction(url, take)
 
 
 @contextmanager
 def renewed_lease(url: str, name: str, holder: str) -> Iterator[None]:
-    """Within the block a lease is renewed while its holder is busy with other things; after it, it is given back."""
+    """Renew a lease in a thread while the block runs, and release it afterwards."""
     done = threading.Event()
 
     def renew() -> None:
-        while not done.wait(RENEWED_S):
-            with suppress(SediError):  # the next caller of the lease gets the same error
+        while not done.wait(RENEWAL_S):
+            with suppress(SediError):  # the next caller of `take_lease` gets the same error
                 take_lease(url, name, holder)
 
-    def leave(connection: Connection) -> str:
+    def release(connection: Connection) -> str:
         connection.execute(delete(leases).where(leases.c.name == name, leases.c.id == holder))
         return ""
 
@@ -61,11 +61,11 @@ def renewed_lease(url: str, name: str, holder: str) -> Iterator[None]:
         done.set()
         renewing.join()
         with suppress(SediError):
-            _written(url, leave)
+            _in_transaction(url, release)
 
 
-def _written(url: str, work: Callable[[Connection], str]) -> str:
-    """Do the work in a transaction that has the ledger for itself."""
+def _in_transaction(url: str, work: Callable[[Connection], str]) -> str:
+    """Do the work in a transaction that locks the ledger."""
     engines = open_engines(url)
     try:
         with engines[0].begin() as connection:

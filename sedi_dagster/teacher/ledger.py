@@ -26,7 +26,7 @@ from sedi_dagster.teacher.schema import (
     about,
     accounts,
     calls,
-    is_away,
+    is_unavailable,
     open_engines,
     owners,
     safe_url,
@@ -38,13 +38,13 @@ from sedi_dagster.teacher.transaction import Begun, EndedCall, LedgerTransaction
 
 _BATCH = 512
 _ATTEMPTS = 4
-_SECONDS_AWAY = 60.0
-"""So long a database that is away (it restarts, the network is down) is waited for."""
+_UNAVAILABLE_S = 60.0
+"""How long to wait for a database that is unavailable (it restarts, the network is down)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCall:
-    """A call as the ledger has it. `request` and `response` are None once pruned."""
+    """A call in the ledger. `request` and `response` are None if they were not read or are pruned."""
 
     key: str
     state: str
@@ -78,7 +78,7 @@ stored_columns = [calls.c[f.name] for f in fields(StoredCall) if f.name not in (
 
 @dataclass(slots=True)
 class _Operation:
-    what: NewCall | EndedCall
+    call: NewCall | EndedCall
     loop: asyncio.AbstractEventLoop | None = None
     future: asyncio.Future[Any] | None = None
 
@@ -96,12 +96,12 @@ class Ledger:
         self.owner = Owner()
         self._writer, self._reader = open_engines(url)
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
-        self._mine: set[str] = set()
+        self._pending: set[str] = set()
         self.followed_batches: set[str] = set()
         """Batches that this process is handling."""
         self._heartbeat = 0.0
-        self._closed = self._left = False
-        self.write(self._enter)
+        self._closed = self._unregistered = False
+        self.write(self._register)
         self._thread = threading.Thread(target=self._run, name="teacher-ledger", daemon=True)
         self._thread.start()
 
@@ -112,30 +112,30 @@ class Ledger:
         self.close()
 
     async def begin(self, call: NewCall) -> Begun:
-        """Write the call down and set its worst case aside, or learn why it must not be sent. Durable on return."""
+        """Record the call and reserve its worst-case cost, or return why it must not be sent. Durable on return."""
         begun: Begun = await self._submit(call)
         return begun
 
     async def end(self, call: EndedCall) -> None:
-        """Write how a call ended and settle its account. Durable on return, and also if the caller is cancelled."""
+        """Record how a call ended and settle its accounts. Durable on return, and also if the caller is cancelled."""
         await self._submit(call)
 
     async def lookup(self, keys: Iterable[str]) -> dict[str, StoredCall]:
-        """The calls among the keys that need not be sent: answered with the text at hand, or refused for good."""
-        wanted = list(keys)
-        return await asyncio.to_thread(self.read_answered, wanted) if wanted else {}
+        """Return the calls with these keys that need not be sent: answered and not pruned, or refused for good."""
+        keys = list(keys)
+        return await asyncio.to_thread(self.read_answered, keys) if keys else {}
 
     def read_answered(self, keys: Sequence[str]) -> dict[str, StoredCall]:
-        """As `lookup`, for callers without an event loop."""
-        chosen = (
+        """Like `lookup`, for callers without an event loop."""
+        query = (
             select(*stored_columns, texts.c.body.label("response"))
             .join(texts, (texts.c.key == calls.c.key) & (texts.c.kind == "response"), isouter=True)
             .where(calls.c.key.in_(keys), calls.c.state.in_(("done", "refused")))
         )
-        return {row.key: StoredCall(**row._mapping) for row in self.read(chosen)}
+        return {row.key: StoredCall(**row._mapping) for row in self.read(query)}
 
     def read_call(self, key: str) -> StoredCall | None:
-        """One call in full, by its key or the beginning of it."""
+        """Return one call with its texts by its key or a prefix of it; None unless there is exactly one."""
         rows = self.read(select(*stored_columns).where(calls.c.key.startswith(key, autoescape=True)).limit(2))
         if len(rows) != 1:
             return None
@@ -143,25 +143,25 @@ class Ledger:
         return StoredCall(**rows[0]._mapping, request=bodies.get("request"), response=bodies.get("response"))
 
     def note(self, name: str) -> str:
-        """What was written down about an endpoint under the name; empty if nothing was."""
+        """Return the note of this name; empty if there is none."""
         rows = self.read(select(about.c.value).where(about.c.name == name))
         return str(rows[0].value) if rows else ""
 
     def write_note(self, name: str, value: str) -> None:
-        """Write down what is to be known in later runs (`name`: up to 32 characters)."""
+        """Store a note for later runs (`name`: up to 32 characters)."""
         self.write(lambda connection: upsert(connection, about, [{"name": name, "value": value}]))
 
     def settle_dead(self) -> None:
-        """Settle the calls of owners that died since: what they set aside may be what others wait for."""
+        """Settle the calls of owners that have died: other calls may be waiting for what they reserved."""
         self.write(self._settle_dead)
 
     def account(self, name: str) -> Account:
-        """An account as it stands; empty if nothing was ever charged to it."""
+        """Return an account; an empty one if nothing was ever charged to it."""
         rows = self.read(select(accounts).where(accounts.c.name == name))
         return Account(**rows[0]._mapping) if rows else Account(name)
 
     def forget(self, keys: Sequence[str]) -> None:
-        """Make calls be sent again when they are asked for again. What they cost stays on the accounts."""
+        """Mark calls so that they are sent again when next needed. What they cost stays in the accounts."""
 
         def reopen(connection: Connection) -> None:
             for start in range(0, len(keys), _BATCH):
@@ -172,9 +172,12 @@ class Ledger:
         self.write(reopen)
 
     def prune(self, before: float) -> int:
-        """Delete requests and responses of calls that ended before the time (seconds since 1970).
+        """Delete requests and responses of calls that ended before a time, and return the number of answered ones.
 
-        The accounts stay. A pruned call that is asked for again is paid for again.
+        The accounts stay. If a pruned call is needed again, it is sent and paid for again.
+
+        Args:
+            before: seconds since 1970.
         """
 
         def delete_texts(connection: Connection) -> int:
@@ -187,90 +190,91 @@ class Ledger:
         return pruned
 
     def close(self) -> None:
-        """Write what is waiting, give up calls still under way (they count as spent) and sign off."""
-        if not self._left:
-            self._closed = self._left = True
+        """Write what is queued, settle calls in flight (they count as spent) and remove this owner."""
+        if not self._unregistered:
+            self._closed = self._unregistered = True
             self._queue.put(None)
             self._thread.join()
-            self.write(self._leave)
+            self.write(self._unregister)
             self._writer.dispose()
             self._reader.dispose()
 
-    async def _submit(self, what: NewCall | EndedCall) -> Any:
+    async def _submit(self, call: NewCall | EndedCall) -> Any:
         if self._closed:
             raise StorageError("The ledger is closed.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._queue.put(_Operation(what, loop, future))
-        if not self._thread.is_alive():  # it ended in between and did not see this one
+        self._queue.put(_Operation(call, loop, future))
+        if not self._thread.is_alive():  # it may have ended before it saw this operation
             raise StorageError("The ledger is closed.")
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            if isinstance(what, NewCall):
-                await self._take_back(future)
+            if isinstance(call, NewCall):
+                await self._release(future)
             raise
 
-    async def _take_back(self, begun: asyncio.Future[Any]) -> None:
-        """Before a cancelled caller goes, what is being set aside for its call is given back."""
+    async def _release(self, begun: asyncio.Future[Any]) -> None:
+        """Release the reservation that is being made for the call of a cancelled caller."""
         with contextlib.suppress(SediError):
             result = await begun
             if isinstance(result, Reserved):
                 await self._submit(_cancelled(result))
 
     def _run(self) -> None:
-        """The thread. However it ends, no caller is left waiting."""
+        """Run the writer thread. However it ends, no caller is left waiting."""
         batch: list[_Operation | None] = []
         try:
-            while None not in batch:  # the sign to close
+            while None not in batch:  # None: close
                 try:
-                    batch = [self._queue.get(timeout=HEARTBEAT_S), *self._waiting(_BATCH - 1)]
+                    batch = [self._queue.get(timeout=HEARTBEAT_S), *self._queued(_BATCH - 1)]
                 except queue.Empty:
-                    self._beat_while_waiting()
+                    self._beat_while_idle()
                 else:
                     self._commit([operation for operation in batch if operation is not None])
         finally:
             self._closed = True
-            left = [operation for operation in (*batch, *self._waiting(sys.maxsize)) if operation is not None]
+            left = [operation for operation in (*batch, *self._queued(sys.maxsize)) if operation is not None]
             error = StorageError("The ledger's writer has ended.", "See the log above and run again. Nothing is lost.")
-            self._tell(left, [error] * len(left))  # those that were told their result keep it
+            self._deliver(left, [error] * len(left))  # those that already have a result keep it
 
-    def _waiting(self, most: int) -> Iterator[_Operation | None]:
-        """The operations that have come in, taken out of the queue."""
+    def _queued(self, maximum: int) -> Iterator[_Operation | None]:
+        """Take the waiting operations out of the queue, up to a number."""
         with contextlib.suppress(queue.Empty):
-            for _ in range(most):
+            for _ in range(maximum):
                 yield self._queue.get_nowait()
 
     def _commit(self, batch: list[_Operation]) -> None:
         try:
             results: list[Any] = self.write(lambda connection: self._apply(connection, batch))
         except SediError as error:
-            self._tell(batch, [error] * len(batch))
+            self._deliver(batch, [error] * len(batch))
             return
         for operation, result in zip(batch, results, strict=True):
-            if isinstance(operation.what, EndedCall):
-                self._mine.discard(operation.what.key)
+            if isinstance(operation.call, EndedCall):
+                self._pending.discard(operation.call.key)
             elif isinstance(result, Reserved):
-                self._mine.add(result.key)
-        self._tell(batch, results)
+                self._pending.add(result.key)
+        self._deliver(batch, results)
 
     def _apply(self, connection: Connection, batch: list[_Operation]) -> list[Begun | None]:
-        whats = [operation.what for operation in batch]
-        names = {cap.account for what in whats if isinstance(what, NewCall) for cap in what.caps}
-        transaction = LedgerTransaction(connection, self.owner, {what.key for what in whats}, names, self._mine)
+        batch_calls = [operation.call for operation in batch]
+        names = {cap.account for call in batch_calls if isinstance(call, NewCall) for cap in call.caps}
+        keys = {call.key for call in batch_calls}
+        transaction = LedgerTransaction(connection, self.owner, keys, names, self._pending)
         results: list[Begun | None] = []
-        for what in whats:
-            if isinstance(what, NewCall):
-                results.append(transaction.begin(what))
+        for call in batch_calls:
+            if isinstance(call, NewCall):
+                results.append(transaction.begin(call))
             else:
-                transaction.end(what)
+                transaction.end(call)
                 results.append(None)
         transaction.save()
         self._beat(connection)
         return results
 
-    def _tell(self, batch: list[_Operation], results: Sequence[Any]) -> None:
-        """Hand the results to the waiting callers: one wake-up for each event loop."""
+    def _deliver(self, batch: list[_Operation], results: Sequence[Any]) -> None:
+        """Hand the results to the waiting callers, with one wake-up per event loop."""
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
         for operation, result in zip(batch, results, strict=True):
             loop, future = operation.loop, operation.future
@@ -281,7 +285,7 @@ class Ledger:
         for loop, of_loop in by_loop.items():
             try:
                 loop.call_soon_threadsafe(self._resolve, of_loop)
-            except RuntimeError:  # the loop was closed meanwhile: its callers are gone
+            except RuntimeError:  # the loop was closed in the meantime, so its callers are gone
                 for _, result in of_loop:
                     self._drop(result)
 
@@ -295,45 +299,45 @@ class Ledger:
                 future.set_result(result)
 
     def _drop(self, result: Any) -> None:
-        """Release the reservation of a call that will not be sent: it costs nothing."""
+        """Release the reservation of a call that will not be sent."""
         if isinstance(result, Reserved):
             self._queue.put(_Operation(_cancelled(result)))
 
     def write(self, work: Callable[[Connection], Any]) -> Any:
-        """Do the work in one transaction, trying again while the database is busy or away for a moment."""
+        """Do the work in one transaction; retry while the database is busy or unavailable for a moment."""
 
         def in_one_transaction() -> Any:
             with self._writer.begin() as connection:
                 lock(connection)
                 return work(connection)
 
-        return self._patiently(in_one_transaction, _ATTEMPTS)
+        return self._with_retries(in_one_transaction, _ATTEMPTS)
 
-    def read(self, chosen: Any) -> Sequence[Any]:
-        """Rows of a query of the ledger's tables (`schema`)."""
+    def read(self, query: Any) -> Sequence[Any]:
+        """Return the rows of a query of the ledger's tables (`schema`)."""
 
         def rows() -> Sequence[Any]:
             with self._reader.connect() as connection:
-                return connection.execute(chosen).all()
+                return connection.execute(query).all()
 
-        found: Sequence[Any] = self._patiently(rows, 1)
+        found: Sequence[Any] = self._with_retries(rows, 1)
         return found
 
-    def _patiently(self, ask: Callable[[], Any], attempts: int) -> Any:
-        """Ask the database, again while it is busy (so often) or away (so long)."""
+    def _with_retries(self, operation: Callable[[], Any], attempts: int) -> Any:
+        """Run an operation of the database, up to `attempts` times, or for a while if the database is unavailable."""
         began, attempt = time.monotonic(), 1
         while True:
             try:
-                return ask()
+                return operation()
             except SQLAlchemyError as error:
-                away = is_away(error) and time.monotonic() - began < _SECONDS_AWAY
-                if attempt >= attempts and not away:
+                may_return = is_unavailable(error) and time.monotonic() - began < _UNAVAILABLE_S
+                if attempt >= attempts and not may_return:
                     raise storage_error(self.url, error) from None
                 time.sleep(min(2.0, 0.2 * attempt))
                 attempt += 1
 
-    def _enter(self, connection: Connection) -> None:
-        """Sign on, and settle the calls of owners that died."""
+    def _register(self, connection: Connection) -> None:
+        """Add this owner, and settle the calls of owners that have died."""
         for row in connection.execute(select(owners)).all():
             if not self.owner.sees_alive(row):
                 connection.execute(delete(owners).where(owners.c.id == row.id))
@@ -344,11 +348,11 @@ class Ledger:
         pending = connection.scalars(select(calls.c.key).where(calls.c.state == "pending")).all()
         _lose_dead(connection, self.owner, pending)
 
-    def _leave(self, connection: Connection) -> None:
-        mine = select(calls.c.key).where(calls.c.state == "pending", calls.c.owner == self.owner.id)
-        left = connection.scalars(mine).all()
+    def _unregister(self, connection: Connection) -> None:
+        query = select(calls.c.key).where(calls.c.state == "pending", calls.c.owner == self.owner.id)
+        pending = connection.scalars(query).all()
         connection.execute(delete(owners).where(owners.c.id == self.owner.id))
-        _lose_dead(connection, Owner(), left)
+        _lose_dead(connection, Owner(), pending)
 
     def _beat(self, connection: Connection) -> None:
         now = time.time()
@@ -356,9 +360,9 @@ class Ledger:
             self._heartbeat = now
             connection.execute(update(owners).where(owners.c.id == self.owner.id).values(heartbeat=now))
 
-    def _beat_while_waiting(self) -> None:
-        if self._mine:
-            with contextlib.suppress(StorageError):  # the next operation meets the same trouble and tells its caller
+    def _beat_while_idle(self) -> None:
+        if self._pending:
+            with contextlib.suppress(StorageError):  # the next operation raises the same error in its caller
                 self.write(self._beat)
 
     def __repr__(self) -> str:
@@ -366,12 +370,12 @@ class Ledger:
 
 
 def _cancelled(reserved: Reserved) -> EndedCall:
-    """A call that will not be sent: it costs nothing."""
+    """Return the end of a call that was not sent and costs nothing."""
     return EndedCall(reserved.key, "failed", attempts=0, error="cancelled")
 
 
 def _lose_dead(connection: Connection, observer: Owner, keys: Sequence[str]) -> None:
-    """Settle those of the calls under way whose owner is dead in the observer's eyes."""
+    """Settle those of the pending calls whose owner is dead as far as the observer can know."""
     for start in range(0, len(keys), _BATCH):
         transaction = LedgerTransaction(connection, observer, keys[start : start + _BATCH], ())
         transaction.lose_dead()

@@ -1,8 +1,8 @@
-"""The bundled model behind llama.cpp's server, in a child process on a free loopback port.
+"""The bundled model, served by llama.cpp in a child process on a free loopback port.
 
-The child gets a random key over its standard input, never in arguments or environment, so that nobody else on
-the machine can use or see it. It ends when its standard input closes or its parent is gone, also after kill -9.
-Run as `python -m sedi_dagster.teacher.local_server` it is that child.
+The child gets a random API key over its standard input, not in arguments or the environment, where others on the
+machine could see it. It ends when its standard input closes or its parent is gone, even after kill -9.
+`python -m sedi_dagster.teacher.local_server` is that child.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _PROMPT_CACHE_MIB = 64
 
 
 class LocalServer:
-    """The server as a context manager, with `base_url` and `api_key` while it runs."""
+    """The server as a context manager. While it runs, it has a `base_url`."""
 
     def __init__(self, log_folder: Path, *, slots: int = 8, context: int = 2048, threads: int = 0) -> None:
         self.api_key = secrets.token_urlsafe(32)
@@ -58,10 +58,11 @@ class LocalServer:
         return self._child is not None and self._child.poll() is None
 
     def start(self) -> None:
-        """Start it, if it is not running.
+        """Start the server unless it is running.
 
         Raises:
-            ModelError: the model is not installed. TeacherError: the server does not come up.
+            ModelError: the model is not installed.
+            TeacherError: the server does not start.
         """
         if self.is_running():
             return
@@ -78,7 +79,7 @@ class LocalServer:
         raise TeacherError(f"The bundled model's server does not start. {_tail(self.log)}", f"See {self.log}.")
 
     def stop(self) -> None:
-        """End the child, if there is one."""
+        """End the child process, if there is one."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -92,7 +93,7 @@ class LocalServer:
             child.wait()
 
     def _start_child(self, model: Path) -> str:
-        """The address that the child listens at; empty if it ended instead."""
+        """Start the child and return the address at which it listens; empty if it ended instead."""
         with self.log.open("ab") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "sedi_dagster.teacher.local_server"],
@@ -102,7 +103,7 @@ class LocalServer:
                 start_new_session=True,
             )
         self._child = child
-        order = {
+        config = {
             "api_key": self.api_key,
             "model": str(model),
             "slots": self._slots,
@@ -112,7 +113,7 @@ class LocalServer:
         }
         assert child.stdin is not None and child.stdout is not None
         try:
-            child.stdin.write(json.dumps(order).encode() + b"\n")
+            child.stdin.write(json.dumps(config).encode() + b"\n")
             child.stdin.flush()
         except BrokenPipeError:
             return ""
@@ -120,7 +121,7 @@ class LocalServer:
 
 
 class BundledEndpoint(Endpoint):
-    """The bundled model as an endpoint: the same identity in every run, whatever the port."""
+    """The bundled model as an endpoint, with the same identity in every run, whatever the port."""
 
     def __init__(self, log_folder: Path, *, slots: int, context: int, threads: int) -> None:
         self.server = LocalServer(log_folder, slots=slots, context=context, threads=threads)
@@ -138,14 +139,14 @@ class BundledEndpoint(Endpoint):
         await asyncio.to_thread(self.server.stop)
 
     async def revive(self) -> None:
-        """Start it again if it crashed: its calls are sent again at the new address."""
+        """Restart the server if it crashed; calls are retried at its new address."""
         async with self._lock:
             if not self.server.is_running():
                 await self.start()
 
 
 def _read_line(pipe: IO[bytes], timeout_s: float) -> str:
-    """A line that comes within the time; empty if none does, or the pipe closes."""
+    """Return the line that arrives within the time; empty if none does, or the pipe closes."""
     ready, _, _ = select.select([pipe], [], [], timeout_s)
     return pipe.readline().decode().strip() if ready else ""
 
@@ -155,24 +156,24 @@ def _tail(log: Path) -> str:
     return " | ".join(text.splitlines()[-3:])
 
 
-def _serve(order: dict[str, Any], answers: IO[str]) -> Any:
-    """Start llama.cpp's server in this process and tell its address."""
+def _serve(config: dict[str, Any], output: IO[str]) -> Any:
+    """Start llama.cpp's server in this process and print its address."""
     import xllamacpp
 
     params = xllamacpp.CommonParams()
-    params.model.path = order["model"]
+    params.model.path = config["model"]
     params.model_alias = {BUNDLED_TEACHER}
-    params.n_parallel = order["slots"]
-    params.n_ctx = order["slots"] * order["context"]
-    params.cpuparams.n_threads = order["threads"]
-    params.cpuparams_batch.n_threads = order["threads"]
+    params.n_parallel = config["slots"]
+    params.n_ctx = config["slots"] * config["context"]
+    params.cpuparams.n_threads = config["threads"]
+    params.cpuparams_batch.n_threads = config["threads"]
     params.hostnames = ["127.0.0.1"]
     params.port = 0
-    params.api_keys = [order["api_key"]]
+    params.api_keys = [config["api_key"]]
     params.cache_ram_mib = _PROMPT_CACHE_MIB
     params.ui = False
     server = xllamacpp.Server(params)
-    print(server.listening_address, file=answers, flush=True)
+    print(server.listening_address, file=output, flush=True)
     return server
 
 
@@ -183,13 +184,13 @@ def _watch_parent(parent: int) -> None:
 
 
 def main() -> None:
-    """The child: read the order, serve, and end with the parent."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what llama.cpp prints belongs in the log
-    order = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_watch_parent, args=(order["parent"],), daemon=True).start()
+    """Run the child: read the configuration, serve, and end with the parent."""
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what llama.cpp prints goes to the log
+    config = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_watch_parent, args=(config["parent"],), daemon=True).start()
     try:
-        server = _serve(order, answers)
+        server = _serve(config, output)
     except ImportError as error:
         raise ModelError(
             f"The bundled model's server is not installed: {error}.", "Run `make clean install`."

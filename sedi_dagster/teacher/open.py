@@ -1,4 +1,4 @@
-"""A teacher as the settings describe it."""
+"""Opening the teacher and the ledger that the settings describe."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def open_ledger(settings: Settings) -> Ledger:
-    """The ledger of the settings, open; close it after use."""
+    """Open the ledger of the settings; close it after use."""
     return Ledger(settings.ledger_url)
 
 
 def make_endpoint(settings: Settings) -> Endpoint:
-    """The endpoint of the settings, not started yet: a URL, the bundled model's server, or the simulated teacher."""
+    """Create the endpoint of the settings without starting it: a URL, the bundled model or the simulated teacher."""
     teacher = settings.teacher
     if teacher.is_simulated:
         from sedi_dagster.testing.simulated_endpoint import SimulatedEndpoint
@@ -50,7 +50,7 @@ _recorded_only = ContextVar("recorded_only", default=False)
 
 @contextmanager
 def recorded_answers_only() -> Iterator[None]:
-    """Within the block a teacher answers from the ledger alone: no endpoint is started, and nothing is ever sent."""
+    """Within the block, teachers answer from the ledger alone: no endpoint is started, and nothing is sent."""
     token = _recorded_only.set(True)
     try:
         yield
@@ -66,13 +66,16 @@ async def open_teacher(
     max_tokens_per_round: int | None = None,
     nightly: bool = False,
 ) -> AsyncIterator[Teacher]:
-    """`async with open_teacher(settings) as teacher:` gives a teacher that is ready to be asked.
+    """Open a teacher: `async with open_teacher(settings) as teacher:`.
 
-    `run` names the run for its budget, `max_tokens_per_round` is the limit of the round's plan. `nightly`: nobody
-    waits for the answers.
+    Args:
+        run: the run whose budget is charged.
+        max_tokens_per_round: the limit in the round's plan.
+        nightly: nobody waits for the answers.
 
     Raises:
-        SettingsError: ledger or prices cannot be used. ModelError, TeacherError: the bundled model does not start.
+        SettingsError: the ledger cannot be used, or a price is missing.
+        ModelError, TeacherError: the bundled model does not start.
     """
     from sedi_dagster.teacher.client import Teacher  # with the openai client, which most commands do without
 

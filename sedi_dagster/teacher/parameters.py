@@ -1,7 +1,7 @@
 """Request fields that an endpoint does not support: learned from its errors, and omitted from then on.
 
-The key of a call is of the intended request, so an answer is found regardless of omitted fields. Rejected fields are
-stored next to the ledger and reported once.
+The key of a call is a hash of the intended request, so an answer is found regardless of omitted fields. Rejected fields
+are stored in the ledger and reported once.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ _TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class Parameters:
-    """What one model at one endpoint refuses."""
+    """The request fields that one model at one endpoint rejects."""
 
     def __init__(self, ledger: Ledger, endpoint: str, model: str) -> None:
         digest = hashlib.blake2b(f"{endpoint} {model}".encode(), digest_size=8).hexdigest()
@@ -24,13 +24,13 @@ class Parameters:
         self.refused: frozenset[str] = frozenset()
 
     def recall(self) -> None:
-        """Read what was found out in earlier runs."""
+        """Read the fields that were rejected in earlier runs."""
         self.refused = frozenset(json.loads(self._ledger.note(self._name) or "[]"))
 
     def learn(self, names: Iterable[str]) -> frozenset[str]:
-        """Take note of refused names; returns those that are new.
+        """Remember rejected fields, and return those that are new.
 
-        One limit of tokens is never left out, as nothing would bound a cost.
+        One of the two token limits is always sent, as nothing else bounds the cost of a call.
         """
         new = frozenset(names) - self.refused
         if new | self.refused >= set(_TOKEN_LIMITS):
@@ -41,12 +41,12 @@ class Parameters:
         return new
 
     def forget(self) -> None:
-        """Try them again from now on."""
+        """Send all fields again from now on."""
         self.refused = frozenset()
         self._ledger.write_note(self._name, "[]")
 
     def adapt(self, body: bytes) -> bytes:
-        """The body without the refused fields. A token limit goes under its other name."""
+        """Return the body without the rejected fields. A rejected token limit is sent under its other name."""
         if not self.refused:
             return body
         fields = json.loads(body)
@@ -59,5 +59,5 @@ class Parameters:
 
 
 def optional_fields(body: bytes) -> list[str]:
-    """The fields that a request could go without."""
+    """Return the fields of a request that could be omitted."""
     return [name for name in json.loads(body) if name not in _NEEDED]

@@ -1,4 +1,4 @@
-"""Checks of the endpoint before anything is spent: is it available, does it accept the key, does it have the model?"""
+"""Check of the endpoint before anything is spent: is it available, does it accept the key, does it have the model?"""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ _SHOWN_MODELS = 8
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why it is not clear whether an endpoint has the model: it lists others, or does not show its list."""
+    """Why it is not clear whether the endpoint has the model: it lists only others, or does not show its list."""
 
     why: str
     models: Sequence[str] = ()
 
 
 async def check(endpoint: Endpoint, names: EndpointNames) -> Doubt | None:
-    """Ask for the list of models, which costs nothing.
+    """Request the list of models, which is free. Return None if there is nothing to object to.
 
-    An endpoint without such a list (404, 405, or an empty one), and one that is asked too fast or still loads its
-    model, is taken to be fine: the first call will tell. A key may be good for calls and not for the list.
+    An endpoint without such a list (404, 405, or an empty one), or one that limits the rate or is still loading its
+    model, passes: the first call will show more. A key may be valid for calls but not for the list.
 
     Raises:
-        TeacherError: what is wrong, and how to fix it.
+        TeacherError: the endpoint cannot be reached or used.
     """
     try:
         async with asyncio.timeout(TIMEOUT_S), open_client(endpoint) as client:
@@ -46,8 +46,8 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> Doubt | None:
         if failure.kind == "rate_limited":
             return None
         if 400 <= error.status_code <= 500 and error.status_code != 407:
-            said = failure.fatal.problem if failure.fatal is not None else failure.message
-            return Doubt(f"{names.endpoint} does not show which models it has ({error.status_code}): {said[:200]}")
+            message = failure.fatal.problem if failure.fatal is not None else failure.message
+            return Doubt(f"{names.endpoint} does not show which models it has ({error.status_code}): {message[:200]}")
         raise failure.fatal or _unreachable(names, failure.message + through_proxy(endpoint.base_url)) from None
     except TimeoutError:
         raise _unreachable(names, f"no answer within {TIMEOUT_S:.0f} s") from None
@@ -57,8 +57,8 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> Doubt | None:
         return None
     listing = json_or_text(response.content[:LONGEST_ANSWER_BYTES])
     if not isinstance(listing, dict | list):
-        said = error_reason(str(listing)).message[:80]
-        return Doubt(f"{names.endpoint} answers with something else than a list of models ({said})")
+        message = error_reason(str(listing)).message[:80]
+        return Doubt(f"{names.endpoint} responds with something other than a list of models ({message})")
     known = sorted(_names(listing))
     if not known or {names.model, f"{names.model}:latest", f"models/{names.model}"} & set(known):
         return None
@@ -66,7 +66,7 @@ async def check(endpoint: Endpoint, names: EndpointNames) -> Doubt | None:
 
 
 def _names(listing: Any) -> set[str]:
-    """The names in a list of models: that of OpenAI (`data`), of Ollama (`models`), or a bare one."""
+    """Return the names in a list of models in the format of OpenAI (`data`) or Ollama (`models`), or a bare list."""
     rows = listing if isinstance(listing, list) else listing.get("data") or listing.get("models") or []
     found = {row if isinstance(row, str) else _name(row) for row in rows if isinstance(row, str | dict)}
     return found - {""}
@@ -77,7 +77,7 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def shown(models: Sequence[str]) -> str:
-    """The first of the models, for a message."""
+    """Format the first of the models for a message."""
     return ", ".join(models[:_SHOWN_MODELS]) + (", ..." if len(models) > _SHOWN_MODELS else "")
 
 
@@ -89,12 +89,12 @@ async def responds(endpoint: Endpoint, within_s: float) -> bool:
     except (TimeoutError, *FAILURES):
         return False
     except (openai.APIError, ValueError, TypeError, AttributeError):
-        return True  # an error, or something else than a list of models
+        return True  # an error, or something other than a list of models
     return True
 
 
 def _unreachable(names: EndpointNames, why: str) -> TeacherUnavailable:
     return TeacherUnavailable(
         f"{names.endpoint} cannot be reached: {why}.",
-        "Check SEDI_TEACHER_BASE_URL (with http:// or https://, most end in /v1) and that the server is up.",
+        "Check SEDI_TEACHER_BASE_URL (http:// or https://, usually ending in /v1) and that the server is running.",
     )

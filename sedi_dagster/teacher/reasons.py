@@ -1,4 +1,4 @@
-"""The reason in the body of an error, out of the shapes that servers and gateways send. Pure.
+"""Reading the reason from the body of an error, in the formats of many servers and gateways. Pure functions.
 
 `{"error": {"message": ...}}` (OpenAI), the same in a list (Gemini), `{"error": "..."}` (Ollama), `{"message": ...}`
 (vLLM), `{"detail": "..."}` and lists of `{"loc": ..., "msg": ...}` (FastAPI), `{"errors": [...]}` (Cloudflare),
@@ -22,38 +22,42 @@ _INNER = ("error", "errors", "issues", "params", "detail", "details", "fault", "
 _WORDS = re.compile(r".*(?:message|msg|description|reason|faultstring)|raw|title|exception|cause|err|text")
 _TAGS = re.compile(r".*(?:code|type|status|reason)")
 _FIELDS = re.compile(r".*(?:path|property|parameter|param|field|pointer)|loc|keys")
-"""Where an error names the fields of the request that it is about."""
+"""Names of the fields in which an error names fields of the request."""
 _CODED = ("policy", "quota", "key", "model", "too_long")
-"""Meanings that a code tells well enough."""
+"""Meanings for which a code is reliable enough to ignore the message."""
 _DEPTH = 6
 _TAKEN = re.compile(
     r"(?:expected one of|(?<!not )(?<!no )\b(?:known|supported|valid|allowed|accepted|permitted) "
     r"(?:propert|field|param|argument|key|name))[^;]*"
 )
-"""A list of what the endpoint does take."""
+"""The beginning of a list of what the endpoint does support, and the list."""
 _URL = re.compile(r"https?://\S+")
 _JOINTS = re.compile(
     r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W_])[_-]+(?=[^\W_])|(?<=[^\W\d_])\.(?=[^\W\d_])"
 )
-"""Where the words of a code meet: `ModelNotFound`, `model_not_found`, `model-not-found`, `Model.NotFound`."""
+"""Boundaries between the words of a code: `ModelNotFound`, `model_not_found`, `model-not-found`, `Model.NotFound`."""
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>\s*([^<]+)", re.IGNORECASE)
 _TAG = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
 @cache
 def _phrases() -> dict[str, re.Pattern[str]]:
-    """What errors of each meaning say (`errors.yaml`)."""
-    found: dict[str, list[str]] = read_yaml(Path(__file__).with_name("errors.yaml"))
-    joined = {name: "|".join(some).replace("[^.]", r"(?:[^.]|\.(?=\S))") for name, some in found.items()}
-    return {name: re.compile(pattern, re.MULTILINE) for name, pattern in joined.items()}
+    """Return a pattern of the phrases for each meaning (`errors.yaml`)."""
+    phrases: dict[str, list[str]] = read_yaml(Path(__file__).with_name("errors.yaml"))
+    joined = {meaning: "|".join(some).replace("[^.]", r"(?:[^.]|\.(?=\S))") for meaning, some in phrases.items()}
+    return {meaning: re.compile(pattern, re.MULTILINE) for meaning, pattern in joined.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What an error says.
+    """The content of an error.
 
-    `tags`: its codes and types, normalized. `words`: all that it says, normalized; the message is the last line.
-    `fields`: parts of the request that it points at. `wait_s`: how long it asks to wait, if it says so in the body.
+    Attributes:
+        message: its messages, joined.
+        words: codes and message, normalized; the message is the last line.
+        tags: its codes and types, normalized.
+        fields: the fields of the request that it names.
+        wait_s: how long it asks to wait, in seconds; None if the body does not say.
     """
 
     message: str
@@ -63,8 +67,10 @@ class Reason:
     wait_s: float | None = None
 
     def says(self, *meanings: str) -> bool:
-        """Whether it says something of one of the meanings (`errors.yaml`). Where a code or type tells what is wrong,
-        the words do not count: they may quote the request."""
+        """Return whether the error has one of the meanings (`errors.yaml`).
+
+        If a code or type says what is wrong, the message is ignored, as it may quote the request.
+        """
         coded = any(map(self.is_coded, _CODED))
         return any(
             self.is_coded(meaning) if coded and meaning in _CODED else _phrases()[meaning].search(self.words)
@@ -72,18 +78,21 @@ class Reason:
         )
 
     def is_coded(self, meaning: str) -> bool:
-        """Whether a code or type alone says so."""
+        """Return whether a code or type of the error has the meaning."""
         return any(_phrases()[meaning].search(tag) for tag in self.tags)
 
 
 def normalized(text: str) -> str:
-    """Words in lower case with single spaces, as codes and sentences share them: `ModelNotFound`, `model_not_found`
-    and `Model not found` are the same. Addresses are left out: they lead to help, and say nothing of the error."""
+    """Return words in lower case with single spaces, so that codes and sentences can be compared.
+
+    `ModelNotFound`, `model_not_found` and `Model not found` become the same. URLs are removed, as they link to help and
+    say nothing about the error.
+    """
     return " ".join(_JOINTS.sub(" ", _URL.sub(" ", text)).lower().split())
 
 
 def error_reason(body: Any) -> Reason:
-    """Read the reason; empty if the body has none."""
+    """Read the reason from the parsed body of an error; an empty one if there is none."""
     messages: list[str] = []
     tags: list[str] = []
     fields: list[str] = []
@@ -105,18 +114,18 @@ def error_reason(body: Any) -> Reason:
 
 
 def has_words(body: Any) -> bool:
-    """Whether a body that should hold an answer says something as errors do."""
+    """Return whether a body that should contain an answer has a message as errors do."""
     return any(_WORDS.fullmatch(name) for name, _ in _walk(body, _DEPTH))
 
 
 def pointed_fields(reason: Reason, optional: Collection[str]) -> frozenset[str]:
-    """Those of the optional fields of a request that the error points at, in any spelling: `top_p`, `topP`, `TopP`."""
-    at = {name.replace("_", "").lower() for name in reason.fields}
-    return frozenset(name for name in optional if name.replace("_", "") in at)
+    """Return those of the optional fields that the error names in a field, in any spelling (`top_p`, `topP`)."""
+    named = {name.replace("_", "").lower() for name in reason.fields}
+    return frozenset(name for name in optional if name.replace("_", "") in named)
 
 
 def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[str]:
-    """Those of the optional fields of a request that the error says are not taken."""
+    """Return those of the optional fields of a request that the error says are not supported."""
     text = " ".join([*reason.tags, reason.message.lower()])
     refuses = reason.says("refused_field")
     pointed = {name for name in pointed_fields(reason, optional) if refuses or not name.endswith("tokens")}
@@ -126,21 +135,21 @@ def refused_parameters(reason: Reason, optional: Collection[str]) -> frozenset[s
     spelled["stop"] = r"stop(?:[_ ]?sequences?)?"
     unlisted = _TAKEN.sub("", text)
     named = {name for name in optional if re.search(rf"(?<![a-z0-9_]){spelled[name]}(?![a-z0-9_])", unlisted)}
-    if not refuses:  # to name a field is enough, unless the request is repeated
-        repeated = {name for name in named if re.search(rf"[\"']{re.escape(name.lower())}[\"']\s*:", text)}
-        named = set() if repeated else {name for name in named if _says_all(name)}
+    if not refuses:  # it is enough that the error names a field, unless it quotes the request
+        quoted = {name for name in named if re.search(rf"[\"']{re.escape(name.lower())}[\"']\s*:", text)}
+        named = set() if quoted else {name for name in named if _is_unambiguous(name)}
     if {"temperature", "top_p"} <= named and "both" in text:
         named.remove("temperature")
     return frozenset(named)
 
 
-def _says_all(name: str) -> bool:
-    """Whether the name of a field means nothing else in an error: no word of English, and no limit."""
+def _is_unambiguous(name: str) -> bool:
+    """Return whether a word in an error can only be this field: not another English word, nor a limit."""
     return name in ("temperature", "seed") or ("_" in name and not name.endswith("tokens"))
 
 
 def _walk(body: Any, depth: int) -> Iterator[tuple[str, str]]:
-    """The fields that matter, by name in lower case, outer ones first. A bare text is a message."""
+    """Yield the relevant fields (name in lower case, value), outer ones first. A bare text is a message."""
     if isinstance(body, str):
         inner = _json(body) if depth else None
         if inner is None:
@@ -162,18 +171,18 @@ def _walk(body: Any, depth: int) -> Iterator[tuple[str, str]]:
                 yield key, str(value.get("seconds", ""))
             elif (_TAGS.fullmatch(key) or WAIT_FIELD.fullmatch(key)) and isinstance(value, str | int | float):
                 yield key, str(value)
-        plain = all(_is_texts(texts) and not _holds(str(name).casefold()) for name, texts in body.items())
-        for name, texts in body.items() if plain else ():  # {"seed": ["is not known"]}, as of Django and ASP.NET
+        plain = all(_is_texts(texts) and not _is_relevant(str(name).casefold()) for name, texts in body.items())
+        for name, texts in body.items() if plain else ():  # {"seed": ["is not known"]}: Django and ASP.NET
             yield "loc", str(name)
             yield "message", f"{name}: {texts[0]}"
         for name, value in body.items():
             key = str(name).casefold()
-            holds_more = not isinstance(value, str) or _json(value) is not None
-            if key in _INNER or ((_holds(key) or key == "status") and holds_more):
+            is_nested = not isinstance(value, str) or _json(value) is not None
+            if key in _INNER or ((_is_relevant(key) or key == "status") and is_nested):
                 yield from _walk(value, depth - 1)
 
 
-def _holds(name: str) -> bool:
+def _is_relevant(name: str) -> bool:
     return name in _INNER or _WORDS.fullmatch(name) is not None
 
 
@@ -182,7 +191,7 @@ def _is_texts(value: Any) -> bool:
 
 
 def _json(text: str) -> Any:
-    """A JSON object or list in a string, as gateways pass on upstream errors; None if it is other text."""
+    """Parse a JSON object or list in a string, as gateways forward errors; None if it is other text."""
     if not text.lstrip().startswith(("{", "[")):
         return None
     try:
@@ -192,7 +201,7 @@ def _json(text: str) -> Any:
 
 
 def _plain(text: str) -> str:
-    """In one line; of a page of HTML its title and text."""
+    """Return the text in one line; of an HTML page, its title or text."""
     if "<" in text and (title := _TITLE.search(text)) is not None:
         return " ".join(title[1].split())
     if text.lstrip().startswith("<"):

@@ -1,6 +1,6 @@
 """Rendering of a `TeacherRequest` for an endpoint, and the key under which its answer is stored.
 
-The key is a hash of the request and the endpoint, not of the code that made it: a changed prompt always misses, an
+The key is a hash of the request and the endpoint, not of the code that made it: a changed prompt is always sent, an
 unchanged one is never paid for twice. Purpose, round and category are not part of it, nor is anything that may change
 between runs (the port of the bundled model's server).
 """
@@ -15,17 +15,17 @@ from sedi_dagster.records import TeacherRequest
 from sedi_dagster.settings import TeacherSettings
 
 StructuredOutput = Literal["json_schema", "json_object", "prompt"]
-"""How the form of an answer is requested: checked by the endpoint, JSON of any form, or only asked for."""
+"""How JSON is requested: with a schema that the endpoint enforces, as any JSON, or by the prompt alone."""
 
 _TEMPLATE_TOKENS = 256
-"""Tokens that an endpoint may add around the messages (roles, a default system prompt), generously."""
+"""A generous bound of the tokens that an endpoint adds around the messages (roles, a default system prompt)."""
 
 _LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "n_predict")
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedRequest:
-    """What is sent: path and JSON body; its key; and bounds of the tokens that it can cost."""
+    """A request as it is sent: path and JSON body, its key, and upper bounds of its tokens."""
 
     key: str
     path: str
@@ -39,7 +39,7 @@ class RenderedRequest:
 
 
 def endpoint_identity(base_url: str) -> str:
-    """The endpoint as it enters keys and the ledger: no user, password or query, which may hold secrets."""
+    """Return the URL for keys and the ledger: without user, password and query, which may contain secrets."""
     parts = urlsplit(base_url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{(parts.hostname or '').lower()}{port}{parts.path.rstrip('/')}"
@@ -48,10 +48,10 @@ def endpoint_identity(base_url: str) -> str:
 def render(
     request: TeacherRequest, settings: TeacherSettings, endpoint: str, structured: StructuredOutput = "prompt"
 ) -> RenderedRequest:
-    """Write the request for the endpoint.
+    """Render the request for the endpoint.
 
     Raises:
-        ValueError: not exactly one of prompt and messages is given.
+        ValueError: the request does not have exactly one of prompt and messages.
     """
     if (request.prompt is None) == (not request.messages):
         raise ValueError("A teacher request has either a prompt or messages.")
@@ -71,7 +71,7 @@ def render(
 
 
 def rendered_again(key: str, body: str) -> RenderedRequest:
-    """A request as the ledger has it, with its bounds."""
+    """Return a stored request with its bounds."""
     fields = json.loads(body)
     path = "/chat/completions" if "messages" in fields else "/completions"
     raw = body.encode()
@@ -85,23 +85,23 @@ def _body(request: TeacherRequest, settings: TeacherSettings, structured: Struct
         "temperature": request.temperature,
         "top_p": request.top_p,
     }
-    wish = ""
+    instruction = ""
     if request.json_schema is not None and structured != "json_schema":
         schema = json.dumps(request.json_schema, ensure_ascii=False, sort_keys=True)
-        wish = f"\n\nAnswer with JSON only, following this JSON schema:\n{schema}"
+        instruction = f"\n\nAnswer with JSON only, following this JSON schema:\n{schema}"
     if request.messages:
         messages = [{"role": m.role, "content": m.content} for m in request.messages]
-        messages[-1]["content"] += wish
+        messages[-1]["content"] += instruction
         fields["messages"] = messages
     else:
-        fields["prompt"] = (request.prompt or "") + wish
+        fields["prompt"] = (request.prompt or "") + instruction
     if request.stop:
         fields["stop"] = list(request.stop)
     if request.seed is not None:
         fields["seed"] = request.seed
     if request.json_schema is not None and structured == "json_schema":
-        strict = {"name": "answer", "schema": request.json_schema, "strict": True}
-        fields["response_format"] = {"type": "json_schema", "json_schema": strict}
+        strict_schema = {"name": "answer", "schema": request.json_schema, "strict": True}
+        fields["response_format"] = {"type": "json_schema", "json_schema": strict_schema}
     elif request.json_schema is not None and structured == "json_object":
         fields["response_format"] = {"type": "json_object"}
     fields |= settings.extra_body
@@ -109,11 +109,11 @@ def _body(request: TeacherRequest, settings: TeacherSettings, structured: Struct
 
 
 def _most_prompt_tokens(body: bytes) -> int:
-    """A bound, not a guess: a token of a byte-level vocabulary covers at least one byte."""
+    """Return an upper bound: a token of a byte-level vocabulary covers at least one byte."""
     return len(body) + _TEMPLATE_TOKENS
 
 
 def _most_completion_tokens(fields: dict[str, Any]) -> int:
-    """The limit that is sent, for each of the answers asked for (`extra_body` may ask for several)."""
+    """Return the token limit times the number of answers, as `extra_body` may request several."""
     limit = max(int(fields.get(name) or 0) for name in _LIMIT_NAMES)
     return limit * max(int(fields.get("n") or 1), int(fields.get("best_of") or 1))

@@ -1,7 +1,7 @@
-"""The body of an endpoint's response, in the form of the API's `/chat/completions`.
+"""The body of an endpoint's response, in the format of `/chat/completions`.
 
-Endpoints send an answer whole or as an event stream, alone or within the envelope of a gateway, and in the forms of
-other APIs. `response_body` brings them into one form; the other functions read the parts of a choice.
+Endpoints send an answer whole or as an event stream, alone or in the envelope of a gateway, or in the format of another
+API. `response_body` converts them to one format; the other functions read the parts of a choice.
 """
 
 import ast
@@ -16,23 +16,23 @@ _CHOICES = ("choices", "candidates", "generations", "results", "outputs", "compl
 _WRAPPERS = ("result", "response", "data", "output", "body")
 _OWN_TEXTS = ("content", "message", "text", "response", "result", "generated_text", "output_text", "outputText",
               "generation")  # fmt: skip
-"""Where the native APIs of vendors (Anthropic, Bedrock, Gemini, Cohere, Ollama, llama.cpp, TGI) have the answer."""
+"""Fields of the answer in other APIs (Anthropic, Bedrock, Gemini, Cohere, Ollama, llama.cpp, TGI)."""
 _FINISHES = ("finish_reason", "stop_reason", "finishReason", "stopReason", "finish_details", "done_reason", "stop_type",
              "completionReason", "native_finish_reason")  # fmt: skip
 _CUT_SHORT = ("stopped_limit", "is_truncated", "truncated")
-"""What llama.cpp and Baidu say of an answer that a limit of length ended."""
+"""Fields of llama.cpp and Baidu for an answer that was cut by the token limit."""
 _OF_AN_ANSWER = frozenset(
     (*_FINISHES, "usage", "usageMetadata", "role", "done", "eval_count", "generated_text", "tokens_predicted")
 )
 _STREAM = re.compile(r"(?:data|event|id|retry)?:")
 _TEXT_PARTS = ("text", "output_text", "")
 _PARTS = re.compile(r"\s*\[\s*\{\s*['\"]type['\"]\s*:\s*['\"](?:text|output_text|thinking|reasoning)['\"]")
-"""Parts of a content that a gateway made a text of."""
+"""Content parts that a gateway has converted to a string."""
 _BAD_BYTE = re.compile(r"\\x[0-9a-f]{2}")
 
 
 def response_body(raw: str) -> Any:
-    """The JSON of a body, with its answers under `choices` where it has any.
+    """Parse a body as JSON, with its answers under `choices` if it has any.
 
     Raises:
         ValueError: it is not JSON, or a stream that broke off.
@@ -43,7 +43,7 @@ def response_body(raw: str) -> Any:
 
 
 def _loaded(body: str) -> Any:
-    """JSON, also where bytes that were not UTF-8 were written as escapes, which JSON does not know."""
+    """Parse JSON, also with `storable_text`'s escapes of invalid UTF-8, which are not valid in JSON."""
     try:
         return json.loads(body)
     except ValueError:
@@ -56,7 +56,7 @@ def _loaded(body: str) -> Any:
 
 
 def _unwrapped(data: Any, depth: int = 3) -> Any:
-    """Out of a list of one, a string of JSON, and the envelope of a gateway; and from the form of another API."""
+    """Unwrap a list of one element, a string of JSON or a gateway's envelope; convert from other APIs."""
     if isinstance(data, list) and len(data) == 1:
         data = data[0]
     if isinstance(data, str) and data.lstrip().startswith("{"):
@@ -76,31 +76,31 @@ def _unwrapped(data: Any, depth: int = 3) -> Any:
 
 
 def _from_other_api(data: dict[str, Any]) -> dict[str, Any]:
-    """An answer that is no choice among several, as the one choice."""
+    """Convert an answer without `choices` to one with a single choice."""
     if data.get("object") == "response":
         messages = [part for part in as_list(data.get("output")) if _of(part, "type") != "reasoning"]
         content = [_of(part, "content") if _of(part, "type") == "message" else part for part in messages]
         ended = details(data, "incomplete_details").get("reason") or data.get("status")
-        given = {"content": content or data.get("output_text")}
-        return {**data, "choices": [{"message": given, "finish_reason": ended}]}
+        message = {"content": content or data.get("output_text")}
+        return {**data, "choices": [{"message": message, "finish_reason": ended}]}
     name = next((name for name in _OWN_TEXTS if isinstance(data.get(name), str | list | dict)), None)
     is_answer = bool(_OF_AN_ANSWER & data.keys()) or _of(data.get("message"), "role") == "assistant"
     is_echo = _of(data.get("message"), "role") == "user"
     if name is None or not is_answer or is_echo or (name == "message" and isinstance(data[name], str)):
         return data
-    given = data[name] if name == "message" else {"content": data[name]}
-    return {**data, "choices": [{**data, "message": given}]}
+    message = data[name] if name == "message" else {"content": data[name]}
+    return {**data, "choices": [{**data, "message": message}]}
 
 
 def _streamed(raw: str) -> Any:
-    """The chunks of an event stream as one answer. Some gateways stream whether they were asked to or not.
+    """Join the chunks of an event stream to one answer. Some gateways stream without being asked to.
 
     Raises:
-        ValueError: it broke off, or is none.
+        ValueError: this is not an event stream, or one that broke off.
     """
     lines = [line for line in raw.splitlines() if line.strip() and not _STREAM.match(line)]
     sent = [line.removeprefix("data:").strip() for line in raw.splitlines() if line.startswith("data:")]
-    if not sent:  # comments that kept the connection open, then the answer itself
+    if not sent:  # comments that kept the connection open, then the whole answer
         return json.loads("\n".join(lines))
     text: list[str] = []
     merged: dict[str, Any] = {}
@@ -112,7 +112,7 @@ def _streamed(raw: str) -> Any:
         merged |= {name: value for name, value in chunk.items() if value is not None and name != "choices"}
         merged["usage"] = {**(merged.get("usage") or {}), **(details(chunk, "message").get("usage") or {})}
         for one in chunk.get("choices") or [chunk]:
-            if "choices" in chunk and one.get("index"):  # another answer
+            if "choices" in chunk and one.get("index"):  # part of another choice
                 continue
             delta = one.get("delta") or one.get("message") or {"content": one.get("text") or one.get("response")}
             text += _texts(delta.get("content", delta.get("text")) if isinstance(delta, dict) else delta)
@@ -127,25 +127,25 @@ def _streamed(raw: str) -> Any:
 
 
 def contents(choice: dict[str, Any]) -> Iterator[str]:
-    """The texts of a choice, in order, without its thoughts."""
+    """Return the texts of a choice, in order, without reasoning."""
     message = message_of(choice)
     if message is not choice:
         return _texts(
             next((message[name] for name in ("content", "text", "value") if message.get(name) is not None), None)
         )
-    given = (choice[name] for name in ("text", "message", "messages", *_OWN_TEXTS) if choice.get(name) is not None)
-    return _texts(next(given, None))
+    names = ("text", "message", "messages", *_OWN_TEXTS)
+    return _texts(next((choice[name] for name in names if choice.get(name) is not None), None))
 
 
 def message_of(choice: dict[str, Any]) -> dict[str, Any]:
-    """The message of a choice; the choice itself where it has none (`/completions`)."""
+    """Return the message of a choice; the choice itself if it has none (`/completions`)."""
     message = choice.get("message") or choice.get("delta") or choice.get("messages")
     message = message[-1] if isinstance(message, list) and message else message
     return message if isinstance(message, dict) else choice
 
 
 def _texts(content: Any) -> Iterator[str]:
-    """The text of a message's content, whatever holds it: a string, parts, or an object. Thoughts are left out."""
+    """Yield the texts in a message's content (a string, parts or an object), without reasoning."""
     if isinstance(content, str):
         parts = _literal(content) if _PARTS.match(content) else None
         if isinstance(parts, list) and all(isinstance(part, dict) and "type" in part for part in parts):
@@ -163,8 +163,10 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def finish_reason(choice: dict[str, Any]) -> str:
-    """Why it ended, under the name and in the form that the endpoint has for it. A router's own word for a whole
-    answer does not count against what the model's vendor said."""
+    """Return the finish reason of a choice in the endpoint's own terms; "" if there is none.
+
+    If a router says that the answer is whole but the model's provider says otherwise, the provider's reason is used.
+    """
     if any(choice.get(name) is True for name in _CUT_SHORT):
         return CANONICAL["cut"]
     found = []
@@ -180,7 +182,7 @@ def finish_reason(choice: dict[str, Any]) -> str:
 
 
 def _literal(text: str) -> Any:
-    """A value in JSON or as Python writes it; None if it is neither."""
+    """Parse a JSON value or a Python literal; None if it is neither."""
     for read in (json.loads, ast.literal_eval):
         try:
             return read(text)
@@ -190,7 +192,7 @@ def _literal(text: str) -> Any:
 
 
 def as_list(value: Any) -> list[Any]:
-    """The elements of a list or an object; none of anything else."""
+    """Return the elements of a list or the values of an object; an empty list for anything else."""
     return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
@@ -199,5 +201,5 @@ def _of(part: Any, name: str) -> Any:
 
 
 def details(data: dict[str, Any], *names: str) -> dict[str, Any]:
-    """The first of the fields that is an object; an empty one if none is."""
+    """Return the first of the fields that is an object; an empty one if none is."""
     return next((data[name] for name in names if isinstance(data.get(name), dict)), {})

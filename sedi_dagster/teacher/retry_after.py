@@ -1,4 +1,4 @@
-"""How long an endpoint asks to wait: from headers, error fields or error text. Pure."""
+"""How long an endpoint asks to wait: from headers, error fields or error messages. Pure functions."""
 
 import email.utils
 import math
@@ -12,7 +12,7 @@ WAIT_FIELD = re.compile(
     r"(?:retry[-_]?(?:after|delay|in)|x-ratelimit-reset|(?:quota_?)?resets?(?:_?(?:at|in|after|time))?|wait|estimated_time)"
     r"(?:_?(?:ms|s|sec|seconds|time))?"
 )
-"""A field of an error, in lower case, that holds it."""
+"""Names, in lower case, of error fields that contain it."""
 
 _SECONDS = {
     r"m(?:s|sec|illi\w+)": 0.001,
@@ -21,12 +21,12 @@ _SECONDS = {
     r"h(?:rs?|our\w*|eure\w*)?|hora\w*|or[ae]|stunden?|час\w*|saat|giờ|小时|小時|時間|시간": 3600.0,
     r"d(?:ays?|[ií]as?)?|tage?n?|jours?|天|日": 86_400.0,
 }
-"""Units of time, in the languages that endpoints speak, and their seconds."""
+"""Units of time in the languages of error messages, in seconds."""
 _UNIT = "|".join(_SECONDS)
 _AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})(?![^\W\d_])", re.IGNORECASE)
 _DURATION = rf"(?:\d+(?:\.\d+)?\s*(?:{_UNIT})(?![a-z])[\s,]*(?:and\s+)?)+"
 _CLOCK = r"(?:\d+:)?\d?\d:\d\d(?:\.\d+)?"
-"""Hours, minutes and seconds; in words it may be a time of day."""
+"""Hours, minutes and seconds; in a sentence this may be a time of day."""
 _WORDS = re.compile(
     rf"(?:try again|retry|wait|come back|available|reset|réessay|patient|int[eé]nt|tente|riprova|повтор|thử lại)\w*"
     rf"[^.\d]{{0,30}}({_DURATION})|({_DURATION})(?:[后後후]|erneut|nochmal|wieder|sonra)|"
@@ -43,11 +43,11 @@ _RESET = re.compile(r"rate-?limit.*reset")
 _LEFT = re.compile(r"(?:remaining|\br)=(\d+).*?(?:reset|\bt)=(\d+)")
 """In the header `ratelimit` of the IETF's drafts."""
 _EPOCH_S = 1e9
-"""From here on a number is a point in time and not a time to wait; a thousandfold, in milliseconds."""
+"""A number of at least this is a point in time (seconds since 1970) and not a duration."""
 
 
 def from_headers(headers: Mapping[str, str]) -> float | None:
-    """Seconds by `retry-after` and its like; else until the limits reset of which nothing is left."""
+    """Return the seconds in `retry-after` or a similar header; else until all exhausted rate limits are reset."""
     names = {name.lower(): value.strip(' "') for name, value in headers.items()}
     for name in ("retry-after-ms", "x-ms-retry-after-ms", "retry-after", "x-retry-after"):
         wait_s = seconds(names.get(name, ""), 0.001 if name.endswith("-ms") else 1.0)
@@ -63,7 +63,7 @@ def from_headers(headers: Mapping[str, str]) -> float | None:
 
 
 def from_words(text: str) -> float | None:
-    """`Please try again in 7h12m`, `请在 10 秒后重试`."""
+    """Return the seconds in a sentence such as `Please try again in 7h12m` or `请在 10 秒后重试`; None without one."""
     found = _WORDS.search(text)
     if found:
         return seconds(found[found.lastindex or 0])
@@ -77,7 +77,7 @@ def from_words(text: str) -> float | None:
 
 
 def from_field(name: str, value: str) -> float | None:
-    """The value of a field that holds it (`WAIT_FIELD`)."""
+    """Return the seconds in the value of a field (`WAIT_FIELD`)."""
     return seconds(value, 0.001 if name.endswith("ms") else 1.0)
 
 
@@ -86,8 +86,11 @@ def _unit_s(unit: str) -> float:
 
 
 def seconds(value: str, scale: float = 1.0) -> float | None:
-    """A number, a duration (`1m30s`) or a date (HTTP, ISO 8601, seconds since 1970) as seconds from now; None if it
-    is none of these. Never below 0 nor above a year."""
+    """Convert a number, a duration (`1m30s`) or a date (HTTP, ISO 8601, seconds since 1970) to seconds from now.
+
+    Returns:
+        Between 0 and a year; None if the value is none of these.
+    """
     try:
         number = float(value) * scale
     except ValueError:

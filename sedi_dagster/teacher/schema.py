@@ -1,7 +1,7 @@
 """The ledger's tables, and how a database is opened so that SQLite and PostgreSQL behave alike.
 
-Alike means: a writing transaction has the ledger for itself. SQLite does so with `BEGIN IMMEDIATE`, PostgreSQL
-with a row lock on the account of the whole loop, which every writing transaction takes first.
+Every writing transaction locks the ledger: with `BEGIN IMMEDIATE` in SQLite; in PostgreSQL with a row lock on the
+account of the whole loop, which every writing transaction takes first.
 """
 
 import re
@@ -76,9 +76,9 @@ calls = Table(
     Column("reasoning_tokens", BigInteger, nullable=False, server_default="0"),
     Column("replies", Integer, nullable=False, server_default="0"),
 )
-"""One row a request key. `lost_*` is what was charged for the key without an answer that is still at hand.
-`cached_tokens` are among the prompt tokens, `reasoning_tokens` among the completion's, `replies` are what came and was
-no answer. The owner of a call under way is an open ledger or a batch."""
+"""One row per request key. `lost_*` was charged for the key without an answer that is still stored. `cached_tokens` are
+part of the prompt tokens, `reasoning_tokens` part of the completion tokens. `replies` counts responses that were not
+answers. The owner of a call in flight is an open ledger or a batch."""
 
 texts = Table(
     "texts",
@@ -87,7 +87,7 @@ texts = Table(
     Column("kind", String(8), primary_key=True),
     Column("body", Text, nullable=False),
 )
-"""The rendered request and the raw response of a call, apart from its accounts so that they can be pruned."""
+"""The rendered request and the raw response of a call, in a table of their own so that they can be pruned."""
 
 accounts = Table(
     "accounts",
@@ -108,7 +108,7 @@ owners = Table(
     Column("pid_started", BigInteger, nullable=False),
     Column("heartbeat", Float, nullable=False),
 )
-"""The open ledgers; a call under way belongs to one. A dead owner's calls are taken over."""
+"""The open ledgers, each of which owns its calls in flight. The calls of a dead owner are taken over."""
 
 batches = Table(
     "batches",
@@ -125,7 +125,7 @@ batches = Table(
     Column("requests", Integer, nullable=False),
     Column("error", Text, nullable=False, server_default=""),
 )
-"""Files of calls for an endpoint's batch API, see `batch`. The carrier is the open ledger that sees one through."""
+"""Files of calls for an endpoint's batch API, see `batch`. The carrier is the open ledger that handles the batch."""
 
 leases = Table(
     "leases",
@@ -145,7 +145,7 @@ _indexes = (Index("calls_by_state", calls.c.state), Index("calls_by_begun", call
 
 
 def safe_url(url: str) -> str:
-    """The URL without its password."""
+    """Return the URL without its password."""
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
@@ -153,10 +153,10 @@ def safe_url(url: str) -> str:
 
 
 def open_engines(url: str) -> tuple[Engine, Engine]:
-    """An engine that writes and one that only reads, with the tables made where they are missing.
+    """Open an engine for writing and one for reading; create tables that are missing.
 
     Raises:
-        SettingsError: the URL is not a database of a kind that the ledger knows, or its driver is not installed.
+        SettingsError: the URL is not one of SQLite or PostgreSQL, or its driver is not installed.
         StorageError: the database cannot be opened or was written by another version.
     """
     try:
@@ -181,15 +181,15 @@ def open_engines(url: str) -> tuple[Engine, Engine]:
 
 
 def storage_error(url: str, error: SQLAlchemyError) -> StorageError:
-    """The database's complaint as an error of ours, without statement, parameters or password."""
+    """Return a `StorageError` for an error of the database, without statement, parameters or password."""
     cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
     password = make_url(url).password
     if password:
         cause = cause.replace(str(password), "***")
-    kind = StorageUnavailable if is_away(error) else StorageError
+    kind = StorageUnavailable if is_unavailable(error) else StorageError
     return kind(
         f"The ledger {safe_url(url)} cannot be used: {cause}.",
-        "Check that the folder exists and has room, or that the database is up; then run again: nothing is lost.",
+        "Check that the folder exists and has space, or that the database is running; then run again: nothing is lost.",
     )
 
 
@@ -197,16 +197,16 @@ _STARTING_OR_ENDING = {"57P01", "57P02", "57P03"}
 _PASSING = re.compile(
     r"starting up|shutting down|terminating|recovery|accepting connections|too many|connection slots|no more conn"
 )
-"""How PostgreSQL and its poolers refuse a connection for a while. (No SQLSTATE comes with a refused connection.)"""
+"""How PostgreSQL and its poolers refuse connections temporarily. (A refused connection has no SQLSTATE.)"""
 
 
-def is_away(error: SQLAlchemyError) -> bool:
-    """Whether a server cannot be reached for now: it restarts, or the network is down. SQLite is never away."""
+def is_unavailable(error: SQLAlchemyError) -> bool:
+    """Return whether the database server is temporarily unreachable: it restarts, or the network is down."""
     cause: Any = getattr(error, "orig", None)
     if not isinstance(error, OperationalError | InterfaceError) or not hasattr(cause, "sqlstate"):
         return False
     state, text = cause.sqlstate, str(cause)
-    if state is None:  # no connection at all, or one that broke off; or one that was refused, with the reason in words
+    if state is None:  # no connection, a broken one, or one that was refused with a message
         return "FATAL:" not in text or _PASSING.search(text) is not None
     return state in _STARTING_OR_ENDING or state.startswith("08")
 
@@ -220,7 +220,7 @@ def _open_sqlite(url: str, database: str) -> tuple[Engine, Engine]:
     except OSError as error:
         raise StorageError(
             f"The folder {folder} of the ledger cannot be used: {error.strerror}.",
-            "Set SEDI_DATA (or SEDI_LEDGER, if it is set) to a place that this user may write to.",
+            "Set SEDI_DATA (or SEDI_LEDGER, if it is set) to a folder that this user can write to.",
         ) from None
     writer = _sqlite_engine(url, "BEGIN IMMEDIATE")
     _create(writer)
@@ -245,7 +245,7 @@ def _sqlite_engine(url: str, begin: str) -> Engine:
 
 
 def _create(engine: Engine) -> None:
-    """Make what is missing. Processes that start together may collide here in PostgreSQL, so try again."""
+    """Create what is missing. It is retried, as processes that start together may collide in PostgreSQL."""
     for attempt in range(_CREATE_ATTEMPTS):
         try:
             with engine.begin() as connection:
@@ -265,24 +265,24 @@ def _create(engine: Engine) -> None:
                 _migrate(engine)
             elif found != SCHEMA_VERSION:
                 raise StorageError(
-                    f"The ledger was written with layout {found}, this version reads {SCHEMA_VERSION}.",
+                    f"The ledger was written with schema version {found}, but this version reads {SCHEMA_VERSION}.",
                     "Use the version of sedi-dagster that wrote it, or set SEDI_LEDGER to a new database.",
                 )
             return
 
 
 def _migrate(engine: Engine) -> None:
-    """From layout 1, which did not tell cached and reasoning tokens apart."""
+    """Migrate from version 1, which did not count cached and reasoning tokens separately."""
     with engine.begin() as connection:
         found = connection.scalar(select(about.c.value).where(about.c.name == "schema").with_for_update())
-        if found == "1":  # another process may have been first
+        if found == "1":  # another process may have migrated it
             for name in ("cached_tokens", "reasoning_tokens", "replies"):
                 connection.execute(text(f"ALTER TABLE calls ADD COLUMN {name} BIGINT NOT NULL DEFAULT 0"))
             connection.execute(about.update().where(about.c.name == "schema").values(value=SCHEMA_VERSION))
 
 
 def upsert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    """Insert whole rows, or write their values over those of the same key."""
+    """Insert rows; a row with the same key is overwritten."""
     rows = list(rows)
     if rows:
         connection.execute(_upsert(connection.dialect.name, table), rows)
@@ -290,14 +290,14 @@ def upsert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]])
 
 @cache
 def _upsert(dialect: str, table: Table) -> Executable:
-    make = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
-    changed = {column.name: make.excluded[column.name] for column in table.c if not column.primary_key}
-    return make.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+    insert = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+    values = {column.name: insert.excluded[column.name] for column in table.c if not column.primary_key}
+    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
 
 
 def insert_missing(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    """Insert rows, leaving those alone whose key is there."""
+    """Insert rows; those whose key exists are skipped."""
     rows = list(rows)
     if rows:
-        make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        connection.execute(make(table).on_conflict_do_nothing(), rows)
+        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        connection.execute(insert(table).on_conflict_do_nothing(), rows)

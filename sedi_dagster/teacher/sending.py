@@ -1,7 +1,7 @@
 """One call, from the reservation of its worst-case cost to its answer on disk.
 
-A call is recorded and reserved before it is sent, and its response is in the ledger before it is used. After a crash, a
-cancellation or an error in between, the ledger shows its progress.
+A call is recorded and its cost reserved before it is sent, and its response is in the ledger before it is used. After a
+crash, a cancellation or an error in between, the ledger shows its progress.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ _BUSY_POLL_S = 0.1
 _KEY_MASK = "***"
 _TIMED_OUT = "timed out"
 _BYTES_PER_TOKEN = 4
-"""For pace only, never for money: about what a token of English text takes."""
+"""Approximate size of a token of English text. Used for rate limits only, never for the budget."""
 
 _log = logging.getLogger("sedi_dagster.teacher")
 
 
 class Sender:
-    """Sends calls to one endpoint, in one event loop, and keeps what comes back. Open it before use."""
+    """Sends calls to one endpoint, in one event loop, and records the outcomes. Open it before use."""
 
     def __init__(
         self,
@@ -55,26 +55,26 @@ class Sender:
         self.endpoint = endpoint
         self.names = names
         self.usage = TeacherUsage(price_known=price is not None)
-        most = settings.max_concurrency
+        maximum = settings.max_concurrency
         self.limiter = CallLimiter(
-            names, most, settings.requests_per_minute, settings.tokens_per_minute, settings.patience_s
+            names, maximum, settings.requests_per_minute, settings.tokens_per_minute, settings.patience_s
         )
         self.parameters = Parameters(ledger, endpoint.identity, settings.model)
         self.reading = Reading(settings.cleaning_rules, settings.finish_reasons)
         self._budget = budget
         self._price = price
-        # A few more calls are written down than are sent at once, so that none waits for the disk.
-        self._begun_at_once = asyncio.Semaphore(most + most // 2)
+        # More calls are recorded than are sent at once, so that free slots need not wait for the disk.
+        self._begun = asyncio.Semaphore(maximum + maximum // 2)
         self._transport = Transport(endpoint)
         self._settled = asyncio.Event()
         self._consecutive_failures = ConsecutiveFailures(names)
 
     async def open(self) -> None:
-        """Make it ready. The endpoint is up."""
+        """Prepare for sending. The endpoint must be running."""
         await asyncio.to_thread(self.parameters.recall)
 
     async def close(self) -> None:
-        """Drop the connections."""
+        """Close the connections."""
         await self._transport.close()
 
     def note(self, text: str) -> None:
@@ -84,7 +84,7 @@ class Sender:
             _log.warning(text)
 
     def recall(self, call: StoredCall) -> TeacherAnswer:
-        """An answer from the ledger, cleaned as the settings say now."""
+        """Return an answer from the ledger, cleaned according to the present settings."""
         read = read_answer(call.response or "", self.reading)
         self.usage.cached += 1
         self.usage.cleaned.update(read.cleaned)
@@ -102,17 +102,18 @@ class Sender:
         )
 
     async def send(self, request: TeacherRequest, rendered: RenderedRequest, in_flight: InFlight) -> TeacherAnswer:
-        """Reserve and send until there is an answer, or the call has used up its attempts.
+        """Reserve the cost and send until there is an answer, or the call has used up its attempts.
 
         Raises:
-            TeacherError: the endpoint cannot be used. BudgetExceeded: the call does not fit in.
+            TeacherError: the endpoint cannot be used.
+            BudgetExceeded: the call does not fit in the budget.
         """
         attempts = replies = 0
         reserved = False
         try:
             while True:
-                left_out = self.parameters.refused
-                async with self._begun_at_once:
+                omitted = self.parameters.refused
+                async with self._begun:
                     if not reserved:
                         begun = await self.ledger.begin(self.new_call(request, rendered))
                         if isinstance(begun, Reserved):
@@ -121,9 +122,9 @@ class Sender:
                         await self.limiter.acquire(self._pace_tokens(rendered))
                         outcome = await self._attempt(request, rendered, in_flight, replies)
                 if not reserved:
-                    known = await self._known_or_wait(begun)
-                    if known is not None:
-                        return known
+                    recorded = await self._recorded_or_wait(begun)
+                    if recorded is not None:
+                        return recorded
                     continue
                 if isinstance(outcome, TeacherAnswer):
                     reserved = False
@@ -132,7 +133,7 @@ class Sender:
                 attempts += counts
                 if failure.kind == "parameters":
                     await self._learn(failure)
-                    if self.parameters.refused != left_out:  # learnt now, or by a call that was out at the same time
+                    if self.parameters.refused != omitted:  # learned now, or from another call in the meantime
                         continue
                 if failure.is_charged:
                     reserved = False
@@ -145,20 +146,20 @@ class Sender:
                     return await self._give_up(request, rendered, failure, attempts)
                 await asyncio.sleep(self.limiter.pause_s(_backoff_s(attempts, failure), failure.retry_after_s))
         finally:
-            if reserved:  # not sent after all, or refused by the endpoint without work: free of charge
+            if reserved:  # not sent after all, or rejected without work: free of charge
                 await asyncio.shield(self._end(EndedCall(rendered.key, "failed", attempts=0, error="not sent")))
 
     async def _learn(self, failure: Failure) -> None:
-        """Leave refused parameters out from now on, and say so once."""
+        """Omit rejected parameters from now on, and note it once."""
         new = await asyncio.to_thread(self.parameters.learn, failure.parameters) if failure.parameters else None
         if new:
-            named = ", ".join(sorted(new))
             self.note(
-                f"{self.names.endpoint} does not support {named} for {self.settings.model}: it is omitted from now on."
+                f"{self.names.endpoint} does not support {', '.join(sorted(new))} for {self.settings.model}: "
+                "it is omitted from now on."
             )
 
-    async def _known_or_wait(self, begun: Begun) -> TeacherAnswer | None:
-        """The answer that is in the ledger; else None after waiting for what stands in the way of sending."""
+    async def _recorded_or_wait(self, begun: Begun) -> TeacherAnswer | None:
+        """Return the answer in the ledger; or wait for what prevents the call from being sent, and return None."""
         if isinstance(begun, Answered):
             return self.recall((await self.ledger.lookup([begun.key]))[begun.key])
         if not isinstance(begun, NoRoom):
@@ -166,7 +167,7 @@ class Sender:
             return None
         if begun.for_good:
             raise budget_exceeded(begun.cap, begun.account)
-        self._settled.clear()  # until a call under way, here or in another process, gives back what it did not use
+        self._settled.clear()  # wait until a call in flight, here or in another process, releases its reservation
         try:
             await asyncio.wait_for(self._settled.wait(), _ROOM_POLL_S)
         except TimeoutError:
@@ -176,9 +177,13 @@ class Sender:
     async def _attempt(
         self, request: TeacherRequest, rendered: RenderedRequest, in_flight: InFlight, replies: int
     ) -> TeacherAnswer | tuple[Failure, bool]:
-        """Send once, holding a slot of the limiter, and release it; the answer is on disk on return."""
+        """Send once and release the limiter's slot. On return, an answer is on disk.
+
+        Returns:
+            The answer, or the failure and whether it counts as an attempt.
+        """
         sent_at = time.monotonic()
-        # What came back before was no answer: to ask under the same key again could bring the same once more.
+        # After a response that was not an answer, the same idempotency key could return the same response again.
         key = f"{rendered.key}-{replies}" if replies else rendered.key
         with in_flight:
             try:
@@ -214,7 +219,7 @@ class Sender:
     def read(
         self, status: int, content: bytes, headers: Mapping[str, str], rendered: RenderedRequest
     ) -> ReadAnswer | Failure:
-        """The answer in a response, or what its status, its error or its form says has failed."""
+        """Read the answer in a response, or classify the failure by its status, error or format."""
         raw = storable_text(content)
         if not 200 <= status < 300:
             failure = from_status(status, json_or_text(content), headers, self.names, optional_fields(rendered.body))
@@ -222,12 +227,12 @@ class Sender:
         read = read_answer(raw, self.reading)
         if read.is_answer:
             return read
-        if len(content) >= LONGEST_ANSWER_BYTES:  # another attempt would cost as much
+        if len(content) >= LONGEST_ANSWER_BYTES:  # final, as another attempt would cost as much
             return replace(read, error=f"{MALFORMED}: longer than {LONGEST_ANSWER_BYTES:,} bytes", is_answer=True)
         if read.api_error is not None:
             failure = from_error_in_success(read.api_error, self.names, optional_fields(rendered.body))
         else:
-            # Half a JSON object is an answer that was worked for; a page of HTML is none.
+            # The endpoint did the work for half a JSON object, but not for a page of HTML.
             lost = read.usage is None and raw.lstrip().startswith(("{", "data:"))
             failure = Failure("invalid", read.error, lost=lost, raw=raw)
         return self._without_key(replace(failure, raw=raw, usage=read.usage))
@@ -241,12 +246,12 @@ class Sender:
         latency_s: float,
         price_factor: float = 1.0,
     ) -> TeacherAnswer:
-        """Write an answer to the ledger: it is paid for. One without any text is asked for again in a later run.
+        """Write an answer, which is paid for, to the ledger. A call without usable text is sent again in a later run.
 
         Raises:
-            TeacherError: calls of this purpose have brought nothing for some time.
+            TeacherError: several calls of this purpose in a row returned no usable text.
         """
-        # An answer without usage is charged the most that it can have used.
+        # Without usage, an answer is charged at its upper bound.
         bound = Usage(rendered.most_prompt_tokens, min(rendered.most_completion_tokens, len(raw)))
         usage = read.usage or bound
         cost = self._cost(usage, price_factor)
@@ -285,10 +290,10 @@ class Sender:
         )
 
     async def fail(self, request: TeacherRequest, rendered: RenderedRequest, failure: Failure) -> TeacherAnswer | None:
-        """Write down how a call of a batch failed; None if it is worth another attempt.
+        """Record how a call of a batch failed; return None if it is worth another attempt.
 
         Raises:
-            TeacherError: it concerns all calls.
+            TeacherError: the failure concerns all calls.
         """
         if failure.kind in ("rate_limited", "passing", "invalid", "parameters"):
             await self._learn(failure)
@@ -299,7 +304,7 @@ class Sender:
     async def _give_up(
         self, request: TeacherRequest, rendered: RenderedRequest, failure: Failure, attempts: int
     ) -> TeacherAnswer:
-        """End a call without an answer: for itself alone, or (raised) for all."""
+        """End a call without an answer; raise the error if it concerns all calls."""
         is_probe = request.purpose == PROBE
         if failure.kind == "refused" or (failure.kind in ("rejected", "parameters") and is_probe):
             await self._end(EndedCall(rendered.key, "refused", response="", error=failure.message))
@@ -337,7 +342,7 @@ class Sender:
     def new_call(
         self, request: TeacherRequest, rendered: RenderedRequest, batch: str = "", price_factor: float = 1.0
     ) -> NewCall:
-        """The call as the ledger writes it down, with the most that it can cost."""
+        """Return the call for the ledger, with its worst-case cost."""
         day = today()
         bound = Usage(rendered.most_prompt_tokens, rendered.most_completion_tokens)
         return NewCall(
@@ -365,7 +370,7 @@ class Sender:
         return len(rendered.body) // _BYTES_PER_TOKEN + rendered.most_completion_tokens
 
     def mask(self, text: str) -> str:
-        """The text without the key of the endpoint, which some gateways repeat."""
+        """Mask the endpoint's secrets in a text, as some gateways repeat the key."""
         for secret in self.endpoint.secrets:
             text = text.replace(secret, _KEY_MASK)
         return text
@@ -378,6 +383,6 @@ class Sender:
 
 
 def _backoff_s(attempts: int, failure: Failure) -> float:
-    """Growing with the attempts, with jitter so that calls that failed together do not come back together."""
+    """Return a pause that grows with the attempts, with jitter so that calls that failed together are spread out."""
     first_s = 0.5 if failure.kind == "rate_limited" else 0.125
     return min(8.0, first_s * 2.0**attempts) * random.uniform(0.5, 1.0)

@@ -1,4 +1,4 @@
-"""Which form of structured output an endpoint supports, tested with one small call each.
+"""Detection of the structured output that an endpoint supports, with one small call for each form.
 
 The calls go through the ledger: they are accounted for, and the ledger remembers the result. An endpoint that accepts a
 request but ignores its schema is detected by its answer.
@@ -14,7 +14,7 @@ from sedi_dagster.teacher.failures import BAD_REQUEST, EndpointNames
 from sedi_dagster.teacher.rendering import StructuredOutput
 
 TryForm = Callable[[TeacherRequest, StructuredOutput], Awaitable[TeacherAnswer]]
-"""`try_form(request, form)`: the answer to the request when its form is asked for in this way."""
+"""`try_form(request, form)` sends the request with this form of structured output and returns the answer."""
 
 PURPOSE = "probe"
 _SCHEMA = {
@@ -27,13 +27,15 @@ _QUESTION = 'Is 4 an even number? Answer as JSON with the field "is_even".'
 
 
 async def probe(try_form: TryForm, chat: bool, names: EndpointNames) -> StructuredOutput:
-    """The strictest form that works.
+    """Return the strictest form that works.
 
     Raises:
         TeacherError: the endpoint did not answer at all.
     """
-    asked: dict[str, Any] = {"messages": (Message("user", _QUESTION),)} if chat else {"prompt": f"{_QUESTION}\nAnswer:"}
-    request = TeacherRequest(PURPOSE, PURPOSE, PURPOSE, 256, temperature=0.0, json_schema=_SCHEMA, **asked)
+    prompt: dict[str, Any] = (
+        {"messages": (Message("user", _QUESTION),)} if chat else {"prompt": f"{_QUESTION}\nAnswer:"}
+    )
+    request = TeacherRequest(PURPOSE, PURPOSE, PURPOSE, 256, temperature=0.0, json_schema=_SCHEMA, **prompt)
     forms: tuple[StructuredOutput, ...] = ("json_schema", "json_object")
     for form in forms:
         if _works(await try_form(request, form), form, names):
@@ -46,7 +48,7 @@ def _works(answer: TeacherAnswer, form: StructuredOutput, names: EndpointNames) 
         return False
     if answer.error and not answer.total_tokens:
         raise TeacherError(
-            f"{names.endpoint} could not be tried for structured output: {answer.error}.",
+            f"{names.endpoint} could not be tested for structured output: {answer.error}.",
             "Run again, or set SEDI_TEACHER_STRUCTURED_OUTPUT to json_schema, json_object or prompt.",
         )
     try:

@@ -17,9 +17,8 @@ from sedi_dagster.teacher.owners import Owner
 from sedi_dagster.teacher.schema import accounts, batches, calls, owners, texts, upsert
 
 State = Literal["pending", "done", "refused", "failed", "pruned"]
-"""pending: under way. done: paid and kept. refused: the endpoint refuses this one call, for good.
-failed: ended without an answer of any use; it is sent again when it is asked for again. pruned: done, without its
-texts."""
+"""pending: in flight. done: answered and stored. refused: the endpoint refuses this call for good. failed: ended
+without a usable answer; it is sent again when next needed. pruned: done, but its texts were deleted."""
 
 BATCH_PREFIX = "batch-"
 ENDED_BY_DEATH = "lost: the process ended before the answer came"
@@ -27,7 +26,10 @@ ENDED_BY_DEATH = "lost: the process ended before the answer came"
 
 @dataclass(frozen=True, slots=True)
 class NewCall:
-    """A call that wants to be sent: what it is, the most that it can cost, and who is charged."""
+    """A call to be sent, with its worst-case cost and the accounts to charge.
+
+    `batch`: id of the batch that it is part of; empty: sent by itself.
+    """
 
     key: str
     endpoint: str
@@ -42,12 +44,14 @@ class NewCall:
     most_nanousd: int
     caps: Sequence[Cap]
     batch: str = ""
-    """The batch that it is sent in; empty: by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndedCall:
-    """How a call ended. `lost`: the endpoint may have worked for it, so what was set aside counts as spent."""
+    """How a call ended.
+
+    `lost`: the endpoint may have done the work, so what was reserved counts as spent.
+    """
 
     key: str
     state: State
@@ -67,9 +71,9 @@ class EndedCall:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """The call is written down and its worst case set aside: it may be sent.
+    """The call is recorded and its worst-case cost is reserved: it may be sent.
 
-    `replies`: what came for it before and was no answer.
+    `replies`: number of earlier responses to it that were not answers.
     """
 
     key: str
@@ -78,14 +82,14 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The call was paid for (or refused for good) before: read it, do not send it."""
+    """The call has been answered or refused for good: read it instead of sending it."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """Another process is waiting for the answer to this very call, or a batch has it."""
+    """The same call is in flight in another process or part of a batch."""
 
     key: str
     owner: str
@@ -93,7 +97,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class NoRoom:
-    """The call's worst case does not fit. `for_good`: not even once all calls under way are settled."""
+    """The call's worst-case cost does not fit. `for_good`: not even once all calls in flight are settled."""
 
     key: str
     cap: Cap
@@ -103,9 +107,9 @@ class NoRoom:
 
 Begun = Reserved | Answered | Busy | NoRoom
 
-_GIVEN = [f.name for f in fields(NewCall) if f.name in calls.c]
-_OUTCOME = [f.name for f in fields(EndedCall) if f.name in calls.c and f.name not in ("key", "attempts")]
-"""The columns of a call that are known when it begins, and those that its end fills."""
+_BEGIN_COLUMNS = [f.name for f in fields(NewCall) if f.name in calls.c]
+_END_COLUMNS = [f.name for f in fields(EndedCall) if f.name in calls.c and f.name not in ("key", "attempts")]
+"""The columns of a call that are known when it begins, and those that are set when it ends."""
 
 
 def lock(connection: Connection) -> None:
@@ -154,7 +158,7 @@ class LedgerTransaction:
         if row is not None and row["state"] == "pending":
             if row["owner"] == (call.batch or self._owner.id) and call.key not in self._acknowledged:
                 self._acknowledged.add(call.key)
-                return Reserved(call.key, row["replies"])  # it was written, and the word of it was lost on the way
+                return Reserved(call.key, row["replies"])  # it was recorded, but the result did not reach the caller
             if self._is_alive(row["owner"]):
                 return Busy(call.key, row["owner"])
             self._lose(row)
@@ -167,15 +171,15 @@ class LedgerTransaction:
         return Reserved(call.key, row["replies"] if row is not None else 0)
 
     def end(self, call: EndedCall) -> None:
-        """Settle a call. One that was taken over meanwhile was settled then; its answer is kept all the same."""
+        """Settle a call. If it was taken over and thus settled before, its answer is stored nevertheless."""
         row = self._rows.get(call.key)
         if row is None or row["state"] in ("done", "refused"):
             return
-        mine = row["state"] == "pending" and (row["owner"] == self._owner.id or is_batch(row["owner"]))
-        if not mine and call.state != "done":
+        is_owned = row["state"] == "pending" and (row["owner"] == self._owner.id or is_batch(row["owner"]))
+        if not is_owned and call.state != "done":
             return
         if row["state"] == "pending":
-            if call.lost or not mine:
+            if call.lost or not is_owned:
                 self._lose(row)
             else:
                 self._release(row)
@@ -183,14 +187,14 @@ class LedgerTransaction:
         self._write_end(row, call)
 
     def lose_dead(self) -> None:
-        """Settle the calls of owners that died: the endpoint may have worked for them, so they count as spent."""
+        """Settle the calls of dead owners: the endpoint may have done the work, so they count as spent."""
         for row in self._rows.values():
             if row["state"] == "pending" and not self._is_alive(row["owner"]):
                 self._lose(row)
                 self._write_end(row, EndedCall(row["key"], "failed", error=ENDED_BY_DEATH, attempts=0))
 
     def save(self) -> None:
-        """Write what changed, each table in one statement."""
+        """Write all changes, with one statement per table."""
         if self._stale_texts:
             self._connection.execute(delete(texts).where(texts.c.key.in_(self._stale_texts)))
         upsert(self._connection, calls, [self._rows[key] for key in self._changed])
@@ -229,7 +233,7 @@ class LedgerTransaction:
             self._accounts[name].spent_nanousd += nanousd
 
     def _write_begin(self, call: NewCall, known: dict[str, Any] | None) -> None:
-        row = {name: getattr(call, name) for name in _GIVEN} | _outcome(EndedCall(call.key, "pending"))
+        row = {name: getattr(call, name) for name in _BEGIN_COLUMNS} | _outcome(EndedCall(call.key, "pending"))
         row |= {
             "owner": call.batch or self._owner.id,
             "begun_at": time.time(),
@@ -243,7 +247,7 @@ class LedgerTransaction:
         }
         if known is not None:
             row |= {"attempts": known["attempts"], "replies": known["replies"]}
-            # What was charged for the key before: lost answers, and one whose text was pruned.
+            # What was charged for this key before: lost answers, and one that was pruned.
             row["lost_tokens"] = known["lost_tokens"] + known["prompt_tokens"] + known["completion_tokens"]
             row["lost_nanousd"] = known["lost_nanousd"] + (known["nanousd"] or 0)
             self._stale_texts.add(call.key)
@@ -279,4 +283,4 @@ class LedgerTransaction:
 
 
 def _outcome(call: EndedCall) -> dict[str, Any]:
-    return {name: getattr(call, name) for name in _OUTCOME}
+    return {name: getattr(call, name) for name in _END_COLUMNS}

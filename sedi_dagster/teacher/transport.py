@@ -2,10 +2,10 @@
 
 Everything that an API user may have configured applies: proxies, certificates and OpenAI's organization in the
 environment, the form of the base URL. In addition, the length of a response is limited, and a failed request reports
-whether it can have reached the endpoint, which exact accounting needs.
+whether it may have reached the endpoint, which exact accounting needs.
 
-With many concurrent calls, CPU time decides. aiohttp is therefore the transport instead of the client's default, and
-calls go straight to the client's HTTP layer: what the client does above it takes as long as all the rest of a request.
+With many concurrent calls, CPU time limits the throughput. Therefore aiohttp is the transport instead of the client's
+default, and calls use the client's HTTP layer directly: the layers above it would double the CPU time of a request.
 """
 
 import logging
@@ -23,12 +23,12 @@ from sedi_dagster.errors import TeacherError
 from sedi_dagster.teacher.endpoint import Endpoint
 
 LONGEST_ANSWER_BYTES = 1024 * 1024
-"""What is read of an answer. It is kept up to here and then is malformed; reading on could fill the memory."""
+"""How much of an answer is read. A longer one is malformed; reading on could exhaust the memory."""
 
 CONNECT_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 4.0
 _MOST_CONNECTIONS = 10_000
-"""No limit: concurrency is controlled by the limiter. (None would be aiohttp's own limit of 100.)"""
+"""In effect no limit, as the limiter controls concurrency. (None would mean aiohttp's default of 100.)"""
 
 _UNWRITABLE = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError)
 _UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
@@ -38,11 +38,11 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _TELEMETRY = "X-Stainless-"
 _ROOTS = (aiohttp.ClientError, httpx2.UnsupportedProtocol)
 FAILURES = (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, httpx2.InvalidURL, UnicodeEncodeError)
-"""What the client raises when there is no whole answer."""
+"""What the client raises if there is no complete response."""
 
 
 class _Masking(logging.Filter):
-    """Keeps secrets out of what the client logs: it writes the whole address, with the query."""
+    """Masks secrets in the client's log messages, which contain the whole URL with its query."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,16 +63,16 @@ for _name in ("httpx2", "httpx", "openai._base_client", "openai"):
 
 
 class NeverSent(Exception):
-    """No connection could be made: the endpoint knows nothing of the request."""
+    """No connection could be made, so the endpoint has not received the request."""
 
 
 class AnswerLost(Exception):
-    """The connection broke after the request went out: the endpoint may have done the work."""
+    """The connection broke after the request was sent, so the endpoint may have done the work."""
 
 
 @dataclass(slots=True)
 class RawResponse:
-    """A response of the endpoint as it came."""
+    """A response of the endpoint, with its body as bytes."""
 
     status: int
     headers: Mapping[str, str]
@@ -80,13 +80,13 @@ class RawResponse:
 
 
 def open_client(endpoint: Endpoint, capped: bool = True) -> openai.AsyncOpenAI:
-    """The client that speaks to the endpoint. It sets no limit of time but for connecting, and never tries again.
+    """Open a client for the endpoint. It has no timeout except for connecting, and does not retry.
 
     Args:
-        capped: read no more of a response than the longest answer.
+        capped: read at most `LONGEST_ANSWER_BYTES` of a response.
 
     Raises:
-        TeacherError: proxies or certificates that the environment names cannot be used.
+        TeacherError: proxies or certificates in the environment cannot be used.
     """
     return _client(endpoint, _http_client(endpoint, capped))
 
@@ -108,26 +108,26 @@ def _http_client(endpoint: Endpoint, capped: bool) -> httpx2.AsyncClient:
         url = httpx2.URL(endpoint.base_url)
         outside = not is_loopback(url.host)
         return openai.DefaultAioHttpClient(
-            auth=(url.username, url.password) if url.userinfo else None,  # aiohttp refuses it within the address
+            auth=(url.username, url.password) if url.userinfo else None,  # aiohttp does not accept it in the URL
             timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S),
             limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S),
             event_hooks={"response": [_cap]} if capped else {},
-            trust_env=outside,  # a proxy is for the world outside; certificates are for this machine, too
+            trust_env=outside,  # proxies are not used on this machine, but certificates are
             verify=httpx2.create_ssl_context(trust_env=outside or url.scheme == "https"),
         )
     except OSError as error:  # ssl.SSLError is one
         names = ", ".join(name for name in _CERTIFICATES if os.environ.get(name)) or "the system"
         raise TeacherError(
             f"The certificates named by {names} cannot be read ({type(error).__name__}).",
-            "Set it to a PEM file that is there, or unset it.",
+            "Set it to an existing PEM file, or unset it.",
         ) from None
     except (ValueError, ImportError) as error:
         if isinstance(error, _UNWRITABLE[:2]):
             raise
         proxies = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
         raise TeacherError(
-            f"The proxy that {', '.join(proxies) or 'the environment'} names cannot be used: {error}.",
-            "Set it to an http:// address, or unset it; NO_PROXY names hosts that need none.",
+            f"The proxy named by {', '.join(proxies) or 'the environment'} cannot be used: {error}.",
+            "Set it to an http:// URL, or unset it; list hosts that need no proxy in NO_PROXY.",
         ) from None
 
 
@@ -139,24 +139,24 @@ _CHARSET = re.compile(r"charset=[\"']?([\w.:-]+)", re.IGNORECASE)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host is this machine."""
+    """Return whether the host is this machine."""
     return host == "localhost" or host.endswith(".localhost") or host.startswith("127.") or host in ("::1", "0.0.0.0")
 
 
 def through_proxy(url: str) -> str:
-    """By which variable a proxy stands between; "" if none does."""
+    """Return the end of a sentence that names the proxy variable used for a URL; "" without a proxy."""
     parts = httpx2.URL(url)
     proxied = {parts.scheme, "all"} & getproxies().keys() and not is_loopback(parts.host)
-    return (
-        "" if not proxied or proxy_bypass(parts.host) else f" through the proxy that {parts.scheme.upper()}_PROXY names"
-    )
+    if not proxied or proxy_bypass(parts.host):
+        return ""
+    return f" through the proxy named by {parts.scheme.upper()}_PROXY"
 
 
 def failed(error: Exception) -> NeverSent | AnswerLost:
-    """What a failure means, by what broke and without its words, which may hold anything of the request.
+    """Classify an exception of the client, without its message, which may contain parts of the request.
 
-    The layers above aiohttp rename its errors and some wrongly: a connection that the server closed becomes a
-    timeout of connecting.
+    The original error of aiohttp decides, as the layers above rename some wrongly: a connection closed by the server
+    becomes a connect timeout.
     """
     cause: BaseException = error
     while cause.__cause__ is not None and not isinstance(cause, _ROOTS):
@@ -178,7 +178,7 @@ def failed(error: Exception) -> NeverSent | AnswerLost:
 
 
 def in_utf8(content: bytes, content_type: str) -> bytes:
-    """The bytes in UTF-8, as JSON is, where they are in another encoding that the server names: `charset=gbk`."""
+    """Return the bytes in UTF-8 if they are in another encoding that the header names, such as `charset=gbk`."""
     named = _CHARSET.search(content_type)
     try:
         content.decode()
@@ -200,14 +200,18 @@ class Transport:
         self._url = httpx2.URL()
 
     async def post(self, path: str, body: bytes, idempotency_key: str) -> RawResponse:
-        """Send the JSON body as it is. Raises: NeverSent, AnswerLost."""
+        """Send the JSON body and return the response.
+
+        Raises:
+            NeverSent, AnswerLost: there is no complete response.
+        """
         headers = {"Idempotency-Key": idempotency_key, "Accept-Encoding": "identity"}
         try:
             http, url = self._open(path)
             response = await http.post(url, content=body, headers=headers)
         except (*FAILURES, ValueError) as error:  # ValueError: a line break in a header
             raise failed(error) from None
-        if response.request.method != "POST":  # a 301 or 302 was followed, and the request lost its body
+        if response.request.method != "POST":  # a 301 or 302 was followed without the body
             response = response.history[0]
         content = in_utf8(response.content[:LONGEST_ANSWER_BYTES], response.headers.get("content-type", ""))
         return RawResponse(response.status_code, response.headers, content)
@@ -223,14 +227,14 @@ class Transport:
             http = _http_client(self._endpoint, capped=True)
             client = _client(self._endpoint, http)
             http.headers = client.auth_headers
-            # Without what tells OpenAI of this machine, and what is not set (an `Omit` in place of a text). One by one,
-            # because a name may come again in other letters: `User-Agent`, then the user's `user-agent`.
+            # Leave out telemetry and values that are not set (`Omit`). Set headers one by one, because the user's may
+            # differ from the client's only in case (`User-Agent`, `user-agent`).
             for name, value in (*client.default_headers.items(), *self._endpoint.headers.items()):
                 if isinstance(value, str) and not name.startswith(_TELEMETRY):
                     http.headers[name] = value
             http.params = self._endpoint.query
             self._http = http
-        if self._address != (self._endpoint.base_url, path):  # the bundled model may start again on another port
+        if self._address != (self._endpoint.base_url, path):  # the bundled model may have restarted on another port
             self._address = self._endpoint.base_url, path
             self._url = httpx2.URL(f"{_without_user(self._endpoint.base_url)}".rstrip("/") + path)
         return self._http, self._url
@@ -242,7 +246,7 @@ async def _cap(response: httpx2.Response) -> None:
 
 
 class _Capped(httpx2.AsyncByteStream):
-    """A body up to the longest length. One that is not read to its end takes its connection with it."""
+    """A body that ends at `LONGEST_ANSWER_BYTES`. If it is not read to its end, its connection is closed."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream

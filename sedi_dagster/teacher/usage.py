@@ -1,4 +1,4 @@
-"""What a teacher has done since it was opened, as numbers that the UI can plot."""
+"""Calls and costs since a teacher was opened, as numbers that the UI can plot."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,10 +14,17 @@ _COUNTED = ("calls", "cached", "failed", "rate_limited", "retried", "prompt_toke
 
 @dataclass
 class TeacherUsage:
-    """`calls`: answers paid for; `cached`: answers that were there; `lost_tokens`: charged without an answer.
+    """Counts since the teacher was opened.
 
-    `unusable`: paid for and without a text. `cleaned`: answers that each rule of cleaning changed. `notes`: what a
-    person should know about the endpoint.
+    Attributes:
+        calls: answers that were paid for.
+        cached: answers from the ledger.
+        estimated: answers without usage, charged at their upper bound.
+        lost_tokens: charged without an answer.
+        model_s: sum of latencies, in seconds.
+        unusable: answers that were paid for but have no usable text.
+        cleaned: number of answers that each cleaning rule changed.
+        notes: what the user should know about the endpoint.
     """
 
     price_known: bool
@@ -39,7 +46,7 @@ class TeacherUsage:
     notes: list[str] = field(default_factory=list)
 
     def paid(self, call: EndedCall, cleaned: Iterable[str]) -> None:
-        """Count a call that was answered."""
+        """Count an answered call."""
         self.calls += 1
         self.cleaned.update(cleaned)
         self.cached_prompt_tokens += call.cached_tokens
@@ -51,7 +58,7 @@ class TeacherUsage:
         self.model_s += call.latency_s
 
     def metadata(self) -> dict[str, int | float]:
-        """Numbers under stable keys, for Dagster metadata and progress lines; no cost if no price is known."""
+        """Return numbers under stable keys for Dagster metadata and progress lines; no cost if no price is known."""
         figures: dict[str, int | float] = {f"teacher_{name}": getattr(self, name) for name in _COUNTED}
         figures |= {f"teacher_cleaned_{rule}": self.cleaned[rule] for rule in RULES}
         figures["teacher_model_s"] = round(self.model_s, 3)

@@ -63,7 +63,7 @@ async def run_workers(
                 if item is None:
                     return
                 await work(item, in_flight)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (raised below)
             errors.append(error)
             if not in_flight.is_over:
                 in_flight.is_over = True

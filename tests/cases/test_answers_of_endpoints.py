@@ -584,7 +584,7 @@ LISTINGS: dict[str, Any] = {
 def test_a_list_of_models_that_is_none_decides_nothing(case: str, tmp_path: Path) -> None:
     with served(on_all(message), listing=LISTINGS[case]) as replay:
         made = make(replay, tmp_path, candidates=2, check=True)
-    assert made.kept and all("but answers for it" in note for note in made.usage.notes)
+    assert made.kept and all("but it answers calls to it" in note for note in made.usage.notes)
     quiet = ("Ollama's", "Gemini's", "nothing", "no list", "not found", "asked too fast", "still loading")
     assert bool(made.usage.notes) == (case not in quiet)
 

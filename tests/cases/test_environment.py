@@ -164,7 +164,7 @@ def test_a_server_elsewhere_is_asked_through_the_proxy_and_the_error_says_so(beh
 def test_a_gateway_s_error_from_behind_a_proxy_names_the_proxy(behind: Proxy, tmp_path: Path) -> None:
     with served(lambda r, t, n: message(t)) as replay:
         replay.base_url = "http://teacher.example/v1"
-        with pytest.raises(TeacherError, match="502 through the proxy that HTTP_PROXY names"):
+        with pytest.raises(TeacherError, match="502 through the proxy named by HTTP_PROXY"):
             make(replay, tmp_path, candidates=2, check=True)
     assert behind.seen
 

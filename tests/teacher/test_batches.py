@@ -80,7 +80,7 @@ def test_fields_that_the_endpoint_refuses_are_left_out_of_the_next_batch(batched
 def test_a_batch_that_is_not_taken_is_one_error_or_goes_by_single_calls(bench: Bench) -> None:
     bench.server.configure(batch_fault="failed")
     bench.settings = {"batch": "on"}
-    with pytest.raises(TeacherError, match="refuses a batch of 30 calls: The file is not valid"):
+    with pytest.raises(TeacherError, match="refused a batch of 30 calls: The file is not valid"):
         bench.ask(chats(30))
     assert bench.ledger.account("loop").spent_tokens == 0
     bench.settings = {"batch": "auto"}
@@ -133,10 +133,10 @@ def test_a_budget_holds_for_a_batch_and_what_fits_is_answered(batched: Bench) ->
 
 
 def test_files_keep_to_the_limits_of_the_api(batched: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "MOST_REQUESTS", 10)
+    monkeypatch.setattr(batch, "MAX_REQUESTS", 10)
     assert not any(a.error for a in batched.ask(chats(35)))
     assert batched.server.batches.made == 4
-    monkeypatch.setattr(batch, "MOST_BYTES", 2_000)
+    monkeypatch.setattr(batch, "MAX_BYTES", 2_000)
     assert not any(a.error for a in batched.ask(chats(60)))
     files = [f for f in batched.server.batches.files.values() if b'"method"' in f]
     assert len(files) > 6 and all(len(f) <= 2_000 for f in files[4:])
@@ -170,7 +170,7 @@ def _kill_after(name: str) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("when", [_kill_before, _kill_after])
-@pytest.mark.parametrize("step", ["upload", "make", "retrieve", "lines"])
+@pytest.mark.parametrize("step", ["upload", "create", "retrieve", "lines"])
 def test_killed_at_any_step_and_started_again_nothing_is_sent_twice(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, when: Callable[[str], Any]
 ) -> None:

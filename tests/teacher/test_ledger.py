@@ -301,7 +301,7 @@ def test_a_ledger_of_another_layout_is_refused_and_left_as_it_is(url: str) -> No
     with engine.begin() as connection:
         connection.execute(text("UPDATE about SET value = '99' WHERE name = 'schema'"))
     engine.dispose()
-    with pytest.raises(StorageError, match="layout 99"):
+    with pytest.raises(StorageError, match="schema version 99"):
         Ledger(url)
 
 

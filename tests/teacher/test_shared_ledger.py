@@ -24,7 +24,7 @@ from sedi_dagster.settings import load_settings
 from sedi_dagster.storage.rounds import load_history
 from sedi_dagster.storage.store import Store
 from sedi_dagster.teacher.ledger import Ledger
-from sedi_dagster.teacher.schema import is_away
+from sedi_dagster.teacher.schema import is_unavailable
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def test_a_database_that_stays_away_is_told_as_an_outage(postgres: PostgresServe
     ],
 )
 def test_a_refused_connection_is_an_outage_only_where_waiting_helps(message: str, passing: bool) -> None:
-    assert is_away(OperationalError("select 1", {}, psycopg.OperationalError(message))) is passing
+    assert is_unavailable(OperationalError("select 1", {}, psycopg.OperationalError(message))) is passing
 
 
 def test_one_machine_drives_a_data_folder_and_another_takes_it_up_when_that_one_leaves(
