@@ -187,10 +187,16 @@ def storage_error(url: str, error: SQLAlchemyError) -> StorageError:
     if password:
         cause = cause.replace(str(password), "***")
     kind = StorageUnavailable if is_unavailable(error) else StorageError
-    return kind(
-        f"The ledger {safe_url(url)} cannot be used: {cause}.",
-        "Check that the folder exists and has space, or that the database is running; then run again: nothing is lost.",
+    fix = (
+        "Check that the folder exists and has space, or that the database is running; then run again: nothing is lost."
     )
+    if _DAMAGED.search(cause):
+        fix = "It is damaged: restore it from a backup. Without it, answers that were paid for would be paid for again."
+    return kind(f"The ledger {safe_url(url)} cannot be used: {cause}.", fix)
+
+
+_DAMAGED = re.compile("malformed|not a database|no such table")
+"""How SQLite says that a file is not, or no longer, the database that was written."""
 
 
 _STARTING_OR_ENDING = {"57P01", "57P02", "57P03"}

@@ -261,6 +261,13 @@ def test_a_ledger_that_cannot_be_opened_says_where_and_hides_the_password(tmp_pa
     assert "hunter2secret" not in str(failed.value)
 
 
+def test_a_damaged_ledger_is_to_be_restored(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"no database at all")
+    with pytest.raises(StorageError, match="file is not a database") as raised:
+        Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    assert "restore it from a backup" in raised.value.fix and "nothing is lost" not in raised.value.fix
+
+
 def test_a_call_that_is_sent_again_has_no_answer_of_its_former_attempt(ledger: Ledger) -> None:
     begin(ledger, new_call("a"))
     end(ledger, EndedCall("a", "failed", response="half an answer"))
