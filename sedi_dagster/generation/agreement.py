@@ -17,17 +17,17 @@ _MARKS = re.compile(r"[*_`\"'“”‘’]+|[.!?,;:。！？、]+(?=\s|$)")
 
 
 def most_agreed(answers: Sequence[str], numeric: bool) -> tuple[int, int]:
-    """The answer that most of them agree with, itself included: its index, and how many. Of equals the first."""
+    """Return the index of the answer that most answers agree with (the first of equals), and their number."""
     counts = [sum(agree(one, other, numeric) for other in answers) for one in answers]
     best = max(range(len(answers)), key=counts.__getitem__)
     return best, counts[best]
 
 
 def agree(one: str, other: str, numeric: bool) -> bool:
-    """Whether two answers say the same.
+    """Return whether two answers say the same.
 
     Args:
-        numeric: the answer is a number at the end of its working, which alone is compared.
+        numeric: the answers are worked solutions, of which only the last number is compared.
     """
     one, other = _plain(one), _plain(other)
     if one == other:
@@ -41,7 +41,7 @@ def agree(one: str, other: str, numeric: bool) -> bool:
 
 
 def _plain(answer: str) -> str:
-    """Without case, quotes, bold marks, end punctuation, and the commas of 1,000."""
+    """Normalize an answer: no case, quotes, bold marks, end punctuation or thousands separators."""
     return " ".join(_MARKS.sub(" ", _DIGITS_COMMA.sub("", answer.casefold())).split())
 
 

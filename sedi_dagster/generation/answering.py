@@ -16,16 +16,16 @@ from sedi_dagster.records import CallShape, Rejection, TeacherAnswer, TeacherReq
 from sedi_dagster.settings import GenerationSettings
 
 ANSWER, SAMPLE = "answer", "answer_sample"
-"""Purposes of the calls for the first and for further answers, so that costs are told apart."""
+"""Purposes of the calls for the first answer and for further ones, so that their costs can be distinguished."""
 SAMPLING_TEMPERATURE = 0.7
 SHORT = "Give the shortest right answer, without explanation."
 MAJORITY = 0.5
 
 
 async def answer_all(context: GenerationContext, candidates: Sequence[Candidate]) -> None:
-    """Give every open candidate its output, or the problem that its answer has, or the verdict `answers_disagree`.
+    """Set the output of every open candidate, or its problem, or the rejection `answers_disagree`.
 
-    A candidate that came with its output keeps it as the first sample, so with one sample nothing is asked for it.
+    The output that a candidate already has is its first sample, so with one sample no call is made for it.
     """
     asked = [
         (candidate, _request(context, candidate, number))
@@ -41,14 +41,14 @@ async def answer_all(context: GenerationContext, candidates: Sequence[Candidate]
 
 
 def answer_shapes(settings: GenerationSettings, written: bool = False) -> tuple[CallShape, ...]:
-    """The calls that `answer_all` makes for a candidate; `written`: it comes with its output."""
+    """Return the calls that `answer_all` makes for a candidate; `written`: it already has an output."""
     first = () if written else (CallShape(ANSWER, 1.0, 120.0, settings.max_answer_tokens),)
     further = settings.answer_samples - 1
     return (*first, CallShape(SAMPLE, float(further), 120.0, settings.max_answer_tokens)) if further else first
 
 
 def _request(context: GenerationContext, candidate: Candidate, number: int) -> TeacherRequest:
-    """A single answer is the likeliest one; several are drawn."""
+    """Return the request for an answer: greedy decoding for a single one, sampling for several."""
     several = context.job.settings.answer_samples > 1
     task = task_prompt(candidate.instruction, candidate.input)
     return context.job.request(
@@ -64,7 +64,7 @@ def _request(context: GenerationContext, candidate: Candidate, number: int) -> T
 
 @dataclass(frozen=True)
 class _Sample:
-    """An answer, and why it is of no use; None for `key`: not asked."""
+    """An answer and its problem, if any. `key` is None if it was not requested."""
 
     text: str
     key: str | None
@@ -80,7 +80,7 @@ def _sample(candidate: Candidate, answer: TeacherAnswer | None) -> _Sample:
 
 
 def _settle(context: GenerationContext, candidate: Candidate, samples: list[_Sample]) -> None:
-    """Take the answer that most agree with. One that is missing or cut agrees with none."""
+    """Choose the answer that most samples agree with. A missing or cut one agrees with none."""
     if candidate.output is not None:
         samples = [_Sample(candidate.output, candidate.answer_key), *samples]
     whole = [sample for sample in samples if sample.problem is None]

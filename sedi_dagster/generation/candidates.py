@@ -52,16 +52,19 @@ class CandidateFilter(Protocol):
     """The rules of filtering that generation applies before it pays for more."""
 
     def task(self, candidate_id: str, instruction: str, text_input: str) -> Rejection | None:
-        """Why the task is not worth an answer. Called in candidate order; what passes is remembered."""
+        """Return why the task should not be answered, or None. Call it in candidate order: it remembers what passes."""
 
     def instance(self, instruction: str, text_input: str, output: str) -> str | None:
-        """The rule that a finished example breaks; remembers nothing."""
+        """Return the rule that a finished example violates, or None. It remembers nothing."""
 
 
 @dataclass
 class Candidate:
-    """One row of `CANDIDATE_SCHEMA` in the making. `problem` is set if it is malformed, `rejection` if it was
-    rejected before it was answered; a candidate with neither has an output in the end."""
+    """A row of `CANDIDATE_SCHEMA` while it is generated.
+
+    `problem` is set if it is malformed, `rejection` if it was rejected. At the end, a candidate with neither has an
+    output.
+    """
 
     candidate_id: str
     instruction_id: str
@@ -82,22 +85,22 @@ class Candidate:
 
     @property
     def is_open(self) -> bool:
-        """Neither malformed nor rejected: worth going on with."""
+        """Whether it is neither malformed nor rejected."""
         return self.problem is None and self.rejection is None
 
 
 def candidate_id(request_key: str, number: int, raw: str) -> str:
-    """The id of the `number`-th piece of a call's text."""
+    """Return the id of the candidate from the `number`-th piece of a call's text."""
     return content_id("cand", request_key, number, raw)
 
 
 def instruction_id(request_key: str, instruction: str) -> str:
-    """The id of an instruction within its call: the instances of one instruction have it in common."""
+    """Return the id of an instruction of a call, which all its instances share."""
     return content_id("instr", request_key, instruction)
 
 
 def answer_problem(answer: TeacherAnswer | None) -> str | None:
-    """Why an answer is of no use whatever it says; None if it may be."""
+    """Return why an answer cannot be used, regardless of its content; None if it can."""
     if answer is None:
         return NOT_ASKED
     if answer.error:
@@ -108,7 +111,7 @@ def answer_problem(answer: TeacherAnswer | None) -> str | None:
 
 
 def error_problem(error: str) -> str:
-    """The error of an answer as the problem of a candidate: the endpoint refused, or no text came."""
+    """Convert the error of an answer to the problem of a candidate."""
     kind, _, why = error.partition(": ")
     if kind == "malformed":
         return f"no answer: {why}"
@@ -116,7 +119,7 @@ def error_problem(error: str) -> str:
 
 
 def candidate_frame(candidates: Iterable[Candidate], **same: Any) -> pl.DataFrame:
-    """The candidates as `CANDIDATE_SCHEMA`, in order; `same`: columns that are alike in all rows."""
+    """Return the candidates as a `CANDIDATE_SCHEMA` table, in order; `same`: columns with one value for all rows."""
     rows = []
     for position, candidate in enumerate(candidates):
         row = asdict(candidate) | same | {"position": position}
@@ -128,7 +131,7 @@ def candidate_frame(candidates: Iterable[Candidate], **same: Any) -> pl.DataFram
 
 
 def call_row(answer: TeacherAnswer, purpose: str, category: str) -> dict[str, Any]:
-    """A row of `CALL_SCHEMA`."""
+    """Return a row of `CALL_SCHEMA`."""
     return {
         "request_key": answer.request_key,
         "purpose": purpose,

@@ -15,15 +15,15 @@ LEAST_WEIGHT, MOST_WEIGHT = 0.25, 4.0
 
 
 class DemonstrationPicker:
-    """Chooses the seeds of one prompt after the other.
+    """Chooses the seeds for one prompt after another.
 
-    A seed is shown in proportion to its weight: the next ones are those that were shown least for what they weigh
-    (stride scheduling), so that with equal weights each is shown once before any is shown twice. No set is shown
-    twice while another is left.
+    Seeds are shown in proportion to their weight: the next are those that were shown least relative to it (stride
+    scheduling), so that with equal weights each is shown once before any is shown twice. No set is repeated while there
+    are others.
     """
 
     def __init__(self, seeds: pl.DataFrame, seed: Sequence[object]) -> None:
-        """`seed`: what the choice derives from, such as (project seed, round, category)."""
+        """`seed`: the values from which the random choice derives, such as (project seed, round, category)."""
         rows = [{**row, "weight": w} for row, w in zip(seeds.iter_rows(named=True), weights(seeds), strict=True)]
         self._human = [row for row in rows if row["origin"] == "human"]
         self._machine = [row for row in rows if row["origin"] != "human"]
@@ -33,7 +33,7 @@ class DemonstrationPicker:
         self._number = 0
 
     def next(self, count: int, most_machine: int) -> list[dict[str, Any]]:
-        """The seeds of the next prompt, shuffled; missing machine-made ones give their places to human ones."""
+        """Return the seeds for the next prompt, shuffled; human ones replace missing machine-made ones."""
         machine = self._ranked(self._machine)[: min(most_machine, count)]
         chosen = [*machine, *self._unseen_set(machine, self._ranked(self._human), count - len(machine))]
         for row in chosen:
@@ -54,7 +54,7 @@ class DemonstrationPicker:
     def _unseen_set(
         self, machine: list[dict[str, Any]], human: list[dict[str, Any]], count: int
     ) -> Sequence[dict[str, Any]]:
-        """The first `count` human ones that make a new set with the machine-made ones; the first if none does."""
+        """Return the first `count` human seeds that form a new set with the machine-made ones, or just the first."""
         for chosen in combinations(human, min(count, len(human))):
             if _ids([*machine, *chosen]) not in self._sets:
                 return chosen
@@ -62,7 +62,7 @@ class DemonstrationPicker:
 
 
 def weights(seeds: pl.DataFrame) -> list[float]:
-    """How often each seed should be shown, 1 being usual: its `weight`, else its `signal` by the mean signal."""
+    """Return the weight of each seed, with 1 as usual: its `weight`, or else its `signal` relative to the mean."""
     if "weight" in seeds.columns:
         found = seeds["weight"]
     elif "signal" in seeds.columns and seeds["signal"].drop_nulls().len():

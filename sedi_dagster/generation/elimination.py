@@ -9,7 +9,7 @@ import unicodedata
 from sedi_dagster.records import Rejection
 
 REFUSAL_WORDS = 80
-"""An answer that says sorry is a refusal if it has fewer words."""
+"""An answer with "sorry" and fewer words than this is a refusal."""
 
 _REFUSAL = re.compile(r"\bsorry\b", re.IGNORECASE)
 _LEAKS = (
@@ -29,15 +29,15 @@ _STOP_WORDS = frozenset(
 
 
 def unchanged(before: str, after: str) -> Rejection | None:
-    """No gain, detected without a call: the rewrite has the words of the original in the same order."""
+    """Reject a rewrite without gain, detected without a call: it has the same words in the same order."""
     same = _WORD.findall(before.casefold()) == _WORD.findall(after.casefold())
     return Rejection("evolved_without_gain", 1.0, 1.0) if same else None
 
 
 def without_gain(judgement: str) -> Rejection | None:
-    """Nothing gained, as the teacher judges: it says that both tasks come to the same.
+    """Reject a rewrite without gain: the teacher judges that both tasks are the same.
 
-    A judgement that says neither eliminates nothing.
+    An unclear judgement rejects nothing.
     """
     said = {word.casefold() for word in _JUDGED.findall(judgement)}
     same = said & {"same", "equal", "identical"} and not said & {"different", "not", "differ"}
@@ -45,16 +45,16 @@ def without_gain(judgement: str) -> Rejection | None:
 
 
 def leaked(before: str, after: str) -> Rejection | None:
-    """The rewrite took over words of the prompt that asked for it and that the original does not have.
+    """Reject a rewrite that copies phrases of the rewriting prompt which the original does not have.
 
-    The score is the number of their kinds.
+    The score is the number of different phrases.
     """
     taken = {found.casefold() for found in _LEAK.findall(after)} - {found.casefold() for found in _LEAK.findall(before)}
     return Rejection("evolved_copies_prompt", float(len(taken)), 1.0) if taken else None
 
 
 def useless_answer(answer: str) -> Rejection | None:
-    """The rewrite is too hard to answer: a short refusal, or nothing but punctuation and stop words."""
+    """Reject a rewrite that is too hard to answer: the answer is a short refusal, or only stop words or punctuation."""
     words = answer.split()
     if len(words) < REFUSAL_WORDS and _REFUSAL.search(answer):
         return Rejection("evolved_short_refusal", float(len(words)), float(REFUSAL_WORDS))

@@ -1,8 +1,8 @@
 """Evol-Instruct (arXiv 2304.12244, section 2.2): seeds and kept examples rewritten into harder or rarer tasks.
 
-A sample of the sources is evolved for some rounds. In each round every task gets one of six rewrites (five in depth,
-one in breadth) and, if it is not eliminated, an answer, and it is what the next round starts from. After a rewrite that
-was eliminated or unreadable the next round starts from the same task again.
+A sample of the sources is evolved for some rounds. In each round, every task gets one of six rewrites (five in depth,
+one in breadth). A rewrite that is not eliminated is answered, and the next round starts from it; otherwise the next
+round starts from the same task again.
 """
 
 import math
@@ -33,7 +33,7 @@ GAIN_TOKENS = 8
 
 @dataclass
 class _Line:
-    """A task on its way through the rounds: as it is now, and the id of that state."""
+    """A task in its present form, with the id of the seed, example or candidate that it is."""
 
     parent_id: str
     instruction: str
@@ -63,7 +63,7 @@ class EvolInstruct(Method):
         return written
 
     async def _evolve(self, lines: Sequence[_Line]) -> list[Candidate]:
-        """One round: a rewrite of every line, judged and answered; lines move on to what was made of them."""
+        """Run one round: rewrite every line, judge and answer the rewrites, and advance the lines to them."""
         operations = [self._operation(self._calls + i) for i in range(len(lines))]
         requests = [
             self._request(line, operation, self._calls + i)
@@ -93,7 +93,7 @@ class EvolInstruct(Method):
         return written
 
     async def _judge_gain(self, moves: Sequence[tuple[_Line, Candidate]]) -> None:
-        """Ask of every open rewrite whether it comes to the same as what it was made of."""
+        """Ask the teacher for every open rewrite whether it is the same task as its original."""
         judged = [(line, candidate) for line, candidate in moves if candidate.is_open]
         requests = [
             self.job.request(
@@ -135,7 +135,7 @@ class EvolInstruct(Method):
         )
 
     def _candidates(self, line: _Line, operation: str, answer: TeacherAnswer) -> list[Candidate]:
-        """The rewrite, and as malformed ones what else the teacher wrote."""
+        """Return the rewrite, and everything else that the teacher wrote as malformed candidates."""
         found = False
         candidates = []
         for number, piece in enumerate(pieces_of(answer, parse_tasks, begins_inside=not self.job.chat)):
@@ -155,9 +155,9 @@ class EvolInstruct(Method):
         return candidates
 
     def _source_order(self) -> Iterator[_Line]:
-        """Seeds and kept examples, each once before any comes again; those that training valued tend to come first.
+        """Return seeds and kept examples, each once before any is repeated, in weighted random order.
 
-        (Sampling without replacement by weight: Efraimidis and Spirakis 2006.)
+        (Weighted sampling without replacement: Efraimidis and Spirakis 2006.)
         """
         rng = derived_rng(self.job.project_seed, self.job.round, self.job.category.id, "evolve sources")
         seeds, kept = self.job.seeds.sort("seed_id"), self.job.kept.sort("example_id")
@@ -177,7 +177,7 @@ class EvolInstruct(Method):
         )
 
     def _operation(self, number: int) -> str:
-        """Each rewrite once in every six calls, in an order of chance: in the long run as often as any other."""
+        """Return the operation of a call: each occurs once in every six calls, in random order."""
         block, place = divmod(number, len(OPERATIONS))
         rng = derived_rng(self.job.project_seed, self.job.round, self.job.category.id, "evolve operations", block)
         return rng.sample(OPERATIONS, len(OPERATIONS))[place]

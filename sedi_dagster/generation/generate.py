@@ -20,12 +20,12 @@ from sedi_dagster.generation.methods import METHODS, candidates_per_call, check_
 from sedi_dagster.records import AskTeacher, Tables
 
 POLICY = "content_policy"
-"""Begins the error of an answer that the endpoint's policy refused."""
+"""Prefix of the error of an answer that the endpoint's content policy refused."""
 
 WORTH_A_CALL = 0.25
-"""A further call must be for so much of what a call can bring: its prompt is paid for however few are missing."""
+"""Smallest share of a call's yield that must be missing to make another call, as its prompt always costs the same."""
 DRY_WAVES = 3
-"""Waves in a row of which nothing passes, after which a category is given up."""
+"""Number of consecutive waves without a passed candidate after which a category is given up."""
 
 RESULT_SCHEMA: dict[str, Any] = {
     "round": pl.String,
@@ -44,7 +44,7 @@ RESULT_SCHEMA: dict[str, Any] = {
 
 @dataclass
 class _Tally:
-    """What the waves brought so far."""
+    """The results of the waves so far."""
 
     candidates: int = 0
     well_formed: int = 0
@@ -67,19 +67,20 @@ class _Tally:
 async def generate(
     job: GenerationJob, mix: Mapping[str, float], ask: AskTeacher, candidate_filter: CandidateFilter
 ) -> Tables:
-    """Candidates (well-formed, rejected, or malformed: nothing is dropped) and the calls that made them.
+    """Generate the candidates of a job (well-formed, rejected or malformed: none is dropped).
 
     Args:
         mix: share of the candidates by method, summing to 1.
 
     Returns:
-        `candidates` (`CANDIDATE_SCHEMA`), `calls` (`CALL_SCHEMA`, one row a distinct request) and `result`
-        (`RESULT_SCHEMA`, one row: what it came to and why it stopped).
+        `candidates` (`CANDIDATE_SCHEMA`), `calls` (`CALL_SCHEMA`, one row per distinct request) and `result`
+        (`RESULT_SCHEMA`, one row: counts and why generation stopped).
 
     Raises:
-        SettingsError: the mix is none (see `check_mix`).
-        BudgetExceeded: there was no room for a single answer. If some were paid for, they are candidates and the
-            result says that the budget stopped it.
+        SettingsError: the mix is not valid (see `check_mix`).
+        BudgetExceeded: the budget did not allow a single answer. If it ran out later, the candidates so far are
+            returned, and the result says so.
+        TeacherError: no call returned a text.
     """
     check_mix(mix)
     context = GenerationContext(job, ask, candidate_filter)
@@ -114,9 +115,7 @@ async def generate(
 
 
 def _check_answers(context: GenerationContext) -> None:
-    """Make sure that a category of which no call was answered is not taken for one that was.
-
-    What the endpoint refuses by its policy is an answer: it will not be another one in the next run.
+    """Check that at least one call returned a text, or that all were refused by the content policy, which is final.
 
     Raises:
         TeacherError: every call failed.
@@ -137,7 +136,7 @@ def _check_answers(context: GenerationContext) -> None:
 def _stop(
     job: GenerationJob, context: GenerationContext, tally: _Tally, left: Mapping[str, float], per_call: int
 ) -> tuple[str, str] | None:
-    """Why nothing more is to be asked: a word and a sentence; None to go on."""
+    """Return why generation stops, as a word and a sentence; None if it continues."""
     got = f"{tally.passed} passed" if job.wanted is None else f"{tally.passed} of {job.wanted} wanted passed"
     if context.without_text:
         reason, count = Counter(context.without_text.values()).most_common(1)[0]
@@ -162,7 +161,7 @@ def _stop(
 
 
 def _missing(job: GenerationJob, tally: _Tally) -> int:
-    """Well-formed candidates to ask for next: what is missing by the share that passed, within what is allowed."""
+    """Return the number of well-formed candidates to request next, estimated from the share that passed so far."""
     left = job.candidates - tally.well_formed
     if job.wanted is None:
         return left
@@ -171,7 +170,7 @@ def _missing(job: GenerationJob, tally: _Tally) -> int:
 
 
 def _split(count: int, mix: Mapping[str, float], asked: Mapping[str, int]) -> dict[str, int]:
-    """The next `count` candidates by method, so that all asked for so far come as near to the shares as they can."""
+    """Split the next `count` candidates among methods, so that the totals are as close to the shares as possible."""
     total = {name: asked[name] for name in mix}
     whole = sum(mix.values())
     for _ in range(count):

@@ -46,7 +46,7 @@ async def classify_task(context: GenerationContext, tasks: Sequence[Candidate]) 
 
 
 async def instances_of(context: GenerationContext, tasks: Sequence[Candidate]) -> list[Candidate]:
-    """A candidate for each instance that the teacher wrote of the open tasks; the other tasks as they are."""
+    """Return one candidate per instance that the teacher wrote for the open tasks, and the other tasks unchanged."""
     asked = [task for task in tasks if task.is_open]
     answers = iter(await context.ask([_request(context, task) for task in asked]))
     return [

@@ -38,14 +38,14 @@ class GenerationJob:
     """What to generate for a category in a round, and the limits.
 
     Attributes:
-        wanted: examples to be kept; None: as many candidates as allowed.
-        candidates: well-formed candidates after which nothing more is asked (the last calls may bring a few above it).
-        difficulty: the band to aim at; empty: any.
-        errors: kinds of error to work against, most frequent first.
+        wanted: number of examples to keep; None: as many candidates as allowed.
+        candidates: maximum number of well-formed candidates (the last calls may exceed it a little).
+        difficulty: the band of difficulty to aim at; empty: any.
+        errors: kinds of errors that the tasks should address, most frequent first.
         seeds: `seed_id`, `instruction`, `input`, `output`, `is_classification`, `origin` (human or machine) and,
             after training, `signal` or `weight`.
         kept: examples kept in earlier rounds: `example_id`, `instruction`, `input`, `output`.
-        chat: the teacher is asked in messages; else it continues a text.
+        chat: whether prompts are chat messages; otherwise the teacher continues a text.
     """
 
     round: str
@@ -65,30 +65,30 @@ class GenerationJob:
 
     @property
     def max_answer_tokens(self) -> int:
-        """Token limit of an answer: no more than this category can need."""
+        """Token limit of an answer, bounded by what the category needs."""
         return min(self.settings.max_answer_tokens, 2 * self.category.max_answer_tokens)
 
     @property
     def aim(self) -> str:
-        """What the plan says of the tasks wanted, in words for a prompt; empty if it says nothing."""
+        """The plan's requirements for the tasks, as text for a prompt; empty if there are none."""
         return render("aim", difficulty=self.difficulty, errors=self.errors, languages=self.languages)
 
     @cached_property
     def languages(self) -> list[str]:
-        """The languages that the prompt asks for; empty for English seeds, which need no such line."""
+        """The languages that the prompt requests; empty for English seeds, which do not need it."""
         return languages_to_ask_for(self.settings.language, self.seeds["instruction"].to_list())
 
     @property
     def aim_prompts(self) -> tuple[str, ...]:
-        """The prompts that `aim` is made of, for the version."""
+        """The names of the prompts used by `aim`, for the prompt version."""
         return ("aim",) if self.aim else ()
 
     def prompt(self, name: str) -> str:
-        """The name of a prompt in the form that the teacher likes: `evolve` is the file evolve.chat.j2 or so."""
+        """Return the name of a prompt in the teacher's style: for `evolve`, `evolve.chat` or `evolve.completion`."""
         return f"{name}.{'chat' if self.chat else 'completion'}"
 
     def seed(self, purpose: str, *parts: object) -> int:
-        """A sampling seed for a call: the same for the same work, another for any other."""
+        """Return a sampling seed for a call, derived from the job, its purpose and the parts."""
         return derived_seed(self.project_seed, self.round, self.category.id, purpose, *parts)
 
     def request(
@@ -104,9 +104,11 @@ class GenerationJob:
         sample_index: int = 0,
         json_schema: dict[str, Any] | None = None,
     ) -> TeacherRequest:
-        """A call with this text, as a message or as a text to continue (`chat` None: as the teacher likes it).
+        """Return a request with this text.
 
-        `temperature` None: the job's, for calls that are to bring variety.
+        Args:
+            chat: send it as a message or as a text to continue; None: the job's style.
+            temperature: None: the job's temperature, for calls that need variety.
         """
         in_chat = self.chat if chat is None else chat
         return TeacherRequest(
@@ -126,12 +128,12 @@ class GenerationJob:
 
 
 class GenerationContext:
-    """What the methods of one job share: teacher calls and their records, the filter, demonstrations.
+    """What the methods of a job share: teacher calls and their records, the filter, demonstrations.
 
     Attributes:
         calls: rows of `CALL_SCHEMA` by request key.
-        without_text: why calls brought no text, by request key.
-        spent: set once the budget did not allow a call; from then on nothing more is asked.
+        without_text: the errors of calls without text, by request key.
+        spent: set once the budget did not allow a call; no more calls are made after that.
     """
 
     def __init__(self, job: GenerationJob, ask: AskTeacher, candidate_filter: CandidateFilter) -> None:
@@ -144,7 +146,7 @@ class GenerationContext:
         self._picker = DemonstrationPicker(job.seeds, (job.project_seed, job.round, job.category.id))
 
     async def ask(self, requests: Sequence[TeacherRequest]) -> list[TeacherAnswer | None]:
-        """Answers in the order of the requests; None for one that the budget did not allow."""
+        """Return the answers in the order of the requests; None for those that the budget did not allow."""
         answers: list[TeacherAnswer | None] = [None] * len(requests)
         if requests and self.spent is None:
             try:
@@ -160,17 +162,17 @@ class GenerationContext:
         return answers
 
     def apply_filter(self, candidate: Candidate) -> None:
-        """Set the `rejection` of an open candidate that is not worth an answer.
+        """Set the `rejection` of an open candidate that should not be answered.
 
-        Call it in candidate order, and once an instruction: its further instances share the verdict.
+        Call it in candidate order, and once per instruction: its other instances share the verdict.
         """
         if candidate.is_open:
             candidate.rejection = self._filter.task(candidate.candidate_id, candidate.instruction, candidate.input)
 
     def demonstrations(self, count: int | None = None) -> list[dict[str, Any]]:
-        """Seeds to show in the next prompt, rows of `job.seeds`: no set of them twice while others are left.
+        """Return the seeds for the next prompt, as rows of `job.seeds`.
 
-        `count`: how many, of which the same share is machine-made; None: as in the settings.
+        `count`: how many, with the same share of machine-made ones; None: as in the settings.
         """
         settings = self.job.settings
         count = count or settings.demonstrations
@@ -178,7 +180,7 @@ class GenerationContext:
 
 
 def pieces_of(answer: TeacherAnswer, parse: Callable[..., list[ParsedTask]], begins_inside: bool) -> list[ParsedTask]:
-    """What the teacher wrote, as `parse` splits it; one piece with a problem if nothing came."""
+    """Split an answer with `parse`; return one piece with a problem if there is no text."""
     if answer.error:
         return [ParsedTask("", "", error_problem(answer.error), answer.text)]
     pieces = parse(answer.text, answer.is_cut, begins_inside=begins_inside)
@@ -186,18 +188,21 @@ def pieces_of(answer: TeacherAnswer, parse: Callable[..., list[ParsedTask]], beg
 
 
 def one_task_tokens(settings: GenerationSettings, chat: bool) -> int:
-    """Token limit of a call for one task or its instances. A small model that continues a text may never come to an
-    end, and repeats itself up to the limit; a model that is asked in messages may think first."""
+    """Return the token limit of a call for one task or its instances.
+
+    It is lower for a model that continues a text, as it may not stop and repeat itself up to the limit, and higher for
+    a chat model, which may reason first.
+    """
     return settings.max_example_tokens if chat else min(settings.max_example_tokens, CONTINUED_TOKENS)
 
 
 def judgement_tokens(chat: bool, words: int) -> int:
-    """Token limit of a call that is answered in a word or two. Who is asked in messages may say it in a sentence."""
+    """Return the token limit of a call that needs a word or two; a chat model may answer in a sentence."""
     return max(words, JUDGEMENT_TOKENS) if chat else words
 
 
 class Method(ABC):
-    """One way to have candidates written. Made once for a job, so it may remember what it has asked."""
+    """A generation method. One instance is created per job, so it may keep state between waves."""
 
     name: ClassVar[str]
 
@@ -206,7 +211,7 @@ class Method(ABC):
         self.context = context
 
     def candidate(self, answer: TeacherAnswer, number: int, piece: ParsedTask, prompt: str, **more: Any) -> Candidate:
-        """The candidate that the `number`-th piece of an answer is. `more`: further fields, or others in place."""
+        """Create the candidate from the `number`-th piece of an answer. `more`: fields to add or override."""
         made = Candidate(
             candidate_id=candidate_id(answer.request_key, number, piece.raw),
             instruction_id=instruction_id(answer.request_key, piece.instruction),
@@ -223,12 +228,12 @@ class Method(ABC):
 
     @abstractmethod
     async def write(self, wanted: int) -> list[Candidate]:
-        """About so many more well-formed candidates, with all that came besides: rejected and malformed ones.
+        """Generate about `wanted` well-formed candidates, and return them with the rejected and malformed ones.
 
-        All are finished: each has an output, a problem, or a rejection. An empty list: nothing more to ask.
+        Each has an output, a problem or a rejection. An empty list means that the method has nothing more to ask for.
         """
 
     @classmethod
     @abstractmethod
     def call_shapes(cls, settings: GenerationSettings, chat: bool) -> Sequence[CallShape]:
-        """The calls that a well-formed candidate takes, for an estimate before anything is paid."""
+        """Return the calls needed for a well-formed candidate, for cost estimates."""

@@ -14,16 +14,16 @@ METHODS: dict[str, type[Method]] = {method.name: method for method in (SelfInstr
 
 
 def candidates_per_call(mix: Mapping[str, float], settings: GenerationSettings, chat: bool) -> int:
-    """Candidates that a call brings, by the method that gets most out of one: what shares its prompt's price."""
+    """Return the number of candidates per call, for the method of the mix with the most."""
     fewest = (min(c.per_candidate for c in METHODS[name].call_shapes(settings, chat)) for name in mix)
     return max(1, round(1 / min(fewest, default=1.0)))
 
 
 def check_mix(mix: Mapping[str, float]) -> None:
-    """Make sure that the setting `generation.methods` can be used.
+    """Check the setting `generation.methods`.
 
     Raises:
-        SettingsError: a method that is not there, or shares that are not positive or do not sum to 1.
+        SettingsError: a method does not exist, or the shares are not positive or do not sum to 1.
     """
     shown = ", ".join(f"{name}: {share:g}" for name, share in mix.items()) or "nothing"
     fix = (

@@ -61,7 +61,7 @@ class SelfInstruct(Method):
         return candidates
 
     async def _instructions(self, wanted: int) -> list[Candidate]:
-        """Instructions, not yet filtered, and malformed pieces: as many calls as the yield so far asks for."""
+        """Return unfiltered instructions and malformed pieces; the number of calls follows from the yield so far."""
         first = _asked_for(self.job.settings) if self.job.chat else CONTINUED - 1
         expected = self._found / self._calls if self._found else first
         count = math.ceil(wanted / expected)
@@ -112,6 +112,6 @@ class SelfInstruct(Method):
 
 
 def _asked_for(settings: GenerationSettings) -> int:
-    """Tasks that a chat model is asked for in a call: as many as the token limit has room for."""
+    """Return the number of tasks to request from a chat model in a call, within the token limit."""
     tokens = TOKENS_BARE if settings.instances == "few_shot" else TOKENS_WITH_INPUT
     return max(1, min(MOST_IN_CHAT, settings.max_instruction_tokens // tokens))

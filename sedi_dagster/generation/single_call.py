@@ -22,7 +22,7 @@ MOST_EXAMPLES = 20  # a call
 CONTINUED = 3  # examples that a small model writes on before it loses the thread
 TOKENS_PER_EXAMPLE = {"complete": 150, "short": 60}  # completion tokens at most, as a rule
 EXPECTED_YIELD = 0.9
-"""Share of the examples asked for that come whole, before any were asked for."""
+"""Expected share of complete examples among the requested ones, before any call was made."""
 
 _TEXT = {"type": "string"}
 _FIELDS = {"instruction": _TEXT, "input": _TEXT, "output": _TEXT}
@@ -112,6 +112,6 @@ class SingleCall(Method):
 
 
 def _asked_for(settings: GenerationSettings, chat: bool) -> int:
-    """Examples a call: as many as the token limit has room for."""
+    """Return the number of examples to request in a call, within the token limit."""
     room = settings.max_example_tokens // TOKENS_PER_EXAMPLE[settings.answers]
     return max(1, min(MOST_EXAMPLES if chat else CONTINUED, room))
