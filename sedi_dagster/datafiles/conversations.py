@@ -22,7 +22,7 @@ _ROLE_FIELDS = ("role", "from", "speaker", "author", "user", "type")
 _TEXT_FIELDS = ("content", "value", "text", "message", "parts")
 _TURNS = (("human", "assistant"), ("user", "assistant"), ("input", "output"), ("prompt", "response"),
           ("question", "answer"))  # fmt: skip
-"""The fields of a conversation that has one object a turn."""
+"""The fields of conversations with one object per turn."""
 _NO, _YES = ("0", "0.0", "false", "no"), ("1", "true", "yes")
 _NOT_LEARNT = {
     "weight": _NO,
@@ -33,12 +33,12 @@ _NOT_LEARNT = {
     "mask": _YES,
     "masked": _YES,
 }
-"""What marks a message that is not to be learnt: OpenAI's `weight: 0`, axolotl's `train: false`, `mask: true`."""
+"""Fields and values that exclude a message from training: OpenAI's `weight: 0`, axolotl's `train: false` ..."""
 _EXPECTED = "a message of the user, then one of the assistant, each with role and content"
 
 
 def first_exchange(conversation: Any, name: str, number: int, problems: Problems) -> tuple[str, str, str]:
-    """Instruction, input (none) and output: the first message of the user and the answer to it."""
+    """Return instruction, input (always empty) and output: the first message of the user and the answer to it."""
     messages = as_messages(conversation)
     if messages is None:
         problems.add(number, name, f"is {reprlib.repr(conversation)}", "a list of messages with role and content")
@@ -63,7 +63,7 @@ def first_exchange(conversation: Any, name: str, number: int, problems: Problems
 
 
 def as_messages(conversation: Any) -> list[tuple[str, Any]] | None:
-    """(role, text) of each message; None if this is no conversation. What is no text stays as it is."""
+    """Return (role, content) of each message; None if this is not a conversation. Content may be other than text."""
     if isinstance(conversation, str) and conversation.lstrip().startswith("["):  # a list in a cell of a table
         conversation = _parsed(conversation)
     if isinstance(conversation, dict):  # a list in columns, as `datasets` saves it
@@ -87,19 +87,19 @@ def as_messages(conversation: Any) -> list[tuple[str, Any]] | None:
 
 
 def lacks_answer(conversation: Any) -> bool:
-    """Whether a list of messages ends with the user, so that the answer is in another field (preferences, evals)."""
+    """Return whether the messages end with the user, so that the answer is in another field (preferences, evals)."""
     messages = as_messages(conversation) if isinstance(conversation, list) else None
     return bool(messages and messages[-1][0] == "user" and isinstance(conversation[-1], dict))
 
 
 def is_masked(conversation: Any) -> bool:
-    """Whether the first answer is not to be learnt."""
+    """Return whether the first answer is excluded from training."""
     first = next((message for message in _objects(conversation) if _role(message) == "assistant"), {})
     return any(str(first.get(name)).strip().lower() in values for name, values in _NOT_LEARNT.items())
 
 
 def unread_fields(conversation: Any) -> set[str]:
-    """The fields of the messages of the first exchange that hold something and are not read."""
+    """Return the fields in messages of the first exchange that have a value but are not read."""
     messages = [message for message in _objects(conversation) if _role(message) != "system"][:2]
     read = {*_TEXT_FIELDS, *_ROLE_FIELDS, *_NOT_LEARNT, "id"}
     return {
@@ -117,7 +117,7 @@ def _objects(conversation: Any) -> list[dict[str, Any]]:
 
 
 def _parsed(cell: str) -> Any:
-    """A list as JSON or as Python writes it; None if it is neither."""
+    """Parse a list in JSON or as a Python literal; None if it is neither."""
     for read in (json.loads, ast.literal_eval):
         try:
             return read(cell)
@@ -133,7 +133,7 @@ def _role(message: Mapping[str, Any]) -> str:
 
 
 def _content(message: Mapping[str, Any]) -> Any:
-    """A message's text; text parts, as chat APIs have them, are joined."""
+    """Return a message's content; the text parts of chat APIs are joined."""
     content = next((message[name] for name in _TEXT_FIELDS if message.get(name) is not None), None)
     if not isinstance(content, list):
         return content
@@ -151,13 +151,13 @@ def _part(part: Any) -> str | None:
 
 
 def is_tree(row: Mapping[str, Any]) -> bool:
-    """A conversation tree of OpenAssistant: the prompt is an object with its replies."""
+    """Return whether a row is a conversation tree of OpenAssistant: its prompt is an object with replies."""
     prompt = row.get("prompt")
     return isinstance(prompt, dict) and "replies" in prompt
 
 
 def tree_exchange(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[str, str, str]:
-    """The prompt of a tree and the reply that people ranked first."""
+    """Return the prompt of a tree and the reply that people ranked first."""
     prompt = row["prompt"]
     replies = [reply for reply in prompt["replies"] or () if isinstance(reply, dict) and not reply.get("deleted")]
     if not replies:
@@ -181,14 +181,14 @@ def _rank(reply: Mapping[str, Any]) -> float:
 
 
 def is_flat_message(row: Mapping[str, Any]) -> bool:
-    """A message of a flat export of OpenAssistant: one row a message, which names the one that it answers."""
+    """Return whether a row is from a flat export of OpenAssistant: one row per message, with the id of its parent."""
     return {"message_id", "parent_id", "text", "role"} <= row.keys()
 
 
 def joined_messages(
     rows: Iterable[tuple[int, dict[str, Any]]], problems: Problems
 ) -> Sequence[tuple[int, dict[str, Any]]]:
-    """The first messages of a flat export, as trees with their replies; further turns are left out."""
+    """Return the first messages of a flat export as trees with their replies; later turns are left out."""
     numbered = list(rows)
     replies: dict[str, list[dict[str, Any]]] = {}
     for _, row in numbered:

@@ -22,7 +22,7 @@ _MARKS = (
 _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _ASCII = bytes(range(128))
 _MIXED = 0.2
-"""Share of lines that are valid UTF-8 by chance in a text of another encoding, at most."""
+"""The maximum share of lines that are valid UTF-8 by chance in a text of another encoding."""
 _SAMPLE_BYTES = 200_000
 # What files are saved in besides Unicode; the first is taken where several fit equally well.
 _LEGACY = [
@@ -32,10 +32,13 @@ _LEGACY = [
 
 
 def decompressed(raw: bytes, most: int, name: str) -> bytes:
-    """The bytes, decompressed from gzip, bzip2, xz, zstd or lz4 if needed; detected by content, not by name.
+    """Decompress gzip, bzip2, xz, zstd or lz4, detected by content; return other bytes unchanged.
+
+    Args:
+        most: the maximum number of decompressed bytes.
 
     Raises:
-        InputFileError: they are damaged, or more than `most` come out.
+        InputFileError: the bytes are damaged, or there are more than `most`.
     """
     kind = next((kind for mark, kind in _COMPRESSED.items() if raw.startswith(mark)), None)
     try:
@@ -57,12 +60,12 @@ def decompressed(raw: bytes, most: int, name: str) -> bytes:
 
 
 def decoded(raw: bytes, name: str) -> tuple[str, str]:
-    """The text, and a remark on its encoding if it is not UTF-8 (else "").
+    """Return the text, and a remark on its encoding if it is not UTF-8 (else "").
 
-    A mark at the beginning decides; then UTF-8; then zero bytes, which tell UTF-16; then what charset-normalizer finds.
+    Checked in this order: a byte order mark, UTF-8, zero bytes (which indicate UTF-16), charset-normalizer.
 
     Raises:
-        UnicodeDecodeError: it is UTF-8 with broken bytes in it.
+        UnicodeDecodeError: the text is UTF-8 with invalid bytes.
         InputFileError: no encoding fits.
     """
     for mark, encoding in _MARKS:

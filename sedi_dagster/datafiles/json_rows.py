@@ -12,13 +12,13 @@ from sedi_dagster.errors import InputFileError
 MAX_LINE_CHARS = 2_000_000
 ROW_FIELDS = ("instruction", "prompt", "question", "problem", "text", "input", "output", "context", "ctx", "passage",
               "story", "article")  # fmt: skip
-"""Texts by which an object is a row itself, not what holds rows."""
+"""Text fields by which an object is recognized as a row, not as a container of rows."""
 
 _OF_A_ROW = frozenset(("messages", "conversations", "conversation", "instances", "answers", "choices", "options"))
 _OF_A_MESSAGE = (("role", "content"), ("from", "value"), ("role", "parts"))
 
 Numbered = Iterator[tuple[int, dict[str, Any] | None]]
-"""Number and object; None for one that is none, which is noted in the problems."""
+"""Number and object of each row; None for one that is not an object, which is noted in the problems."""
 
 _REMARK = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _ZEROS = re.compile(r"\x00[\x00\s]*\Z")
@@ -26,7 +26,7 @@ _OPEN_COMMA = re.compile(r",\s*\}$")
 
 
 class _Doubled(dict[str, Any]):
-    """An object that names a field twice."""
+    """An object with a repeated field."""
 
 
 def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ _DECODER = json.JSONDecoder(parse_constant=lambda name: None, object_pairs_hook=
 
 
 def json_rows(text: str, problems: Problems) -> Numbered:
-    """The rows of a JSON text. A comma too many, after a row or at the end of a list, is no problem."""
+    """Return the rows of a JSON text. Trailing commas after a row or at the end of a list are accepted."""
     text = _ZEROS.sub("", text)  # a disk that was full
     start = _skip(text, 0)
     if text[start : start + 1] == "[" and _opens_conversation(text, start):
@@ -64,7 +64,7 @@ def _parsed(text: str) -> Any:
 
 
 def _opens_conversation(text: str, start: int) -> bool:
-    """Whether a list of messages begins here, and not a list of rows."""
+    """Return whether a list of messages begins here, rather than a list of rows."""
     try:
         first, _ = _DECODER.raw_decode(text, _skip(text, start + 1))
     except (ValueError, RecursionError):
@@ -77,7 +77,7 @@ def _is_message(value: Any) -> bool:
 
 
 def _opens_objects(text: str, start: int) -> bool:
-    """Whether a whole object begins here, on several lines or with another one behind it."""
+    """Return whether an object begins here that spans several lines or is followed by another one."""
     try:
         _, end = _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
@@ -109,7 +109,7 @@ def _lines(text: str, problems: Problems) -> Numbered:
 
 
 def _list(text: str, position: int, problems: Problems, closed: bool = True) -> Numbered:
-    """The elements of a list from its first on, or objects one after another. Ends at the first that is not JSON."""
+    """Yield the elements of a list, or concatenated objects, up to the first that is not JSON."""
     problems.unit = "element"
     expected = "a JSON list of objects" if closed else "JSON objects"
     several = "\n" in text[position:].strip(" \t\r\n]")
@@ -155,7 +155,7 @@ def _list(text: str, position: int, problems: Problems, closed: bool = True) -> 
 
 
 def _single(value: dict[str, Any], problems: Problems) -> Numbered:
-    """A file that is one object: a row, or what holds rows: `{"data": [...]}`, columns, several splits."""
+    """Yield the rows of a file that is one object: a row, or a container of rows (`{"data": [...]}`, columns)."""
     lists = {name: inner for name, inner in value.items() if _is_rows(inner)}
     own = any(value.get(name) and name not in lists for name in ROW_FIELDS)
     columns = _columns(value)
@@ -195,7 +195,7 @@ def _is_rows(value: Any) -> bool:
 
 
 def _columns(value: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows from columns, as pandas writes them: name to list, or name to value by index; none if it is not that."""
+    """Convert columns in the formats of pandas (name to list, or name to values by index) to rows; [] if it is not."""
     if len(value) < 2:
         return []
     names, data = value.get("columns"), value.get("data")  # orient="split"
@@ -212,7 +212,7 @@ def _columns(value: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _skip(text: str, position: int) -> int:
-    """Behind blanks and comments."""
+    """Return the position after whitespace and comments."""
     while position < len(text):
         if text[position] in " \t\r\n\ufeff":
             position += 1

@@ -10,7 +10,7 @@ from sedi_dagster.datafiles.shapes import PART_NAMES, Columns
 
 
 def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command `--instruction FIELD` and its like, and calls it with them as `columns`."""
+    """Add options such as `--instruction FIELD` to a command, which receives them as `columns`."""
 
     @functools.wraps(command)
     def with_columns(**given: Any) -> Any:

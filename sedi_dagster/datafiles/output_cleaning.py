@@ -1,4 +1,4 @@
-"""Cleaning the outputs of a file that a model wrote, by the rules for a teacher's answers."""
+"""Cleaning of model-written outputs in a file, by the rules for a teacher's answers."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ _SETTING = "SEDI_TEACHER_CLEAN_{}=false keeps it"
 def clean_outputs(
     exchanges: Iterable[Exchange], rules: frozenset[CleaningRule], problems: Problems
 ) -> Iterator[Exchange]:
-    """The exchanges with their outputs cleaned. One of which nothing is left is noted in `problems`."""
+    """Yield the exchanges with cleaned outputs. An exchange whose output becomes empty is noted in `problems`."""
     for exchange in exchanges:
         found = clean(exchange.output, rules)
         if found.problem or not found.text.strip():

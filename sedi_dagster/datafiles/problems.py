@@ -22,7 +22,7 @@ _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong in one place ("line 3"), and what was expected there; without a place, in the file as a whole."""
+    """What is wrong at a place ("line 3"), and what was expected; an empty place means the whole file."""
 
     place: str
     field: str
@@ -37,12 +37,12 @@ class Problem:
 
 @dataclass
 class Problems:
-    """What is wrong with a file, and what a person should know of how it was read. Beyond `KEPT_PROBLEMS` counted only.
+    """The problems of a file, and notes on how it was read. Only the first `KEPT_PROBLEMS` are kept, but all counted.
 
     Attributes:
-        unit: what rows are counted in: line, element (of a JSON list) or row (of a table).
-        line_of: by element, the line it begins on, where a file has several.
-        notes: what was left out or changed in rows, by what is to be said about it.
+        unit: the name of a row: line, element (of a JSON list) or row (of a table).
+        line_of: the first line of each element, if the file has several lines.
+        notes: number of rows by a text that says what was left out or changed in them.
     """
 
     path: Path
@@ -54,26 +54,26 @@ class Problems:
     max_text_chars: int = MAX_TEXT_CHARS
 
     def add(self, number: int | None, field_name: str, problem: str, expected: str) -> None:
-        """Note a problem with a row, by its number; None: with the file."""
+        """Note a problem of a row, given by its number, or of the file (None)."""
         self.add_at("" if number is None else self.place(number), field_name, problem, expected)
 
     def add_at(self, place: str, field_name: str, problem: str, expected: str) -> None:
-        """Note a problem in a place that is no row, such as a line inside a list."""
+        """Note a problem at a place other than a row, such as a line inside a list."""
         self.count += 1
         if len(self.found) < KEPT_PROBLEMS:
             self.found.append(Problem(place, field_name, problem, expected))
 
     def place(self, number: int) -> str:
-        """How a row is called: "line 3", "element 2 (line 8)", "row 5"."""
+        """Return the name of a row: "line 3", "element 2 (line 8)", "row 5"."""
         line = self.line_of.get(number)
         return f"{self.unit} {number}" + (f" (line {line})" if line else "")
 
     def empty_copy(self) -> Problems:
-        """A list for findings of another kind on the same rows."""
+        """Return an empty list for problems of another kind in the same rows."""
         return Problems(self.path, unit=self.unit, line_of=self.line_of)
 
     def note_lines(self) -> list[str]:
-        """The notes, each with the number of rows."""
+        """Return the notes, each with its number of rows."""
         return [f"{count:,} {note}" for note, count in self.notes.items()]
 
     def raise_any(self) -> None:
@@ -89,7 +89,10 @@ class Problems:
 
 
 def checked_text(value: Any, name: str, number: int, problems: Problems, empty: bool = False) -> str:
-    """The value if it is text that can be stored and shown, without control characters; else "" and a problem."""
+    """Return a text without control characters; if it is not a valid text, note a problem and return "".
+
+    `empty`: whether a missing or empty text is valid.
+    """
     if value is None and empty:
         return ""
     if not isinstance(value, str):

@@ -18,7 +18,7 @@ from sedi_dagster.errors import InputFileError
 TAKEN = "JSON lines, a JSON list, CSV, TSV, YAML, Parquet or Arrow, also compressed (gz, bz2, xz, zst)"
 
 _REMARKS = re.compile(r"\A(?:[\ufeff\s]*(?:(?:#|//)[^\n]*\n|/\*.*?\*/))+", re.DOTALL)
-"""Lines of comments before the first row."""
+"""Comment lines before the first row."""
 _ADDRESS = re.compile(r"[a-z]\w+:/", re.IGNORECASE)
 _CSV = re.compile(r"\.(?:csv|tsv|tab)\b", re.IGNORECASE)
 _YAML = re.compile(r"\.ya?ml\b", re.IGNORECASE)
@@ -54,7 +54,7 @@ _BINARIES = {b"\x89HDF": "HDF5", b"\x89PNG": "PNG", b"7z": "7-Zip", b"Rar!": "RA
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a file is read at most."""
+    """The maximum size of a file, its rows and its texts."""
 
     file_bytes: int = 50_000_000
     rows: int = 100_000
@@ -62,10 +62,10 @@ class Limits:
 
 
 def read_rows(path: Path, problems: Problems, limits: Limits | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The file's rows as (number, object), in order; one that is none is noted in `problems`.
+    """Yield the file's rows as (number, object), in order; a row that is not an object is noted in `problems`.
 
     Raises:
-        InputFileError: what keeps the whole file from being read: not there, empty, too large, not of a known kind.
+        InputFileError: the file is missing, empty, too large or of an unknown format.
     """
     limits = limits or Limits()
     problems.max_text_chars = limits.text_chars
@@ -89,7 +89,7 @@ def read_rows(path: Path, problems: Problems, limits: Limits | None = None) -> I
 
 
 def read_text(path: Path, problems: Problems, limits: Limits | None = None) -> str:
-    """The text of a file, with line ends as \\n; "" and a problem noted if bytes of it are broken."""
+    """Return the text of a file, with \\n as line ends; if bytes are invalid, note a problem and return ""."""
     limits = limits or Limits()
     raw = decompressed(_bytes(path, limits.file_bytes), 10 * limits.file_bytes, str(path))
     return _text(raw, path, problems)
@@ -118,7 +118,7 @@ def _rows(raw: bytes, path: Path, problems: Problems) -> Iterator[tuple[int, dic
 
 
 def _json_of(text: str, path: Path) -> str:
-    """YAML as JSON; several documents as a list of them."""
+    """Convert YAML to JSON; several documents become a list."""
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _YAML_LOADER)):
             raise yaml.YAMLError("it has aliases (*name)")  # of which a few lines can make gigabytes

@@ -1,4 +1,4 @@
-"""The exchange that a row is: instruction, input and output, in whatever shape people have them.
+"""Conversion of rows in many formats to exchanges: instruction, input and output.
 
 - Alpaca: `instruction`, `input`, `output`; Dolly: `context`, `response`; and their like (`FIELDS`).
 - Self-Instruct's `seed_tasks.jsonl` (arXiv 2212.10560): `instruction`, `instances`.
@@ -46,15 +46,15 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
                "responses", "answers", "best_answer", "a", "targets", "targets_pretokenized", "output_text",
                "message_2", "expected_output", "expectedoutput", "ground_truth", "reference", "输出", "答案", "回答"),
 }  # fmt: skip
-"""Names under which each part is found, the first that a row has."""
+"""Field names of each part; the first that a row has is used."""
 
 _TRANSCRIPTS = ("text", "chosen", "conversation", "items", "turns", "input")
 _PLAIN_NAMES = frozenset((*chain.from_iterable(FIELDS.values()), *CONVERSATION_FIELDS, *_TRANSCRIPTS, "category", "id"))
 _READ_ELSEWHERE = {"id", "is_classification"}
 _MISSING = ("nan", "<NA>")
-"""A missing value, as pandas makes a text of it."""
+"""Missing values that pandas has converted to text."""
 _MARKS = ("label", "kto_tag")
-"""Whether the answer is a good one, in data for KTO."""
+"""Fields that say whether the answer is good, in data for KTO."""
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False, "": None}
 _UNSERVABLE = ("images", "image", "videos", "video", "audios", "audio")
 # Between prompt and completion in OpenAI's first format, and at the end.
@@ -68,7 +68,7 @@ _LOOKED_AT = 50
 
 @dataclass(frozen=True)
 class Exchange:
-    """What a row of any shape holds; `category` is "" if it names none. `row`: as it was read."""
+    """The content of a row in any format. `category` is "" if it has none; `row` is the row as it was read."""
 
     number: int
     instruction: str
@@ -80,12 +80,12 @@ class Exchange:
 
 
 NOT_READ = "\0"
-"""As a field of `Columns`: whatever the file has of that part is left alone."""
+"""As a field of `Columns`: do not read this part."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The fields of a file, where a person names them; empty: found by name."""
+    """The user's names for the fields of a file; empty: detected by common names."""
 
     instruction: str = ""
     input: str = ""
@@ -93,7 +93,7 @@ class Columns:
     category: str = ""
 
     def field(self, part: str, row: Mapping[str, Any]) -> str | None:
-        """The field of a row that holds a part."""
+        """Return the field of a row that contains a part; None if there is none."""
         named: str = getattr(self, part)
         if named:
             return named
@@ -109,10 +109,10 @@ class Columns:
 def read_exchanges(
     path: Path, problems: Problems, columns: Columns | None = None, limits: Limits | None = None
 ) -> Iterator[Exchange]:
-    """The file's exchanges, in order; what is wrong with a row, or left out of it, is noted in `problems`.
+    """Yield the file's exchanges, in order; problems and ignored parts of rows are noted in `problems`.
 
     Raises:
-        InputFileError: the file cannot be read, or is of no shape that is known.
+        InputFileError: the file cannot be read, or its format is unknown.
     """
     columns = columns or Columns()
     rows = ((number, _prepared(row, columns)) for number, row in read_rows(path, problems, limits))
@@ -141,8 +141,8 @@ def _joined(
 
 
 def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
-    """The row with the names of its fields as they are known (`Instruction:` is instruction), fields that lie one
-    level deeper among its own, and a conversation that is one text in a chat template as its messages."""
+    """Normalize a row: field names (`Instruction:` becomes instruction), fields of nested objects, which move up one
+    level, and a conversation in a chat template, which becomes a list of messages."""
     if columns.instruction or columns.output:
         return row
     if not _has_shape(row, columns) and "messages" not in row:
@@ -171,7 +171,7 @@ def _prepared(row: dict[str, Any], columns: Columns) -> dict[str, Any]:
 
 
 def _renamed(row: dict[str, Any], plain: Mapping[str, str], names: Collection[str]) -> dict[str, Any]:
-    """The row under those of the plain names that are known, each for the first field that is called so."""
+    """Rename fields whose plain name is in `names`; of several with the same plain name, only the first."""
     renamed: dict[str, Any] = {}
     for name, value in row.items():
         is_new = plain[name] in names and plain[name] not in row and plain[name] not in renamed
@@ -180,7 +180,7 @@ def _renamed(row: dict[str, Any], plain: Mapping[str, str], names: Collection[st
 
 
 def _messages_in(value: Any) -> list[Any]:
-    """The messages of a preferred conversation without a prompt of its own."""
+    """Return a list of several messages unchanged, such as a preferred conversation; [] for anything else."""
     listed = value if isinstance(value, list) else []
     is_one = len(listed) > 1 and all(isinstance(one, dict) and ("role" in one or "from" in one) for one in listed)
     return listed if is_one else []
@@ -212,10 +212,10 @@ def _unknown_shape(path: Path, row: Mapping[str, Any], columns: Columns) -> Inpu
 def parse_exchange(
     row: Mapping[str, Any], number: int, problems: Problems, columns: Columns, unread: Counter[str]
 ) -> Exchange | None:
-    """The row as an exchange, or None if something is wrong with it, which is noted.
+    """Return the row as an exchange, or None if it is excluded or has problems, which are noted.
 
     Args:
-        unread: counts the fields that hold something and were not read.
+        unread: counts the fields that have a value but are not read.
     """
     before = problems.count
     if bad := next((name for name in _MARKS if str(row.get(name)).strip().lower() == "false"), None):
@@ -303,7 +303,7 @@ def _plain(
 
 
 def _asked_beside(row: Mapping[str, Any], instruction: str) -> str | None:
-    """The field of a second question, to which the instruction belongs: `instruction` says how, `question` what."""
+    """Return the field of a question to which the instruction applies: `instruction` says how, `question` what."""
     said = row.get(instruction)
     for name in ("question", "prompt", "query", "problem"):
         text = row.get(name)
@@ -313,7 +313,7 @@ def _asked_beside(row: Mapping[str, Any], instruction: str) -> str | None:
 
 
 def _first_text(value: Any, name: str, problems: Problems) -> Any:
-    """Of several answers, or an answer as messages, the first text."""
+    """Return the text of an answer, also from a list of answers (the first) or of messages (the last)."""
     if isinstance(value, dict) and isinstance(value.get("text"), list):  # SQuAD's answers
         value = value["text"]
     if isinstance(value, dict) and ({"role", "content"} <= value.keys() or {"from", "value"} <= value.keys()):
@@ -337,7 +337,7 @@ def _first_text(value: Any, name: str, problems: Problems) -> Any:
 
 
 def _self_instruct(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[str, str, str, set[str]]:
-    """Instruction, input and output of the first instance, and the names of what else it holds."""
+    """Return instruction, input and output of the first instance, and the names of its other fields."""
     instruction = checked_text(row.get("instruction"), "instruction", number, problems)
     instances = row["instances"]
     if not isinstance(instances, list) or not instances or not isinstance(instances[0], dict):
@@ -356,7 +356,7 @@ def _self_instruct(row: Mapping[str, Any], number: int, problems: Problems) -> t
 
 
 def _from_history(row: Mapping[str, Any], number: int, problems: Problems) -> tuple[str, str, str]:
-    """The first exchange of a row that goes on from earlier ones: the last could not be understood alone."""
+    """Return the first exchange of a row with a history, as the last could not be understood alone."""
     first = row["history"][0] if isinstance(row["history"], list) else None
     if isinstance(first, dict):
         problems.notes["rows have a history: its first exchange is taken"] += 1

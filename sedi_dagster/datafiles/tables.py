@@ -19,10 +19,10 @@ _ESCAPED_QUOTE = re.compile(r'\\"(?![,;\t|\r\n]|\Z)')
 
 
 def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a table with a line of names, separated by comma, semicolon, tab or bar; a cell without text is null.
+    """Yield the rows of a table with a header line, separated by comma, semicolon, tab or bar; empty cells are None.
 
     Raises:
-        InputFileError: it is no such table.
+        InputFileError: the text is not such a table.
     """
     text = text.lstrip("\ufeff\n\r ")
     if text[:4].lower() == "sep=":  # a line for Excel
@@ -59,7 +59,7 @@ def csv_rows(text: str, problems: Problems) -> Iterator[tuple[int, dict[str, Any
 
 
 def _without_comments(text: str) -> str:
-    """Without lines of `#` before the line of names; a first name may begin with it, too."""
+    """Remove lines that begin with `#` before the header, whose first name may also begin with it."""
     behind = _COMMENTS.sub("", text)
     head = behind.partition("\n")[0]
     separator = max(DELIMITERS, key=head.count)
@@ -72,10 +72,10 @@ def _without_comments(text: str) -> str:
 def _loose_rows(
     text: str, names: list[str], separator: str, escaped: bool, problems: Problems, bare: bool = False
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a table with columns without a name, escaped quotes, or the bars of Markdown.
+    """Yield the rows of a table with unnamed columns, escaped quotes, or the bars of Markdown.
 
     Raises:
-        InputFileError: it is no such table.
+        InputFileError: the text is not such a table.
     """
     escape = "\\" if escaped else None
     reader = csv.reader(
@@ -111,10 +111,10 @@ def _loose_rows(
 
 
 def columnar_rows(raw: bytes, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]] | None:
-    """The rows of Parquet or Arrow (IPC file or stream, as `datasets` saves it); None if it is neither.
+    """Return the rows of Parquet or Arrow (IPC file or stream, as `datasets` saves it); None if it is neither.
 
     Raises:
-        InputFileError: it is damaged.
+        InputFileError: the file is damaged.
     """
     marks: dict[bytes, tuple[str, Callable[[io.BytesIO], pl.DataFrame]]] = {
         b"PAR1": ("Parquet", pl.read_parquet),
@@ -138,7 +138,7 @@ def columnar_rows(raw: bytes, problems: Problems) -> Iterator[tuple[int, dict[st
 
 
 def _text_of(value: Any) -> Any:
-    """Bytes as the text that they are; an image stays bytes."""
+    """Decode bytes that are text; others, such as images, stay bytes."""
     try:
         return value.decode() if isinstance(value, bytes) else value
     except UnicodeDecodeError:

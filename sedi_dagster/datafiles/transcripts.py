@@ -35,7 +35,7 @@ _ASKS = re.compile(
 
 
 def asked_in(prompt: str) -> str:
-    """What a prompt in a chat template asks, up to where the answer goes; "" if it is in none."""
+    """Return the user's message of a prompt in a chat template that ends where the answer begins; else ""."""
     opened = _ASKS.search(prompt)
     found = messages_of(f"{prompt.rstrip()} .") if opened else []
     users = [message["content"] for message in found if message["role"] == "user"]
@@ -43,7 +43,7 @@ def asked_in(prompt: str) -> str:
 
 
 def messages_of(text: str) -> list[dict[str, str]]:
-    """The messages of a text in a chat template; none if it is in none. What stands before the first is left out."""
+    """Return the messages of a text in a chat template, without what precedes the first; [] for other texts."""
     found = _parted(text, _MARK)
     for marks in _QUESTIONS:
         found = found or (_parted(text, marks) if marks.match(text) else [])
@@ -51,7 +51,7 @@ def messages_of(text: str) -> list[dict[str, str]]:
 
 
 def without_end(text: str) -> str:
-    """An answer without the mark of its end."""
+    """Remove the end-of-turn token of an answer."""
     return _END.sub("", text)
 
 

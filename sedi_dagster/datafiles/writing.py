@@ -9,7 +9,11 @@ from sedi_dagster.errors import StorageError
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Raise `StorageError` if the file cannot be written."""
+    """Write one row per line.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
     try:
         with path.open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
