@@ -104,10 +104,13 @@ _MAY_BE_ENGLISH = (
     r"this|that|your|let|sure|of|certainly|absolutely|please|can|could|the|no|an?\b|there|you|to|hello|hi|hey|how|what|"
     r"which|thank|great|good|interesting|excellent|while|although|even|against|unable|understood|ok|alright|got)"
 )
-_MAY_BE_OTHER = "|".join(
-    f"(?:{words[name]})" for words in _WORDS.values() for name in ("cannot", "model", "asks") if name in words
-)
-"""What every refusal has, in lower case and for Polars: most answers are seen to be none without a second look."""
+_MAY_BE_OTHER = [
+    "|".join(f"(?:{words[name]})" for name in ("cannot", "model", "asks") if name in words) for words in _WORDS.values()
+]
+"""What every refusal has, in lower case and for Polars: most answers are seen to be none without a second look.
+
+One pattern a language: all of them as one exceed what Polars' engine compiles to a fast automaton (80 times as slow).
+"""
 
 
 def is_refusal(answer: str) -> bool:
@@ -122,8 +125,9 @@ def are_refusals(answers: pl.Series) -> pl.Series:
     found = pl.repeat(False, len(answers), dtype=pl.Boolean, eager=True)
     lowered = answers.str.to_lowercase()
     short = answers.str.len_bytes() < LONGEST_REFUSAL_BYTES
-    for gate, refuses in ((_MAY_BE_ENGLISH, _in_english), (_MAY_BE_OTHER, _in_other_language)):
-        places = (short & lowered.str.contains(gate) & ~found).fill_null(False).arg_true()
+    for gates, refuses in (([_MAY_BE_ENGLISH], _in_english), (_MAY_BE_OTHER, _in_other_language)):
+        passes = pl.DataFrame([lowered.str.contains(gate).alias(gate) for gate in gates]).max_horizontal()
+        places = (short & passes & ~found).fill_null(False).arg_true()
         found = found.scatter(places, pl.Series([refuses(a) for a in answers.gather(places)], dtype=pl.Boolean))
     return found
 
