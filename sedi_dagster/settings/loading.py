@@ -1,4 +1,4 @@
-"""`load_settings`: the settings of all sources, checked; one error for everything that is wrong."""
+"""`load_settings`: settings from all sources, validated, with one error for all problems."""
 
 import json
 import os
@@ -23,11 +23,11 @@ from sedi_dagster.settings.schema import Settings
 
 
 def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Read defaults, profile, `.env`, variables and overrides into checked settings.
+    """Load settings from defaults, the profile, `.env`, environment variables and overrides, and validate them.
 
     Raises:
-        SettingsError: a variable that no setting reads (a typing error would else be silent), an unknown
-            profile, or a value of the wrong type; all problems at once.
+        SettingsError: an unknown variable (otherwise a typing error would go unnoticed), an unknown profile, or an
+            invalid value; all problems at once.
     """
     of_file = _of_file(ENV_FILE)
     try:
@@ -39,7 +39,7 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
 
 @lru_cache(maxsize=16)
 def _kept(asked: str) -> Settings:
-    """The settings of the same sources are asked for hundreds of times a round, and take milliseconds to merge."""
+    """Cache the settings, which are loaded hundreds of times a round and take milliseconds to merge."""
     of_file, _, overrides = json.loads(asked)
     return _checked(of_file, overrides)
 
@@ -74,7 +74,7 @@ def _checked(of_file: Mapping[str, str | None], overrides: Mapping[str, Any] | N
 
 
 def _of_file(path: Path) -> dict[str, str | None]:
-    """The variables of a `.env`. A line that is none would else be ignored without a word."""
+    """Return the variables of a `.env`; raise `SettingsError` for invalid lines, which dotenv would ignore."""
     try:
         text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
     except UnicodeDecodeError:
@@ -102,12 +102,12 @@ def _of_file(path: Path) -> dict[str, str | None]:
 
 
 def variable(location: tuple[int | str, ...]) -> str:
-    """The environment variable of a setting, by the names of its group and field."""
+    """Return the environment variable of a setting, given the names of its group and field."""
     return "SEDI_" + "_".join(str(part) for part in location[:2]).upper()
 
 
 def known_variables() -> set[str]:
-    """The environment variables of all settings."""
+    """Return the environment variables of all settings."""
     known = set()
     for name, info in Settings.model_fields.items():
         group = info.annotation
@@ -122,9 +122,9 @@ _OF_A_SERVICE = re.compile(r"(.+?)_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:
 
 
 def _unknown(given: Mapping[str, Any]) -> list[str]:
-    """Variables that look like settings and are none.
+    """Return `SEDI_` variables that are no settings.
 
-    A container that has a service `sedi-...` beside it is given variables of that name by Kubernetes and Docker.
+    Variables that Kubernetes and Docker set for a service named `sedi-...` are allowed.
     """
     names = given.keys() - known_variables()
     services = {name.removesuffix("_SERVICE_HOST") for name in names if name.endswith("_SERVICE_HOST")}
@@ -141,7 +141,7 @@ def _with_hint(unknown: str) -> str:
 
 
 def _got(location: tuple[int | str, ...], value: Any) -> str:
-    """The bad value as a message shows it; nothing where it may be a secret or hold one."""
+    """Format an invalid value for a message; "" if it may be or contain a secret."""
     plain = isinstance(value, str | int | float) and variable(location) in known_variables()
     secret = variable(location).endswith(("_KEY", "_BODY", "_HEADERS", "_QUERY"))
     return f" (got {masked(value)!r})" if plain and not secret else ""

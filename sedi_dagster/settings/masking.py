@@ -1,4 +1,4 @@
-"""Secrets in settings: API keys as they are given, and values as they may be shown."""
+"""Secrets in settings: normalizing API keys, and masking secrets in values that are shown."""
 
 import re
 from typing import Annotated, Any
@@ -13,12 +13,12 @@ _LABEL = re.compile(
 
 
 def as_meant(text: str) -> str:
-    """Without the blanks, quotes, brackets and commas that copying brings along."""
+    """Remove whitespace, quotes, brackets and commas that were copied along with a value."""
     return _AROUND.sub("", text)
 
 
 def _stripped(key: Any) -> Any:
-    """A key as it was meant: without the blanks, quotes and line breaks that copying brings along."""
+    """Remove from a key whatever was copied along with it: whitespace, quotes, a label such as `Bearer`."""
     text = key.get_secret_value() if isinstance(key, SecretStr) else key
     if not isinstance(text, str):
         return text
@@ -41,7 +41,7 @@ _PASSWORD_IN_URL = re.compile(r"(://[^/@\s:]*):[^/\s]*@|([?&][^=&\s]*(?:password
 
 
 def masked(value: Any) -> Any:
-    """The value without the passwords of URLs in it."""
+    """Mask the passwords of URLs in a value."""
     if isinstance(value, dict):
         return {key: masked(inner) for key, inner in value.items()}
     if isinstance(value, str):
@@ -54,7 +54,7 @@ _SECRET_VALUE = re.compile(r"^(?:sk-|Bearer |Basic |eyJ|AIza|ghp_|hf_|xox)", re.
 
 
 def without_secrets(value: Any, name: str = "") -> Any:
-    """A free JSON value without what may be a secret in it, by its name or its look."""
+    """Mask texts in a JSON value that may be secrets, by their names or their form."""
     if isinstance(value, dict):
         return {key: without_secrets(inner, key) for key, inner in value.items()}
     if isinstance(value, list):
@@ -64,7 +64,7 @@ def without_secrets(value: Any, name: str = "") -> Any:
 
 
 def secrets_in(value: Any, name: str = "") -> list[str]:
-    """The texts in a free JSON value that may be secrets."""
+    """Return the texts in a JSON value that may be secrets."""
     if isinstance(value, dict):
         return [secret for key, inner in value.items() for secret in secrets_in(inner, key)]
     if isinstance(value, list):

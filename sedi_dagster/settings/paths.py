@@ -19,7 +19,7 @@ _ODD_IN_PATH = re.compile(r"[#?]|%[0-9a-fA-F]{2}|\$\{?\w+")
 
 
 def local_path(value: str) -> Path:
-    """A local path as it was meant: without the blanks and quotes of a file of variables, `~` written out.
+    """Return a local path without surrounding whitespace and quotes, with `~` expanded.
 
     Raises:
         SettingsError: the home folder is unknown.
@@ -34,6 +34,6 @@ def local_path(value: str) -> Path:
 
 
 def odd_in_path(path: str) -> str:
-    """What stands in a local path and means something else in a URL, or an unexpanded variable; else ""."""
+    """Return a part of a local path that has another meaning in a URL, or an unexpanded variable; else ""."""
     found = _ODD_IN_PATH.search(path)
     return found[0] if found else ""
