@@ -41,6 +41,10 @@ class StorageUnavailable(StorageError):
     """The data folder or the ledger is temporarily unavailable."""
 
 
+class StorageFull(StorageError):
+    """The disk is full."""
+
+
 class TeacherError(SediError):
     """The teacher endpoint cannot be used: down, wrong key, unknown model, quota exhausted."""
 

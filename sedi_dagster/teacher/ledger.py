@@ -19,13 +19,15 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from sedi_dagster.errors import SediError, StorageError
+from sedi_dagster.errors import SediError, StorageError, StorageFull
 from sedi_dagster.teacher.budget import Account
+from sedi_dagster.teacher.disk_reserve import DiskReserve
 from sedi_dagster.teacher.owners import HEARTBEAT_S, Owner
 from sedi_dagster.teacher.schema import (
     about,
     accounts,
     calls,
+    full_error,
     is_unavailable,
     open_engines,
     owners,
@@ -95,6 +97,9 @@ class Ledger:
         self.url = url
         self.owner = Owner()
         self._writer, self._reader = open_engines(url)
+        self._reserve = DiskReserve(url)
+        self._full: StorageError | None = None
+        """Why no call is begun any more: the disk is full."""
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._pending: set[str] = set()
         self.followed_batches: set[str] = set()
@@ -195,6 +200,7 @@ class Ledger:
             self._closed = self._unregistered = True
             self._queue.put(None)
             self._thread.join()
+            self._reserve.release()
             self.write(self._unregister)
             self._writer.dispose()
             self._reader.dispose()
@@ -245,10 +251,24 @@ class Ledger:
                 yield self._queue.get_nowait()
 
     def _commit(self, batch: list[_Operation]) -> None:
+        begun = [operation for operation in batch if isinstance(operation.call, NewCall)]
+        if begun and self._full is None:
+            try:
+                self._reserve.ensure()
+            except OSError as error:
+                self._full = full_error(self.url, str(error.strerror))
+        if begun and self._full is not None:
+            self._deliver(begun, [self._full] * len(begun))
+            batch = [operation for operation in batch if isinstance(operation.call, EndedCall)]
         try:
             results: list[Any] = self.write(lambda connection: self._apply(connection, batch))
         except SediError as error:
-            self._deliver(batch, [error] * len(batch))
+            if isinstance(error, StorageFull) and self._full is None:  # no call is sent from here on
+                self._full = error
+                self._reserve.release()
+                self._commit(batch)  # of the calls that have been sent, the answers
+            else:
+                self._deliver(batch, [error] * len(batch))
             return
         for operation, result in zip(batch, results, strict=True):
             if isinstance(operation.call, EndedCall):

@@ -35,7 +35,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from sedi_dagster.errors import SettingsError, StorageError, StorageUnavailable
+from sedi_dagster.errors import SettingsError, StorageError, StorageFull, StorageUnavailable
 from sedi_dagster.teacher.budget import LOOP_ACCOUNT, Account
 
 SCHEMA_VERSION = "2"
@@ -186,6 +186,8 @@ def storage_error(url: str, error: SQLAlchemyError) -> StorageError:
     password = make_url(url).password
     if password:
         cause = cause.replace(str(password), "***")
+    if _FULL.search(cause):
+        return full_error(url, cause)
     kind = StorageUnavailable if is_unavailable(error) else StorageError
     fix = (
         "Check that the folder exists and has space, or that the database is running; then run again: nothing is lost."
@@ -195,6 +197,16 @@ def storage_error(url: str, error: SQLAlchemyError) -> StorageError:
     return kind(f"The ledger {safe_url(url)} cannot be used: {cause}.", fix)
 
 
+def full_error(url: str, cause: str) -> StorageFull:
+    """Return the error for a ledger that cannot be written because its disk is full."""
+    return StorageFull(
+        f"The ledger {safe_url(url)} cannot be used: {cause}.",
+        "Free some space, then run again: it goes on where it stopped, and answers that came are kept.",
+    )
+
+
+_FULL = re.compile("disk is full|disk I/O error")
+"""How SQLite says that it cannot write."""
 _DAMAGED = re.compile("malformed|not a database|no such table")
 """How SQLite says that a file is not, or no longer, the database that was written."""
 

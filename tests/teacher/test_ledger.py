@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import select
 import socket
 import subprocess
@@ -16,8 +17,9 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from sedi_dagster.errors import SettingsError, StorageError
+from sedi_dagster.errors import SettingsError, StorageError, StorageFull
 from sedi_dagster.teacher.budget import Budget
+from sedi_dagster.teacher.disk_reserve import BYTES, DiskReserve
 from sedi_dagster.teacher.ledger import Ledger
 from sedi_dagster.teacher.owners import Owner
 from sedi_dagster.teacher.transaction import Answered, Begun, Busy, EndedCall, NewCall, NoRoom, Reserved
@@ -383,3 +385,44 @@ def test_a_commit_whose_acknowledgement_is_lost_is_neither_refused_nor_charged_t
         account = ledger.account("loop")
         assert proxy.lost == 4 and (account.spent_tokens, account.reserved_tokens) == (115, 0)
         assert begin(ledger, new_call("a")) == [Answered("a")] and begin(ledger, new_call("b")) == [Reserved("b")]
+
+
+def test_on_a_full_disk_answers_are_stored_in_the_space_set_aside_and_no_call_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, reserve = f"sqlite:///{tmp_path / 'ledger.sqlite'}", tmp_path / "ledger.sqlite-reserve"
+    with Ledger(url) as ledger:
+        begin(ledger, new_call("a"), new_call("b"))
+        assert reserve.stat().st_size == BYTES
+
+        def limit(pages: str) -> None:
+            with ledger._writer.connect() as connection:
+                connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+        def release_space(self: DiskReserve) -> None:
+            release(self)
+            limit("1000000")
+
+        release = DiskReserve.release
+        monkeypatch.setattr(DiskReserve, "release", release_space)
+        limit("1")  # no page more than there are
+        end(ledger, replace(done("a"), response="x" * 100_000))
+        assert not reserve.exists()
+        with pytest.raises(StorageFull, match=r"disk is full.*\n.*Free some space"):
+            begin(ledger, new_call("c"))
+        end(ledger, done("b"))
+        assert set(ledger.read_answered(["a", "b", "c"])) == {"a", "b"}
+        monkeypatch.undo()
+    with Ledger(url) as ledger:
+        assert begin(ledger, new_call("c")) == [Reserved("c")] and reserve.exists()
+        end(ledger, done("c"))
+    assert not reserve.exists()
+
+
+def test_without_space_to_set_aside_no_call_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(DiskReserve, "ensure", no_space)
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as ledger, pytest.raises(StorageFull, match="No space left"):
+        begin(ledger, new_call("a"))

@@ -9,11 +9,12 @@ from sedi_dagster.lineage.verify.finding import Verification
 from sedi_dagster.lineage.verify.partitions import check_partition, files_named_in_tables
 from sedi_dagster.lineage.verify.records import check_records
 from sedi_dagster.storage.rounds import HISTORY, SEED_TASKS, load_history
+from sedi_dagster.teacher.disk_reserve import SUFFIX
 
 _LATER_ASSETS = ("lineage_manifest", "round_report", "sft_dataset", "morning_page")
 """Assets made with the manifest or after it; they are checked against their own markers and tables."""
 
-_LEDGER = frozenset(f"ledger.sqlite{suffix}" for suffix in ("", "-wal", "-shm", "-journal"))
+_LEDGER = frozenset(f"ledger.sqlite{suffix}" for suffix in ("", "-wal", "-shm", "-journal", SUFFIX))
 """Its rows are checked one by one (`calls.py`)."""
 _NOT_CHECKED = ("plots/", "work/")
 """Plots of the tables, on which nothing depends, and the files of running Ray jobs."""
