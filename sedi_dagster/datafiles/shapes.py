@@ -359,7 +359,7 @@ def _from_history(row: Mapping[str, Any], number: int, problems: Problems) -> tu
     """Return the first exchange of a row with a history, as the last could not be understood alone."""
     first = row["history"][0] if isinstance(row["history"], list) else None
     if isinstance(first, dict):
-        problems.notes["rows have a history: its first exchange is taken"] += 1
+        problems.notes["rows have a history: its first exchange is used"] += 1
         return first_exchange(row["history"], "history", number, problems)
     if not isinstance(first, list | tuple) or len(first) != 2:
         problems.add(number, "history", f"is {reprlib.repr(row['history'])}", "a list of pairs of question and answer")

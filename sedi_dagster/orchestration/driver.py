@@ -106,6 +106,7 @@ class Driver:
             )
             if state.open is None and not state.pending and len(self._sedi.history().finished) >= target:
                 ended = "1 round is finished" if target == 1 else f"{target} rounds are finished"
+                ended += " in total" if target > rounds else ""
                 return f"{ended}{self._cut_short()}"
             steps = due(state)
             first = steps[0]

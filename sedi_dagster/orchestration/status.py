@@ -64,7 +64,7 @@ def describe_step(step: Step, now: float) -> str:
     if isinstance(step, RoundPlan):
         return f"open {step.round}: {describe_plan(step)}."
     if isinstance(step, Stop):
-        return f"nothing. The loop has stopped: {step.reason}."
+        return f"nothing. The loop has stopped: {step.reason.rstrip('.')}."
     if step.until is not None:
         return f"wait. {step.reason} Next attempt in {max(0.0, step.until - now):.0f} s."
     return f"wait. {step.reason}"

@@ -42,9 +42,10 @@ def trace_command(wanted: str, as_json: bool, page: Path | None, descendants: bo
         node = trace(archive, wanted)
         if descendants:
             _print_descendants(archive, node, as_json)
-            return
         for partition, error in archive.index.unreadable.items():
             click.echo(f"Skipped: {partition}. {error.problem}", err=True)
+    if descendants:
+        return
     if page is not None:
         try:
             page.write_text(trace_page(node, settings.teacher.is_simulated), encoding="utf-8")

@@ -4,6 +4,7 @@ import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_core import PydanticCustomError
 
 _BLANKS = "\\s\"'`\u200b\u2060\ufeff"
 _AROUND = re.compile(f"^[{_BLANKS}<]+|(?:[{_BLANKS}>,;]|\\\\[nr])+$")
@@ -28,9 +29,9 @@ def _stripped(key: Any) -> Any:
 def _sendable(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
     if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ValueError("SEDI_TEACHER_API_KEY contains a space, a line break or a non-ASCII character; copy it again")
+        raise PydanticCustomError("key", "It contains a space, a line break or a non-ASCII character; copy it again")
     if re.fullmatch(r"\$\{?[A-Za-z_]\w*\}?", text):
-        raise ValueError("SEDI_TEACHER_API_KEY is the name of another variable; set it to the key itself")
+        raise PydanticCustomError("key", "It is the name of another variable; set it to the key itself")
     return key
 
 

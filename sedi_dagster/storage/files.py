@@ -148,7 +148,7 @@ class Files:
             return json.loads(content)
         except ValueError as error:
             raise StorageError(
-                f"{self.path(*parts)} is not JSON: {error}.", "Restore the file from a backup or remove it."
+                f"{self.path(*parts)} is not JSON: {error}.", "Restore the file from a backup."
             ) from None
 
     # listings

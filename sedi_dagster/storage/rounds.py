@@ -141,7 +141,11 @@ def _read_cache(store: Store) -> dict[str, Any]:
         raise
     except StorageError:  # truncated or edited: the files of the rounds are read instead
         return {}
-    return cache if isinstance(cache, dict) else {}
+    return {name: record for name, record in cache.items() if _is_record(record)} if isinstance(cache, dict) else {}
+
+
+def _is_record(record: Any) -> bool:
+    return isinstance(record, dict) and {"stamps", "plan", "outcome"} <= record.keys()
 
 
 def load_plan(store: Store, round_key: str) -> RoundPlan | None:

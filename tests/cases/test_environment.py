@@ -237,6 +237,8 @@ def test_a_key_that_cannot_be_sent_is_one_error_without_the_key(key: str) -> Non
     with pytest.raises(SettingsError, match="SEDI_TEACHER_API_KEY") as stopped:
         load_settings({"teacher": {"api_key": key}})
     assert key not in str(stopped.value)
+    with pytest.raises(SettingsError, match="SEDI_EVALUATION_JUDGE_API_KEY"):
+        load_settings({"evaluation": {"judge_api_key": key}})
 
 
 ADDRESSES = {
@@ -388,7 +390,7 @@ def test_what_may_be_secret_is_in_no_error_file_log_or_manifest(
 @pytest.mark.parametrize(
     ("variable", "value", "text"),
     [
-        ("SEDI_TEACHER_API_KEY", "s3cret with blanks", "SEDI_TEACHER_API_KEY contains a space"),
+        ("SEDI_TEACHER_API_KEY", "s3cret with blanks", "SEDI_TEACHER_API_KEY: It contains a space"),
         ("SEDI_TEACHER_EXTRA_BODY", '{"token": "s3cret"', "SEDI_TEACHER_EXTRA_BODY: not JSON"),
         ("SEDI_TEACHER_HEADERS", '["s3cret"]', "SEDI_TEACHER_HEADERS"),
         ("SEDI_TEACHER_QUERY", '{"code": ["s3cret"]}', "SEDI_TEACHER_QUERY"),

@@ -259,6 +259,17 @@ def test_the_command_prints_a_tree_json_or_a_page(
     assert text.exit_code == 2 and "Give a longer" in text.stderr
 
 
+def test_a_damaged_table_is_skipped_and_named(
+    finished: Store, raw: RawFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(data(finished), tmp_path / "data")
+    for file in (tmp_path / "data" / "assets" / "evaluation_scores").glob("*/items.parquet"):
+        file.write_bytes(file.read_bytes()[:-1])
+    traced = sedi(Store(str(tmp_path / "data")), tmp_path, monkeypatch, raw.examples[-1])
+    assert traced.exit_code == 0 and "came from" in traced.stdout
+    assert f"Skipped: evaluation_scores/{ROUND}" in traced.stderr
+
+
 def test_a_page_shows_hostile_text_as_text() -> None:
     attack = '<script>alert(1)</script><img src=x onerror="a()">'
     node = Node("example", "cand-1", attack, {"output": attack})

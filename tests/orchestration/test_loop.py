@@ -50,7 +50,7 @@ def test_two_rounds_are_trained_once_each_from_the_promoted_checkpoint_and_measu
     assert all(check.passed for check in by_hand) and by_hand[-1].asset_check_key == VERIFICATION
 
     # one request is one round, also after a longer run that ended by itself
-    assert loop.run(1, ["math"]) == "3 rounds are finished"
+    assert loop.run(1, ["math"]) == "3 rounds are finished in total"
     assert len(loop.trainings()) == 3
 
     # Dagster's records and ours are the same, and so they are once more after they were lost
@@ -60,7 +60,7 @@ def test_two_rounds_are_trained_once_each_from_the_promoted_checkpoint_and_measu
     assert loop.tables("sft_dataset")["examples"].height == sum(done.kept for done in loop.sedi.history().finished)
     with dg.DagsterInstance.ephemeral() as fresh:
         lost = Loop(loop.project, fresh)
-        assert lost.run(1, ["math"]) == "4 rounds are finished"
+        assert lost.run(1, ["math"]) == "4 rounds are finished in total"
         assert {asset: lost.data_version(asset, ROUND) for asset in versions} == versions
 
 

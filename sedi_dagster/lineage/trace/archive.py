@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from sedi_dagster.errors import StorageError
 from sedi_dagster.lineage.index import LineageIndex
 from sedi_dagster.lineage.ledger_rows import ledger_rows
 from sedi_dagster.storage.rounds import table_of
@@ -60,7 +61,10 @@ class Link:
 
 
 class Archive:
-    """Reads each table once. Missing tables are empty, so that unfinished rounds can be traced too."""
+    """Reads each table once.
+
+    Missing tables are empty, so that unfinished rounds can be traced too, and so are damaged ones (`index.unreadable`).
+    """
 
     def __init__(self, store: Store, index: LineageIndex, ledger: str | None) -> None:
         """`ledger`: its URL; None: no ledger is read."""
@@ -91,7 +95,11 @@ class Archive:
         return {} if self._ledger is None else {row["key"]: row for row in ledger_rows(self._ledger, keys)}
 
     def _table(self, partition: str, table: str) -> pl.DataFrame:
-        frame = self.store.find_table(table, partition)
+        try:
+            frame = self.store.find_table(table, partition)
+        except StorageError as error:  # what the other tables say is still to be had
+            self.index.unreadable[partition] = error
+            frame = None
         return pl.DataFrame() if frame is None else frame
 
 
